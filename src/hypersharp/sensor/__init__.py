@@ -1,0 +1,1 @@
+"""The sensor model: blur and decimation (psf), spectral response (srf), and both applied (observe)."""

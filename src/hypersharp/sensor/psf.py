@@ -1,0 +1,222 @@
+"""The blur between the fine scene and the coarse pixels: a kernel, its phase, its boundary rule.
+
+Convention (that of psf2otf): the fine scene is convolved with the kernel's tap floor(k/2) at the
+origin, then pixels start, start + ratio, ... are kept. Coarse pixel i is thus the kernel-weighted
+sum of the fine pixels ratio*i + start + floor(k/2) - t, t = 0..k-1. For an even kernel the centre
+of a coarse pixel therefore lies half a fine pixel after `start`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from hypersharp.errors import InputError
+from hypersharp.sensor.tables import FloatArray, is_table_path, read_table
+
+Boundary = Literal["wrap", "reflect", "nearest"]
+BOUNDARIES: tuple[str, ...] = get_args(Boundary)
+
+FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
+HELD_SIGMAS = 4.0  # how far a kernel whose size we choose reaches from its centre
+NORMALISED = 1e-14  # how far from 1 rounding leaves the sum of a scaled kernel
+EXAMPLE = "e.g. gaussian:8:2, gaussian:8:2:start=1:boundary=wrap, fwhm:4.5, box, starck-murtagh, mtf:0.3"
+
+
+@dataclass(frozen=True, eq=False)
+class PSF:
+    """A blur kernel (kh, kw) that sums to 1, where decimation starts, and what lies beyond the border.
+
+    `start_yx` is the 0-based index of the first pixel kept (see the head of this file).
+    `boundary`: "wrap" (circular), "reflect" (symmetric, the border pixel repeated), "nearest".
+
+    Raises InputError for a kernel that is not 2-D, finite and of positive sum, or a bad start or boundary.
+
+    >>> gaussian(8, 2.0, ratio=4).centre_yx()
+    (1.5, 1.5)
+    """
+
+    kernel: FloatArray
+    start_yx: tuple[int, int]
+    boundary: Boundary = "wrap"
+
+    def __post_init__(self) -> None:
+        kernel = np.array(self.kernel, dtype=np.float64)
+        if kernel.ndim != 2 or kernel.size == 0 or not np.isfinite(kernel).all() or kernel.sum() <= 0:
+            raise InputError(f"a kernel of shape {kernel.shape}", "2-D, finite, of positive sum", EXAMPLE)
+        if min(self.start_yx) < 0:
+            raise InputError(f"start {self.start_yx}", "0-based indices, 0 to ratio - 1", EXAMPLE)
+        if self.boundary not in BOUNDARIES:
+            raise InputError(f"boundary '{self.boundary}'", f"one of {', '.join(BOUNDARIES)}", EXAMPLE)
+        if abs(kernel.sum() - 1) > NORMALISED:  # one that came through a file stays bit for bit
+            kernel /= kernel.sum()
+        kernel.setflags(write=False)
+        object.__setattr__(self, "kernel", kernel)
+        object.__setattr__(self, "start_yx", (int(self.start_yx[0]), int(self.start_yx[1])))
+
+    def __eq__(self, other: object) -> bool:
+        """Same taps, same phase, same boundary."""
+        return (
+            isinstance(other, PSF)
+            and (self.start_yx, self.boundary) == (other.start_yx, other.boundary)
+            and np.array_equal(self.kernel, other.kernel)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.kernel.tobytes(), self.start_yx, self.boundary))
+
+    def centre_yx(self) -> tuple[float, float]:
+        """Where the centre of mass of coarse pixel (0, 0) lies, in fine pixels; (ratio - 1)/2 is centred."""
+        y, x = (
+            start + size // 2 - float(np.arange(size) @ self.kernel.sum(axis=1 - axis))
+            for axis, (start, size) in enumerate(zip(self.start_yx, self.kernel.shape, strict=True))
+        )
+        return round(y, 12), round(x, 12)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able form; `from_dict` gives the same PSF back."""
+        return {"kernel": self.kernel.tolist(), "start_yx": list(self.start_yx), "boundary": self.boundary}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "PSF":
+        """The PSF that `to_dict` described; InputError where something is missing or malformed."""
+        try:
+            start_y, start_x = content["start_yx"]
+            return cls(np.array(content["kernel"], dtype=np.float64), (start_y, start_x), content["boundary"])
+        except (KeyError, TypeError, ValueError) as exc:
+            raise InputError(
+                f"a PSF without {exc}", "kernel, start_yx and boundary", "write it anew"
+            ) from exc
+
+
+def centred_start(size: int, ratio: int) -> int:
+    """The decimation start that puts coarse pixel 0 at (ratio - 1)/2, or half a fine pixel before it.
+
+    Exact where size and ratio are both even or both odd; otherwise no start is.
+
+    >>> centred_start(8, 4), centred_start(5, 3), centred_start(3, 4)
+    (1, 1, 1)
+    """
+    half_pixel = 1 - size % 2
+    return max(0, (ratio - 1 - half_pixel) // 2)
+
+
+def gaussian(
+    size: int, sigma_px: float, ratio: int, start: int | None = None, boundary: Boundary = "wrap"
+) -> PSF:
+    """A size x size Gaussian of standard deviation `sigma_px` fine pixels, sampled at the pixel centres."""
+    if size < 1 or not 0 < sigma_px < np.inf:
+        raise InputError(f"Gaussian of size {size}, sigma {sigma_px}", "both positive", EXAMPLE)
+    offsets = np.arange(size) - (size - 1) / 2
+    profile = np.exp(-0.5 * (offsets / sigma_px) ** 2)
+    return from_kernel(np.outer(profile, profile), ratio, start, boundary)
+
+
+def gaussian_fwhm(fwhm_px: float, ratio: int, start: int | None = None, boundary: Boundary = "wrap") -> PSF:
+    """A Gaussian of full width at half maximum `fwhm_px` fine pixels, large enough to hold it.
+
+    The size takes the ratio's parity, so that it can be centred exactly.
+    """
+    if not 0 < fwhm_px < np.inf:
+        raise InputError(f"a FWHM of {fwhm_px}", "a positive number of fine pixels", EXAMPLE)
+    sigma_px = fwhm_px / FWHM_PER_SIGMA
+    size = max(int(np.ceil(2 * HELD_SIGMAS * sigma_px)), ratio)
+    return gaussian(size + (size - ratio) % 2, sigma_px, ratio, start, boundary)
+
+
+def from_mtf_nyquist(mtf: float, ratio: int, start: int | None = None, boundary: Boundary = "wrap") -> PSF:
+    """The Gaussian whose MTF at the coarse pixel's Nyquist frequency 1/(2 ratio) is `mtf` (0 to 1, open).
+
+    exp(-2 pi^2 sigma^2 f^2) = mtf gives sigma = ratio sqrt(2 ln(1/mtf)) / pi.
+    """
+    if not 0 < mtf < 1:
+        raise InputError(f"an MTF of {mtf} at Nyquist", "a number between 0 and 1", EXAMPLE)
+    sigma_px = ratio * np.sqrt(2 * np.log(1 / mtf)) / np.pi
+    return gaussian_fwhm(float(sigma_px * FWHM_PER_SIGMA), ratio, start, boundary)
+
+
+def box(ratio: int, start: int | None = None, boundary: Boundary = "wrap") -> PSF:
+    """The mean over the ratio x ratio fine pixels of a coarse one."""
+    return from_kernel(np.ones((ratio, ratio)), ratio, start, boundary)
+
+
+def starck_murtagh(ratio: int, start: int | None = None, boundary: Boundary = "wrap") -> PSF:
+    """The 5 x 5 B3-spline kernel [1 4 6 4 1]/16, outer product (HySure's)."""
+    profile = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    return from_kernel(np.outer(profile, profile), ratio, start, boundary)
+
+
+def from_kernel(kernel: FloatArray, ratio: int, start: int | None = None, boundary: Boundary = "wrap") -> PSF:
+    """A PSF of any kernel (kh, kw), scaled to sum 1; `start` counts for both axes, None is centred."""
+    if ratio < 1:
+        raise InputError(
+            f"ratio {ratio}", "a whole number of at least 1", "give the ratio of the pixel sizes"
+        )
+    if start is not None and not 0 <= start < ratio:
+        raise InputError(f"start {start} at ratio {ratio}", f"0 to {ratio - 1}", EXAMPLE)
+    start_y, start_x = (centred_start(n, ratio) if start is None else start for n in kernel.shape)
+    return PSF(kernel, (start_y, start_x), boundary)
+
+
+def from_file(path: str | Path, ratio: int, start: int | None = None, boundary: Boundary = "wrap") -> PSF:
+    """The kernel in a .npy, .mat, .csv or .txt file, 2-D; FILE.mat:VARIABLE picks one of several."""
+    kernel = read_table(path, "blur kernel", lambda shape: len(shape) == 2 and min(shape) > 1)
+    return from_kernel(kernel, ratio, start, boundary)
+
+
+def parse_psf(spec: str, ratio: int) -> PSF:
+    """The PSF a spec names: `gaussian:SIZE:SIGMA`, `fwhm:PX`, `box`, `starck-murtagh`, `mtf:VALUE`, a path.
+
+    Options follow with colons: `start=1` (or `start=1,2` for y, x) and `boundary=wrap|reflect|nearest`.
+
+    Raises InputError for anything else.
+
+    >>> parse_psf("gaussian:8:2", ratio=4).start_yx
+    (1, 1)
+    """
+    head, options = _split_options(spec)
+    psf = from_file(head, ratio) if is_table_path(head) else _named_psf(head, ratio)
+    start_yx = psf.start_yx if options.get("start") is None else _parse_start(options["start"], ratio)
+    boundary: Any = options.get("boundary", psf.boundary)
+    return replace(psf, start_yx=start_yx, boundary=boundary)
+
+
+def _split_options(spec: str) -> tuple[str, dict[str, str]]:
+    parts = re.split(r":(?=\w+=)", spec.strip())
+    options = dict(part.split("=", 1) for part in parts[1:])
+    unknown = set(options) - {"start", "boundary"}
+    if unknown or not parts[0]:
+        raise InputError(f"PSF '{spec}'", "the options start and boundary only", EXAMPLE)
+    return parts[0], options
+
+
+def _named_psf(head: str, ratio: int) -> PSF:
+    name, *texts = head.split(":")
+    try:
+        match name, [float(text) for text in texts]:
+            case "gaussian", [size, sigma_px] if size.is_integer():
+                return gaussian(int(size), sigma_px, ratio)
+            case "fwhm", [fwhm_px]:
+                return gaussian_fwhm(fwhm_px, ratio)
+            case "mtf", [mtf]:
+                return from_mtf_nyquist(mtf, ratio)
+            case "box", []:
+                return box(ratio)
+            case "starck-murtagh", []:
+                return starck_murtagh(ratio)
+    except ValueError as exc:
+        raise InputError(f"PSF '{head}'", "numbers after its name", EXAMPLE) from exc
+    raise InputError(f"PSF '{head}'", "a known blur or a file", EXAMPLE)
+
+
+def _parse_start(text: str, ratio: int) -> tuple[int, int]:
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2) or not all(0 <= number < ratio for number in numbers):
+        raise InputError(f"start '{text}' at ratio {ratio}", f"whole numbers from 0 to {ratio - 1}", EXAMPLE)
+    return numbers[0], numbers[-1]

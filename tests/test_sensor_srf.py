@@ -1,0 +1,141 @@
+"""Responses: the D700 table, sensors by name, Gaussians, files, and what sees nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from hypersharp.errors import InputError
+from hypersharp.sensor.srf import SRFS, band_centres_nm, find_srf, gaussian_srf
+
+CAVE_NM = np.arange(400.0, 701.0, 10.0)
+WIDE_NM = np.arange(400.0, 2500.0, 5.0)
+
+
+def test_the_d700_on_cave_is_the_integer_table() -> None:
+    srf = find_srf("nikon-d700", CAVE_NM)
+    assert srf.shape == (3, 31)
+    np.testing.assert_allclose(srf.sum(axis=1), 1)
+    integers = srf * np.array([[255], [203], [251]])
+    np.testing.assert_allclose(integers, integers.round(), atol=1e-12)
+    assert integers[0].round().tolist()[16:23] == [2, 6, 11, 17, 21, 22, 21]
+    assert integers[2, :3].round().tolist() == [7, 10, 15]
+
+
+def test_the_d700_interpolated_agrees_where_the_grids_meet() -> None:
+    fine = find_srf("nikon-d700", np.arange(400.0, 701.0, 5.0))
+    coarse = find_srf("nikon-d700", CAVE_NM)
+    ratio = fine[:, ::2] / np.where(coarse > 0, coarse, np.nan)
+    inner = ratio[:, 1:-1]
+    np.testing.assert_allclose(np.nanmax(inner, axis=1), np.nanmin(inner, axis=1))
+    assert find_srf("nikon-d700", np.arange(420.0, 721.0, 10.0))[:, -2:].sum() == 0
+
+
+@pytest.mark.parametrize("name", SRFS)
+def test_every_sensor_sums_to_one_and_sees_where_it_should(name: str) -> None:
+    srf = find_srf(name, WIDE_NM)
+    np.testing.assert_allclose(srf.sum(axis=1), 1)
+    assert (srf >= 0).all()
+    centres = band_centres_nm(srf, WIDE_NM)
+    if name != "nikon-d700":
+        published = [SRFS[name].bands[band][0] for band in SRFS[name].usual]
+        np.testing.assert_allclose(centres, published, atol=4)
+
+
+@pytest.mark.parametrize("name", SRFS)
+def test_the_order_and_spacing_of_the_bands_do_not_matter(name: str) -> None:
+    shuffled = np.random.default_rng(0).permutation(WIDE_NM.size)
+    np.testing.assert_allclose(find_srf(name, WIDE_NM[shuffled]), find_srf(name, WIDE_NM)[:, shuffled])
+    uneven = np.concatenate([WIDE_NM[WIDE_NM < 600], WIDE_NM[WIDE_NM >= 600][::2]])
+    np.testing.assert_allclose(
+        band_centres_nm(find_srf(name, uneven), uneven),
+        band_centres_nm(find_srf(name, WIDE_NM), WIDE_NM),
+        atol=2,
+    )
+
+
+def test_named_bands_are_chosen_in_order() -> None:
+    srf = find_srf("sentinel-2a:B4,B3,B2", CAVE_NM)
+    centres = band_centres_nm(srf, CAVE_NM)
+    np.testing.assert_allclose(centres, [664.6, 559.8, 492.4], atol=3)
+    with pytest.raises(InputError, match="B4"):
+        find_srf("sentinel-2a:B44", CAVE_NM)
+
+
+def test_a_band_that_sees_nothing_is_named_with_both_ranges() -> None:
+    with pytest.raises(InputError, match=r"400 to 700 nm.*B6 sees \(721 to 760 nm\)"):
+        find_srf("sentinel-2a", CAVE_NM)
+    assert find_srf("sentinel-2a", CAVE_NM, drop_unseen=True).shape == (4, 31)
+    with pytest.raises(InputError, match="nm"):
+        find_srf("sentinel-2a:B11", CAVE_NM, drop_unseen=True)
+    with pytest.raises(InputError, match="ms band R"):
+        find_srf("nikon-d700", [1000.0, 1100.0])
+
+
+def test_an_unknown_sensor_offers_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"did you mean sentinel-2"):
+        find_srf("sentinel2a", CAVE_NM)
+    with pytest.raises(InputError, match="without wavelengths"):
+        find_srf("nikon-d700", None)
+
+
+def test_gaussians_by_centre_and_width() -> None:
+    nm = np.arange(400.0, 701.0, 1.0)
+    srf = gaussian_srf([500.0, 600.0], [20.0, 40.0], nm)
+    np.testing.assert_allclose(srf[0, [90, 110]] / srf[0, 100], 0.5)
+    np.testing.assert_allclose(srf[1, [180, 220]] / srf[1, 200], 0.5)
+
+
+def test_a_band_narrower_than_the_spacing_sees_the_nearest_hs_band() -> None:
+    srf = gaussian_srf([503.0], [0.1], CAVE_NM)
+    assert srf[0].argmax() == 10
+    assert srf[0, 10] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("centres", "widths", "nm"),
+    [
+        ([500.0], [0.0], CAVE_NM),
+        ([np.nan], [10.0], CAVE_NM),
+        ([500.0], [9.0], []),
+        ([500.0], [9.0], [np.nan]),
+    ],
+)
+def test_bad_numbers_are_refused(centres: list[float], widths: list[float], nm: list[float]) -> None:
+    with pytest.raises(InputError):
+        gaussian_srf(centres, widths, nm)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".csv", ".txt", ".mat"])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_matrix_from_a_file(tmp_path: Path, suffix: str, transposed: bool) -> None:
+    matrix = np.random.default_rng(1).random((3, 31))
+    stored = matrix.T if transposed else matrix
+    path = tmp_path / f"srf{suffix}"
+    if suffix == ".npy":
+        np.save(path, stored)
+    elif suffix == ".mat":
+        savemat(path, {"R": stored, "C": np.ones((32, 32))})
+    else:
+        np.savetxt(path, stored, delimiter="," if suffix == ".csv" else " ")
+    expected = matrix / matrix.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(find_srf(str(path), CAVE_NM), expected)
+
+
+def test_a_table_with_a_wavelength_column(tmp_path: Path) -> None:
+    nm = np.arange(380.0, 781.0, 5.0)
+    bands = np.stack([np.exp(-(((nm - c) / 30) ** 2)) for c in (450, 550, 650)])
+    path = tmp_path / "camera.csv"
+    np.savetxt(path, np.column_stack([nm, bands.T]), delimiter=",", header="wavelength,B,G,R", comments="")
+    srf = find_srf(str(path), CAVE_NM)
+    np.testing.assert_allclose(band_centres_nm(srf, CAVE_NM), [450, 550, 650], atol=3)
+
+
+def test_files_that_do_not_fit(tmp_path: Path) -> None:
+    np.save(tmp_path / "wrong.npy", np.ones((3, 30)))
+    np.save(tmp_path / "dark.npy", np.vstack([np.ones(31), np.zeros(31)]))
+    for name, said in [("wrong.npy", "31"), ("dark.npy", "row 2"), ("missing.csv", "no file")]:
+        with pytest.raises(InputError, match=said):
+            find_srf(str(tmp_path / name), CAVE_NM)
+    assert find_srf(str(tmp_path / "dark.npy"), CAVE_NM, drop_unseen=True).shape == (1, 31)
