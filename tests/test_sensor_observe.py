@@ -24,7 +24,7 @@ def any_psf(spec: str, ratio: int, boundary: str) -> PSF:
 
 
 def direct_hs(image: np.ndarray, psf: PSF, ratio: int) -> np.ndarray:
-    """One band by the definition: mirror or repeat the image widely, convolve tap by tap, keep every ratio-th."""
+    """One band by the definition: extend the image widely, convolve tap by tap, keep every ratio-th."""
     kernel, (start_y, start_x) = psf.kernel, psf.start_yx
     mode = {"wrap": "wrap", "reflect": "symmetric", "nearest": "edge"}[psf.boundary]
     margin = 20

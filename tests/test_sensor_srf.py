@@ -64,7 +64,7 @@ def test_named_bands_are_chosen_in_order() -> None:
 
 
 def test_a_band_that_sees_nothing_is_named_with_both_ranges() -> None:
-    with pytest.raises(InputError, match=r"400 to 700 nm.*B6 sees \(721 to 760 nm\)"):
+    with pytest.raises(InputError, match=r"400 to 700 nm.*B6 sees \(733 to 748 nm\)"):
         find_srf("sentinel-2a", CAVE_NM)
     assert find_srf("sentinel-2a", CAVE_NM, drop_unseen=True).shape == (4, 31)
     with pytest.raises(InputError, match="nm"):

@@ -17,7 +17,7 @@ from hypersharp.sensor.tables import FloatArray, is_table_path, read_table
 
 __all__ = ["SRFS", "band_centres_nm", "find_srf", "gaussian_srf"]
 
-SEEN = 0.01  # a band is seen where the response exceeds this share of its peak
+SEEN = 0.5  # an ms band sees wavelengths within its half maximum; from tails alone it would be guessed
 LEAST_TABLE_NM = 100.0  # smaller numbers in a first column are weights, not wavelengths
 
 
@@ -77,7 +77,7 @@ def gaussian_srf(
     spacing = _spacing_nm(wavelengths)
     distance = np.abs(wavelengths - centres[:, None])
     exponent = -0.5 * (distance * FWHM_PER_SIGMA / widths[:, None]) ** 2
-    seen = ((exponent > np.log(SEEN)) | (distance <= spacing / 2)).any(axis=1)
+    seen = ((exponent >= np.log(SEEN)) | (distance <= spacing / 2)).any(axis=1)
     reach = widths * np.sqrt(-2 * np.log(SEEN)) / FWHM_PER_SIGMA
     kept = _check_seen(seen, names, centres - reach, centres + reach, wavelengths, drop_unseen)
     # the largest exponent of a row is taken off, so that a narrow band between two hs bands keeps its weights
@@ -102,8 +102,8 @@ def _curve_srf(
     wavelengths = _check_wavelengths(wavelengths_nm)
     grid = np.asarray(table_nm, dtype=np.float64)
     response = np.array([np.interp(wavelengths, grid, row, left=0.0, right=0.0) for row in rows])
-    seen = (response > SEEN * rows.max(axis=1, keepdims=True)).any(axis=1)
-    active = rows > SEEN * rows.max(axis=1, keepdims=True)
+    seen = (response >= SEEN * rows.max(axis=1, keepdims=True)).any(axis=1)
+    active = rows >= SEEN * rows.max(axis=1, keepdims=True)
     low_nm = np.array([grid[row].min(initial=np.inf) for row in active])
     high_nm = np.array([grid[row].max(initial=-np.inf) for row in active])
     kept = _check_seen(seen, names, low_nm, high_nm, wavelengths, drop_unseen)
