@@ -214,7 +214,15 @@ def simulate_pair(
     """
     import torch
 
-    from hypersharp.cube import check_cube, crs_of, fwhm_nm, make_cube, transform_of, wavelengths_nm
+    from hypersharp.cube import (
+        check_cube,
+        crs_of,
+        fwhm_nm,
+        good_bands,
+        make_cube,
+        transform_of,
+        wavelengths_nm,
+    )
     from hypersharp.sensor.srf import band_centres_nm
 
     check_cube(truth, "the scene")
@@ -222,7 +230,7 @@ def simulate_pair(
     hs, ms = sensor.observe(torch.from_numpy(values))
     hs, ms = _noisy(hs, snr_hs_db, 2 * seed), _noisy(ms, snr_ms_db, 2 * seed + 1)
     centres, crs, transform = wavelengths_nm(truth), crs_of(truth), transform_of(truth)
-    bands = {"wavelengths_nm": centres, "fwhm_nm": fwhm_nm(truth), "good_bands": _good_bands(truth)}
+    bands = {"wavelengths_nm": centres, "fwhm_nm": fwhm_nm(truth), "good_bands": good_bands(truth)}
     coarse = None if transform is None else coarse_transform(transform, sensor.ratio)
     ms_centres = None if centres is None else band_centres_nm(sensor.srf, centres)
     return (
@@ -236,7 +244,3 @@ def _noisy(image: torch.Tensor, snr_db: float | None, seed: int) -> torch.Tensor
     from hypersharp.sensor.observe import add_noise
 
     return image if snr_db is None else add_noise(image, snr_db, seed)
-
-
-def _good_bands(cube: xr.DataArray) -> np.ndarray | None:
-    return np.asarray(cube.coords["good_band"].values) if "good_band" in cube.coords else None

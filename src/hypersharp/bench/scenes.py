@@ -21,11 +21,12 @@ from hypersharp.io import open_cube
 def find_scenes(
     protocol: Protocol, data_dir: str | Path, names: Iterable[str] | None = None
 ) -> dict[str, Path]:
-    """Name -> folder or file of each scene of the protocol, or of those in `names`, in that order.
+    """Name -> folder or file of the scenes in `names`, in that order; None is all that are there.
 
     `data_dir` holds the scenes, or a folder `cave` or `harvard` that does.
 
-    Raises InputError for a folder that is none, a name the protocol does not have, missing scenes.
+    Raises InputError for a folder that is none, a name the protocol does not have, one of `names` that
+    is missing, not one scene of the protocol.
     """
     wanted = protocol.scenes if names is None else tuple(names)
     for name in wanted:
@@ -40,7 +41,7 @@ def find_scenes(
     folders = [root, root / protocol.dataset]
     found = max(({name: locate(folder, name) for name in wanted} for folder in folders), key=_count)
     missing = [name for name, path in found.items() if path is None]
-    if missing:
+    if len(missing) == len(wanted) or (missing and names is not None):
         raise InputError(
             f"{_count(found)} of {len(wanted)} {protocol.name} scenes in '{root}'",
             f"{LAYOUT[protocol.dataset]}, there or in '{root / protocol.dataset}'",
