@@ -1,0 +1,54 @@
+"""Everything hypersharp raises on purpose; each error says found, expected, what to do.
+
+The command line prints one as `error: found ..., expected ..., do ...` and exits 1 (a wrong
+input) or 2 (a wrong call).
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class HypersharpError(Exception):
+    """The root of the tree: what was found, what was expected, what to do about it."""
+
+    exit_code = 1
+
+    def __init__(self, found: str, expected: str, do: str) -> None:
+        super().__init__(found, expected, do)
+        self.found, self.expected, self.do = found, expected, do
+
+    def __str__(self) -> str:
+        return f"found {self.found}, expected {self.expected}, do: {self.do}"
+
+
+class InputError(HypersharpError):
+    """A file or an array that cannot be used as it is."""
+
+
+class OutputError(HypersharpError):
+    """A result that cannot be written; what stood there before is untouched."""
+
+
+class CallError(HypersharpError):
+    """Options that contradict each other or are malformed."""
+
+    exit_code = 2
+
+
+class MissingExtraError(HypersharpError):
+    """A feature whose optional dependency is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"no library for {feature}",
+            f"the optional dependencies [{extra}]",
+            f"pip install 'hypersharp[{extra}]'",
+        )
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """The error for a name that is in no table; offers the nearest ones."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else "choose one of these"
+    return InputError(f"{kind} '{name}'", f"one of {', '.join(names)}", hint)

@@ -1,0 +1,130 @@
+"""What a method is, and the only door between cubes (xarray, numpy) and tensors (torch)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from hypersharp.cube import like_ms_with_bands_of_hs
+from hypersharp.errors import CallError
+
+Mode = Literal["whole", "tiles", "patches"]
+Precision = Literal["auto", "fp32", "bf16"]
+Progress = Callable[[float], None]
+SCALED_ALREADY = 1.5  # floating values up to here are taken as scaled to about 0..1
+SCALE_QUANTILE = 0.999
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user chose and what is known of the pair; a method takes from it what it needs.
+
+    `srf` is (l, L) or None for the method's own; `tile_px` the side of a tile in fine pixels;
+    `progress` is called with the fraction done.
+    """
+
+    ratio: int
+    wavelengths_nm: NDArray[np.float64] | None = None
+    srf: NDArray[np.float64] | None = None
+    weights: str | Path | None = None
+    mode: Mode = "whole"
+    tile_px: int = 128
+    device: str = "auto"
+    precision: Precision = "auto"
+    progress: Progress | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def report(self, fraction: float) -> None:
+        if self.progress:
+            self.progress(fraction)
+
+    def note(self, text: str) -> None:
+        """Something the user should read after the run."""
+        self.notes.append(text)
+
+
+class Run(Protocol):
+    """hs (L, h, w) and ms (l, H, W), float32 scaled to about 0..1 -> estimate (L, H, W)."""
+
+    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the table of methods: `halo_px` is how far (fine pixels) a result pixel sees."""
+
+    name: str
+    title: str
+    paper: str
+    needs: tuple[str, ...]
+    halo_px: int
+    licence: str
+    run: Run
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the first CUDA device, else the CPU.
+
+    Raises: CallError for a device that torch does not know or this machine does not have.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as exc:
+        raise CallError(
+            f"device '{name}', which is not available here", "auto, cpu, cuda or cuda:N", "use auto"
+        ) from exc
+    return device
+
+
+def value_scale(hs: NDArray[np.generic]) -> float:
+    """The value that counts as 1: that of the dtype's user, or 1 for floats that are scaled already."""
+    finite = hs[np.isfinite(hs)]
+    top = float(np.quantile(finite, SCALE_QUANTILE))
+    floating = np.issubdtype(hs.dtype, np.floating)
+    return 1.0 if floating and top <= SCALED_ALREADY or top <= 0 else top
+
+
+def to_tensor(cube: xr.DataArray, scale: float) -> Tensor:
+    """Cube (band, y, x) -> float32 tensor, divided by scale, gaps filled from the nearest pixel."""
+    values = np.asarray(cube.values, dtype=np.float32) / np.float32(scale)
+    return torch.from_numpy(fill_gaps(values))
+
+
+def fill_gaps(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same image with each pixel that has a NaN in any band taken from the nearest whole one."""
+    gaps = np.isnan(values).any(0)
+    if not gaps.any() or gaps.all():
+        return np.nan_to_num(values)
+    nearest = distance_transform_edt(gaps, return_distances=False, return_indices=True)
+    filled: NDArray[np.float32] = values[:, nearest[0], nearest[1]]
+    return filled
+
+
+def from_tensor(estimate: Tensor, hs: xr.DataArray, ms: xr.DataArray, scale: float) -> xr.DataArray:
+    """Tensor (L, H, W) -> cube in the user's units and hs's dtype, on ms's grid, gaps of either put back."""
+    values = estimate.float().cpu().numpy() * np.float32(scale)
+    if np.issubdtype(hs.dtype, np.integer):
+        limits = np.iinfo(hs.dtype)
+        values = np.clip(np.rint(values), limits.min, limits.max)
+    else:
+        values[:, missing_pixels(hs, ms)] = np.nan
+    return like_ms_with_bands_of_hs(values.astype(hs.dtype, copy=False), hs, ms)
+
+
+def missing_pixels(hs: xr.DataArray, ms: xr.DataArray) -> NDArray[np.bool_]:
+    """(H, W): where ms, or the coarse pixel of hs above it, is NaN in any band."""
+    ratio = ms.shape[1] // hs.shape[1]
+    coarse = np.isnan(np.asarray(hs.values, dtype=np.float32)).any(0)
+    fine = np.isnan(np.asarray(ms.values, dtype=np.float32)).any(0)
+    missing: NDArray[np.bool_] = np.kron(coarse, np.ones((ratio, ratio), bool)) | fine
+    return missing

@@ -1,0 +1,142 @@
+"""The main job: two images in, one sharp image out, in the user's units, on the ms's grid."""
+
+import warnings
+from pathlib import Path
+from typing import TypeVar, get_args
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from hypersharp.cube import check_cube, crs_of, transform_of, wavelengths_nm
+from hypersharp.errors import InputError, unknown_name
+from hypersharp.grid import Grid, whole_ratio
+from hypersharp.methods.base import (
+    Method,
+    Mode,
+    Precision,
+    Progress,
+    Settings,
+    from_tensor,
+    to_tensor,
+    value_scale,
+)
+from hypersharp.methods.bicubic import BICUBIC
+from hypersharp.methods.ssjcn import SSJCN_METHOD
+from hypersharp.sensor.srf import find_srf
+
+Name = TypeVar("Name", bound=str)
+
+METHODS: dict[str, Method] = {
+    "bicubic": BICUBIC,
+    "ssjcn": SSJCN_METHOD,
+}
+
+
+def fuse(
+    hs: xr.DataArray,
+    ms: xr.DataArray,
+    *,
+    method: str = "ssjcn",
+    weights: str | Path | None = None,
+    mode: Mode = "whole",
+    tile_px: int = 128,
+    device: str = "auto",
+    precision: Precision = "auto",
+    srf: str | Path | NDArray[np.float64] | None = None,
+    ratio: int | None = None,
+    scale: float | None = None,
+    progress: Progress | None = None,
+) -> xr.DataArray:
+    """Sharpen hs with ms.
+
+    Args:
+        hs: hyperspectral image (L, h, w), any unit; NaN where missing.
+        ms: multispectral, RGB or panchromatic image (l, H, W) of the same place in the same unit.
+        method: a name of METHODS.
+        weights: packaged name or file, for methods with a network; by default those that fit.
+        mode: how a network runs: "whole" image, blended "tiles" of tile_px, or the paper's "patches".
+        srf: response (l, L) of ms, a name or a file; by default the one of the weights.
+        ratio: fine pixels per coarse one; by default from the sizes, which it must agree with.
+        scale: the value that counts as 1; by default 1 for floats up to about 1, else the 99.9 % quantile of hs.
+        progress: called with the fraction done, 0..1.
+
+    Returns:
+        (L, H, W) with the bands of hs, the grid and CRS of ms, the unit and dtype of hs; what was chosen
+        stands in attrs["hypersharp"].
+
+    Raises:
+        InputError: unusable or ill-matched images, an unknown name, no weights that fit.
+    """
+    chosen = find_method(method)
+    found_ratio = check_pair(hs, ms, ratio)
+    known_nm = wavelengths_nm(hs)
+    settings = Settings(
+        ratio=found_ratio,
+        wavelengths_nm=known_nm,
+        srf=find_srf(str(srf), known_nm) if isinstance(srf, str | Path) else srf,
+        weights=weights,
+        mode=one_of("mode", mode, get_args(Mode)),
+        tile_px=tile_px,
+        device=device,
+        precision=one_of("precision", precision, get_args(Precision)),
+        progress=progress,
+    )
+    unit = value_scale(hs.values) if scale is None else scale
+    check_units(hs, ms, settings)
+    estimate = chosen.run(to_tensor(hs, unit), to_tensor(ms, unit), settings)
+    sharp = from_tensor(estimate, hs, ms, unit)
+    sharp.attrs["hypersharp"] = "; ".join(
+        [f"method {method}, ratio {found_ratio}, scale {unit:g}", *settings.notes]
+    )
+    return sharp
+
+
+def find_method(name: str) -> Method:
+    """A method by name.
+
+    Raises: InputError, with the nearest names, for an unknown one.
+    """
+    if name not in METHODS:
+        raise unknown_name("method", name, METHODS)
+    return METHODS[name]
+
+
+def one_of(kind: str, name: Name, known: tuple[str, ...]) -> Name:
+    if name not in known:
+        raise unknown_name(kind, name, known)
+    return name
+
+
+def check_pair(hs: xr.DataArray, ms: xr.DataArray, ratio: int | None) -> int:
+    """The pair's whole ratio.
+
+    Raises: InputError for cubes that cannot be used, swapped ones, sizes of no whole or another ratio.
+    """
+    check_cube(hs, "hs")
+    check_cube(ms, "ms")
+    found = whole_ratio(grid_of(hs), grid_of(ms))
+    if ratio is not None and ratio != found:
+        raise InputError(
+            f"sizes of ratio {found}", f"the given ratio {ratio}", "leave --ratio out or check the files"
+        )
+    if ms.shape[0] > hs.shape[0]:
+        raise InputError(
+            f"{hs.shape[0]} bands in hs and {ms.shape[0]} in ms",
+            "hs with more bands than ms",
+            "give the hyperspectral image first",
+        )
+    return found
+
+
+def grid_of(image: xr.DataArray) -> Grid:
+    return Grid((image.shape[1], image.shape[2]), transform_of(image), crs_of(image))
+
+
+def check_units(hs: xr.DataArray, ms: xr.DataArray, settings: Settings) -> None:
+    """Note a pair whose means differ so much that the two can hardly be in one unit."""
+    hs_mean, ms_mean = (float(np.nanmean(image.values)) for image in (hs, ms))
+    if min(hs_mean, ms_mean) > 0 and not 0.2 < ms_mean / hs_mean < 5:
+        text = f"the mean of ms is {ms_mean / hs_mean:.2g} times that of hs: are both in the same unit?"
+        settings.note(f"warning: {text}")
+        warnings.warn(text, stacklevel=3)

@@ -1,0 +1,40 @@
+"""Where a result comes from: the commit and the machine, for weights and score rows."""
+
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+
+@cache
+def commit() -> str:
+    """The short commit of the checkout this package runs from (`+` where it is changed), else its version."""
+    root = Path(__file__).resolve().parents[2]
+    describe = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--match=nothing", "--abbrev=10"]
+    if (root / ".git").exists():
+        try:
+            return subprocess.run(
+                describe, capture_output=True, text=True, check=True, timeout=10
+            ).stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            pass
+    try:
+        return f"version {version('hypersharp')}"
+    except PackageNotFoundError:
+        return "unknown"
+
+
+@cache
+def machine() -> str:
+    """Processor and number of cores, in words."""
+    return f"{os.cpu_count()} cores, {cpu_name()}"
+
+
+def cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

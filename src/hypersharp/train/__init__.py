@@ -1,0 +1,1 @@
+"""Learning a network from scenes: options, patches, the lightning module, the run."""

@@ -1,0 +1,191 @@
+"""A training from scenes to a weights file, with pytorch-lightning.
+
+One "epoch" of lightning is a round of `round_steps` steps; each ends with the validation scores
+and a checkpoint from which `resume` goes on exactly. Writes into out_dir: `NAME.safetensors`,
+`last.ckpt`, `logs/` (CSV and TensorBoard); and the degraded scenes into cache_dir.
+"""
+
+import dataclasses
+import logging
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from hypersharp.errors import InputError
+from hypersharp.nets.checkpoint import WeightsHeader, build_network, save_weights, to_fast_layout
+from hypersharp.provenance import commit, machine
+from hypersharp.sensor.observe import Sensor
+from hypersharp.train.module import FusionTraining
+from hypersharp.train.options import TrainOptions
+from hypersharp.train.patches import (
+    Array,
+    PatchStream,
+    RoundSampler,
+    TrainingScene,
+    Triple,
+    WholeScenes,
+    channels_last,
+    prepare_scenes,
+)
+
+CHECKPOINT = "last.ckpt"
+LIGHTNING_PRECISION: dict[str, Any] = {"bf16": "bf16-mixed", "fp32": "32-true"}
+Readers = Mapping[str, Callable[[], Array]]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What a training learns from: readers of the scenes (L, H, W in 0..1), and how they are observed."""
+
+    training: Readers
+    validation: Readers
+    sensor: Sensor
+    wavelengths_nm: tuple[float, ...] | None = None
+    preset: str = "dian"
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where a training runs; lightning's own words."""
+
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    strategy: str = "auto"
+
+
+def train(
+    options: TrainOptions,
+    data: TrainingSet,
+    out_dir: Path,
+    *,
+    cache_dir: Path | None = None,
+    resume: bool = False,
+    hardware: Hardware = Hardware(),
+) -> Path:
+    """Train a network and return the path of its weights file.
+
+    Raises: InputError where `resume` finds no checkpoint, batch or steps do not divide, or options do not fit.
+    """
+    check_options(options, hardware, out_dir, resume)
+    pl.seed_everything(options.seed, verbose=False)
+    bands, ms_bands = data.sensor.srf.shape[1], data.sensor.srf.shape[0]
+    header = options.header(bands, ms_bands, data.sensor.ratio)
+    net = build_network(header.network, header.options)
+    net.srf.copy_(torch.tensor(data.sensor.srf))
+    module = FusionTraining(net, options, data.preset)
+    to_fast_layout(module)
+    scenes = cache_dir or out_dir / "scenes"
+    training = prepare_scenes(data.training, data.sensor, scenes)
+    validation = prepare_scenes(data.validation, data.sensor, scenes)
+    started = time.monotonic()
+    with quiet_lightning():
+        trainer = make_trainer(options, out_dir, hardware)
+        trainer.fit(
+            module,
+            patch_loader(options, training, data.sensor.ratio, trainer),
+            DataLoader(WholeScenes(validation), collate_fn=channels_last),
+            ckpt_path=out_dir / CHECKPOINT if resume else None,
+        )
+    provenance = describe(options, data, trainer, (time.monotonic() - started) / 60)
+    path = out_dir / f"{options.name}.safetensors"
+    if trainer.is_global_zero:
+        save_weights(path, net, finished(header, data, provenance))
+    return path
+
+
+def check_options(options: TrainOptions, hardware: Hardware, out_dir: Path, resume: bool) -> None:
+    devices = hardware.devices * hardware.nodes
+    if options.batch % devices:
+        raise InputError(
+            f"a batch of {options.batch} on {devices} devices", "a multiple of the devices", "change batch"
+        )
+    if options.steps % options.round_steps:
+        raise InputError(
+            f"{options.steps} steps in rounds of {options.round_steps}",
+            "whole rounds",
+            "change steps or round_steps",
+        )
+    if resume and not (out_dir / CHECKPOINT).exists():
+        raise InputError(f"no {CHECKPOINT} in {out_dir}", "an interrupted training", "train without --resume")
+
+
+def make_trainer(options: TrainOptions, out_dir: Path, hardware: Hardware) -> pl.Trainer:
+    checkpoints = ModelCheckpoint(
+        out_dir, Path(CHECKPOINT).stem, save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    callbacks: list[Callback] = [checkpoints]
+    if options.ema_decay:
+        callbacks.append(EMAWeightAveraging(decay=options.ema_decay))
+    return pl.Trainer(
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        num_nodes=hardware.nodes,
+        strategy=hardware.strategy,
+        precision=LIGHTNING_PRECISION[options.precision],
+        max_epochs=options.steps // options.round_steps,
+        gradient_clip_val=options.clip_norm,
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+        callbacks=callbacks,
+        logger=[CSVLogger(out_dir, "logs", "csv"), TensorBoardLogger(out_dir, "logs", "tensorboard")],
+    )
+
+
+def patch_loader(
+    options: TrainOptions, scenes: list[TrainingScene], ratio: int, trainer: pl.Trainer
+) -> DataLoader[Triple]:
+    devices = trainer.world_size
+    sampler = RoundSampler(options.round_steps, options.batch, trainer.global_rank, devices)
+    stream = PatchStream(scenes, ratio, options.patch_px, options.seed)
+    return DataLoader(stream, options.batch // devices, sampler=sampler, collate_fn=channels_last)
+
+
+def describe(options: TrainOptions, data: TrainingSet, trainer: pl.Trainer, minutes: float) -> dict[str, Any]:
+    """The provenance that a weights file carries."""
+    scores = {
+        name: round(float(value), 4)
+        for name, value in trainer.callback_metrics.items()
+        if name.startswith("val_")
+    }
+    return {
+        **dataclasses.asdict(options),
+        **scores,
+        "training_scenes": sorted(data.training),
+        "validation_scenes": sorted(data.validation),
+        "psf": data.sensor.psf.to_dict(),
+        "commit": commit(),
+        "machine": machine(),
+        "minutes": round(minutes, 1),
+        "torch": torch.__version__,
+    }
+
+
+def finished(header: WeightsHeader, data: TrainingSet, provenance: dict[str, Any]) -> WeightsHeader:
+    return dataclasses.replace(header, wavelengths_nm=data.wavelengths_nm, provenance=provenance)
+
+
+class quiet_lightning(warnings.catch_warnings):  # noqa: N801 - a context manager, used like a function
+    """Without lightning's advice on loaders and loggers, which a user of ours cannot act on."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+        for advice in (
+            ".*does not have many workers.*",
+            ".*Checkpoint directory.*",
+            ".*isinstance.treespec.*",
+            ".*LeafSpec.*",
+        ):
+            warnings.filterwarnings("ignore", advice)
