@@ -1,0 +1,318 @@
+"""The value that travels: a DataArray (band, y, x) with wavelengths (nm), CRS and affine.
+
+`wavelength`, `fwhm` (both nm) and `good_band` are coordinates on `band` where known. CRS and affine are
+kept the way rioxarray keeps them, so `cube.rio` works. Missing pixels are NaN in floating arrays;
+`cube.encoding` remembers, in xarray's words, how a file stored the numbers (`dtype`, `_FillValue`,
+`scale_factor`, `add_offset`), and saving returns to that form where nothing is lost by it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hypersharp.errors import InputError
+from hypersharp.grid import Grid, whole_ratio
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from affine import Affine
+
+DIMS = ("band", "y", "x")
+
+
+def make_cube(
+    values: Any,
+    *,
+    wavelengths_nm: Any = None,
+    fwhm_nm: Any = None,
+    good_bands: Any = None,
+    crs: Any = None,
+    transform: Affine | None = None,
+    nodata: float | None = None,
+) -> xr.DataArray:
+    """Put an array (band, y, x), numpy or dask, and what is known about it into one DataArray.
+
+    Pixels equal to `nodata` become NaN (integers become floats then) and the value is written back on
+    saving. `good_bands` is False where a band is not to be trusted. `crs` is anything rasterio takes.
+
+    >>> cube = make_cube(np.ones((3, 2, 2)), wavelengths_nm=[450, 550, 650])
+    >>> cube.sizes["band"], cube.wavelength.values.tolist()
+    (3, [450.0, 550.0, 650.0])
+
+    Raises:
+        InputError: values are not three-dimensional, or a list is not as long as there are bands.
+    """
+    import xarray as xr
+
+    if np.ndim(values) != 3:
+        raise InputError(f"an array of shape {np.shape(values)}", "three axes (band, y, x)", "reshape it")
+    cube = xr.DataArray(decode(values, nodata), dims=DIMS)
+    per_band = (
+        ("wavelength", wavelengths_nm, float),
+        ("fwhm", fwhm_nm, float),
+        ("good_band", good_bands, bool),
+    )
+    for name, given, kind in per_band:
+        if given is not None:
+            cube.coords[name] = ("band", _one_a_band(name, given, kind, cube.sizes["band"]))
+    if nodata is not None:
+        cube.encoding["_FillValue"] = nodata
+    return _georeferenced(cube, crs, transform)
+
+
+def _one_a_band(name: str, given: Any, kind: type, bands: int) -> np.ndarray:
+    """A list with one entry for each band, as an array that is its own."""
+    listed: np.ndarray = np.array(given, dtype=kind).ravel()
+    if len(listed) != bands:
+        raise InputError(
+            f"{len(listed)} values of {name} for {bands} bands", "one for each band", "mend the list"
+        )
+    return listed
+
+
+def decode(raw: Any, nodata: float | None, scale: Any = 1.0, offset: Any = 0.0) -> Any:
+    """Physical values of stored ones: nodata -> NaN, then raw * scale + offset.
+
+    `scale` and `offset` are numbers or arrays that broadcast, such as (L, 1, 1). Integers stay as they
+    are where there is nothing to do; else up to 16 bits become float32, more become float64.
+    """
+    scaled = bool(np.any(np.asarray(scale) != 1) or np.any(np.asarray(offset) != 0))
+    marker = stored_nodata(raw.dtype, nodata)
+    if marker is None and not scaled:
+        return raw
+    float_type = raw.dtype if raw.dtype.kind == "f" else np.dtype("f4" if raw.dtype.itemsize <= 2 else "f8")
+    values = raw.astype(float_type)
+    if marker is not None:
+        values = np.where(raw == marker, float_type.type(np.nan), values)
+    if scaled:
+        values = values * np.asarray(scale, float_type) + np.asarray(offset, float_type)
+    return values
+
+
+def stored_nodata(dtype: np.dtype[Any], nodata: float | None) -> Any:
+    """The nodata value in the type of the stored numbers; None where no stored number can equal it."""
+    if nodata is None or not np.isfinite(nodata):
+        return None
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return dtype.type(nodata)
+    if dtype.kind not in "iu":
+        return None
+    limits = np.iinfo(dtype)
+    return dtype.type(int(nodata)) if nodata == int(nodata) and limits.min <= nodata <= limits.max else None
+
+
+def _georeferenced(cube: xr.DataArray, crs: Any, transform: Affine | None) -> xr.DataArray:
+    """The cube with CRS, affine and pixel centres; as it is, with a warning, where [geo] is missing."""
+    if crs is None and transform is None:
+        return cube
+    try:
+        import rioxarray  # noqa: F401  (gives DataArray its .rio)
+        from rasterio.errors import CRSError
+    except ImportError:
+        warnings.warn("no georeference is kept; pip install 'hypersharp[geo]'", stacklevel=3)
+        return cube
+    encoding = dict(cube.encoding)
+    try:
+        cube = cube if crs is None else cube.rio.write_crs(crs)
+    except CRSError as error:
+        raise InputError(
+            f"the CRS {str(crs)[:60]!r}", "one that PROJ knows, such as EPSG:32633", "mend it"
+        ) from error
+    if transform is not None:
+        cube = cube.rio.write_transform(transform).assign_coords(
+            _centres(transform, cube.sizes["y"], cube.sizes["x"])
+        )
+    cube.encoding.update(encoding)
+    return cube
+
+
+def _centres(transform: Affine, height: int, width: int) -> dict[str, np.ndarray]:
+    """Map coordinates of the pixel centres along y and x; none for a rotated grid."""
+    if transform.b or transform.d:
+        return {}
+    xs = transform.c + transform.a * (np.arange(width) + 0.5)
+    ys = transform.f + transform.e * (np.arange(height) + 0.5)
+    return {"y": ys, "x": xs}
+
+
+def wavelengths_nm(cube: xr.DataArray) -> np.ndarray | None:
+    """The bands' centre wavelengths in nm, None where unknown."""
+    return _band_values(cube, "wavelength")
+
+
+def fwhm_nm(cube: xr.DataArray) -> np.ndarray | None:
+    """The bands' full widths at half maximum in nm, None where unknown."""
+    return _band_values(cube, "fwhm")
+
+
+def good_bands(cube: xr.DataArray) -> np.ndarray | None:
+    """True for each band to be trusted, None where no list is known."""
+    flags = _band_values(cube, "good_band")
+    return None if flags is None else flags.astype(bool)
+
+
+def _band_values(cube: xr.DataArray, name: str) -> np.ndarray | None:
+    """A coordinate on `band`."""
+    return np.asarray(cube.coords[name].values) if name in cube.coords else None
+
+
+def transform_of(cube: xr.DataArray) -> Affine | None:
+    """The affine from pixel corners (x, y) to map coordinates, None where unknown.
+
+    The stored affine counts unless the coordinates of the pixel centres contradict it, which they do
+    after a slice such as `cube[:, 10:]`.
+    """
+    stored = _stored_transform(cube)
+    if "y" not in cube.coords or "x" not in cube.coords:
+        return stored
+    xs, ys = cube.x.values.astype(float), cube.y.values.astype(float)
+    if stored is not None and (stored.b or stored.d):
+        return stored
+    if stored is not None and _centres_agree(stored, xs, ys):
+        return stored
+    return _transform_from_centres(xs, ys, stored)
+
+
+def _stored_transform(cube: xr.DataArray) -> Affine | None:
+    """The affine in GDAL's order that rioxarray keeps with the CRS."""
+    text = cube.coords["spatial_ref"].attrs.get("GeoTransform") if "spatial_ref" in cube.coords else None
+    if text is None:
+        return None
+    from affine import Affine
+
+    return Affine.from_gdal(*(float(number) for number in str(text).split()))
+
+
+def _centres_agree(transform: Affine, xs: np.ndarray, ys: np.ndarray) -> bool:
+    """Whether first and last pixel centres lie within 1e-4 pixels of where the affine puts them."""
+    expected = _centres(transform, len(ys), len(xs))
+    gap_x, gap_y = np.abs(expected["x"] - xs), np.abs(expected["y"] - ys)
+    return bool(
+        max(gap_x[[0, -1]]) < 1e-4 * abs(transform.a) and max(gap_y[[0, -1]]) < 1e-4 * abs(transform.e)
+    )
+
+
+def _transform_from_centres(xs: np.ndarray, ys: np.ndarray, stored: Affine | None) -> Affine | None:
+    """The affine that evenly spaced pixel centres imply; a single row or column keeps the stored step."""
+    from affine import Affine
+
+    steps = [
+        (centres[-1] - centres[0]) / (len(centres) - 1) if len(centres) > 1 else known
+        for centres, known in ((xs, stored.a if stored else None), (ys, stored.e if stored else None))
+    ]
+    if steps[0] is None or steps[1] is None:
+        return None
+    return Affine(steps[0], 0, xs[0] - steps[0] / 2, 0, steps[1], ys[0] - steps[1] / 2)
+
+
+def crs_of(cube: xr.DataArray) -> Any:
+    """The CRS as a rasterio CRS, None where unknown."""
+    if "spatial_ref" not in cube.coords or "crs_wkt" not in cube.coords["spatial_ref"].attrs:
+        return None
+    from rasterio.crs import CRS
+
+    return CRS.from_wkt(cube.coords["spatial_ref"].attrs["crs_wkt"])
+
+
+def nodata_of(cube: xr.DataArray) -> float | None:
+    """The value that stands for missing pixels in the file, None where unknown."""
+    nodata = cube.encoding.get("_FillValue", cube.attrs.get("_FillValue"))
+    return None if nodata is None else float(nodata)
+
+
+def grid_of(cube: xr.DataArray) -> Grid:
+    """Shape, affine and CRS of a cube."""
+    return Grid((cube.sizes["y"], cube.sizes["x"]), transform_of(cube), crs_of(cube))
+
+
+def pair_ratio(hs: xr.DataArray, ms: xr.DataArray) -> int:
+    """Fine pixels per coarse pixel of a checked pair, see `grid.whole_ratio`.
+
+    Raises:
+        InputError: an image is unusable, the two are swapped, or the grids do not belong together.
+    """
+    check_cube(hs, "hs")
+    check_cube(ms, "ms")
+    if hs.sizes["band"] < ms.sizes["band"] and hs.sizes["y"] * hs.sizes["x"] > ms.sizes["y"] * ms.sizes["x"]:
+        raise InputError(
+            f"hs of {_shape(hs)} and ms of {_shape(ms)} (bands x rows x columns)",
+            "an hs with more bands and fewer pixels than the ms",
+            "swap the two, hs comes first",
+        )
+    return whole_ratio(grid_of(hs), grid_of(ms))
+
+
+def select_bands(cube: xr.DataArray, indices: Sequence[int] | np.ndarray) -> xr.DataArray:
+    """The bands with these indices (from 0), in this order, with all that is known about them.
+
+    Raises:
+        InputError: an index lies outside the cube.
+    """
+    wanted = np.asarray(indices, dtype=int)
+    bands = cube.sizes["band"]
+    if wanted.size == 0 or wanted.min() < -bands or wanted.max() >= bands:
+        raise InputError(
+            f"band indices {wanted.tolist()}", f"some of 0..{bands - 1}", "choose bands that exist"
+        )
+    return cube.isel(band=wanted)
+
+
+def like_ms_with_bands_of_hs(values: Any, hs: xr.DataArray, ms: xr.DataArray) -> xr.DataArray:
+    """A fused result (L, H, W): grid, CRS and affine of `ms`; wavelengths, flags and nodata of `hs`."""
+    nodata = None if "scale_factor" in hs.encoding else nodata_of(hs)
+    cube = make_cube(
+        values,
+        wavelengths_nm=wavelengths_nm(hs),
+        fwhm_nm=fwhm_nm(hs),
+        good_bands=good_bands(hs),
+        crs=crs_of(ms),
+        transform=transform_of(ms),
+    )
+    if nodata is not None and cube.dtype.kind == "f":
+        cube.encoding["_FillValue"] = nodata
+    return cube
+
+
+def check_cube(cube: xr.DataArray, what: str) -> None:
+    """Check that a cube can be worked with; `what` names it in the message.
+
+    Raises:
+        InputError: wrong axes, no pixel, no numbers, infinite values, or no finite value at all.
+    """
+    if cube.dims != DIMS:
+        raise InputError(f"{what} with axes {cube.dims}", f"axes {DIMS}", "rename or transpose them")
+    if 0 in cube.shape:
+        raise InputError(
+            f"{what} of {_shape(cube)}", "at least one band, row and column", "check how it was cut"
+        )
+    if cube.dtype.kind not in "iufb":
+        raise InputError(f"{what} of type {cube.dtype}", "real numbers", "convert it")
+    if cube.dtype.kind == "f":
+        _check_finite(cube, what)
+
+
+def _shape(cube: xr.DataArray) -> str:
+    """A shape as people read it."""
+    return " x ".join(map(str, cube.shape))
+
+
+def _check_finite(cube: xr.DataArray, what: str) -> None:
+    """Raise on infinite values and where there is nothing but NaN; band by band, to spare memory."""
+    infinite = missing = 0
+    for band in range(cube.sizes["band"]):
+        plane = np.asarray(cube[band].data)
+        infinite += int(np.isinf(plane).sum())
+        missing += int(np.isnan(plane).sum())
+    if infinite:
+        raise InputError(
+            f"{what} with {infinite} infinite values", "finite numbers or NaN", "mask them as NaN"
+        )
+    if missing == cube.size:
+        raise InputError(
+            f"{what} without one finite pixel", "an image", "check its nodata value and its extent"
+        )

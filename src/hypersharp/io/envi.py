@@ -1,0 +1,329 @@
+"""ENVI: a text header and a body of plain numbers, BSQ, BIL or BIP, gzipped where `file compression = 1`.
+
+Pixels and spectral metadata are read here (GDAL rounds wavelengths and drops some fields); map info, in its many
+forms, is left to GDAL's ENVI driver.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import warnings
+import zlib
+from dataclasses import dataclass
+from math import hypot, prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
+from hypersharp.errors import InputError, OutputError
+from hypersharp.io.packed import Packed, pack
+from hypersharp.io.source import Choice, Source, check_memory, foreign, needs, refuse_choice, spectral_nm
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from affine import Affine
+
+DTYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
+AXES = {"bsq": "lhw", "bil": "hlw", "bip": "hwl"}
+BODIES = (".img", ".dat", ".bsq", ".bil", ".bip", ".raw", "")
+EXPECTED = "an ENVI header and its body"
+DEFLATE_AT_BEST = 1040  # no gzip file holds more than so many times its size
+
+
+@dataclass(frozen=True)
+class Header:
+    """The fields of a header, by lower-case name."""
+
+    path: Path
+    fields: dict[str, str]
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        """A whole number >= 0."""
+        text = self.fields.get(name, "" if default is None else str(default))
+        if not re.fullmatch(r"\d{1,12}", text):
+            raise InputError(f"'{name} = {text[:40]}' in {self.path}", "a whole number", "mend the header")
+        return int(text)
+
+    def numbers(self, name: str) -> list[float] | None:
+        """A list of numbers in braces, None where the field is missing or empty."""
+        parts = [part for part in self.fields.get(name, "").strip("{} \t\r\n").split(",") if part.strip()]
+        try:
+            return [float(part) for part in parts] or None
+        except ValueError as error:
+            raise InputError(
+                f"'{name}' in {self.path} with other than numbers", "numbers", "mend it"
+            ) from error
+
+
+def read(path: Path, choice: Choice) -> Source:
+    """Open an ENVI image by its header or its body."""
+    refuse_choice(choice, path)
+    header_path, body = _pair(path)
+    header = _header(header_path)
+    image = _image(header, body)
+    crs, transform = _place(header, body)
+    unit = header.fields.get("wavelength units")
+    centres, widths, flags = (header.numbers(name) for name in ("wavelength", "fwhm", "bbl"))
+    scale, offset = _scaling(header, image.shape[0])
+    nodata = header.numbers("data ignore value")
+    return Source(
+        image,
+        wavelengths_nm=None if centres is None else spectral_nm(centres, unit),
+        fwhm_nm=None if widths is None else spectral_nm(widths, _width_unit(unit, centres)),
+        good_bands=None if flags is None else np.asarray(flags) != 0,
+        crs=crs,
+        transform=transform,
+        nodata=nodata[0] if nodata else None,
+        scale=scale,
+        offset=offset,
+    )
+
+
+def _width_unit(unit: str | None, centres: list[float] | None) -> str | None:
+    """The unit of the widths: where none is named, that which the centres show (widths in nm are < 100 too)."""
+    unknown = (unit or "unknown").strip().lower() in ("unknown", "")
+    return unit if not unknown or centres is None else "um" if max(centres) < 100 else "nm"
+
+
+def has_header(body: Path) -> bool:
+    """Whether a file has an ENVI header beside it."""
+    return any(header.is_file() for header in _headers(body))
+
+
+def _headers(body: Path) -> list[Path]:
+    """The two names a body's header may have."""
+    return [body.with_suffix(".hdr"), body.with_name(body.name + ".hdr")]
+
+
+def _pair(path: Path) -> tuple[Path, Path]:
+    """Header and body, given either."""
+    if path.suffix.lower() == ".hdr":
+        bodies = _bodies(path)
+        if len(bodies) != 1:
+            names = ", ".join(body.name for body in bodies) or "no body"
+            raise InputError(f"{names} for {path}", "one body", "name the body instead of the header")
+        return path, bodies[0]
+    for header in _headers(path):
+        if header.is_file():
+            return header, path
+    raise InputError(
+        f"no header for {path}", f"{path.with_suffix('.hdr').name} beside it", "copy the header there"
+    )
+
+
+def _bodies(header: Path) -> list[Path]:
+    """The files that may be the body of a header."""
+    stem = header.with_suffix("")
+    if stem.suffix.lower() in BODIES[:-1] and stem.is_file():
+        return [stem]
+    names = [stem.with_name(stem.name + suffix) for suffix in BODIES]
+    return [body for body in names if body.is_file()]
+
+
+def _header(path: Path) -> Header:
+    """Parse `name = value` lines; a value in braces may span lines."""
+    with foreign(path, EXPECTED, OSError):
+        content = path.read_bytes()[: 2**24].decode("latin-1")
+    if not content.lstrip("\ufeffï»¿ \t\r\n").startswith("ENVI"):
+        raise InputError(f"{path} that does not begin with ENVI", EXPECTED, "check the file")
+    found = re.findall(r"^[ \t]*([^=\n{}]+?)[ \t]*=[ \t]*(\{[^}]*\}|[^\n]*)", content, re.MULTILINE)
+    return Header(path, {name.strip().lower(): value.strip() for name, value in found})
+
+
+def _image(header: Header, body: Path) -> np.ndarray:
+    """The body as (band, y, x): mapped into memory, or unzipped."""
+    shape = {axis: header.integer(name) for axis, name in (("l", "bands"), ("h", "lines"), ("w", "samples"))}
+    code, interleave = header.integer("data type"), header.fields.get("interleave", "bsq").lower()
+    if code not in DTYPES or interleave not in AXES:
+        raise InputError(
+            f"data type {code}, interleave {interleave} in {header.path}",
+            f"a type among {', '.join(map(str, DTYPES))} and one of {', '.join(AXES)}",
+            "convert the image",
+        )
+    order = ">" if header.integer("byte order", 0) else "<"
+    dtype, axes = np.dtype(order + DTYPES[code]), AXES[interleave]
+    stored = tuple(shape[axis] for axis in axes)
+    if 0 in stored:
+        raise InputError(
+            f"an image without pixels in {header.path}", "bands, lines and samples", "mend the header"
+        )
+    flat = _numbers(header, body, dtype, prod(stored))
+    return flat.reshape(stored).transpose([axes.index(axis) for axis in "lhw"])
+
+
+def _numbers(header: Header, body: Path, dtype: np.dtype[Any], count: int) -> np.ndarray:
+    """The body's numbers in the order they are stored."""
+    offset, zipped = header.integer("header offset", 0), header.integer("file compression", 0) == 1
+    wanted, there = offset + count * dtype.itemsize, body.stat().st_size
+    short = InputError(
+        f"{body} of {there} bytes", f"{wanted} as {header.path.name} says", "copy both files again"
+    )
+    if there * (DEFLATE_AT_BEST if zipped else 1) < wanted:
+        raise short
+    if not zipped:
+        with foreign(body, EXPECTED, OSError, ValueError):
+            return np.memmap(body, dtype, "r", offset, (count,))
+    check_memory(wanted)
+    with foreign(body, "a whole gzipped body", OSError, EOFError, zlib.error), gzip.open(body) as file:
+        content = file.read(wanted)
+    if len(content) < wanted:
+        raise short
+    return np.frombuffer(content, dtype, count, offset)
+
+
+def _scaling(header: Header, bands: int) -> tuple[Any, Any]:
+    """Scale and offset, numbers or one a band: gain and offset values, or 1 / reflectance scale factor."""
+    gains, offsets = header.numbers("data gain values"), header.numbers("data offset values")
+    factor = header.numbers("reflectance scale factor")
+    if gains is None and factor is not None:
+        if factor[0] == 0:
+            raise InputError(
+                f"a reflectance scale factor of 0 in {header.path}", "another", "mend the header"
+            )
+        gains = [1 / factor[0]]
+    return _one_or_each(gains, bands, 1.0, header), _one_or_each(offsets, bands, 0.0, header)
+
+
+def _one_or_each(numbers: list[float] | None, bands: int, default: float, header: Header) -> Any:
+    """One number where all are the same, else one a band."""
+    if numbers is None:
+        return default
+    if len(set(numbers)) == 1:
+        return numbers[0]
+    if len(numbers) != bands:
+        raise InputError(
+            f"{len(numbers)} gains for {bands} bands in {header.path}", "one a band", "mend the header"
+        )
+    return np.asarray(numbers)
+
+
+def _place(header: Header, body: Path) -> tuple[Any, Affine | None]:
+    """CRS and affine as GDAL understands the header; (None, None) without map info or without [geo]."""
+    if "map info" not in header.fields and "coordinate system string" not in header.fields:
+        return None, None
+    try:
+        import rasterio
+        from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
+    except ImportError:
+        warnings.warn("no georeference is read; pip install 'hypersharp[geo]'", stacklevel=3)
+        return None, None
+    errors = (RasterioError, CRSError, OSError, ValueError)
+    with foreign(body, "map info that GDAL understands", *errors), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(body, driver="ENVI") as dataset:
+            transform = None if dataset.transform.is_identity else dataset.transform
+            return _named(dataset.crs), transform
+
+
+def _named(crs: Any) -> Any:
+    """The CRS by its EPSG code where PROJ is sure of one: ENVI's own names (UTM_Zone_33N) say less."""
+    code = crs.to_epsg(confidence_threshold=70) if crs else None
+    return code or crs or None
+
+
+def check_target(path: Path) -> None:
+    """Raise where writing this body would replace the header of another one."""
+    header, own = path.with_suffix(".hdr"), _body_of(path)
+    others = [body.name for body in _bodies(header) if body.name != own.name]
+    if others and header.is_file():
+        raise OutputError(
+            f"{header}, which describes {others[0]}", "a name of its own", f"write {others[0]} or rename"
+        )
+
+
+def _body_of(path: Path) -> Path:
+    """The body that is written, .img where the header is named."""
+    return path if path.suffix.lower() != ".hdr" else path.with_suffix(".img")
+
+
+def write(cube: xr.DataArray, path: Path) -> None:
+    """Write body and header; .bil and .bip are interleaved so, all else is BSQ."""
+    packed = pack(cube if cube.dtype != np.float16 else cube.astype("f4"))
+    values = np.asarray(packed.values)
+    dtype = {"b1": "u1", "i1": "i2"}.get(values.dtype.str[1:], values.dtype.str[1:])
+    suffix = path.suffix.lower()
+    interleave = suffix[1:] if suffix[1:] in AXES else "bsq"
+    stored = values.transpose(["lhw".index(axis) for axis in AXES[interleave]])
+    np.ascontiguousarray(stored, "<" + dtype).tofile(_body_of(path))
+    fields = _fields(cube, packed, dtype, interleave)
+    text = "ENVI\n" + "".join(f"{name} = {value}\n" for name, value in fields.items() if value is not None)
+    path.with_suffix(".hdr").write_text(text, encoding="latin-1", errors="replace")
+
+
+def _fields(cube: xr.DataArray, packed: Packed, dtype: str, interleave: str) -> dict[str, Any]:
+    """The header of a cube, name by name; None where nothing is known."""
+    bands, height, width = cube.shape
+    flags = good_bands(cube)
+    scaled = packed.scale != 1 or packed.offset != 0
+    return {
+        "description": "{written by hypersharp}",
+        "samples": width,
+        "lines": height,
+        "bands": bands,
+        "header offset": 0,
+        "file type": "ENVI Standard",
+        "data type": next(code for code, name in DTYPES.items() if name == dtype),
+        "interleave": interleave,
+        "byte order": 0,
+        "map info": _map_info(cube),
+        "coordinate system string": _wkt(cube),
+        "data ignore value": None
+        if packed.nodata is None or np.isnan(packed.nodata)
+        else repr(packed.nodata),
+        "data gain values": _braced([packed.scale] * bands) if scaled else None,
+        "data offset values": _braced([packed.offset] * bands) if scaled else None,
+        "wavelength units": None if wavelengths_nm(cube) is None and fwhm_nm(cube) is None else "Nanometers",
+        "wavelength": _braced(wavelengths_nm(cube)),
+        "fwhm": _braced(fwhm_nm(cube)),
+        "bbl": None if flags is None else _braced(flags.astype(int)),
+    }
+
+
+def _braced(numbers: Any) -> str | None:
+    """A list as ENVI writes it, every digit kept."""
+    return (
+        None
+        if numbers is None
+        else "{" + ", ".join(repr(number) for number in np.asarray(numbers).tolist()) + "}"
+    )
+
+
+def _wkt(cube: xr.DataArray) -> str | None:
+    """The CRS as ENVI (ESRI) writes it."""
+    crs = crs_of(cube)
+    if crs is None:
+        return None
+    with needs("a CRS"):
+        from rasterio.errors import CRSError
+    try:
+        return f"{{{crs.to_wkt(version='WKT1_ESRI')}}}"
+    except CRSError:
+        return f"{{{crs.to_wkt()}}}"
+
+
+def _map_info(cube: xr.DataArray) -> str | None:
+    """First pixel, pixel size, projection and rotation; None for grids that ENVI cannot hold (sheared, mirrored)."""
+    place = transform_of(cube)
+    if place is None:
+        return None
+    size_x, size_y = hypot(place.a, place.d), hypot(place.b, place.e)
+    angle = np.arctan2(-place.d, place.a)
+    cos, sin = np.cos(angle), np.sin(angle)
+    exact = type(place)(size_x * cos, -size_y * sin, place.c, -size_x * sin, -size_y * cos, place.f)
+    if not exact.almost_equals(place, 1e-9 * max(size_x, size_y)):
+        return None
+    crs = crs_of(cube)
+    code = crs.to_epsg() if crs is not None else None
+    name, zone, units = "Arbitrary", "", ""
+    if code is not None and (32601 <= code <= 32660 or 32701 <= code <= 32760):
+        name, zone = "UTM", f", {code % 100}, {'North' if code < 32700 else 'South'}, WGS-84"
+        units = ", units=Meters"
+    elif crs is not None:
+        name = "Geographic Lat/Lon" if crs.is_geographic else "Projected"
+        units = ", units=Degrees" if crs.is_geographic else ", units=Meters"
+    turn = "" if angle == 0 else f", rotation={float(np.degrees(angle))!r}"
+    numbers = ", ".join(repr(float(number)) for number in (1, 1, place.c, place.f, size_x, size_y))
+    return "{" + f"{name}, {numbers}{zone}{units}{turn}" + "}"

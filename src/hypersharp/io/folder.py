@@ -1,0 +1,206 @@
+"""A folder of band images: CAVE's layout `<scene>/<scene>_01.png` .. `_31.png`, possibly one folder deeper.
+
+Numbers are as stored. What images cannot say (wavelengths, place) lies in `bands.json` beside those written here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hypersharp.cube import crs_of, fwhm_nm, good_bands, nodata_of, transform_of, wavelengths_nm
+from hypersharp.errors import InputError, OutputError
+from hypersharp.io.source import Choice, Pixels, Source, foreign, refuse_choice
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+SUFFIXES = (".png", ".tif", ".tiff")
+SIDECAR = "bands.json"
+CAVE_BANDS = 31
+CAVE_NM = range(400, 701, 10)
+EXPECTED = "a whole band image"
+SAVED_AS = {"u1": (".png", "u1"), "b1": (".png", "u1"), "u2": (".png", "u2"), "f2": (".tif", "f4"),
+            "f4": (".tif", "f4"), "i1": (".tif", "i4"), "i2": (".tif", "i4"), "i4": (".tif", "i4")}  # fmt: skip
+
+
+class BandImages(Pixels):
+    """One image a band; of an image with several channels (RGBA) the first."""
+
+    def __init__(self, files: list[Path]) -> None:
+        first = _plane(files[0])
+        super().__init__((len(files), *first.shape), first.dtype)
+        self.files = files
+
+    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
+        planes = []
+        for band in bands:
+            plane = _plane(self.files[band])
+            if plane.shape != self.shape[1:] or plane.dtype != self.dtype:
+                raise InputError(
+                    f"{plane.dtype} of {plane.shape[0]} x {plane.shape[1]} in {self.files[band]}",
+                    f"{self.dtype} of {self.shape[1]} x {self.shape[2]} as in {self.files[0].name}",
+                    "remove or mend that image",
+                )
+            planes.append(plane[rows, columns])
+        return np.stack(planes)
+
+
+def _plane(path: Path) -> np.ndarray:
+    """The first channel of an image (y, x)."""
+    from PIL import Image
+
+    errors = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError, struct.error,
+              zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning)  # fmt: skip
+    with foreign(path, EXPECTED, *errors), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path, formats=("PNG", "TIFF")) as image:
+            plane = np.asarray(image)
+    return plane if plane.ndim == 2 else plane[..., 0]
+
+
+def read(path: Path, choice: Choice) -> Source:
+    """Open a folder of numbered band images, or a folder that holds just one such folder."""
+    refuse_choice(choice, path)
+    folder, files = _find(path)
+    known = _known(folder)
+    cave = not known and len(files) == CAVE_BANDS and files[0].stem == f"{folder.name}_01"
+    return Source(
+        BandImages(files),
+        wavelengths_nm=np.array(CAVE_NM, float) if cave else known.get("wavelength_nm"),
+        fwhm_nm=known.get("fwhm_nm"),
+        good_bands=known.get("good_band"),
+        crs=known.get("crs_wkt"),
+        transform=_affine(known.get("transform")),
+        nodata=known.get("nodata"),
+    )
+
+
+def _find(path: Path) -> tuple[Path, list[Path]]:
+    """The folder that holds the bands, and its band images in order."""
+    with foreign(path, "a readable folder", OSError):
+        files = _numbered(path)
+        nested = (
+            []
+            if files
+            else [child for child in sorted(path.iterdir()) if child.is_dir() and _numbered(child)]
+        )
+    if files:
+        return path, files
+    if len(nested) == 1:
+        return nested[0], _numbered(nested[0])
+    found = f"{len(nested)} scenes in {path}" if nested else f"no band images in {path}"
+    raise InputError(
+        found, "images whose names end in a number, such as scene_01.png", "name the scene's own folder"
+    )
+
+
+def _numbered(folder: Path) -> list[Path]:
+    """The images `..._<number>.png` or .tif in the order of their numbers, which must be without gap."""
+    found: dict[int, Path] = {}
+    for file in sorted(folder.iterdir()):
+        number = re.search(r"(\d{1,6})$", file.stem)
+        if (
+            number is None
+            or file.suffix.lower() not in SUFFIXES
+            or file.name.startswith(".")
+            or not file.is_file()
+        ):
+            continue
+        index = int(number[1])
+        if index in found:
+            raise InputError(
+                f"{found[index].name} and {file.name} in {folder}", "one image a band", "remove one"
+            )
+        found[index] = file
+    numbers = sorted(found)
+    if numbers and numbers[-1] - numbers[0] != len(numbers) - 1:
+        gap = next(index for index in range(numbers[0], numbers[-1]) if index not in found)
+        raise InputError(
+            f"no band {gap} in {folder}", f"bands {numbers[0]}..{numbers[-1]}", "add the missing image"
+        )
+    return [found[index] for index in numbers]
+
+
+def _known(folder: Path) -> dict[str, Any]:
+    """What bands.json says."""
+    sidecar = folder / SIDECAR
+    if not sidecar.is_file():
+        return {}
+    with foreign(sidecar, "the JSON that hypersharp wrote", OSError, ValueError, RecursionError):
+        known = json.loads(sidecar.read_text(encoding="utf-8"))
+    lists = ("wavelength_nm", "fwhm_nm", "good_band", "transform")
+    if not isinstance(known, dict) or not all(_are_numbers(known.get(name)) for name in lists):
+        raise InputError(f"{sidecar} with other content", "lists of numbers", "remove or mend it")
+    if not _are_numbers([known.get("nodata", 0)]) or not isinstance(known.get("crs_wkt", ""), str):
+        raise InputError(f"{sidecar} with an odd nodata or CRS", "a number and a text", "remove or mend it")
+    return known
+
+
+def _are_numbers(listed: Any) -> bool:
+    """Whether a list holds numbers only (or is not there)."""
+    return listed is None or (
+        isinstance(listed, list) and all(isinstance(number, int | float) for number in listed)
+    )
+
+
+def _affine(numbers: list[float] | None) -> Any:
+    """The affine of six numbers; None without [geo]."""
+    if numbers is None or len(numbers) != 6:
+        return None
+    try:
+        from affine import Affine
+    except ImportError:
+        return None
+    return Affine(*(float(number) for number in numbers))
+
+
+def check_target(path: Path) -> None:
+    """Raise where a folder with anything but band images would be replaced."""
+    if not path.is_dir():
+        if path.exists():
+            raise OutputError(f"the file {path}", "a folder to write or replace", "choose another name")
+        return
+    files = [file for file in sorted(path.iterdir()) if file.name != SIDECAR]
+    others = [file.name for file in files if file.suffix.lower() not in SUFFIXES]
+    if others:
+        raise OutputError(
+            f"{path} with {others[0]} in it", "a new folder, or one of bands only", "write elsewhere"
+        )
+
+
+def write(cube: xr.DataArray, path: Path) -> None:
+    """Write one image a band: PNG for 8 and 16 bits unsigned, else TIFF of 32 bits (float64 is rounded to that)."""
+    from PIL import Image
+
+    suffix, dtype = SAVED_AS.get(cube.dtype.str[1:], (".tif", "f4"))
+    digits = max(2, len(str(cube.sizes["band"])))
+    quick: dict[str, Any] = {"compress_level": 1} if suffix == ".png" else {}
+    path.mkdir()
+    for band in range(cube.sizes["band"]):
+        plane = np.ascontiguousarray(np.asarray(cube[band].data), dtype)
+        Image.fromarray(plane).save(path / f"{path.name}_{band + 1:0{digits}d}{suffix}", **quick)
+    known = {name: value for name, value in _facts(cube).items() if value is not None}
+    (path / SIDECAR).write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+
+
+def _facts(cube: xr.DataArray) -> dict[str, Any]:
+    """What bands.json says of a cube; None where nothing is known."""
+    lists = {"wavelength_nm": wavelengths_nm(cube), "fwhm_nm": fwhm_nm(cube), "good_band": good_bands(cube)}
+    crs, place, nodata = crs_of(cube), transform_of(cube), nodata_of(cube)
+    usable = nodata is not None and np.isfinite(nodata) and not bool((cube == nodata).any())
+    return {name: None if numbers is None else numbers.tolist() for name, numbers in lists.items()} | {
+        "axes": "one image a band, rows from the top",
+        "crs_wkt": None if crs is None else crs.to_wkt(),
+        "transform": None if place is None else [float(number) for number in place[:6]],
+        "nodata": nodata if usable and "scale_factor" not in cube.encoding else None,
+    }

@@ -1,0 +1,212 @@
+"""GeoTIFF and COG through rasterio (GDAL).
+
+Wavelengths go where GDAL (3.10 and later) and QGIS look for them, the IMAGERY domain in micrometres, and once
+more in nm as plain band tags, which keep every digit.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
+from hypersharp.errors import OutputError
+from hypersharp.io.packed import pack
+from hypersharp.io.source import Choice, Pixels, Source, foreign, needs, refuse_choice, spectral_nm
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+BLOCK = 256
+EXPECTED = "a whole GeoTIFF"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A rasterio dataset; GDAL's errors become ours."""
+    with needs("GeoTIFF"):
+        import rasterio
+        from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
+    errors = (RasterioError, CRSError, OSError, ValueError, OverflowError)
+    with foreign(path, EXPECTED, *errors), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path, driver="GTiff") as dataset:
+            yield dataset
+
+
+class TiffPixels(Pixels):
+    """The numbers of some bands of a GeoTIFF."""
+
+    def __init__(self, path: Path, indexes: Sequence[int], shape_yx: tuple[int, int], dtype: Any) -> None:
+        super().__init__((len(indexes), *shape_yx), dtype)
+        self.path, self.indexes = path, list(indexes)
+
+    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
+        with _opened(self.path) as dataset:
+            window = ((rows.start, rows.stop), (columns.start, columns.stop))
+            return np.asarray(dataset.read([self.indexes[band] for band in bands], window=window))
+
+
+def read(path: Path, choice: Choice) -> Source:
+    """Open a GeoTIFF; an alpha band or internal mask becomes missing pixels."""
+    refuse_choice(choice, path)
+    with _opened(path) as dataset:
+        indexes = [i for i in dataset.indexes if dataset.colorinterp[i - 1].name != "alpha"]
+        take = [i - 1 for i in indexes]
+        dtypes = [np.dtype(dataset.dtypes[i]) for i in take]
+        nodatas = {dataset.nodatavals[i] for i in take}
+        georeferenced = not dataset.transform.is_identity
+        return Source(
+            TiffPixels(path, indexes, dataset.shape, np.result_type(*dtypes) if dtypes else "u1"),
+            wavelengths_nm=_per_band(dataset, indexes, _wavelength_nm),
+            fwhm_nm=_per_band(dataset, indexes, _fwhm_nm),
+            good_bands=_per_band(dataset, indexes, _good),
+            crs=dataset.crs or None,
+            transform=dataset.transform if georeferenced else None,
+            nodata=nodatas.pop() if len(nodatas) == 1 else None,
+            scale=_uniform([dataset.scales[i] for i in take]),
+            offset=_uniform([dataset.offsets[i] for i in take]),
+            valid=_valid(dataset, len(indexes) < dataset.count),
+        )
+
+
+def _uniform(numbers: list[float]) -> Any:
+    """One number where all bands share it."""
+    return numbers[0] if len(set(numbers)) == 1 else np.asarray(numbers)
+
+
+def _valid(dataset: Any, has_alpha: bool) -> np.ndarray | None:
+    """Where the alpha band or the mask inside the file keeps a pixel, None where there is neither."""
+    from rasterio.enums import MaskFlags
+
+    flags = dataset.mask_flag_enums[0]
+    if has_alpha or (MaskFlags.per_dataset in flags and MaskFlags.nodata not in flags):
+        mask: np.ndarray = np.asarray(dataset.dataset_mask()) != 0
+        return mask
+    return None
+
+
+def _per_band(dataset: Any, indexes: list[int], find: Callable[[Any, int], Any]) -> list[Any] | None:
+    """What the tags say of each band; None unless they say it of all."""
+    found = [find(dataset, index) for index in indexes]
+    return None if None in found else found
+
+
+def _wavelength_nm(dataset: Any, index: int) -> float | None:
+    return _spectral(dataset, index, "wavelength", "CENTRAL_WAVELENGTH_UM")
+
+
+def _fwhm_nm(dataset: Any, index: int) -> float | None:
+    return _spectral(dataset, index, "fwhm", "FWHM_UM")
+
+
+def _good(dataset: Any, index: int) -> bool | None:
+    text = dataset.tags(index).get("bbl")
+    return None if text is None else text.strip() not in ("0", "false", "False")
+
+
+def _spectral(dataset: Any, index: int, plain: str, imagery: str) -> float | None:
+    """A wavelength or width in nm, from the plain tag with its unit or from the IMAGERY domain."""
+    tags, domain = dataset.tags(index), dataset.tags(index, ns="IMAGERY")
+    if plain in tags:
+        return _number_nm(tags[plain], tags.get("wavelength_units"))
+    return _number_nm(domain[imagery], "um") if imagery in domain else None
+
+
+def _number_nm(text: str, unit: str | None) -> float | None:
+    """The number in a tag, None where there is none."""
+    try:
+        converted = spectral_nm(float(text), unit)
+    except ValueError:
+        return None
+    return None if converted is None else float(converted[0])
+
+
+def write(cube: xr.DataArray, path: Path) -> None:
+    """Write tiles of 256 x 256, deflated with a predictor, band after band; strip by strip where lazy."""
+    with needs("GeoTIFF"):
+        import rasterio
+        from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    packed = pack(cube if cube.dtype != np.float16 else cube.astype("f4"))
+    values = packed.values.astype("u1") if packed.values.dtype.kind == "b" else packed.values
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            with rasterio.open(path, "w", **_profile(cube, values.dtype), nodata=packed.nodata) as dataset:
+                _describe(dataset, cube)
+                dataset.scales = [packed.scale] * dataset.count
+                dataset.offsets = [packed.offset] * dataset.count
+                _write_strips(dataset, values)
+            _check_whole(path)
+        except OSError:
+            raise
+        except RasterioError as error:
+            found = f"{path.name} that GDAL cannot write ({error})"
+            raise OutputError(found, "a GeoTIFF", "write .nc instead") from error
+
+
+def _profile(cube: xr.DataArray, dtype: np.dtype[Any]) -> dict[str, Any]:
+    """The options of a new GeoTIFF."""
+    bands, height, width = cube.shape
+    side = min(BLOCK, 16 * -(-max(height, width) // 16))
+    profile = {
+        "driver": "GTiff",
+        "count": bands,
+        "height": height,
+        "width": width,
+        "dtype": dtype.name,
+        "tiled": True,
+        "blockxsize": side,
+        "blockysize": side,
+        "interleave": "band",
+        "compress": "deflate",
+        "predictor": 3 if dtype.kind == "f" else 2,
+        "bigtiff": "IF_SAFER",
+        "photometric": "MINISBLACK",
+        "alpha": "NO",
+    }
+    place = {"crs": crs_of(cube), "transform": transform_of(cube)}
+    return profile | {key: value for key, value in place.items() if value is not None}
+
+
+def _describe(dataset: Any, cube: xr.DataArray) -> None:
+    """Write wavelengths, widths and good-band flags to each band."""
+    centres, widths, flags = wavelengths_nm(cube), fwhm_nm(cube), good_bands(cube)
+    for band in range(dataset.count):
+        plain: dict[str, str] = {}
+        imagery: dict[str, str] = {}
+        if centres is not None:
+            dataset.set_band_description(band + 1, f"{centres[band]:g} nm")
+            plain |= {"wavelength": repr(float(centres[band])), "wavelength_units": "nm"}
+            imagery["CENTRAL_WAVELENGTH_UM"] = f"{centres[band] / 1000:.9g}"
+        if widths is not None:
+            plain |= {"fwhm": repr(float(widths[band])), "wavelength_units": "nm"}
+            imagery["FWHM_UM"] = f"{widths[band] / 1000:.9g}"
+        if flags is not None:
+            plain["bbl"] = str(int(flags[band]))
+        if plain:
+            dataset.update_tags(band + 1, **plain)
+        if imagery:
+            dataset.update_tags(band + 1, ns="IMAGERY", **imagery)
+
+
+def _write_strips(dataset: Any, values: Any) -> None:
+    """Write rows of tiles, one after the other."""
+    height, width = dataset.shape
+    step = height if isinstance(values, np.ndarray) else BLOCK
+    for y0 in range(0, height, step):
+        strip = np.asarray(values[:, y0 : y0 + step])
+        dataset.write(strip, window=((y0, y0 + strip.shape[1]), (0, width)))
+
+
+def _check_whole(path: Path) -> None:
+    """Look for the last tile: GDAL may only log that a disk filled up while it closed the file."""
+    with _opened(path) as dataset:
+        dataset.read(
+            dataset.count, window=((dataset.height - 1, dataset.height), (dataset.width - 1, dataset.width))
+        )

@@ -1,0 +1,63 @@
+"""Stored numbers from physical ones: the inverse of `cube.decode`, taken only where nothing is lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hypersharp.cube import decode, nodata_of, stored_nodata
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Numbers as a file stores them (numpy or dask), and how to read them."""
+
+    values: Any
+    nodata: float | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+def pack(cube: xr.DataArray) -> Packed:
+    """Store a cube the way its file did (`cube.encoding`) if that gives every value back, else as it is.
+
+    A dask-backed cube is stored as it is: to look at all its values first would cost a second pass.
+    """
+    values, nodata = cube.data, nodata_of(cube)
+    if cube.dtype.kind != "f":
+        return Packed(values, None if stored_nodata(cube.dtype, nodata) is None else nodata)
+    plain = Packed(values, float("nan"))
+    if not isinstance(values, np.ndarray):
+        return plain
+    scale, offset = float(cube.encoding.get("scale_factor", 1)), float(cube.encoding.get("add_offset", 0))
+    packed = _encode(values, np.dtype(cube.encoding.get("dtype", cube.dtype)), nodata, scale, offset)
+    return plain if packed is None else packed
+
+
+def _encode(
+    values: np.ndarray, dtype: np.dtype[Any], nodata: float | None, scale: float, offset: float
+) -> Packed | None:
+    """The stored form, None where decoding it would not return the values."""
+    missing = np.isnan(values)
+    marker = stored_nodata(dtype, nodata)
+    if dtype.kind not in "iuf" or scale == 0 or (missing.any() and marker is None):
+        return None
+    raw = np.where(missing, 0, values)
+    if scale != 1 or offset != 0:
+        raw = (raw.astype("f8") - offset) / scale
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        raw = np.rint(raw)
+        if raw.min() < limits.min or raw.max() > limits.max:
+            return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        stored = raw.astype(dtype)
+    if marker is not None:
+        stored[missing] = marker
+    same = decode(stored, nodata, scale, offset).astype(values.dtype) if stored.size else values
+    return Packed(stored, nodata, scale, offset) if np.array_equal(same, values, equal_nan=True) else None

@@ -1,0 +1,64 @@
+"""Zarr through xarray: a folder of chunks with the names and attributes of our NetCDF files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hypersharp.errors import InputError, OutputError
+from hypersharp.io.netcdf import ERRORS, dataset_of, read_dataset
+from hypersharp.io.source import Choice, Source, foreign, needs
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+EXPECTED = "a whole Zarr store"
+MARKS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """An xarray Dataset with the numbers as they are stored."""
+    if not path.is_dir() or not any((path / mark).exists() for mark in MARKS):
+        raise InputError(f"{path} that is no Zarr store", EXPECTED, "check the folder")
+    with needs("Zarr"):
+        import xarray as xr
+        import zarr.errors
+    errors = (*ERRORS, zarr.errors.BaseZarrError, json.JSONDecodeError)
+    raw: dict[str, Any] = {
+        "engine": "zarr",
+        "mask_and_scale": False,
+        "decode_times": False,
+        "consolidated": False,
+    }
+    with foreign(path, EXPECTED, *errors), xr.open_dataset(path, **raw) as dataset:
+        yield dataset
+
+
+def read(path: Path, choice: Choice) -> Source:
+    """Open the one image in a Zarr store, or the one named."""
+    return read_dataset(path, choice, opened)
+
+
+def check_target(path: Path) -> None:
+    """Raise where a folder that is no Zarr store would be replaced."""
+    if path.is_dir() and any(path.iterdir()) and not any((path / mark).exists() for mark in MARKS):
+        raise OutputError(
+            f"the folder {path} with other files in it", "a new name or a Zarr store", "rename it"
+        )
+
+
+def write(cube: xr.DataArray, path: Path) -> None:
+    """Write a store of format 2, which most programs read."""
+    with needs("Zarr"):
+        import zarr  # noqa: F401
+    dataset = dataset_of(cube)
+    chunk = min(256, cube.sizes["y"]), min(256, cube.sizes["x"])
+    if isinstance(cube.data, np.ndarray):
+        dataset["cube"].encoding["chunks"] = (min(32, cube.sizes["band"]), *chunk)
+    dataset.to_zarr(path, mode="w", zarr_format=2, consolidated=False)
