@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hypersharp.bench.protocols import simulate_pair as simulate
+    from hypersharp.bench.score import score_cubes as score
     from hypersharp.io import open_cube as open
     from hypersharp.io import save_cube as save
     from hypersharp.methods import fuse
-    from hypersharp.metrics import score
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "fuse", "open", "save", "score", "simulate"]
@@ -25,7 +25,7 @@ HOME = {
     "fuse": ("hypersharp.methods", "fuse"),
     "open": ("hypersharp.io", "open_cube"),
     "save": ("hypersharp.io", "save_cube"),
-    "score": ("hypersharp.metrics", "score"),
+    "score": ("hypersharp.bench.score", "score_cubes"),
     "simulate": ("hypersharp.bench.protocols", "simulate_pair"),
 }
 

@@ -1,0 +1,178 @@
+"""Pictures of cubes: true colour, spectra, error maps; each function returns a matplotlib figure or draws on axes.
+
+No pyplot, so nothing global: a figure is freed with its last name. Colours are safe for the colour-blind
+(Okabe and Ito, "Color Universal Design", 2008; the maps viridis and magma).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from hypersharp.cube import wavelengths_nm
+from hypersharp.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Pixel = tuple[int, int]  # y, x
+Image = NDArray[np.float32]
+
+RGB_CENTRES_NM = (620.0, 550.0, 460.0)  # where a camera's red, green and blue are most sensitive
+RGB_SIGMA_NM = 25.0
+STRETCH_QUANTILES = (0.01, 0.995)
+DISPLAY_GAMMA = 1 / 2.2
+OKABE_ITO = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#F0E442")
+
+
+def rgb_weights(wavelengths: NDArray[np.float64] | None, bands: int) -> Image:
+    """(3, L) weights of red, green and blue, rows sum to 1; by thirds of the axis where wavelengths are unknown.
+
+    >>> rgb_weights(np.arange(400.0, 701.0, 10), 31).argmax(1).tolist()
+    [22, 15, 6]
+    """
+    if wavelengths is None:
+        weights = np.eye(bands)[[bands - 1, bands // 2, 0]]
+    else:
+        distance = (wavelengths - np.array(RGB_CENTRES_NM)[:, None]) / RGB_SIGMA_NM
+        distance -= np.abs(distance).min(1, keepdims=True) * np.sign(
+            distance
+        )  # outside the visible: the nearest band
+        weights = np.exp(-0.5 * distance**2)
+    return np.asarray(weights / weights.sum(1, keepdims=True), np.float32)
+
+
+def true_colour(cube: xr.DataArray, limits: tuple[float, float] | None = None) -> Image:
+    """(H, W, 3) in 0..1 for a screen; `limits` are the values shown as black and white, by quantile if None."""
+    low, high = limits or colour_limits(cube)
+    shares = np.clip((mix_rgb(cube) - low) / max(high - low, 1e-12), 0, 1)
+    return np.asarray(shares**DISPLAY_GAMMA, np.float32)
+
+
+def colour_limits(cube: xr.DataArray) -> tuple[float, float]:
+    """Black and white of a cube's true colour, so that several pictures can share them."""
+    low, high = np.quantile(mix_rgb(cube), STRETCH_QUANTILES)
+    return float(low), float(high)
+
+
+def mix_rgb(cube: xr.DataArray) -> Image:
+    """(H, W, 3) red, green and blue in the cube's unit, missing pixels 0."""
+    values = np.nan_to_num(np.asarray(cube.values, dtype=np.float32))
+    rgb: Image = np.einsum("cl,lyx->yxc", rgb_weights(wavelengths_nm(cube), len(values)), values)
+    return rgb
+
+
+def rms_error(estimate: xr.DataArray, truth: xr.DataArray) -> Image:
+    """(H, W): the root mean square over bands of estimate - truth, in the cubes' unit."""
+    if estimate.shape != truth.shape:
+        raise InputError(
+            f"shapes {estimate.shape} and {truth.shape}", "two cubes of one shape", "compare a pair"
+        )
+    difference = np.asarray(estimate.values, np.float32) - np.asarray(truth.values, np.float32)
+    error: Image = np.sqrt(np.mean(difference**2, axis=0))
+    return error
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure, inches, that belongs to nobody else.
+
+    Raises: MissingExtraError without matplotlib.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as exc:
+        raise MissingExtraError("plots", "plot") from exc
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def draw_image(axes: "Axes", image: Image, title: str, **options: Any) -> Any:
+    """One picture without ticks."""
+    shown = axes.imshow(image, interpolation="nearest", **options)
+    axes.set_title(title, fontsize=10)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return shown
+
+
+def draw_colours(
+    row: Sequence["Axes"], cubes: Mapping[str, xr.DataArray], pixels: Sequence[Pixel] = ()
+) -> None:
+    """True-colour pictures of cubes of one unit in the stretch of the last, `pixels` marked on that."""
+    last = list(cubes.values())[-1]
+    limits = colour_limits(last)
+    for axes, (title, cube) in zip(row, cubes.items(), strict=True):
+        draw_image(axes, true_colour(cube, limits), title)
+    for n, (y, x) in enumerate(pixels):
+        row[-1].plot(x, y, "o", color="white", markeredgecolor="black", markersize=9)
+        row[-1].annotate("ABCDEFGH"[n], (x, y), ha="center", va="center", fontsize=6)
+
+
+def draw_errors(row: Sequence["Axes"], estimates: Mapping[str, xr.DataArray], truth: xr.DataArray) -> None:
+    """Error maps with one shared colour bar."""
+    errors = {name: rms_error(estimate, truth) for name, estimate in estimates.items()}
+    top = max(float(np.nanquantile(error, 0.995)) for error in errors.values())
+    for axes, (name, error) in zip(row, errors.items(), strict=True):
+        shown = draw_image(axes, error, f"error of {name}", cmap="magma", vmin=0, vmax=top)
+    row[0].get_figure().colorbar(shown, ax=list(row), label="RMS error over bands", shrink=0.8, extend="max")  # type: ignore[union-attr]
+
+
+def draw_spectra(axes: "Axes", cubes: Mapping[str, xr.DataArray], pixel: Pixel, title: str) -> None:
+    """The spectra of several cubes of one grid at one pixel (y, x)."""
+    for n, (name, cube) in enumerate(cubes.items()):
+        nm = wavelengths_nm(cube)
+        where = np.arange(cube.shape[0]) if nm is None else nm
+        axes.plot(where, cube.values[:, pixel[0], pixel[1]], color=OKABE_ITO[n], label=name, linewidth=1.4)
+        axes.set_xlabel("band" if nm is None else "wavelength (nm)", fontsize=9)
+    axes.set_title(title, fontsize=10)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.3)
+
+
+def colour_figure(cubes: Mapping[str, xr.DataArray]) -> "Figure":
+    """True-colour pictures side by side."""
+    figure = new_figure(3.2 * len(cubes), 3.4)
+    draw_colours(figure.subplots(1, len(cubes), squeeze=False)[0], cubes)
+    return figure
+
+
+def error_figure(estimates: Mapping[str, xr.DataArray], truth: xr.DataArray) -> "Figure":
+    """Error maps side by side, one colour bar."""
+    figure = new_figure(3.2 * len(estimates) + 1, 3.4)
+    draw_errors(figure.subplots(1, len(estimates), squeeze=False)[0], estimates, truth)
+    return figure
+
+
+def spectra_figure(cubes: Mapping[str, xr.DataArray], pixels: Sequence[Pixel]) -> "Figure":
+    """A panel of spectra a pixel."""
+    figure = new_figure(3.6 * len(pixels), 3.0)
+    row = figure.subplots(1, len(pixels), squeeze=False)[0]
+    for axes, pixel in zip(row, pixels, strict=True):
+        draw_spectra(axes, cubes, pixel, f"pixel y = {pixel[0]}, x = {pixel[1]}")
+    row[0].legend(fontsize=8)
+    return figure
+
+
+def comparison_figure(
+    hs: xr.DataArray,
+    ms: xr.DataArray,
+    estimates: Mapping[str, xr.DataArray],
+    truth: xr.DataArray,
+    pixels: Sequence[Pixel],
+) -> "Figure":
+    """The whole story on a page: pictures, spectra at `pixels` (y, x) and error maps."""
+    figure = new_figure(13, 10)
+    pictures, spectra, errors = figure.subfigures(3, 1, squeeze=False, height_ratios=[1.1, 0.9, 1.1])[:, 0]
+    best = dict(list(estimates.items())[:1])
+    row = pictures.subplots(1, 4)
+    draw_image(row[1], true_colour(ms), f"ms {ms.shape[1]} x {ms.shape[2]} x {ms.shape[0]}")
+    shown = {f"hs {hs.shape[1]} x {hs.shape[2]} x {hs.shape[0]}": hs, **best, "truth": truth}
+    draw_colours([row[0], row[2], row[3]], shown, pixels)
+    for n, axes in enumerate(spectra.subplots(1, len(pixels), squeeze=False)[0]):
+        draw_spectra(axes, {"truth": truth, **estimates}, pixels[n], f"spectra at {'ABCDEFGH'[n]}")
+        if n == 0:
+            axes.legend(fontsize=8)
+    draw_errors(errors.subplots(1, len(estimates), squeeze=False)[0], estimates, truth)
+    return figure

@@ -1,0 +1,305 @@
+"""The command line: verbs, exit codes, one line per error, nothing half written."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hypersharp.cli import main
+from hypersharp.cube import make_cube
+from hypersharp.io import open_cube, save_cube
+from hypersharp.methods import METHODS
+from hypersharp.nets.checkpoint import WeightsHeader, build_network, save_weights
+
+NM = np.arange(400.0, 701.0, 10)
+BANDS, RATIO, SIDE = 31, 4, 32
+LATER_VERBS = ("estimate", "align", "adapt", "report", "view", "export")
+
+
+class Ran:
+    """What a call left behind."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]):
+    def call(*words: object) -> Ran:
+        with pytest.raises(SystemExit) as stop:
+            main([str(word) for word in words])
+        assert isinstance(stop.value.code, int)
+        return Ran(stop.value.code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """scene.tif, hs.tif and ms.tif (a pair), hs.npy and ms.npy (without wavelengths)."""
+    truth = np.random.default_rng(0).uniform(0.1, 0.9, (BANDS, SIDE, SIDE)).astype(np.float32)
+    hs = truth.reshape(BANDS, SIDE // RATIO, RATIO, SIDE // RATIO, RATIO).mean((2, 4))
+    save_cube(make_cube(truth, wavelengths_nm=NM), tmp_path / "scene.tif")
+    for suffix in ("tif", "npy"):
+        save_cube(make_cube(hs, wavelengths_nm=NM), tmp_path / f"hs.{suffix}")
+        save_cube(make_cube(truth[[25, 15, 5]], wavelengths_nm=NM[[25, 15, 5]]), tmp_path / f"ms.{suffix}")
+    return tmp_path
+
+
+@pytest.fixture
+def tiny_weights(tmp_path: Path) -> Path:
+    """A network that starts at bicubic and has learnt nothing yet."""
+    torch.manual_seed(0)
+    options = {
+        "bands": BANDS,
+        "ms_bands": 3,
+        "ratio": RATIO,
+        "features": 4,
+        "iterations": 1,
+        "zero_init": True,
+    }
+    path = tmp_path / "tiny.safetensors"
+    save_weights(path, build_network("ssjcn", options), WeightsHeader("ssjcn", options, tuple(NM)))
+    return path
+
+
+def test_help_lists_the_verbs_there_are(run) -> None:
+    shown = run("--help")
+    assert shown.code == 0
+    verbs = (
+        "fuse",
+        "simulate",
+        "evaluate",
+        "train",
+        "bench",
+        "demo",
+        "methods",
+        "weights",
+        "sensors",
+        "protocols",
+    )
+    assert all(f" {verb} " in shown.out for verb in verbs)
+    assert not any(f" {verb} " in shown.out for verb in LATER_VERBS)
+
+
+def test_version(run) -> None:
+    assert run("--version").out == "0.1.0\n"
+
+
+@pytest.mark.parametrize("verb", ["methods", "weights", "sensors", "protocols"])
+def test_lists_name_what_there_is(run, verb: str) -> None:
+    shown = run(verb)
+    assert shown.code == 0
+    expected = {
+        "methods": METHODS,
+        "weights": ["network"],
+        "sensors": ["nikon-d700"],
+        "protocols": ["dian-x4"],
+    }
+    assert all(name in shown.out for name in expected[verb])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "fuse hs.tif",
+        "fuse hs.tif ms.tif",
+        "fuse hs.tif ms.tif -o out.tif --mode whole-ish",
+        "fuse hs.tif ms.tif -o out.tif --ratio four",
+        "fuse hs.tif ms.tif -o out.xyz",
+        "fuse hs.tif ms.tif -o out.tif --device abacus",
+        "simulate scene.tif -o pair",
+        "simulate scene.tif -o pair --ratio 4 --protocol dian-x4",
+        "simulate scene.tif -o pair --protocol dian-x4 --psf box",
+        "evaluate scene.tif scene.tif",
+        "evaluate scene.tif scene.tif --ratio 4 --peak 0",
+        "estimate hs.tif ms.tif -o sensor.json",
+        "--fast",
+    ],
+)
+def test_a_wrong_call_exits_2(
+    run, folder: Path, monkeypatch: pytest.MonkeyPatch, tiny_weights: Path, call: str
+) -> None:
+    monkeypatch.chdir(folder)
+    before = sorted(path.name for path in folder.iterdir())
+    words = call.split() + (["--weights", str(tiny_weights)] if call.startswith("fuse hs.tif ms") else [])
+    ran = run(*words)
+    assert ran.code == 2
+    assert ran.err
+    assert "Traceback" not in ran.err
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def spoilt(folder: Path) -> None:
+    """Files that cannot be used, beside the good ones."""
+    whole = (folder / "hs.tif").read_bytes()
+    (folder / "truncated.tif").write_bytes(whole[: len(whole) // 2])
+    nothing, wild = np.full((BANDS, 8, 8), np.nan, np.float32), np.ones((BANDS, 8, 8), np.float32)
+    wild[3, 2, 1] = np.inf
+    save_cube(make_cube(nothing), folder / "nan.npy")
+    save_cube(make_cube(wild), folder / "inf.npy")
+    save_cube(make_cube(np.ones((BANDS, 7, 8), np.float32)), folder / "odd.npy")
+    save_cube(make_cube(np.ones((40, 8, 8), np.float32)), folder / "forty.npy")
+    np.save(folder / "pickled.npy", np.array([{"no": "cube"}]), allow_pickle=True)
+    (folder / "bad.safetensors").write_bytes(b"not safetensors")
+    (folder / "bad.yaml").write_text("name: [")
+    (folder / "typo.yaml").write_text("name: a\nprotocol: dian-x4\nlearnin_rate: 1\n")
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ("fuse missing.tif ms.tif -o out.tif", "missing.tif"),
+        ("fuse truncated.tif ms.tif -o out.tif", "truncated.tif"),
+        ("fuse pickled.npy ms.tif -o out.tif", "pickled.npy"),
+        ("fuse ms.tif hs.tif -o out.tif", "hs"),
+        ("fuse odd.npy ms.npy -o out.npy", "ratio"),
+        ("fuse nan.npy ms.npy -o out.npy", "finite"),
+        ("fuse inf.npy ms.npy -o out.npy", "infinite"),
+        ("fuse forty.npy ms.npy -o out.npy", "40 bands"),
+        ("fuse hs.tif ms.tif -o no/such/folder/out.tif", "folder"),
+        ("fuse hs.tif ms.tif -o out.tif --method bicubik", "bicubic"),
+        ("fuse hs.tif ms.tif -o out.tif --method bicubic --ratio 5", "ratio"),
+        ("fuse hs.tif ms.tif -o out.tif --weights bad.safetensors", "safetensors"),
+        ("fuse hs.tif ms.tif -o out.tif --weights best", "weights"),
+        ("simulate scene.tif -o pair --protocol dian-x5", "dian-x4"),
+        ("simulate scene.tif -o pair --ratio 4 --psf blob", "blob"),
+        ("simulate scene.tif -o pair --ratio 4 --srf nikon-d7000", "nikon-d700"),
+        ("evaluate hs.tif scene.tif --ratio 4", "shape"),
+        ("evaluate scene.tif scene.tif --ratio 4 --preset diann", "dian"),
+        ("bench dian-x4 --data . -o rows", "cave"),
+        ("bench dian-x4 --data . -o rows --methods ssjcm", "ssjcn"),
+        ("bench dian-x4 --data . -o rows --scenes painted", "paints"),
+        ("train missing.yaml --data . -o run", "missing.yaml"),
+        ("train bad.yaml --data . -o run", "YAML"),
+        ("train typo.yaml --data . -o run", "learnin_rate"),
+    ],
+)
+def test_a_wrong_input_exits_1_with_one_line_and_writes_nothing(
+    run, folder: Path, monkeypatch: pytest.MonkeyPatch, call: str, says: str
+) -> None:
+    monkeypatch.chdir(folder)
+    spoilt(folder)
+    before = sorted(path.name for path in folder.iterdir())
+    ran = run(*call.split())
+    assert ran.code == 1
+    assert ran.err.startswith("error: found ")
+    assert "expected " in ran.err
+    assert "do: " in ran.err
+    assert ran.err.count("\n") == 1
+    assert says in ran.err
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_debug_shows_the_traceback_wherever_it_stands(run, folder: Path) -> None:
+    for words in (["--debug", "fuse", "missing.tif", "x.tif"], ["fuse", "missing.tif", "x.tif", "--debug"]):
+        ran = run(*words, "-o", folder / "out.tif")
+        assert ran.code == 1
+        assert "Traceback" in ran.err
+        assert ran.err.splitlines()[-1].startswith("error: found")
+
+
+def test_a_fault_of_ours_is_one_line_too(run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("oops")
+
+    monkeypatch.setattr("hypersharp.methods.fuse", broken)
+    ran = run("fuse", folder / "hs.tif", folder / "ms.tif", "-o", folder / "out.tif")
+    assert ran.code == 1
+    assert ran.err.startswith("error: found a fault in hypersharp (KeyError: 'oops')")
+    assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("suffix", ["tif", "npy"])
+def test_fuse_bicubic(run, folder: Path, suffix: str) -> None:
+    out = folder / f"sharp.{suffix}"
+    ran = run("fuse", folder / f"hs.{suffix}", folder / f"ms.{suffix}", "-o", out, "--method", "bicubic")
+    assert ran.code == 0, ran.err
+    assert "8 x 8, 31 bands" in ran.out
+    assert "ratio 4" in ran.out
+    assert str(out) in ran.out
+    assert open_cube(out).shape == (BANDS, SIDE, SIDE)
+
+
+@pytest.mark.parametrize("mode", ["whole", "tiles"])
+def test_fuse_with_weights_says_which(run, folder: Path, tiny_weights: Path, mode: str) -> None:
+    pair = [folder / "hs.tif", folder / "ms.tif"]
+    sharp = folder / "sharp.npy"
+    ran = run("fuse", *pair, "-o", sharp, "--weights", tiny_weights, "--mode", mode, "--precision", "fp32")
+    assert ran.code == 0, ran.err
+    assert "weights tiny" in ran.out
+    run("fuse", *pair, "-o", folder / "plain.npy", "--method", "bicubic")
+    gap = np.abs(open_cube(sharp).values - open_cube(folder / "plain.npy").values)
+    assert gap[:, 8:-8, 8:-8].max() < 1e-4  # the last convolution starts at zero, so SSJCN starts at bicubic
+
+
+def test_fuse_overwrites_only_when_it_succeeds(run, folder: Path) -> None:
+    out = folder / "sharp.npy"
+    out.write_bytes(b"precious")
+    assert run("fuse", folder / "ms.npy", folder / "hs.npy", "-o", out, "--method", "bicubic").code == 1
+    assert out.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("suffix", ["tif", "mat", "npy", "nc"])
+def test_simulate_writes_three_files(run, folder: Path, suffix: str) -> None:
+    out = folder / "new" / "pair"
+    ran = run("simulate", folder / "scene.tif", "-o", out, "--protocol", "dian-x4", "--format", suffix)
+    assert ran.code == 0, ran.err
+    assert sorted(path.name for path in out.iterdir()) == [f"{n}.{suffix}" for n in ("hs", "ms", "truth")]
+    shapes = [open_cube(out / f"{name}.{suffix}").shape for name in ("hs", "ms", "truth")]
+    assert shapes == [(BANDS, 8, 8), (3, SIDE, SIDE), (BANDS, SIDE, SIDE)]
+
+
+def test_simulate_crops_to_whole_coarse_pixels_and_seeds_its_noise(run, folder: Path) -> None:
+    noise = ["--ratio", 3, "--snr-hs", 30, "--snr-ms", 40, "--format", "npy"]
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        ran = run("simulate", folder / "scene.tif", "-o", folder / name, *noise, "--seed", seed)
+        assert ran.code == 0, ran.err
+    a, b, c = (open_cube(folder / name / "hs.npy").values for name in "abc")
+    assert a.shape == (BANDS, 10, 10)
+    assert open_cube(folder / "a" / "truth.npy").shape == (BANDS, 30, 30)
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_simulate_leaves_nothing_where_one_file_fails(
+    run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(cube: object, path: Path) -> Path:
+        if "truth" in str(path):
+            raise OSError(28, "No space left on device")
+        return save_cube(cube, path)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("hypersharp.bench.files.save_cube", full)
+    out = folder / "pair"
+    out.mkdir()
+    (out / "hs.npy").write_bytes(b"precious")
+    ran = run("simulate", folder / "scene.tif", "-o", out, "--ratio", 4, "--format", "npy")
+    assert ran.code == 1
+    assert "no space left" in ran.err.lower()
+    assert [path.name for path in out.iterdir()] == ["hs.npy"]
+    assert (out / "hs.npy").read_bytes() == b"precious"
+
+
+def test_evaluate_prints_scores_and_the_full_scale(run, folder: Path) -> None:
+    ran = run("evaluate", folder / "scene.tif", folder / "scene.tif", "--ratio", 4)
+    assert ran.code == 0
+    assert "psnr_db" in ran.out
+    assert "full scale 1" in ran.out
+
+
+def test_evaluate_is_free_of_units(run, folder: Path) -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.uniform(0.1, 0.9, (4, 40, 40))
+    estimate = truth + rng.normal(0, 0.01, truth.shape)
+    found = {}
+    for unit in (1.0, 10_000.0):
+        for name, values in (("truth", truth), ("estimate", estimate)):
+            save_cube(make_cube(values * unit), folder / f"{name}.npy")
+        words = ["evaluate", folder / "estimate.npy", folder / "truth.npy", "--ratio", 4, "--preset", "float"]
+        found[unit] = json.loads(run(*words, "--json", "--peak", unit).out)
+    assert found[1.0]["psnr_db"] == pytest.approx(40, abs=0.5)
+    for name in ("psnr_db", "sam_deg", "ergas", "ssim"):
+        assert found[1.0][name] == pytest.approx(found[10_000.0][name])

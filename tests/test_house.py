@@ -1,0 +1,80 @@
+"""The house: a room imports only from lower floors, and the face loads nothing heavy."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import hypersharp
+
+HOUSE = Path(hypersharp.__file__).parent
+FLOORS = {
+    6: {"cli", "__init__", "__main__"},
+    5: {"bench", "tiled", "viewer"},
+    4: {"methods", "train", "plots", "io"},
+    3: {"sensor", "cube"},
+    2: {"solve", "metrics", "nets", "grid"},
+    1: {"errors", "provenance"},
+}
+FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
+FILES = sorted(HOUSE.rglob("*.py"))
+HEAVY = {"torch", "xarray", "rasterio", "scipy", "matplotlib", "pytorch_lightning", "numpy"}
+
+
+def room_of(file: Path) -> str:
+    return file.relative_to(HOUSE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(file: Path) -> Iterator[str]:
+    """The rooms a file imports from, wherever in it the import stands."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file.name} imports relatively"
+            names = [node.module or ""]
+            if node.module == "hypersharp":
+                names = [f"hypersharp.{alias.name}" for alias in node.names]
+        yield from (name.split(".")[1] for name in names if name.startswith("hypersharp."))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(HOUSE)))
+def test_a_room_imports_only_from_lower_floors(file: Path) -> None:
+    own = room_of(file)
+    if FLOOR[own] == 6:
+        return
+    too_high = {room for room in imported_rooms(file) if room != own and FLOOR.get(room, 6) >= FLOOR[own]}
+    assert not too_high, f"{own} is on floor {FLOOR[own]}"
+
+
+def test_every_file_is_short() -> None:
+    long = {file.name: lines for file in FILES if (lines := len(file.read_text().splitlines())) >= 450}
+    assert not long
+
+
+def loaded_by(*command: str) -> set[str]:
+    """The top-level modules in memory after a Python command."""
+    report = "import sys; print(*{name.split('.')[0] for name in sys.modules})"
+    code = "\n".join([*command, report])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_import_loads_nothing_heavy() -> None:
+    assert not loaded_by("import hypersharp") & HEAVY
+
+
+def test_help_loads_nothing_heavy() -> None:
+    show_help = ["from hypersharp.cli import main", "try: main(['--help'])", "except SystemExit: pass"]
+    assert not loaded_by(*show_help) & HEAVY
+
+
+def test_the_face_has_what_it_lists() -> None:
+    assert all(hasattr(hypersharp, name) for name in hypersharp.__all__)
+    assert set(dir(hypersharp)) == set(hypersharp.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'fuze'"):
+        _ = hypersharp.fuze
