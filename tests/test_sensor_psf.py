@@ -160,6 +160,8 @@ def test_files_that_hold_no_kernel(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("a b\nc d\n")
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "broken.mat").write_bytes(b"MATLAB" * 40)
+    (tmp_path / "short.mat").write_bytes(b"short")
+    (tmp_path / "none.mat").write_bytes(b"")
     names = [
         "cube.npy",
         "pickled.npy",
@@ -169,6 +171,8 @@ def test_files_that_hold_no_kernel(tmp_path: Path) -> None:
         "words.txt",
         "empty.txt",
         "broken.mat",
+        "short.mat",
+        "none.mat",
     ]
     for name in [*names, "missing.npy"]:
         with pytest.raises(InputError):

@@ -8,7 +8,7 @@ scripts of DHSIS, DBIN, DHIF-Net, HSRnet and PSRT, the SSJCN paper.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -226,11 +226,15 @@ def simulate_pair(
     from hypersharp.sensor.srf import band_centres_nm
 
     check_cube(truth, "the scene")
-    values = np.ascontiguousarray(truth.values, dtype=np.float32)
+    values = np.array(truth.values, dtype=np.float32, order="C")
     hs, ms = sensor.observe(torch.from_numpy(values))
     hs, ms = _noisy(hs, snr_hs_db, 2 * seed), _noisy(ms, snr_ms_db, 2 * seed + 1)
     centres, crs, transform = wavelengths_nm(truth), crs_of(truth), transform_of(truth)
-    bands = {"wavelengths_nm": centres, "fwhm_nm": fwhm_nm(truth), "good_bands": good_bands(truth)}
+    bands: dict[str, Any] = {
+        "wavelengths_nm": centres,
+        "fwhm_nm": fwhm_nm(truth),
+        "good_bands": good_bands(truth),
+    }
     coarse = None if transform is None else coarse_transform(transform, sensor.ratio)
     ms_centres = None if centres is None else band_centres_nm(sensor.srf, centres)
     return (

@@ -101,13 +101,16 @@ def _open_cave(path: Path) -> xr.DataArray:
 
 
 def _open_harvard(path: Path) -> xr.DataArray:
-    return open_cube(path, variable="ref")
+    return open_cube(path, variable="ref", layout="hwl")
 
 
 def _moved(path: Path) -> np.ndarray:
     from scipy.io import loadmat
 
-    return np.asarray(loadmat(path, variable_names=["lbl"])["lbl"] == 0)
+    labels = loadmat(path, variable_names=["lbl"])  # a file whose `ref` could be read
+    if "lbl" not in labels:
+        raise InputError(f"no `lbl` in '{path}'", "one that marks what moved", "read it unmasked")
+    return np.asarray(labels["lbl"] == 0)
 
 
 def _count(found: dict[str, Any]) -> int:

@@ -58,10 +58,11 @@ def _read_mat(
     path: Path, what: str, variable: str | None, fits: Callable[[tuple[int, ...]], bool]
 ) -> NDArray[np.generic]:
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     try:
         content = loadmat(path)
-    except (ValueError, OSError, NotImplementedError, TypeError, EOFError) as exc:
+    except (MatReadError, ValueError, OSError, NotImplementedError, TypeError, EOFError) as exc:
         raise InputError(f"'{path}' unreadable ({exc})", "a MATLAB v5 file", "save it with -v7") from exc
     arrays = {name: value for name, value in content.items() if not name.startswith("__")}
     if variable is None:
