@@ -1,5 +1,6 @@
 """Responses: the D700 table, sensors by name, Gaussians, files, and what sees nothing."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +140,29 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=said):
             find_srf(str(tmp_path / name), CAVE_NM)
     assert find_srf(str(tmp_path / "dark.npy"), CAVE_NM, drop_unseen=True).shape == (1, 31)
+
+
+def test_the_d700_is_that_of_other_programs(data_dir: Callable[[str], Path]) -> None:
+    stored = find_srf(f"{data_dir('srf') / 'MHFnet_NikonD700_response_coefficient.mat'}:R", CAVE_NM)
+    np.testing.assert_allclose(find_srf("nikon-d700", CAVE_NM), stored, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("spec", "stem"),
+    [
+        ("sentinel-2a", "Sentinel_2A"),
+        ("sentinel-2b", "Sentinel_2B"),
+        ("landsat-8:B1,B2,B3,B4,B5,cirrus,B6,B7,pan", "Landsat_8"),
+        ("pleiades-1a:blue,green,red,nir,pan", "Pleiades_1A"),
+    ],
+)
+def test_gaussians_sit_where_the_measured_curves_do(
+    data_dir: Callable[[str], Path], spec: str, stem: str
+) -> None:
+    measured = find_srf(str(data_dir("srf") / f"prosail_{stem}_Spectral_Response.csv"), WIDE_NM)
+    ours = find_srf(spec, WIDE_NM)
+    np.testing.assert_allclose(
+        band_centres_nm(ours, WIDE_NM), band_centres_nm(measured, WIDE_NM), atol=8 if "Pl" in stem else 3
+    )
+    shared = np.minimum(ours, measured).sum(axis=1)
+    assert (shared > 0.75).all()

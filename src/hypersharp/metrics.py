@@ -93,7 +93,7 @@ class Scores:
     preset: str
 
     def as_dict(self) -> dict[str, Any]:
-        """The scores by name, ready for JSON."""
+        """The scores by name; what is not defined is NaN, the PSNR of equal images inf."""
         return asdict(self)
 
 
