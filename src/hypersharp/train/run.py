@@ -90,12 +90,8 @@ def train(
     started = time.monotonic()
     with quiet_lightning():
         trainer = make_trainer(options, out_dir, hardware)
-        trainer.fit(
-            module,
-            patch_loader(options, training, data.sensor.ratio, trainer),
-            DataLoader(WholeScenes(validation), collate_fn=channels_last),
-            ckpt_path=out_dir / CHECKPOINT if resume else None,
-        )
+        loaders = Loaders(options, training, validation, data.sensor.ratio)
+        trainer.fit(module, loaders, ckpt_path=out_dir / CHECKPOINT if resume else None)
     provenance = describe(options, data, trainer, (time.monotonic() - started) / 60)
     path = out_dir / f"{options.name}.safetensors"
     if trainer.is_global_zero:
@@ -139,17 +135,32 @@ def make_trainer(options: TrainOptions, out_dir: Path, hardware: Hardware) -> pl
         use_distributed_sampler=False,
         enable_model_summary=False,
         callbacks=callbacks,
-        logger=[CSVLogger(out_dir, "logs", "csv"), TensorBoardLogger(out_dir, "logs", "tensorboard")],
+        logger=[CSVLogger(out_dir / "logs", "csv"), TensorBoardLogger(out_dir / "logs", "tensorboard")],
     )
 
 
-def patch_loader(
-    options: TrainOptions, scenes: list[TrainingScene], ratio: int, trainer: pl.Trainer
-) -> DataLoader[Triple]:
-    devices = trainer.world_size
-    sampler = RoundSampler(options.round_steps, options.batch, trainer.global_rank, devices)
-    stream = PatchStream(scenes, ratio, options.patch_px, options.seed)
-    return DataLoader(stream, options.batch // devices, sampler=sampler, collate_fn=channels_last)
+class Loaders(pl.LightningDataModule):
+    """The patches of this device and the validation scenes; lightning asks once it knows the device."""
+
+    def __init__(
+        self,
+        options: TrainOptions,
+        training: list[TrainingScene],
+        validation: list[TrainingScene],
+        ratio: int,
+    ) -> None:
+        super().__init__()
+        self.options, self.training, self.validation, self.ratio = options, training, validation, ratio
+
+    def train_dataloader(self) -> DataLoader[Triple]:
+        assert self.trainer is not None
+        o, devices = self.options, self.trainer.world_size
+        sampler = RoundSampler(o.round_steps, o.batch, self.trainer.global_rank, devices)
+        stream = PatchStream(self.training, self.ratio, o.patch_px, o.seed)
+        return DataLoader(stream, o.batch // devices, sampler=sampler, collate_fn=channels_last)
+
+    def val_dataloader(self) -> DataLoader[Triple]:
+        return DataLoader(WholeScenes(self.validation), collate_fn=channels_last)
 
 
 def describe(options: TrainOptions, data: TrainingSet, trainer: pl.Trainer, minutes: float) -> dict[str, Any]:

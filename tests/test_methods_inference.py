@@ -1,0 +1,100 @@
+"""The three ways of running a network, on random weights: each agrees with `whole` where it must."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from hypersharp.errors import CallError
+from hypersharp.methods.base import Settings
+from hypersharp.methods.inference import autocast, fine_window, hann_window, run_network, tile_starts
+from hypersharp.nets.ssjcn import SSJCN, SSJCNOptions
+
+OPTIONS = SSJCNOptions(bands=5, ms_bands=2, features=8, iterations=1)
+
+
+@pytest.fixture
+def net() -> SSJCN:
+    torch.manual_seed(0)
+    return SSJCN(OPTIONS).eval()
+
+
+def make_pair(coarse_yx: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    torch.manual_seed(1)
+    h, w = coarse_yx
+    return torch.rand(5, h, w), torch.rand(2, 4 * h, 4 * w)
+
+
+def settings(**changes: object) -> Settings:
+    return Settings(**{"ratio": 4, "precision": "fp32", **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", ["patches", "tiles"])
+def test_an_image_of_one_piece_is_that_of_whole(net: SSJCN, mode: str) -> None:
+    hs, ms = make_pair((16, 16))
+    estimate = run_network(net, hs, ms, settings(mode=mode, tile_px=64))
+    torch.testing.assert_close(estimate, net(hs[None], ms[None])[0], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["whole", "patches", "tiles"])
+@pytest.mark.parametrize("coarse_yx", [(19, 37), (5, 20)])
+def test_any_size_comes_back_whole_and_finite(net: SSJCN, mode: str, coarse_yx: tuple[int, int]) -> None:
+    hs, ms = make_pair(coarse_yx)
+    seen: list[float] = []
+    estimate = run_network(net, hs, ms, settings(mode=mode, tile_px=32, progress=seen.append))
+    assert estimate.shape == (5, 4 * coarse_yx[0], 4 * coarse_yx[1])
+    assert torch.isfinite(estimate).all()
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+
+
+def test_each_patch_is_processed_alone(net: SSJCN) -> None:
+    hs, ms = make_pair((32, 32))
+    estimate = run_network(net, hs, ms, settings(mode="patches"))
+    window = fine_window(16, 0, 16, 4)
+    alone = net(hs[None, :, 16:, :16], ms[None][window])
+    torch.testing.assert_close(estimate[None][window], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_blended_tiles_have_no_seams_but_patches_do(net: SSJCN) -> None:
+    """Across a patch border the step is larger than elsewhere; across a tile border it is not."""
+    hs, ms = make_pair((48, 48))
+    ms = torch.nn.functional.avg_pool2d(ms, 9, 1, 4)  # smooth, so that steps are seams
+    hs = torch.nn.functional.avg_pool2d(hs, 5, 1, 2)
+
+    def seam(mode: str) -> float:
+        step = run_network(net, hs, ms, settings(mode=mode, tile_px=64)).diff(dim=-1).abs().mean((0, 1))
+        return float(step[63::64].mean() / step.median())
+
+    assert seam("patches") > 2 * seam("tiles")
+    assert seam("tiles") < 1.3
+
+
+@pytest.mark.parametrize("tile_px", [0, -8, 4, 20])
+def test_tiles_that_cannot_overlap_by_half_are_refused(net: SSJCN, tile_px: int) -> None:
+    with pytest.raises(CallError, match="multiple of 8"):
+        run_network(net, *make_pair((8, 8)), settings(mode="tiles", tile_px=tile_px))
+
+
+@pytest.mark.parametrize("length", [3, 16, 17, 24, 31, 100])
+def test_tiles_cover_every_pixel(length: int) -> None:
+    covered = {pixel for start in tile_starts(length, 16) for pixel in range(start, start + 16)}
+    assert covered >= set(range(length))
+
+
+def test_hann_weights_are_positive_and_symmetric() -> None:
+    weights = hann_window(6, 8)
+    assert (weights > 0).all()
+    torch.testing.assert_close(weights, weights.flip((0, 1)))
+
+
+def test_bfloat16_stays_close_to_float32(net: SSJCN) -> None:
+    hs, ms = make_pair((16, 16))
+    low, full = (run_network(net, hs, ms, settings(precision=p)) for p in ("bf16", "fp32"))
+    assert float((low - full).norm() / full.norm()) < 0.02
+    assert not torch.equal(low, full)
+
+
+@pytest.mark.parametrize(("precision", "enabled"), [("fp32", False), ("bf16", True)])
+def test_a_chosen_precision_is_used(precision: str, enabled: bool) -> None:
+    with autocast(torch.device("cpu"), precision):  # type: ignore[arg-type]
+        assert torch.is_autocast_enabled("cpu") is enabled

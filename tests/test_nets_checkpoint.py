@@ -1,0 +1,76 @@
+"""Weights files: what goes in comes out; what is broken is refused in one line."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hypersharp.errors import InputError, OutputError
+from hypersharp.nets.checkpoint import WeightsHeader, build_network, load_weights, read_header, save_weights
+
+HEADER = WeightsHeader(
+    "ssjcn",
+    {"bands": 4, "ms_bands": 2, "ratio": 2, "features": 8},
+    (450.0, 550.0, 650.0, 750.0),
+    {"steps": 3},
+)
+
+
+@pytest.fixture
+def weights_path(tmp_path: Path) -> Path:
+    path = tmp_path / "small.safetensors"
+    save_weights(path, build_network(HEADER.network, HEADER.options), HEADER)
+    return path
+
+
+def test_a_saved_network_computes_the_same(weights_path: Path) -> None:
+    net = build_network(HEADER.network, HEADER.options).eval()
+    save_weights(weights_path, net, HEADER)
+    loaded, header = load_weights(weights_path)
+    hs, ms = torch.rand(1, 4, 6, 6), torch.rand(1, 2, 12, 12)
+    assert header == HEADER
+    torch.testing.assert_close(loaded(hs, ms), net(hs, ms), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, 3000])
+def test_a_truncated_file_is_refused(weights_path: Path, kept: int) -> None:
+    weights_path.write_bytes(weights_path.read_bytes()[:kept])
+    with pytest.raises(InputError, match="truncated"):
+        load_weights(weights_path)
+
+
+def test_another_programs_file_is_refused(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match="another program"):
+        read_header(tmp_path / "other.safetensors")
+
+
+def test_tensors_that_do_not_fit_their_options_are_refused(tmp_path: Path) -> None:
+    net = build_network("ssjcn", {**HEADER.options, "features": 16})
+    save_weights(tmp_path / "odd.safetensors", net, HEADER)
+    with pytest.raises(InputError, match="do not fit"):
+        load_weights(tmp_path / "odd.safetensors")
+
+
+@pytest.mark.parametrize("options", [{"ratio": 5}, {"colour": 3}])
+def test_unknown_options_are_refused(options: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="options"):
+        build_network("ssjcn", options)
+
+
+def test_an_unknown_network_names_the_known_ones() -> None:
+    with pytest.raises(InputError, match="ssjcn"):
+        build_network("ssjnc", {})
+
+
+def test_a_failed_write_leaves_the_old_file(weights_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = weights_path.read_bytes()
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="No space left"):
+        save_weights(weights_path, build_network(HEADER.network, HEADER.options), HEADER)
+    assert weights_path.read_bytes() == before
+    assert list(weights_path.parent.iterdir()) == [weights_path]

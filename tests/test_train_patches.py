@@ -1,0 +1,78 @@
+"""Patches: on the ratio grid, degraded whole, and a function of (seed, k) alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from hypersharp.errors import InputError
+from hypersharp.sensor import psf
+from hypersharp.sensor.observe import Sensor
+from hypersharp.train.patches import (
+    ORIENTATIONS,
+    PatchStream,
+    RoundSampler,
+    TrainingScene,
+    orient,
+    prepare_scenes,
+)
+
+OFF_CENTRE = Sensor(psf.gaussian(3, 0.5, ratio=4, start=2), np.array([[0.2, 0.3, 0.5]]), 4)
+
+
+def random_scene(seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).random((3, 48, 64), dtype=np.float32)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> TrainingScene:
+    return prepare_scenes({"a": random_scene}, OFF_CENTRE, tmp_path)[0]
+
+
+@pytest.mark.parametrize("orientation", range(ORIENTATIONS))
+def test_a_patch_is_a_piece_of_the_turned_scene_degraded_whole(
+    scene: TrainingScene, orientation: int
+) -> None:
+    """Also where the PSF is off the centre, so that turning a finished pair would be wrong."""
+    turned = torch.from_numpy(np.ascontiguousarray(orient(random_scene(), orientation)))
+    whole_hs, whole_ms = OFF_CENTRE.observe(turned)
+    hs, ms, truth = scene.patch(orientation, (0.5, 0.25), coarse_px=4, ratio=4)
+    y, x = int(0.5 * (whole_hs.shape[1] - 3)), int(0.25 * (whole_hs.shape[2] - 3))
+    fine = slice(4 * y, 4 * y + 16), slice(4 * x, 4 * x + 16)
+    torch.testing.assert_close(hs, whole_hs[:, y : y + 4, x : x + 4])
+    torch.testing.assert_close(ms, whole_ms[:, *fine])
+    torch.testing.assert_close(truth, turned[:, *fine])
+
+
+def test_prepared_scenes_are_reused(tmp_path: Path) -> None:
+    prepare_scenes({"a": random_scene}, OFF_CENTRE, tmp_path)
+
+    def unread() -> NDArray[np.float32]:
+        raise AssertionError("read again")
+
+    assert prepare_scenes({"a": unread}, OFF_CENTRE, tmp_path)[0].truth.shape == (3, 48, 64)
+
+
+def test_a_patch_depends_on_seed_and_index_alone(scene: TrainingScene) -> None:
+    stream, again, other = (PatchStream([scene], 4, 16, seed) for seed in (1, 1, 2))
+    _ = stream[3]
+    assert all(torch.equal(a, b) for a, b in zip(stream[7], again[7], strict=True))
+    assert not torch.equal(stream[7][2], other[7][2])
+
+
+def test_devices_share_each_global_batch() -> None:
+    """Two devices see in each step what one device sees in that step."""
+    one, first, second = RoundSampler(3, 4), RoundSampler(3, 4, 0, 2), RoundSampler(3, 4, 1, 2)
+    for sampler in (one, first, second):
+        sampler.set_epoch(5)
+    shares = [np.array(list(s)).reshape(3, -1) for s in (first, second)]
+    assert np.array_equal(np.sort(np.hstack(shares)), np.array(list(one)).reshape(3, 4))
+    assert next(iter(one)) == 60
+
+
+@pytest.mark.parametrize(("patch_px", "message"), [(18, "multiple of the ratio"), (64, "pixels wide")])
+def test_patches_that_cannot_be_cut_are_refused(scene: TrainingScene, patch_px: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        PatchStream([scene], 4, patch_px, seed=0)
