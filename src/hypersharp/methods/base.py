@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hypersharp.cube import like_ms_with_bands_of_hs
 from hypersharp.errors import CallError
+from hypersharp.sensor.psf import PSF
 
 Mode = Literal["whole", "tiles", "patches"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -26,12 +27,13 @@ SCALE_QUANTILE = 0.999
 class Settings:
     """What the user chose and what is known of the pair; a method takes from it what it needs.
 
-    `srf` is (l, L) or None for the method's own; `tile_px` the side of a tile in fine pixels;
-    `progress` is called with the fraction done.
+    `psf` and `srf` (l, L) are None where the user gave none: a method then takes its own or estimates
+    them; `tile_px` is the side of a tile in fine pixels; `progress` is called with the fraction done.
     """
 
     ratio: int
     wavelengths_nm: NDArray[np.float64] | None = None
+    psf: PSF | None = None
     srf: NDArray[np.float64] | None = None
     weights: str | Path | None = None
     mode: Mode = "whole"

@@ -23,6 +23,7 @@ from hypersharp.methods.base import (
 )
 from hypersharp.methods.bicubic import BICUBIC
 from hypersharp.methods.ssjcn import SSJCN_METHOD
+from hypersharp.sensor.psf import PSF, parse_psf
 from hypersharp.sensor.srf import find_srf
 
 Name = TypeVar("Name", bound=str)
@@ -43,6 +44,7 @@ def fuse(
     tile_px: int = 128,
     device: str = "auto",
     precision: Precision = "auto",
+    psf: str | Path | PSF | None = None,
     srf: str | Path | NDArray[np.float64] | None = None,
     ratio: int | None = None,
     scale: float | None = None,
@@ -56,7 +58,8 @@ def fuse(
         method: a name of METHODS.
         weights: packaged name or file, for methods with a network; by default those that fit.
         mode: how a network runs: "whole" image, blended "tiles" of tile_px, or the paper's "patches".
-        srf: response (l, L) of ms, a name or a file; by default the one of the weights.
+        psf: blur of hs, a spec such as "gaussian:8:2" or a file; by default the method's own or estimated.
+        srf: response (l, L) of ms, a name or a file; by default the one of the weights or estimated.
         ratio: fine pixels per coarse one; by default from the sizes, which it must agree with.
         scale: the value that counts as 1; by default 1 for floats up to about 1, else the 99.9 % quantile of hs.
         progress: called with the fraction done, 0..1.
@@ -74,6 +77,7 @@ def fuse(
     settings = Settings(
         ratio=found_ratio,
         wavelengths_nm=known_nm,
+        psf=parse_psf(str(psf), found_ratio) if isinstance(psf, str | Path) else psf,
         srf=find_srf(str(srf), known_nm) if isinstance(srf, str | Path) else srf,
         weights=weights,
         mode=one_of("mode", mode, get_args(Mode)),
