@@ -1,5 +1,9 @@
 """Small 2-D tables (a blur kernel, a spectral response) read from .npy, .mat, .csv and .txt."""
 
+import struct
+import tokenize
+import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +13,23 @@ from numpy.typing import NDArray
 from hypersharp.errors import InputError
 
 FloatArray = NDArray[np.float64]
+
+# What numpy's and scipy's readers raise on bytes that are not what they expect.
+SPOILED: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    tokenize.TokenError,
+    zlib.error,
+)
 
 SUFFIXES = (".npy", ".mat", ".csv", ".txt")
 
@@ -49,8 +70,9 @@ def _split_variable(spec: str) -> tuple[str, str | None]:
 
 def _read_npy(path: Path, what: str) -> NDArray[np.generic]:
     try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (ValueError, OSError, EOFError) as exc:
+        with warnings.catch_warnings(action="ignore"):
+            return np.asarray(np.load(path, allow_pickle=False))
+    except SPOILED as exc:
         raise InputError(f"'{path}' unreadable ({exc})", f"a {what}, 2-D", "save a plain array") from exc
 
 
@@ -61,8 +83,9 @@ def _read_mat(
     from scipy.io.matlab import MatReadError
 
     try:
-        content = loadmat(path)
-    except (MatReadError, ValueError, OSError, NotImplementedError, TypeError, EOFError) as exc:
+        with warnings.catch_warnings(action="ignore"):
+            content = loadmat(path)
+    except (MatReadError, *SPOILED) as exc:
         raise InputError(f"'{path}' unreadable ({exc})", "a MATLAB v5 file", "save it with -v7") from exc
     arrays = {name: value for name, value in content.items() if not name.startswith("__")}
     if variable is None:
