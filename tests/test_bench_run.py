@@ -1,0 +1,174 @@
+"""Benchmarks: every row is made once, a failure costs its own row only, tables say what the rows say."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import pytest
+import xarray as xr
+from PIL import Image
+
+from hypersharp.bench import run
+from hypersharp.bench.report import markdown
+from hypersharp.bench.run import BenchOptions, Row, read_rows, run_bench
+from hypersharp.bench.score import find_peak, score_cubes
+from hypersharp.errors import CallError, InputError
+from hypersharp.methods import METHODS
+from hypersharp.methods.base import Method, Settings
+from hypersharp.metrics import PRESETS
+
+SCENES = ("paints", "pompoms")
+OPTIONS = BenchOptions("dian-x4", methods=("bicubic",), scenes=SCENES)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two small scenes in CAVE's layout."""
+    for seed, scene in enumerate(SCENES):
+        folder = tmp_path / "cave" / f"{scene}_ms" / f"{scene}_ms"
+        folder.mkdir(parents=True)
+        planes = np.random.default_rng(seed).integers(5000, 60000, (31, 40, 40)).astype(np.uint16)
+        for band, plane in enumerate(planes, 1):
+            Image.fromarray(plane).save(folder / f"{scene}_ms_{band:02d}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method that fails on every scene."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("too hard")
+
+    monkeypatch.setitem(METHODS, "failing", replace(METHODS["bicubic"], name="failing", run=fail))  # type: ignore[arg-type]
+
+
+def test_a_row_says_all_that_the_number_depends_on(data: Path, tmp_path: Path) -> None:
+    rows = run_bench(OPTIONS, data, tmp_path / "out")
+    assert [row["scene"] for row in rows] == list(SCENES)
+    written = [json.loads(line) for line in (tmp_path / "out" / "rows.jsonl").read_text().splitlines()]
+    assert written == rows
+    row = rows[0]
+    assert set(row["scores"]) == set(PRESETS)
+    assert 5 < row["scores"]["dian"]["psnr_db"] < 30
+    for name in ("commit", "machine", "mode", "precision", "seconds", "peak_mb", "parameters", "notes"):
+        assert name in row
+    assert row["peak_mb"] > 10
+    assert row["parameters"] == 0
+
+
+def test_a_run_goes_on_where_it_stopped(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    run_bench(replace(OPTIONS, scenes=SCENES[:1]), data, out)
+    with (out / "rows.jsonl").open("a") as file:
+        file.write('{"protocol": "dian-x4", "met')  # cut off in the middle of a line
+    made: list[str] = []
+    make_row = run.make_row
+
+    def counted(task: run.Task, *rest: object) -> Row:
+        made.append(task.scene)
+        return make_row(task, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run, "make_row", counted)
+    rows = run_bench(OPTIONS, data, out)
+    assert made == [SCENES[1]]
+    assert len(rows) == len(list(read_rows(out / "rows.jsonl"))) == 2
+    run_bench(OPTIONS, data, out)
+    assert made == [SCENES[1]]
+
+
+def test_a_failed_method_stops_nobody_and_is_tried_again(data: Path, tmp_path: Path, failing: None) -> None:
+    options = replace(OPTIONS, methods=("failing", "bicubic"))
+    seen: list[tuple[int, int]] = []
+    rows = run_bench(options, data, tmp_path, on_row=lambda number, of, _: seen.append((number, of)))
+    assert [row.get("error") for row in rows] == ["RuntimeError: too hard", None] * 2
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert "* failing, paints: RuntimeError: too hard" in (tmp_path / "table.md").read_text()
+    run_bench(options, data, tmp_path)
+    assert len(list(read_rows(tmp_path / "rows.jsonl"))) == 6
+
+
+def test_tables_hold_the_means_of_the_rows(data: Path, tmp_path: Path) -> None:
+    rows = run_bench(OPTIONS, data, tmp_path)
+    mean = fmean(row["scores"]["dian"]["psnr_db"] for row in rows)
+    text = (tmp_path / "table.md").read_text()
+    assert text.index("preset `dian`") < text.index("preset `dlpan`")
+    assert f"| bicubic | 2 | {mean:.2f} |" in text
+    header, *lines = (tmp_path / "table.csv").read_text().splitlines()
+    assert "psnr_db" in header.split(",")
+    assert len(lines) == len(SCENES) * len(PRESETS)
+
+
+def test_rows_of_other_weights_and_modes_share_the_table(data: Path, tmp_path: Path) -> None:
+    run_bench(OPTIONS, data, tmp_path)
+    run_bench(replace(OPTIONS, mode="tiles"), data, tmp_path)
+    text = (tmp_path / "table.md").read_text()
+    assert "| bicubic | 2 |" in text
+    assert "| bicubic (tiles) | 2 |" in text
+
+
+def test_a_table_of_failures_only_is_a_table() -> None:
+    row = {"method": "x", "scene": "s", "error": "E: e", "protocol": "p", "commit": "c", "machine": "m"}
+    assert "* x, s: E: e" in markdown([row], "dian")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"methods": ("bicubik",)}, "bicubic"),
+        ({"scenes": ("paint",)}, "paints"),
+        ({"protocol": "dian"}, "dian-x4"),
+    ],
+)
+def test_unknown_names_are_refused_before_anything_is_done(
+    data: Path, tmp_path: Path, change: dict[str, object], says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        run_bench(replace(OPTIONS, **change), data, tmp_path / "out")  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_perfect_method_scores_perfectly(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Method and truth meet on one grid: what a method returns is what is scored."""
+    from hypersharp.bench.protocols import find_protocol
+    from hypersharp.bench.scenes import load_truth
+
+    truth = load_truth(find_protocol("dian-x4"), data / "cave" / "paints_ms" / "paints_ms")
+
+    def oracle(hs: object, ms: object, settings: Settings) -> object:
+        import torch
+
+        return torch.tensor(truth.values)
+
+    perfect: Method = replace(METHODS["bicubic"], name="oracle", run=oracle)  # type: ignore[arg-type]
+    monkeypatch.setitem(METHODS, "oracle", perfect)
+    (row,) = run_bench(replace(OPTIONS, methods=("oracle",), scenes=("paints",)), data, tmp_path)
+    assert row["scores"]["float"]["rmse"] == 0
+    assert row["scores"]["dian"]["ssim"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("truth", "peak"),
+    [
+        (np.array([[[7]]], np.uint8), 255),
+        (np.array([[[7]]], np.int16), 32767),
+        (np.array([[[0.4, 1.2]]]), 1),
+        (np.array([[[np.nan, 5000.0]]], np.float32), 5000),
+    ],
+)
+def test_full_scale_is_found_by_dtype_and_range(truth: np.ndarray, peak: float) -> None:
+    assert find_peak(truth) == peak
+    assert find_peak(xr.DataArray(truth)) == peak
+
+
+def test_scores_refuse_what_cannot_be_compared() -> None:
+    one: Callable[[int], np.ndarray] = lambda side: np.ones((2, side, side))  # noqa: E731
+    with pytest.raises(InputError, match="one shape"):
+        score_cubes(one(4), one(5), ratio=4)
+    with pytest.raises(CallError, match="peak"):
+        score_cubes(one(4), one(4), ratio=4, peak=0)

@@ -1,0 +1,72 @@
+"""The demo: a real scene from a dependency, scored, drawn, in files that open elsewhere."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hypersharp.bench import demo
+from hypersharp.cli import main
+from hypersharp.cube import transform_of
+from hypersharp.io import open_cube
+from hypersharp.methods.packaged import packaged_weights
+
+
+def test_the_scene_is_the_first_spectrometer_scaled() -> None:
+    scene = demo.load_indian_pines()
+    assert scene.shape == (31, 144, 144)
+    assert float(scene.min()) >= 0
+    assert float(scene.max()) == 1
+    nm = scene.wavelength.values
+    np.testing.assert_allclose(nm, np.arange(400, 701, 10), atol=4)
+    # chlorophyll: green lies above blue and red in the mean spectrum's shape against its neighbours
+    mean = scene.mean(("y", "x")).values
+    assert mean[30] < mean[4]
+
+
+def test_wavelengths_agree_with_the_overlap_of_the_spectrometers() -> None:
+    """Bands 30 and 31 (686.5, 696.5 nm) are seen again as 32 and 33 (686.9, 696.6 nm) by the next spectrometer."""
+    np.testing.assert_allclose(demo.CENTRES_NM[[0, 29, 30]], [400.02, 686.53, 696.50], atol=0.25)
+
+
+def check_files(out: Path, paths: list[Path], methods: tuple[str, ...]) -> None:
+    names = {"hs.tif", "ms.tif", "truth.tif", "demo.png", *(f"sharp_{method}.tif" for method in methods)}
+    assert {path.name for path in paths} == names == {path.name for path in out.iterdir()}
+    hs, ms, sharp = (open_cube(out / name) for name in ("hs.tif", "ms.tif", "sharp_bicubic.tif"))
+    assert (hs.shape, ms.shape, sharp.shape) == ((31, 36, 36), (3, 144, 144), (31, 144, 144))
+    assert tuple(transform_of(hs))[:6] == (80, 0, 0, 0, -80, 2880)
+    assert transform_of(ms) == transform_of(sharp)
+    np.testing.assert_allclose(sharp.wavelength, demo.CENTRES_NM, atol=0.01)
+    picture = np.asarray(Image.open(out / "demo.png").convert("RGB"))
+    assert min(picture.shape[:2]) > 800
+    assert picture.std() > 20
+
+
+def test_the_demo_without_weights_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "METHODS", ("bicubic",))
+    done: list[float] = []
+    result = demo.run_demo(tmp_path / "out", progress=done.append)
+    check_files(tmp_path / "out", result.paths, ("bicubic",))
+    assert 25 < result.scores["bicubic"][0] < 45
+    assert done == sorted(done)
+
+
+@pytest.mark.skipif(not packaged_weights(), reason="no weights are packaged in this checkout")
+def test_the_demo_shows_that_the_network_sharpens(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[demo.DemoResult] = []
+    run_demo = demo.run_demo
+
+    def keep(*args: object, **options: object) -> demo.DemoResult:
+        kept.append(run_demo(*args, **options))  # type: ignore[arg-type]
+        return kept[0]
+
+    monkeypatch.setattr(demo, "run_demo", keep)
+    with pytest.raises(SystemExit) as stop:
+        main(["demo", "-o", str(tmp_path / "out")])
+    assert stop.value.code == 0
+    check_files(tmp_path / "out", kept[0].paths, ("ssjcn", "bicubic"))
+    assert kept[0].scores["ssjcn"][0] > kept[0].scores["bicubic"][0] + 1
+    assert "ssjcn" in capsys.readouterr().out
