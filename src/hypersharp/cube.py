@@ -112,6 +112,7 @@ def _georeferenced(cube: xr.DataArray, crs: Any, transform: Affine | None) -> xr
         return cube
     try:
         import rioxarray  # noqa: F401  (gives DataArray its .rio)
+        from pyproj.exceptions import ProjError
         from rasterio.errors import CRSError
     except ImportError:
         warnings.warn("no georeference is kept; pip install 'hypersharp[geo]'", stacklevel=3)
@@ -119,7 +120,7 @@ def _georeferenced(cube: xr.DataArray, crs: Any, transform: Affine | None) -> xr
     encoding = dict(cube.encoding)
     try:
         cube = cube if crs is None else cube.rio.write_crs(crs)
-    except CRSError as error:
+    except (CRSError, ProjError) as error:
         raise InputError(
             f"the CRS {str(crs)[:60]!r}", "one that PROJ knows, such as EPSG:32633", "mend it"
         ) from error

@@ -19,8 +19,9 @@ import numpy as np
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
 from hypersharp.errors import InputError, OutputError
+from hypersharp.io.foreign import foreign, needs
 from hypersharp.io.packed import Packed, pack
-from hypersharp.io.source import Choice, Source, check_memory, foreign, needs, refuse_choice, spectral_nm
+from hypersharp.io.source import Choice, Source, check_memory, refuse_choice, spectral_nm
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -18,7 +18,8 @@ import numpy as np
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, nodata_of, transform_of, wavelengths_nm
 from hypersharp.errors import InputError, OutputError
-from hypersharp.io.source import Choice, Pixels, Source, foreign, refuse_choice
+from hypersharp.io.foreign import foreign
+from hypersharp.io.source import Choice, Pixels, Source, refuse_choice
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -16,8 +16,9 @@ import numpy as np
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
 from hypersharp.errors import OutputError
+from hypersharp.io.foreign import foreign, needs
 from hypersharp.io.packed import pack
-from hypersharp.io.source import Choice, Pixels, Source, foreign, needs, refuse_choice, spectral_nm
+from hypersharp.io.source import Choice, Pixels, Source, refuse_choice, spectral_nm
 
 if TYPE_CHECKING:
     import xarray as xr

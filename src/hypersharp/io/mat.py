@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypersharp.errors import OutputError
+from hypersharp.io.foreign import foreign, needs
 from hypersharp.io.plain import beside, described, find_variable, laid_out, order_lhw, with_stored
-from hypersharp.io.source import Choice, Pixels, Source, foreign, needs
+from hypersharp.io.source import Choice, Pixels, Source
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -49,15 +50,16 @@ def read(path: Path, choice: Choice) -> Source:
 def _read_v5(path: Path, choice: Choice) -> Source:
     """Open a file of version 4 to 7."""
     import scipy.io
+    from scipy.io.matlab import MatReadError
 
-    with foreign(path, EXPECTED, *ERRORS, UserWarning), warnings.catch_warnings():
+    with foreign(path, EXPECTED, *ERRORS, MatReadError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = {name: (shape, kind) for name, shape, kind in scipy.io.whosmat(path)}
         wanted = [name for name, (shape, _) in found.items() if int(np.prod(shape, dtype=object)) <= SMALL]
         beside_it = _loaded(path, wanted) if wanted else {}
     typed = {name: (shape, _dtype(kind)) for name, (shape, kind) in found.items()}
     name = find_variable(path, typed, choice, beside_it)
-    with foreign(path, EXPECTED, *ERRORS), warnings.catch_warnings():
+    with foreign(path, EXPECTED, *ERRORS, MatReadError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         array = _loaded(path, [name])[name]
     image = laid_out(_numeric(array), with_stored(choice, beside_it), f"'{name}' in {path}", beside_it)

@@ -12,9 +12,11 @@ import numpy as np
 
 from hypersharp.cube import transform_of
 from hypersharp.errors import InputError
+from hypersharp.io.foreign import foreign, needs
 from hypersharp.io.packed import pack
 from hypersharp.io.plain import LAYOUTS, WAVELENGTHS, WIDTHS, find_variable, order_lhw
-from hypersharp.io.source import Choice, Pixels, Source, foreign, needs, spectral_nm
+from hypersharp.io.source import Choice, Pixels, Source, spectral_nm
+from hypersharp.io.whole import check_room
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,6 +36,7 @@ ERRORS = (
     struct.error,
 )  # fmt: skip  (h5py, h5netcdf and xarray raise all of these on broken files)
 EXPECTED = "a whole NetCDF file"
+SPARE_BYTES = 2**17  # headers, coordinates, chunk index
 AXES = {
     "l": ("band", "bands", "wavelength", "wavelengths", "wl", "spectral", "channel"),
     "h": ("y", "lat", "latitude", "northing", "row", "rows", "line", "lines", "downtrack", "along_track"),
@@ -232,6 +235,7 @@ def write(cube: xr.DataArray, path: Path) -> None:
     """Write NetCDF-4, compressed."""
     with needs("NetCDF"):
         import h5netcdf  # noqa: F401
+    check_room(path, cube.nbytes + SPARE_BYTES)
     dataset = dataset_of(cube if cube.dtype != np.float16 else cube.astype("f4"))
     dataset["cube"].encoding |= {"zlib": True, "complevel": 4, "shuffle": True}
     dataset.to_netcdf(path, engine="h5netcdf")

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypersharp.errors import InputError
+from hypersharp.io.foreign import foreign
 from hypersharp.io.plain import beside, described, find_variable, laid_out, with_stored
-from hypersharp.io.source import Choice, Source, foreign
+from hypersharp.io.source import Choice, Source
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,18 +36,15 @@ EXPECTED = "plain numbers, not pickled objects"
 def read(path: Path, choice: Choice) -> Source:
     """Map an .npy file into memory; two axes are one band."""
     with foreign(path, EXPECTED, *NPY_ERRORS):
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(array, np.ndarray):  # a zip with the wrong suffix
-        array.close()
-        raise InputError(f"{path}, an .npz archive", "an .npy array", "rename it to .npz")
+        array = np.lib.format.open_memmap(path, mode="r")  # which never unpickles
     _check_numeric(path, array)
     return Source(laid_out(array, with_stored(choice, {}, "lhw"), str(path), {}))
 
 
 def read_npz(path: Path, choice: Choice) -> Source:
     """Open the one image in an .npz archive, or the one named."""
-    with foreign(path, EXPECTED, *NPZ_ERRORS):
-        archive = np.load(path, allow_pickle=False)
+    with foreign(path, EXPECTED, *NPZ_ERRORS), path.open("rb") as file:
+        archive = np.load(file, allow_pickle=False)
         if isinstance(archive, np.ndarray):
             raise InputError(f"{path}, an .npy array", "an .npz archive", "rename it to .npy")
         with archive:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypersharp.cube import decode, make_cube
-from hypersharp.errors import CallError, InputError, MissingExtraError
+from hypersharp.errors import CallError, InputError
 from hypersharp.grid import Window, check_window, window_transform
+from hypersharp.io.foreign import needs
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -171,30 +171,6 @@ def check_memory(wanted_bytes: int) -> None:
             "one that fits into memory",
             "read a window of it, or open it with lazy=True",
         )
-
-
-@contextmanager
-def foreign(path: Path, expected: str, *errors: type[Exception]) -> Iterator[None]:
-    """Turn the named errors of another library into an InputError about the file."""
-    try:
-        yield
-    except MemoryError as error:
-        raise InputError(
-            f"{path} too large for memory", expected, "read a window of it, or with lazy=True"
-        ) from error
-    except errors as error:
-        lines = str(error).strip().splitlines()
-        reason = lines[0][:120] if lines else type(error).__name__
-        raise InputError(f"{path} unreadable ({reason})", expected, "check that the file is whole") from error
-
-
-@contextmanager
-def needs(feature: str) -> Iterator[None]:
-    """Turn a missing optional library into the command that installs it."""
-    try:
-        yield
-    except ImportError as error:
-        raise MissingExtraError(feature, "geo") from error
 
 
 def spectral_nm(values: Any, unit: str | None) -> np.ndarray | None:

@@ -10,11 +10,14 @@ import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from hypersharp.errors import OutputError
+
+NEXT_TO_NOTHING_BYTES = 2**18
 
 
 def check_parent(path: Path) -> None:
@@ -45,7 +48,16 @@ def staged(path: Path) -> Iterator[Path]:
         raise _output_error(path, error) from error
     finally:
         if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
+            _remove(staging)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; patiently, for zarr's threads may still write a chunk after one has failed."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
 
 
 def _move_all(staging: Path, parent: Path) -> None:
@@ -79,9 +91,23 @@ def _take_back(touched: list[Path], made: list[Path], backup: Path) -> None:
             os.replace(backup / target.name, target)
 
 
+def check_room(path: Path, wanted_bytes: int) -> None:
+    """Raise ENOSPC where a file may not fit: HDF5 does not survive a disk that fills up while it writes."""
+    if shutil.disk_usage(path.parent).free < wanted_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def _is_full(path: Path) -> bool:
+    """Whether next to nothing more fits beside `path`; GDAL and numpy do not say why a write failed."""
+    try:
+        return shutil.disk_usage(path.parent).free < NEXT_TO_NOTHING_BYTES
+    except OSError:
+        return False
+
+
 def _output_error(path: Path, error: OSError) -> OutputError:
     """What went wrong on writing, in this package's words."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and _is_full(path)):
         return OutputError(
             f"no space left on the disk of {path}", "room for it", "free some, or write elsewhere"
         )

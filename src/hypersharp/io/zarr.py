@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypersharp.errors import InputError, OutputError
+from hypersharp.io.foreign import foreign, needs
 from hypersharp.io.netcdf import ERRORS, dataset_of, read_dataset
-from hypersharp.io.source import Choice, Source, foreign, needs
+from hypersharp.io.source import Choice, Source
 
 if TYPE_CHECKING:
     import xarray as xr
