@@ -24,7 +24,7 @@ import torch
 import xarray as xr
 from torch.utils.flop_counter import FlopCounterMode
 
-from hypersharp.bench.demo import load_indian_pines
+from hypersharp.bench.indian_pines import load_indian_pines
 from hypersharp.bench.protocols import find_protocol, simulate_pair
 from hypersharp.bench.run import peak_memory_mb
 from hypersharp.bench.score import score_cubes

@@ -38,6 +38,10 @@ Weights = Annotated[
 ModeOption = Annotated[
     Mode, typer.Option(help="Network on the whole image, blended tiles, or the paper's patches.")
 ]
+Psf = Annotated[
+    str | None, typer.Option(help="Blur of hs: gaussian:8:2, fwhm:4.5, box, mtf:0.3, a file, ...")
+]
+Srf = Annotated[str | None, typer.Option(help="Response of ms: a name (`hypersharp sensors`) or a file.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 PrecisionOption = Annotated[Precision, typer.Option(help="auto takes bf16 where this machine is fast at it.")]
 Data = Annotated[Path, typer.Option(help="Folder with the protocol's scenes.", envvar="HYPERSHARP_DATA")]
@@ -139,9 +143,8 @@ def fuse(
     out: Annotated[Path, typer.Option("--out", "-o", help="Sharp image to write; its suffix is the format.")],
     method: Method = "ssjcn",
     weights: Weights = None,
-    srf: Annotated[
-        str | None, typer.Option(help="Response of ms: a name (`hypersharp sensors`) or a file.")
-    ] = None,
+    psf: Psf = None,
+    srf: Srf = None,
     ratio: Annotated[
         int | None, typer.Option(help="Fine pixels per coarse one; default: from the sizes.")
     ] = None,
@@ -170,7 +173,7 @@ def fuse(
     started = time.perf_counter()
     with progress_bar(f"fusing with {method}") as progress:
         sharp = fuse_cubes(
-            coarse, fine, method=method, weights=weights, srf=srf, ratio=ratio, mode=mode, tile_px=tile,
+            coarse, fine, method=method, weights=weights, psf=psf, srf=srf, ratio=ratio, mode=mode, tile_px=tile,
             device=device, precision=precision, progress=progress,
         )  # fmt: skip
     seconds = time.perf_counter() - started
@@ -187,12 +190,8 @@ def simulate(
     out: Out,
     protocol: Annotated[str | None, typer.Option(help="A named protocol's psf, srf and ratio.")] = None,
     ratio: Annotated[int | None, typer.Option(help="Fine pixels per coarse one.", min=1)] = None,
-    psf: Annotated[
-        str | None, typer.Option(help="Blur: gaussian:8:2, fwhm:4.5, box, mtf:0.3, a file, ...")
-    ] = None,
-    srf: Annotated[
-        str | None, typer.Option(help="Response of ms: a name (`hypersharp sensors`) or a file.")
-    ] = None,
+    psf: Psf = None,
+    srf: Srf = None,
     snr_hs: Annotated[
         float | None, typer.Option(help="Signal to noise of hs in dB; default: no noise.")
     ] = None,

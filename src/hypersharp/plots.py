@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Pixel = tuple[int, int]  # y, x
 Image = NDArray[np.float32]
+Limits = tuple[NDArray[np.float64], NDArray[np.float64]]  # of each channel, or one number for all
 
 RGB_CENTRES_NM = (620.0, 550.0, 460.0)  # where a camera's red, green and blue are most sensitive
 RGB_SIGMA_NM = 25.0
@@ -45,17 +46,20 @@ def rgb_weights(wavelengths: NDArray[np.float64] | None, bands: int) -> Image:
     return np.asarray(weights / weights.sum(1, keepdims=True), np.float32)
 
 
-def true_colour(cube: xr.DataArray, limits: tuple[float, float] | None = None) -> Image:
+def true_colour(cube: xr.DataArray, limits: Limits | None = None) -> Image:
     """(H, W, 3) in 0..1 for a screen; `limits` are the values shown as black and white, by quantile if None."""
     low, high = limits or colour_limits(cube)
-    shares = np.clip((mix_rgb(cube) - low) / max(high - low, 1e-12), 0, 1)
+    shares = np.clip((mix_rgb(cube) - low) / np.maximum(high - low, 1e-12), 0, 1)
     return np.asarray(shares**DISPLAY_GAMMA, np.float32)
 
 
-def colour_limits(cube: xr.DataArray) -> tuple[float, float]:
-    """Black and white of a cube's true colour, so that several pictures can share them."""
-    low, high = np.quantile(mix_rgb(cube), STRETCH_QUANTILES)
-    return float(low), float(high)
+def colour_limits(cube: xr.DataArray, balanced: bool = False) -> Limits:
+    """Black and white of a cube's true colour, so that several pictures can share them.
+
+    `balanced` finds them for red, green and blue apart, which takes the light's own colour out.
+    """
+    low, high = np.quantile(mix_rgb(cube), STRETCH_QUANTILES, axis=(0, 1) if balanced else None)
+    return low, high
 
 
 def mix_rgb(cube: xr.DataArray) -> Image:
@@ -98,11 +102,14 @@ def draw_image(axes: "Axes", image: Image, title: str, **options: Any) -> Any:
 
 
 def draw_colours(
-    row: Sequence["Axes"], cubes: Mapping[str, xr.DataArray], pixels: Sequence[Pixel] = ()
+    row: Sequence["Axes"],
+    cubes: Mapping[str, xr.DataArray],
+    pixels: Sequence[Pixel] = (),
+    balanced: bool = False,
 ) -> None:
     """True-colour pictures of cubes of one unit in the stretch of the last, `pixels` marked on that."""
     last = list(cubes.values())[-1]
-    limits = colour_limits(last)
+    limits = colour_limits(last, balanced)
     for axes, (title, cube) in zip(row, cubes.items(), strict=True):
         draw_image(axes, true_colour(cube, limits), title)
     for n, (y, x) in enumerate(pixels):
@@ -167,9 +174,11 @@ def comparison_figure(
     pictures, spectra, errors = figure.subfigures(3, 1, squeeze=False, height_ratios=[1.1, 0.9, 1.1])[:, 0]
     best = dict(list(estimates.items())[:1])
     row = pictures.subplots(1, 4)
-    draw_image(row[1], true_colour(ms), f"ms {ms.shape[1]} x {ms.shape[2]} x {ms.shape[0]}")
+    draw_image(
+        row[1], true_colour(ms, colour_limits(ms, True)), f"ms {ms.shape[1]} x {ms.shape[2]} x {ms.shape[0]}"
+    )
     shown = {f"hs {hs.shape[1]} x {hs.shape[2]} x {hs.shape[0]}": hs, **best, "truth": truth}
-    draw_colours([row[0], row[2], row[3]], shown, pixels)
+    draw_colours([row[0], row[2], row[3]], shown, pixels, balanced=True)
     for n, axes in enumerate(spectra.subplots(1, len(pixels), squeeze=False)[0]):
         draw_spectra(axes, {"truth": truth, **estimates}, pixels[n], f"spectra at {'ABCDEFGH'[n]}")
         if n == 0:

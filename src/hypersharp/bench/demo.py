@@ -1,14 +1,4 @@
-"""The demo: sharpen a real airborne scene that comes with a dependency, score it, draw it.
-
-Scene: AVIRIS over Indian Pines, Indiana, 12 June 1992 (Baumgardner, Biehl, Landgrebe, "220 Band AVIRIS
-Hyperspectral Image Data Set", Purdue University Research Repository, doi:10.4231/R7RX991C), 145 x 145
-pixels of 20 m, in the 200-band form that the package tensorly carries. Digital numbers are
-500 x radiance + 1000.
-
-Wavelengths: the first 31 bands are AVIRIS's first spectrometer. Their centres, 400.0 to 696.5 nm, are
-given by CENTRES_NM to within about 0.2 nm; band 32 is the second spectrometer's first at 686.9 nm, so
-the 31 are also the channels that lie nearest to 400, 410, ..., 700 nm.
-"""
+"""The demo: sharpen a real airborne scene that comes with a dependency (indian_pines.py), score it, draw it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,24 +6,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from hypersharp.bench.files import save_figure, save_together
+from hypersharp.bench.indian_pines import load_indian_pines
 from hypersharp.bench.protocols import find_protocol, simulate_pair
 from hypersharp.bench.score import score_cubes
-from hypersharp.cube import make_cube
-from hypersharp.errors import MissingExtraError
 from hypersharp.methods import fuse
 from hypersharp.plots import comparison_figure
 
-BANDS = np.arange(31)
-CENTRES_NM = 400.02 + 9.80 * BANDS + 0.00276 * BANDS**2
-FWHM_NM = 9.8
-SIDE_PX = 144  # the largest multiple of 4 and 16 in 145
-PIXEL_M = 20.0
-DN_OFFSET, DN_PER_RADIANCE = 1000.0, 500.0
-FULL_SCALE_QUANTILE = 0.999
 PROTOCOL = "dian-x4"
 METHODS = ("ssjcn", "bicubic")
 PIXELS = ((20, 30), (70, 110), (118, 56))  # y, x of the three spectra
@@ -46,26 +27,6 @@ class DemoResult:
     scores: dict[str, tuple[float, float, float, float, float]]
     notes: str
     paths: list[Path]
-
-
-def load_indian_pines() -> xr.DataArray:
-    """The scene as radiance scaled to about 0..1, (31, 144, 144), on a plain grid of 20 m pixels.
-
-    The affine has its origin at the scene's corner and there is no CRS, for the scene's place is not in the data.
-    Raises: MissingExtraError without tensorly or a geo library.
-    """
-    try:
-        from affine import Affine
-        from tensorly import datasets
-    except ImportError as exc:
-        raise MissingExtraError("the demo", "demo") from exc
-    file = Path(datasets.__file__).parent / "data" / "Indian_pines_corrected.npy"
-    numbers = np.load(file)[:SIDE_PX, :SIDE_PX, : len(BANDS)].transpose(2, 0, 1)
-    radiance = np.clip((numbers.astype(np.float32) - DN_OFFSET) / DN_PER_RADIANCE, 0, None)
-    values = radiance / np.float32(np.quantile(radiance, FULL_SCALE_QUANTILE))
-    affine = Affine(PIXEL_M, 0, 0, 0, -PIXEL_M, SIDE_PX * PIXEL_M)
-    fwhm_nm = np.full(len(BANDS), FWHM_NM)
-    return make_cube(np.clip(values, 0, 1), wavelengths_nm=CENTRES_NM, fwhm_nm=fwhm_nm, transform=affine)
 
 
 def run_demo(

@@ -127,7 +127,7 @@ def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
 def fuse_pair(
     task: Task, hs: xr.DataArray, ms: xr.DataArray, protocol: Protocol, device: str
 ) -> xr.DataArray:
-    """The task's method on a pair, with the protocol's response given to whoever needs it."""
+    """The task's method on a pair, with the protocol's sensor given to whoever needs it."""
     return fuse(
         hs,
         ms,
@@ -136,6 +136,7 @@ def fuse_pair(
         mode=task.mode,
         device=device,
         precision=task.precision,
+        psf=protocol.psf,
         srf=protocol.sensor().srf,
         ratio=protocol.ratio,
         scale=1.0,
