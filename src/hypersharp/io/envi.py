@@ -325,6 +325,6 @@ def _map_info(cube: xr.DataArray) -> str | None:
     elif crs is not None:
         name = "Geographic Lat/Lon" if crs.is_geographic else "Projected"
         units = ", units=Degrees" if crs.is_geographic else ", units=Meters"
-    turn = "" if angle == 0 else f", rotation={float(np.degrees(angle))!r}"
+    turn = "" if angle == 0 else f", rotation={-float(np.degrees(angle))!r}"
     numbers = ", ".join(repr(float(number)) for number in (1, 1, place.c, place.f, size_x, size_y))
     return "{" + f"{name}, {numbers}{zone}{units}{turn}" + "}"

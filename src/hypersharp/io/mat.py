@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hypersharp.errors import OutputError
+from hypersharp.errors import InputError, OutputError
 from hypersharp.io.foreign import foreign, needs
 from hypersharp.io.plain import beside, described, find_variable, laid_out, order_lhw, with_stored
 from hypersharp.io.source import Choice, Pixels, Source
@@ -62,7 +62,9 @@ def _read_v5(path: Path, choice: Choice) -> Source:
     with foreign(path, EXPECTED, *ERRORS, MatReadError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         array = _loaded(path, [name])[name]
-    image = laid_out(_numeric(array), with_stored(choice, beside_it), f"'{name}' in {path}", beside_it)
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iufb":
+        raise InputError(f"'{name}' in {path}, complex or sparse", "an array of real numbers", "name another")
+    image = laid_out(array, with_stored(choice, beside_it), f"'{name}' in {path}", beside_it)
     return described(image, beside_it)
 
 
@@ -73,11 +75,6 @@ def _loaded(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     return {
         name: value for name, value in scipy.io.loadmat(path, variable_names=names).items() if name in names
     }
-
-
-def _numeric(array: Any) -> np.ndarray:
-    """A dense array; sparse and object ones become something no image can be."""
-    return array if isinstance(array, np.ndarray) and array.dtype.kind in "iufb" else np.empty(0)
 
 
 def _dtype(kind: str) -> np.dtype[Any]:

@@ -10,7 +10,6 @@ import errno
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,16 +47,7 @@ def staged(path: Path) -> Iterator[Path]:
         raise _output_error(path, error) from error
     finally:
         if staging is not None:
-            _remove(staging)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder; patiently, for zarr's threads may still write a chunk after one has failed."""
-    for _ in range(20):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.05)
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 def _move_all(staging: Path, parent: Path) -> None:
@@ -92,7 +82,7 @@ def _take_back(touched: list[Path], made: list[Path], backup: Path) -> None:
 
 
 def check_room(path: Path, wanted_bytes: int) -> None:
-    """Raise ENOSPC where a file may not fit: HDF5 does not survive a disk that fills up while it writes."""
+    """Raise ENOSPC where a file may not fit: not every library survives a disk that fills up."""
     if shutil.disk_usage(path.parent).free < wanted_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 

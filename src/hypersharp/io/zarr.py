@@ -14,6 +14,7 @@ from hypersharp.errors import InputError, OutputError
 from hypersharp.io.foreign import foreign, needs
 from hypersharp.io.netcdf import ERRORS, dataset_of, read_dataset
 from hypersharp.io.source import Choice, Source
+from hypersharp.io.whole import check_room
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -58,6 +59,7 @@ def write(cube: xr.DataArray, path: Path) -> None:
     """Write a store of format 2, which most programs read."""
     with needs("Zarr"):
         import zarr  # noqa: F401
+    check_room(path, cube.nbytes)  # zarr's threads go on writing after one of them has failed
     dataset = dataset_of(cube)
     chunk = min(256, cube.sizes["y"]), min(256, cube.sizes["x"])
     if isinstance(cube.data, np.ndarray):

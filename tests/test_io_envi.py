@@ -1,0 +1,152 @@
+"""ENVI: interleaves, byte orders, gzipped bodies, and what headers say."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from hypersharp.cube import crs_of, fwhm_nm, good_bands, make_cube, nodata_of, transform_of, wavelengths_nm
+from hypersharp.errors import InputError, OutputError
+from hypersharp.io import open_cube, save_cube
+
+IMAGE = np.arange(24).reshape(2, 3, 4)  # bands, lines, samples
+AXES = {"bsq": (0, 1, 2), "bil": (1, 0, 2), "bip": (1, 2, 0)}
+
+
+def written(
+    folder: Path, *lines: str, interleave: str = "bsq", dtype: str = "<i2", body: bytes | None = None
+) -> Path:
+    """An ENVI pair of IMAGE with some more header lines."""
+    head = [
+        "ENVI", "samples = 4", "lines = 3", "bands = 2", f"interleave = {interleave}",
+        "data type = 2" if dtype[1:] == "i2" else "data type = 4", f"byte order = {int(dtype[0] == '>')}", *lines,
+    ]  # fmt: skip
+    (folder / "image.hdr").write_text("\n".join(head) + "\n")
+    pixels = IMAGE.transpose(AXES[interleave]).astype(dtype).tobytes()
+    (folder / "image.img").write_bytes(pixels if body is None else body)
+    return folder / "image.hdr"
+
+
+@pytest.mark.parametrize("interleave", AXES)
+@pytest.mark.parametrize("dtype", ["<i2", ">i2", "<f4", ">f4"])
+def test_interleave_and_byte_order(interleave: str, dtype: str, tmp_path: Path) -> None:
+    cube = open_cube(written(tmp_path, interleave=interleave, dtype=dtype))
+    np.testing.assert_array_equal(cube.values, IMAGE)
+    assert cube.dtype == np.dtype(dtype).newbyteorder("=")
+
+
+def test_a_gzipped_body_with_an_offset(tmp_path: Path) -> None:
+    body = gzip.compress(b"12345678" + IMAGE.astype("<i2").tobytes())
+    header = written(tmp_path, "file compression = 1", "header offset = 8", body=body)
+    np.testing.assert_array_equal(open_cube(header).values, IMAGE)
+    (tmp_path / "image.img").write_bytes(body[:-12])
+    with pytest.raises(InputError, match="a whole gzipped body"):
+        open_cube(header)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected_nm"),
+    [
+        (("wavelength units = Nanometers", "wavelength = {450, 650.5}"), [450, 650.5]),
+        (("wavelength units = Micrometers", "wavelength = {0.479,\n 2.409}"), [479, 2409]),
+        (("wavelength = {0.45, 0.65}",), [450, 650]),
+        (("wavelength units = Unknown", "wavelength = {450, 650}"), [450, 650]),
+        (("wavelength units = Index", "wavelength = {1, 2}"), None),
+    ],
+)
+def test_wavelengths_in_any_unit(
+    lines: tuple[str, ...], expected_nm: list[float] | None, tmp_path: Path
+) -> None:
+    found = wavelengths_nm(open_cube(written(tmp_path, *lines)))
+    assert found is None if expected_nm is None else found.tolist() == expected_nm
+
+
+def test_widths_without_a_unit_take_that_of_the_wavelengths(tmp_path: Path) -> None:
+    cube = open_cube(written(tmp_path, "wavelength = {450, 650}", "fwhm = {9, 10}", "bbl = {1, 0}"))
+    assert fwhm_nm(cube).tolist() == [9, 10]
+    assert good_bands(cube).tolist() == [True, False]
+
+
+def test_scale_gain_offset_and_nodata(tmp_path: Path) -> None:
+    cube = open_cube(written(tmp_path, "reflectance scale factor = 10", "data ignore value = 3"))
+    assert np.isnan(cube.values[0, 0, 3])
+    assert cube.values[1, 2, 3] == np.float32(2.3)
+    gains = "data gain values = {2, 3}", "data offset values = {0, 100}"
+    np.testing.assert_array_equal(open_cube(written(tmp_path, *gains)).values[1], IMAGE[1] * 3 + 100)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (("samples = 5",), "bytes"),
+        (("samples = 99999999999",), "bytes"),
+        (("samples = -4",), "whole number"),
+        (("data type = 6",), "data type 6"),
+        (("interleave = bxq",), "bxq"),
+        (("bands = 0",), "without pixels"),
+        (("wavelength = {1, 2, 3}",), "3 values of wavelength for 2 bands"),
+        (("wavelength = {a, b}",), "numbers"),
+        (("data gain values = {1, 2, 3}",), "3 gains"),
+        (("reflectance scale factor = 0",), "scale factor"),
+    ],
+)
+def test_a_wrong_header_is_named(lines: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        open_cube(written(tmp_path, *lines))
+
+
+def test_the_body_is_found_and_named(tmp_path: Path) -> None:
+    header = written(tmp_path)
+    np.testing.assert_array_equal(open_cube(tmp_path / "image.img").values, IMAGE)
+    (tmp_path / "image.img").rename(tmp_path / "image")
+    np.testing.assert_array_equal(open_cube(tmp_path / "image").values, IMAGE)
+    (tmp_path / "image.dat").write_bytes(b"0")
+    with pytest.raises(InputError, match="name the body"):
+        open_cube(header)
+    header.unlink()
+    with pytest.raises(InputError, match="no header"):
+        open_cube(tmp_path / "image.dat")
+
+
+def test_the_header_of_another_body_is_not_replaced(tmp_path: Path) -> None:
+    written(tmp_path)
+    with pytest.raises(OutputError, match=r"image\.img"):
+        save_cube(make_cube(np.ones((1, 2, 2))), tmp_path / "image.bsq")
+    np.testing.assert_array_equal(open_cube(tmp_path / "image.hdr").values, IMAGE)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("EnMAP", (177, 80, 60)), ("HighResolution", (4, 660, 494))])
+def test_the_berlin_pair(
+    name: str, shape: tuple[int, ...], data_dir: Callable[[str], Path], tmp_path: Path
+) -> None:
+    body = data_dir("berlin") / f"{name}_BerlinUrbanGradient.bsq"
+    cube = open_cube(body)
+    assert cube.shape == shape
+    assert crs_of(cube).to_epsg() == 32633
+    assert nodata_of(cube) == -99
+    with rasterio.open(body) as gdal:
+        assert transform_of(cube) == gdal.transform
+        np.testing.assert_array_equal(np.nan_to_num(cube.values, nan=-99), gdal.read())
+    if name == "EnMAP":
+        assert wavelengths_nm(cube)[[0, 4, -1]].tolist() == [460, 479, 2409]
+        assert fwhm_nm(cube)[[0, -1]].tolist() == [5.8, 9.1]
+    saved = save_cube(cube, tmp_path / "copy.bil")
+    assert saved.stat().st_size == 2 * np.prod(shape)  # still 16 bits
+    with rasterio.open(saved) as gdal:  # another program reads it too
+        assert gdal.transform.almost_equals(transform_of(cube), 1e-6)
+        assert gdal.crs.to_epsg() == 32633
+        assert gdal.nodata == -99
+        np.testing.assert_array_equal(gdal.read(), np.nan_to_num(cube.values, nan=-99))
+
+
+def test_a_rotated_grid_is_written_as_gdal_reads_it(tmp_path: Path) -> None:
+    from affine import Affine
+
+    turned = Affine(10, 0, 500000, 0, -10, 4000000) @ Affine.rotation(20)
+    back = open_cube(
+        save_cube(make_cube(np.ones((1, 3, 4)), crs=32633, transform=turned), tmp_path / "turned.img")
+    )
+    assert transform_of(back).almost_equals(turned, 1e-6)

@@ -1,0 +1,66 @@
+"""NetCDF and Zarr as other programs write them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from hypersharp.cube import crs_of, fwhm_nm, transform_of, wavelengths_nm
+from hypersharp.errors import InputError
+from hypersharp.io import open_cube
+
+IMAGE = np.arange(24, dtype="i2").reshape(2, 3, 4)
+
+
+def foreign(dims: tuple[str, str, str] = ("lat", "lon", "wavelength")) -> xr.Dataset:
+    """Bands last, wavelengths in micrometres, degrees on the axes, CF packing."""
+    image = xr.DataArray(
+        IMAGE.transpose(1, 2, 0), dims=dims, attrs={"scale_factor": 0.5, "_FillValue": np.int16(7)}
+    )
+    image.coords[dims[2]] = (dims[2], [0.45, 0.65], {"units": "um"})
+    image.coords[dims[0]] = [52.5, 52.4, 52.3]
+    image.coords[dims[1]] = [13.0, 13.1, 13.2, 13.3]
+    return xr.Dataset({"reflectance": image, "fwhm": (dims[2], [10.0, 20.0], {"units": "nm"})})
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_axes_are_known_by_name(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"scene{suffix}"
+    if suffix == ".nc":
+        foreign().to_netcdf(path, engine="h5netcdf")
+    else:
+        foreign().to_zarr(path, zarr_format=3, consolidated=False)
+    cube = open_cube(path)
+    np.testing.assert_array_equal(cube.values, np.where(IMAGE == 7, np.nan, IMAGE * 0.5))
+    assert wavelengths_nm(cube).tolist() == [450, 650]
+    assert fwhm_nm(cube).tolist() == [10, 20]
+    assert transform_of(cube) @ (0.5, 0.5) == pytest.approx((13.0, 52.5))
+
+
+def test_classic_netcdf_is_read(tmp_path: Path) -> None:
+    foreign().to_netcdf(tmp_path / "scene.nc", engine="scipy")
+    assert open_cube(tmp_path / "scene.nc").shape == (2, 3, 4)
+
+
+def test_unnamed_axes_are_asked_for(tmp_path: Path) -> None:
+    xr.Dataset({"a": (("p", "q", "r"), IMAGE)}).to_netcdf(tmp_path / "scene.nc", engine="h5netcdf")
+    with pytest.raises(InputError, match="layout="):
+        open_cube(tmp_path / "scene.nc")
+    np.testing.assert_array_equal(open_cube(tmp_path / "scene.nc", layout="lhw").values, IMAGE)
+
+
+def test_a_crs_written_by_rioxarray_is_read(tmp_path: Path) -> None:
+    import rioxarray  # noqa: F401
+
+    image = xr.DataArray(IMAGE, dims=("band", "y", "x"), name="a").rio.write_crs("EPSG:32633")
+    image.to_netcdf(tmp_path / "scene.nc", engine="h5netcdf")
+    cube = open_cube(tmp_path / "scene.nc")
+    assert crs_of(cube).to_epsg() == 32633
+    assert transform_of(cube) is None
+
+
+def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.zarr").mkdir()
+    with pytest.raises(InputError, match="no Zarr store"):
+        open_cube(tmp_path / "a.zarr")

@@ -1,0 +1,126 @@
+"""Outputs appear whole or not at all; inputs that are not there are named."""
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hypersharp import io
+from hypersharp.cube import make_cube
+from hypersharp.errors import CallError, InputError, OutputError
+from hypersharp.io import WRITERS, check_output, open_cube, save_cube, whole
+
+ALL = sorted(WRITERS)
+OLD, NEW = make_cube(np.zeros((2, 3, 3), "f4")), make_cube(np.ones((2, 3, 3), "f4"))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.rglob("*"))
+
+
+def is_still_old(path: Path, before: list[str]) -> bool:
+    return names(path.parent) == before and bool((open_cube(path).values == 0).all())
+
+
+@pytest.mark.parametrize("suffix", ALL)
+def test_a_full_disk_leaves_what_stood_there(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save_cube(OLD, tmp_path / f"image{suffix}")
+    before = names(tmp_path)
+    write = WRITERS[suffix]
+
+    def write_until_full(cube: object, target: Path) -> None:
+        write(cube, target)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setitem(io.WRITERS, suffix, write_until_full)
+    with pytest.raises(OutputError, match="no space left"):
+        save_cube(NEW, path)
+    assert is_still_old(path, before)
+
+
+@pytest.mark.parametrize("suffix", ALL)
+@pytest.mark.parametrize("failing_move", [1, 2, 3, 4])
+def test_a_move_that_fails_is_taken_back(
+    suffix: str, failing_move: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save_cube(OLD, tmp_path / f"image{suffix}")
+    before, moves, replace = names(tmp_path), [], os.replace
+
+    def replace_or_fail(source: Path, target: Path) -> None:
+        moves.append(target)
+        if len(moves) == failing_move:
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        replace(source, target)
+
+    monkeypatch.setattr(whole.os, "replace", replace_or_fail)
+    try:
+        save_cube(NEW, path)
+    except OutputError as error:
+        said = str(error)
+        monkeypatch.undo()
+        if "no permission" not in said or not is_still_old(path, before):
+            pytest.fail(said)
+    else:
+        assert len(moves) < failing_move
+        assert (open_cube(path).values == 1).all()
+
+
+@pytest.mark.parametrize("suffix", ALL)
+def test_an_older_result_is_replaced(suffix: str, tmp_path: Path) -> None:
+    path = save_cube(OLD, tmp_path / f"image{suffix}")
+    before = sorted(tmp_path.iterdir())
+    save_cube(NEW, path)
+    assert (open_cube(path).values == 1).all()
+    assert sorted(tmp_path.iterdir()) == before
+    with pytest.raises(OutputError, match="already"):
+        save_cube(OLD, path, overwrite=False)
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_a_disk_too_small_is_seen_beforehand(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = whole.shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(whole.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(OutputError, match="no space left"):
+        save_cube(NEW, tmp_path / f"image{suffix}")
+    assert names(tmp_path) == []
+
+
+def test_a_wrong_output_is_named_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CallError, match=r"change its suffix"):
+        check_output(tmp_path / "image.jpg")
+    with pytest.raises(OutputError, match="mkdir -p"):
+        check_output(tmp_path / "nowhere" / "image.tif")
+    (tmp_path / "folder.tif").mkdir()
+    with pytest.raises(OutputError, match="choose another name"):
+        check_output(tmp_path / "folder.tif")
+    check_output(tmp_path / "image.tif")
+    monkeypatch.setattr(whole.os, "access", lambda path, mode: False)
+    with pytest.raises(OutputError, match="read-only"):
+        check_output(tmp_path / "image.tif")
+
+
+def test_what_is_no_cube_is_not_saved(tmp_path: Path) -> None:
+    for cube in (NEW.transpose("y", "x", "band"), NEW[:0], NEW.astype(complex)):
+        with pytest.raises(InputError):
+            save_cube(cube, tmp_path / "image.tif")
+
+
+@pytest.mark.parametrize("name", ["missing.tif", "missing", "x" * 5000, "null\0byte.tif"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="check the path"):
+        open_cube(tmp_path / name)
+
+
+def test_unknown_and_empty_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "image.jpg").write_bytes(b"x")
+    with pytest.raises(InputError, match="unknown format"):
+        open_cube(tmp_path / "image.jpg")
+    (tmp_path / "image.tif").touch()
+    with pytest.raises(InputError, match="zero bytes"):
+        open_cube(tmp_path / "image.tif")
