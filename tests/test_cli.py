@@ -252,6 +252,15 @@ def test_simulate_writes_three_files(run, folder: Path, suffix: str) -> None:
     assert shapes == [(BANDS, 8, 8), (3, SIDE, SIDE), (BANDS, SIDE, SIDE)]
 
 
+def test_simulate_scales_as_the_protocol_does(run, folder: Path) -> None:
+    counts = np.random.default_rng(0).integers(0, 65536, (BANDS, SIDE, SIDE)).astype(np.uint16)
+    save_cube(make_cube(counts, wavelengths_nm=NM), folder / "counts.tif")
+    for name, words in (("scaled", ["--protocol", "dian-x4"]), ("plain", ["--ratio", 4])):
+        assert run("simulate", folder / "counts.tif", "-o", folder / name, *words).code == 0
+    np.testing.assert_allclose(open_cube(folder / "scaled" / "truth.tif").values, counts / 65535, rtol=1e-6)
+    np.testing.assert_array_equal(open_cube(folder / "plain" / "truth.tif").values, counts)
+
+
 def test_simulate_crops_to_whole_coarse_pixels_and_seeds_its_noise(run, folder: Path) -> None:
     noise = ["--ratio", 3, "--snr-hs", 30, "--snr-ms", 40, "--format", "npy"]
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):

@@ -19,6 +19,8 @@ from hypersharp.errors import CallError, HypersharpError
 if TYPE_CHECKING:
     import xarray as xr
 
+PIPE_WIDTH = 200  # columns of a table that no screen limits
+
 app = typer.Typer(
     help="Sharpen a hyperspectral image with the multispectral, RGB or panchromatic image of the same place.",
     epilog="First time here? `hypersharp demo` runs the whole thing on a real scene.",
@@ -94,7 +96,8 @@ def say(text: Any) -> None:
     """Print text or a rich table to stdout."""
     from rich.console import Console
 
-    Console(highlight=False, soft_wrap=isinstance(text, str)).print(text)
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    Console(width=width, highlight=False, soft_wrap=isinstance(text, str)).print(text)
 
 
 @contextmanager
@@ -206,7 +209,7 @@ def simulate(
     """Make hs, ms and truth files from one fine SCENE."""
     from hypersharp.bench.files import save_together
     from hypersharp.bench.protocols import simulate_pair
-    from hypersharp.bench.simulate import find_sensor, whole_coarse_pixels
+    from hypersharp.bench.simulate import as_protocol_wants, find_sensor, whole_coarse_pixels
     from hypersharp.io import open_cube
 
     if (protocol is None) == (ratio is None):
@@ -216,7 +219,7 @@ def simulate(
         raise CallError(
             "--psf or --srf beside --protocol", "a protocol, or a sensor of your own", "leave one out"
         )
-    fine = open_cube(scene, variable=variable, layout=layout)
+    fine = as_protocol_wants(protocol, open_cube(scene, variable=variable, layout=layout))
     sensor = find_sensor(protocol, ratio, psf, srf, fine)
     truth = whole_coarse_pixels(fine, sensor.ratio)
     pair = simulate_pair(truth, sensor, snr_hs_db=snr_hs, snr_ms_db=snr_ms, seed=seed)
@@ -365,17 +368,20 @@ def demo(
     """Sharpen a real airborne scene that comes with the dependencies; no file needed."""
     from hypersharp.bench.demo import run_demo
 
-    result = run_demo(out, device=device)
+    with progress_bar("sharpening AVIRIS Indian Pines") as progress:
+        result = run_demo(out, device=device, progress=progress)
     heading = ["method", "PSNR (dB)", "SSIM", "SAM (deg)", "ERGAS", "s"]
     say(table(heading, [[name, *map(shown, values)] for name, values in result.scores.items()]))
-    say("\n".join(f"-> {path}" for path in result.paths))
+    say(f"({result.notes})\n" + "\n".join(f"-> {path}" for path in result.paths))
 
 
 def table(heading: list[str], rows: list[list[str]]) -> Any:
     """A rich table without boxes."""
     from rich.table import Table
 
-    grid = Table(*heading, box=None, header_style="bold", pad_edge=False)
+    grid = Table(box=None, header_style="bold", pad_edge=False)
+    for title in heading:
+        grid.add_column(title, overflow="fold")
     for row in rows:
         grid.add_row(*row)
     return grid

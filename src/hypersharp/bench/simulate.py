@@ -1,5 +1,6 @@
 """A pair from a scene of the user's: which sensor sees it and how much of it."""
 
+import numpy as np
 import xarray as xr
 
 from hypersharp.bench.protocols import find_protocol
@@ -29,6 +30,29 @@ def find_sensor(
             parse_psf(psf or f"fwhm:{ratio}", ratio), find_srf(USUAL_SRF, CAVE_WAVELENGTHS_NM), ratio
         )
     return Sensor(parse_psf(psf or f"fwhm:{ratio}", ratio), find_srf(srf or USUAL_SRF, known_nm), ratio)
+
+
+def as_protocol_wants(protocol: str | None, scene: xr.DataArray) -> xr.DataArray:
+    """The scene cropped and scaled to 0..1 as the named protocol does it; as it is without a protocol.
+
+    Raises: InputError for an unknown name or a scene without a positive value.
+    """
+    if protocol is None:
+        return scene
+    rules = find_protocol(protocol)
+    height, width = rules.crop_yx or scene.shape[1:]
+    cropped = scene[:, :height, :width]
+    largest = full_scale(rules.scaling, cropped)
+    if not 0 < largest < np.inf:
+        raise InputError(f"a scene whose largest value is {largest}", "a positive one", "check the file")
+    return cropped if largest == 1 else cropped.astype(np.float32) / np.float32(largest)
+
+
+def full_scale(scaling: str, scene: xr.DataArray) -> float:
+    """What a protocol's scaling divides by."""
+    if scaling == "dtype":
+        return float(np.iinfo(scene.dtype).max) if np.issubdtype(scene.dtype, np.integer) else 1.0
+    return float(scene.max())
 
 
 def whole_coarse_pixels(scene: xr.DataArray, ratio: int) -> xr.DataArray:
