@@ -132,7 +132,7 @@ def refused(hs: xr.DataArray, ms: xr.DataArray, **options: object) -> str:
 
 def test_swapped_images_are_refused(weights: Path) -> None:
     hs, ms = cubes()
-    assert "coarse image first" in refused(ms, hs, weights=weights)
+    assert "swap the two" in refused(ms, hs, weights=weights)
 
 
 def test_sizes_of_no_whole_ratio_are_refused() -> None:

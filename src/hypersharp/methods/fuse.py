@@ -8,9 +8,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.cube import check_cube, crs_of, transform_of, wavelengths_nm
+from hypersharp.cube import pair_ratio, wavelengths_nm
 from hypersharp.errors import InputError, unknown_name
-from hypersharp.grid import Grid, whole_ratio
 from hypersharp.methods.base import (
     Method,
     Mode,
@@ -117,9 +116,7 @@ def check_pair(hs: xr.DataArray, ms: xr.DataArray, ratio: int | None) -> int:
 
     Raises: InputError for cubes that cannot be used, swapped ones, sizes of no whole or another ratio.
     """
-    check_cube(hs, "hs")
-    check_cube(ms, "ms")
-    found = whole_ratio(grid_of(hs), grid_of(ms))
+    found = pair_ratio(hs, ms)
     if ratio is not None and ratio != found:
         raise InputError(
             f"sizes of ratio {found}", f"the given ratio {ratio}", "leave --ratio out or check the files"
@@ -131,10 +128,6 @@ def check_pair(hs: xr.DataArray, ms: xr.DataArray, ratio: int | None) -> int:
             "give the hyperspectral image first",
         )
     return found
-
-
-def grid_of(image: xr.DataArray) -> Grid:
-    return Grid((image.shape[1], image.shape[2]), transform_of(image), crs_of(image))
 
 
 def check_units(hs: xr.DataArray, ms: xr.DataArray, settings: Settings) -> None:
