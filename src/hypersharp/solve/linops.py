@@ -1,0 +1,182 @@
+"""Linear operators on images (..., band, y, x), each with its adjoint; all borders are circular.
+
+Blur and decimation go through the Fourier domain: a spectrum is the half one of `torch.fft.rfft2`, and
+decimation folds its rows before the inverse transform, so that only rows that are kept are computed.
+Source: the observation model of HySure (Simoes et al. 2015, IEEE TGRS 53(6), eqs. 2 to 6).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from hypersharp.errors import InputError
+
+Map = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A linear map and its transpose; `a @ b` applies b first.
+
+    >>> twice = Operator(lambda x: 2 * x, lambda y: 2 * y)
+    >>> (twice @ twice).forward(torch.ones(1))
+    tensor([4.])
+    """
+
+    forward: Map
+    adjoint: Map
+
+    def __matmul__(self, first: "Operator") -> "Operator":
+        return Operator(lambda x: self.forward(first.forward(x)), lambda y: first.adjoint(self.adjoint(y)))
+
+    def gram(self, x: Tensor) -> Tensor:
+        """A'A x."""
+        return self.adjoint(self.forward(x))
+
+
+def mixing(matrix: Tensor) -> Operator:
+    """Every pixel's bands times matrix (m, n): (..., n, H, W) -> (..., m, H, W)."""
+    return Operator(lambda x: mix_bands(matrix, x), lambda y: mix_bands(matrix.mT, y))
+
+
+def mix_bands(matrix: Tensor, image: Tensor) -> Tensor:
+    """matrix (m, n) on the band axis of an image (..., n, H, W)."""
+    mixed: Tensor = matrix @ image.flatten(-2)
+    return mixed.view(*mixed.shape[:-1], *image.shape[-2:])
+
+
+def gradients() -> Operator:
+    """(..., H, W) -> (2, ..., H, W): x[.., j] - x[.., j+1] along x, then the same along y."""
+    return Operator(gradient, gradient_adjoint)
+
+
+def gradient(image: Tensor) -> Tensor:
+    """Circular differences to the next pixel, along x and along y, stacked on a new first axis."""
+    return torch.stack([image - image.roll(-1, axis) for axis in (-1, -2)])
+
+
+def gradient_adjoint(fields: Tensor) -> Tensor:
+    """The transpose of `gradient`: (2, ..., H, W) -> (..., H, W)."""
+    along_x, along_y = fields
+    image: Tensor = along_x - along_x.roll(1, -1) + along_y - along_y.roll(1, -2)
+    return image
+
+
+def gradient_power(shape_yx: tuple[int, int], like: Tensor) -> Tensor:
+    """|F_Dh|^2 + |F_Dv|^2 on the half spectrum, (H, W//2 + 1): the eigenvalues of D'D."""
+    height, width = shape_yx
+    y = torch.fft.fftfreq(height, dtype=torch.float64)
+    x = torch.fft.rfftfreq(width, dtype=torch.float64)
+    power = 4 * torch.sin(torch.pi * y).square()[:, None] + 4 * torch.sin(torch.pi * x).square()
+    return power.to(like)
+
+
+def decimation(ratio: int, start_yx: tuple[int, int]) -> Operator:
+    """Keep the pixels start, start + ratio, ... along both axes: (..., H, W) -> (..., H/ratio, W/ratio)."""
+
+    def keep(fine: Tensor) -> Tensor:
+        return fine[..., start_yx[0] :: ratio, start_yx[1] :: ratio]
+
+    def spread(coarse: Tensor) -> Tensor:
+        height, width = coarse.shape[-2] * ratio, coarse.shape[-1] * ratio
+        fine = coarse.new_zeros(*coarse.shape[:-2], height, width)
+        keep(fine).copy_(coarse)
+        return fine
+
+    return Operator(keep, spread)
+
+
+def blur(transfer: Tensor, shape_yx: tuple[int, int]) -> Operator:
+    """Circular convolution by the half spectrum `transfer` (H, W//2 + 1) of a kernel."""
+
+    def by(factor: Tensor) -> Map:
+        return lambda image: torch.fft.irfft2(torch.fft.rfft2(image) * factor, s=shape_yx)
+
+    return Operator(by(transfer), by(transfer.conj()))
+
+
+def embed(kernel: Tensor, shape_yx: tuple[int, int], start_yx: tuple[int, int] = (0, 0)) -> Tensor:
+    """The kernel on an (H, W) canvas, tap floor(k/2) at `-start_yx` (psf2otf's place and a phase), wrapped."""
+    height, width = shape_yx
+    rows, columns = (
+        (torch.arange(taps, device=kernel.device) - taps // 2 - start) % size
+        for taps, start, size in zip(kernel.shape, start_yx, shape_yx, strict=True)
+    )
+    places = (rows[:, None] * width + columns).flatten()
+    return kernel.new_zeros(height * width).index_add(0, places, kernel.flatten()).view(height, width)
+
+
+@dataclass(frozen=True, eq=False)
+class BlurDecimation:
+    """A: circular blur by `kernel` (kh, kw), then every `ratio`-th pixel from `start_yx`, on (..., H, W).
+
+    Coarse pixel i is sum_t kernel[t] fine[ratio i + start + floor(k/2) - t]. The phase is part of
+    `transfer`, so that everything after it samples from pixel 0.
+
+    Raises: InputError where H or W is no multiple of the ratio, or the phase is outside 0..ratio-1.
+
+    >>> mean = BlurDecimation(torch.full((2, 2), 0.25), (4, 6), ratio=2, start_yx=(0, 0))
+    >>> mean.forward(torch.ones(3, 4, 6)).shape
+    torch.Size([3, 2, 3])
+    """
+
+    kernel: Tensor
+    shape_yx: tuple[int, int]
+    ratio: int
+    start_yx: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if any(size % self.ratio or size == 0 for size in self.shape_yx):
+            height, width = self.shape_yx
+            found = f"an image of {height} x {width} pixels"
+            raise InputError(found, f"multiples of the ratio {self.ratio}", "crop it")
+        if not all(0 <= start < self.ratio for start in self.start_yx):
+            found = f"decimation start {self.start_yx} at ratio {self.ratio}"
+            raise InputError(found, f"0 to {self.ratio - 1}", "build the PSF for this ratio")
+
+    @cached_property
+    def transfer(self) -> Tensor:
+        """Half spectrum (H, W//2 + 1) of the kernel, moved by the phase."""
+        spectrum: Tensor = torch.fft.rfft2(embed(self.kernel, self.shape_yx, self.start_yx))
+        return spectrum
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(..., H, W) -> (..., h, w)."""
+        return self.sample(torch.fft.rfft2(image))
+
+    def adjoint(self, coarse: Tensor) -> Tensor:
+        """(..., h, w) -> (..., H, W)."""
+        image: Tensor = torch.fft.irfft2(self.spread(coarse), s=self.shape_yx)
+        return image
+
+    def sample(self, spectrum: Tensor) -> Tensor:
+        """A x from the half spectrum of x: its rows folded into h, one small inverse transform."""
+        height, width = self.shape_yx
+        folded = fold_rows(spectrum * self.transfer, self.ratio).mean(-3)
+        coarse: Tensor = torch.fft.irfft2(folded, s=(height // self.ratio, width))[..., :: self.ratio]
+        return coarse
+
+    def spread(self, coarse: Tensor) -> Tensor:
+        """The half spectrum of A'y."""
+        rows = coarse.new_zeros(*coarse.shape[:-1], self.shape_yx[1])
+        rows[..., :: self.ratio] = coarse
+        repeated = torch.fft.rfft2(rows).unsqueeze(-3)
+        spectrum: Tensor = repeated * fold_rows(self.transfer, self.ratio).conj()
+        return spectrum.flatten(-3, -2)
+
+    def coarse_power(self) -> Tensor:
+        """The eigenvalues of A A', a circular convolution, on the coarse half spectrum (h, w//2 + 1)."""
+        impulse = self.kernel.new_zeros(self.shape_yx[0] // self.ratio, self.shape_yx[1] // self.ratio)
+        impulse[0, 0] = 1
+        spectrum: Tensor = torch.fft.rfft2(self.forward(self.adjoint(impulse)))
+        power: Tensor = spectrum.real
+        return power
+
+
+def fold_rows(spectrum: Tensor, ratio: int) -> Tensor:
+    """(..., H, W') -> (..., ratio, H/ratio, W'): the rows that decimation along y makes one."""
+    height, width = spectrum.shape[-2:]
+    return spectrum.reshape(*spectrum.shape[:-2], ratio, height // ratio, width)

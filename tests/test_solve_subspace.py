@@ -1,0 +1,79 @@
+"""Subspaces: against NumPy's SVD, pure pixels, known ranks and noises."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hypersharp.errors import InputError
+from hypersharp.solve.subspace import band_noise, signal_rank, svd_basis, vca
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def mixture(bands: int, count: int, pixels: int) -> tuple[Tensor, Tensor]:
+    """(endmembers (L, p), pixels (L, N)): smooth positive spectra, mixed; the first p pixels are pure."""
+    spectra = torch.rand(bands, count, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    shares = torch.from_numpy(np.random.default_rng(0).dirichlet(np.ones(count), pixels).T)
+    shares[:, :count] = torch.eye(count)
+    return spectra, spectra @ shares
+
+
+def test_svd_basis_spans_what_numpy_finds() -> None:
+    pixels = random(8, 30)
+    expected = torch.from_numpy(np.linalg.svd(pixels.numpy(), full_matrices=False)[0][:, :3])
+    basis = svd_basis(pixels, 3)
+    torch.testing.assert_close(basis @ basis.mT, expected @ expected.mT)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_vca_finds_the_pure_pixels(count: int) -> None:
+    spectra, pixels = mixture(20, count, 400)
+    found = vca(pixels, count)
+    distances = torch.cdist(spectra.mT, found.mT)
+    assert float(distances.min(1).values.max()) < 1e-6
+
+
+def test_vca_repeats_itself_for_one_seed_and_keeps_the_dtype() -> None:
+    pixels = random(10, 200).float()
+    assert torch.equal(vca(pixels, 4, seed=3), vca(pixels, 4, seed=3))
+    assert vca(pixels, 4).dtype == torch.float32
+
+
+def test_more_runs_never_give_a_smaller_volume() -> None:
+    pixels = random(10, 200)
+    volumes = [float(torch.linalg.det((e := vca(pixels, 4, runs=runs)).mT @ e)) for runs in (1, 5, 20)]
+    assert volumes == sorted(volumes)
+
+
+def test_band_noise_is_the_noise_that_was_added() -> None:
+    clean = random(40, 3) @ random(3, 4000, seed=1)
+    sigma = torch.linspace(0.05, 0.1, 40, dtype=torch.float64)
+    noisy = clean + sigma[:, None] * random(40, 4000, seed=2)
+    assert float((band_noise(noisy).sqrt() / sigma - 1).abs().max()) < 0.2
+
+
+@pytest.mark.parametrize("rank", [1, 3, 6])
+@pytest.mark.parametrize("snr_db", [20, 30, 40])
+def test_signal_rank_is_the_rank_below_the_noise(rank: int, snr_db: float) -> None:
+    clean = random(30, rank) @ random(rank, 2000, seed=1)
+    noise = float(clean.square().mean().sqrt()) * 10 ** (-snr_db / 20) * random(30, 2000, seed=2)
+    assert signal_rank(clean + noise) == rank
+
+
+def test_signal_rank_stays_within_its_bounds() -> None:
+    many = random(30, 6) @ random(6, 500, seed=1) + 0.01 * random(30, 500, seed=2)
+    assert signal_rank(many) == 6 and signal_rank(many, most=2) == 2
+    assert signal_rank(torch.ones(6, 40)) == 1
+    assert signal_rank(torch.zeros(6, 40)) == 1
+    assert 1 <= signal_rank(random(30, 8)) <= 8
+
+
+@pytest.mark.parametrize("rank", [0, 9])
+def test_a_rank_the_pixels_cannot_carry_is_refused(rank: int) -> None:
+    with pytest.raises(InputError, match="1 to 8"):
+        svd_basis(random(8, 30), rank)
+    with pytest.raises(InputError, match="1 to 8"):
+        vca(random(8, 30), rank)
