@@ -36,8 +36,8 @@ def score_cubes(
     Raises: InputError for two shapes or an unknown preset, CallError for a peak that is not positive.
 
     >>> truth = np.linspace(0.1, 0.9, 2 * 32 * 32).reshape(2, 32, 32)
-    >>> score_cubes(truth, truth, ratio=4, preset="float").sam_deg
-    0.0
+    >>> round(score_cubes(truth + 0.01, truth, ratio=4, preset="float").psnr_db, 3)
+    40.0
     """
     if estimate.shape != truth.shape:
         raise InputError(
