@@ -21,6 +21,7 @@ from hypersharp.methods.base import (
     value_scale,
 )
 from hypersharp.methods.bicubic import BICUBIC
+from hypersharp.methods.hysure import HYSURE
 from hypersharp.methods.ssjcn import SSJCN_METHOD
 from hypersharp.sensor.psf import PSF, parse_psf
 from hypersharp.sensor.srf import find_srf
@@ -29,6 +30,7 @@ Name = TypeVar("Name", bound=str)
 
 METHODS: dict[str, Method] = {
     "bicubic": BICUBIC,
+    "hysure": HYSURE,
     "ssjcn": SSJCN_METHOD,
 }
 

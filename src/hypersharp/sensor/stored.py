@@ -1,0 +1,44 @@
+"""A sensor as a JSON text: what `hypersharp estimate` writes and `fuse --sensor` reads."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hypersharp.errors import InputError
+from hypersharp.sensor.estimate import Estimate
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import PSF
+
+MAKE = "make one with `hypersharp estimate HS MS -o SENSOR.json`"
+
+
+def describe_estimate(estimate: Estimate) -> str:
+    """The sensor and its diagnostics as JSON; `read_sensor` gives the same sensor back."""
+    sensor = estimate.sensor
+    content: dict[str, Any] = {
+        "ratio": sensor.ratio,
+        "psf": sensor.psf.to_dict(),
+        "srf": sensor.srf.tolist(),
+        "gain": estimate.gain,
+        "residual": estimate.residual,
+        "shift_px_yx": list(estimate.shift_px_yx),
+    }
+    return json.dumps(content, indent=1) + "\n"
+
+
+def read_sensor(path: str | Path) -> Sensor:
+    """The sensor in a JSON file with `ratio`, `psf` and `srf`; everything else in it is left alone.
+
+    Raises: InputError for a missing or unreadable file, or one that describes no sensor.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        ratio, srf, psf = int(content["ratio"]), content["srf"], PSF.from_dict(content["psf"])
+        return Sensor(psf, np.array(srf, dtype=np.float64), ratio)
+    except FileNotFoundError as exc:
+        raise InputError(f"no file '{path}'", "a sensor (.json)", MAKE) from exc
+    except (OSError, KeyError, TypeError, ValueError) as exc:
+        reason = f"no {exc}" if isinstance(exc, KeyError) else str(exc)
+        raise InputError(f"'{path}' that cannot be used ({reason})", "a sensor (.json)", MAKE) from exc

@@ -1,0 +1,180 @@
+"""The sensor from the pair: the original program's numbers in parity mode, known sensors found again otherwise."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.io import loadmat
+from torch import Tensor
+
+from hypersharp.errors import InputError
+from hypersharp.sensor.estimate import (
+    EstimateOptions,
+    complete_sensor,
+    estimate_sensor,
+    spectral_gaps,
+    support_of,
+)
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import PSF, gaussian
+from hypersharp.sensor.stored import describe_estimate, read_sensor
+from hypersharp.solve.linops import embed
+
+ALI_BANDS = [(9, 10), (11, 16), (18, 25), (28, 33), (42, 45), (49, 53), (106, 115), (141, 160), (193, 219)]
+RATIO = 4
+FREE = EstimateOptions(lambda_r=1e-6, lambda_b=1e-6)
+
+
+def scene(bands: int = 6, side: int = 96) -> Tensor:
+    """A textured scene: smooth random spectra of a few materials, sharp random shapes."""
+    random = np.random.default_rng(0)
+    spectra = np.cumsum(random.random((bands, 4)), axis=0) / bands
+    shares = random.random((4, side // 2, side // 2)) ** 4
+    fine = np.kron(shares, np.ones((2, 2)))[:, :side, :side] + 0.2 * random.random((4, side, side))
+    return torch.from_numpy(np.einsum("lk,kyx->lyx", spectra, fine))
+
+
+SRF = np.array([[0.6, 0.4, 0, 0, 0, 0], [0, 0, 0.3, 0.7, 0, 0], [0, 0, 0, 0, 0.5, 0.5]])
+COVERAGE = [(0, 1), (2, 3), (4, 5)]
+
+
+def lopsided() -> PSF:
+    """A kernel whose centre of mass lies off its middle, so that a flip shows."""
+    y, x = np.mgrid[-5:5, -5:5]
+    return PSF(np.exp(-((y - 0.7) ** 2 / 3 + (x + 1.2) ** 2 / 5)), (1, 1))
+
+
+def relative_error(found: PSF, true: PSF) -> float:
+    canvas = [embed(torch.tensor(psf.kernel), (64, 64), psf.start_yx) for psf in (found, true)]
+    return float((canvas[0] - canvas[1]).norm() / canvas[1].norm())
+
+
+@pytest.fixture(scope="module")
+def paris(data_dir: Callable[[str], Path]) -> dict[str, np.ndarray]:
+    with np.load(data_dir("reference") / "hysure_paris.npz") as content:
+        return dict(content)
+
+
+@pytest.fixture(scope="module")
+def ali(data_dir: Callable[[str], Path]) -> tuple[list[list[int]], list[int]]:
+    """(coverage, gaps) of ALI's bands on the Hyperion channels that were kept."""
+    kept = loadmat(data_dir("paris") / "paris_data_hs_ms.mat")["non_del_bands"][0]
+    coverage = [np.flatnonzero((kept >= low) & (kept <= high)).tolist() for low, high in ALI_BANDS]
+    return coverage, np.flatnonzero(np.diff(kept) > 1).tolist()
+
+
+def test_parity_meets_the_original_program(
+    paris: dict[str, np.ndarray], ali: tuple[list[list[int]], list[int]]
+) -> None:
+    hs, ms = torch.from_numpy(paris["hs"]), torch.from_numpy(paris["ms"])
+    options = EstimateOptions(parity=True, subspace=10)
+    found = estimate_sensor(hs, ms, 3, coverage=ali[0], gaps=ali[1], options=options)
+    kernel = embed(torch.tensor(found.sensor.psf.kernel), (72, 72))
+    np.testing.assert_allclose(kernel, paris["B_est"], rtol=0, atol=1e-10)
+    np.testing.assert_allclose(found.sensor.srf, paris["R_est"], rtol=0, atol=1e-10)
+
+
+def test_the_right_flip_explains_the_real_pair_better(
+    paris: dict[str, np.ndarray], ali: tuple[list[list[int]], list[int]]
+) -> None:
+    hs, ms = torch.from_numpy(paris["hs"]), torch.from_numpy(paris["ms"])
+    residual = {
+        parity: estimate_sensor(
+            hs, ms, 3, coverage=ali[0], gaps=ali[1], options=EstimateOptions(parity=parity)
+        ).residual
+        for parity in (True, False)
+    }
+    assert residual[False] < 0.03 < residual[True]
+
+
+@pytest.mark.parametrize("ratio", [2, 3, 4])
+def test_a_lopsided_blur_and_its_response_are_found_again(ratio: int) -> None:
+    truth = scene(side=48 * ratio)
+    hs, ms = Sensor(lopsided(), SRF, ratio).observe(truth)
+    found = estimate_sensor(hs, ms, ratio, coverage=COVERAGE, options=replace(FREE, support_px=12))
+    assert relative_error(found.sensor.psf, lopsided()) < 0.08
+    seen = Sensor(lopsided(), SRF, ratio).ms(hs)  # hs tells no more of the response than this
+    assert (found.sensor.ms(hs) - seen).norm() < 0.02 * seen.norm()
+    assert found.residual < 0.01 and found.gain == pytest.approx(1, abs=0.02)
+    expected = [centre - (ratio - 1) / 2 for centre in lopsided().centre_yx()]
+    assert found.shift_px_yx == pytest.approx(expected, abs=0.05)
+
+
+def test_without_the_flip_a_lopsided_blur_is_wrong() -> None:
+    hs, ms = Sensor(lopsided(), SRF, RATIO).observe(scene())
+    for parity, low, high in ((True, 0.5, 2.0), (False, 0.0, 0.1)):
+        found = estimate_sensor(hs, ms, RATIO, coverage=COVERAGE, options=replace(FREE, parity=parity))
+        assert low <= relative_error(found.sensor.psf, lopsided()) <= high
+
+
+def test_what_is_known_is_left_alone() -> None:
+    psf = gaussian(8, 1.5, RATIO)
+    hs, ms = Sensor(psf, SRF, RATIO).observe(scene())
+    both = complete_sensor(hs, ms, RATIO, psf=psf, srf=SRF)
+    assert both.sensor.psf == psf and np.array_equal(both.sensor.srf, SRF)
+    assert both.residual < 1e-12
+    blur_only = complete_sensor(hs, ms, RATIO, psf=None, srf=SRF, options=FREE)
+    assert np.array_equal(blur_only.sensor.srf, SRF)
+    assert relative_error(blur_only.sensor.psf, psf) < 0.02
+    response_only = complete_sensor(hs, ms, RATIO, psf=psf, srf=None, options=FREE)
+    assert response_only.sensor.psf == psf
+    assert response_only.residual < 1e-4
+
+
+def test_smoothing_stops_at_gaps() -> None:
+    assert spectral_gaps(np.array([400.0, 410, 420, 600, 610])) == [2]
+    assert spectral_gaps(None) == []
+    hs, ms = Sensor(gaussian(8, 1.5, RATIO), SRF, RATIO).observe(scene())
+    heavy = EstimateOptions(lambda_r=1e9)
+    smooth, split = (
+        estimate_sensor(hs, ms, RATIO, gaps=gaps, options=heavy).sensor.srf for gaps in ((), (2,))
+    )
+    assert np.abs(np.diff(smooth, axis=1)).max() < 1e-4
+    assert np.abs(split[:, 2] - split[:, 3]).min() > 1e-2
+
+
+def test_the_support_takes_the_parity_of_the_ratio() -> None:
+    sides = [support_of(ratio, EstimateOptions()) for ratio in (2, 3, 4, 8)]
+    assert sides == [10, 11, 10, 16]
+    assert support_of(3, EstimateOptions(parity=True)) == 10
+
+
+def test_a_sensor_comes_back_from_its_file(tmp_path: Path) -> None:
+    hs, ms = Sensor(lopsided(), SRF, RATIO).observe(scene())
+    found = estimate_sensor(hs, ms, RATIO)
+    path = tmp_path / "sensor.json"
+    path.write_text(describe_estimate(found))
+    again = read_sensor(path)
+    assert again.psf == found.sensor.psf and again.ratio == RATIO
+    assert np.array_equal(again.srf, found.sensor.srf)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"ratio": 4, "srf": 3, "psf": {}}', "\x00"])
+def test_a_file_that_is_no_sensor_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "sensor.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"estimate HS MS|write it anew"):
+        read_sensor(path)
+    with pytest.raises(InputError, match="no file"):
+        read_sensor(tmp_path / "missing.json")
+
+
+def test_pairs_that_do_not_tell_are_refused() -> None:
+    hs, ms = Sensor(gaussian(8, 1.5, RATIO), SRF, RATIO).observe(scene())
+    with pytest.raises(InputError, match="ratio 3 times hs"):
+        estimate_sensor(hs, ms, 3)
+    with pytest.raises(InputError, match="give the psf and the srf"):
+        estimate_sensor(torch.zeros_like(hs), torch.zeros_like(ms), RATIO)
+    with pytest.raises(InputError, match="brighten together"):
+        complete_sensor(hs, ms, RATIO, psf=None, srf=-SRF)
+    with pytest.raises(InputError, match="room for a blur"):
+        estimate_sensor(hs[:, :2, :2], ms[:, :8, :8], RATIO)
+    with pytest.raises(InputError, match="coverage of 2"):
+        estimate_sensor(hs, ms, RATIO, coverage=COVERAGE[:2])
+    with pytest.raises(InputError, match="one row per ms band"):
+        complete_sensor(hs, ms, RATIO, psf=None, srf=SRF[:2])
+    with pytest.raises(InputError, match="not finite"):
+        estimate_sensor(hs * torch.nan, ms, RATIO)
