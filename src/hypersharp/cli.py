@@ -44,6 +44,7 @@ Psf = Annotated[
     str | None, typer.Option(help="Blur of hs: gaussian:8:2, fwhm:4.5, box, mtf:0.3, a file, ...")
 ]
 Srf = Annotated[str | None, typer.Option(help="Response of ms: a name (`hypersharp sensors`) or a file.")]
+Ratio = Annotated[int | None, typer.Option(help="Fine pixels per coarse one; default: from the sizes.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 PrecisionOption = Annotated[Precision, typer.Option(help="auto takes bf16 where this machine is fast at it.")]
 Data = Annotated[Path, typer.Option(help="Folder with the protocol's scenes.", envvar="HYPERSHARP_DATA")]
@@ -148,9 +149,10 @@ def fuse(
     weights: Weights = None,
     psf: Psf = None,
     srf: Srf = None,
-    ratio: Annotated[
-        int | None, typer.Option(help="Fine pixels per coarse one; default: from the sizes.")
+    sensor: Annotated[
+        Path | None, typer.Option(help="JSON file of `hypersharp estimate`, instead of --psf and --srf.")
     ] = None,
+    ratio: Ratio = None,
     mode: ModeOption = "whole",
     tile: Annotated[
         int, typer.Option(help="Side of a tile in fine pixels, with --mode tiles.", min=16)
@@ -168,16 +170,18 @@ def fuse(
     from hypersharp.io import check_output, open_cube, save_cube
     from hypersharp.methods import find_method
     from hypersharp.methods import fuse as fuse_cubes
+    from hypersharp.sensor.stored import given_sensor
 
     find_method(method)
     check_output(out)
+    blur, response, known_ratio = given_sensor(sensor, psf, srf, ratio)
     coarse = open_cube(hs, variable=variable, layout=layout)
     fine = open_cube(ms, variable=ms_variable, layout=ms_layout)
     started = time.perf_counter()
     with progress_bar(f"fusing with {method}") as progress:
         sharp = fuse_cubes(
-            coarse, fine, method=method, weights=weights, psf=psf, srf=srf, ratio=ratio, mode=mode, tile_px=tile,
-            device=device, precision=precision, progress=progress,
+            coarse, fine, method=method, weights=weights, psf=blur, srf=response, ratio=known_ratio, mode=mode,
+            tile_px=tile, device=device, precision=precision, progress=progress,
         )  # fmt: skip
     seconds = time.perf_counter() - started
     save_cube(sharp, out)
@@ -185,6 +189,26 @@ def fuse(
     for note in str(sharp.attrs.get("hypersharp", "")).split("; "):
         say(f"       {note}")
     say(f"sharp  {size(sharp)}, {sharp.dtype}, in {seconds:.1f} s -> {out}")
+
+
+@app.command(rich_help_panel="The main job")
+def estimate(
+    hs: Annotated[Path, typer.Argument(help="Low-resolution hyperspectral image.", show_default=False)],
+    ms: Annotated[Path, typer.Argument(help="High-resolution MS, RGB or pan image.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="JSON file to write; `fuse --sensor` takes it.")],
+    psf: Psf = None,
+    srf: Srf = None,
+    ratio: Ratio = None,
+) -> None:
+    """Find the blur of HS and the response of MS in the pair itself; what is given of them is kept."""
+    from hypersharp.bench.files import write_text
+    from hypersharp.io import open_cube
+    from hypersharp.methods.estimate import estimate_pair, summarise
+    from hypersharp.sensor.stored import describe_estimate
+
+    found = estimate_pair(open_cube(hs), open_cube(ms), psf=psf, srf=srf, ratio=ratio)
+    write_text(out, describe_estimate(found))
+    say(f"{summarise(found)}\n          -> {out}")
 
 
 @app.command(rich_help_panel="Scores")
@@ -262,12 +286,22 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
     ] = False,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu, ... (lightning's words).")] = "auto",
+    devices: Annotated[int, typer.Option(help="Devices a node; they share each batch.", min=1)] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines, each running this command.", min=1)] = 1,
+    strategy: Annotated[str, typer.Option(help="auto, ddp, ... (lightning's words).")] = "auto",
+    cache: Annotated[Path | None, typer.Option(help="Folder of degraded scenes to share.")] = None,
 ) -> None:
     """Learn weights from a protocol's training scenes."""
     from hypersharp.bench.training import train_on_protocol
     from hypersharp.train.options import read_options
+    from hypersharp.train.run import Hardware
 
-    say(f"weights -> {train_on_protocol(read_options(config), data, out, resume=resume)}")
+    path = train_on_protocol(
+        read_options(config), data, out, resume=resume, cache_dir=cache,
+        hardware=Hardware(accelerator, devices, nodes, strategy),
+    )  # fmt: skip
+    say(f"weights -> {path}")
 
 
 @app.command(rich_help_panel="Training and benchmarks")

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from hypersharp.errors import InputError
+from hypersharp.errors import CallError, InputError
 from hypersharp.sensor.estimate import Estimate
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
+from hypersharp.sensor.tables import FloatArray
 
 MAKE = "make one with `hypersharp estimate HS MS -o SENSOR.json`"
 
@@ -42,3 +43,22 @@ def read_sensor(path: str | Path) -> Sensor:
     except (OSError, KeyError, TypeError, ValueError) as exc:
         reason = f"no {exc}" if isinstance(exc, KeyError) else str(exc)
         raise InputError(f"'{path}' that cannot be used ({reason})", "a sensor (.json)", MAKE) from exc
+
+
+def given_sensor(
+    path: str | Path | None, psf: str | None, srf: str | None, ratio: int | None
+) -> tuple[str | PSF | None, str | FloatArray | None, int | None]:
+    """(psf, srf, ratio) as the options name them, or, where a sensor file is given, those in it.
+
+    Raises: CallError for a file beside one of the others that says otherwise; InputError as `read_sensor`.
+    """
+    if path is None:
+        return psf, srf, ratio
+    if psf or srf:
+        raise CallError("a sensor file beside a psf or srf", "one of the two", "leave one out")
+    sensor = read_sensor(path)
+    if ratio not in (None, sensor.ratio):
+        raise CallError(
+            f"ratio {ratio} and a sensor of ratio {sensor.ratio}", "the same", "leave the ratio out"
+        )
+    return sensor.psf, sensor.srf, sensor.ratio

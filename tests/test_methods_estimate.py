@@ -1,0 +1,92 @@
+"""`estimate` writes a sensor that `fuse --sensor` takes; what is given of the sensor is kept."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hypersharp.cli import main
+from hypersharp.cube import make_cube
+from hypersharp.errors import CallError
+from hypersharp.io import open_cube, save_cube
+from hypersharp.methods.estimate import estimate_pair
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import gaussian
+from hypersharp.sensor.stored import given_sensor, read_sensor
+
+NM = np.arange(400.0, 520.0, 10)
+SENSOR = Sensor(gaussian(8, 2, 4), np.kron(np.eye(3), np.full(4, 0.25)), 4)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """hs.npy and ms.npy of a textured scene in counts of a 12-bit camera, as the working folder."""
+    random = np.random.default_rng(0)
+    shares = np.kron(random.random((4, 32, 32)) ** 3, np.ones((2, 2)))
+    scene = np.einsum("lk,kyx->lyx", np.cumsum(random.random((12, 4)), axis=0), shares) * 300
+    for name, image in zip(("hs", "ms"), SENSOR.observe(torch.from_numpy(scene)), strict=True):
+        nm = NM if name == "hs" else None
+        save_cube(
+            make_cube(np.rint(image.numpy()).astype(np.uint16), wavelengths_nm=nm), tmp_path / f"{name}.npy"
+        )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(call: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main(call.split())
+    assert isinstance(stop.value.code, int)
+    return stop.value.code
+
+
+def test_the_estimate_is_taken_by_fuse(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("estimate hs.npy ms.npy -o sensor.json") == 0
+    assert "residual" in capsys.readouterr().out
+    content = json.loads((folder / "sensor.json").read_text())
+    assert content["ratio"] == 4 and content["residual"] < 0.03
+    assert np.abs(content["shift_px_yx"]).max() < 0.25
+    assert run("fuse hs.npy ms.npy -o sharp.npy --method hysure --sensor sensor.json --device cpu") == 0
+    said = capsys.readouterr().out
+    assert "estimated" not in said and "under this sensor" in said
+    assert open_cube(folder / "sharp.npy").shape == (12, 64, 64)
+
+
+def test_what_is_given_is_kept(folder: Path) -> None:
+    np.savetxt("srf.csv", SENSOR.srf, delimiter=",")
+    found = estimate_pair(open_cube("hs.npy"), open_cube("ms.npy"), psf="gaussian:8:2", srf="srf.csv")
+    assert found.sensor.psf == SENSOR.psf and np.array_equal(found.sensor.srf, SENSOR.srf)
+    assert found.residual < 0.005
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        ("estimate hs.npy", 2),
+        ("estimate hs.npy ms.npy", 2),
+        ("estimate ms.npy hs.npy -o sensor.json", 1),
+        ("estimate hs.npy ms.npy -o sensor.json --ratio 3", 1),
+        ("estimate hs.npy ms.npy -o no/such/sensor.json", 1),
+        ("fuse hs.npy ms.npy -o sharp.npy --method bicubic --sensor hs.npy", 1),
+        ("fuse hs.npy ms.npy -o sharp.npy --method bicubic --sensor none.json", 1),
+        ("fuse hs.npy ms.npy -o sharp.npy --method bicubic --sensor none.json --psf box", 2),
+    ],
+)
+def test_wrong_calls_and_inputs_write_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str], call: str, code: int
+) -> None:
+    before = sorted(folder.iterdir())
+    assert run(call) == code
+    shown = capsys.readouterr().err
+    assert "Traceback" not in shown and shown
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_ratio_that_contradicts_the_sensor_is_a_wrong_call(folder: Path) -> None:
+    assert run("estimate hs.npy ms.npy -o sensor.json") == 0
+    with pytest.raises(CallError, match="ratio 3"):
+        given_sensor("sensor.json", None, None, 3)
+    assert given_sensor("sensor.json", None, None, 4)[0] == read_sensor("sensor.json").psf
+    assert given_sensor(None, "box", None, 2) == ("box", None, 2)
