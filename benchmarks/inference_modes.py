@@ -9,7 +9,6 @@ error of each way around a patch border.
 
 import argparse
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -71,8 +70,8 @@ def draw(errors: dict[str, np.ndarray], out: Path) -> None:
     """Error maps of the middle of the scene, one colour scale."""
     figure = new_figure(3.4 * len(errors), 3.6)
     top = float(np.quantile(np.stack(list(errors.values()))[:, CROP, CROP], 0.99))
-    axes: Iterable = figure.subplots(1, len(errors))
-    for panel, (mode, error) in zip(axes, errors.items(), strict=True):
+    row = figure.subplots(1, len(errors))
+    for panel, (mode, error) in zip(row, errors.items(), strict=True):
         draw_image(panel, error[CROP, CROP], f"{mode}: error, RMS over bands", cmap="viridis", vmin=0, vmax=top)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()

@@ -17,7 +17,8 @@ FLOORS = {
     4: {"methods", "train", "plots", "io"},
     3: {"sensor", "cube"},
     2: {"solve", "metrics", "nets", "grid"},
-    1: {"errors", "provenance"},
+    1: {"provenance", "whole"},
+    0: {"errors"},
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 FILES = sorted(HOUSE.rglob("*.py"))

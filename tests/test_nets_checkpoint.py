@@ -70,7 +70,7 @@ def test_a_failed_write_leaves_the_old_file(weights_path: Path, monkeypatch: pyt
 
     before = weights_path.read_bytes()
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(OutputError, match="no space left"):
         save_weights(weights_path, build_network(HEADER.network, HEADER.options), HEADER)
     assert weights_path.read_bytes() == before
     assert list(weights_path.parent.iterdir()) == [weights_path]

@@ -6,25 +6,11 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from hypersharp.errors import OutputError
 from hypersharp.io import save_cube
-from hypersharp.io.whole import staged
+from hypersharp.whole import make_folder, staged
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-def make_folder(folder: Path) -> Path:
-    """The folder, made with its parents if it is missing.
-
-    Raises: OutputError where that cannot be done.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        found = f"{folder}, which cannot be made ({exc.strerror})"
-        raise OutputError(found, "a writable folder", "choose another") from exc
-    return folder
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from hypersharp.bench.files import make_folder, write_text
+from hypersharp.bench.files import write_text
+from hypersharp.whole import make_folder
 
 Row = dict[str, Any]
 

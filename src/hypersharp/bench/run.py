@@ -18,7 +18,6 @@ from typing import Any
 
 import xarray as xr
 
-from hypersharp.bench.files import make_folder
 from hypersharp.bench.protocols import Protocol, find_protocol, simulate_pair
 from hypersharp.bench.report import write_report
 from hypersharp.bench.scenes import find_scenes, load_truth
@@ -30,6 +29,7 @@ from hypersharp.methods.packaged import named_weights
 from hypersharp.metrics import PRESETS
 from hypersharp.nets.checkpoint import count_parameters, load_weights
 from hypersharp.provenance import commit, machine
+from hypersharp.whole import make_folder
 
 Row = dict[str, Any]
 ROWS = "rows.jsonl"

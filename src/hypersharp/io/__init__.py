@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.io import envi, folder, geotiff, mat, netcdf, npy, zarr
 from hypersharp.io.source import Choice, Source
-from hypersharp.io.whole import check_parent, staged
+from hypersharp.whole import check_parent, staged
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -16,7 +16,7 @@ from hypersharp.io.foreign import foreign, needs
 from hypersharp.io.packed import pack
 from hypersharp.io.plain import LAYOUTS, WAVELENGTHS, WIDTHS, find_variable, order_lhw
 from hypersharp.io.source import Choice, Pixels, Source, spectral_nm
-from hypersharp.io.whole import check_room
+from hypersharp.whole import check_room
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -14,7 +14,7 @@ from hypersharp.errors import InputError, OutputError
 from hypersharp.io.foreign import foreign, needs
 from hypersharp.io.netcdf import ERRORS, dataset_of, read_dataset
 from hypersharp.io.source import Choice, Source
-from hypersharp.io.whole import check_room
+from hypersharp.whole import check_room
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -5,7 +5,6 @@ Never pickle: a weights file can carry no code.
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from hypersharp.errors import InputError, OutputError, unknown_name
+from hypersharp.errors import InputError, unknown_name
 from hypersharp.nets.ssjcn import SSJCN, SSJCNOptions
+from hypersharp.whole import make_folder, staged
 
 FORMAT = "hypersharp-1"
 NETWORKS: dict[str, tuple[type[SSJCN], type[SSJCNOptions]]] = {"ssjcn": (SSJCN, SSJCNOptions)}
@@ -43,16 +43,9 @@ def save_weights(path: Path, net: nn.Module, header: WeightsHeader) -> None:
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
     text = json.dumps(dataclasses.asdict(header), sort_keys=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(save(tensors, {"format": FORMAT, "header": text}))
-        os.replace(partial, path)
-    except OSError as exc:
-        partial.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path} cannot be written ({exc.strerror})", "a writable folder", "choose another"
-        ) from exc
+    make_folder(path.parent)
+    with staged(path) as place:
+        place.write_bytes(save(tensors, {"format": FORMAT, "header": text}))
 
 
 def read_header(path: Path) -> WeightsHeader:

@@ -19,6 +19,19 @@ from hypersharp.errors import OutputError
 NEXT_TO_NOTHING_BYTES = 2**18
 
 
+def make_folder(folder: Path) -> Path:
+    """The folder, made with its parents if it is missing.
+
+    Raises: OutputError where that cannot be done.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        found = f"{folder}, which cannot be made ({exc.strerror})"
+        raise OutputError(found, "a writable folder", "choose another") from exc
+    return folder
+
+
 def check_parent(path: Path) -> None:
     """Raise an OutputError if nothing can be made in the folder that is to hold `path`."""
     parent = path.parent
