@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from hypersharp.errors import InputError
+from hypersharp.errors import InputError, OutputError
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
 from hypersharp.train.patches import (
@@ -53,6 +53,18 @@ def test_prepared_scenes_are_reused(tmp_path: Path) -> None:
         raise AssertionError("read again")
 
     assert prepare_scenes({"a": unread}, OFF_CENTRE, tmp_path)[0].truth.shape == (3, 48, 64)
+
+
+def test_a_scene_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(OutputError, match="no space left"):
+        prepare_scenes({"a": random_scene}, OFF_CENTRE, tmp_path / "scenes")
+    assert list((tmp_path / "scenes").iterdir()) == []
 
 
 def test_a_patch_depends_on_seed_and_index_alone(scene: TrainingScene) -> None:

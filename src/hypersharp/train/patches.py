@@ -7,6 +7,7 @@ Patch k depends on (seed, k) alone: any step of any run, on any number of device
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from hypersharp.errors import InputError
+from hypersharp.errors import InputError, OutputError
 from hypersharp.sensor.observe import Sensor
+from hypersharp.whole import make_folder, staged
 
 Array = NDArray[np.float32]
 Triple = tuple[Tensor, Tensor, Tensor]
@@ -65,19 +67,32 @@ def prepare_scenes(
     `truths` maps a scene's name to a function that reads it, (L, H, W) scaled to 0..1.
     """
     for name, read in truths.items():
-        if not (folder / name / "done").exists():
+        if not (folder / name).exists():
             prepare_scene(read(), sensor, folder / name)
     return [open_scene(folder / name) for name in truths]
 
 
 def prepare_scene(truth: Array, sensor: Sensor, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "truth.npy", truth)
-    np.save(folder / "ms.npy", sensor.ms(torch.from_numpy(truth)).numpy())
+    """Write the scene's arrays into `folder`, which appears when they are whole."""
+    images = {"truth": truth, "ms": sensor.ms(torch.from_numpy(truth)).numpy()}
     for orientation in range(ORIENTATIONS):
         turned = np.ascontiguousarray(orient(truth, orientation))
-        np.save(folder / f"hs{orientation}.npy", sensor.hs(torch.from_numpy(turned)).numpy())
-    (folder / "done").touch()
+        images[f"hs{orientation}"] = sensor.hs(torch.from_numpy(turned)).numpy()
+    make_folder(folder.parent)
+    with suppress_lost_race(folder), staged(folder) as place:
+        place.mkdir()
+        for stem, image in images.items():
+            np.save(place / f"{stem}.npy", image)
+
+
+@contextmanager
+def suppress_lost_race(folder: Path) -> Iterator[None]:
+    """Several processes may prepare one scene; whoever is later finds it there and is content."""
+    try:
+        yield
+    except OutputError:
+        if not folder.exists():
+            raise
 
 
 def open_scene(folder: Path) -> TrainingScene:
