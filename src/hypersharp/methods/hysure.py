@@ -35,6 +35,7 @@ from hypersharp.solve.subspace import signal_rank, svd_basis, vca
 
 STRIP_VALUES = 2**16  # values of U in a strip on a CPU: with its companions they fill a second-level cache
 MOST_DIMENSIONS = 30
+DOUBTFUL_GAIN = 0.1
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,9 @@ def note_estimate(estimate: Estimate, settings: Settings) -> None:
     missing = [name for name, value in known.items() if value is None]
     if missing:
         settings.note(f"{' and '.join(missing)} estimated from the pair")
-    settings.note(f"hs and ms agree to {estimate.residual:.1%} under this sensor")
+    settings.note(f"hs and ms differ by {estimate.residual:.1%} under this sensor")
+    if abs(estimate.gain - 1) > DOUBTFUL_GAIN and settings.srf is not None:
+        settings.note(f"warning: by the given srf, hs is {estimate.gain:.2g} times as bright as ms")
 
 
 HYSURE = Method(

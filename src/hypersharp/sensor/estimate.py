@@ -83,8 +83,9 @@ def estimate_sensor(
     """
     chosen = options or EstimateOptions()
     coarse, fine = check_pair(hs, ms, ratio)
-    weights = fit_response(coarse, fine, ratio, None, check_coverage(coverage, coarse, fine), gaps, chosen)
-    return with_kernel(coarse, fine, ratio, weights, chosen, rescale=True)
+    seen = comparable(coarse, fine, ratio, None, chosen)
+    response = fit_response(*seen, check_coverage(coverage, coarse, fine), gaps, chosen.lambda_r)
+    return with_kernel(coarse, fine, ratio, response, chosen, rescale=True)
 
 
 def complete_sensor(
@@ -109,7 +110,8 @@ def complete_sensor(
         )
     if srf is None:
         everything = check_coverage(None, coarse, fine)
-        response = fit_response(coarse, fine, ratio, psf, everything, gaps, chosen)
+        seen = comparable(coarse, fine, ratio, psf, chosen)
+        response = fit_response(*seen, everything, gaps, chosen.lambda_r)
     else:
         response = torch.tensor(srf)
     if psf is None:
@@ -130,23 +132,14 @@ def spectral_gaps(wavelengths_nm: FloatArray | None) -> list[int]:
     return [int(i) for i in np.flatnonzero(steps > GAP * np.median(steps))]
 
 
-def fit_response(
-    hs: Tensor,
-    ms: Tensor,
-    ratio: int,
-    psf: PSF | None,
-    coverage: Coverage,
-    gaps: Sequence[int],
-    options: EstimateOptions,
-) -> Tensor:
-    """R (l, L), row by row min ||r hs - ms||^2 + lambda_r ||D r||^2 over the bands covered; signs are free."""
-    seen_hs, seen_ms = comparable(hs, ms, ratio, psf, options)
-    pixels, targets = seen_hs.flatten(1), seen_ms.flatten(1)
+def fit_response(hs: Tensor, ms: Tensor, coverage: Coverage, gaps: Sequence[int], weight: float) -> Tensor:
+    """R (l, L), row by row min ||r hs - ms||^2 + weight ||D r||^2 over the bands covered; signs are free."""
+    pixels, targets = hs.flatten(1), ms.flatten(1)
     response = hs.new_zeros(len(ms), len(hs))
     for row, target, bands in zip(response, targets, coverage, strict=True):
         index = torch.as_tensor(bands)
         chosen = pixels[index]
-        smooth = options.lambda_r * difference_gram(bands, gaps).to(hs)
+        smooth = weight * difference_gram(bands, gaps).to(hs)
         row[index] = solve(chosen @ chosen.mT + smooth, chosen @ target)
     return response
 
@@ -188,7 +181,7 @@ def with_kernel(
     start_yx, side = start_of(ratio, options), support_of(ratio, options)
     basis = svd_basis(hs.flatten(1), options.subspace or signal_rank(hs.flatten(1)))
     target = mix_bands(response @ basis @ basis.mT, hs)
-    taps = fit_taps(target, ms, ratio, start_yx, side, options.lambda_b)
+    taps = fit_taps(target, ms, start_yx, side, options.lambda_b)
     gain = float(taps.sum())
     if not np.isfinite(gain) or gain <= 0:
         raise InputError(f"a blur of sum {gain:.3g}", "hs and ms that brighten together", TELL)
@@ -198,14 +191,12 @@ def with_kernel(
     return Estimate(sensor, gain, misfit(sensor, hs, ms), shift_px_yx(sensor))
 
 
-def fit_taps(
-    target: Tensor, ms: Tensor, ratio: int, start_yx: tuple[int, int], side: int, weight: float
-) -> Tensor:
+def fit_taps(target: Tensor, ms: Tensor, start_yx: tuple[int, int], side: int, weight: float) -> Tensor:
     """b (side, side): target(i) is about the sum of b times the patch of ms around ratio i + start.
 
     Patches that reach over the border are left out; an even side reaches one pixel further down and right.
     """
-    before = (side - 1) // 2
+    before, ratio = (side - 1) // 2, ms.shape[1] // target.shape[1]
     kept_y, kept_x = (
         [i for i in range(length // ratio) if 0 <= ratio * i + start - before <= length - side]
         for length, start in zip(ms.shape[1:], start_yx, strict=True)
