@@ -257,7 +257,7 @@ def evaluate(
     estimate: Annotated[Path, typer.Argument(help="Sharpened image.", show_default=False)],
     truth: Annotated[Path, typer.Argument(help="What it should be.", show_default=False)],
     ratio: Annotated[float, typer.Option(help="Fine pixels per coarse one; ERGAS needs it.", min=1)],
-    preset: Annotated[str, typer.Option(help="Definitions: dian, float, ssrnet or dlpan.")] = "dian",
+    preset: Annotated[str, typer.Option(help="Definitions: dian, dhsis, float, ssrnet, dlpan.")] = "dian",
     peak: Annotated[
         float | None, typer.Option(help="Full scale; default: by dtype, 1, or the maximum.")
     ] = None,

@@ -64,6 +64,12 @@ PRESETS: dict[str, Preset] = {
         eight_bit=True,
         sam_eps=MATLAB_EPS,
     ),
+    "dhsis": Preset(
+        "the same scripts to the letter: pixels that are zero after rounding count in SAM, near 90 degrees",
+        eight_bit=True,
+        sam_eps=MATLAB_EPS,
+        zero_spectra="counted",
+    ),
     "float": Preset("the definitions above, without rounding"),
     "ssrnet": Preset(
         "metrics.py of SSRNET and PSRT, with the ERGAS of their papers: the code has the ratio 4 hard-coded, "
