@@ -1,7 +1,7 @@
 """Metrics: the reference numbers to every printed digit, torchmetrics, slow definitions, masks, perfect scores."""
 
-import json
 import dataclasses
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
