@@ -77,6 +77,7 @@ def train(
     Raises: InputError where `resume` finds no checkpoint, batch or steps do not divide, or options do not fit.
     """
     check_options(options, hardware, out_dir, resume)
+    commit()  # asked now and kept: the checkout may change while a training runs
     pl.seed_everything(options.seed, verbose=False)
     bands, ms_bands = data.sensor.srf.shape[1], data.sensor.srf.shape[0]
     header = options.header(bands, ms_bands, data.sensor.ratio)
