@@ -48,7 +48,7 @@ def test_bands_last_or_first_are_told_apart(save: Callable[..., Path], tmp_path:
     cube = open_cube(listed)
     np.testing.assert_array_equal(cube.values, CUBE)
     assert wavelengths_nm(cube).tolist() == [450, 550, 650]
-    with pytest.raises(InputError, match="layout='hwl'"):
+    with pytest.raises(InputError, match="layout hwl"):
         open_cube(save(tmp_path / "unclear.mat", x=HWL))
 
 

@@ -51,7 +51,9 @@ def find_variable(
     if len(candidates) > 1:
         listed = ", ".join(f"{name} {'x'.join(map(str, found[name][0]))}" for name in candidates[:8])
         raise InputError(
-            f"{len(candidates)} possible images in {path} ({listed})", "one", "name it with variable="
+            f"{len(candidates)} possible images in {path} ({listed})",
+            "one",
+            "name it: --variable (variable= in Python)",
         )
     return candidates[0]
 
@@ -139,7 +141,7 @@ def _recognised(shape: tuple[int, ...], what: str, lengths: set[int]) -> str:
         return "lhw" if first in lengths else "hwl"
     raise InputError(
         f"{what} of {first} x {middle} x {last}, which may be bands first or last", "axes that are told apart",
-        "give layout='hwl' (rows, columns, bands) or layout='lhw'",
+        "give the layout hwl (rows, columns, bands) or lhw",
     )  # fmt: skip
 
 
@@ -156,7 +158,7 @@ def _from_two_axes(array: np.ndarray, choice: Choice, what: str) -> np.ndarray:
         raise InputError(
             f"{what} of {array.shape[0]} x {array.shape[1]}, which looks like bands x pixels",
             "rows x columns that multiply to the number of pixels",
-            "give shape_yx=(rows, columns), or layout='hw' if it is one band",
+            "open it in Python with shape_yx=(rows, columns), or give the layout hw if it is one band",
         )
     rows, columns = choice.shape_yx
     spectra = array.T if layout == "pl" else array

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hypersharp import io
+from hypersharp import io, whole
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError, OutputError
-from hypersharp.io import WRITERS, check_output, open_cube, save_cube, whole
+from hypersharp.io import WRITERS, check_output, open_cube, save_cube
 
 ALL = sorted(WRITERS)
 OLD, NEW = make_cube(np.zeros((2, 3, 3), "f4")), make_cube(np.ones((2, 3, 3), "f4"))
