@@ -67,7 +67,7 @@ def draw(results: dict[str, xr.DataArray], out: Path) -> None:
     top = float(np.quantile(np.stack(list(distances.values())), 0.995))
     figure = new_figure(3.6 * len(results), 3.7)
     first, *row = figure.subplots(1, len(results))
-    draw_colours([first], {whole: results[whole]})
+    draw_colours([first], {whole: results[whole]}, balanced=True)
     for axes, (mode, distance) in zip(row, distances.items(), strict=True):
         shown = draw_image(axes, distance, f"{mode}: distance from {whole}", cmap="magma", vmin=0, vmax=top)
     figure.colorbar(shown, ax=row, label="RMS over bands", shrink=0.8)
