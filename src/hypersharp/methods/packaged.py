@@ -62,7 +62,7 @@ def fitting_weights(
     raise InputError(
         f"a pair of {shape['bands']} bands{span(wavelengths_nm)}, {shape['ms_bands']} ms bands, ratio {shape['ratio']}",
         f"one that packaged {network} weights fit: {there_is or 'none are packaged'}",
-        "choose the bands they fit, train weights with `hypersharp train`, or use --method bicubic",
+        "choose the bands they fit, train weights with `hypersharp train`, or use --method hysure",
     )
 
 
