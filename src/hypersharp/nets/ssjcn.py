@@ -97,7 +97,7 @@ class SSJCN(nn.Module):
         """The least change to z that makes srf z = ms; in float32, for bfloat16 would undo it."""
         if not self.options.spectrally_consistent:
             return z
-        with torch.autocast(z.device.type, enabled=False):
+        with full_precision(z):
             srf = self.srf.float()
             gain = torch.linalg.pinv(srf)  # P^T (P P^T)^-1, (L, l)
             missing = ms.float() - F.conv2d(z.float(), srf[:, :, None, None])
@@ -117,7 +117,9 @@ class Degradation(nn.Module):
         self.spatial_act = nn.Identity() if linear else prelu(o.bands)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        return self.spectral_act(self.spectral(z)), self.spatial_act(self.spatial(z))
+        with full_precision(z):
+            z = z.float()
+            return self.spectral_act(self.spectral(z)), self.spatial_act(self.spatial(z))
 
 
 class ErrorFusion(nn.Module):
@@ -140,8 +142,9 @@ class ErrorFusion(nn.Module):
         self.tail = nn.Sequential(conv(2 * n + o.bands, n), nn.Conv2d(n, o.bands, 3, padding=1))
 
     def forward(self, ms_error: Tensor, hs_error: Tensor) -> Tensor:
-        x = self.ms_in(ms_error)  # (B, F, H, W)
         y = self.hs_up(hs_error)  # (B, L, H, W)
+        with full_precision(ms_error):
+            x = self.ms_in(ms_error.float()).to(y.dtype)  # (B, F, H, W)
         fused = torch.cat([self.ms_down(x), self.hs_down(y)], 1)  # (B, 2F, H/2, W/2)
         q = self.fuse2(self.fuse_gate(self.fuse1(fused)))  # (B, F, H/2, W/2)
         e = self.rebuild1(self.down(q))  # (B, F, H/2, W/2)
@@ -188,6 +191,11 @@ def deconv(channels_in: int, channels_out: int, kernel: int, stride: int, paddin
     """A transposed convolution that multiplies the size by `stride`, and its PReLU."""
     up = nn.ConvTranspose2d(channels_in, channels_out, kernel, stride, padding)
     return nn.Sequential(up, prelu(channels_out))
+
+
+def full_precision(image: Tensor) -> torch.autocast:
+    """float32 inside: where near-equal images are subtracted, bfloat16 would leave its rounding alone."""
+    return torch.autocast(image.device.type, enabled=False)
 
 
 def prelu(channels: int) -> nn.PReLU:
