@@ -1,0 +1,59 @@
+"""The packaged weights: small, self-explaining, and as good on a scene as the README says."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from hypersharp.bench.protocols import find_protocol, simulate_pair
+from hypersharp.bench.scenes import find_scenes, load_truth
+from hypersharp.bench.score import score_cubes
+from hypersharp.methods import fuse
+from hypersharp.methods.packaged import packaged_weights
+from hypersharp.metrics import Scores
+
+SCENE = "paints"
+FLOORS_DB = {"ssjcn-dian-x4": 47.1, "ssjcn-dian-x4-t1": 46.6, "ssjcn-dian-x4-paper": 45.0}
+
+
+@cache
+def pair(path: Path) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
+    protocol = find_protocol("dian-x4")
+    return simulate_pair(load_truth(protocol, path), protocol.sensor())
+
+
+def scored(data: Path, preset: str = "dian", **options: str) -> Scores:
+    path = find_scenes(find_protocol("dian-x4"), data, [SCENE])[SCENE]
+    hs, ms, truth = pair(path)
+    return score_cubes(fuse(hs, ms, scale=1.0, **options), truth, ratio=4, preset=preset, peak=1.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", FLOORS_DB)
+def test_weights_are_small_and_say_where_they_come_from(name: str) -> None:
+    weights = packaged_weights()[name]
+    told = weights.header.provenance
+    assert weights.path.stat().st_size < 8e6
+    assert told["protocol"] == "dian-x4"
+    assert not set(told["training_scenes"]) & set(
+        find_protocol("dian-x4").test + tuple(told["validation_scenes"])
+    )
+    assert {"steps", "val_psnr_db", "commit", "machine", "psf"} <= told.keys()
+
+
+@pytest.mark.parametrize("name", FLOORS_DB)
+def test_weights_score_on_a_test_scene(name: str, data_dir: Callable[[str], Path]) -> None:
+    scores = scored(data_dir("cave"), method="ssjcn", weights=name)
+    assert scores.psnr_db > FLOORS_DB[name]
+    assert scores.ergas < 1.1
+
+
+def test_the_best_weights_are_picked_by_themselves(data_dir: Callable[[str], Path]) -> None:
+    data = data_dir("cave")
+    assert scored(data) == scored(data, weights="ssjcn-dian-x4")
+
+
+def test_bfloat16_is_within_two_hundredths_of_a_decibel(data_dir: Callable[[str], Path]) -> None:
+    low, full = (scored(data_dir("cave"), "float", precision=precision) for precision in ("bf16", "fp32"))
+    assert low.psnr_db == pytest.approx(full.psnr_db, abs=0.02)
