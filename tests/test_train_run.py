@@ -105,6 +105,17 @@ def test_resume_gives_the_losses_of_an_uninterrupted_run(
         assert torch.equal(a, b)
 
 
+def test_protocols_do_not_share_degraded_scenes(tmp_path: Path) -> None:
+    """One cache, two sensors: each training learns from its own pairs."""
+    cache = tmp_path / "cache"
+    train(OPTIONS, small_set(), tmp_path / "one", cache_dir=cache, hardware=CPU)
+    box = replace(small_set(), sensor=Sensor(psf.box(4), small_set().sensor.srf, 4))
+    other = replace(OPTIONS, protocol="uestc-x4")
+    train(other, box, tmp_path / "cached", cache_dir=cache, hardware=CPU)
+    train(other, box, tmp_path / "fresh", hardware=CPU)
+    assert losses(tmp_path / "cached") == losses(tmp_path / "fresh")
+
+
 def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
     train(OPTIONS, small_set(), tmp_path / "one", hardware=CPU)
     two = Hardware(accelerator="cpu", devices=2, strategy="ddp_fork")

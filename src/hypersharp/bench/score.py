@@ -4,10 +4,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from hypersharp.cube import SCALED_ALREADY
 from hypersharp.errors import CallError, InputError
 from hypersharp.metrics import Scores, score
-
-SCALED_ALREADY = 1.5  # floating values up to here are taken as scaled to about 0..1
 
 Values = xr.DataArray | NDArray[np.generic]
 

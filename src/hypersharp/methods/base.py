@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from hypersharp.cube import like_ms_with_bands_of_hs
+from hypersharp.cube import SCALED_ALREADY, like_ms_with_bands_of_hs
 from hypersharp.errors import CallError
 from hypersharp.sensor.psf import PSF
 
 Mode = Literal["whole", "tiles", "patches"]
 Precision = Literal["auto", "fp32", "bf16"]
 Progress = Callable[[float], None]
-SCALED_ALREADY = 1.5  # floating values up to here are taken as scaled to about 0..1
 SCALE_QUANTILE = 0.999
 
 

@@ -85,7 +85,7 @@ def train(
     net.srf.copy_(torch.tensor(data.sensor.srf))
     module = FusionTraining(net, options, data.preset)
     to_fast_layout(module)
-    scenes = cache_dir or out_dir / "scenes"
+    scenes = (cache_dir or out_dir / "scenes") / options.protocol  # which fixes sensor, crop and scaling
     training = prepare_scenes(data.training, data.sensor, scenes)
     validation = prepare_scenes(data.validation, data.sensor, scenes)
     started = time.monotonic()
