@@ -1,0 +1,84 @@
+"""The app that the verbs join, and the way out: a wrong call exits 2, a wrong input 1 with one line on stderr.
+
+--debug shows the traceback.
+"""
+
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from hypersharp.cli.shown import say
+from hypersharp.errors import HypersharpError
+
+app = typer.Typer(
+    help="Sharpen a hyperspectral image with the multispectral, RGB or panchromatic image of the same place.",
+    epilog="First time here? `hypersharp demo` runs the whole thing on a real scene.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        with one_line_warnings(debug):
+            app(words, prog_name="hypersharp")
+    except HypersharpError as exc:
+        fail(str(exc), exc.exit_code, debug)
+    except MemoryError:
+        fail("found too little memory, expected enough for the image, do: try --mode tiles", 1, debug)
+    except Exception as exc:  # a fault of ours: still one line, and how to see more
+        fail(f"found a fault in hypersharp ({type(exc).__name__}: {exc}), expected none, do: report it with the "
+             "output of the same command and --debug", 1, debug)  # fmt: skip
+    sys.exit(0)
+
+
+def fail(message: str, code: int, debug: bool) -> NoReturn:
+    """One line on stderr (after the traceback, if asked for) and out."""
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    print("error: " + " ".join(message.split()), file=sys.stderr)  # noqa: T201
+    sys.exit(code)
+
+
+@contextmanager
+def one_line_warnings(debug: bool) -> Iterator[None]:
+    """Our own warnings as `warning: ...` on stderr; foreign ones only under --debug."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        print("warning: " + " ".join(str(message).split()), file=sys.stderr)  # noqa: T201
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default" if debug else "ignore")
+        warnings.filterwarnings("always", module=r"hypersharp\.")
+        warnings.showwarning = show
+        yield
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        from hypersharp import __version__
+
+        say(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of every verb; `main` sees to --debug wherever it stands."""

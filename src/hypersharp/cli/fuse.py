@@ -1,0 +1,108 @@
+"""The verbs of the main job: fuse, estimate, demo."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hypersharp.cli.app import app
+from hypersharp.cli.options import (
+    LAYOUT,
+    Device,
+    Method,
+    ModeOption,
+    Out,
+    PrecisionOption,
+    Psf,
+    Ratio,
+    Srf,
+    Weights,
+)
+from hypersharp.cli.shown import progress_bar, say, shown, size, table
+
+
+@app.command(rich_help_panel="The main job")
+def fuse(
+    hs: Annotated[Path, typer.Argument(help="Low-resolution hyperspectral image.", show_default=False)],
+    ms: Annotated[Path, typer.Argument(help="High-resolution MS, RGB or pan image.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Sharp image to write; its suffix is the format.")],
+    method: Method = "ssjcn",
+    weights: Weights = None,
+    psf: Psf = None,
+    srf: Srf = None,
+    sensor: Annotated[
+        Path | None, typer.Option(help="JSON file of `hypersharp estimate`, instead of --psf and --srf.")
+    ] = None,
+    ratio: Ratio = None,
+    mode: ModeOption = "whole",
+    tile: Annotated[
+        int, typer.Option(help="Side of a tile in fine pixels, with --mode tiles.", min=16)
+    ] = 128,
+    device: Device = "auto",
+    precision: PrecisionOption = "auto",
+    variable: Annotated[
+        str | None, typer.Option(help="Variable of the hs file (.mat, .nc, .npz) to read.")
+    ] = None,
+    layout: Annotated[str | None, typer.Option(help=LAYOUT)] = None,
+    ms_variable: Annotated[str | None, typer.Option(help="As --variable, for ms.")] = None,
+    ms_layout: Annotated[str | None, typer.Option(help="As --layout, for ms.")] = None,
+) -> None:
+    """Sharpen HS with MS and write the result."""
+    from hypersharp.io import check_output, open_cube, save_cube
+    from hypersharp.methods import find_method
+    from hypersharp.methods import fuse as fuse_cubes
+    from hypersharp.sensor.stored import given_sensor
+
+    find_method(method)
+    check_output(out)
+    blur, response, known_ratio = given_sensor(sensor, psf, srf, ratio)
+    coarse = open_cube(hs, variable=variable, layout=layout)
+    fine = open_cube(ms, variable=ms_variable, layout=ms_layout)
+    started = time.perf_counter()
+    with progress_bar(f"fusing with {method}") as progress:
+        sharp = fuse_cubes(
+            coarse, fine, method=method, weights=weights, psf=blur, srf=response, ratio=known_ratio, mode=mode,
+            tile_px=tile, device=device, precision=precision, progress=progress,
+        )  # fmt: skip
+    seconds = time.perf_counter() - started
+    save_cube(sharp, out)
+    say(f"hs     {size(coarse)}  ({hs})\nms     {size(fine)}  ({ms})")
+    for note in str(sharp.attrs.get("hypersharp", "")).split("; "):
+        say(f"       {note}")
+    say(f"sharp  {size(sharp)}, {sharp.dtype}, in {seconds:.1f} s -> {out}")
+
+
+@app.command(rich_help_panel="The main job")
+def estimate(
+    hs: Annotated[Path, typer.Argument(help="Low-resolution hyperspectral image.", show_default=False)],
+    ms: Annotated[Path, typer.Argument(help="High-resolution MS, RGB or pan image.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="JSON file to write; `fuse --sensor` takes it.")],
+    psf: Psf = None,
+    srf: Srf = None,
+    ratio: Ratio = None,
+) -> None:
+    """Find the blur of HS and the response of MS in the pair itself; what is given of them is kept."""
+    from hypersharp.bench.files import write_text
+    from hypersharp.io import open_cube
+    from hypersharp.methods.estimate import estimate_pair, summarise
+    from hypersharp.sensor.stored import describe_estimate
+
+    found = estimate_pair(open_cube(hs), open_cube(ms), psf=psf, srf=srf, ratio=ratio)
+    write_text(out, describe_estimate(found))
+    say(f"{summarise(found)}\n          -> {out}")
+
+
+@app.command(rich_help_panel="The main job")
+def demo(
+    out: Out = Path("hypersharp-demo"),
+    device: Device = "auto",
+) -> None:
+    """Sharpen a real airborne scene that comes with the dependencies; no file needed."""
+    from hypersharp.bench.demo import run_demo
+
+    with progress_bar("sharpening AVIRIS Indian Pines") as progress:
+        result = run_demo(out, device=device, progress=progress)
+    heading = ["method", "PSNR (dB)", "SSIM", "SAM (deg)", "ERGAS", "s"]
+    say(table(heading, [[name, *map(shown, values)] for name, values in result.scores.items()]))
+    say(f"({result.notes})\n" + "\n".join(f"-> {path}" for path in result.paths))

@@ -1,0 +1,72 @@
+"""The verbs of training and benchmarks: train, bench."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hypersharp.cli.app import app
+from hypersharp.cli.options import Data, Device, ModeOption, Out, PrecisionOption, Weights
+from hypersharp.cli.shown import progress_bar, say
+from hypersharp.errors import HypersharpError
+
+
+@app.command(rich_help_panel="Training and benchmarks")
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML file of training options.", show_default=False)],
+    data: Data,
+    out: Out,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
+    ] = False,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu, ... (lightning's words).")] = "auto",
+    devices: Annotated[int, typer.Option(help="Devices a node; they share each batch.", min=1)] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines, each running this command.", min=1)] = 1,
+    strategy: Annotated[str, typer.Option(help="auto, ddp, ... (lightning's words).")] = "auto",
+    cache: Annotated[Path | None, typer.Option(help="Folder of degraded scenes to share.")] = None,
+) -> None:
+    """Learn weights from a protocol's training scenes."""
+    from hypersharp.bench.training import train_on_protocol
+    from hypersharp.train.options import read_options
+    from hypersharp.train.run import Hardware
+
+    path = train_on_protocol(
+        read_options(config), data, out, resume=resume, cache_dir=cache,
+        hardware=Hardware(accelerator, devices, nodes, strategy),
+    )  # fmt: skip
+    say(f"weights -> {path}")
+
+
+@app.command(rich_help_panel="Training and benchmarks")
+def bench(
+    protocol: Annotated[
+        str, typer.Argument(help="Protocol; `hypersharp protocols` lists them.", show_default=False)
+    ],
+    data: Data,
+    out: Out,
+    methods: Annotated[str, typer.Option(help="Methods, separated by commas.")] = "bicubic,ssjcn",
+    scenes: Annotated[str, typer.Option(help="Scenes, separated by commas; default: all test scenes.")] = "",
+    weights: Weights = None,
+    mode: ModeOption = "whole",
+    device: Device = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Run methods over a protocol's test scenes: rows, a table in Markdown and CSV."""
+    from hypersharp.bench.protocols import find_protocol
+    from hypersharp.bench.report import mean_table
+    from hypersharp.bench.run import BenchOptions, run_bench
+
+    chosen = BenchOptions(protocol, names(methods), names(scenes), weights, mode, device, precision)
+    with progress_bar(f"bench {protocol}") as progress:
+        rows = run_bench(chosen, data, out, on_row=lambda number, of, _: progress(number / of))
+    finished = [row for row in rows if "error" not in row]
+    if finished:
+        say(mean_table(finished, find_protocol(protocol).preset))
+    say(f"rows.jsonl, table.md, table.csv -> {out}")
+    if len(finished) < len(rows):
+        failed = len(rows) - len(finished)
+        raise HypersharpError(f"{failed} of {len(rows)} rows failed", "none", "see Failed in table.md")
+
+
+def names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -1,0 +1,59 @@
+"""The verbs that list what there is: methods, weights, sensors, protocols."""
+
+from hypersharp.cli.app import app
+from hypersharp.cli.shown import say, shown, table
+
+
+@app.command(rich_help_panel="What there is")
+def methods() -> None:
+    """List the fusion methods."""
+    from hypersharp.methods import METHODS
+
+    rows = [
+        [m.name, m.title, m.paper, ", ".join(m.needs) or "-", str(m.halo_px), m.licence]
+        for m in METHODS.values()
+    ]
+    say(table(["name", "method", "paper", "needs", "halo (px)", "licence"], rows))
+
+
+@app.command(rich_help_panel="What there is")
+def weights() -> None:
+    """List the packaged weights."""
+    from hypersharp.methods.packaged import packaged_weights
+
+    rows = []
+    for entry in packaged_weights().values():
+        header, made = entry.header, entry.header.provenance
+        nm = header.wavelengths_nm
+        rows.append([
+            entry.name, header.network, str(header.options["bands"]), str(header.options["ms_bands"]),
+            str(header.options["ratio"]), f"{nm[0]:.0f} to {nm[-1]:.0f}" if nm else "-",
+            str(made.get("protocol", "-")), shown(made.get("val_psnr_db", "-")),
+        ])  # fmt: skip
+    say(
+        table(
+            ["name", "network", "hs bands", "ms bands", "ratio", "nm", "protocol", "validation PSNR (dB)"],
+            rows,
+        )
+    )
+
+
+@app.command(rich_help_panel="What there is")
+def sensors() -> None:
+    """List the spectral responses known by name."""
+    from hypersharp.sensor.srf import SRFS
+
+    rows = [[name, " ".join(entry.usual), " ".join(sorted(set(entry.bands) - set(entry.usual))) or "-", entry.source]
+            for name, entry in SRFS.items()]  # fmt: skip
+    say(table(["name", "bands", "more, by name:band,band", "source"], rows))
+
+
+@app.command(rich_help_panel="What there is")
+def protocols() -> None:
+    """List the named protocols: scenes, blur, response, ratio, metrics."""
+    from hypersharp.bench.protocols import PROTOCOLS
+
+    rows = [[p.name, p.dataset, str(p.ratio), p.psf_spec, p.srf,
+             f"{len(p.train)} / {len(p.validation)} / {len(p.test)}", p.preset]
+            for p in PROTOCOLS.values()]  # fmt: skip
+    say(table(["name", "data set", "ratio", "psf", "srf", "train / val. / test", "preset"], rows))

@@ -1,0 +1,26 @@
+"""Options that several verbs share: type, help and name of each in one place."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Mode = Literal["whole", "tiles", "patches"]
+Precision = Literal["auto", "fp32", "bf16"]
+LAYOUT = "Axes of a plain array: hwl, lhw, lp or pl (bands, rows, columns, pixels)."
+Method = Annotated[str, typer.Option(help="Fusion method; `hypersharp methods` lists them.")]
+Weights = Annotated[
+    str | None, typer.Option(help="Packaged weights or a .safetensors file; default: those that fit.")
+]
+ModeOption = Annotated[
+    Mode, typer.Option(help="Network on the whole image, blended tiles, or the paper's patches.")
+]
+Psf = Annotated[
+    str | None, typer.Option(help="Blur of hs: gaussian:8:2, fwhm:4.5, box, mtf:0.3, a file, ...")
+]
+Srf = Annotated[str | None, typer.Option(help="Response of ms: a name (`hypersharp sensors`) or a file.")]
+Ratio = Annotated[int | None, typer.Option(help="Fine pixels per coarse one; default: from the sizes.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+PrecisionOption = Annotated[Precision, typer.Option(help="auto takes bf16 where this machine is fast at it.")]
+Data = Annotated[Path, typer.Option(help="Folder with the protocol's scenes.", envvar="HYPERSHARP_DATA")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write into; made if missing.")]

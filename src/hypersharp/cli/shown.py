@@ -1,0 +1,58 @@
+"""What people see of a run: text and tables on stdout, progress on stderr."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+PIPE_WIDTH = 200  # columns of a table that no screen limits
+
+
+def say(text: Any) -> None:
+    """Print text or a rich table to stdout."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    Console(width=width, highlight=False, soft_wrap=isinstance(text, str)).print(text)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[float], None]]:
+    """A bar on stderr for what takes over two seconds; gives the function to call with the fraction done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    started = time.monotonic()
+    percent = TextColumn("{task.percentage:.0f} %")
+    columns = (TextColumn("{task.description}"), BarColumn(), percent, TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=1.0, visible=False)
+        yield lambda fraction: bar.update(task, completed=fraction, visible=time.monotonic() - started > 2)
+
+
+def size(cube: "xr.DataArray") -> str:
+    """Width, height and bands, as people say them."""
+    bands, height, width = cube.shape
+    return f"{width} x {height}, {bands} band{'s' * (bands != 1)}"
+
+
+def table(heading: list[str], rows: list[list[str]]) -> Any:
+    """A rich table without boxes."""
+    from rich.table import Table
+
+    grid = Table(box=None, header_style="bold", pad_edge=False)
+    for title in heading:
+        grid.add_column(title, overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    return grid
+
+
+def shown(value: Any) -> str:
+    """A number as people read it: four significant decimals at most."""
+    return f"{value:.4f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
