@@ -28,6 +28,8 @@ class Settings:
 
     `psf` and `srf` (l, L) are None where the user gave none: a method then takes its own or estimates
     them; `tile_px` is the side of a tile in fine pixels; `progress` is called with the fraction done.
+    `hs_valid` (h, w) and `ms_valid` (H, W) are True where a pixel is measured in every band, None where all
+    are. The tensors hold the nearest measured pixel elsewhere: leave those out of regressions and means.
     """
 
     ratio: int
@@ -40,6 +42,8 @@ class Settings:
     device: str = "auto"
     precision: Precision = "auto"
     progress: Progress | None = None
+    hs_valid: Tensor | None = None
+    ms_valid: Tensor | None = None
     notes: list[str] = field(default_factory=list)
 
     def report(self, fraction: float) -> None:
@@ -103,10 +107,10 @@ def to_tensor(cube: xr.DataArray, scale: float) -> Tensor:
 
 def fill_gaps(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """The same image with each pixel that has a NaN in any band taken from the nearest whole one."""
-    gaps = np.isnan(values).any(0)
-    if not gaps.any() or gaps.all():
+    missing = np.isnan(values).any(0)
+    if not missing.any() or missing.all():
         return np.nan_to_num(values)
-    nearest = distance_transform_edt(gaps, return_distances=False, return_indices=True)
+    nearest = distance_transform_edt(missing, return_distances=False, return_indices=True)
     filled: NDArray[np.float32] = values[:, nearest[0], nearest[1]]
     return filled
 
@@ -125,7 +129,21 @@ def from_tensor(estimate: Tensor, hs: xr.DataArray, ms: xr.DataArray, scale: flo
 def missing_pixels(hs: xr.DataArray, ms: xr.DataArray) -> NDArray[np.bool_]:
     """(H, W): where ms, or the coarse pixel of hs above it, is NaN in any band."""
     ratio = ms.shape[1] // hs.shape[1]
-    coarse = np.isnan(np.asarray(hs.values, dtype=np.float32)).any(0)
-    fine = np.isnan(np.asarray(ms.values, dtype=np.float32)).any(0)
-    missing: NDArray[np.bool_] = np.kron(coarse, np.ones((ratio, ratio), bool)) | fine
+    coarse = gaps(hs).repeat(ratio, axis=0).repeat(ratio, axis=1)
+    missing: NDArray[np.bool_] = coarse | gaps(ms)
     return missing
+
+
+def gaps(cube: xr.DataArray) -> NDArray[np.bool_]:
+    """(y, x): where a cube is NaN in any band."""
+    found: NDArray[np.bool_] = np.zeros(cube.shape[1:], bool)
+    if np.issubdtype(cube.dtype, np.floating):
+        for band in cube.values:
+            found |= np.isnan(band)
+    return found
+
+
+def measured(cube: xr.DataArray) -> Tensor | None:
+    """(y, x): True where a cube has a value in every band; None where it has one everywhere."""
+    missing = gaps(cube)
+    return torch.from_numpy(~missing) if missing.any() else None

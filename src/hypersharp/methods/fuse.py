@@ -17,6 +17,7 @@ from hypersharp.methods.base import (
     Progress,
     Settings,
     from_tensor,
+    measured,
     to_tensor,
     value_scale,
 )
@@ -86,6 +87,8 @@ def fuse(
         device=device,
         precision=one_of("precision", precision, get_args(Precision)),
         progress=progress,
+        hs_valid=measured(hs),
+        ms_valid=measured(ms),
     )
     unit = value_scale(hs.values) if scale is None else scale
     check_units(hs, ms, settings)
