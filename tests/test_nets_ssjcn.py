@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from hypersharp.nets.checkpoint import count_parameters
-from hypersharp.nets.ssjcn import SSJCN, SSJCNOptions, upsample_bicubic
+from hypersharp.nets.layers import upsample_bicubic
+from hypersharp.nets.ssjcn import SSJCN, SSJCNOptions
 
 SMALL = SSJCNOptions(bands=7, ms_bands=2, features=8)
 

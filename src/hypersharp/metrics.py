@@ -86,7 +86,10 @@ PRESETS: dict[str, Preset] = {
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of one estimate; RMSE in the preset's unit (of 255, or of 1)."""
+    """The scores of one estimate; RMSE in the preset's unit (of 255, or of 1).
+
+    `masked_bands` counts what `bench.score` left out before: bad bands, and those without a value.
+    """
 
     psnr_db: float
     ssim: float
@@ -97,6 +100,7 @@ class Scores:
     masked_pixels: int
     zero_pixels: int
     preset: str
+    masked_bands: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """The scores by name; what is not defined is NaN, the PSNR of equal images inf."""
@@ -115,19 +119,16 @@ def score(estimate: ArrayLike, truth: ArrayLike, *, ratio: float, preset: str | 
     >>> round(score(truth + 0.01, truth, ratio=4, preset="float").psnr_db, 3)
     40.0
     """
-    if isinstance(preset, str) and preset not in PRESETS:
-        raise unknown_name("metric preset", preset, PRESETS)
-    name, chosen = (preset, PRESETS[preset]) if isinstance(preset, str) else ("custom", preset)
+    name, chosen = _find_preset(preset)
     y, x, valid = _check(estimate, truth, ratio)
     if chosen.eight_bit:
         y, x = _to_8_bit(y), _to_8_bit(x)
     span = 255.0 if chosen.eight_bit else 1.0
-    x_valid, y_valid = (cube.reshape(len(cube), -1) if valid.all() else cube[:, valid] for cube in (x, y))
-    mse = np.array([np.mean((a - b) ** 2) for a, b in zip(x_valid, y_valid, strict=True)])
-    peak = span * chosen.peak if chosen.peak != "truth-max" else float(x_valid.max())
+    x_valid, y_valid = _spectra(x, valid), _spectra(y, valid)
+    mse = _mse(x_valid, y_valid)
     angle_deg, zero_pixels = _sam(x_valid, y_valid, chosen)
     return Scores(
-        psnr_db=_psnr(mse if chosen.psnr_over == "bands" else mse.mean(), peak),
+        psnr_db=_psnr(mse, x_valid, chosen),
         ssim=_ssim(x, y, valid, span, chosen.ssim_border == "zero"),
         sam_deg=angle_deg,
         ergas=_ergas(mse, x_valid.mean(axis=1), ratio),
@@ -137,6 +138,21 @@ def score(estimate: ArrayLike, truth: ArrayLike, *, ratio: float, preset: str | 
         zero_pixels=zero_pixels,
         preset=name,
     )
+
+
+def psnr_and_sam(
+    estimate: ArrayLike, truth: ArrayLike, *, preset: str | Preset = "dian"
+) -> tuple[float, float]:
+    """PSNR (dB) and SAM (degrees) as `score` gives them, without what takes its time.
+
+    Raises InputError as `score`.
+    """
+    _, chosen = _find_preset(preset)
+    y, x, valid = _check(estimate, truth, ratio=1)
+    if chosen.eight_bit:
+        y, x = _to_8_bit(y), _to_8_bit(x)
+    x_valid, y_valid = _spectra(x, valid), _spectra(y, valid)
+    return _psnr(_mse(x_valid, y_valid), x_valid, chosen), _sam(x_valid, y_valid, chosen)[0]
 
 
 def _check(estimate: ArrayLike, truth: ArrayLike, ratio: float) -> tuple[FloatArray, FloatArray, Mask]:
@@ -171,9 +187,29 @@ def _to_8_bit(cube: FloatArray) -> FloatArray:
     return np.clip(np.floor(cube, out=cube), 0, 255, out=cube)
 
 
-def _psnr(mse: ArrayLike, peak: float) -> float:
+def _find_preset(preset: str | Preset) -> tuple[str, Preset]:
+    if isinstance(preset, Preset):
+        return "custom", preset
+    if preset not in PRESETS:
+        raise unknown_name("metric preset", preset, PRESETS)
+    return preset, PRESETS[preset]
+
+
+def _spectra(cube: FloatArray, valid: Mask) -> FloatArray:
+    """(L, N): the pixels that count."""
+    return cube.reshape(len(cube), -1) if valid.all() else cube[:, valid]
+
+
+def _mse(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Mean squared error of each band."""
+    return np.array([np.mean((a - b) ** 2) for a, b in zip(x, y, strict=True)])
+
+
+def _psnr(mse: FloatArray, truth: FloatArray, preset: Preset) -> float:
+    peak = (255.0 if preset.eight_bit else 1.0) * preset.peak if preset.peak != "truth-max" else truth.max()
     with np.errstate(divide="ignore"):
-        return float(np.mean(10 * np.log10(peak**2 / np.asarray(mse))))
+        ratios = peak**2 / (mse if preset.psnr_over == "bands" else mse.mean())
+        return float(np.mean(10 * np.log10(ratios)))
 
 
 def _ergas(mse: FloatArray, truth_mean: FloatArray, ratio: float) -> float:

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from hypersharp.methods.base import Method, Settings
-from hypersharp.nets.ssjcn import upsample_bicubic
+from hypersharp.nets.layers import upsample_bicubic
 
 
 def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:  # noqa: ARG001 - ms lends its size only

@@ -14,31 +14,40 @@ from torch import Tensor, nn
 
 from hypersharp.errors import CallError
 from hypersharp.methods.base import Mode, Precision, Settings
+from hypersharp.nets.base import FusionNetwork
 from hypersharp.nets.checkpoint import to_fast_layout
-from hypersharp.nets.ssjcn import SSJCN, upsample_bicubic
+from hypersharp.nets.layers import upsample_bicubic
 
 PATCH_PX = 64
 
 
-def run_network(net: SSJCN, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-    """hs (L, h, w), ms (l, H, W) on net's device -> estimate (L, H, W) in float32."""
+def run_network(
+    net: FusionNetwork, hs: Tensor, ms: Tensor, settings: Settings, start: Tensor | None = None
+) -> Tensor:
+    """hs (L, h, w), ms (l, H, W), start (L, H, W) on net's device -> estimate (L, H, W) in float32.
+
+    `start` is for a network that corrects an estimate made from the whole image.
+    """
     run = MODES[settings.mode]
+    first = None if start is None else batched(start)
     with torch.inference_mode(), autocast(ms.device, settings.precision):
-        return run(net, batched(hs), batched(ms), settings)[0]
+        return run(net, batched(hs), batched(ms), first, settings)[0]
 
 
 def batched(image: Tensor) -> Tensor:
     return image[None].contiguous(memory_format=torch.channels_last)
 
 
-def run_whole(net: SSJCN, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-    """The image in one pass; the attention sees image-wide means."""
-    estimate: Tensor = net(hs, ms).float()
+def run_whole(net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None, settings: Settings) -> Tensor:
+    """The image in one pass; attention sees image-wide means."""
+    estimate = net(hs, ms, start).float()
     settings.report(1.0)
     return estimate
 
 
-def run_patches(net: SSJCN, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+def run_patches(
+    net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None, settings: Settings
+) -> Tensor:
     """Patches of 64 fine pixels, each processed alone and pasted."""
     ratio = net.options.ratio
     side = max(1, PATCH_PX // ratio)
@@ -46,16 +55,17 @@ def run_patches(net: SSJCN, hs: Tensor, ms: Tensor, settings: Settings) -> Tenso
     estimate = ms.new_empty(1, net.options.bands, *ms.shape[-2:])
     for done, (y, x) in enumerate(windows, 1):
         fine = fine_window(y, x, side, ratio)
-        estimate[fine] = net(hs[..., y : y + side, x : x + side], ms[fine]).float()
+        own_start = None if start is None else start[fine]
+        estimate[fine] = net(hs[..., y : y + side, x : x + side], ms[fine], own_start).float()
         settings.report(done / len(windows))
     return estimate
 
 
-def run_tiles(net: SSJCN, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-    """Tiles with half overlap, blended with Hann weights; the bicubic start is the whole image's."""
+def run_tiles(net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None, settings: Settings) -> Tensor:
+    """Tiles with half overlap, blended with Hann weights; the start is the whole image's, by default bicubic."""
     ratio = net.options.ratio
     side = check_tile(settings.tile_px, ratio)
-    start = upsample_bicubic(hs, ratio)
+    start = upsample_bicubic(hs, ratio) if start is None else start
     total = torch.zeros_like(start)
     weight = ms.new_zeros(ms.shape[-2:])
     windows = [(y, x) for y in tile_starts(hs.shape[-2], side) for x in tile_starts(hs.shape[-1], side)]
@@ -69,7 +79,7 @@ def run_tiles(net: SSJCN, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
     return total / weight
 
 
-MODES: dict[Mode, Callable[[SSJCN, Tensor, Tensor, Settings], Tensor]] = {
+MODES: dict[Mode, Callable[[FusionNetwork, Tensor, Tensor, Tensor | None, Settings], Tensor]] = {
     "whole": run_whole,
     "tiles": run_tiles,
     "patches": run_patches,

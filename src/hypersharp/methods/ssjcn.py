@@ -70,7 +70,7 @@ def loaded_network(path: Path, mtime_ns: int, device: torch.device) -> SSJCN:  #
     """The network of a weights file; kept, for reading it takes longer than a small fusion."""
     net, _ = load_weights(path)
     assert isinstance(net, SSJCN)
-    return to_fast_layout(net).to(device)  # type: ignore[return-value]
+    return to_fast_layout(net).to(device)
 
 
 SSJCN_METHOD = Method(

@@ -5,9 +5,10 @@ Never pickle: a weights file can carry no code.
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,11 +16,20 @@ from safetensors.torch import save
 from torch import nn
 
 from hypersharp.errors import InputError, unknown_name
+from hypersharp.nets.base import FusionNetwork
+from hypersharp.nets.dbin import DBIN, DBINOptions
+from hypersharp.nets.dhsis import DHSIS, DHSISOptions
 from hypersharp.nets.ssjcn import SSJCN, SSJCNOptions
 from hypersharp.whole import make_folder, staged
 
 FORMAT = "hypersharp-1"
-NETWORKS: dict[str, tuple[type[SSJCN], type[SSJCNOptions]]] = {"ssjcn": (SSJCN, SSJCNOptions)}
+Net = TypeVar("Net", bound=nn.Module)
+# name -> (the network, its options); both are called with the options' names only
+NETWORKS: dict[str, tuple[Callable[..., FusionNetwork], Callable[..., Any]]] = {
+    "dbin": (DBIN, DBINOptions),
+    "dhsis": (DHSIS, DHSISOptions),
+    "ssjcn": (SSJCN, SSJCNOptions),
+}
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,7 @@ def decode_header(text: str) -> WeightsHeader:
     return WeightsHeader(**fields)
 
 
-def load_weights(path: Path) -> tuple[nn.Module, WeightsHeader]:
+def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:
     """The network of a weights file, in evaluation mode on the CPU, and its header.
 
     Raises: InputError for a file that is missing, truncated, foreign or does not fit its own options.
@@ -101,7 +111,7 @@ def load_weights(path: Path) -> tuple[nn.Module, WeightsHeader]:
     return net.eval(), header
 
 
-def build_network(name: str, options: dict[str, Any]) -> SSJCN:
+def build_network(name: str, options: dict[str, Any]) -> FusionNetwork:
     """A freshly initialised network by name.
 
     Raises: InputError for an unknown network or option.
@@ -121,7 +131,7 @@ def count_parameters(net: nn.Module) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
 
-def to_fast_layout(net: nn.Module) -> nn.Module:
+def to_fast_layout(net: Net) -> Net:
     """The same network with channels last in memory, which convolutions in bfloat16 want."""
-    converted: nn.Module = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    converted: Net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return converted

@@ -4,15 +4,14 @@ Wang, Xu, Wu, Wei, "Spatial-Spectral Joint Correction Network for Hyperspectral 
 Image Fusion", 2021. Each of T iterations degrades the estimate both ways (DB, eqs. 4-5), compares
 it with the two inputs (eqs. 6-7), fuses the two error maps (EFB, eq. 8) and corrects the estimate
 with the attended error (RB, eq. 9). What the paper leaves open (widths, kernels, activations) is
-settled in the option defaults; `share`, `degradation`, `zero_init`, `guided` and
+settled in the option defaults; `share`, `degradation`, `compare`, `zero_init`, `guided` and
 `spectrally_consistent` are ours.
 
 Spectral consistency is the least change to an estimate Z that makes it agree with the ms exactly,
 Z + P^T (P P^T)^-1 (X - P Z), for a known response P.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,12 +19,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-PRELU_START = 0.25
+from hypersharp.nets.base import FusionNetwork
+from hypersharp.nets.layers import (
+    PRELU_START,
+    STRIDED_KERNEL,
+    conv,
+    deconv,
+    full_precision,
+    pad_edges,
+    padding_to_levels,
+    prelu,
+    upsample_bicubic,
+)
 
 
 @dataclass(frozen=True)
 class SSJCNOptions:
-    """The shape of an SSJCN. `bands` and `ms_bands` are L and l, `ratio` fine pixels per coarse one."""
+    """The shape of an SSJCN. `bands` and `ms_bands` are L and l, `ratio` fine pixels per coarse one.
+
+    `share`: what the iterations have in common. `degradation`: learnt with a PReLU as the paper's, learnt and
+    linear, or the sensor's own. `compare`: which inputs the estimate is compared with; the other's error map is
+    zero, and "none" gives the inputs themselves to the fusion, without degradation blocks.
+    """
 
     bands: int = 31
     ms_bands: int = 3
@@ -33,7 +48,8 @@ class SSJCNOptions:
     features: int = 64
     iterations: int = 2
     share: Literal["none", "degradation", "all"] = "none"
-    degradation: Literal["prelu", "linear"] = "prelu"
+    degradation: Literal["prelu", "linear", "sensor"] = "prelu"
+    compare: Literal["both", "ms", "hs", "none"] = "both"
     zero_init: bool = False
     guided: bool = False
     spectrally_consistent: bool = False
@@ -43,13 +59,10 @@ class SSJCNOptions:
             raise ValueError(f"SSJCN has ratios {sorted(STRIDED_KERNEL)}, not {self.ratio}")
 
 
-# ratio -> (kernel, padding) of the strided convolution whose window is centred on a coarse pixel
-STRIDED_KERNEL = {2: (4, 1), 3: (5, 1), 4: (6, 1), 8: (12, 2)}
-
-
-class SSJCN(nn.Module):
+class SSJCN(FusionNetwork):
     """SSJCN: forward(hs (B, L, h, w), ms (B, l, H, W)) -> estimate (B, L, H, W), all scaled to 0..1."""
 
+    options: SSJCNOptions
     srf: Tensor
 
     def __init__(self, options: SSJCNOptions) -> None:
@@ -57,7 +70,8 @@ class SSJCN(nn.Module):
         self.options = options
         own = 1 if options.share == "all" else options.iterations
         degradations = 1 if options.share != "none" else own
-        self.degradation = nn.ModuleList(Degradation(options) for _ in range(degradations))
+        block = SensorDegradation if options.degradation == "sensor" else Degradation
+        self.degradation = nn.ModuleList(block(options) for _ in range(degradations))
         self.error_fusion = nn.ModuleList(ErrorFusion(options) for _ in range(own))
         self.attention = nn.ModuleList(ErrorAttention(options.bands) for _ in range(own))
         self.register_buffer("srf", torch.zeros(options.ms_bands, options.bands))
@@ -82,12 +96,29 @@ class SSJCN(nn.Module):
 
     def correction(self, t: int, z: Tensor, hs: Tensor, ms: Tensor) -> Tensor:
         """The attended error map of iteration t (eqs. 4-9)."""
-        ms_hat, hs_hat = at(self.degradation, t)(z)
-        ms_error, hs_error = ms - ms_hat, hs - hs_hat
+        ms_error, hs_error = self.errors(t, z, hs, ms)
         if self.options.guided:
             ms_error = torch.cat([ms_error, ms], 1)
         error: Tensor = at(self.attention, t)(at(self.error_fusion, t)(ms_error, hs_error))
         return error
+
+    def errors(self, t: int, z: Tensor, hs: Tensor, ms: Tensor) -> tuple[Tensor, Tensor]:
+        """What is left of ms and hs (eqs. 6-7)."""
+        compare = self.options.compare
+        if compare == "none":
+            return ms, hs
+        ms_hat, hs_hat = at(self.degradation, t)(z)
+        ms_error = torch.zeros_like(ms) if compare == "hs" else ms - ms_hat
+        hs_error = torch.zeros_like(hs) if compare == "ms" else hs - hs_hat
+        return ms_error, hs_error
+
+    def take_sensor(self, srf: Tensor, psf_window: Callable[[int], Tensor]) -> None:
+        """Keep the response (l, L) and, for `degradation="sensor"`, the blur."""
+        self.srf.copy_(srf)
+        for block in self.degradation:
+            if isinstance(block, SensorDegradation):
+                block.srf.copy_(srf)
+                block.psf.copy_(psf_window(block.psf.shape[-1]))
 
     def degrade(self, z: Tensor) -> list[tuple[Tensor, Tensor]]:
         """What each iteration's degradation block makes of z: (ms, hs) pairs."""
@@ -120,6 +151,27 @@ class Degradation(nn.Module):
         with full_precision(z):
             z = z.float()
             return self.spectral_act(self.spectral(z)), self.spatial_act(self.spatial(z))
+
+
+class SensorDegradation(nn.Module):
+    """The sensor itself in the place of DB: nothing to learn."""
+
+    srf: Tensor
+    psf: Tensor
+
+    def __init__(self, o: SSJCNOptions) -> None:
+        super().__init__()
+        self.ratio = o.ratio
+        self.register_buffer("srf", torch.zeros(o.ms_bands, o.bands))
+        self.register_buffer("psf", torch.zeros(3 * o.ratio, 3 * o.ratio))
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        with full_precision(z):
+            z = z.float()
+            padded = F.pad(z, [self.ratio] * 4, mode="replicate")
+            weights = self.psf.expand(z.shape[1], 1, *self.psf.shape)
+            hs = F.conv2d(padded, weights, stride=self.ratio, groups=z.shape[1])
+            return F.conv2d(z, self.srf[:, :, None, None]), hs
 
 
 class ErrorFusion(nn.Module):
@@ -182,49 +234,9 @@ class ChannelGate(nn.Module):
         return x * torch.sigmoid(self.excite(self.squeeze(means)))
 
 
-def conv(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
-    """A 3x3 convolution and its PReLU."""
-    return nn.Sequential(nn.Conv2d(channels_in, channels_out, 3, stride, 1), prelu(channels_out))
-
-
-def deconv(channels_in: int, channels_out: int, kernel: int, stride: int, padding: int) -> nn.Sequential:
-    """A transposed convolution that multiplies the size by `stride`, and its PReLU."""
-    up = nn.ConvTranspose2d(channels_in, channels_out, kernel, stride, padding)
-    return nn.Sequential(up, prelu(channels_out))
-
-
-def full_precision(image: Tensor) -> torch.autocast:
-    """float32 inside: where near-equal images are subtracted, bfloat16 would leave its rounding alone."""
-    return torch.autocast(image.device.type, enabled=False)
-
-
-def prelu(channels: int) -> nn.PReLU:
-    return nn.PReLU(channels, init=PRELU_START)
-
-
 def at(blocks: nn.ModuleList, t: int) -> nn.Module:
     """Block of iteration t; the only one there is where iterations share it."""
     return blocks[min(t, len(blocks) - 1)]
-
-
-def upsample_bicubic(hs: Tensor, ratio: int) -> Tensor:
-    """Half-pixel bicubic interpolation (a = -0.5), (B, L, h, w) -> (B, L, ratio h, ratio w)."""
-    return F.interpolate(hs, scale_factor=ratio, mode="bicubic", align_corners=False, antialias=True)
-
-
-def padding_to_levels(coarse_yx: Sequence[int], ratio: int) -> list[int]:
-    """Coarse pixels to add along y and x until the fine size is a whole number of 4s, for two halvings.
-
-    >>> padding_to_levels((5, 8), ratio=2), padding_to_levels((5, 8), ratio=4)
-    ([1, 0], [0, 0])
-    """
-    step = 4 // math.gcd(4, ratio)
-    return [-length % step for length in coarse_yx]
-
-
-def pad_edges(image: Tensor, pad_yx: Sequence[int]) -> Tensor:
-    """The image with its last row and column repeated."""
-    return F.pad(image, (0, pad_yx[1], 0, pad_yx[0]), mode="replicate") if any(pad_yx) else image
 
 
 def initialise(net: SSJCN, zero_init: bool) -> None:

@@ -76,6 +76,30 @@ class PSF:
         )
         return round(y, 12), round(x, 12)
 
+    def window(self, ratio: int, side: int) -> FloatArray:
+        """The weights of the side x side fine pixels around a coarse pixel, whose middle is the window's.
+
+        A coarse pixel is the sum of these weights times the pixels there, borders aside.
+        Raises InputError where a tap lies outside the window, or side and ratio are not both even or both odd.
+
+        >>> box(2).window(ratio=2, side=4)[1]
+        array([0.  , 0.25, 0.25, 0.  ])
+        """
+        before = (side - ratio) // 2
+        rows, columns = (
+            before + start + size // 2 - np.arange(size)
+            for start, size in zip(self.start_yx, self.kernel.shape, strict=True)
+        )
+        reached = min(rows[-1], columns[-1]), max(rows[0], columns[0])
+        if (side - ratio) % 2 or reached[0] < 0 or reached[1] >= side:
+            found = f"a blur of {self.kernel.shape} pixels from {self.start_yx}"
+            raise InputError(
+                found, f"one within {side} pixels around its coarse pixel", "take a smaller blur"
+            )
+        window = np.zeros((side, side))
+        window[np.ix_(rows, columns)] = self.kernel
+        return window
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able form; `from_dict` gives the same PSF back."""
         return {"kernel": self.kernel.tolist(), "start_yx": list(self.start_yx), "boundary": self.boundary}

@@ -20,7 +20,8 @@ class TrainOptions:
     `network_options` are those of the network's dataclass, without bands, ms_bands and ratio, which
     the protocol gives. `batch` counts patches of all devices together; `round_steps` is how often
     (in steps) the validation scenes are scored and a checkpoint is written. `lambda_deg` weighs the
-    degradation loss (0: the paper's loss). The rate rises for `warmup_steps`, then falls as a cosine
+    degradation loss (0: the paper's loss). `start_weight` is that of the prior in the closed-form estimate which
+    the network corrects (DHSIS's eta; 0: there is none). The rate rises for `warmup_steps`, then falls as a cosine
     to `final_rate_fraction` of `learning_rate`. `compile` fuses the network's steps with torch.compile:
     nearly twice as fast on a CPU, a minute or two before the first step, needs a C++ compiler.
     """
@@ -37,7 +38,9 @@ class TrainOptions:
     warmup_steps: Annotated[int, Field(ge=0)] = 200
     final_rate_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    loss: Literal["l1", "mse"] = "l1"
     lambda_deg: Annotated[float, Field(ge=0)] = 0.0
+    start_weight: Annotated[float, Field(ge=0)] = 0.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     precision: Literal["bf16", "fp32"] = "bf16"
     compile: bool = False

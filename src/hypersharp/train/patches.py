@@ -8,7 +8,7 @@ Patch k depends on (seed, k) alone: any step of any run, on any number of device
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,13 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from hypersharp.errors import InputError, OutputError
+from hypersharp.nets.layers import upsample_bicubic
+from hypersharp.sensor.closed_form import explain
 from hypersharp.sensor.observe import Sensor
 from hypersharp.whole import make_folder, staged
 
 Array = NDArray[np.float32]
-Triple = tuple[Tensor, Tensor, Tensor]
+Sample = tuple[Tensor, ...]  # hs, ms, truth and, for a network that corrects one, the start
 ORIENTATIONS = 8
 
 
@@ -35,24 +37,30 @@ def orient(image: Array, orientation: int) -> Array:
 
 @dataclass(frozen=True)
 class TrainingScene:
-    """A scene seen by the sensor: truth (L, H, W), ms (l, H, W), hs (L, h, w) for each orientation."""
+    """A scene seen by the sensor: truth (L, H, W), ms (l, H, W), hs (L, h, w) for each orientation.
+
+    `start`, where made, (L, H, W) for each orientation: the closed-form estimate of the whole image.
+    """
 
     truth: Array
     ms: Array
     hs: tuple[Array, ...]
+    start: tuple[Array, ...] | None = None
 
-    def patch(self, orientation: int, corner_yx: tuple[float, float], coarse_px: int, ratio: int) -> Triple:
+    def patch(self, orientation: int, corner_yx: tuple[float, float], coarse_px: int, ratio: int) -> Sample:
         """(hs, ms, truth) of coarse_px coarse pixels a side, its corner at a fraction of the free play."""
         hs = self.hs[orientation]
         play_yx = (hs.shape[1] - coarse_px + 1, hs.shape[2] - coarse_px + 1)
         y, x = (int(fraction * play) for fraction, play in zip(corner_yx, play_yx, strict=True))
         coarse = hs[:, y : y + coarse_px, x : x + coarse_px]
         fine_y, fine_x = (slice(start * ratio, (start + coarse_px) * ratio) for start in (y, x))
-        ms, truth = (orient(image, orientation)[:, fine_y, fine_x] for image in (self.ms, self.truth))
-        return copied(coarse), copied(ms), copied(truth)
+        fine = [orient(self.ms, orientation), orient(self.truth, orientation)]
+        fine += [self.start[orientation]] if self.start else []
+        return copied(coarse), *(copied(image[:, fine_y, fine_x]) for image in fine)
 
-    def whole(self) -> Triple:
-        return copied(self.hs[0]), copied(self.ms), copied(self.truth)
+    def whole(self) -> Sample:
+        start = self.start[:1] if self.start else ()
+        return tuple(copied(image) for image in (self.hs[0], self.ms, self.truth, *start))
 
 
 def copied(view: Array) -> Tensor:
@@ -60,16 +68,21 @@ def copied(view: Array) -> Tensor:
 
 
 def prepare_scenes(
-    truths: Mapping[str, Callable[[], Array]], sensor: Sensor, folder: Path
+    truths: Mapping[str, Callable[[], Array]], sensor: Sensor, folder: Path, start_weight: float = 0.0
 ) -> list[TrainingScene]:
     """The scenes degraded whole, as memory maps under `folder`; those already there are reused.
 
-    `truths` maps a scene's name to a function that reads it, (L, H, W) scaled to 0..1.
+    `truths` maps a scene's name to a function that reads it, (L, H, W) scaled to 0..1. With a
+    `start_weight` the closed-form starts are made too.
     """
     for name, read in truths.items():
         if not (folder / name).exists():
             prepare_scene(read(), sensor, folder / name)
-    return [open_scene(folder / name) for name in truths]
+    scenes = {name: open_scene(folder / name) for name in truths}
+    if not start_weight:
+        return list(scenes.values())
+    starts = folder / f"start-{start_weight:g}"
+    return [with_start(scene, sensor, starts / name, start_weight) for name, scene in scenes.items()]
 
 
 def prepare_scene(truth: Array, sensor: Sensor, folder: Path) -> None:
@@ -78,11 +91,7 @@ def prepare_scene(truth: Array, sensor: Sensor, folder: Path) -> None:
     for orientation in range(ORIENTATIONS):
         turned = np.ascontiguousarray(orient(truth, orientation))
         images[f"hs{orientation}"] = sensor.hs(torch.from_numpy(turned)).numpy()
-    make_folder(folder.parent)
-    with suppress_lost_race(folder), staged(folder) as place:
-        place.mkdir()
-        for stem, image in images.items():
-            np.save(place / f"{stem}.npy", image)
+    write_arrays(images, folder)
 
 
 @contextmanager
@@ -95,16 +104,40 @@ def suppress_lost_race(folder: Path) -> Iterator[None]:
             raise
 
 
+def write_arrays(images: Mapping[str, Array], folder: Path) -> None:
+    """One .npy an array in `folder`, which appears when they are whole."""
+    make_folder(folder.parent)
+    with suppress_lost_race(folder), staged(folder) as place:
+        place.mkdir()
+        for stem, image in images.items():
+            np.save(place / f"{stem}.npy", image)
+
+
+def with_start(scene: TrainingScene, sensor: Sensor, folder: Path, weight: float) -> TrainingScene:
+    """The scene and what explains each orientation's hs and ms, near the bicubic hs."""
+    if not folder.exists():
+        starts = (closed_form_start(scene, sensor, k, weight) for k in range(ORIENTATIONS))
+        write_arrays({f"start{k}": start for k, start in enumerate(starts)}, folder)
+    return replace(scene, start=tuple(mapped(folder, f"start{k}") for k in range(ORIENTATIONS)))
+
+
+def closed_form_start(scene: TrainingScene, sensor: Sensor, orientation: int, weight: float) -> Array:
+    hs, ms = copied(scene.hs[orientation]), copied(orient(scene.ms, orientation))
+    start: Array = explain(hs, ms, upsample_bicubic(hs[None], sensor.ratio)[0], sensor, weight).numpy()
+    return start
+
+
 def open_scene(folder: Path) -> TrainingScene:
-    def mapped(stem: str) -> Array:
-        array: Array = np.load(folder / f"{stem}.npy", mmap_mode="r")
-        return array
-
-    hs = tuple(mapped(f"hs{orientation}") for orientation in range(ORIENTATIONS))
-    return TrainingScene(mapped("truth"), mapped("ms"), hs)
+    hs = tuple(mapped(folder, f"hs{orientation}") for orientation in range(ORIENTATIONS))
+    return TrainingScene(mapped(folder, "truth"), mapped(folder, "ms"), hs)
 
 
-class PatchStream(Dataset[Triple]):
+def mapped(folder: Path, stem: str) -> Array:
+    array: Array = np.load(folder / f"{stem}.npy", mmap_mode="r")
+    return array
+
+
+class PatchStream(Dataset[Sample]):
     """Patch k of an endless stream; k alone (and the seed) decides scene, orientation and place."""
 
     def __init__(self, scenes: list[TrainingScene], ratio: int, patch_px: int, seed: int) -> None:
@@ -117,7 +150,7 @@ class PatchStream(Dataset[Triple]):
             raise InputError(f"a scene {smallest} pixels wide", f"{patch_px} or more", "lower patch_px")
         self.scenes, self.ratio, self.coarse_px, self.seed = scenes, ratio, patch_px // ratio, seed
 
-    def __getitem__(self, k: int) -> Triple:
+    def __getitem__(self, k: int) -> Sample:
         random = np.random.default_rng((self.seed, k))
         scene = self.scenes[random.integers(len(self.scenes))]
         orientation = int(random.integers(ORIENTATIONS))
@@ -125,7 +158,7 @@ class PatchStream(Dataset[Triple]):
         return scene.patch(orientation, corner_yx, self.coarse_px, self.ratio)
 
 
-class WholeScenes(Dataset[Triple]):
+class WholeScenes(Dataset[Sample]):
     """The validation scenes, each whole."""
 
     def __init__(self, scenes: list[TrainingScene]) -> None:
@@ -134,7 +167,7 @@ class WholeScenes(Dataset[Triple]):
     def __len__(self) -> int:
         return len(self.scenes)
 
-    def __getitem__(self, k: int) -> Triple:
+    def __getitem__(self, k: int) -> Sample:
         return self.scenes[k].whole()
 
 
@@ -156,10 +189,7 @@ class RoundSampler(Sampler[int]):
         return iter(range(first + self.rank, first + self.steps * self.batch, self.devices))
 
 
-def channels_last(batch: list[Any]) -> Triple:
+def channels_last(batch: list[Any]) -> Sample:
     """Stack patches with the channels last in memory."""
-    stacked = (
-        torch.stack(part).contiguous(memory_format=torch.channels_last) for part in zip(*batch, strict=True)
-    )
-    hs, ms, truth = stacked
-    return hs, ms, truth
+    parts = zip(*batch, strict=True)
+    return tuple(torch.stack(part).contiguous(memory_format=torch.channels_last) for part in parts)

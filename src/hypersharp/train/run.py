@@ -21,6 +21,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from hypersharp.errors import InputError
+from hypersharp.nets.base import FusionNetwork
 from hypersharp.nets.checkpoint import WeightsHeader, build_network, save_weights, to_fast_layout
 from hypersharp.provenance import commit, machine
 from hypersharp.sensor.observe import Sensor
@@ -30,8 +31,8 @@ from hypersharp.train.patches import (
     Array,
     PatchStream,
     RoundSampler,
+    Sample,
     TrainingScene,
-    Triple,
     WholeScenes,
     channels_last,
     prepare_scenes,
@@ -82,12 +83,12 @@ def train(
     bands, ms_bands = data.sensor.srf.shape[1], data.sensor.srf.shape[0]
     header = options.header(bands, ms_bands, data.sensor.ratio)
     net = build_network(header.network, header.options)
-    net.srf.copy_(torch.tensor(data.sensor.srf))
+    take_sensor(net, data.sensor)
     module = FusionTraining(net, options, data.preset)
     to_fast_layout(module)
     scenes = (cache_dir or out_dir / "scenes") / options.protocol  # which fixes sensor, crop and scaling
-    training = prepare_scenes(data.training, data.sensor, scenes)
-    validation = prepare_scenes(data.validation, data.sensor, scenes)
+    training = prepare_scenes(data.training, data.sensor, scenes, options.start_weight)
+    validation = prepare_scenes(data.validation, data.sensor, scenes, options.start_weight)
     started = time.monotonic()
     with quiet_lightning():
         trainer = make_trainer(options, out_dir, hardware)
@@ -98,6 +99,12 @@ def train(
     if trainer.is_global_zero:
         save_weights(path, net, finished(header, data, provenance))
     return path
+
+
+def take_sensor(net: FusionNetwork, sensor: Sensor) -> None:
+    """Tell the network what is known of the sensor; it keeps what it uses."""
+    srf, ratio = torch.tensor(sensor.srf), sensor.ratio
+    net.take_sensor(srf, lambda side: torch.tensor(sensor.psf.window(ratio, side)))
 
 
 def check_options(options: TrainOptions, hardware: Hardware, out_dir: Path, resume: bool) -> None:
@@ -153,14 +160,14 @@ class Loaders(pl.LightningDataModule):
         super().__init__()
         self.options, self.training, self.validation, self.ratio = options, training, validation, ratio
 
-    def train_dataloader(self) -> DataLoader[Triple]:
+    def train_dataloader(self) -> DataLoader[Sample]:
         assert self.trainer is not None
         o, devices = self.options, self.trainer.world_size
         sampler = RoundSampler(o.round_steps, o.batch, self.trainer.global_rank, devices)
         stream = PatchStream(self.training, self.ratio, o.patch_px, o.seed)
         return DataLoader(stream, o.batch // devices, sampler=sampler, collate_fn=channels_last)
 
-    def val_dataloader(self) -> DataLoader[Triple]:
+    def val_dataloader(self) -> DataLoader[Sample]:
         return DataLoader(WholeScenes(self.validation), collate_fn=channels_last)
 
 

@@ -1,0 +1,22 @@
+"""The image that explains hs and ms under a known sensor and lies near a prior, in closed form."""
+
+import torch
+from torch import Tensor
+
+from hypersharp.sensor.observe import Sensor
+from hypersharp.solve.linops import BlurDecimation
+from hypersharp.solve.sylvester import fuse_gaussian
+
+
+def explain(hs: Tensor, ms: Tensor, prior: Tensor, sensor: Sensor, weight: float) -> Tensor:
+    """min_X ||hs - A X||^2 + ||ms - R X||^2 + weight ||X - prior||^2, (L, H, W); borders are circular.
+
+    hs (L, h, w), ms (l, H, W), prior (L, H, W), values of about 0..1. With the bicubic hs as prior it is the
+    start of DHSIS, with its network's estimate the finish (Dian et al. 2018, eqs. 6 and 9).
+
+    Raises: InputError for a weight that is not positive, or a ratio that does not divide the image.
+    """
+    kernel = torch.tensor(sensor.psf.kernel).to(prior)
+    observe = BlurDecimation(kernel, (prior.shape[1], prior.shape[2]), sensor.ratio, sensor.psf.start_yx)
+    response = torch.tensor(sensor.srf).to(prior)
+    return fuse_gaussian(hs, ms, prior, observe=observe, response=response, weight=weight)
