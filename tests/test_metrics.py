@@ -126,7 +126,9 @@ def test_uiqi_of_constant_windows() -> None:
 
 def test_the_zero_border_of_ssrnet_differs_from_valid_windows() -> None:
     estimate, truth = random_pair(3)
-    by_border = {border: dataclasses.replace(PRESETS["float"], ssim_border=border) for border in ("valid", "zero")}
+    by_border = {
+        border: dataclasses.replace(PRESETS["float"], ssim_border=border) for border in ("valid", "zero")
+    }
     similar = {
         border: score(estimate, truth, ratio=4, preset=preset).ssim for border, preset in by_border.items()
     }
@@ -221,7 +223,8 @@ def test_any_shape_gives_scores_in_range(seed: int, shape: tuple[int, int, int],
 
 
 PRESET_INDEPENDENT = {
-    "psnr_db", "ssim", "sam_deg", "ergas", "rmse", "uiqi", "masked_pixels", "zero_pixels"
+    "psnr_db", "ssim", "sam_deg", "ergas", "rmse", "uiqi", "masked_pixels", "zero_pixels",
+    "masked_bands",
 }  # fmt: skip
 
 

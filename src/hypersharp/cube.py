@@ -264,6 +264,80 @@ def select_bands(cube: xr.DataArray, indices: Sequence[int] | np.ndarray) -> xr.
     return cube.isel(band=wanted)
 
 
+def usable_bands(cube: xr.DataArray) -> np.ndarray:
+    """True for each band that no list calls bad and that has a value anywhere."""
+    flags = good_bands(cube)
+    usable: np.ndarray = np.ones(cube.sizes["band"], bool) if flags is None else flags.copy()
+    if cube.dtype.kind == "f":
+        for band in np.flatnonzero(usable):
+            usable[band] = not np.isnan(np.asarray(cube[band].data)).all()
+    return usable
+
+
+def only_usable(cube: xr.DataArray, what: str) -> xr.DataArray:
+    """The cube without the bands that `usable_bands` rules out; `what` names it in the message.
+
+    Raises:
+        InputError: wrong axes, no pixel, or no usable band.
+    """
+    check_axes(cube, what)
+    kept = usable_bands(cube)
+    if not kept.any():
+        raise InputError(
+            f"{what} without one band that is good and has a finite value",
+            "an image",
+            "check its bad-band list, its nodata value and its extent",
+        )
+    return cube if kept.all() else cube.isel(band=np.flatnonzero(kept))
+
+
+def leave_out(
+    cube: xr.DataArray, mask: Any = None, *, saturated: float | None = None, what: str = "image"
+) -> xr.DataArray:
+    """The cube with NaN, in every band, where a pixel counts as not measured; everything else as it was.
+
+    mask: (y, x), anything but zero leaves a pixel out (clouds, shadows, water, ...). saturated: a pixel that
+    reaches this value in any usable band is left out. Integers become floats, as `make_cube` makes them,
+    where there is something to leave out. `what` names the image in the message.
+
+    Raises:
+        InputError: a mask of another size, or one that leaves nothing.
+
+    >>> cube = make_cube(np.array([[[1, 2], [3, 255]]]))
+    >>> leave_out(cube, [[1, 0], [0, 0]], saturated=255).values.tolist()
+    [[[nan, 2.0], [3.0, nan]]]
+    """
+    shape_yx = cube.shape[1:]
+    out: np.ndarray = np.zeros(shape_yx, bool) if mask is None else np.asarray(mask) != 0
+    if out.shape != shape_yx:
+        raise InputError(
+            f"a mask of {' x '.join(map(str, out.shape))} for {what} of {shape_yx[0]} x {shape_yx[1]} pixels",
+            "one value for each of its pixels",
+            f"make the mask on the grid of {what}",
+        )
+    if saturated is not None:
+        out |= _reaches(cube, saturated)
+    if out.all():
+        raise InputError(
+            f"a mask that leaves out all of {what}",
+            "pixels that are left",
+            "turn the mask round: it is zero where a pixel counts; or raise --saturated",
+        )
+    if not out.any():
+        return cube
+    kept = cube.where(~out[np.newaxis])
+    kept.encoding = dict(cube.encoding)
+    return kept
+
+
+def _reaches(cube: xr.DataArray, value: float) -> np.ndarray:
+    """(y, x): where a usable band is at or above a value."""
+    found: np.ndarray = np.zeros(cube.shape[1:], bool)
+    for band in np.flatnonzero(usable_bands(cube)):
+        found |= np.asarray(cube[band].data) >= value
+    return found
+
+
 def like_ms_with_bands_of_hs(values: Any, hs: xr.DataArray, ms: xr.DataArray) -> xr.DataArray:
     """A fused result (L, H, W): grid, CRS and affine of `ms`; wavelengths, flags and nodata of `hs`."""
     nodata = None if "scale_factor" in hs.encoding else nodata_of(hs)
@@ -286,6 +360,17 @@ def check_cube(cube: xr.DataArray, what: str) -> None:
     Raises:
         InputError: wrong axes, no pixel, no numbers, infinite values, or no finite value at all.
     """
+    check_axes(cube, what)
+    if cube.dtype.kind == "f":
+        _check_finite(cube, what)
+
+
+def check_axes(cube: xr.DataArray, what: str) -> None:
+    """Check axes, size and type of a cube; `what` names it in the message.
+
+    Raises:
+        InputError: wrong axes, no pixel, or no numbers.
+    """
     if cube.dims != DIMS:
         raise InputError(f"{what} with axes {cube.dims}", f"axes {DIMS}", "rename or transpose them")
     if 0 in cube.shape:
@@ -294,8 +379,6 @@ def check_cube(cube: xr.DataArray, what: str) -> None:
         )
     if cube.dtype.kind not in "iufb":
         raise InputError(f"{what} of type {cube.dtype}", "real numbers", "convert it")
-    if cube.dtype.kind == "f":
-        _check_finite(cube, what)
 
 
 def _shape(cube: xr.DataArray) -> str:

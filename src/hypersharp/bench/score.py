@@ -1,10 +1,12 @@
 """Scores of an estimate in the user's own units: brings both cubes to shares of a peak, which the presets expect."""
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.cube import SCALED_ALREADY
+from hypersharp.cube import SCALED_ALREADY, make_cube, usable_bands
 from hypersharp.errors import CallError, InputError
 from hypersharp.metrics import Scores, score
 
@@ -30,7 +32,8 @@ def score_cubes(
     """Score an estimate against the truth, both (L, H, W) in one unit of which `peak` is full scale.
 
     `peak` is found by `find_peak` where it is None. PSNR in dB, SAM in degrees;
-    `ratio` (fine pixels per coarse one) enters ERGAS only.
+    `ratio` (fine pixels per coarse one) enters ERGAS only. Bands that either cube calls bad, or that have no
+    value in it, are left out and counted in `masked_bands`.
 
     Raises: InputError for two shapes or an unknown preset, CallError for a peak that is not positive.
 
@@ -49,5 +52,19 @@ def score_cubes(
         raise CallError(
             f"a peak of {scale:g}", "a positive number", "give the value that counts as full scale"
         )
-    scaled = (np.asarray(cube, dtype=np.float64) / scale for cube in (estimate, truth))
-    return score(*scaled, ratio=ratio, preset=preset)
+    kept = both_usable(estimate, truth)
+    scaled = (np.asarray(cube, dtype=np.float64)[kept] / scale for cube in (estimate, truth))
+    return replace(score(*scaled, ratio=ratio, preset=preset), masked_bands=int((~kept).sum()))
+
+
+def both_usable(estimate: Values, truth: Values) -> NDArray[np.bool_]:
+    """True for each band that both cubes have.
+
+    Raises: InputError where there is none.
+    """
+    kept: NDArray[np.bool_] = np.ones(len(truth), bool)
+    for cube in (estimate, truth):
+        kept &= usable_bands(cube if isinstance(cube, xr.DataArray) else make_cube(cube))
+    if not kept.any():
+        raise InputError("no band that both cubes have", "one at least", "check their bad-band lists")
+    return kept

@@ -10,12 +10,15 @@ from hypersharp.cli.app import app
 from hypersharp.cli.options import (
     LAYOUT,
     Device,
+    HsMask,
+    Mask,
     Method,
     ModeOption,
     Out,
     PrecisionOption,
     Psf,
     Ratio,
+    Saturated,
     Srf,
     Weights,
 )
@@ -41,6 +44,9 @@ def fuse(
     ] = 128,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
+    mask: Mask = None,
+    hs_mask: HsMask = None,
+    saturated: Saturated = None,
     variable: Annotated[
         str | None, typer.Option(help="Variable of the hs file (.mat, .nc, .npz) to read.")
     ] = None,
@@ -49,7 +55,8 @@ def fuse(
     ms_layout: Annotated[str | None, typer.Option(help="As --layout, for ms.")] = None,
 ) -> None:
     """Sharpen HS with MS and write the result."""
-    from hypersharp.io import check_output, open_cube, save_cube
+    from hypersharp.io import check_output, save_cube
+    from hypersharp.io.mask import open_masked
     from hypersharp.methods import find_method
     from hypersharp.methods import fuse as fuse_cubes
     from hypersharp.sensor.stored import given_sensor
@@ -57,8 +64,8 @@ def fuse(
     find_method(method)
     check_output(out)
     blur, response, known_ratio = given_sensor(sensor, psf, srf, ratio)
-    coarse = open_cube(hs, variable=variable, layout=layout)
-    fine = open_cube(ms, variable=ms_variable, layout=ms_layout)
+    coarse = open_masked(hs, variable=variable, layout=layout, mask=hs_mask, saturated=saturated)
+    fine = open_masked(ms, variable=ms_variable, layout=ms_layout, mask=mask, saturated=saturated)
     started = time.perf_counter()
     with progress_bar(f"fusing with {method}") as progress:
         sharp = fuse_cubes(
@@ -81,14 +88,19 @@ def estimate(
     psf: Psf = None,
     srf: Srf = None,
     ratio: Ratio = None,
+    mask: Mask = None,
+    hs_mask: HsMask = None,
+    saturated: Saturated = None,
 ) -> None:
     """Find the blur of HS and the response of MS in the pair itself; what is given of them is kept."""
     from hypersharp.bench.files import write_text
-    from hypersharp.io import open_cube
+    from hypersharp.io.mask import open_masked
     from hypersharp.methods.estimate import estimate_pair, summarise
     from hypersharp.sensor.stored import describe_estimate
 
-    found = estimate_pair(open_cube(hs), open_cube(ms), psf=psf, srf=srf, ratio=ratio)
+    coarse = open_masked(hs, mask=hs_mask, saturated=saturated)
+    fine = open_masked(ms, mask=mask, saturated=saturated)
+    found = estimate_pair(coarse, fine, psf=psf, srf=srf, ratio=ratio)
     write_text(out, describe_estimate(found))
     say(f"{summarise(found)}\n          -> {out}")
 

@@ -24,3 +24,11 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 PrecisionOption = Annotated[Precision, typer.Option(help="auto takes bf16 where this machine is fast at it.")]
 Data = Annotated[Path, typer.Option(help="Folder with the protocol's scenes.", envvar="HYPERSHARP_DATA")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write into; made if missing.")]
+Mask = Annotated[
+    Path | None,
+    typer.Option(help="Mask of ms, its size, one band: not 0 leaves the pixel out (clouds, water, ...)."),
+]
+HsMask = Annotated[Path | None, typer.Option(help="As --mask, for hs.")]
+Saturated = Annotated[
+    float | None, typer.Option(help="Pixels that reach this value in any band are left out, of hs and ms.")
+]

@@ -41,6 +41,7 @@ def find_variable(
             )  # fmt: skip
         return choice.variable
     candidates = [name for name, (shape, dtype) in found.items() if _may_be_image(shape, dtype)]
+    candidates = candidates or [name for name, (shape, dtype) in found.items() if _may_be_mask(shape, dtype)]
     if "cube" in found and len(found["cube"][0]) in (2, 3) and np.dtype(found["cube"][1]).kind in "iufb":
         return "cube"
     fitting = [name for name in candidates if found[name][0] == _expected_shape(arrays)]
@@ -61,6 +62,11 @@ def find_variable(
 def _may_be_image(shape: tuple[int, ...], dtype: Any) -> bool:
     """Whether a variable has the axes and the numbers of an image."""
     return np.dtype(dtype).kind in "iuf" and len(shape) in (2, 3) and sum(size > 1 for size in shape) > 1
+
+
+def _may_be_mask(shape: tuple[int, ...], dtype: Any) -> bool:
+    """Whether a variable is one band of true and false; taken where there is no image of numbers."""
+    return np.dtype(dtype).kind == "b" and len(shape) == 2
 
 
 def _expected_shape(arrays: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -120,6 +126,8 @@ def order_lhw(shape: tuple[int, ...], choice: Choice, what: str, arrays: Mapping
         raise InputError(f"{what} with {len(shape)} axes", "2 or 3", "reshape it")
     if choice.layout is not None and len(choice.layout) == 3:
         return [choice.layout.index(axis) for axis in "lhw"]
+    if choice.layout == "hw" and 1 in (shape[0], shape[2]):  # one band, with an axis for it
+        return [0, 1, 2] if shape[0] == 1 else [2, 0, 1]
     lengths = {np.size(other) for other in arrays.values() if np.size(other) > 1}
     return [_recognised(shape, what, lengths).index(axis) for axis in "lhw"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from hypersharp.cube import SCALED_ALREADY, like_ms_with_bands_of_hs
+from hypersharp.cube import SCALED_ALREADY, like_ms_with_bands_of_hs, only_usable, usable_bands
 from hypersharp.errors import CallError
 from hypersharp.sensor.psf import PSF
 
@@ -116,14 +116,26 @@ def fill_gaps(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def from_tensor(estimate: Tensor, hs: xr.DataArray, ms: xr.DataArray, scale: float) -> xr.DataArray:
-    """Tensor (L, H, W) -> cube in the user's units and hs's dtype, on ms's grid, gaps of either put back."""
+    """Tensor (L', H, W) -> cube in the user's units, with the bands of hs, on ms's grid, gaps of either put back.
+
+    L' are the usable bands of hs; the others are NaN in their place. The dtype is that of hs, or, where NaN has
+    to stand for something in whole numbers, a floating one.
+    """
     values = estimate.float().cpu().numpy() * np.float32(scale)
-    if np.issubdtype(hs.dtype, np.integer):
+    kept = usable_bands(hs)
+    missing = missing_pixels(only_usable(hs, "hs"), only_usable(ms, "ms"))
+    if not kept.all():
+        values, found = np.full((len(kept), *missing.shape), np.nan, np.float32), values
+        values[kept] = found
+    if np.issubdtype(hs.dtype, np.floating):
+        values = values.astype(hs.dtype, copy=False)
+    elif kept.all() and not missing.any():
         limits = np.iinfo(hs.dtype)
-        values = np.clip(np.rint(values), limits.min, limits.max)
-    else:
-        values[:, missing_pixels(hs, ms)] = np.nan
-    return like_ms_with_bands_of_hs(values.astype(hs.dtype, copy=False), hs, ms)
+        return like_ms_with_bands_of_hs(
+            np.clip(np.rint(values), limits.min, limits.max).astype(hs.dtype), hs, ms
+        )
+    values[:, missing] = np.nan
+    return like_ms_with_bands_of_hs(values, hs, ms)
 
 
 def missing_pixels(hs: xr.DataArray, ms: xr.DataArray) -> NDArray[np.bool_]:

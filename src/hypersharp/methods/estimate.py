@@ -4,7 +4,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from hypersharp.cube import wavelengths_nm
+from hypersharp.cube import only_usable, wavelengths_nm
 from hypersharp.methods.base import to_tensor, value_scale
 from hypersharp.methods.fuse import check_pair
 from hypersharp.sensor.estimate import Estimate, complete_sensor, spectral_gaps
@@ -22,8 +22,11 @@ def estimate_pair(
 ) -> Estimate:
     """Blur and response of hs (L, h, w) and ms (l, H, W) in one unit; what is given of the two is kept.
 
+    Bad and empty bands are left out: the response has no column, or row, for them.
+
     Raises: InputError for images that do not match or do not tell, or a psf, srf or ratio that does not fit.
     """
+    hs, ms = only_usable(hs, "hs"), only_usable(ms, "ms")
     found, known_nm, unit = check_pair(hs, ms, ratio), wavelengths_nm(hs), value_scale(hs.values)
     return complete_sensor(
         to_tensor(hs, unit),

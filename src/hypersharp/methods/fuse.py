@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.cube import pair_ratio, wavelengths_nm
+from hypersharp.cube import only_usable, pair_ratio, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError, unknown_name
 from hypersharp.methods.base import (
     Method,
@@ -74,25 +74,28 @@ def fuse(
         InputError: unusable or ill-matched images, an unknown name, no weights that fit.
     """
     chosen = find_method(method)
-    found_ratio = check_pair(hs, ms, ratio)
-    known_nm = wavelengths_nm(hs)
+    coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
+    found_ratio = check_pair(coarse, fine, ratio)
+    known_nm = wavelengths_nm(coarse)
+    response = find_srf(str(srf), known_nm) if isinstance(srf, str | Path) else srf
     settings = Settings(
         ratio=found_ratio,
         wavelengths_nm=known_nm,
         psf=parse_psf(str(psf), found_ratio) if isinstance(psf, str | Path) else psf,
-        srf=find_srf(str(srf), known_nm) if isinstance(srf, str | Path) else srf,
+        srf=usable_response(response, hs, ms),
         weights=weights,
         mode=one_of("mode", mode, get_args(Mode)),
         tile_px=tile_px,
         device=device,
         precision=one_of("precision", precision, get_args(Precision)),
         progress=progress,
-        hs_valid=measured(hs),
-        ms_valid=measured(ms),
+        hs_valid=measured(coarse),
+        ms_valid=measured(fine),
     )
-    unit = value_scale(hs.values) if scale is None else scale
-    check_units(hs, ms, settings)
-    estimate = chosen.run(to_tensor(hs, unit), to_tensor(ms, unit), settings)
+    unit = value_scale(coarse.values) if scale is None else scale
+    note_left_out(hs, ms, settings)
+    check_units(coarse, fine, settings)
+    estimate = chosen.run(to_tensor(coarse, unit), to_tensor(fine, unit), settings)
     sharp = from_tensor(estimate, hs, ms, unit)
     sharp.attrs["hypersharp"] = "; ".join(
         [f"method {method}, ratio {found_ratio}, scale {unit:g}", *settings.notes]
@@ -133,6 +136,36 @@ def check_pair(hs: xr.DataArray, ms: xr.DataArray, ratio: int | None) -> int:
             "give the hyperspectral image first",
         )
     return found
+
+
+def usable_response(
+    srf: NDArray[np.float64] | None, hs: xr.DataArray, ms: xr.DataArray
+) -> NDArray[np.float64] | None:
+    """A response (l, L) without the rows and columns of bands that are left out, if it has them.
+
+    The columns that stay share a row's sum, so that it still is a mean.
+    """
+    if srf is None:
+        return None
+    rows, columns = usable_bands(ms), usable_bands(hs)
+    if len(srf) == len(rows):
+        srf = srf[rows]
+    if srf.shape[1] != len(columns) or columns.all():
+        return srf
+    whole, kept = srf.sum(axis=1, keepdims=True), srf[:, columns]
+    part = kept.sum(axis=1, keepdims=True)
+    return np.where(part > 0, kept * whole / np.where(part > 0, part, 1), kept)
+
+
+def note_left_out(hs: xr.DataArray, ms: xr.DataArray, settings: Settings) -> None:
+    """Note how many bands and pixels of each image do not count."""
+    for name, cube, valid in (("hs", hs, settings.hs_valid), ("ms", ms, settings.ms_valid)):
+        bad = np.flatnonzero(~usable_bands(cube))
+        if bad.size:
+            settings.note(f"{bad.size} of {cube.shape[0]} {name} bands left out, bad or empty")
+        if valid is not None:
+            missing = valid.numel() - int(valid.sum())
+            settings.note(f"{missing} {name} pixels ({missing / valid.numel():.1%}) left out")
 
 
 def check_units(hs: xr.DataArray, ms: xr.DataArray, settings: Settings) -> None:

@@ -231,7 +231,8 @@ def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
     )
     note_estimate(estimate, settings)
     options = HySureOptions()
-    basis = find_basis(hs, options)
+    counted = hs if settings.hs_valid is None else hs[:, settings.hs_valid, None]
+    basis = find_basis(counted, options)
     sharp, outcome = sharpen(
         hs.to(device), ms.to(device), estimate.sensor, basis=basis, options=options, progress=settings.report
     )

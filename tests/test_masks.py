@@ -1,0 +1,253 @@
+"""What is not measured (nodata, clouds, saturation, bad bands) from reading to writing: left out, counted, put back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from hypersharp.bench.score import score_cubes
+from hypersharp.cube import crs_of, good_bands, leave_out, make_cube, only_usable, usable_bands
+from hypersharp.errors import InputError
+from hypersharp.io import open_cube, save_cube
+from hypersharp.io.mask import open_masked
+from hypersharp.methods import fuse
+from hypersharp.methods.base import Method, Settings
+from hypersharp.methods.estimate import estimate_pair
+from hypersharp.methods.fuse import METHODS, usable_response
+from hypersharp.metrics import PRESETS
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import gaussian
+
+RATIO, BANDS, SIDE = 4, 6, 48
+NM = np.arange(450.0, 450 + 50 * BANDS, 50)
+SRF = np.array([[0.5, 0.5, 0, 0, 0, 0], [0, 0, 0.5, 0.5, 0, 0], [0, 0, 0, 0, 0.5, 0.5]])
+BLUR = gaussian(8, 2.0, RATIO, boundary="reflect")
+BLIND = ("bicubic", "hysure")  # methods that run without weights
+
+
+@pytest.fixture
+def pair() -> tuple[xr.DataArray, xr.DataArray]:
+    """A smooth scene of three materials seen through a known sensor."""
+    random = np.random.default_rng(3)
+    y, x = np.mgrid[:SIDE, :SIDE] / SIDE
+    shares = np.stack([np.sin(9 * y + 2 * x), np.cos(7 * x * y + 1), np.sin(20 * x * (1 - y))]) + 1.2
+    scene = np.einsum("ka,ayx->kyx", random.uniform(0.05, 0.3, (BANDS, 3)), shares).astype(np.float32)
+    hs, ms = Sensor(BLUR, SRF, RATIO).observe(torch.from_numpy(scene))
+    return make_cube(hs.numpy(), wavelengths_nm=NM), make_cube(ms.numpy())
+
+
+def sharpened(hs: xr.DataArray, ms: xr.DataArray, method: str = "bicubic") -> xr.DataArray:
+    return fuse(hs, ms, method=method, psf=BLUR, srf=SRF, scale=1.0)
+
+
+def with_garbage(cube: xr.DataArray, mask: np.ndarray, garbage: float) -> xr.DataArray:
+    """The cube with nonsense under the mask, and the mask applied."""
+    spoilt = cube.copy(deep=True)
+    spoilt.values[:, mask] = garbage
+    return leave_out(spoilt, mask)
+
+
+@pytest.mark.parametrize("method", BLIND)
+def test_what_lies_under_a_mask_changes_nothing(pair: tuple[xr.DataArray, xr.DataArray], method: str) -> None:
+    hs, ms = pair
+    hs_mask, ms_mask = np.zeros(hs.shape[1:], bool), np.zeros(ms.shape[1:], bool)
+    hs_mask[2:4, 5], ms_mask[30:35, 8:20] = True, True
+    results = [
+        sharpened(with_garbage(hs, hs_mask, garbage), with_garbage(ms, ms_mask, garbage), method)
+        for garbage in (0.3, 1e6, np.nan, np.inf, -np.inf)
+    ]
+    for result in results[1:]:
+        np.testing.assert_array_equal(result.values, results[0].values)
+    expected = np.kron(hs_mask, np.ones((RATIO, RATIO), bool)) | ms_mask
+    np.testing.assert_array_equal(np.isnan(results[0].values), np.broadcast_to(expected, results[0].shape))
+
+
+def test_a_masked_pixel_is_felt_no_further_than_the_blur_reaches(
+    pair: tuple[xr.DataArray, xr.DataArray],
+) -> None:
+    hs, ms = pair
+    mask = np.zeros(hs.shape[1:], bool)
+    mask[5, 5] = True
+    whole, masked = (sharpened(cube, ms).values for cube in (hs, leave_out(hs, mask)))
+    reach = np.zeros(ms.shape[1:], bool)
+    reach[(5 - 2) * RATIO - 2 : (5 + 3) * RATIO + 2, (5 - 2) * RATIO - 2 : (5 + 3) * RATIO + 2] = True
+    np.testing.assert_array_equal(whole[:, ~reach], masked[:, ~reach])
+
+
+def test_methods_are_told_which_pixels_count(
+    pair: tuple[xr.DataArray, xr.DataArray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Settings] = []
+
+    def run(hs: torch.Tensor, ms: torch.Tensor, settings: Settings) -> torch.Tensor:
+        seen.append(settings)
+        assert hs.isfinite().all() and ms.isfinite().all()
+        return hs.new_zeros(len(hs), *ms.shape[1:])
+
+    monkeypatch.setitem(METHODS, "spy", Method("spy", "", "-", (), 0, "", run))
+    hs, ms = pair
+    mask = np.zeros(ms.shape[1:])
+    mask[7, 9] = 255
+    sharp = fuse(leave_out(hs, saturated=float(hs.max())), leave_out(ms, mask), method="spy")
+    (settings,) = seen
+    assert settings.hs_valid is not None and settings.ms_valid is not None
+    assert int((~settings.hs_valid).sum()) == 1
+    assert torch.nonzero(~settings.ms_valid).tolist() == [[7, 9]]
+    assert "1 hs pixels (0.7%) left out; 1 ms pixels (0.0%) left out" in sharp.attrs["hypersharp"]
+    fuse(hs, ms, method="spy")
+    assert seen[1].hs_valid is None and seen[1].ms_valid is None
+
+
+def test_bad_and_empty_bands_are_left_out_and_come_back_missing(
+    pair: tuple[xr.DataArray, xr.DataArray],
+) -> None:
+    hs, ms = pair
+    values = hs.values.copy()
+    values[1], values[4] = np.inf, np.nan
+    flags = [True, False, True, True, True, True]
+    spoilt = make_cube(values, wavelengths_nm=NM, good_bands=flags)
+    sharp = sharpened(spoilt, ms)
+    assert sharp.shape == (BANDS, SIDE, SIDE)
+    assert np.isnan(sharp.values).all((1, 2)).tolist() == [False, True, False, False, True, False]
+    good = good_bands(sharp)
+    assert good is not None and good.tolist() == flags
+    assert "2 of 6 hs bands left out" in sharp.attrs["hypersharp"]
+    plain = sharpened(hs, ms)
+    kept = [0, 2, 3, 5]
+    np.testing.assert_array_equal(sharp.values[kept], plain.values[kept])
+    scores = score_cubes(sharp, plain, ratio=RATIO, preset="float")
+    assert (scores.masked_bands, scores.masked_pixels, scores.psnr_db) == (2, 0, np.inf)
+
+
+def test_a_response_loses_the_bands_that_are_left_out(pair: tuple[xr.DataArray, xr.DataArray]) -> None:
+    hs, ms = pair
+    hs = hs.assign_coords(good_band=("band", [True] * 5 + [False]))
+    ms = ms.assign_coords(good_band=("band", [True, False, True]))
+    response = usable_response(SRF, hs, ms)
+    assert response is not None
+    np.testing.assert_array_equal(response, np.array([[0.5, 0.5, 0, 0, 0], [0, 0, 0, 0, 1.0]]))
+    short = SRF[[0, 2], :5]
+    assert usable_response(short, hs, ms) is short
+    assert sharpened(hs, ms, "hysure").shape == (BANDS, SIDE, SIDE)
+    assert estimate_pair(hs, ms, psf="gaussian:8:2").sensor.srf.shape == (2, 5)
+
+
+def test_whole_numbers_stay_so_until_something_is_missing(pair: tuple[xr.DataArray, xr.DataArray]) -> None:
+    hs, ms = (cube.copy(data=np.rint(cube.values * 1e4).astype(np.uint16)) for cube in pair)
+    assert sharpened(hs, ms).dtype == np.uint16
+    mask = np.zeros(ms.shape[1:], bool)
+    mask[3, 4] = True
+    sharp = sharpened(hs, leave_out(ms, mask))
+    assert sharp.dtype == np.float32
+    np.testing.assert_array_equal(np.isnan(sharp.values[0]), mask)
+
+
+def test_nothing_to_leave_out_leaves_the_cube_itself(pair: tuple[xr.DataArray, xr.DataArray]) -> None:
+    assert leave_out(pair[0], np.zeros(pair[0].shape[1:]), saturated=1e9) is pair[0]
+    assert only_usable(pair[0], "hs") is pair[0]
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [(np.zeros((3, 4)), "a mask of 3 x 4 for image of 12 x 12"), (np.ones((12, 12)), "all of")],
+)
+def test_masks_that_cannot_be_meant_are_refused(
+    pair: tuple[xr.DataArray, xr.DataArray], mask: np.ndarray, said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        leave_out(pair[0], mask)
+
+
+def test_a_cube_without_a_usable_band_is_refused(pair: tuple[xr.DataArray, xr.DataArray]) -> None:
+    flagged = pair[0].assign_coords(good_band=("band", [False] * BANDS))
+    with pytest.raises(InputError, match="hs without one band"):
+        fuse(flagged, pair[1], method="bicubic")
+    assert not usable_bands(flagged).any()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_masked_pixels_count_in_no_score(pair: tuple[xr.DataArray, xr.DataArray], preset: str) -> None:
+    truth = pair[1]
+    estimate = truth.copy(data=truth.values * 0.98)
+    mask = np.zeros(truth.shape[1:], bool)
+    mask[:5, :7] = True
+    scores = [
+        score_cubes(with_garbage(estimate, mask, garbage), truth, ratio=RATIO, preset=preset, peak=1.0)
+        for garbage in (0.1, 9.0)
+    ]
+    assert scores[0] == scores[1]
+    assert scores[0].masked_pixels == 35
+
+
+@pytest.mark.parametrize("suffix", ["tif", "npy", "mat", "npz", "hdr", "nc"])
+def test_a_mask_file_of_any_format(tmp_path: Path, suffix: str) -> None:
+    image = make_cube(np.random.default_rng(0).random((3, 6, 8), np.float32) + 0.1)
+    mask = np.zeros((6, 8), np.uint8)
+    mask[1, 2:5] = 7
+    save_cube(image, tmp_path / "image.npy")
+    save_cube(make_cube(mask[np.newaxis]), tmp_path / f"mask.{suffix}")
+    opened = open_masked(tmp_path / "image.npy", mask=tmp_path / f"mask.{suffix}")
+    np.testing.assert_array_equal(np.isnan(opened.values), np.broadcast_to(mask > 0, (3, 6, 8)))
+
+
+def test_two_axes_and_logicals_of_matlab_are_masks_too(tmp_path: Path) -> None:
+    from scipy.io import savemat
+
+    save_cube(make_cube(np.ones((2, 6, 8))), tmp_path / "image.npy")
+    mask = np.zeros((6, 8), bool)
+    mask[0, 0] = True
+    np.save(tmp_path / "mask.npy", mask)
+    savemat(tmp_path / "mask.mat", {"clouds": mask})
+    for name in ("mask.npy", "mask.mat"):
+        opened = open_masked(tmp_path / "image.npy", mask=tmp_path / name)
+        np.testing.assert_array_equal(np.isnan(opened.values[0]), mask)
+
+
+def test_a_mask_whose_nodata_is_zero_keeps_its_zeros(tmp_path: Path) -> None:
+    """As QGIS writes masks: 1 where clouds are, nodata 0 elsewhere."""
+    mask = np.zeros((1, 6, 8), np.float32)
+    mask[0, 2, 2] = 1
+    save_cube(make_cube(np.ones((2, 6, 8))), tmp_path / "image.npy")
+    save_cube(make_cube(mask, nodata=0), tmp_path / "mask.tif")
+    assert int(np.isnan(open_masked(tmp_path / "image.npy", mask=tmp_path / "mask.tif").values).sum()) == 2
+
+
+def test_mask_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    affine = pytest.importorskip("affine")
+    here, there = (affine.Affine(10, 0, corner, 0, -10, 0) for corner in (0, 500))
+    zeros = np.zeros((1, 6, 8), np.uint8)
+    save_cube(make_cube(np.ones((2, 6, 8)), crs="EPSG:32633", transform=here), tmp_path / "image.tif")
+    save_cube(make_cube(zeros, crs="EPSG:32633", transform=there), tmp_path / "there.tif")
+    save_cube(make_cube(zeros[:, :5]), tmp_path / "small.tif")
+    save_cube(make_cube(np.zeros((3, 6, 8), np.uint8)), tmp_path / "three.tif")
+    for name, said in (("there", "another grid"), ("small", "5 x 8 for .*6 x 8"), ("three", "3 bands")):
+        with pytest.raises(InputError, match=said):
+            open_masked(tmp_path / "image.tif", mask=tmp_path / f"{name}.tif")
+
+
+def test_the_command_line_masks_writes_and_counts(
+    pair: tuple[xr.DataArray, xr.DataArray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hypersharp.cli import main
+
+    hs, ms = pair
+    clouds = np.zeros((1, *ms.shape[1:]), np.uint8)
+    clouds[0, :6, :6] = 1
+    flagged = hs.assign_coords(good_band=("band", [True, True, False, True, True, True]))
+    cubes = {"hs": flagged, "ms": ms, "clouds": make_cube(clouds)}
+    for name, cube in cubes.items():
+        save_cube(make_cube(cube.values, good_bands=good_bands(cube)), tmp_path / f"{name}.tif")
+    words = ["fuse", "hs.tif", "ms.tif", "-o", "sharp.tif", "--method", "bicubic", "--mask", "clouds.tif"]
+    with pytest.raises(SystemExit) as stop:
+        main([str(tmp_path / word) if word.endswith(".tif") else word for word in words])
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    assert "36 ms pixels (1.6%) left out" in printed
+    assert "1 of 6 hs bands left out" in printed
+    sharp = open_cube(tmp_path / "sharp.tif")
+    good = good_bands(sharp)
+    assert good is not None and good.tolist() == [True, True, False, True, True, True]
+    np.testing.assert_array_equal(np.isnan(sharp.values[0]), clouds[0] == 1)
+    assert np.isnan(sharp.values[2]).all() and crs_of(sharp) is None
