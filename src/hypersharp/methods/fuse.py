@@ -22,6 +22,8 @@ from hypersharp.methods.base import (
     value_scale,
 )
 from hypersharp.methods.bicubic import BICUBIC
+from hypersharp.methods.dbin import DBIN_METHOD
+from hypersharp.methods.dhsis import DHSIS_METHOD
 from hypersharp.methods.hysure import HYSURE
 from hypersharp.methods.ssjcn import SSJCN_METHOD
 from hypersharp.sensor.psf import PSF, parse_psf
@@ -31,6 +33,8 @@ Name = TypeVar("Name", bound=str)
 
 METHODS: dict[str, Method] = {
     "bicubic": BICUBIC,
+    "dbin": DBIN_METHOD,
+    "dhsis": DHSIS_METHOD,
     "hysure": HYSURE,
     "ssjcn": SSJCN_METHOD,
 }

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from hypersharp.nets.layers import upsample_bicubic
 from hypersharp.sensor.observe import Sensor
 from hypersharp.solve.linops import BlurDecimation
 from hypersharp.solve.sylvester import fuse_gaussian
@@ -11,8 +12,8 @@ from hypersharp.solve.sylvester import fuse_gaussian
 def explain(hs: Tensor, ms: Tensor, prior: Tensor, sensor: Sensor, weight: float) -> Tensor:
     """min_X ||hs - A X||^2 + ||ms - R X||^2 + weight ||X - prior||^2, (L, H, W); borders are circular.
 
-    hs (L, h, w), ms (l, H, W), prior (L, H, W), values of about 0..1. With the bicubic hs as prior it is the
-    start of DHSIS, with its network's estimate the finish (Dian et al. 2018, eqs. 6 and 9).
+    hs (L, h, w), ms (l, H, W), prior (L, H, W), values of about 0..1. DHSIS's first and last step
+    (Dian et al. 2018, eqs. 6 and 9).
 
     Raises: InputError for a weight that is not positive, or a ratio that does not divide the image.
     """
@@ -20,3 +21,8 @@ def explain(hs: Tensor, ms: Tensor, prior: Tensor, sensor: Sensor, weight: float
     observe = BlurDecimation(kernel, (prior.shape[1], prior.shape[2]), sensor.ratio, sensor.psf.start_yx)
     response = torch.tensor(sensor.srf).to(prior)
     return fuse_gaussian(hs, ms, prior, observe=observe, response=response, weight=weight)
+
+
+def first_estimate(hs: Tensor, ms: Tensor, sensor: Sensor, weight: float) -> Tensor:
+    """What explains hs and ms near the bicubic hs: DHSIS's X_in, (L, H, W), which needs no training."""
+    return explain(hs, ms, upsample_bicubic(hs[None], sensor.ratio)[0], sensor, weight)

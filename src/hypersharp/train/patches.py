@@ -19,8 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from hypersharp.errors import InputError, OutputError
-from hypersharp.nets.layers import upsample_bicubic
-from hypersharp.sensor.closed_form import explain
+from hypersharp.sensor.closed_form import first_estimate
 from hypersharp.sensor.observe import Sensor
 from hypersharp.whole import make_folder, staged
 
@@ -123,7 +122,7 @@ def with_start(scene: TrainingScene, sensor: Sensor, folder: Path, weight: float
 
 def closed_form_start(scene: TrainingScene, sensor: Sensor, orientation: int, weight: float) -> Array:
     hs, ms = copied(scene.hs[orientation]), copied(orient(scene.ms, orientation))
-    start: Array = explain(hs, ms, upsample_bicubic(hs[None], sensor.ratio)[0], sensor, weight).numpy()
+    start: Array = first_estimate(hs, ms, sensor, weight).numpy()
     return start
 
 

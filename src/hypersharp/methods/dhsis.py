@@ -1,0 +1,45 @@
+"""DHSIS as a method: a closed-form start, what its network adds, a closed-form finish.
+
+Dian, Li, Guo, Fang, "Deep Hyperspectral Image Sharpening", IEEE TNNLS 29(11), 2018. X_in explains hs and ms
+near the bicubic hs (eq. 6), X_cnn is X_in and what the network adds, X_fin explains hs and ms near X_cnn
+(eq. 9). Needs blur and response: those given, else estimated from the pair.
+"""
+
+from torch import Tensor
+
+from hypersharp.methods.base import Method, Settings, choose_device
+from hypersharp.methods.hysure import note_estimate
+from hypersharp.methods.inference import run_network
+from hypersharp.methods.network import choose_weights, network_of
+from hypersharp.sensor.closed_form import explain, first_estimate
+from hypersharp.sensor.estimate import complete_sensor, spectral_gaps
+from hypersharp.sensor.observe import Sensor
+
+WEIGHT = 5e-4  # of the prior in both closed-form steps, as in the paper; the authors' program has 5e-5
+
+
+def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+    """(L, h, w) and (l, H, W) -> (L, H, W).
+
+    Raises: InputError where no weights fit, the given ones do not, or the pair does not tell its sensor.
+    """
+    device = choose_device(settings.device)
+    weights = choose_weights("dhsis", hs, ms, settings)
+    gaps = spectral_gaps(settings.wavelengths_nm)
+    estimate = complete_sensor(hs, ms, settings.ratio, psf=settings.psf, srf=settings.srf, gaps=gaps)
+    note_estimate(estimate, settings)
+    hs, ms = hs.to(device), ms.to(device)
+    start = first_estimate(hs, ms, estimate.sensor, WEIGHT)
+    corrected = run_network(network_of(weights, device), hs, ms, settings, start)
+    return explain(hs, ms, corrected, estimate.sensor, WEIGHT)
+
+
+DHSIS_METHOD = Method(
+    name="dhsis",
+    title="Deep hyperspectral image sharpening",
+    paper="Dian, Li, Guo, Fang 2018, IEEE TNNLS 29(11)",
+    needs=("weights", "psf", "srf"),
+    halo_px=96,
+    licence="Apache-2.0",
+    run=run,
+)
