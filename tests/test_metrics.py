@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
 from hypersharp.errors import InputError
-from hypersharp.metrics import PRESETS, Preset, score
+from hypersharp.metrics import PRESETS, Preset, psnr_and_sam, score
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
 
@@ -253,3 +253,12 @@ ONES = np.ones((2, 4, 4))
 def test_bad_input(estimate: np.ndarray, truth: np.ndarray, ratio: float, preset: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         score(estimate, truth, ratio=ratio, preset=preset)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_short_scores_are_those_of_the_whole(preset: str) -> None:
+    random = np.random.default_rng(0)
+    truth = random.random((3, 12, 14))
+    estimate = truth + 0.05 * random.standard_normal(truth.shape)
+    scores = score(estimate, truth, ratio=4, preset=preset)
+    assert psnr_and_sam(estimate, truth, preset=preset) == (scores.psnr_db, scores.sam_deg)

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -9,6 +10,8 @@ from torch import Tensor
 from hypersharp.nets.checkpoint import count_parameters
 from hypersharp.nets.layers import upsample_bicubic
 from hypersharp.nets.ssjcn import SSJCN, SSJCNOptions
+from hypersharp.sensor import psf
+from hypersharp.sensor.observe import Sensor
 
 SMALL = SSJCNOptions(bands=7, ms_bands=2, features=8)
 
@@ -91,3 +94,33 @@ def test_degradation_gives_both_inputs_sizes() -> None:
     hs, ms = make_pair(SMALL)
     shapes = [(x.shape, y.shape) for x, y in SSJCN(SMALL).degrade(torch.rand(1, 7, 16, 24))]
     assert shapes == [(ms.shape, hs.shape)] * 2
+
+
+@pytest.mark.parametrize(("compare", "image"), [("ms", "hs"), ("hs", "ms")])
+def test_an_input_that_is_not_compared_has_no_error_map(compare: str, image: str) -> None:
+    options = dataclasses.replace(SMALL, compare=compare)  # type: ignore[arg-type]
+    hs, ms = make_pair(options)
+    z = upsample_bicubic(hs, options.ratio)
+    errors = dict(zip(("ms", "hs"), SSJCN(options).errors(0, z, hs, ms), strict=True))
+    assert not errors[image].any()
+    assert errors[compare].any()
+
+
+def test_without_comparison_the_fusion_sees_the_inputs_themselves() -> None:
+    options = dataclasses.replace(SMALL, compare="none")
+    hs, ms = make_pair(options)
+    errors = SSJCN(options).errors(0, upsample_bicubic(hs, options.ratio), hs, ms)
+    assert errors[0] is ms
+    assert errors[1] is hs
+
+
+def test_the_sensor_as_degradation_block_is_the_sensor() -> None:
+    """Away from the border, which a patch does not know."""
+    sensor = Sensor(psf.gaussian(8, 2.0, ratio=4), np.full((2, 7), 1 / 7), 4)
+    net = SSJCN(dataclasses.replace(SMALL, degradation="sensor", share="degradation"))
+    net.take_sensor(torch.tensor(sensor.srf), lambda side: torch.tensor(sensor.psf.window(4, side)))
+    z = torch.rand(1, 7, 32, 48)
+    ms_hat, hs_hat = net.degrade(z)[0]
+    hs, ms = sensor.observe(z[0])
+    torch.testing.assert_close(ms_hat[0], ms)
+    torch.testing.assert_close(hs_hat[0, :, 1:-1, 1:-1], hs[:, 1:-1, 1:-1])

@@ -177,3 +177,13 @@ def test_files_that_hold_no_kernel(tmp_path: Path) -> None:
     for name in [*names, "missing.npy"]:
         with pytest.raises(InputError):
             P.parse_psf(str(tmp_path / name), 4)
+
+
+def test_a_window_holds_every_tap_or_refuses() -> None:
+    """An even kernel from start 0 lies half a pixel off: its window is the kernel, moved there and turned."""
+    kernel = np.arange(1.0, 17).reshape(4, 4)
+    window = P.PSF(kernel, (0, 0)).window(ratio=2, side=6)
+    assert window.sum() == pytest.approx(1)
+    np.testing.assert_allclose(window[1:5, 1:5] * kernel.sum(), kernel[::-1, ::-1])
+    with pytest.raises(InputError, match="within 4 pixels"):
+        P.PSF(np.ones((8, 8)), (0, 0)).window(ratio=2, side=4)

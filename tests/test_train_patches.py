@@ -88,3 +88,15 @@ def test_devices_share_each_global_batch() -> None:
 def test_patches_that_cannot_be_cut_are_refused(scene: TrainingScene, patch_px: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
         PatchStream([scene], 4, patch_px, seed=0)
+
+
+@pytest.mark.parametrize("orientation", [0, 3, 6])
+def test_a_start_explains_the_turned_pair(tmp_path: Path, orientation: int) -> None:
+    whole = prepare_scenes({"a": random_scene}, OFF_CENTRE, tmp_path, start_weight=1e-3)[0]
+    assert whole.start is not None
+    _, ms, _, start = whole.patch(orientation, (0.0, 0.0), coarse_px=whole.hs[orientation].shape[1], ratio=4)
+    assert start.shape[1:] == ms.shape[1:]
+    seen = OFF_CENTRE.observe(torch.from_numpy(np.array(whole.start[orientation])))
+    assert (seen[0] - torch.from_numpy(np.array(whole.hs[orientation]))).abs().mean() < 0.01
+    torch.testing.assert_close(seen[1][:, : ms.shape[1], : ms.shape[2]], ms, atol=0.02, rtol=0)
+    assert len(whole.whole()) == 4

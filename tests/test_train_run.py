@@ -77,6 +77,25 @@ def test_weights_carry_options_and_provenance(tmp_path: Path) -> None:
     assert header.provenance["val_psnr_db"] > 0
 
 
+@pytest.mark.parametrize(
+    ("network", "options", "start_weight"),
+    [
+        ("dbin", {"features": 8, "refinements": 1, "blocks": 1}, 0.0),
+        ("dhsis", {"features": 8, "layers": 3}, 5e-4),
+    ],
+)
+def test_every_network_is_trained_the_same_way(
+    tmp_path: Path, network: str, options: dict[str, int], start_weight: float
+) -> None:
+    chosen = replace(
+        OPTIONS, network=network, network_options=options, start_weight=start_weight, loss="mse", steps=2
+    )
+    path = train(chosen, small_set(), tmp_path, hardware=CPU)
+    header = read_header(path)
+    assert (header.network, header.provenance["start_weight"]) == (network, start_weight)
+    assert load_weights(path)[1] == header
+
+
 def test_a_longer_training_scores_better(tmp_path: Path) -> None:
     short, longer = (
         train(

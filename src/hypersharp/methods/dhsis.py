@@ -13,7 +13,6 @@ from hypersharp.methods.inference import run_network
 from hypersharp.methods.network import choose_weights, network_of
 from hypersharp.sensor.closed_form import explain, first_estimate
 from hypersharp.sensor.estimate import complete_sensor, spectral_gaps
-from hypersharp.sensor.observe import Sensor
 
 WEIGHT = 5e-4  # of the prior in both closed-form steps, as in the paper; the authors' program has 5e-5
 

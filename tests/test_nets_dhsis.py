@@ -1,0 +1,33 @@
+"""The network of DHSIS: the published size, residual learning, a start it cannot do without."""
+
+import pytest
+import torch
+from torch import nn
+
+from hypersharp.nets.checkpoint import count_parameters
+from hypersharp.nets.dhsis import DHSIS, DHSISOptions
+
+SMALL = DHSISOptions(bands=5, ms_bands=2, features=8, layers=4)
+
+
+def test_parameters_are_those_of_the_published_network() -> None:
+    """0.555 M trainable ones."""
+    assert count_parameters(DHSIS(DHSISOptions())) == pytest.approx(0.555e6, abs=500)
+
+
+def test_normalisation_stands_in_all_layers_but_the_first_and_the_last() -> None:
+    kinds = [type(layer) for layer in DHSIS(SMALL).modules() if not list(layer.children())]
+    inner = [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
+    assert kinds == [nn.Conv2d, nn.ReLU, *inner, *inner, nn.Conv2d]
+
+
+def test_it_adds_to_its_start() -> None:
+    net = DHSIS(SMALL).eval()
+    nn.init.zeros_(net.last.weight)
+    start = torch.rand(1, 5, 16, 16)
+    torch.testing.assert_close(net(torch.rand(1, 5, 4, 4), torch.rand(1, 2, 16, 16), start), start)
+
+
+def test_without_a_start_it_refuses() -> None:
+    with pytest.raises(ValueError, match="start"):
+        DHSIS(SMALL)(torch.rand(1, 5, 4, 4), torch.rand(1, 2, 16, 16))
