@@ -1,6 +1,7 @@
-"""DHSIS's start X_in, which needs no training, against its published figures at ratio 8: python benchmarks/dhsis_start.py DATA
+"""DHSIS's start X_in, which needs no training, against its published figures: python benchmarks/dhsis_start.py DATA
 
-Published for the 12 test scenes of CAVE (Dian et al. 2018, Table II): bicubic 25.89 dB / SAM 7.62, X_in 42.87 / 4.81.
+Published at ratio 8 for the 12 test scenes of CAVE (Dian et al. 2018, Table II): bicubic 25.89 dB / SAM 7.62,
+X_in 42.87 / 4.81.
 Each row changes one thing: where decimation starts (the authors' program: 0, 3 pixels off the centre), the weight
 of the prior (paper 5e-4, program 5e-5), and whether a scene is divided by 65535 or by its own maximum, which the
 authors do not say. Prints a Markdown table.
