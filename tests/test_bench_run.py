@@ -8,17 +8,21 @@ from statistics import fmean
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
 from hypersharp.bench import run
+from hypersharp.bench.protocols import find_protocol
 from hypersharp.bench.report import markdown
-from hypersharp.bench.run import BenchOptions, Row, read_rows, run_bench
+from hypersharp.bench.run import BenchOptions, Row, parse_methods, read_rows, run_bench, with_weights
 from hypersharp.bench.score import find_peak, score_cubes
 from hypersharp.errors import CallError, InputError
 from hypersharp.methods import METHODS
 from hypersharp.methods.base import Method, Settings
 from hypersharp.metrics import PRESETS
+from hypersharp.nets.checkpoint import WeightsHeader, build_network, save_weights
 
 SCENES = ("paints", "pompoms")
 OPTIONS = BenchOptions("dian-x4", methods=("bicubic",), scenes=SCENES)
@@ -58,6 +62,7 @@ def test_a_row_says_all_that_the_number_depends_on(data: Path, tmp_path: Path) -
         assert name in row
     assert row["peak_mb"] > 10
     assert row["parameters"] == 0
+    assert row["flops"] is None
 
 
 def test_a_run_goes_on_where_it_stopped(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,12 +96,56 @@ def test_a_failed_method_stops_nobody_and_is_tried_again(data: Path, tmp_path: P
     assert len(list(read_rows(tmp_path / "rows.jsonl"))) == 6
 
 
+def test_methods_and_weights_that_are_not_there_fail_in_their_own_rows(data: Path, tmp_path: Path) -> None:
+    methods = ("bicubik", "ssjcn:ssjcn-dian-x5", "bicubic")
+    rows = run_bench(replace(OPTIONS, methods=methods), data, tmp_path)
+    assert [row.get("error", "")[:35] for row in rows[:3]] == [
+        "InputError: found method 'bicubik',",
+        "InputError: found weights 'ssjcn-di",
+        "",
+    ]
+    text = (tmp_path / "table.md").read_text()
+    assert "| bicubic | 2 |" in text
+    assert "* ssjcn (ssjcn-dian-x5), paints: InputError" in text
+
+
+def test_a_network_s_row_says_what_it_costs(data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    options = {"bands": 31, "ms_bands": 3, "ratio": 4, "features": 4, "iterations": 1}
+    nm = find_protocol("dian-x4").wavelengths_nm
+    path = tmp_path / "tiny.safetensors"
+    net = build_network("ssjcn", options)
+    save_weights(path, net, WeightsHeader("ssjcn", options, nm))
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        net(torch.zeros(1, 31, 10, 10), torch.zeros(1, 3, 40, 40))
+    rows = run_bench(replace(OPTIONS, methods=(f"ssjcn:{path}", "bicubic")), data, tmp_path / "out")
+    assert [row.get("flops") for row in rows] == [counter.get_total_flops(), None] * 2
+    assert rows[0]["parameters"] == sum(parameter.numel() for parameter in net.parameters())
+    header, first, *_ = (tmp_path / "out" / "table.csv").read_text().splitlines()
+    cells = dict(zip(header.split(","), first.split(","), strict=False))
+    assert cells["method"] == "ssjcn"
+    assert f",{counter.get_total_flops()}," in first
+
+
+def test_methods_are_parsed_and_checked() -> None:
+    assert parse_methods("bicubic, bicubic,,hysure") == ("bicubic", "hysure")
+    with pytest.raises(InputError, match="did you mean bicubic"):
+        parse_methods("hysure,bicubik")
+    with pytest.raises(InputError, match="ssjcn-dian-x4"):
+        parse_methods("ssjcn:ssjcn-dian-x5")
+    with pytest.raises(CallError, match="write bicubic alone"):
+        parse_methods("bicubic:ssjcn-dian-x4")
+    given = with_weights(("bicubic", "ssjcn", "ssjcn:ssjcn-dian-x4-t1"), "ssjcn-dian-x4")
+    assert given == ("bicubic", "ssjcn:ssjcn-dian-x4", "ssjcn:ssjcn-dian-x4-t1")
+    assert with_weights(("ssjcn",), None) == ("ssjcn",)
+
+
 def test_tables_hold_the_means_of_the_rows(data: Path, tmp_path: Path) -> None:
     rows = run_bench(OPTIONS, data, tmp_path)
     mean = fmean(row["scores"]["dian"]["psnr_db"] for row in rows)
     text = (tmp_path / "table.md").read_text()
     assert text.index("preset `dian`") < text.index("preset `dlpan`")
-    assert f"| bicubic | 2 | {mean:.2f} |" in text
+    assert f"| bicubic | 2 | {mean:.2f} ± " in text
     header, *lines = (tmp_path / "table.csv").read_text().splitlines()
     assert "psnr_db" in header.split(",")
     assert len(lines) == len(SCENES) * len(PRESETS)
@@ -118,7 +167,6 @@ def test_a_table_of_failures_only_is_a_table() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"methods": ("bicubik",)}, "bicubic"),
         ({"scenes": ("paint",)}, "paints"),
         ({"protocol": "dian"}, "dian-x4"),
     ],
@@ -135,7 +183,6 @@ def test_a_perfect_method_scores_perfectly(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Method and truth meet on one grid: what a method returns is what is scored."""
-    from hypersharp.bench.protocols import find_protocol
     from hypersharp.bench.scenes import load_truth
 
     truth = load_truth(find_protocol("dian-x4"), data / "cave" / "paints_ms" / "paints_ms")

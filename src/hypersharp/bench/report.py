@@ -1,45 +1,49 @@
-"""Tables of benchmark rows: table.md to read (means, then every scene), table.csv to compute with."""
+"""Tables of benchmark rows: table.md to read (means, differences, every scene), .tex to print, .csv to compute with."""
 
 import csv
 import io
-from collections.abc import Iterable
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from hypersharp.bench.files import write_text
+from hypersharp.bench.latex import as_latex
+from hypersharp.bench.summary import COLUMNS, COSTS, label, paired_differences, summarise
+from hypersharp.bench.tables import Published
 from hypersharp.whole import make_folder
 
 Row = dict[str, Any]
-
-# score -> (heading, digits)
-COLUMNS = {"psnr_db": ("PSNR (dB)", 2), "ssim": ("SSIM", 4), "sam_deg": ("SAM (°)", 2), "ergas": ("ERGAS", 3)}
+TITLES = [column.title for column in COLUMNS.values()]
 
 
-def write_report(rows: list[Row], preset: str, out_dir: Path) -> None:
-    """table.md and table.csv in out_dir, each whole or not at all.
+def write_report(rows: list[Row], preset: str, out_dir: Path, published: Published | None = None) -> None:
+    """table.md, table.tex and table.csv in out_dir, each whole or not at all.
 
     Raises: OutputError where the folder cannot be written.
     """
     make_folder(out_dir)
-    write_text(out_dir / "table.md", markdown(rows, preset))
+    write_text(out_dir / "table.md", markdown(rows, preset, published))
+    write_text(out_dir / "table.tex", as_latex(finished_rows(rows), preset, published))
     write_text(out_dir / "table.csv", as_csv(rows))
 
 
-def markdown(rows: list[Row], preset: str) -> str:
-    """Mean scores by method for every preset, every scene for `preset`, and the failures."""
-    finished = [row for row in rows if "error" not in row]
-    failed = [row for row in rows if "error" in row]
+def markdown(rows: list[Row], preset: str, published: Published | None = None) -> str:
+    """Means by method, what was published, differences, means of every other preset, every scene, the failures."""
+    finished = finished_rows(rows)
     parts = [heading(rows)]
     if finished:
-        presets = sorted(finished[0]["scores"], key=lambda name: (name != preset, name))
-        parts += [mean_table(finished, name) for name in presets]
+        parts.append(mean_table(finished, preset))
+    if published:
+        parts.append(published_table(published))
+    if finished:
+        others = sorted(name for name in finished[0]["scores"] if name != preset)
+        parts.append(difference_table(finished, preset))
+        parts += [mean_table(finished, name) for name in others]
         parts.append(scene_table(finished, preset))
-    if failed:
-        parts.append(
-            "## Failed\n\n" + "\n".join(f"* {label(r)}, {r['scene']}: {r['error']}" for r in failed) + "\n"
-        )
-    return "\n".join(parts)
+    return "\n".join(part for part in [*parts, failures(rows)] if part)
+
+
+def finished_rows(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if "error" not in row]
 
 
 def heading(rows: list[Row]) -> str:
@@ -52,48 +56,62 @@ def heading(rows: list[Row]) -> str:
 
 
 def mean_table(rows: list[Row], preset: str) -> str:
-    """One line a method: scores averaged over its scenes."""
+    """One line a method: scores averaged over its scenes with their spread, and what they cost."""
     lines = [
-        f"## Mean over scenes, preset `{preset}`\n",
-        markdown_line(
-            ["method", "scenes", *(title for title, _ in COLUMNS.values()), "s a scene", "peak MB"]
-        ),
-        markdown_line(["---"] * (len(COLUMNS) + 4)),
+        f"## Mean ± standard deviation over scenes, preset `{preset}`\n",
+        *table_head(["method", "scenes", *TITLES, *COSTS]),
     ]
-    for name, group in by_method(rows):
-        means = [
-            f"{fmean(r['scores'][preset][key] for r in group):.{digits}f}"
-            for key, (_, digits) in COLUMNS.items()
+    for found in summarise(rows, preset):
+        means = [found.scores[key].shown(column.digits) for key, column in COLUMNS.items()]
+        lines.append(markdown_line([found.name, str(found.scenes), *means, *found.costs]))
+    return "\n".join(lines) + "\n"
+
+
+def published_table(published: Published) -> str:
+    """What the source printed, digit for digit."""
+    lines = [f"## Published: {published.source}\n", *table_head(["method", *TITLES])]
+    lines += [markdown_line([name, *numbers]) for name, numbers in published.rows.items()]
+    return "\n".join(lines) + "\n"
+
+
+def difference_table(rows: list[Row], preset: str) -> str:
+    """One line a method that the first is compared with; nothing where there is no other."""
+    found = paired_differences(rows, preset)
+    if not found:
+        return ""
+    lines = [
+        f"## Paired differences, preset `{preset}`\n",
+        f"{label(rows[0])} minus each other method, scene by scene: mean ± standard deviation, and p of Wilcoxon's\n"
+        "signed-rank test, exact and two-sided.\n",
+        *table_head(["minus", "scenes", *(name for title in TITLES for name in (title, "p"))]),
+    ]
+    for other, (scenes, differences) in found.items():
+        cells = [
+            cell
+            for key, column in COLUMNS.items()
+            for cell in (differences[key].mean.shown(column.digits, "+"), f"{differences[key].p:.2g}")
         ]
-        seconds, peak_mb = fmean(r["seconds"] for r in group), max(r["peak_mb"] for r in group)
-        lines.append(markdown_line([name, str(len(group)), *means, f"{seconds:.2f}", f"{peak_mb:.0f}"]))
+        lines.append(markdown_line([other, str(scenes), *cells]))
     return "\n".join(lines) + "\n"
 
 
 def scene_table(rows: list[Row], preset: str) -> str:
     """One line a scene and method."""
-    lines = [
-        f"## Every scene, preset `{preset}`\n",
-        markdown_line(["scene", "method", *(title for title, _ in COLUMNS.values()), "s"]),
-        markdown_line(["---"] * (len(COLUMNS) + 3)),
-    ]
+    lines = [f"## Every scene, preset `{preset}`\n", *table_head(["scene", "method", *TITLES, "s"])]
     for row in rows:
-        scores = [f"{row['scores'][preset][key]:.{digits}f}" for key, (_, digits) in COLUMNS.items()]
+        scores = [f"{row['scores'][preset][key]:.{column.digits}f}" for key, column in COLUMNS.items()]
         lines.append(markdown_line([row["scene"], label(row), *scores, f"{row['seconds']:.2f}"]))
     return "\n".join(lines) + "\n"
 
 
-def by_method(rows: list[Row]) -> Iterable[tuple[str, list[Row]]]:
-    labels = dict.fromkeys(label(row) for row in rows)
-    return [(name, [row for row in rows if label(row) == name]) for name in labels]
+def failures(rows: list[Row]) -> str:
+    """What failed and why; nothing where all went well."""
+    lines = [f"* {label(row)}, {row['scene']}: {row['error']}" for row in rows if "error" in row]
+    return "\n".join(["## Failed\n", *lines]) + "\n" if lines else ""
 
 
-def label(row: Row) -> str:
-    """The method, its weights and its mode where they are not the usual ones."""
-    weights = row.get("weights_used") or row.get("weights")
-    extras = [Path(weights).stem] if weights else []
-    extras += [row["mode"]] if row.get("mode", "whole") != "whole" else []
-    return str(row["method"]) + (f" ({', '.join(extras)})" if extras else "")
+def table_head(titles: list[str]) -> list[str]:
+    return [markdown_line(titles), markdown_line(["---"] * len(titles))]
 
 
 def markdown_line(cells: list[str]) -> str:

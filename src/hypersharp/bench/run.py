@@ -10,20 +10,24 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
+from torch.utils.flop_counter import FlopCounterMode
 
 from hypersharp.bench.protocols import Protocol, find_protocol, simulate_pair
 from hypersharp.bench.report import write_report
 from hypersharp.bench.scenes import find_scenes, load_truth
 from hypersharp.bench.score import score_cubes
-from hypersharp.errors import HypersharpError, OutputError, unknown_name
-from hypersharp.methods import METHODS, fuse
+from hypersharp.bench.tables import Published
+from hypersharp.cube import make_cube
+from hypersharp.errors import CallError, InputError, OutputError
+from hypersharp.methods import METHODS, find_method, fuse
 from hypersharp.methods.base import Mode, Precision
 from hypersharp.methods.packaged import named_weights
 from hypersharp.metrics import PRESETS
@@ -37,15 +41,18 @@ ROWS = "rows.jsonl"
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What is run: `methods` and `scenes` by name (no scenes: all test scenes of the protocol that are there)."""
+    """What is run: `methods` as name or name:weights, `scenes` by name (none: all test scenes of the protocol).
+
+    `published` stands beside the results in their table.
+    """
 
     protocol: str
     methods: tuple[str, ...] = ("bicubic", "ssjcn")
     scenes: tuple[str, ...] = ()
-    weights: str | None = None
     mode: Mode = "whole"
     device: str = "auto"
     precision: Precision = "auto"
+    published: Published | None = None
 
 
 @dataclass(frozen=True)
@@ -68,10 +75,11 @@ def run_bench(
     *,
     on_row: Callable[[int, int, Row], None] = lambda *_: None,
 ) -> list[Row]:
-    """Make the rows that are missing, write table.md and table.csv of all that are there, return these options' rows.
+    """Make the rows that are missing, write the tables of all that are there, return these options' rows.
 
-    `on_row(number, of, row)` tells a watcher how far it is.
-    Raises: InputError for an unknown protocol, method or scene, or scenes missing in data_dir; OutputError.
+    A method or weights that are not there fail in their own rows. `on_row(number, of, row)` tells a watcher how
+    far it is.
+    Raises: InputError for an unknown protocol or scene, or scenes missing in data_dir; OutputError.
     """
     protocol = find_protocol(options.protocol)
     tasks = list_tasks(options, options.scenes or protocol.test)
@@ -82,25 +90,57 @@ def run_bench(
             done[task] = make_row(task, protocol, paths[task.scene], options.device)
             append_row(out_dir / ROWS, done[task])
         on_row(number, len(tasks), done[task])
-    write_report(
-        [row for task, row in done.items() if task.protocol == protocol.name], protocol.preset, out_dir
-    )
-    return [done[task] for task in tasks]
+    rows = [done[task] for task in tasks]
+    others = {task: row for task, row in done.items() if task.protocol == protocol.name and task not in tasks}
+    write_report([*rows, *others.values()], protocol.preset, out_dir, options.published)
+    return rows
+
+
+def parse_methods(text: str) -> tuple[str, ...]:
+    """Methods separated by commas, as name or name:weights, each checked.
+
+    Raises: InputError for an unknown method or weights, CallError for weights of a method that has no network.
+
+    >>> parse_methods("bicubic, ssjcn:ssjcn-dian-x4-t1")
+    ('bicubic', 'ssjcn:ssjcn-dian-x4-t1')
+    """
+    methods = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    for name, _, weights in (method.partition(":") for method in methods):
+        if weights and "weights" not in find_method(name).needs:
+            raise CallError(
+                f"weights '{weights}' for {name}", "a method with a network", f"write {name} alone"
+            )
+        check_names(name, weights)
+    return methods
+
+
+def with_weights(methods: tuple[str, ...], weights: str | None) -> tuple[str, ...]:
+    """The same methods, with `weights` for each network that names none."""
+    if not weights:
+        return methods
+    named_weights(weights)
+    networks = {name for name, method in METHODS.items() if "weights" in method.needs}
+    return tuple(f"{method}:{weights}" if method in networks else method for method in methods)
 
 
 def list_tasks(options: BenchOptions, scenes: tuple[str, ...]) -> list[Task]:
     """Scene by scene, so that an early stop leaves whole comparisons."""
-    for name in options.methods:
-        if name not in METHODS:
-            raise unknown_name("method", name, METHODS)
     return [make_task(options, method, scene) for scene in scenes for method in options.methods]
 
 
 def make_task(options: BenchOptions, method: str, scene: str) -> Task:
-    """The task of one cell of methods x scenes; a method without a network has no weights."""
-    weights = options.weights if "weights" in METHODS[method].needs else None
-    digest = sha256(named_weights(weights).path.read_bytes()).hexdigest()[:8] if weights else None
-    return Task(options.protocol, method, scene, weights, digest, options.mode, options.precision)
+    """The task of one cell of methods x scenes."""
+    name, _, weights = method.partition(":")
+    digest = digest_of(weights) if weights else None
+    return Task(options.protocol, name, scene, weights or None, digest, options.mode, options.precision)
+
+
+def digest_of(weights: str) -> str | None:
+    """The first digits of a weights file's SHA-256; None for weights that are not there."""
+    try:
+        return sha256(named_weights(weights).path.read_bytes()).hexdigest()[:8]
+    except InputError:
+        return None
 
 
 def task_of(row: Row) -> Task:
@@ -111,6 +151,7 @@ def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
     """Simulate, fuse, score; a failure of the method becomes the row's `error`, not the run's end."""
     row = {**asdict(task), "commit": commit(), "machine": machine()}
     try:
+        check_names(task.method, task.weights)  # before a scene is read
         hs, ms, truth = simulate_pair(load_truth(protocol, path), protocol.sensor())
         measured = measure(lambda: fuse_pair(task, hs, ms, protocol, device))
         sharp = measured.pop("result")
@@ -118,10 +159,18 @@ def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
             **row,
             **measured,
             **described(task, sharp),
+            "flops": count_flops(replace(task, scene=""), protocol, truth.shape[1:], device),
             "scores": all_scores(sharp, truth, protocol.ratio),
         }
-    except (HypersharpError, RuntimeError, ValueError, MemoryError, ArithmeticError) as exc:
+    except Exception as exc:  # whatever it is, the other rows are worth making
         return {**row, "error": f"{type(exc).__name__}: {exc}"}
+
+
+def check_names(method: str, weights: str | None) -> None:
+    """Raise an InputError for a method or weights that are not there."""
+    find_method(method)
+    if weights:
+        named_weights(weights)
 
 
 def fuse_pair(
@@ -155,6 +204,22 @@ def described(task: Task, sharp: xr.DataArray) -> Row:
 def parameters_of(weights: str | None) -> int:
     """The number of learnt parameters in a weights file, 0 where there is none."""
     return count_parameters(load_weights(named_weights(weights).path)[0]) if weights else 0
+
+
+@cache
+def count_flops(task: Task, protocol: Protocol, shape_yx: tuple[int, int], device: str) -> int | None:
+    """Floating-point operations of a method with a network on one image, a multiply-add being 2; None without one.
+
+    They are those of convolutions and matrix products, as torch's FlopCounterMode counts them, in a run of its own.
+    """
+    if "weights" not in METHODS[task.method].needs:
+        return None
+    grey = np.full((len(protocol.wavelengths_nm), *shape_yx), 0.5, np.float32)
+    truth = make_cube(grey, wavelengths_nm=np.array(protocol.wavelengths_nm))
+    hs, ms, _ = simulate_pair(truth, protocol.sensor())
+    with FlopCounterMode(display=False) as counter:
+        fuse_pair(task, hs, ms, protocol, device)
+    return int(counter.get_total_flops())
 
 
 def all_scores(sharp: xr.DataArray, truth: xr.DataArray, ratio: int) -> dict[str, Mapping[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hypersharp.cli.app import app
-from hypersharp.cli.options import Data, Device, ModeOption, Out, PrecisionOption, Weights
+from hypersharp.cli.options import Data, Device, ModeOption, Out, PrecisionOption
 from hypersharp.cli.shown import progress_bar, say
 from hypersharp.errors import HypersharpError
 
@@ -39,33 +39,60 @@ def train(
 
 @app.command(rich_help_panel="Training and benchmarks")
 def bench(
-    protocol: Annotated[
-        str, typer.Argument(help="Protocol; `hypersharp protocols` lists them.", show_default=False)
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A protocol (`hypersharp protocols`), table1, table2, table3, or figures.",
+            show_default=False,
+        ),
     ],
     data: Data,
     out: Out,
-    methods: Annotated[str, typer.Option(help="Methods, separated by commas.")] = "bicubic,ssjcn",
+    methods: Annotated[
+        str,
+        typer.Option(
+            help="Methods, separated by commas, networks with their weights: "
+            "bicubic,ssjcn:ssjcn-dian-x4-t1; default: those of the table, or bicubic,ssjcn."
+        ),
+    ] = "",
     scenes: Annotated[str, typer.Option(help="Scenes, separated by commas; default: all test scenes.")] = "",
-    weights: Weights = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Weights of the networks in --methods that name none, or of the figures."),
+    ] = None,
     mode: ModeOption = "whole",
     device: Device = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
-    """Run methods over a protocol's test scenes: rows, a table in Markdown and CSV."""
+    """Run methods over test scenes: rows, tables in Markdown, LaTeX and CSV; or draw the paper's figures."""
     from hypersharp.bench.protocols import find_protocol
     from hypersharp.bench.report import mean_table
-    from hypersharp.bench.run import BenchOptions, run_bench
+    from hypersharp.bench.run import BenchOptions, parse_methods, run_bench, with_weights
+    from hypersharp.bench.tables import find_table
 
-    chosen = BenchOptions(protocol, names(methods), names(scenes), weights, mode, device, precision)
-    with progress_bar(f"bench {protocol}") as progress:
-        rows = run_bench(chosen, data, out, on_row=lambda number, of, _: progress(number / of))
+    if what == "figures":
+        return draw_figures(data, out, weights, device)
+    table = find_table(what)
+    chosen = with_weights(parse_methods(methods) if methods else table.methods, weights)
+    options = BenchOptions(table.protocol, chosen, names(scenes), mode, device, precision, table.published)
+    with progress_bar(f"bench {what}") as progress:
+        rows = run_bench(options, data, out, on_row=lambda number, of, _: progress(number / of))
     finished = [row for row in rows if "error" not in row]
     if finished:
-        say(mean_table(finished, find_protocol(protocol).preset))
-    say(f"rows.jsonl, table.md, table.csv -> {out}")
+        say(mean_table(finished, find_protocol(table.protocol).preset))
+    say(f"rows.jsonl, table.md, table.tex, table.csv -> {out}")
     if len(finished) < len(rows):
         failed = len(rows) - len(finished)
         raise HypersharpError(f"{failed} of {len(rows)} rows failed", "none", "see Failed in table.md")
+
+
+def draw_figures(data: Path, out: Path, weights: str | None, device: str) -> None:
+    """Figures 4 to 6 of the SSJCN paper."""
+    from hypersharp.bench.figures import WEIGHTS, draw_all
+
+    with progress_bar("drawing") as progress:
+        paths = draw_all(data, out, weights=weights or WEIGHTS, device=device, progress=progress)
+    say("\n".join(f"-> {path}" for path in paths))
 
 
 def names(text: str) -> tuple[str, ...]:

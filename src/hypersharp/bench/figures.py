@@ -1,0 +1,141 @@
+"""Figures 4 to 6 of the SSJCN paper (Wang, Xu, Wu, Wei 2021): what the network holds on its way, on two scenes.
+
+4: the estimate after each iteration and the attended error map added to it; 5: the true error after the first
+reconstruction beside the error map that the second block predicts; 6: the degraded estimate beside the image
+that was observed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import xarray as xr
+
+from hypersharp.bench.files import save_figure
+from hypersharp.bench.protocols import find_protocol, simulate_pair
+from hypersharp.bench.scenes import find_scenes, load_truth
+from hypersharp.errors import InputError
+from hypersharp.methods.base import choose_device
+from hypersharp.methods.packaged import misfit, named_weights
+from hypersharp.nets.checkpoint import load_weights
+from hypersharp.nets.ssjcn import SSJCN
+from hypersharp.plots import Image, degradation_figure, iterations_figure, prediction_figure
+from hypersharp.whole import make_folder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PROTOCOL = "dian-x4"
+WEIGHTS = "ssjcn-dian-x4"
+SHOWN = {"stuffed_toys": 20, "real_and_fake_apples": 30}  # scene -> band, counted from 1 as in the paper
+
+
+@dataclass(frozen=True, eq=False)
+class Inside:
+    """One pair's way through an SSJCN, (band, y, x) in float32, full scale 1.
+
+    `estimates` are Z^0 .. Z^T, `corrections` the attended error maps added to all but the last of them,
+    `ms_hat` and `hs_hat` what the last degradation block makes of Z^T. Where the network makes each estimate
+    agree with the ms (`projects`), Z^t+1 - Z^t is less than the error map.
+    """
+
+    hs: Image
+    ms: Image
+    truth: Image
+    estimates: list[Image]
+    corrections: list[Image]
+    ms_hat: Image
+    hs_hat: Image
+    projects: bool
+
+
+def draw_all(
+    data_dir: Path,
+    out_dir: Path,
+    *,
+    weights: str = WEIGHTS,
+    device: str = "auto",
+    progress: Callable[[float], None] = lambda _: None,
+) -> list[Path]:
+    """Write figureN-SCENE-BAND.png for every scene of SHOWN into out_dir; figure 5 needs two iterations.
+
+    Raises: InputError for scenes that are missing or weights that are not SSJCN's for this protocol; OutputError.
+    """
+    protocol = find_protocol(PROTOCOL)
+    net = load_ssjcn(weights).to(choose_device(device))
+    scenes = find_scenes(protocol, data_dir, SHOWN)
+    make_folder(out_dir)
+    paths = []
+    for number, (scene, band) in enumerate(SHOWN.items(), 1):
+        pair = simulate_pair(load_truth(protocol, scenes[scene]), protocol.sensor())
+        ms_band = int(protocol.sensor().srf[:, band - 1].argmax())
+        for name, figure in figures_of(look_inside(net, *pair), band - 1, ms_band).items():
+            figure.suptitle(f"{scene}, band {band} ({protocol.wavelengths_nm[band - 1]:.0f} nm)")
+            paths.append(save_figure(figure, out_dir / f"{name}-{scene}-{band}.png"))
+        progress(number / len(SHOWN))
+    return paths
+
+
+def load_ssjcn(weights: str) -> SSJCN:
+    """The network of the weights; InputError where it is not SSJCN's or fits another kind of pair."""
+    protocol = find_protocol(PROTOCOL)
+    found = named_weights(weights)
+    net, header = load_weights(found.path)
+    ms_bands, bands = protocol.sensor().srf.shape
+    shape = {"bands": bands, "ms_bands": ms_bands, "ratio": protocol.ratio}
+    if not isinstance(net, SSJCN) or misfit(header, shape, np.array(protocol.wavelengths_nm)):
+        raise InputError(
+            f"{header.network} weights {found}", f"SSJCN weights for {PROTOCOL}", f"use {WEIGHTS}"
+        )
+    return net
+
+
+def look_inside(net: SSJCN, hs: xr.DataArray, ms: xr.DataArray, truth: xr.DataArray) -> Inside:
+    """Run the network in float32 over a pair whose fine size is a multiple of 4 and keep what it makes on the way."""
+    device = next(net.parameters()).device
+    coarse, fine = (torch.tensor(cube.values, device=device)[None] for cube in (hs, ms))
+    with torch.inference_mode():
+        estimates = net.estimates(coarse, fine)
+        corrections = [net.correction(t, z, coarse, fine) for t, z in enumerate(estimates[:-1])]
+        ms_hat, hs_hat = net.degrade(estimates[-1])[-1]
+    return Inside(
+        hs=hs.values,
+        ms=ms.values,
+        truth=truth.values,
+        estimates=[image_of(z) for z in estimates],
+        corrections=[image_of(error) for error in corrections],
+        ms_hat=image_of(ms_hat),
+        hs_hat=image_of(hs_hat),
+        projects=net.options.spectrally_consistent,
+    )
+
+
+def image_of(batch: torch.Tensor) -> Image:
+    image: Image = batch[0].float().cpu().numpy()
+    return image
+
+
+def figures_of(inside: Inside, band: int, ms_band: int) -> "dict[str, Figure]":
+    """Name -> figure of one hs band (and the ms band beside it), both counted from 0."""
+    estimates = [estimate[band] for estimate in inside.estimates]
+    maps = {"error map": [correction[band] for correction in inside.corrections]}
+    if inside.projects:
+        maps["its part that leaves ms as it is"] = [after - before for before, after in pairwise(estimates)]
+    pictures = {**{f"$Z^{t}$": z for t, z in enumerate(estimates)}, "truth": inside.truth[band]}
+    rows = [
+        {f"{title} (block {t + 1})": error for t, error in enumerate(errors)}
+        for title, errors in maps.items()
+    ]
+    figures = {"figure4": iterations_figure([pictures, *rows])}
+    if len(estimates) > 2:
+        second = {f"{title} (block 2)": errors[1] for title, errors in maps.items()}
+        figures["figure5"] = prediction_figure(inside.truth[band] - estimates[1], second)
+    figures["figure6"] = degradation_figure({
+        f"hs band {band + 1}": (inside.hs_hat[band], inside.hs[band]),
+        f"ms band {ms_band + 1}": (inside.ms_hat[ms_band], inside.ms[ms_band]),
+    })  # fmt: skip
+    return figures

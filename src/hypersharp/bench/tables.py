@@ -1,0 +1,83 @@
+"""The tables of the SSJCN paper as benchmarks, each a row of TABLES: what is run, and what was published.
+
+Source of all published numbers: Wang, Xu, Wu, Wei, "Spatial-Spectral Joint Correction Network for
+Hyperspectral and Multispectral Image Fusion", 2021, Tables 1 to 3. It states neither its blur nor its
+split, so that they stand beside ours for orientation.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hypersharp.bench.protocols import PROTOCOLS
+from hypersharp.errors import unknown_name
+
+Numbers = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Published:
+    """Name -> PSNR (dB), SSIM, SAM (degrees), ERGAS as the source prints them."""
+
+    source: str
+    rows: Mapping[str, Numbers] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """`methods` are names, or name:weights; the first is compared with each other one, scene by scene."""
+
+    protocol: str
+    methods: tuple[str, ...] = ("bicubic", "ssjcn")
+    published: Published | None = None
+
+
+TABLES: dict[str, Table] = {
+    "table1": Table(
+        protocol="dian-x4",
+        methods=("ssjcn:ssjcn-dian-x4", "dbin:dbin-dian-x4", "dhsis:dhsis-dian-x4", "hysure", "bicubic"),
+        published=Published(
+            "Wang, Xu, Wu, Wei 2021, Table 1 (CAVE)",
+            {
+                "SSJCN": ("48.5434", "0.9937", "3.0916", "1.0165"),
+                "DBIN": ("47.24", "0.9933", "3.22", "1.17"),
+                "DHSIS": ("45.18", "0.9903", "3.35", "1.34"),
+                "HySure": ("40.58", "0.9779", "6.25", "2.51"),
+            },
+        ),
+    ),
+    # No weights for Harvard are packaged: whoever has its scenes trains them first.
+    "table2": Table(
+        protocol="harvard-x4",
+        methods=("ssjcn:ssjcn-harvard-x4", "dbin:dbin-harvard-x4", "dhsis:dhsis-harvard-x4", "hysure", "bicubic"),
+        published=Published(
+            "Wang, Xu, Wu, Wei 2021, Table 2 (Harvard)",
+            {"SSJCN": ("47.1581", "0.9847", "3.3153", "2.1151")},
+        ),
+    ),
+    "table3": Table(
+        protocol="dian-x4",
+        methods=("ssjcn:ssjcn-dian-x4", "ssjcn:ssjcn-dian-x4-t1", "ssjcn:ssjcn-dian-x4-t3"),
+        published=Published(
+            "Wang, Xu, Wu, Wei 2021, Table 3 (CAVE)",
+            {
+                "SSJCN, T = 2": ("48.5434", "0.9937", "3.0916", "1.0165"),
+                "SSJCN, T = 1": ("47.1570", "0.9928", "3.2652", "1.1584"),
+            },
+        ),
+    ),
+}  # fmt: skip
+
+
+def find_table(name: str) -> Table:
+    """The table of that name; a protocol's name stands for the usual methods on it, nothing published.
+
+    Raises: InputError with the nearest names where there is neither.
+
+    >>> find_table("table3").protocol, find_table("uestc-x4").methods
+    ('dian-x4', ('bicubic', 'ssjcn'))
+    """
+    if name in PROTOCOLS:
+        return Table(name)
+    if name not in TABLES:
+        raise unknown_name("protocol or table", name, [*PROTOCOLS, *TABLES])
+    return TABLES[name]

@@ -1,0 +1,134 @@
+"""Tables: means, spread and paired tests are those of the rows; what is printed names every row of the paper."""
+
+import re
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from hypersharp.bench.latex import as_latex
+from hypersharp.bench.protocols import PROTOCOLS
+from hypersharp.bench.report import markdown
+from hypersharp.bench.summary import COLUMNS, COSTS, difference, over_scenes, paired_differences, summarise
+from hypersharp.bench.tables import TABLES, Table, find_table
+from hypersharp.errors import InputError
+
+SCENES = tuple(f"scene_{n}" for n in range(12))
+
+
+def row(method: str, scene: str, shift: float = 0.0, **more: Any) -> dict[str, Any]:
+    """A finished row whose scores depend on the scene, and on the method by `shift`."""
+    n = float(SCENES.index(scene))
+    scores = {
+        "psnr_db": 40 + n + shift,
+        "ssim": 0.9 + n / 200,
+        "sam_deg": 5 - n / 10 - shift,
+        "ergas": 1 + n / 10,
+    }
+    return {
+        "protocol": "dian-x4", "commit": "c", "machine": "m", "mode": "whole", "method": method, "scene": scene,
+        "scores": {"dian": scores, "float": scores}, "seconds": 2.0, "peak_mb": 100 + n, "parameters": 0, **more,
+    }  # fmt: skip
+
+
+def rows_of(**shifts: float) -> list[dict[str, Any]]:
+    return [row(method, scene, shift) for scene in SCENES for method, shift in shifts.items()]
+
+
+def test_mean_and_spread_are_over_scenes() -> None:
+    network = {"parameters": 1_258_608, "flops": 213_400_000_000}
+    (found,) = summarise([row("ssjcn", scene, **network) for scene in SCENES], "dian")
+    assert found.scores["psnr_db"].value == pytest.approx(45.5)
+    assert found.scores["psnr_db"].spread == pytest.approx(np.std(np.arange(12), ddof=1))
+    assert dict(zip(COSTS, found.costs, strict=True)) == {
+        "s a scene": "2.00", "peak MB": "111", "parameters (M)": "1.259", "GFLOP a scene": "213.4",
+    }  # fmt: skip
+    (plain,) = summarise([row("bicubic", SCENES[0])], "dian")
+    assert plain.scores["ssim"].spread is None
+    assert plain.costs[2:] == ["-", "-"]
+
+
+def test_the_paired_test_counts_every_choice_of_signs() -> None:
+    """Wilcoxon's p from its definition: the share of sign patterns whose rank sum is at least as extreme."""
+    values = np.array([0.4, -0.1, 0.9, 0.3, -0.7, 1.2, 0.5])
+    ranks = np.abs(values).argsort().argsort() + 1
+    sums = np.array([np.dot(signs, ranks) for signs in product((-1, 1), repeat=len(values))])
+    extreme = np.mean(np.abs(sums) >= abs(np.dot(np.sign(values), ranks)))
+    assert difference(values.tolist()).p == pytest.approx(extreme)
+    assert difference([1.0 + n for n in range(12)]).p == pytest.approx(2 * binom.pmf(0, 12, 0.5))
+    assert difference([0.0, 0.0]).p == 1
+
+
+def test_the_first_method_is_compared_with_each_other_over_common_scenes() -> None:
+    rows = [
+        made
+        for made in rows_of(ssjcn=2.0, hysure=0.5, bicubic=0.0)
+        if made["scene"] != "scene_3" or made["method"] != "hysure"
+    ]
+    found = paired_differences(rows, "dian")
+    assert {other: scenes for other, (scenes, _) in found.items()} == {"hysure": 11, "bicubic": 12}
+    psnr, sam, ssim = (found["bicubic"][1][name] for name in ("psnr_db", "sam_deg", "ssim"))
+    assert psnr.mean.value == pytest.approx(2)
+    assert psnr.mean.spread == pytest.approx(0, abs=1e-9)
+    assert sam.mean.value == pytest.approx(-2)
+    assert psnr.p == pytest.approx(2 / 2**12)
+    assert (ssim.mean.value, ssim.p) == (0, 1)
+
+
+def test_markdown_has_means_published_rows_and_differences() -> None:
+    text = markdown(rows_of(ssjcn=2.0, bicubic=0.0), "dian", TABLES["table1"].published)
+    sections = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert [title.split(":")[0].split(",")[0] for title in sections] == [
+        "Mean ± standard deviation over scenes", "Published", "Paired differences",
+        "Mean ± standard deviation over scenes", "Every scene",
+    ]  # fmt: skip
+    assert "| ssjcn | 12 | 47.50 ± 3.61 | 0.9275 ± 0.0180 |" in text
+    assert "| HySure | 40.58 | 0.9779 | 6.25 | 2.51 |" in text
+    assert "| bicubic | 12 | +2.00 ± 0.00 | 0.00049 |" in text
+    one = markdown(rows_of(ssjcn=2.0), "dian")
+    assert "Paired" not in one
+    assert "Published" not in one
+
+
+def test_latex_is_whole_escaped_and_bold_where_best() -> None:
+    table = TABLES["table1"].published
+    rows = rows_of(ssjcn=2.0, bicubic=0.0)
+    text = as_latex([*rows, row("a_b (50%)", SCENES[0])], "dian", table)
+    lines = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+    assert {len(re.split(r"(?<!\\)&", line)) for line in lines} == {1 + len(COLUMNS) + 4}
+    assert text.count(r"\midrule") == 2
+    assert text.count(r"\begin") == text.count(r"\end") == 1
+    assert text.count("{") == text.count("}")
+    assert r"a\_b (50\%) & $40.00$" in text
+    assert r"ssjcn & $\mathbf{47.50} \pm 3.61$" in text
+    assert r"SAM ($^\circ$)" in text
+    psnr, _, sam, _ = re.split(" & ", next(line for line in lines if line.startswith("bicubic")))[1:5]
+    assert "mathbf" not in psnr + sam
+    assert r"SSJCN & 48.5434 & 0.9937 & 3.0916 & 1.0165 &  &  &  &  \\" in lines
+
+
+def test_latex_of_nothing_finished_is_still_a_table() -> None:
+    assert r"\bottomrule" in as_latex([], "dian")
+
+
+def test_every_table_can_be_asked_for() -> None:
+    for name, table in TABLES.items():
+        assert find_table(name) is table
+        assert table.protocol in PROTOCOLS
+        assert table.methods[0].startswith("ssjcn")
+        assert table.published
+        assert all(float(number) > 0 for numbers in table.published.rows.values() for number in numbers)
+    assert find_table("uestc-x4") == Table("uestc-x4")
+    assert TABLES["table2"].protocol == "harvard-x4"
+    names = {method.split(":")[0] for method in TABLES["table1"].methods}
+    assert names == {"hysure", "dhsis", "dbin", "ssjcn", "bicubic"}
+    with pytest.raises(InputError, match="table1"):
+        find_table("table4")
+
+
+def test_over_scenes_of_one() -> None:
+    assert over_scenes([2.5]).shown(1) == "2.5"
+    assert replace(over_scenes([2.5]), spread=0.25).shown(2, "+") == "+2.50 ± 0.25"
