@@ -24,7 +24,10 @@ from hypersharp.methods.base import (
 from hypersharp.methods.bicubic import BICUBIC
 from hypersharp.methods.dbin import DBIN_METHOD
 from hypersharp.methods.dhsis import DHSIS_METHOD
+from hypersharp.methods.glp import GLP
+from hypersharp.methods.gsa import GSA
 from hypersharp.methods.hysure import HYSURE
+from hypersharp.methods.sfim import SFIM
 from hypersharp.methods.ssjcn import SSJCN_METHOD
 from hypersharp.sensor.psf import PSF, parse_psf
 from hypersharp.sensor.srf import find_srf
@@ -35,7 +38,10 @@ METHODS: dict[str, Method] = {
     "bicubic": BICUBIC,
     "dbin": DBIN_METHOD,
     "dhsis": DHSIS_METHOD,
+    "glp": GLP,
+    "gsa": GSA,
     "hysure": HYSURE,
+    "sfim": SFIM,
     "ssjcn": SSJCN_METHOD,
 }
 

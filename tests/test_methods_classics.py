@@ -1,0 +1,125 @@
+"""GSA, SFIM-HS, GLP-HS, CNMF and FUSE: laws that hold for each, formulas written out, levels of other programs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hypersharp.methods import METHODS
+from hypersharp.methods.base import Settings
+from hypersharp.methods.scales import Scales, detail_gains, make_pair
+from hypersharp.sensor.observe import Sensor, add_noise
+from hypersharp.sensor.psf import PSF, gaussian_fwhm
+
+NAMES = ("gsa", "sfim", "glp")
+
+
+def scene(bands: int = 12, shape_yx: tuple[int, int] = (48, 60)) -> Tensor:
+    """(L, H, W): four materials whose shares vary smoothly and by edges, 0..1."""
+    y, x = np.mgrid[0 : shape_yx[0], 0 : shape_yx[1]] / 15
+    shares = np.stack([np.sin(y), np.cos(x), np.sin(x * y), np.sign(np.sin(3 * x) * np.cos(2 * y))]) + 1.2
+    spectra = np.random.default_rng(0).random((bands, 4)).cumsum(0)
+    cube = torch.from_numpy(np.einsum("lk,kyx->lyx", spectra, shares))
+    return cube / cube.max()
+
+
+def pair(ratio: int, ms_bands: int, snr_db: float = 45.0) -> tuple[Tensor, Tensor, Tensor, Settings]:
+    """(hs, ms, truth, settings that name the sensor), noise of that SNR in both."""
+    truth = scene(shape_yx=(ratio * (48 // ratio), ratio * (60 // ratio)))
+    response = np.repeat(np.eye(ms_bands), -(-12 // ms_bands), axis=1)[:, :12]
+    sensor = Sensor(
+        gaussian_fwhm(ratio, ratio, boundary="reflect"), response / response.sum(1)[:, None], ratio
+    )
+    hs, ms = (add_noise(image, snr_db, seed).float() for seed, image in enumerate(sensor.observe(truth)))
+    return hs, ms, truth, Settings(ratio=ratio, psf=sensor.psf, srf=sensor.srf, device="cpu")
+
+
+def rmse(estimate: Tensor, truth: Tensor) -> float:
+    return float((estimate.double() - truth).square().mean().sqrt())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("ratio", "ms_bands", "share"), [(2, 6, 0.4), (3, 4, 0.5), (3, 1, 0.9), (5, 3, 0.6)])
+def test_it_beats_bicubic_at_any_ratio_and_number_of_bands(
+    name: str, ratio: int, ms_bands: int, share: float
+) -> None:
+    hs, ms, truth, settings = pair(ratio, ms_bands)
+    seen: list[float] = []
+    kept = hs.clone(), ms.clone()
+    found = METHODS[name].run(hs, ms, replace(settings, progress=seen.append))
+    floor = METHODS["bicubic"].run(hs, ms, settings)
+    assert found.shape == truth.shape and found.dtype == torch.float32 and found.isfinite().all()
+    assert rmse(found, truth) < share * rmse(floor, truth)
+    assert seen == sorted(seen) and seen[-1] == 1.0
+    assert torch.equal(hs, kept[0]) and torch.equal(ms, kept[1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_not_given_is_estimated_and_noted(name: str) -> None:
+    hs, ms, truth, settings = pair(4, 6)
+    blind = Settings(ratio=4, device="cpu")
+    found = METHODS[name].run(hs, ms, blind)
+    assert any("estimated from the pair" in note for note in blind.notes)
+    assert rmse(found, truth) > rmse(METHODS[name].run(hs, ms, settings), truth)
+    assert rmse(found, truth) < 0.5 * rmse(METHODS["bicubic"].run(hs, ms, blind), truth)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pixels_that_are_not_measured_tell_nothing_beyond_their_reach(name: str) -> None:
+    hs, ms, _, settings = pair(3, 4)
+    hs_valid, ms_valid = torch.ones(16, 20, dtype=torch.bool), torch.ones(48, 60, dtype=torch.bool)
+    hs_valid[:3, :3] = ms_valid[:6, :6] = False
+    masked = replace(settings, hs_valid=hs_valid, ms_valid=ms_valid)
+    expected = METHODS[name].run(hs, ms, masked)
+    spoiled_hs, spoiled_ms = hs.where(hs_valid, torch.tensor(7.0)), ms.where(ms_valid, torch.tensor(9.0))
+    found = METHODS[name].run(spoiled_hs, spoiled_ms, masked)
+    beyond = (slice(None), slice(30, None), slice(30, None))
+    torch.testing.assert_close(found[beyond], expected[beyond], atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_images_of_constants_stay_constant(name: str) -> None:
+    levels = torch.tensor([0.2, 0.5, 0.3, 0.6])
+    hs, ms = levels[:, None, None].expand(4, 8, 8), torch.full((2, 24, 24), 0.4)
+    settings = Settings(ratio=3, psf=gaussian_fwhm(3, 3), srf=np.full((2, 4), 0.25), device="cpu")
+    found = METHODS[name].run(hs.contiguous(), ms, settings)
+    torch.testing.assert_close(found, levels[:, None, None].expand(4, 24, 24), atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tiny_images_give_a_result(name: str) -> None:
+    hs, ms, _, settings = pair(3, 1)
+    found = METHODS[name].run(hs[:, :2, :3].contiguous(), ms[:, :6, :9].contiguous(), settings)
+    assert found.shape == (12, 6, 9) and found.isfinite().all()
+
+
+def test_with_a_pan_image_glp_is_the_formula_of_the_paper() -> None:
+    """hs_up + g (P - P_low), g the regression of a band's detail on that of the coarse pan."""
+    hs, ms, _, settings = pair(3, 1)
+    known = make_pair(hs, ms, settings)
+    assert settings.psf is not None
+    scales = Scales(settings.psf, 3)
+    low = scales.reduce(ms)
+    denoised = torch.einsum("lp,pyx->lyx", known.basis, known.coefficients)
+    expected = scales.expand(denoised)
+    for band, image in enumerate(denoised):
+        gain = detail_gains(low, image[None], known.valid, known.ms_noise)
+        expected[band] += float(gain) * (ms - scales.expand(low))[0]
+    torch.testing.assert_close(METHODS["glp"].run(hs, ms, settings), expected, atol=1e-5, rtol=0)
+
+
+def test_without_noise_gsa_finds_a_scene_that_obeys_its_model() -> None:
+    """Where every band is a mixture of the ms bands, substitution gives the bands themselves."""
+    mixing = torch.rand(9, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    ms = scene()[:3]
+    truth = torch.einsum("lk,kyx->lyx", mixing, ms)
+    psf = PSF(gaussian_fwhm(3, 3).kernel, (1, 1), "reflect")
+    hs = Sensor(psf, np.eye(9), 3).hs(truth)
+    settings = Settings(ratio=3, psf=psf, device="cpu")
+    for name in ("gsa", "glp"):
+        found = METHODS[name].run(hs.float(), ms.float(), settings)
+        assert rmse(found, truth) < 0.25 * rmse(
+            METHODS["bicubic"].run(hs.float(), ms.float(), settings), truth
+        )

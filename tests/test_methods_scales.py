@@ -1,0 +1,106 @@
+"""The way between the grids, the detail gains and the noise estimate, against numpy and laws."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hypersharp.methods.base import Settings
+from hypersharp.methods.scales import (
+    WINDOW_PX,
+    Scales,
+    cubic_weights,
+    detail,
+    detail_gains,
+    make_pair,
+    noise_deviation,
+)
+from hypersharp.nets.layers import upsample_bicubic
+from hypersharp.sensor.psf import PSF, box, gaussian_fwhm
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("ratio", [2, 3, 5, 8])
+def test_expand_is_bicubic_interpolation(ratio: int) -> None:
+    coarse = random(2, 7, 9)
+    found = Scales(box(ratio), ratio).expand(coarse)
+    inside = (..., slice(2 * ratio, -2 * ratio), slice(2 * ratio, -2 * ratio))
+    torch.testing.assert_close(found[inside], upsample_bicubic(coarse[None], ratio)[0][inside])
+
+
+@pytest.mark.parametrize("shift_px", [-1.7, 0.0, 0.4])
+def test_interpolation_keeps_planes_where_the_coarse_pixels_are(shift_px: float) -> None:
+    ratio, count = 4, 9
+    weights = cubic_weights(count, ratio, shift_px)
+    torch.testing.assert_close(weights.sum(1), torch.ones(36, dtype=torch.float64))
+    centres = ratio * torch.arange(count, dtype=torch.float64) + (ratio - 1) / 2 + shift_px
+    fine = torch.arange(36, dtype=torch.float64)
+    torch.testing.assert_close((weights @ centres)[2 * ratio : -2 * ratio], fine[2 * ratio : -2 * ratio])
+
+
+def test_a_shifted_blur_is_undone_to_first_order() -> None:
+    """Down and up again leaves a plane where it was, whatever the kernel's centre."""
+    y, x = torch.meshgrid(*(torch.arange(n).double() for n in (36, 45)), indexing="ij")
+    plane = (0.3 * y - 0.7 * x)[None]
+    kernel = random(5, 7, seed=3).numpy()
+    scales = Scales(PSF(kernel, (1, 0), "nearest"), 3)
+    again = scales.expand(scales.reduce(plane))
+    torch.testing.assert_close(again[:, 12:-12, 12:-12], plane[:, 12:-12, 12:-12])
+
+
+def test_detail_is_what_the_local_mean_leaves() -> None:
+    image, valid = random(2, 11, 13), random(11, 13, seed=1) > 0.3
+    found = detail(image, valid)
+    half = WINDOW_PX // 2
+    for column, (y, x) in enumerate(valid.nonzero().tolist()):
+        window = (slice(max(0, y - half), y + half + 1), slice(max(0, x - half), x + half + 1))
+        expected = image[:, y, x] - image[(slice(None), *window)][:, valid[window]].mean(1)
+        torch.testing.assert_close(found[:, column], expected)
+
+
+def test_gains_are_those_of_least_squares_and_shrink_with_noise() -> None:
+    source, mixing = random(3, 20, 20), random(5, 3, seed=1)
+    target, valid = torch.einsum("pl,lyx->pyx", mixing, source) + 2.0, torch.ones(20, 20, dtype=torch.bool)
+    exact = detail_gains(source, target, valid, torch.zeros(3))
+    torch.testing.assert_close(exact, mixing, atol=1e-6, rtol=0)
+    x, y, noise = detail(source, valid).numpy(), detail(target, valid).numpy(), 0.2
+    stacked = np.hstack([x, 20 * noise * np.eye(3)]), np.hstack([y, np.zeros((5, 3))])
+    expected = np.linalg.lstsq(stacked[0].T, stacked[1].T, rcond=None)[0].T
+    found = detail_gains(source, target, valid, torch.full((3,), noise))
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
+
+
+def test_bands_that_repeat_each_other_or_say_nothing_have_finite_gains() -> None:
+    source = random(1, 12, 12).expand(3, -1, -1)
+    valid = torch.ones(12, 12, dtype=torch.bool)
+    assert detail_gains(source, source, valid, torch.zeros(3)).sum(1) == pytest.approx(1, abs=1e-4)
+    flat = torch.ones(2, 12, 12, dtype=torch.float64)
+    assert detail_gains(flat, source, valid, torch.zeros(2)).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("sigma", [0.003, 0.05])
+def test_noise_is_found_under_smooth_texture_and_beside_gaps(sigma: float) -> None:
+    y, x = np.mgrid[0:96, 0:80] / 12
+    smooth = torch.from_numpy(np.stack([np.sin(y) * np.cos(x), y + x]))
+    noisy = smooth + sigma * torch.randn(smooth.shape, generator=torch.Generator().manual_seed(0))
+    valid = torch.ones(96, 80, dtype=torch.bool)
+    valid[20:90] = False
+    filled = torch.where(valid, noisy, torch.zeros(1, dtype=torch.float64))
+    assert noise_deviation(noisy).numpy() == pytest.approx(sigma, rel=0.1)
+    assert noise_deviation(filled, valid).numpy() == pytest.approx(sigma, rel=0.2)
+    assert noise_deviation(noisy[:, :2]).tolist() == [0, 0]
+
+
+def test_what_is_not_measured_leaves_the_pair() -> None:
+    hs, ms = random(6, 10, 12).float(), random(2, 30, 36, seed=1).float()
+    hs_valid, ms_valid = torch.ones(10, 12, dtype=torch.bool), torch.ones(30, 36, dtype=torch.bool)
+    hs_valid[0, 0] = ms_valid[16, 19] = False
+    psf = gaussian_fwhm(3.0, 3)
+    settings = Settings(ratio=3, psf=psf, hs_valid=hs_valid, ms_valid=ms_valid, device="cpu")
+    valid = make_pair(hs, ms, settings).valid
+    assert not valid[0, 0] and not valid[5, 6] and valid[9, 0] and valid.sum() < 119
+    nothing = Settings(ratio=3, psf=psf, hs_valid=torch.zeros_like(hs_valid), device="cpu")
+    assert make_pair(hs, ms, nothing).valid.all()
