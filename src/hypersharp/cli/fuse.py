@@ -44,6 +44,9 @@ def fuse(
     ] = 128,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
+    consistent: Annotated[
+        bool, typer.Option(help="Change the result as little as it takes to give back hs, degraded.")
+    ] = False,
     mask: Mask = None,
     hs_mask: HsMask = None,
     saturated: Saturated = None,
@@ -70,7 +73,7 @@ def fuse(
     with progress_bar(f"fusing with {method}") as progress:
         sharp = fuse_cubes(
             coarse, fine, method=method, weights=weights, psf=blur, srf=response, ratio=known_ratio, mode=mode,
-            tile_px=tile, device=device, precision=precision, progress=progress,
+            tile_px=tile, device=device, precision=precision, consistent=consistent, progress=progress,
         )  # fmt: skip
     seconds = time.perf_counter() - started
     save_cube(sharp, out)

@@ -22,6 +22,7 @@ from hypersharp.methods.base import (
     value_scale,
 )
 from hypersharp.methods.bicubic import BICUBIC
+from hypersharp.methods.consistency import agree_with_hs
 from hypersharp.methods.dbin import DBIN_METHOD
 from hypersharp.methods.dhsis import DHSIS_METHOD
 from hypersharp.methods.glp import GLP
@@ -60,6 +61,7 @@ def fuse(
     srf: str | Path | NDArray[np.float64] | None = None,
     ratio: int | None = None,
     scale: float | None = None,
+    consistent: bool = False,
     progress: Progress | None = None,
 ) -> xr.DataArray:
     """Sharpen hs with ms.
@@ -74,6 +76,8 @@ def fuse(
         srf: response (l, L) of ms, a name or a file; by default the one of the weights or estimated.
         ratio: fine pixels per coarse one; by default from the sizes, which it must agree with.
         scale: the value that counts as 1; by default 1 for floats up to about 1, else the 99.9 % quantile of hs.
+        consistent: change the result as little as it takes to give back hs, within its noise, when it is
+            degraded (`consistency.project`).
         progress: called with the fraction done, 0..1.
 
     Returns:
@@ -105,7 +109,10 @@ def fuse(
     unit = value_scale(coarse.values) if scale is None else scale
     note_left_out(hs, ms, settings)
     check_units(coarse, fine, settings)
-    estimate = chosen.run(to_tensor(coarse, unit), to_tensor(fine, unit), settings)
+    pair = to_tensor(coarse, unit), to_tensor(fine, unit)
+    estimate = chosen.run(*pair, settings)
+    if consistent:
+        estimate = agree_with_hs(estimate, *pair, settings)
     sharp = from_tensor(estimate, hs, ms, unit)
     sharp.attrs["hypersharp"] = "; ".join(
         [f"method {method}, ratio {found_ratio}, scale {unit:g}", *settings.notes]

@@ -1,0 +1,194 @@
+"""Consistency: the least change to any method's result Z that makes it, degraded, give back hs within its noise.
+
+Band by band, with A the sensor's blur and decimation with its own boundary rule and r = hs - A Z,
+
+    X = argmin w ||X - Z||^2 + ||hs - A X||^2 = Z + A' (A A' + w)^-1 r
+
+which is the mean of X given hs if Z errs by white noise of variance t^2, hs by s^2, and w = s^2 / t^2
+(Wei, Dobigeon, Tourneret 2015, IEEE TIP 24(11), eq. 13, with Z as the prior's mean and no ms term). w comes from
+the residual itself: its power at frequency f is then t^2 (p_f + w), p the spectrum of A A', and w maximises that
+likelihood (the evidence: MacKay 1992, Neural Computation 4(3)) with s^2 no larger than what the other bands leave
+unexplained of a band (HySime's noise, which real detail makes too large, never too small). A residual that looks
+like noise is left alone.
+
+The change is solved for on the coarse grid, where A A' + w is all but a circular convolution: conjugate gradients
+with the circular inverse as preconditioner; with a circular blur and nothing missing the first step is exact.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hypersharp.methods.base import Settings
+from hypersharp.methods.wald import degraded_valid
+from hypersharp.sensor.estimate import complete_sensor, spectral_gaps
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import PSF
+from hypersharp.solve.linops import BlurDecimation
+from hypersharp.solve.loops import conjugate_gradients
+from hypersharp.solve.subspace import band_noise
+
+LEAST, MOST = 0.01, 1000.0  # weights considered, times the largest eigenvalue of A A'
+WEIGHTS = 26
+BANDS_AT_ONCE = 16
+TOLERANCE = 1e-3  # of the residual
+MOST_STEPS = 30
+
+
+@dataclass(frozen=True, eq=False)
+class Consistent:
+    """The image (L, H, W) and ||hs - A Z|| / ||hs|| over the pixels that count, before and after.
+
+    `weights` (L,) are those of the change, in units of A A'; infinite where a band's residual is but noise.
+    """
+
+    image: Tensor
+    before: float
+    after: float
+    weights: Tensor
+
+
+def agree_with_hs(estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+    """`project` under the user's psf, or one estimated from the pair; notes what it came to.
+
+    Raises: InputError where a psf is not given and the pair does not tell it.
+    """
+    hs, ms = hs.to(estimate), ms.to(estimate)
+    psf = settings.psf
+    if psf is None:
+        gaps = spectral_gaps(settings.wavelengths_nm)
+        psf = complete_sensor(hs, ms, settings.ratio, psf=None, srf=settings.srf, gaps=gaps).sensor.psf
+    sensor = Sensor(psf, np.eye(len(hs)), settings.ratio)
+    trusted = trusted_pixels(estimate, hs, sensor, hs_valid=settings.hs_valid, ms_valid=settings.ms_valid)
+    found = project(estimate, hs, sensor, valid=trusted, progress=settings.report)
+    changed = int(found.weights.isfinite().sum())
+    settings.note(
+        f"consistency: {changed} of {len(hs)} bands changed, the degraded result differs from hs by "
+        f"{found.after:.2%}, was {found.before:.2%}"
+    )
+    return found.image
+
+
+def project(
+    estimate: Tensor,
+    hs: Tensor,
+    sensor: Sensor,
+    *,
+    valid: Tensor | None = None,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Consistent:
+    """The estimate (L, H, W) changed as little as it takes to agree with hs (L, h, w); see the head of this file.
+
+    valid: (h, w), False where a coarse pixel does not count, by default all do; `trusted_pixels` makes it.
+
+    Raises: InputError for sizes that are no multiple of the ratio.
+    """
+    counts = hs.new_ones(hs.shape[1:]) if valid is None else valid.to(hs)
+    image, residual = estimate.clone(), (hs - sensor.hs(estimate)).mul_(counts)
+    observe = BlurDecimation(
+        torch.tensor(sensor.psf.kernel).to(hs),
+        (estimate.shape[1], estimate.shape[2]),
+        sensor.ratio,
+        sensor.psf.start_yx,
+    )
+    power = observe.coarse_power().clamp(min=0)
+    weights = likely_weights(residual, power, most_noise(hs, counts))
+    bands = torch.nonzero(weights.isfinite()).flatten()
+    for first in range(0, len(bands), BANDS_AT_ONCE):
+        some = bands[first : first + BANDS_AT_ONCE]
+        image[some] += change(residual[some], weights[some], sensor, power, counts)
+        progress(min(1.0, (first + BANDS_AT_ONCE) / len(bands)))
+    whole = (hs * counts).norm().clamp(min=torch.finfo(hs.dtype).tiny)
+    left = (hs - sensor.hs(image)).mul_(counts)
+    return Consistent(image, float(residual.norm() / whole), float(left.norm() / whole), weights)
+
+
+def change(residual: Tensor, weights: Tensor, sensor: Sensor, power: Tensor, counts: Tensor) -> Tensor:
+    """A' M (M A A' M + w)^-1 r, (n, H, W), of the bands' residuals (n, h, w); M keeps the pixels that count."""
+    w, shape_yx = weights[:, None, None], (residual.shape[1], residual.shape[2])
+
+    def normal(coarse: Tensor) -> Tensor:
+        seen: Tensor = sensor.hs(sensor.hs_adjoint(coarse * counts)) * counts
+        return seen + w * coarse
+
+    def circular_inverse(coarse: Tensor) -> Tensor:
+        image: Tensor = torch.fft.irfft2(torch.fft.rfft2(coarse) / (power + w), s=shape_yx)
+        return image
+
+    solved = conjugate_gradients(
+        normal, residual, precondition=circular_inverse, iterations=MOST_STEPS, tolerance=TOLERANCE
+    )
+    return sensor.hs_adjoint(solved * counts)
+
+
+def most_noise(hs: Tensor, counts: Tensor) -> Tensor:
+    """(L,): HySime's noise variance of each band; infinite, no bound, where there are no more pixels than bands."""
+    pixels = hs[:, counts > 0]
+    return band_noise(pixels) if pixels.shape[1] > len(hs) else torch.full((len(hs),), torch.inf)
+
+
+def likely_weights(residual: Tensor, power: Tensor, noise: Tensor) -> Tensor:
+    """(L,): for each band of the residual (L, h, w) the w under which a power t^2 (p + w) is the likeliest.
+
+    t^2 is the best for each w, and s^2 = w t^2 at most the band's `noise`. power: A A' on the half spectrum.
+    Infinite where no change to the band is as likely, by the Bayesian information criterion (Schwarz 1978).
+    """
+    height, width = residual.shape[-2:]
+    periodogram = torch.fft.rfft2(residual.double()).abs().square() / (height * width)
+    share = torch.full_like(
+        periodogram[0], 2 / (height * width)
+    )  # inner columns of a half spectrum stand for two
+    share[:, 0] /= 2
+    if width % 2 == 0:
+        share[:, -1] /= 2
+    grid = float(power.max()) * torch.logspace(np.log10(LEAST), np.log10(MOST), WEIGHTS, dtype=torch.float64)
+    costs: list[Tensor] = []
+    for w in grid.tolist():
+        spread = power.double() + w
+        variance = (share * periodogram / spread).sum((-2, -1)).clamp(min=torch.finfo(torch.float64).tiny)
+        cost = variance.log() + (share * spread.log()).sum()
+        too_noisy = w * variance > noise.to(variance) if costs else torch.zeros_like(cost, dtype=torch.bool)
+        costs.append(cost.masked_fill(too_noisy, torch.inf))
+    costs[-1] -= np.log(height * width) / (height * width)  # no change is one parameter less
+    best = torch.stack(costs).argmin(0).cpu()
+    weights = grid[best].to(residual)
+    weights[best == WEIGHTS - 1] = torch.inf
+    return weights
+
+
+def trusted_pixels(
+    estimate: Tensor, hs: Tensor, sensor: Sensor, *, hs_valid: Tensor | None, ms_valid: Tensor | None
+) -> Tensor:
+    """(h, w): where a coarse pixel was measured and its blur sees nothing but measured pixels of the image.
+
+    Beyond the border a psf says what is there by its boundary rule. "wrap", which is what solvers assume and
+    hardly a real image does, is believed only where hs agrees with it at least as well as with "nearest".
+    """
+    psf, ratio, shape_yx = sensor.psf, sensor.ratio, (estimate.shape[1], estimate.shape[2])
+    inside = inside_pixels(psf, ratio, shape_yx).to(hs.device)
+    trusted = torch.ones_like(inside) if hs_valid is None else hs_valid.to(hs.device)
+    seen = degraded_valid(None if ms_valid is None else ms_valid.to(hs.device), sensor)
+    trusted = trusted if seen is None else trusted & seen
+    if psf.boundary == "wrap" and not inside.all():
+        other = replace(sensor, psf=replace(psf, boundary="nearest"))
+        border = trusted & ~inside
+        gaps = [float((hs - one.hs(estimate))[:, border].norm()) for one in (sensor, other)]
+        trusted = trusted if gaps[0] <= gaps[1] else trusted & inside
+    return trusted
+
+
+def inside_pixels(psf: PSF, ratio: int, shape_yx: tuple[int, int]) -> Tensor:
+    """(h, w): where the blur of a coarse pixel stays inside the fine image of `shape_yx` pixels.
+
+    >>> inside_pixels(PSF(np.ones((8, 8)), (1, 1)), 4, (12, 12)).int().tolist()
+    [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    """
+    rows, columns = (
+        torch.tensor([ratio * i + start + taps // 2 - (taps - 1) >= 0 for i in range(size // ratio)])
+        & torch.tensor([ratio * i + start + taps // 2 < size for i in range(size // ratio)])
+        for size, taps, start in zip(shape_yx, psf.kernel.shape, psf.start_yx, strict=True)
+    )
+    return rows[:, None] & columns
