@@ -127,6 +127,12 @@ def test_a_network_s_row_says_what_it_costs(data: Path, tmp_path: Path) -> None:
     assert f",{counter.get_total_flops()}," in first
 
 
+def test_a_device_that_is_not_there_stops_the_run_at_once(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(CallError, match="abacus"):
+        run_bench(replace(OPTIONS, device="abacus"), data, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_methods_are_parsed_and_checked() -> None:
     assert parse_methods("bicubic, bicubic,,hysure") == ("bicubic", "hysure")
     with pytest.raises(InputError, match="did you mean bicubic"):

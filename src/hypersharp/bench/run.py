@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -28,7 +29,7 @@ from hypersharp.bench.tables import Published
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.methods import METHODS, find_method, fuse
-from hypersharp.methods.base import Mode, Precision
+from hypersharp.methods.base import Mode, Precision, choose_device
 from hypersharp.methods.packaged import named_weights
 from hypersharp.metrics import PRESETS
 from hypersharp.nets.checkpoint import count_parameters, load_weights
@@ -149,7 +150,7 @@ def task_of(row: Row) -> Task:
 
 def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
     """Simulate, fuse, score; a failure of the method becomes the row's `error`, not the run's end."""
-    row = {**asdict(task), "commit": commit(), "machine": machine()}
+    row = {**asdict(task), "commit": commit(), "machine": machine_with(device)}
     try:
         check_names(task.method, task.weights)  # before a scene is read
         hs, ms, truth = simulate_pair(load_truth(protocol, path), protocol.sensor())
@@ -164,6 +165,12 @@ def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
         }
     except Exception as exc:  # whatever it is, the other rows are worth making
         return {**row, "error": f"{type(exc).__name__}: {exc}"}
+
+
+def machine_with(device: str) -> str:
+    """The machine, and its graphics processor where that does the work."""
+    chosen = choose_device(device)
+    return machine() if chosen.type != "cuda" else f"{machine()}, {torch.cuda.get_device_name(chosen)}"
 
 
 def check_names(method: str, weights: str | None) -> None:
