@@ -129,7 +129,7 @@ def make_trainer(options: TrainOptions, out_dir: Path, hardware: Hardware) -> pl
     )
     callbacks: list[Callback] = [checkpoints]
     if options.ema_decay:
-        callbacks.append(EMAWeightAveraging(decay=options.ema_decay))
+        callbacks.append(EMAWeightAveraging(use_buffers=False, decay=options.ema_decay))
     return pl.Trainer(
         accelerator=hardware.accelerator,
         devices=hardware.devices,
