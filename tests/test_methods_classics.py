@@ -13,7 +13,7 @@ from hypersharp.methods.scales import Scales, detail_gains, make_pair
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, gaussian_fwhm
 
-NAMES = ("gsa", "sfim", "glp")
+NAMES = ("gsa", "sfim", "glp", "fuse")
 
 
 def scene(bands: int = 12, shape_yx: tuple[int, int] = (48, 60)) -> Tensor:
@@ -98,8 +98,8 @@ def test_tiny_images_give_a_result(name: str) -> None:
 def test_with_a_pan_image_glp_is_the_formula_of_the_paper() -> None:
     """hs_up + g (P - P_low), g the regression of a band's detail on that of the coarse pan."""
     hs, ms, _, settings = pair(3, 1)
-    known = make_pair(hs, ms, settings)
     assert settings.psf is not None
+    known = make_pair(hs, ms, settings, settings.psf)
     scales = Scales(settings.psf, 3)
     low = scales.reduce(ms)
     denoised = torch.einsum("lp,pyx->lyx", known.basis, known.coefficients)

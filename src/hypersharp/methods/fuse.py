@@ -25,6 +25,7 @@ from hypersharp.methods.bicubic import BICUBIC
 from hypersharp.methods.consistency import agree_with_hs
 from hypersharp.methods.dbin import DBIN_METHOD
 from hypersharp.methods.dhsis import DHSIS_METHOD
+from hypersharp.methods.fuse_gauss import FUSE
 from hypersharp.methods.glp import GLP
 from hypersharp.methods.gsa import GSA
 from hypersharp.methods.hysure import HYSURE
@@ -39,6 +40,7 @@ METHODS: dict[str, Method] = {
     "bicubic": BICUBIC,
     "dbin": DBIN_METHOD,
     "dhsis": DHSIS_METHOD,
+    "fuse": FUSE,
     "glp": GLP,
     "gsa": GSA,
     "hysure": HYSURE,

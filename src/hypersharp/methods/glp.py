@@ -14,13 +14,13 @@ to 2 dB on Jasper Ridge, most with few ms bands.
 from torch import Tensor
 
 from hypersharp.methods.base import Method, Settings
-from hypersharp.methods.scales import Pair, make_pair
+from hypersharp.methods.scales import Pair, find_psf, make_pair
 from hypersharp.solve.linops import mix_bands
 
 
 def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
     """(L, h, w) and (l, H, W) -> (L, H, W)."""
-    pair = make_pair(hs, ms, settings)
+    pair = make_pair(hs, ms, settings, find_psf(hs, ms, settings))
     settings.report(0.5)
     sharp = mix_bands(pair.basis, inject(pair, pair.low))
     settings.report(1.0)

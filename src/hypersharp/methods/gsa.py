@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hypersharp.methods.base import Method, Settings
 from hypersharp.methods.glp import inject
-from hypersharp.methods.scales import Pair, make_pair, solve_ridge
+from hypersharp.methods.scales import Pair, find_psf, make_pair, solve_ridge
 from hypersharp.solve.linops import mix_bands
 
 MOST_DIMENSIONS = 30
@@ -24,7 +24,7 @@ PIXELS_PER_DIMENSION = 8  # below this an intensity would copy the ms, noise and
 
 def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
     """(L, h, w) and (l, H, W) -> (L, H, W)."""
-    pair = make_pair(hs, ms, settings)
+    pair = make_pair(hs, ms, settings, find_psf(hs, ms, settings))
     settings.report(0.5)
     sharp = mix_bands(pair.basis, inject(pair, intensities(pair)))
     settings.report(1.0)

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from hypersharp.methods.base import Settings, choose_device
 from hypersharp.methods.wald import degraded_valid
-from hypersharp.sensor.estimate import complete_sensor, spectral_gaps
+from hypersharp.sensor.estimate import Estimate, complete_sensor, spectral_gaps
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 from hypersharp.solve.linops import mix_bands
@@ -25,6 +25,7 @@ from hypersharp.solve.subspace import signal_rank, svd_basis
 
 WINDOW_PX = 5  # coarse pixels along a side of the local mean
 RIDGE = 1e-9  # of the mean power, keeps a regression solvable where bands repeat each other
+LEAST_CORRELATION = 0.5
 CUBIC = -0.5  # Keys' parameter
 NORMAL_PER_MEDIAN = 1.4826  # standard deviation per median absolute value of a normal variable
 
@@ -83,36 +84,39 @@ class Pair:
         return detail_gains(source, self.coefficients, self.valid, self.ms_noise)
 
 
-def make_pair(hs: Tensor, ms: Tensor, settings: Settings) -> Pair:
-    """The pair on the chosen device, hs in its subspace; estimates the psf where the user gave none."""
+def make_pair(hs: Tensor, ms: Tensor, settings: Settings, psf: PSF) -> Pair:
+    """The pair on the chosen device, hs in the subspace that stands out of its noise."""
     device = choose_device(settings.device)
-    scales = find_scales(hs, ms, settings)
     basis = signal_basis(hs, settings)
-    reach = Sensor(scales.psf, np.eye(1), scales.ratio)
     return Pair(
         basis=basis.to(device),
         coefficients=mix_bands(basis.mT, hs).to(device),
         ms=ms.to(device),
-        valid=coarse_valid(hs, settings, reach).to(device),
+        valid=coarse_valid(hs, settings, Sensor(psf, np.eye(1), settings.ratio)).to(device),
         ms_valid=None if settings.ms_valid is None else settings.ms_valid.to(device),
-        scales=scales,
+        scales=Scales(psf, settings.ratio),
     )
 
 
-def find_scales(hs: Tensor, ms: Tensor, settings: Settings) -> Scales:
-    """The user's psf, or that of the pair, of which no estimate can say what lies beyond the border."""
+def find_sensor(hs: Tensor, ms: Tensor, settings: Settings) -> Estimate:
+    """What the user gave of the sensor, and the rest from the pair."""
+    gaps = spectral_gaps(settings.wavelengths_nm)
+    found = complete_sensor(hs, ms, settings.ratio, psf=settings.psf, srf=settings.srf, gaps=gaps)
+    if (
+        settings.psf is None
+    ):  # no estimate can say what lies beyond the border: not the other side of the image
+        psf = replace(found.sensor.psf, boundary="reflect")
+        found = replace(found, sensor=replace(found.sensor, psf=psf))
+    return found
+
+
+def find_psf(hs: Tensor, ms: Tensor, settings: Settings) -> PSF:
+    """The user's psf, or that of the pair."""
     if settings.psf is not None:
-        return Scales(settings.psf, settings.ratio)
-    estimate = complete_sensor(
-        hs,
-        ms,
-        settings.ratio,
-        psf=None,
-        srf=settings.srf,
-        gaps=spectral_gaps(settings.wavelengths_nm),
-    )
-    settings.note(f"psf estimated from the pair, which differs by {estimate.residual:.1%} under it")
-    return Scales(replace(estimate.sensor.psf, boundary="reflect"), settings.ratio)
+        return settings.psf
+    found = find_sensor(hs, ms, settings)
+    settings.note(f"psf estimated from the pair, which differs by {found.residual:.1%} under it")
+    return found.sensor.psf
 
 
 def signal_basis(hs: Tensor, settings: Settings) -> Tensor:
@@ -188,19 +192,47 @@ def solve_ridge(gram: Tensor, rhs: Tensor) -> Tensor:
 
 
 def noise_deviation(image: Tensor, valid: Tensor | None = None) -> Tensor:
-    """The standard deviation (l,) of white noise in an image (l, H, W): the median of its finest texture.
+    """The standard deviation (l,) of white noise in an image (l, H, W): the median of its finest, unshared texture.
 
-    The texture is the image under the product of two second differences, which planes and most edges leave zero;
-    its median counts what is left of real texture as noise too. Source: Immerkaer 1996, CVIU 64(2), equation 3.
+    The texture is the image under the product of two second differences, which planes and most edges leave zero
+    (Immerkaer 1996, CVIU 64(2), equation 3), less what the other bands explain of it linearly, for noise is each
+    band's own (Roger and Arnold 1996, Int. J. Remote Sensing 17(10)). In a single band real texture counts as noise.
     """
     if min(image.shape[1:]) < 3:
         return image.new_zeros(len(image))
     second = image.new_tensor([1.0, -2.0, 1.0])
     mask = torch.outer(second, second) / 6
-    texture = F.conv2d(image[:, None], mask[None, None])[:, 0].abs()
+    texture = F.conv2d(image[:, None], mask[None, None])[:, 0]
     if valid is None:
         counted = texture.flatten(1)
     else:
         whole = -F.max_pool2d(-valid[None, None].to(image), 3, stride=1)[0, 0] > 0
         counted = measured_pixels(texture, whole)
-    return NORMAL_PER_MEDIAN * counted.median(1).values
+    return NORMAL_PER_MEDIAN * unshared(counted).abs().median(1).values
+
+
+def unshared(texture: Tensor) -> Tensor:
+    """What the other bands do not explain of each band's texture, (l, N)."""
+    if len(texture) == 1 or texture.shape[1] <= len(texture):
+        return texture
+    gram = texture.to(torch.float64) @ texture.to(torch.float64).mT
+    ridge = RIDGE * gram.diagonal().mean() + torch.finfo(gram.dtype).tiny
+    inverse = torch.linalg.inv(gram + ridge * torch.eye(len(gram)).to(gram))
+    residual: Tensor = (inverse / inverse.diagonal()[:, None]).to(texture) @ texture
+    return residual
+
+
+def matched(pair: Pair, seen: Tensor) -> Pair:
+    """The pair with every ms band at the level and contrast of `seen` (l, h, w), hs through the response.
+
+    y = a x + b fitted on valid coarse pixels, x of `seen`, y of ms; ms becomes (ms - b) / a. A band that does not
+    follow hs (a correlation below one half) keeps its contrast.
+    """
+    x, y = seen[:, pair.valid].to(torch.float64), pair.low[:, pair.valid].to(torch.float64)
+    x_mean, y_mean = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
+    x, y = x - x_mean, y - y_mean
+    covariance, power = (x * y).sum(1, keepdim=True), x.square().sum(1, keepdim=True)
+    follows = covariance > LEAST_CORRELATION * power.sqrt() * y.norm(dim=1, keepdim=True)
+    contrast = torch.where(follows, covariance / power, torch.ones_like(power))
+    level = y_mean - contrast * x_mean
+    return replace(pair, ms=(pair.ms - level[..., None].to(pair.ms)) / contrast[..., None].to(pair.ms))

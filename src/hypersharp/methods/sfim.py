@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Method, Settings
-from hypersharp.methods.scales import make_pair
+from hypersharp.methods.scales import find_psf, make_pair
 from hypersharp.solve.linops import mix_bands
 
 OFFSET = 0.3  # e_b, of the band's mean
@@ -27,7 +27,7 @@ BLOCK_VALUES = 2**24  # of a block of bands
 
 def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
     """(L, h, w) and (l, H, W) -> (L, H, W)."""
-    pair = make_pair(hs, ms, settings)
+    pair = make_pair(hs, ms, settings, find_psf(hs, ms, settings))
     gains = pair.gains(pair.low)
     shift = pair.coefficients[:, pair.valid].mean(1) - gains @ pair.low[:, pair.valid].mean(1)
     synthetic = mix_bands(gains, pair.ms) + shift[:, None, None]

@@ -1,0 +1,117 @@
+"""FUSE against dense solutions, and the solver it stands on."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hypersharp.methods.base import Settings
+from hypersharp.methods.bicubic import BICUBIC
+from hypersharp.methods.fuse_gauss import Gaussians, gaussians, mirror, posterior_mean, run
+from hypersharp.methods.scales import Pair, Scales, make_pair
+from hypersharp.sensor.observe import Sensor, add_noise
+from hypersharp.sensor.psf import PSF, gaussian_fwhm
+from hypersharp.solve.linops import BlurDecimation
+from hypersharp.solve.sylvester import fuse_gaussian
+
+RATIO, SHAPE, RANK, MS_BANDS = 3, (12, 9), 3, 2
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def small_pair() -> tuple[Pair, Tensor]:
+    """Random coefficients and ms, so that nothing cancels; and the response of the coefficients (l, p)."""
+    scales = Scales(PSF(random(4, 3, seed=5).numpy(), (1, 2)), RATIO)
+    coefficients, ms = random(RANK, 4, 3, seed=1), random(MS_BANDS, *SHAPE, seed=2)
+    everything = torch.ones(4, 3, dtype=torch.bool)
+    basis = torch.linalg.qr(random(6, RANK, seed=3)).Q
+    return Pair(basis, coefficients, ms, everything, None, scales), random(MS_BANDS, RANK, seed=4)
+
+
+def operator(scales: Scales) -> BlurDecimation:
+    return BlurDecimation(torch.tensor(scales.psf.kernel), SHAPE, RATIO, scales.psf.start_yx)
+
+
+def test_it_is_the_dense_minimiser_of_the_paper() -> None:
+    pair, seen = small_pair()
+    factor = random(RANK, RANK, seed=7)
+    found = Gaussians(
+        0.3, torch.tensor([0.2, 0.7], dtype=torch.float64), factor @ factor.mT + torch.eye(RANK)
+    )
+    pixels = SHAPE[0] * SHAPE[1]
+    images = torch.eye(pixels, dtype=torch.float64).view(pixels, *SHAPE)
+    a = operator(pair.scales).forward(images).flatten(1).mT
+    weighted, prior = seen.mT / found.ms_noise, torch.linalg.inv(found.prior)
+    mean = pair.scales.expand(pair.coefficients).flatten(1)
+    eye, identity = torch.eye(RANK, dtype=torch.float64), torch.eye(pixels, dtype=torch.float64)
+    system = torch.kron(eye, a.mT @ a / found.hs_noise) + torch.kron(weighted @ seen + prior, identity)
+    rhs = pair.coefficients.flatten(1) @ a / found.hs_noise + weighted @ pair.ms.flatten(1) + prior @ mean
+    expected = torch.linalg.solve(system, rhs.flatten()).view(RANK, *SHAPE)
+    result = posterior_mean(pair, seen, found, margin_px=0)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-10)
+
+
+def test_with_white_covariances_it_is_the_closed_form_step() -> None:
+    pair, seen = small_pair()
+    white = Gaussians(1.0, torch.ones(MS_BANDS).double(), 20 * torch.eye(RANK).double())
+    expected = fuse_gaussian(
+        pair.coefficients,
+        pair.ms,
+        pair.scales.expand(pair.coefficients),
+        observe=operator(pair.scales),
+        response=seen,
+        weight=1 / 20,
+    )
+    found = posterior_mean(pair, seen, white, margin_px=0)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+def test_single_precision_is_enough() -> None:
+    pair, seen = small_pair()
+    found = Gaussians(
+        1e-5, torch.full((MS_BANDS,), 1e-6).double(), torch.diag(torch.tensor([1.0, 0.1, 1e-5])).double()
+    )
+    exact = posterior_mean(pair, seen, found, margin_px=0)
+    single = Pair(pair.basis, pair.coefficients.float(), pair.ms.float(), pair.valid, None, pair.scales)
+    rounded = posterior_mean(single, seen.float(), found, margin_px=0)
+    assert (rounded.double() - exact).norm() < 1e-4 * exact.norm()
+
+
+def test_the_covariances_are_those_of_the_pair() -> None:
+    """Noise of known strength is found, and the prior is wide along the detail there is."""
+    scene = random(2, 90, 90, seed=1)
+    mixing = random(12, 2, seed=2)
+    truth = torch.einsum("lk,kyx->lyx", mixing, scene)
+    sensor = Sensor(gaussian_fwhm(3, 3, boundary="reflect"), random(2, 12, seed=3).numpy(), 3)
+    hs = add_noise(sensor.hs(truth), 40, 0)
+    pair = make_pair(hs, sensor.ms(truth), Settings(ratio=3, device="cpu"), sensor.psf)
+    found = gaussians(pair, hs.flatten(1))
+    assert found.hs_noise**0.5 == pytest.approx(float(hs.square().mean().sqrt()) / 100, rel=0.2)
+    assert pair.basis.shape == (12, 2)
+    texture = pair.coefficients - torch.nn.functional.avg_pool2d(pair.coefficients[None], 5, 1, 2)[0]
+    inner = texture[:, 3:-3, 3:-3].flatten(1)
+    expected = inner @ inner.mT / inner.shape[1]
+    assert (found.prior - expected).norm() < 0.2 * expected.norm()
+
+
+def test_the_mirror_repeats_the_border() -> None:
+    image = torch.arange(6.0).view(1, 2, 3)
+    np.testing.assert_array_equal(
+        mirror(image, 3).numpy(), np.pad(image.numpy(), ((0, 0), (3, 3), (3, 3)), "symmetric")
+    )
+
+
+def test_a_band_that_no_ms_band_sees_follows_those_that_it_resembles() -> None:
+    y, x = np.mgrid[0:60, 0:60] / 9
+    materials = torch.from_numpy(np.stack([np.sin(x * y) > 0, np.sin(3 * x) > np.cos(2 * y)]).astype(float))
+    spectra = torch.stack([torch.linspace(1.0, 0.1, 10), torch.linspace(0.2, 0.9, 10)], 1).double()
+    truth = torch.einsum("lk,kyx->lyx", spectra, materials)
+    response = np.zeros((2, 10))
+    response[0, :3] = response[1, 3:5] = 1 / 3
+    sensor = Sensor(gaussian_fwhm(3, 3, boundary="reflect"), response, 3)
+    hs, ms = (add_noise(image, 40, seed).float() for seed, image in enumerate(sensor.observe(truth)))
+    settings = Settings(ratio=3, psf=sensor.psf, srf=sensor.srf, device="cpu")
+    unseen, floor = (method(hs, ms, settings)[5:].double() - truth[5:] for method in (run, BICUBIC.run))
+    assert unseen.norm() < 0.25 * floor.norm()
