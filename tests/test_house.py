@@ -16,7 +16,7 @@ FLOORS = {
     5: {"bench", "tiled", "viewer"},
     4: {"methods", "train", "plots", "io"},
     3: {"sensor", "cube"},
-    2: {"solve", "metrics", "nets", "grid"},
+    2: {"solve", "metrics", "noreference", "nets", "grid"},
     1: {"provenance", "whole"},
     0: {"errors"},
 }

@@ -1,14 +1,18 @@
-"""The verbs that make pairs with a known truth and score against it: simulate, evaluate."""
+"""The verbs that make pairs with a known truth, and score against it or judge without one: simulate, evaluate."""
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from hypersharp.cli.app import app
-from hypersharp.cli.options import LAYOUT, Out, Psf, Srf
-from hypersharp.cli.shown import say, shown, size, table
+from hypersharp.cli.options import LAYOUT, HsMask, Mask, Out, Psf, Saturated, Srf
+from hypersharp.cli.shown import progress_bar, say, shown, size, table
 from hypersharp.errors import CallError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @app.command(rich_help_panel="Scores")
@@ -55,24 +59,141 @@ def simulate(
 @app.command(rich_help_panel="Scores")
 def evaluate(
     estimate: Annotated[Path, typer.Argument(help="Sharpened image.", show_default=False)],
-    truth: Annotated[Path, typer.Argument(help="What it should be.", show_default=False)],
-    ratio: Annotated[float, typer.Option(help="Fine pixels per coarse one; ERGAS needs it.", min=1)],
-    preset: Annotated[str, typer.Option(help="Definitions: dian, dhsis, float, ssrnet, dlpan.")] = "dian",
+    truth: Annotated[
+        Path | None, typer.Argument(help="What it should be, if known.", show_default=False)
+    ] = None,
+    ratio: Annotated[
+        float | None, typer.Option(help="Fine pixels per coarse one; ERGAS against TRUTH needs it.", min=1)
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="Definitions, against TRUTH: dian, dhsis, float, ssrnet, dlpan.")
+    ] = "dian",
     peak: Annotated[
         float | None, typer.Option(help="Full scale; default: by dtype, 1, or the maximum.")
     ] = None,
+    hs: Annotated[Path | None, typer.Option(help="With --ms: judge by the pair it was made from.")] = None,
+    ms: Annotated[Path | None, typer.Option(help="As --hs.")] = None,
+    psf: Psf = None,
+    srf: Srf = None,
+    sensor: Annotated[Path | None, typer.Option(help="JSON file of `hypersharp estimate`.")] = None,
+    mask: Mask = None,
+    hs_mask: HsMask = None,
+    saturated: Saturated = None,
+    wald: Annotated[
+        str | None, typer.Option(help="Method to score on the pair degraded once more, against hs.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score ESTIMATE against TRUTH."""
-    from hypersharp.bench.score import find_peak, score_cubes
+    """Score ESTIMATE against TRUTH, or judge it without one by the pair it was made from (--hs, --ms)."""
     from hypersharp.io import open_cube
+    from hypersharp.io.mask import open_masked
 
-    reference = open_cube(truth)
-    used = find_peak(reference) if peak is None else peak
-    scores = score_cubes(open_cube(estimate), reference, ratio=ratio, preset=preset, peak=used).as_dict()
+    check_evaluation(truth, hs, ms, ratio, wald)
+    image, found = open_cube(estimate), dict[str, dict[str, Any]]()
+    if truth and ratio:
+        found["truth"] = scores_against(image, open_cube(truth), ratio, preset, peak)
+    if hs and ms:
+        coarse = open_masked(hs, mask=hs_mask, saturated=saturated)
+        fine = open_masked(ms, mask=mask, saturated=saturated)
+        found |= judged_by_pair(image, coarse, fine, (sensor, psf, srf), wald)
     if json:
         from json import dumps
 
-        return print(dumps({**scores, "peak": used}))  # noqa: T201
-    say(table(["score", "value"], [[name, shown(value)] for name, value in scores.items()]))
-    say(f"full scale {used:g}{'' if peak else ', found by dtype and range; --peak sets it'}")
+        return print(dumps(found["truth"] if list(found) == ["truth"] else found))  # noqa: T201
+    show_found(found, "" if peak else ", found by dtype and range; --peak sets it")
+
+
+def check_evaluation(
+    truth: Path | None, hs: Path | None, ms: Path | None, ratio: float | None, wald: str | None
+) -> None:
+    """Raise CallError unless there is something to score against, and all it takes."""
+    if (hs is None) != (ms is None) or (truth is None and hs is None):
+        raise CallError("one of --hs and --ms" if hs or ms else "neither TRUTH nor a pair",
+                        "TRUTH, or --hs and --ms, or all three", "name the missing file")  # fmt: skip
+    if truth and not ratio:
+        raise CallError("TRUTH without --ratio", "fine pixels per coarse one", "give it, --ratio 4 say")
+    if wald and hs is None:
+        raise CallError("--wald without a pair", "--hs and --ms", "name the two files")
+
+
+def scores_against(
+    image: "xr.DataArray", truth: "xr.DataArray", ratio: float, preset: str, peak: float | None
+) -> dict[str, Any]:
+    """Scores by name, and the peak that counts as full scale."""
+    from hypersharp.bench.score import find_peak, score_cubes
+
+    used = find_peak(truth) if peak is None else peak
+    return {**score_cubes(image, truth, ratio=ratio, preset=preset, peak=used).as_dict(), "peak": used}
+
+
+def judged_by_pair(
+    image: "xr.DataArray",
+    hs: "xr.DataArray",
+    ms: "xr.DataArray",
+    known: tuple[Path | None, str | None, str | None],
+    wald: str | None,
+) -> dict[str, dict[str, Any]]:
+    """What hs and ms say of the image, and Wald's scores of a method; `known`: sensor file, psf, srf."""
+    from hypersharp.bench.judge import judge, pair_sensor, wald_scores
+    from hypersharp.methods import find_method, fuse
+    from hypersharp.sensor.stored import given_sensor
+
+    if wald:
+        find_method(wald)
+    blur, response, ratio = given_sensor(*known, None)
+    with progress_bar("judging by the pair") as progress:
+        sensor = pair_sensor(hs, ms, psf=blur, srf=response, ratio=ratio)
+        progress(0.2)
+        found: dict[str, dict[str, Any]] = {"pair": judge(image, hs, ms, sensor).as_dict()}
+        progress(0.5)
+        if wald:
+            again = partial(fuse, method=wald, psf=sensor.psf, srf=sensor.srf)
+            found["wald"] = {"method": wald, **wald_scores(again, hs, ms, sensor).as_dict()}
+    return found
+
+
+def show_found(found: dict[str, dict[str, Any]], peak_note: str) -> None:
+    """The scores against a truth, what the pair says, and Wald's scores, as far as there are any."""
+    if "truth" in found:
+        peak = found["truth"].pop("peak")
+        say(table(["score", "value"], [[name, shown(value)] for name, value in found["truth"].items()]))
+        say(f"full scale {peak:g}{peak_note}")
+    if "pair" in found:
+        say(table(["without a truth", "value", "tells"], pair_rows(found["pair"])))
+        left_out = [found["pair"][name] for name in ("hs_left_out", "ms_left_out")]
+        say(f"left out: {left_out[0]:.1%} of the hs pixels, {left_out[1]:.1%} of the fine ones")
+    if "wald" in found:
+        method = found["wald"].pop("method")
+        say(
+            table(
+                [f"wald, {method}", "value"], [[name, shown(value)] for name, value in found["wald"].items()]
+            )
+        )
+        say(
+            "the pair degraded once more, fused by the method, against the given hs: one level coarser than the result"
+        )
+
+
+def pair_rows(values: dict[str, Any]) -> list[list[str]]:
+    """Name, value and meaning of each; of a residual the median over bands and the worst band."""
+    from hypersharp.bench.judge import MEANINGS
+
+    rows = []
+    for name, meaning in MEANINGS.items():
+        value = values[name]
+        if isinstance(value, list):
+            value = worst_and_median(value, values["wavelengths_nm"] if name == "hs_residual" else None)
+        rows.append([name, shown(value), meaning])
+    return rows
+
+
+def worst_and_median(shares: list[float], wavelengths_nm: list[float] | None) -> str:
+    """The median of some relative errors, the largest, and where that is."""
+    from statistics import median
+
+    finite = [share for share in shares if share == share]
+    if not finite:
+        return "nan"
+    worst = shares.index(max(finite))
+    place = f"{wavelengths_nm[worst]:.0f} nm" if wavelengths_nm else f"band {worst + 1}"
+    return f"{median(finite):.2%}, at worst {shares[worst]:.2%} ({place})"

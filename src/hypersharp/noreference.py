@@ -1,0 +1,187 @@
+"""Quality without a truth, from what estimate, hs and ms say of each other: D_lambda, D_s, QNR, HQNR, residuals.
+
+Z: estimate (L, H, W); Y: hs (L, h, w); M: ms (l, H, W); M_: ms on the grid of hs; Q: the universal image quality
+index (Wang and Bovik 2002) of two bands, the mean over blocks that share no pixel.
+
+D_lambda  mean over pairs of bands a != b of |Q(Z_a, Z_b) - Q(Y_a, Y_b)|       (Alparone et al. 2008, eq. 5, p = 1)
+D_s       mean over bands b of |Q(Z_b, M_k) - Q(Y_b, M_k_)|                              (there, eq. 6, q = 1)
+QNR       (1 - D_lambda) (1 - D_s)                                          (there, eq. 8, alpha = beta = 1)
+D_lambda of Khan et al. 2009: 1 - mean over bands of Q(degraded Z_b, Y_b); a mean over bands instead of Q4
+HQNR      (1 - D_lambda of Khan) (1 - D_s)                                            (Aiazzi et al. 2014)
+
+Alparone et al.: Photogrammetric Engineering & Remote Sensing 74(2); Khan et al.: IEEE TGRS 47(11); Aiazzi et al.:
+Proc. SPIE 9244. With several ms bands, k is the one of M_ that correlates best with Y_b, as hyper-sharpening
+pairs them (Selva et al. 2015, IEEE JSTARS 8(6)). As in the first paper, a block covers the same ground on both
+grids: about 32 fine pixels, but at least 8 coarse ones, along a side.
+
+All take float64 arrays with NaN where a pixel is missing; a block counts where half of it, on both grids, is there.
+What is not defined (no block counts, a single band) is NaN.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypersharp.errors import InputError
+
+FloatArray = NDArray[np.float64]
+
+FINE_PX, LEAST_COARSE_PX = 32, 8
+FLAT = 1e-12  # a variance below this share of the power is rounding
+
+
+def d_lambda(estimate: FloatArray, hs: FloatArray) -> float:
+    """Spectral distortion 0..1 and more: how much the bands' relations to each other differ from those in hs.
+
+    Sees colours that shifted. Does not see a change that all bands share, nor tell it from what true detail adds:
+    0 is what the enlarged hs has; the truth itself has some. estimate (L, H, W), hs (L, h, w).
+
+    Raises: InputError for sizes of no whole ratio, or another number of bands.
+    """
+    totals, blocks = np.zeros((2, len(hs), len(hs))), 0
+    for fine, coarse in same_ground(estimate, hs):
+        totals += np.stack([quality_matrix(fine), quality_matrix(coarse)])
+        blocks += 1
+    pairs = blocks * len(hs) * (len(hs) - 1)  # a band with itself adds nothing to the sum
+    return float(np.abs(totals[0] - totals[1]).sum() / pairs) if pairs else float("nan")
+
+
+def d_s(estimate: FloatArray, hs: FloatArray, ms: FloatArray, coarse_ms: FloatArray) -> float:
+    """Spatial distortion 0..1 and more: how much the bands' relation to ms differs from that of hs to coarse ms.
+
+    Sees detail that is missing or overdone. Does not see whether detail is right where ms does not show it, and
+    the best of estimates is not at 0, for relations do change with the pixel size. estimate (L, H, W),
+    hs (L, h, w), ms (l, H, W), coarse_ms (l, h, w).
+
+    Raises: InputError as `d_lambda`.
+    """
+    partner = best_partner(hs, coarse_ms)
+    totals, blocks = np.zeros((2, len(hs))), 0
+    for fine, coarse in same_ground(
+        np.concatenate([estimate, ms[partner]]), np.concatenate([hs, coarse_ms[partner]])
+    ):
+        totals += np.stack([quality(*np.split(fine, 2)), quality(*np.split(coarse, 2))])
+        blocks += 1
+    return float(np.abs(totals[0] - totals[1]).mean() / blocks) if blocks else float("nan")
+
+
+def d_lambda_khan(degraded: FloatArray, hs: FloatArray, *, ratio: int) -> float:
+    """Spectral distortion 0..2: how much the estimate, degraded as the sensor does it, differs from hs.
+
+    Sees every error that the sensor would see. Does not see what its blur hides: the enlarged hs has some too, and
+    an estimate made consistent with hs is at 0 whatever its detail. degraded, hs: (L, h, w); `ratio` sizes blocks.
+
+    Raises: InputError as `d_lambda`.
+    """
+    side = block_side(ratio)
+    found = [quality(a, b) for a, b in common_blocks(degraded, hs, (side, side))]
+    return float(1 - np.mean(found)) if found else float("nan")
+
+
+def qnr(spectral: float, spatial: float) -> float:
+    """Quality with no reference, at best 1, of a D_lambda and a D_s: QNR of Alparone's, HQNR of Khan's.
+
+    >>> round(qnr(0.1, 0.2), 12)
+    0.72
+    """
+    return (1 - spectral) * (1 - spatial)
+
+
+def residuals(seen: FloatArray, given: FloatArray) -> FloatArray:
+    """||given - seen|| / ||given|| of each band, (n, y, x) -> (n,), over the pixels that both have.
+
+    For seen = the degraded estimate and given = hs, or the estimate's response and ms: how far the estimate is
+    from explaining what was measured. Does not see errors that both degradations hide, nor tell an error of the
+    estimate from one of the sensor. NaN for a band of zeros.
+    """
+    both = present(seen, given)
+    gap, power = (given - seen)[:, both], given[:, both]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares: FloatArray = np.linalg.norm(gap, axis=1) / np.linalg.norm(power, axis=1)
+    return np.where(np.isfinite(shares), shares, np.nan)
+
+
+def quality(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Q of each band of a with that of b, (L, n) -> (L,)."""
+    mean_a, mean_b = a.mean(1), b.mean(1)
+    return index(
+        (a * b).mean(1) - mean_a * mean_b,
+        (a * a + b * b).mean(1) - mean_a**2 - mean_b**2,
+        mean_a * mean_b,
+        mean_a**2 + mean_b**2,
+    )
+
+
+def quality_matrix(pixels: FloatArray) -> FloatArray:
+    """Q of every band with every other, (L, n) -> (L, L)."""
+    mean = pixels.mean(1)
+    centred = pixels - mean[:, None]
+    covariance = centred @ centred.T / pixels.shape[1]
+    power, squares = covariance.diagonal(), mean**2
+    return index(covariance, power[:, None] + power, mean[:, None] * mean, squares[:, None] + squares)
+
+
+def index(covariance: FloatArray, spread: FloatArray, product: FloatArray, squares: FloatArray) -> FloatArray:
+    """4 cov m_a m_b / ((var_a + var_b) (m_a^2 + m_b^2)); a factor whose denominator is nought is 1."""
+    flat, dark = spread <= FLAT * (spread + squares), squares == 0
+    structure = np.where(flat, 1.0, 2 * covariance / np.where(flat, 1.0, spread))
+    luminance = np.where(dark, 1.0, 2 * product / np.where(dark, 1.0, squares))
+    return np.asarray(structure * luminance)
+
+
+def best_partner(hs: FloatArray, coarse_ms: FloatArray) -> NDArray[np.intp]:
+    """For each band of hs the ms band that correlates best with it, (L,)."""
+    both = present(hs, coarse_ms)
+    values = np.concatenate([hs, coarse_ms])[:, both]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = np.nan_to_num(np.corrcoef(values), nan=-1.0)
+    best: NDArray[np.intp] = correlation[: len(hs), len(hs) :].argmax(axis=1)
+    return best
+
+
+def block_side(ratio: int) -> int:
+    """Coarse pixels along the side of a block.
+
+    >>> block_side(2), block_side(4), block_side(12)
+    (16, 8, 8)
+    """
+    return max(LEAST_COARSE_PX, round(FINE_PX / ratio))
+
+
+def same_ground(fine: FloatArray, coarse: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """The measured pixels (bands, n) of fine and of coarse, block by block of the same ground."""
+    ratio = fine.shape[1] // max(1, coarse.shape[1])
+    if len(fine) != len(coarse) or fine.shape[1:] != tuple(ratio * size for size in coarse.shape[1:]):
+        raise InputError(
+            f"images of {fine.shape} and {coarse.shape}", "as many bands, sizes of a whole ratio", "crop them"
+        )
+    side = block_side(ratio)
+    return common_blocks(fine, coarse, (ratio * side, side))
+
+
+def common_blocks(
+    first: FloatArray, second: FloatArray, sides: tuple[int, int]
+) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Blocks of `sides` pixels in two images: their measured pixels, where at least half of both are."""
+    rows, columns = (-(-size // sides[1]) for size in second.shape[1:])
+    places = [present(first), present(second)]
+    if first.shape[1:] == second.shape[1:]:
+        places = [places[0] & places[1]] * 2
+    for row in range(rows):
+        for column in range(columns):
+            windows = [cut(row, column, side) for side in sides]
+            there = [place[window] for place, window in zip(places, windows, strict=True)]
+            if all(2 * t.sum() >= side**2 for t, side in zip(there, sides, strict=True)):
+                yield first[:, *windows[0]][:, there[0]], second[:, *windows[1]][:, there[1]]
+
+
+def cut(row: int, column: int, side: int) -> tuple[slice, slice]:
+    """The pixels of a block."""
+    return slice(row * side, (row + 1) * side), slice(column * side, (column + 1) * side)
+
+
+def present(*images: FloatArray) -> NDArray[np.bool_]:
+    """(y, x): where no band of any image is missing."""
+    there: NDArray[np.bool_] = ~np.logical_or.reduce([np.isnan(image).any(axis=0) for image in images])
+    return there
