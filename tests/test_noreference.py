@@ -133,7 +133,8 @@ def test_flat_and_dark_blocks_have_an_index() -> None:
     assert quality(flat, flat)[0] == pytest.approx(1)
     assert quality(dark, dark)[0] == 1
     assert quality(flat, 3 * flat)[0] == pytest.approx(0.6)
-    np.testing.assert_allclose(quality_matrix(np.concatenate([flat, 3 * flat])), [[1, 0.6], [0.6, 1]])
+    both = np.concatenate([flat, 3 * flat])
+    np.testing.assert_allclose(quality_matrix(both, both), [[1, 0.6], [0.6, 1]])
 
 
 def test_each_band_has_the_partner_it_follows() -> None:

@@ -39,12 +39,12 @@ def d_lambda(estimate: FloatArray, hs: FloatArray) -> float:
 
     Raises: InputError for sizes of no whole ratio, or another number of bands.
     """
-    totals, blocks = np.zeros((2, len(hs), len(hs))), 0
+    total, blocks = np.zeros((len(hs), len(hs))), 0
     for fine, coarse in same_ground(estimate, hs):
-        totals += np.stack([quality_matrix(fine), quality_matrix(coarse)])
+        total += quality_matrix(fine, fine) - quality_matrix(coarse, coarse)
         blocks += 1
     pairs = blocks * len(hs) * (len(hs) - 1)  # a band with itself adds nothing to the sum
-    return float(np.abs(totals[0] - totals[1]).sum() / pairs) if pairs else float("nan")
+    return float(np.abs(total).sum() / pairs) if pairs else float("nan")
 
 
 def d_s(estimate: FloatArray, hs: FloatArray, ms: FloatArray, coarse_ms: FloatArray) -> float:
@@ -56,14 +56,13 @@ def d_s(estimate: FloatArray, hs: FloatArray, ms: FloatArray, coarse_ms: FloatAr
 
     Raises: InputError as `d_lambda`.
     """
-    partner = best_partner(hs, coarse_ms)
-    totals, blocks = np.zeros((2, len(hs))), 0
-    for fine, coarse in same_ground(
-        np.concatenate([estimate, ms[partner]]), np.concatenate([hs, coarse_ms[partner]])
-    ):
-        totals += np.stack([quality(*np.split(fine, 2)), quality(*np.split(coarse, 2))])
+    bands, partner = len(hs), best_partner(hs, coarse_ms)
+    total, blocks = np.zeros((bands, len(ms))), 0
+    for fine, coarse in same_ground(np.concatenate([estimate, ms]), np.concatenate([hs, coarse_ms])):
+        total += quality_matrix(fine[:bands], fine[bands:]) - quality_matrix(coarse[:bands], coarse[bands:])
         blocks += 1
-    return float(np.abs(totals[0] - totals[1]).mean() / blocks) if blocks else float("nan")
+    gaps = np.abs(total[np.arange(bands), partner])
+    return float(gaps.mean() / blocks) if blocks else float("nan")
 
 
 def d_lambda_khan(degraded: FloatArray, hs: FloatArray, *, ratio: int) -> float:
@@ -113,13 +112,13 @@ def quality(a: FloatArray, b: FloatArray) -> FloatArray:
     )
 
 
-def quality_matrix(pixels: FloatArray) -> FloatArray:
-    """Q of every band with every other, (L, n) -> (L, L)."""
-    mean = pixels.mean(1)
-    centred = pixels - mean[:, None]
-    covariance = centred @ centred.T / pixels.shape[1]
-    power, squares = covariance.diagonal(), mean**2
-    return index(covariance, power[:, None] + power, mean[:, None] * mean, squares[:, None] + squares)
+def quality_matrix(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Q of every band of a (L, n) with every band of b (l, n): (L, l)."""
+    mean_a, mean_b = a.mean(1), b.mean(1)
+    centred_a, centred_b = a - mean_a[:, None], b - mean_b[:, None]
+    spread = (centred_a**2).mean(1)[:, None] + (centred_b**2).mean(1)
+    squares = (mean_a**2)[:, None] + mean_b**2
+    return index(centred_a @ centred_b.T / a.shape[1], spread, mean_a[:, None] * mean_b, squares)
 
 
 def index(covariance: FloatArray, spread: FloatArray, product: FloatArray, squares: FloatArray) -> FloatArray:
