@@ -22,6 +22,7 @@ from hypersharp.methods.base import (
     value_scale,
 )
 from hypersharp.methods.bicubic import BICUBIC
+from hypersharp.methods.cnmf import CNMF
 from hypersharp.methods.consistency import agree_with_hs
 from hypersharp.methods.dbin import DBIN_METHOD
 from hypersharp.methods.dhsis import DHSIS_METHOD
@@ -38,6 +39,7 @@ Name = TypeVar("Name", bound=str)
 
 METHODS: dict[str, Method] = {
     "bicubic": BICUBIC,
+    "cnmf": CNMF,
     "dbin": DBIN_METHOD,
     "dhsis": DHSIS_METHOD,
     "fuse": FUSE,

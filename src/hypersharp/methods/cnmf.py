@@ -1,0 +1,145 @@
+"""CNMF: hs and ms unmixed in turn, one set of endmembers, one set of abundances.
+
+Source: Yokoya, Yairi, Iwasaki 2012 (IEEE TGRS 50(2)): hs ~ W H_h and ms ~ W_m H with non-negative factors, coupled by
+H_h = H D B and W_m = R W; the result is W H. Its updates (equations 7 to 12, Lee and Seung's) keep both non-negative:
+
+    H <- H * (W' Y) / (W' W H),    W <- W * (Y H') / (W H H')
+
+Abundances sum to about one: a row of weight delta, as bright as the image, says so in every update of H.
+Start: endmembers by VCA on hs in the subspace that stands out of its noise; H on hs alone, interpolated for the ms.
+Where ms has more than LEAST_BANDS bands W_m is refined too, else it is R W.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hypersharp.methods.base import Method, Settings
+from hypersharp.methods.hysure import note_estimate
+from hypersharp.methods.scales import Pair, find_sensor, make_pair, matched
+from hypersharp.solve.linops import mix_bands
+from hypersharp.solve.subspace import vca
+
+LEAST_BANDS = 3
+LEAST = 1e-9  # a factor that is zero would stay so
+
+
+@dataclass(frozen=True)
+class CNMFOptions:
+    """`endmembers` at most (and at most one a band, one for two pixels); updates of abundances on their own at
+    the `start`, then `hs_updates` of both factors on hs and `ms_updates` on ms in each of `rounds`; `sum_weight` is
+    delta (1: as much as the image itself); `seed` is VCA's.
+    """
+
+    endmembers: int = 30
+    start: int = 400
+    hs_updates: int = 200
+    ms_updates: int = 100
+    rounds: int = 2
+    sum_weight: float = 0.3
+    seed: int = 0
+
+
+def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+    """(L, h, w) and (l, H, W) -> (L, H, W); estimates of psf and srf what the user did not give."""
+    estimate = find_sensor(hs, ms, settings)
+    note_estimate(estimate, settings)
+    pair = make_pair(hs, ms, settings, estimate.sensor.psf)
+    response = torch.tensor(estimate.sensor.srf).to(pair.basis)
+    pair = matched(pair, mix_bands(response @ pair.basis, pair.coefficients))
+    return unmix(pair, response, CNMFOptions(), settings.report)
+
+
+def unmix(pair: Pair, response: Tensor, options: CNMFOptions, progress: Callable[[float], None]) -> Tensor:
+    """W H (L, H, W) of the pair, for a response (l, L)."""
+    pixels, fine = (
+        mix_bands(pair.basis, pair.coefficients).flatten(1).clamp_(min=0),
+        pair.ms.flatten(1).clamp(min=0),
+    )
+    valid = pair.valid.flatten()
+    counted = None if pair.ms_valid is None else pair.ms_valid.flatten()
+    endmembers, abundances = unmix_hs(pixels, valid, options)
+    power = sum_power(fine if counted is None else fine[:, counted], options)
+    abundances = pair.scales.expand(abundances.view(-1, *pair.valid.shape)).flatten(1).clamp_(min=LEAST)
+    for number in range(options.rounds):
+        seen = (response @ endmembers).clamp(min=LEAST)
+        abundances = update_abundances(fine, seen, abundances, options.ms_updates, power)
+        progress((2 * number + 1) / (2 * options.rounds))
+        if len(fine) > LEAST_BANDS:
+            _, abundances = alternate(fine, seen, abundances, options.ms_updates, power, counted=counted)
+        low = (
+            pair.scales.reduce(abundances.view(-1, *pair.ms.shape[1:])).flatten(1)[:, valid].clamp(min=LEAST)
+        )
+        endmembers = update_endmembers(pixels[:, valid], endmembers, low, options.hs_updates)
+        progress((2 * number + 2) / (2 * options.rounds))
+    return mix_bands(endmembers, abundances.view(-1, *pair.ms.shape[1:]))
+
+
+def unmix_hs(pixels: Tensor, valid: Tensor, options: CNMFOptions) -> tuple[Tensor, Tensor]:
+    """W (L, M) and H (M, N) of hs alone, W from the valid ones of its pixels (L, N)."""
+    endmembers = start_endmembers(pixels[:, valid], options)
+    abundances = pixels.new_full((endmembers.shape[1], pixels.shape[1]), 1 / endmembers.shape[1])
+    power = sum_power(pixels[:, valid], options)
+    abundances = update_abundances(pixels, endmembers, abundances, options.start, power)
+    counted = None if valid.all() else valid
+    return alternate(pixels, endmembers, abundances, options.hs_updates, power, counted=counted)
+
+
+def start_endmembers(spectra: Tensor, options: CNMFOptions) -> Tensor:
+    """(L, M): extreme pixels of spectra (L, N)."""
+    most = max(1, min(options.endmembers, len(spectra), spectra.shape[1] // 2))
+    return vca(spectra, most, seed=options.seed).clamp(min=LEAST)
+
+
+def sum_power(pixels: Tensor, options: CNMFOptions) -> float:
+    """The square of the row that says the abundances' sum, as bright as delta times the pixels (n, N)."""
+    return options.sum_weight**2 * len(pixels) * float(pixels.square().mean())
+
+
+def alternate(
+    pixels: Tensor,
+    endmembers: Tensor,
+    abundances: Tensor,
+    updates: int,
+    sum_power: float,
+    *,
+    counted: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Both factors, one update of each in turn; `counted` (N,): the pixels endmembers are taken from, None: all."""
+    for _ in range(updates):
+        seen = (pixels, abundances) if counted is None else (pixels[:, counted], abundances[:, counted])
+        endmembers = update_endmembers(seen[0], endmembers, seen[1], 1)
+        abundances = update_abundances(pixels, endmembers, abundances, 1, sum_power)
+    return endmembers, abundances
+
+
+def update_endmembers(pixels: Tensor, endmembers: Tensor, abundances: Tensor, updates: int) -> Tensor:
+    """W (n, M) after some updates, for pixels (n, N) and abundances (M, N)."""
+    pull, gram = pixels @ abundances.mT, abundances @ abundances.mT
+    for _ in range(updates):
+        endmembers = endmembers * (pull / (endmembers @ gram).clamp_(min=LEAST))
+    return endmembers.clamp(min=LEAST)
+
+
+def update_abundances(
+    pixels: Tensor, endmembers: Tensor, abundances: Tensor, updates: int, sum_power: float
+) -> Tensor:
+    """H (M, N) after some updates, for pixels (n, N) and endmembers (n, M), drawn to a sum of one."""
+    pull, gram = (endmembers.mT @ pixels).add_(sum_power), endmembers.mT @ endmembers + sum_power
+    current = abundances.clone()
+    for _ in range(updates):
+        current.mul_(pull / (gram @ current).clamp_(min=LEAST))
+    return current.clamp_(min=LEAST)
+
+
+CNMF = Method(
+    name="cnmf",
+    title="Coupled non-negative matrix factorisation (CNMF)",
+    paper="Yokoya et al. 2012, IEEE TGRS 50(2)",
+    needs=("psf", "srf"),
+    halo_px=64,
+    licence="Apache-2.0",
+    run=run,
+)
