@@ -38,4 +38,4 @@ def test_without_refinement_the_first_estimate_is_aggregated() -> None:
 
 def test_a_ratio_without_a_kernel_is_refused() -> None:
     with pytest.raises(ValueError, match="ratios"):
-        DBINOptions(ratio=5)
+        DBINOptions(ratio=33)

@@ -87,7 +87,7 @@ def test_a_given_start_replaces_the_bicubic_one() -> None:
 
 def test_unknown_ratio_is_refused() -> None:
     with pytest.raises(ValueError, match="ratios"):
-        SSJCNOptions(ratio=5)
+        SSJCNOptions(ratio=33)
 
 
 def test_degradation_gives_both_inputs_sizes() -> None:

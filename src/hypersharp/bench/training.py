@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from hypersharp.bench.protocols import Protocol, find_protocol
 from hypersharp.bench.scenes import find_scenes, load_truth
+from hypersharp.train.any_sensor import train_any_sensor
 from hypersharp.train.options import TrainOptions
 from hypersharp.train.run import Hardware, TrainingSet, train
 
@@ -26,7 +27,8 @@ def train_on_protocol(
     Raises: InputError for an unknown protocol, missing scenes or options that do not fit.
     """
     data = training_set(find_protocol(options.protocol), data_dir)
-    return train(options, data, out_dir, cache_dir=cache_dir, resume=resume, hardware=hardware)
+    learn = train_any_sensor if options.sensors == "random" else train
+    return learn(options, data, out_dir, cache_dir=cache_dir, resume=resume, hardware=hardware)
 
 
 def training_set(protocol: Protocol, data_dir: Path) -> TrainingSet:

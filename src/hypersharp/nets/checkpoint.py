@@ -20,6 +20,7 @@ from hypersharp.nets.base import FusionNetwork
 from hypersharp.nets.dbin import DBIN, DBINOptions
 from hypersharp.nets.dhsis import DHSIS, DHSISOptions
 from hypersharp.nets.ssjcn import SSJCN, SSJCNOptions
+from hypersharp.nets.subspace import SubspaceOptions, SubspaceSSJCN
 from hypersharp.whole import make_folder, staged
 
 FORMAT = "hypersharp-1"
@@ -29,6 +30,7 @@ NETWORKS: dict[str, tuple[Callable[..., FusionNetwork], Callable[..., Any]]] = {
     "dbin": (DBIN, DBINOptions),
     "dhsis": (DHSIS, DHSISOptions),
     "ssjcn": (SSJCN, SSJCNOptions),
+    "ssjcn-subspace": (SubspaceSSJCN, SubspaceOptions),
 }
 
 

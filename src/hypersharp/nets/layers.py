@@ -9,8 +9,11 @@ from torch.nn import functional as F
 
 PRELU_START = 0.25
 
+RATIOS = range(2, 33)
+CUBIC = -0.5  # a of the interpolating kernel
+
 # ratio -> (kernel, padding) of the strided convolution whose window is centred on a coarse pixel
-STRIDED_KERNEL = {2: (4, 1), 3: (5, 1), 4: (6, 1), 8: (12, 2)}
+STRIDED_KERNEL = {ratio: (ratio + 2 * max(1, ratio // 4), max(1, ratio // 4)) for ratio in RATIOS}
 
 
 def conv(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
@@ -36,6 +39,38 @@ def prelu(channels: int) -> nn.PReLU:
 def upsample_bicubic(hs: Tensor, ratio: int) -> Tensor:
     """Half-pixel bicubic interpolation (a = -0.5), (B, L, h, w) -> (B, L, ratio h, ratio w)."""
     return F.interpolate(hs, scale_factor=ratio, mode="bicubic", align_corners=False, antialias=True)
+
+
+def interpolate_bicubic(coarse: Tensor, ratio: int, centre_yx: tuple[float, float]) -> Tensor:
+    """Bicubic interpolation, (.., h, w) -> (.., ratio h, ratio w), edges repeated.
+
+    The centre of coarse pixel (0, 0) lies at `centre_yx` in fine pixels; (ratio - 1)/2 is `upsample_bicubic`,
+    borders aside.
+    """
+    rows, columns = (
+        cubic_matrix(size, ratio, centre).to(coarse)
+        for size, centre in zip(coarse.shape[-2:], centre_yx, strict=True)
+    )
+    return rows @ coarse @ columns.mT
+
+
+def cubic_matrix(size: int, ratio: int, centre: float) -> Tensor:
+    """(ratio size, size): the weights of the coarse pixels in each fine one, along one axis."""
+    place = (torch.arange(ratio * size, dtype=torch.float64) - centre) / ratio
+    first = place.floor().long() - 1
+    matrix = torch.zeros(ratio * size, size, dtype=torch.float64)
+    for tap in range(4):
+        weight = cubic_kernel(place - (first + tap))
+        matrix.scatter_add_(1, (first + tap).clamp(0, size - 1)[:, None], weight[:, None])
+    return matrix
+
+
+def cubic_kernel(x: Tensor) -> Tensor:
+    """Keys' kernel of the distance in coarse pixels, |x| at most 2."""
+    x, a = x.abs(), CUBIC
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = a * (((x - 5) * x + 8) * x - 4)
+    return torch.where(x <= 1, near, far)
 
 
 def padding_to_levels(coarse_yx: Sequence[int], ratio: int) -> list[int]:

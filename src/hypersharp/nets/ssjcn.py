@@ -4,15 +4,15 @@ Wang, Xu, Wu, Wei, "Spatial-Spectral Joint Correction Network for Hyperspectral 
 Image Fusion", 2021. Each of T iterations degrades the estimate both ways (DB, eqs. 4-5), compares
 it with the two inputs (eqs. 6-7), fuses the two error maps (EFB, eq. 8) and corrects the estimate
 with the attended error (RB, eq. 9). What the paper leaves open (widths, kernels, activations) is
-settled in the option defaults; `share`, `degradation`, `compare`, `zero_init`, `guided` and
-`spectrally_consistent` are ours.
+settled in the option defaults; `share`, `degradation`, `compare`, `align`, `separate`, `zero_init`,
+`guided` and `spectrally_consistent` are ours.
 
 Spectral consistency is the least change to an estimate Z that makes it agree with the ms exactly,
 Z + P^T (P P^T)^-1 (X - P Z), for a known response P.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -22,15 +22,19 @@ from torch.nn import functional as F
 from hypersharp.nets.base import FusionNetwork
 from hypersharp.nets.layers import (
     PRELU_START,
+    RATIOS,
     STRIDED_KERNEL,
     conv,
     deconv,
     full_precision,
+    interpolate_bicubic,
     pad_edges,
     padding_to_levels,
     prelu,
     upsample_bicubic,
 )
+
+LEAST_CONTRAST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,12 @@ class SSJCNOptions:
 
     `share`: what the iterations have in common. `degradation`: learnt with a PReLU as the paper's, learnt and
     linear, or the sensor's own. `compare`: which inputs the estimate is compared with; the other's error map is
-    zero, and "none" gives the inputs themselves to the fusion, without degradation blocks.
+    zero, and "none" gives the inputs themselves to the fusion, without degradation blocks. `align`: how the hs error
+    comes to the fine grid, by a learnt deconvolution or bicubic at the place where the sensor's blur (a window of
+    `psf_px` fine pixels, None: three coarse pixels) is centred; with the sensor's own degradation nothing that is
+    learnt then depends on sensor or ratio (`see_with`). `guided`: the fusion is given the ms beside its error map.
+    `separate`: where ms has the bands of hs (in a subspace), every band is corrected by itself, all by the same
+    weights, from its error maps, its ms band at unit contrast and what of the estimate that does not tell.
     """
 
     bands: int = 31
@@ -50,13 +59,20 @@ class SSJCNOptions:
     share: Literal["none", "degradation", "all"] = "none"
     degradation: Literal["prelu", "linear", "sensor"] = "prelu"
     compare: Literal["both", "ms", "hs", "none"] = "both"
+    align: Literal["learnt", "bicubic"] = "learnt"
+    psf_px: int | None = None
     zero_init: bool = False
     guided: bool = False
+    separate: bool = False
     spectrally_consistent: bool = False
 
     def __post_init__(self) -> None:
-        if self.ratio not in STRIDED_KERNEL:
-            raise ValueError(f"SSJCN has ratios {sorted(STRIDED_KERNEL)}, not {self.ratio}")
+        if self.ratio not in RATIOS:
+            raise ValueError(f"SSJCN has ratios {RATIOS.start} to {RATIOS.stop - 1}, not {self.ratio}")
+        if self.separate and (self.bands != self.ms_bands or self.align == "learnt"):
+            raise ValueError("separate bands go with as many ms bands, and align 'bicubic'")
+        if self.align == "bicubic" and self.degradation != "sensor":
+            raise ValueError("align 'bicubic' goes with degradation 'sensor', whose centre it takes")
 
 
 class SSJCN(FusionNetwork):
@@ -73,8 +89,11 @@ class SSJCN(FusionNetwork):
         block = SensorDegradation if options.degradation == "sensor" else Degradation
         self.degradation = nn.ModuleList(block(options) for _ in range(degradations))
         self.error_fusion = nn.ModuleList(ErrorFusion(options) for _ in range(own))
-        self.attention = nn.ModuleList(ErrorAttention(options.bands) for _ in range(own))
-        self.register_buffer("srf", torch.zeros(options.ms_bands, options.bands))
+        self.attention = nn.ModuleList(
+            ErrorAttention(1 if options.separate else options.bands) for _ in range(own)
+        )
+        kept = options.align == "learnt"  # elsewhere the sensor is whoever's who calls `see_with`
+        self.register_buffer("srf", torch.zeros(options.ms_bands, options.bands), persistent=kept)
         initialise(self, options.zero_init)
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
@@ -97,10 +116,15 @@ class SSJCN(FusionNetwork):
     def correction(self, t: int, z: Tensor, hs: Tensor, ms: Tensor) -> Tensor:
         """The attended error map of iteration t (eqs. 4-9)."""
         ms_error, hs_error = self.errors(t, z, hs, ms)
-        if self.options.guided:
+        if self.options.align == "bicubic":
+            hs_error = self.interpolate(hs_error)
+        if self.options.separate:
+            images = ms_error, unit_contrast(ms), z - ms
+            ms_error, hs_error = torch.cat([one_by_one(i) for i in images], 1), one_by_one(hs_error)
+        elif self.options.guided:
             ms_error = torch.cat([ms_error, ms], 1)
         error: Tensor = at(self.attention, t)(at(self.error_fusion, t)(ms_error, hs_error))
-        return error
+        return error.view(z.shape)
 
     def errors(self, t: int, z: Tensor, hs: Tensor, ms: Tensor) -> tuple[Tensor, Tensor]:
         """What is left of ms and hs (eqs. 6-7)."""
@@ -111,6 +135,21 @@ class SSJCN(FusionNetwork):
         ms_error = torch.zeros_like(ms) if compare == "hs" else ms - ms_hat
         hs_error = torch.zeros_like(hs) if compare == "ms" else hs - hs_hat
         return ms_error, hs_error
+
+    def interpolate(self, coarse: Tensor) -> Tensor:
+        """(B, L, h, w) -> (B, L, H, W), bicubic from where the sensor's blur is centred."""
+        block = self.degradation[0]
+        assert isinstance(block, SensorDegradation)
+        with full_precision(coarse):
+            return interpolate_bicubic(coarse.float(), self.options.ratio, block.centre_yx())
+
+    def see_with(self, srf: Tensor, psf_window: Tensor, ratio: int) -> None:
+        """Take another sensor, of another ratio and blur too, and keep what is learnt."""
+        self.options = replace(self.options, ratio=ratio, psf_px=psf_window.shape[-1])
+        self.srf = srf.to(self.srf)
+        for block in self.degradation:
+            assert isinstance(block, SensorDegradation)
+            block.ratio, block.srf, block.psf = ratio, self.srf, psf_window.to(block.psf)
 
     def take_sensor(self, srf: Tensor, psf_window: Callable[[int], Tensor]) -> None:
         """Keep the response (l, L) and, for `degradation="sensor"`, the blur."""
@@ -162,16 +201,31 @@ class SensorDegradation(nn.Module):
     def __init__(self, o: SSJCNOptions) -> None:
         super().__init__()
         self.ratio = o.ratio
-        self.register_buffer("srf", torch.zeros(o.ms_bands, o.bands))
-        self.register_buffer("psf", torch.zeros(3 * o.ratio, 3 * o.ratio))
+        side, kept = o.psf_px or 3 * o.ratio, o.align == "learnt"
+        self.register_buffer("srf", torch.zeros(o.ms_bands, o.bands), persistent=kept)
+        self.register_buffer("psf", torch.zeros(side, side), persistent=kept)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         with full_precision(z):
             z = z.float()
-            padded = F.pad(z, [self.ratio] * 4, mode="replicate")
-            weights = self.psf.expand(z.shape[1], 1, *self.psf.shape)
-            hs = F.conv2d(padded, weights, stride=self.ratio, groups=z.shape[1])
-            return F.conv2d(z, self.srf[:, :, None, None]), hs
+            return F.conv2d(z, self.srf[:, :, None, None]), self.blur(z)
+
+    def blur(self, z: Tensor) -> Tensor:
+        """(B, L, H, W) -> (B, L, h, w)."""
+        padded = F.pad(z, [self.beyond_px()] * 4, mode="replicate")
+        planes = padded.reshape(-1, 1, *padded.shape[-2:])
+        hs = F.conv2d(planes, self.psf[None, None], stride=self.ratio)
+        return hs.view(*z.shape[:2], *hs.shape[-2:])
+
+    def beyond_px(self) -> int:
+        """How far the window reaches over a coarse pixel on each side."""
+        return (self.psf.shape[-1] - self.ratio) // 2
+
+    def centre_yx(self) -> tuple[float, float]:
+        """The centre of mass of coarse pixel (0, 0), in fine pixels."""
+        places = torch.arange(self.psf.shape[-1]).to(self.psf) - self.beyond_px()
+        y, x = (float(self.psf.sum(axis) @ places / self.psf.sum()) for axis in (1, 0))
+        return y, x
 
 
 class ErrorFusion(nn.Module):
@@ -180,18 +234,19 @@ class ErrorFusion(nn.Module):
     def __init__(self, o: SSJCNOptions) -> None:
         super().__init__()
         kernel, padding = STRIDED_KERNEL[o.ratio]
-        n = o.features
-        self.ms_in = conv(o.ms_bands * (2 if o.guided else 1), n)
+        n, bands = o.features, 1 if o.separate else o.bands
+        learnt = o.align == "learnt"
+        self.ms_in = conv(3 if o.separate else o.ms_bands * (2 if o.guided else 1), n)
         self.ms_down = conv(n, n, stride=2)
-        self.hs_up = deconv(o.bands, o.bands, kernel, o.ratio, padding)
-        self.hs_down = conv(o.bands, n, stride=2)
+        self.hs_up = deconv(bands, bands, kernel, o.ratio, padding) if learnt else nn.Identity()
+        self.hs_down = conv(bands, n, stride=2)
         self.fuse1 = conv(2 * n, n)
         self.fuse_gate = ChannelGate(n, reduction=16)
         self.fuse2 = conv(n, n)
         self.down = conv(n, n, stride=2)
         self.rebuild1 = nn.Sequential(conv(n, n), deconv(n, n, 4, 2, 1))
         self.rebuild2 = nn.Sequential(conv(2 * n, n), deconv(n, n, 4, 2, 1))
-        self.tail = nn.Sequential(conv(2 * n + o.bands, n), nn.Conv2d(n, o.bands, 3, padding=1))
+        self.tail = nn.Sequential(conv(2 * n + bands, n), nn.Conv2d(n, bands, 3, padding=1))
 
     def forward(self, ms_error: Tensor, hs_error: Tensor) -> Tensor:
         y = self.hs_up(hs_error)  # (B, L, H, W)
@@ -232,6 +287,18 @@ class ChannelGate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         means = x.mean((-2, -1), keepdim=True)
         return x * torch.sigmoid(self.excite(self.squeeze(means)))
+
+
+def one_by_one(image: Tensor) -> Tensor:
+    """(B, L, H, W) -> (B L, 1, H, W)."""
+    return image.reshape(-1, 1, *image.shape[-2:]).contiguous(memory_format=torch.channels_last)
+
+
+def unit_contrast(image: Tensor) -> Tensor:
+    """Each band less its mean, by its standard deviation; bands that are constant are zero."""
+    change = image.float() - image.float().mean((-2, -1), keepdim=True)
+    spread = change.square().mean((-2, -1), keepdim=True).sqrt()
+    return change / spread.clamp(min=LEAST_CONTRAST)
 
 
 def at(blocks: nn.ModuleList, t: int) -> nn.Module:

@@ -23,7 +23,8 @@ class TrainOptions:
     degradation loss (0: the paper's loss). `start_weight` is that of the prior in the closed-form estimate which
     the network corrects (DHSIS's eta; 0: there is none). The rate rises for `warmup_steps`, then falls as a cosine
     to `final_rate_fraction` of `learning_rate`. `compile` fuses the network's steps with torch.compile:
-    nearly twice as fast on a CPU, a minute or two before the first step, needs a C++ compiler.
+    nearly twice as fast on a CPU, a minute or two before the first step, needs a C++ compiler. `sensors`: the
+    protocol's, or random ones, for weights that serve any (train/any_sensor.py; `batch` patches of one pair a step).
     """
 
     name: str
@@ -44,6 +45,7 @@ class TrainOptions:
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     precision: Literal["bf16", "fp32"] = "bf16"
     compile: bool = False
+    sensors: Literal["protocol", "random"] = "protocol"
     seed: int = 0
 
     def header(self, bands: int, ms_bands: int, ratio: int) -> WeightsHeader:
