@@ -14,7 +14,7 @@ from hypersharp.nets.checkpoint import load_weights, read_header
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
 from hypersharp.train.options import TrainOptions, read_options
-from hypersharp.train.run import Hardware, TrainingSet, train
+from hypersharp.train.run import CHECKPOINT, Hardware, TrainingSet, train
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:pytorch_lightning", "ignore::Warning:torch")
 
@@ -54,6 +54,11 @@ def losses(out_dir: Path) -> dict[int, float]:
         for row in csv.DictReader(log.read_text().splitlines())
     ]
     return {int(row["step"]): float(row["loss"]) for row in rows if row["loss"]}
+
+
+def minutes_spent(out_dir: Path) -> float:
+    checkpoint = torch.load(out_dir / CHECKPOINT, weights_only=False)
+    return float(checkpoint["minutes"])
 
 
 def stop_after_rounds(monkeypatch: pytest.MonkeyPatch, rounds: int) -> None:
@@ -117,9 +122,11 @@ def test_resume_gives_the_losses_of_an_uninterrupted_run(
     with monkeypatch.context() as patched:
         stop_after_rounds(patched, rounds=2)
         train(OPTIONS, small_set(), tmp_path / "cut", hardware=CPU)
+    spent = minutes_spent(tmp_path / "cut")
     resumed = train(OPTIONS, small_set(), tmp_path / "cut", resume=True, hardware=CPU)
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
     assert len(losses(tmp_path / "whole")) == OPTIONS.steps
+    assert minutes_spent(tmp_path / "cut") > spent > 0
     for a, b in zip(load_weights(resumed)[0].parameters(), load_weights(whole)[0].parameters(), strict=True):
         assert torch.equal(a, b)
 

@@ -5,6 +5,7 @@ plus lambda_deg times, for each learnt degradation D, mean |D_spe(Z) - X| + mean
 """
 
 import math
+import time
 from typing import Any
 
 import pytorch_lightning as pl
@@ -18,12 +19,28 @@ from hypersharp.train.patches import Sample
 
 
 class FusionTraining(pl.LightningModule):
-    """Trains `net`; logs `loss` each step, `val_psnr_db` and `val_sam_deg` each round."""
+    """Trains `net`; logs `loss` each step, `val_psnr_db`, `val_sam_deg` and `minutes` each round.
+
+    `minutes` is the time spent so far, that before a resume included.
+    """
 
     def __init__(self, net: FusionNetwork, options: TrainOptions, preset: str = "dian") -> None:
         super().__init__()
         self.net, self.train_options, self.preset = net, options, preset
         self.losses = torch.compile(self.compute_losses) if options.compile else self.compute_losses
+        self.earlier_minutes, self.started = 0.0, time.monotonic()
+
+    def minutes(self) -> float:
+        return self.earlier_minutes + (time.monotonic() - self.started) / 60
+
+    def on_fit_start(self) -> None:
+        self.started = time.monotonic()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["minutes"] = self.minutes()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.earlier_minutes = checkpoint.get("minutes", 0.0)
 
     def training_step(self, batch: Sample, _: int) -> Tensor:
         fusion_loss, degradation_loss = self.losses(*batch)
@@ -50,6 +67,9 @@ class FusionTraining(pl.LightningModule):
         psnr_db, sam_deg = psnr_and_sam(*images, preset=self.preset)
         self.log("val_psnr_db", psnr_db, prog_bar=True, sync_dist=True, batch_size=1)
         self.log("val_sam_deg", sam_deg, sync_dist=True, batch_size=1)
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("minutes", self.minutes(), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         adam = torch.optim.Adam(self.net.parameters(), lr=self.train_options.learning_rate)

@@ -7,7 +7,6 @@ and a checkpoint from which `resume` goes on exactly. Writes into out_dir: `NAME
 
 import dataclasses
 import logging
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -89,12 +88,11 @@ def train(
     scenes = (cache_dir or out_dir / "scenes") / options.protocol  # which fixes sensor, crop and scaling
     training = prepare_scenes(data.training, data.sensor, scenes, options.start_weight)
     validation = prepare_scenes(data.validation, data.sensor, scenes, options.start_weight)
-    started = time.monotonic()
     with quiet_lightning():
         trainer = make_trainer(options, out_dir, hardware)
         loaders = Loaders(options, training, validation, data.sensor.ratio)
         trainer.fit(module, loaders, ckpt_path=out_dir / CHECKPOINT if resume else None)
-    provenance = describe(options, data, trainer, (time.monotonic() - started) / 60)
+    provenance = describe(options, data, trainer, module.minutes())
     path = out_dir / f"{options.name}.safetensors"
     if trainer.is_global_zero:
         save_weights(path, net, finished(header, data, provenance))
