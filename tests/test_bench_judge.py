@@ -66,6 +66,11 @@ def test_a_better_result_looks_better(cubes: dict[str, xr.DataArray]) -> None:
     assert set(MEANINGS) < set(best.as_dict())
 
 
+def test_the_sensor_is_estimated_where_none_is_given(cubes: dict[str, xr.DataArray]) -> None:
+    found = judge(cubes["truth"], cubes["hs"], cubes["ms"])
+    assert 0 < np.median(found.hs_residual) < 0.1
+
+
 def test_masked_pixels_and_bad_bands_stay_out(cubes: dict[str, xr.DataArray]) -> None:
     _, hs, ms = cubes.values()
     clouds, shadow = np.zeros(ms.shape[1:], bool), np.zeros(hs.shape[1:], bool)

@@ -2,27 +2,31 @@
 
 >>> import hypersharp as hsp
 >>> sorted(hsp.__all__)
-['__version__', 'fuse', 'open', 'save', 'score', 'simulate']
+['__version__', 'fuse', 'judge', 'leave_out', 'open', 'save', 'score', 'simulate']
 
-The five names are loaded on first use, so that `import hypersharp` costs next to nothing.
+The names are loaded on first use, so that `import hypersharp` costs next to nothing.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hypersharp.bench.judge import judge
     from hypersharp.bench.protocols import simulate_pair as simulate
     from hypersharp.bench.score import score_cubes as score
+    from hypersharp.cube import leave_out
     from hypersharp.io import open_cube as open
     from hypersharp.io import save_cube as save
     from hypersharp.methods import fuse
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "fuse", "open", "save", "score", "simulate"]
+__all__ = ["__version__", "fuse", "judge", "leave_out", "open", "save", "score", "simulate"]
 
 # public name -> (room, its name there)
 HOME = {
     "fuse": ("hypersharp.methods", "fuse"),
+    "judge": ("hypersharp.bench.judge", "judge"),
+    "leave_out": ("hypersharp.cube", "leave_out"),
     "open": ("hypersharp.io", "open_cube"),
     "save": ("hypersharp.io", "save_cube"),
     "score": ("hypersharp.bench.score", "score_cubes"),

@@ -96,14 +96,18 @@ def pair_sensor(
     ).sensor
 
 
-def judge(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor) -> Judgement:
-    """Judge an estimate (L, H, W) of hs (L, h, w) and ms (l, H, W), all in one unit; sensor as `pair_sensor`.
+def judge(
+    estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor | None = None
+) -> Judgement:
+    """Judge an estimate (L, H, W) by the hs (L, h, w) and ms (l, H, W) it was made from, all in one unit.
 
-    Pixels and bands that any of the three misses are left out.
+    Pixels and bands that any of the three misses are left out. sensor: as `pair_sensor` gives it, by default
+    estimated from the pair.
 
     Raises: InputError for shapes that do not belong together.
     """
     check_estimate(estimate, hs, ms)
+    sensor = sensor or pair_sensor(hs, ms)
     kept = both_usable(estimate, hs)
     response = sensor.srf[:, kept[usable_bands(hs)]]
     fused, coarse = (cube.isel(band=np.flatnonzero(kept)) for cube in (estimate, hs))
