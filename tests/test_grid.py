@@ -2,7 +2,7 @@
 
 import pytest
 from affine import Affine
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from hypersharp.errors import InputError
@@ -10,7 +10,10 @@ from hypersharp.grid import (
     Grid,
     check_window,
     coarse_transform,
+    common_grid,
     fine_transform,
+    fits_exactly,
+    lattice_offset,
     whole_ratio,
     window_transform,
 )
@@ -70,3 +73,88 @@ def test_a_window_moves_the_corner() -> None:
 def test_a_window_beyond_the_image_is_refused(window: tuple[int, int, int, int]) -> None:
     with pytest.raises(InputError, match="inside the image"):
         check_window(window, (6, 6))
+
+
+UTM33, UTM32 = "EPSG:32633", "EPSG:32632"
+BERLIN_HS = Grid((80, 60), Affine(30, 0, 383472.37, 0, -30, 5818302.35), UTM33)
+BERLIN_MS = Grid((660, 494), Affine(3.6, 0, 383469.97, 0, -3.6, 5818303.55), UTM33)
+
+
+def test_berlin_keeps_the_hs_corners_and_takes_what_the_ms_covers() -> None:
+    common = common_grid(BERLIN_HS, BERLIN_MS)
+    assert common.window == (0, 0, 79, 59)
+    assert (common.ratio, common.true_ratio) == (8, pytest.approx(30 / 3.6))
+    assert common.hs.transform == BERLIN_HS.transform
+    assert common.ms.shape_yx == (8 * 79, 8 * 59)
+    assert common.ms.transform is not None
+    assert common.ms.transform.almost_equals(Affine(3.75, 0, 383472.37, 0, -3.75, 5818302.35), 1e-9)
+    assert fits_exactly(common.hs, common.ms)
+    assert not fits_exactly(BERLIN_HS, BERLIN_MS)
+
+
+def test_the_ms_pixels_may_be_kept_instead() -> None:
+    common = common_grid(BERLIN_HS, BERLIN_MS, keep="ms")
+    assert common.window == (1, 1, 656, 488)
+    assert lattice_offset(BERLIN_MS, common.ms) == (1, 1)
+    assert fits_exactly(common.hs, common.ms)
+
+
+def test_another_whole_ratio_may_be_asked_for() -> None:
+    assert common_grid(BERLIN_HS, BERLIN_MS, ratio=9).ms.shape_yx == (9 * 79, 9 * 59)
+
+
+@given(
+    st.floats(-400, 400), st.floats(-400, 400), st.floats(1.6, 20), st.integers(5, 40), st.integers(60, 400)
+)
+def test_every_kept_pixel_is_covered(right: float, down: float, fine: float, side: int, width: int) -> None:
+    hs = Grid((side, side + 3), COARSE, UTM33)
+    place = Affine(fine, 0, COARSE.c + right, 0, -fine, COARSE.f - down)
+    ms = Grid((width, width), place, UTM33)
+    try:
+        common = common_grid(hs, ms)
+    except InputError:
+        reject()  # no common pixel
+    inner, outer, whole = common.hs.bounds(), ms.bounds(), hs.bounds()
+    assert inner is not None and outer is not None and whole is not None
+    slack = 0.01 * 30 + 1e-6
+    for box in (outer, whole):
+        assert box[0] <= inner[0] + slack and box[1] <= inner[1] + slack
+        assert inner[2] <= box[2] + slack and inner[3] <= box[3] + slack
+    assert lattice_offset(hs, common.hs) == common.window[:2]
+    assert common.ms.shape_yx == tuple(common.ratio * side for side in common.hs.shape_yx)
+    assert common.ms.bounds() == pytest.approx(inner, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("pixel_m", "said"),
+    [
+        (60.0, "ms pixels 2 times as wide"),
+        (25.0, "hs pixels 1.2 times as wide"),
+        (0.9, "hs pixels 33.3 times as wide"),
+    ],
+)
+def test_a_ratio_that_cannot_be_bridged_is_refused(pixel_m: float, said: str) -> None:
+    ms = Grid((500, 500), Affine(pixel_m, 0, 383472, 0, -pixel_m, 5818302), UTM33)
+    with pytest.raises(InputError, match=said):
+        common_grid(Grid((80, 60), COARSE, UTM33), ms)
+
+
+def test_images_apart_are_refused() -> None:
+    away = Grid((660, 494), Affine(3.6, 0, 393469.97, 0, -3.6, 5818303.55), UTM33)
+    with pytest.raises(InputError, match=r"an image at \(383472\.37, .* and one at \(393469\.97"):
+        common_grid(BERLIN_HS, away)
+
+
+def test_another_crs_is_followed() -> None:
+    warp = pytest.importorskip("rasterio.warp")
+    xs, ys = warp.transform(UTM33, UTM32, [383472.0], [5818302.0])
+    ms = Grid((1000, 1000), Affine(3.6, 0, xs[0] - 400, 0, -3.6, ys[0] + 400), UTM32)
+    common = common_grid(BERLIN_HS, ms, project=warp.transform)
+    assert common.hs.crs == common.ms.crs == UTM33
+    assert common.true_ratio == pytest.approx(30 / 3.6, rel=2e-3)
+    assert common.window == (0, 0, 80, 60)
+
+
+def test_pixels_of_no_size_are_refused() -> None:
+    with pytest.raises(InputError, match="pixels of a size"):
+        common_grid(BERLIN_HS, Grid((10, 10)))

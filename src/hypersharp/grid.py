@@ -6,8 +6,10 @@ corner of the first pixel), so a coarse grid and the fine grid of the same exten
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import ceil, floor, isfinite, sqrt
+from typing import TYPE_CHECKING, Literal
 
 from hypersharp.errors import InputError
 
@@ -15,6 +17,13 @@ if TYPE_CHECKING:
     from affine import Affine
 
 Window = tuple[int, int, int, int]  # y0, x0, height, width
+Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max
+Points = tuple[Sequence[float], Sequence[float]]  # xs, ys
+Project = Callable[[object, object, Sequence[float], Sequence[float]], Points]  # from CRS, to CRS, xs, ys
+
+EXACT_PX = 0.01  # pixel corners that lie closer coincide
+LEAST_RATIO, MOST_RATIO = 1.5, 32  # fine pixels per coarse pixel that fusion can bridge
+SIDE_STEPS = 32  # points along a side of an image, enough to follow it into another CRS
 
 
 @dataclass(frozen=True)
@@ -28,14 +37,11 @@ class Grid:
     def __str__(self) -> str:
         return f"{self.shape_yx[0]} x {self.shape_yx[1]} pixels"
 
-    def bounds(self) -> tuple[float, float, float, float] | None:
+    def bounds(self) -> Box | None:
         """Map coordinates (x_min, y_min, x_max, y_max) of the outer edges, None without an affine."""
         if self.transform is None:
             return None
-        height, width = self.shape_yx
-        corners = [self.transform @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
-        xs, ys = zip(*corners, strict=True)
-        return min(xs), min(ys), max(xs), max(ys)
+        return _box_around([self.transform @ corner for corner in _corners(self)])
 
 
 def check_window(window: Window, shape_yx: tuple[int, int]) -> Window:
@@ -101,6 +107,177 @@ def whole_ratio(hs: Grid, ms: Grid) -> int:
     return height // h
 
 
+def fits_exactly(hs: Grid, ms: Grid) -> bool:
+    """Whether ms divides the pixels of hs into a whole number: one CRS, corners within 0.01 fine pixels."""
+    ratio = ms.shape_yx[0] // hs.shape_yx[0]
+    if ratio < 1 or ms.shape_yx != (ratio * hs.shape_yx[0], ratio * hs.shape_yx[1]) or hs.crs != ms.crs:
+        return False
+    return lattice_offset(ms, Grid(ms.shape_yx, fine_transform(affine_of(hs), ratio))) == (0, 0)
+
+
+def lattice_offset(source: Grid, target: Grid) -> tuple[int, int] | None:
+    """Rows and columns from the source's first pixel to the target's, None where the pixels do not coincide."""
+    to_source = ~affine_of(source) @ affine_of(target)
+    height, width = target.shape_yx
+    (x0, y0), last = to_source @ (0, 0), to_source @ (width, height)
+    x, y = round(x0), round(y0)
+    gaps = x0 - x, y0 - y, last[0] - x - width, last[1] - y - height
+    return (y, x) if max(abs(gap) for gap in gaps) <= EXACT_PX else None
+
+
+@dataclass(frozen=True)
+class CommonGrid:
+    """Where a pair comes to lie: nested grids of one corner, ms `ratio` times as fine as hs.
+
+    `window`: the pixels kept of the image that is not resampled. `true_ratio`: fine pixels per coarse pixel as
+    the two images have them.
+    """
+
+    window: Window
+    hs: Grid
+    ms: Grid
+    ratio: int
+    true_ratio: float
+
+
+def common_grid(
+    hs: Grid,
+    ms: Grid,
+    *,
+    ratio: int | None = None,
+    keep: Literal["hs", "ms"] = "hs",
+    project: Project | None = None,
+) -> CommonGrid:
+    """The nested grids for two images with affines: the whole coarse pixels that both cover.
+
+    `keep`: whose pixels stay as they are; the other's image is to be resampled. `ratio`: by default the whole number
+    nearest the true ratio. `project` changes coordinates between CRS, as `rasterio.warp.transform` does. Where one
+    image lies askew of the other, the window is the box around the covered part.
+
+    >>> from affine import Affine
+    >>> hs = Grid((80, 60), Affine(30, 0, 383472.37, 0, -30, 5818302.35))
+    >>> ms = Grid((660, 494), Affine(3.6, 0, 383469.97, 0, -3.6, 5818303.55))
+    >>> common = common_grid(hs, ms)
+    >>> common.window, common.ratio, round(common.true_ratio, 2), common.ms.shape_yx
+    ((0, 0, 79, 59), 8, 8.33, (632, 472))
+
+    Raises:
+        InputError: pixels without area, an ms coarser than hs, a ratio below 1.5 or above 32, no common coarse pixel.
+    """
+    true_ratio = _true_ratio(hs, ms, project)
+    whole = round(true_ratio) if ratio is None else ratio
+    if keep == "hs":
+        window = _covered(hs, ms, 1, project)
+        coarse = _cut(hs, window)
+        fine = Grid((whole * window[2], whole * window[3]), fine_transform(affine_of(coarse), whole), hs.crs)
+    else:
+        window = _covered(ms, hs, whole, project)
+        fine = _cut(ms, window)
+        coarse = Grid(
+            (window[2] // whole, window[3] // whole), coarse_transform(affine_of(fine), whole), ms.crs
+        )
+    return CommonGrid(window, coarse, fine, whole, true_ratio)
+
+
+def affine_of(grid: Grid) -> Affine:
+    """The affine of a grid that must have one.
+
+    Raises:
+        InputError: there is none, or its pixels have no area.
+    """
+    if grid.transform is None or grid.transform.is_degenerate:
+        raise InputError(
+            "an image without pixels of a size on the ground", "an affine", "mend its georeference"
+        )
+    return grid.transform
+
+
+def _cut(grid: Grid, window: Window) -> Grid:
+    """The grid of a window."""
+    return Grid(window[2:], window_transform(affine_of(grid), window), grid.crs)
+
+
+def _pixels_in(source: Grid, target: Grid, points: Points, project: Project | None) -> Points:
+    """Pixel coordinates of one grid as those of another."""
+    placed = [affine_of(source) @ point for point in zip(*points, strict=True)]
+    xs, ys = [x for x, _ in placed], [y for _, y in placed]
+    if source.crs != target.crs and project is not None:
+        xs, ys = map(list, project(source.crs, target.crs, xs, ys))
+    to_pixels = ~affine_of(target)
+    there = [to_pixels @ point for point in zip(xs, ys, strict=True) if isfinite(point[0] + point[1])]
+    return [x for x, _ in there], [y for _, y in there]
+
+
+def _true_ratio(hs: Grid, ms: Grid, project: Project | None) -> float:
+    """Root of the area of an hs pixel over that of the ms pixel in the middle, where fusion can bridge it."""
+    y, x = (side / 2 for side in ms.shape_yx)
+    xs, ys = _pixels_in(ms, hs, ((x, x + 1, x), (y, y, y + 1)), project)
+    area = abs((xs[1] - xs[0]) * (ys[2] - ys[0]) - (xs[2] - xs[0]) * (ys[1] - ys[0])) if len(xs) == 3 else 0.0
+    if area == 0:
+        raise InputError(
+            "an ms that has no place in the CRS of hs", "two images of one place", "check their CRS"
+        )
+    ratio = 1 / sqrt(area)
+    if ratio < 1:
+        raise InputError(
+            f"ms pixels {1 / ratio:.3g} times as wide as those of hs",
+            "an ms finer than hs",
+            "give the coarse hyperspectral image first, the fine one second",
+        )
+    if not LEAST_RATIO <= ratio <= MOST_RATIO:
+        raise InputError(
+            f"hs pixels {ratio:.3g} times as wide as those of ms",
+            f"{LEAST_RATIO:g} to {MOST_RATIO:g} times",
+            "use a finer ms" if ratio < LEAST_RATIO else "resample ms to larger pixels first",
+        )
+    return ratio
+
+
+def _covered(kept: Grid, other: Grid, multiple: int, project: Project | None) -> Window:
+    """The pixels of one grid that the other image covers, a multiple of so many along both sides."""
+    xs, ys = _pixels_in(other, kept, _outline(other), project)
+    height, width = kept.shape_yx
+    y0, rows = _whole_pixels(ys, height, multiple)
+    x0, columns = _whole_pixels(xs, width, multiple)
+    if rows < 1 or columns < 1:
+        to_map = affine_of(kept)
+        places = [to_map @ point for point in zip(xs, ys, strict=True)]
+        there = _box(_box_around(places)) if places else "no place in its CRS"
+        raise InputError(
+            f"an image at {_box(_box_around([to_map @ corner for corner in _corners(kept)]))} and one at {there} "
+            "(x min, y min, x max, y max)",
+            "two that share at least one whole hs pixel",
+            "check that the files belong together",
+        )
+    return y0, x0, rows, columns
+
+
+def _outline(grid: Grid) -> Points:
+    """Points along the edges, pixels."""
+    height, width = grid.shape_yx
+    steps = [i / SIDE_STEPS for i in range(SIDE_STEPS + 1)]
+    around = [(s, e) for s in steps for e in (0, 1)] + [(e, s) for s in steps for e in (0, 1)]
+    return [width * x for x, _ in around], [height * y for _, y in around]
+
+
+def _whole_pixels(places: Sequence[float], side: int, multiple: int) -> tuple[int, int]:
+    """First and number of the pixels 0..side-1 that lie between the least and the largest place."""
+    first = max(0, ceil(min(places, default=0.0) - EXACT_PX))
+    end = min(side, floor(max(places, default=0.0) + EXACT_PX))
+    return first, (end - first) // multiple * multiple
+
+
+def _corners(grid: Grid) -> list[tuple[int, int]]:
+    """The outer corners, pixels (x, y)."""
+    height, width = grid.shape_yx
+    return [(0, 0), (width, 0), (0, height), (width, height)]
+
+
+def _box_around(points: Sequence[tuple[float, float]]) -> Box:
+    xs, ys = zip(*points, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
 def _check_same_ground(hs: Grid, ms: Grid) -> None:
     """Raise where affines and CRS say that two grids do not show the same place."""
     if hs.transform is None or ms.transform is None or hs.crs is None or ms.crs is None:
@@ -141,12 +318,12 @@ def _check_corners(hs: Grid, ms: Grid) -> None:
         )
 
 
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+def _overlap(a: Box, b: Box) -> bool:
     """Whether two boxes (x_min, y_min, x_max, y_max) share an area."""
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _box(box: tuple[float, float, float, float]) -> str:
+def _box(box: Box) -> str:
     """A box as people read it."""
     return "(" + ", ".join(f"{value:.10g}" for value in box) + ")"
 

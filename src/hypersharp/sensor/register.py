@@ -26,6 +26,7 @@ from hypersharp.sensor.tables import FloatArray
 
 Model = Literal["shift", "affine"]
 BoolArray = NDArray[np.bool_]
+Image = NDArray[np.floating]
 
 START_SIGMA = 0.5  # of a coarse pixel: MTF 0.3 at its Nyquist frequency
 SIGMA_LIMITS = 0.15, 1.5  # of a coarse pixel
@@ -92,8 +93,8 @@ class _Fit:
 class _Scene:
     """The pair, which pixels count, and how many terms (1 or 3) the displacement has along either axis."""
 
-    hs: FloatArray
-    ms: FloatArray
+    hs: Image
+    ms: Image
     hs_valid: BoolArray
     ms_valid: BoolArray
     terms: int
@@ -120,7 +121,7 @@ class _Scene:
         rows, columns = (np.arange(side) * TILES // side for side in self.hs.shape[1:])
         return np.asarray(np.add.outer(TILES * rows, columns).ravel(), np.intp)
 
-    def sampled(self, fine: FloatArray, coefficients: FloatArray) -> FloatArray:
+    def sampled(self, fine: Image, coefficients: FloatArray) -> FloatArray:
         """A fine image (H, W) at the displaced coarse pixel centres (h w,), 0 outside."""
         return np.asarray(map_coordinates(fine, self.centres + coefficients @ self.basis, order=1))
 
@@ -138,8 +139,8 @@ class _Scene:
 
 
 def register(
-    hs: FloatArray,
-    ms: FloatArray,
+    hs: Image,
+    ms: Image,
     *,
     srf: FloatArray | None = None,
     model: Model = "shift",
@@ -167,7 +168,7 @@ def register(
     return replace(result, reason=_weakness(result, scene))
 
 
-def _check(hs: FloatArray, ms: FloatArray, srf: FloatArray | None, model: str) -> None:
+def _check(hs: Image, ms: Image, srf: FloatArray | None, model: str) -> None:
     (bands, h, w), (ms_bands, height, width) = hs.shape, ms.shape
     if height % h or width % w or height // h != width // w:
         raise InputError(
@@ -269,7 +270,7 @@ def _nowhere(scene: _Scene, sigma_px: float) -> _Fit:
     return _Fit(np.zeros((2, scene.terms)), sigma_px, normal, normal[..., 0], 0.0)
 
 
-def _looks(fine: FloatArray, sigma_px: float) -> Iterator[FloatArray]:
+def _looks(fine: Image, sigma_px: float) -> Iterator[Image]:
     """The blurred band and its derivatives along y, x and by the PSF's variance (half the Laplacian)."""
     blurred = gaussian_filter(fine, sigma_px, mode="nearest")
     down, right = np.gradient(blurred)

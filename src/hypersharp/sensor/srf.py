@@ -15,9 +15,10 @@ from hypersharp.sensor.psf import FWHM_PER_SIGMA
 from hypersharp.sensor.responses import SRFS, Curve
 from hypersharp.sensor.tables import FloatArray, is_table_path, read_table
 
-__all__ = ["SRFS", "band_centres_nm", "find_srf", "gaussian_srf"]
+__all__ = ["SRFS", "band_centres_nm", "band_shares_nm", "find_srf", "gaussian_srf"]
 
 SEEN = 0.5  # an ms band sees wavelengths within its half maximum; from tails alone it would be guessed
+UNKNOWN_WIDTH_NM = 100.0  # of an ms band, about that of Landsat's and Sentinel-2's
 LEAST_TABLE_NM = 100.0  # smaller numbers in a first column are weights, not wavelengths
 
 
@@ -74,7 +75,7 @@ def gaussian_srf(
         raise InputError(
             "centres or widths that are not positive numbers", "one of each a band, nm", "mend them"
         )
-    spacing = _spacing_nm(wavelengths)
+    spacing = band_shares_nm(wavelengths)
     distance = np.abs(wavelengths - centres[:, None])
     exponent = -0.5 * (distance * FWHM_PER_SIGMA / widths[:, None]) ** 2
     seen = ((exponent >= np.log(SEEN)) | (distance <= spacing / 2)).any(axis=1)
@@ -89,6 +90,27 @@ def band_centres_nm(srf: FloatArray, wavelengths_nm: ArrayLike) -> FloatArray:
     """The response-weighted mean wavelength (l,) of each ms band."""
     wavelengths = np.asarray(wavelengths_nm, dtype=np.float64)
     return np.asarray(srf @ wavelengths / srf.sum(axis=1))
+
+
+def check_common_wavelengths(
+    hs_nm: ArrayLike | None, ms_nm: ArrayLike | None, ms_fwhm_nm: ArrayLike | None = None
+) -> None:
+    """Raise where wavelengths (L,) and (l,) are known and no ms band reaches into the range of hs.
+
+    An ms band reaches from its centre by half its width, by 50 nm where that is not known.
+
+    Raises: InputError for ranges that do not meet.
+    """
+    if hs_nm is None or ms_nm is None:
+        return
+    hs, ms = np.asarray(hs_nm, np.float64), np.asarray(ms_nm, np.float64)
+    half = np.asarray(UNKNOWN_WIDTH_NM if ms_fwhm_nm is None else ms_fwhm_nm, np.float64) / 2
+    if not ((ms + half >= hs.min()) & (ms - half <= hs.max())).any():
+        raise InputError(
+            f"hs bands from {hs.min():g} to {hs.max():g} nm and ms bands from {ms.min():g} to {ms.max():g} nm",
+            "an ms band that sees some of what hs sees",
+            "take an ms of that part of the spectrum",
+        )
 
 
 def _curve_srf(
@@ -107,7 +129,7 @@ def _curve_srf(
     low_nm = np.array([grid[row].min(initial=np.inf) for row in active])
     high_nm = np.array([grid[row].max(initial=-np.inf) for row in active])
     kept = _check_seen(seen, names, low_nm, high_nm, wavelengths, drop_unseen)
-    return _normalised(response[kept] * _spacing_nm(wavelengths))
+    return _normalised(response[kept] * band_shares_nm(wavelengths))
 
 
 def _from_file(spec: str, wavelengths_nm: ArrayLike | None, drop_unseen: bool) -> FloatArray:
@@ -146,7 +168,7 @@ def _check_wavelengths(wavelengths_nm: ArrayLike) -> FloatArray:
     return wavelengths
 
 
-def _spacing_nm(wavelengths: FloatArray) -> FloatArray:
+def band_shares_nm(wavelengths: FloatArray) -> FloatArray:
     """Each band's share of the axis, whatever the order of the bands; 1 for a single band."""
     if wavelengths.size == 1:
         return np.ones(1)
