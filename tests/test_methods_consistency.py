@@ -104,6 +104,14 @@ def test_a_bicubic_result_is_mended_though_its_residual_is_no_white_error() -> N
     assert rmse(found.image, truth) < 0.9 * rmse(estimate, truth)
 
 
+def test_an_image_too_small_to_trust_a_pixel_of_stays() -> None:
+    truth, sensor = scene()[:, :8, :8], sensor_of("wrap")
+    estimate, hs = wrong_by(truth, 0.02), sensor_of("reflect").hs(truth)
+    found = project(estimate, hs, sensor, valid=torch.zeros(2, 2, dtype=torch.bool))
+    torch.testing.assert_close(found.image, estimate, rtol=0, atol=0)
+    assert found.weights.isinf().all() and (found.before, found.after) == (0, 0)
+
+
 def test_few_pixels_bound_no_noise() -> None:
     assert most_noise(torch.rand(40, 4, 4), torch.ones(4, 4)).isinf().all()
 

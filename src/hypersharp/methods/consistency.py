@@ -155,7 +155,7 @@ def likely_weights(residual: Tensor, power: Tensor, noise: Tensor) -> Tensor:
     costs[-1] -= np.log(height * width) / (height * width)  # no change is one parameter less
     best = torch.stack(costs).argmin(0).cpu()
     weights = grid[best].to(residual)
-    weights[best == WEIGHTS - 1] = torch.inf
+    weights[(best == WEIGHTS - 1).to(residual.device) | (periodogram.sum((-2, -1)) == 0)] = torch.inf
     return weights
 
 
