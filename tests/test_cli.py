@@ -15,7 +15,7 @@ from hypersharp.nets.checkpoint import WeightsHeader, build_network, save_weight
 
 NM = np.arange(400.0, 701.0, 10)
 BANDS, RATIO, SIDE = 31, 4, 32
-LATER_VERBS = ("align", "adapt", "report", "view", "export")
+LATER_VERBS = ("adapt", "report", "view", "export")
 
 
 class Ran:
@@ -70,6 +70,7 @@ def test_help_lists_the_verbs_there_are(run) -> None:
     assert shown.code == 0
     verbs = (
         "fuse",
+        "align",
         "estimate",
         "simulate",
         "evaluate",

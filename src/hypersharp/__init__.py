@@ -2,7 +2,7 @@
 
 >>> import hypersharp as hsp
 >>> sorted(hsp.__all__)
-['__version__', 'fuse', 'judge', 'leave_out', 'open', 'save', 'score', 'simulate']
+['__version__', 'align', 'fuse', 'judge', 'leave_out', 'open', 'save', 'score', 'simulate']
 
 The names are loaded on first use, so that `import hypersharp` costs next to nothing.
 """
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from hypersharp.io import open_cube as open
     from hypersharp.io import save_cube as save
     from hypersharp.methods import fuse
+    from hypersharp.methods.align import align
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "fuse", "judge", "leave_out", "open", "save", "score", "simulate"]
+__all__ = ["__version__", "align", "fuse", "judge", "leave_out", "open", "save", "score", "simulate"]
 
 # public name -> (room, its name there)
 HOME = {
+    "align": ("hypersharp.methods.align", "align"),
     "fuse": ("hypersharp.methods", "fuse"),
     "judge": ("hypersharp.bench.judge", "judge"),
     "leave_out": ("hypersharp.cube", "leave_out"),

@@ -102,7 +102,7 @@ def whole_ratio(hs: Grid, ms: Grid) -> int:
         raise InputError(
             f"{found}, {height / h:.3g} and {width / w:.3g} fine pixels per coarse pixel",
             "one whole ratio along both sides",
-            "cut or resample both to the same extent first",
+            "give both a georeference and run `hypersharp align`, or cut them to one extent",
         )
     return height // h
 
@@ -286,7 +286,7 @@ def _check_same_ground(hs: Grid, ms: Grid) -> None:
         raise InputError(
             f"hs in {_short(hs.crs)} and ms in {_short(ms.crs)}",
             "one CRS",
-            "reproject one of them, e.g. with gdalwarp",
+            "run `hypersharp align HS MS -o DIR` first",
         )
     hs_box, ms_box = hs.bounds(), ms.bounds()
     assert hs_box is not None and ms_box is not None
@@ -314,7 +314,7 @@ def _check_corners(hs: Grid, ms: Grid) -> None:
         raise InputError(
             f"hs of {hs} and ms of {ms} whose corners lie {worst:.3g} hs pixels apart",
             "the same extent to within one hs pixel",
-            "cut both to their common area first",
+            "run `hypersharp align HS MS -o DIR` first",
         )
 
 

@@ -2,24 +2,27 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from hypersharp.cli.app import app
 from hypersharp.cli.options import (
-    LAYOUT,
     Device,
     HsMask,
+    Layout,
     Mask,
     Method,
     ModeOption,
+    MsLayout,
+    MsVariable,
     Out,
     PrecisionOption,
     Psf,
     Ratio,
     Saturated,
     Srf,
+    Variable,
     Weights,
 )
 from hypersharp.cli.shown import progress_bar, say, shown, size, table
@@ -50,14 +53,18 @@ def fuse(
     mask: Mask = None,
     hs_mask: HsMask = None,
     saturated: Saturated = None,
-    variable: Annotated[
-        str | None, typer.Option(help="Variable of the hs file (.mat, .nc, .npz) to read.")
-    ] = None,
-    layout: Annotated[str | None, typer.Option(help=LAYOUT)] = None,
-    ms_variable: Annotated[str | None, typer.Option(help="As --variable, for ms.")] = None,
-    ms_layout: Annotated[str | None, typer.Option(help="As --layout, for ms.")] = None,
+    grid: Annotated[
+        Literal["pair", "ms"],
+        typer.Option(
+            help="Where ms had to be aligned: nest in hs's pixels, or come back to the ms's own grid."
+        ),
+    ] = "pair",
+    variable: Variable = None,
+    layout: Layout = None,
+    ms_variable: MsVariable = None,
+    ms_layout: MsLayout = None,
 ) -> None:
-    """Sharpen HS with MS and write the result."""
+    """Sharpen HS with MS and write the result; georeferenced images on other grids are aligned first."""
     from hypersharp.io import check_output, save_cube
     from hypersharp.io.mask import open_masked
     from hypersharp.methods import find_method
@@ -73,7 +80,8 @@ def fuse(
     with progress_bar(f"fusing with {method}") as progress:
         sharp = fuse_cubes(
             coarse, fine, method=method, weights=weights, psf=blur, srf=response, ratio=known_ratio, mode=mode,
-            tile_px=tile, device=device, precision=precision, consistent=consistent, progress=progress,
+            tile_px=tile, device=device, precision=precision, consistent=consistent, grid=grid,
+            progress=progress,
         )  # fmt: skip
     seconds = time.perf_counter() - started
     save_cube(sharp, out)
@@ -81,6 +89,52 @@ def fuse(
     for note in str(sharp.attrs.get("hypersharp", "")).split("; "):
         say(f"       {note}")
     say(f"sharp  {size(sharp)}, {sharp.dtype}, in {seconds:.1f} s -> {out}")
+
+
+@app.command(rich_help_panel="The main job")
+def align(
+    hs: Annotated[Path, typer.Argument(help="Low-resolution hyperspectral image.", show_default=False)],
+    ms: Annotated[Path, typer.Argument(help="High-resolution MS, RGB or pan image.", show_default=False)],
+    out: Out,
+    move: Annotated[
+        Literal["shift", "affine", "none"],
+        typer.Option(help="How ms may be moved to lie on hs; none: where its georeference puts it."),
+    ] = "shift",
+    keep: Annotated[
+        Literal["hs", "ms"], typer.Option(help="Whose pixels stay as they are; the other is resampled.")
+    ] = "hs",
+    ratio: Annotated[
+        int | None,
+        typer.Option(help="Fine pixels per coarse one; default: the nearest whole number.", min=1),
+    ] = None,
+    srf: Srf = None,
+    format: Annotated[Literal["tif", "mat", "npy", "nc"], typer.Option(help="Format of the files.")] = "tif",
+    mask: Mask = None,
+    hs_mask: HsMask = None,
+    saturated: Saturated = None,
+    variable: Variable = None,
+    layout: Layout = None,
+    ms_variable: MsVariable = None,
+    ms_layout: MsLayout = None,
+) -> None:
+    """Bring HS and MS to one grid, the ms moved to lie on hs where the images show that it does not."""
+    from hypersharp.bench.files import save_together
+    from hypersharp.cube import crs_of, wavelengths_nm
+    from hypersharp.io.mask import open_masked
+    from hypersharp.methods.align import align as align_cubes
+    from hypersharp.sensor.srf import find_srf
+
+    coarse = open_masked(hs, variable=variable, layout=layout, mask=hs_mask, saturated=saturated)
+    fine = open_masked(ms, variable=ms_variable, layout=ms_layout, mask=mask, saturated=saturated)
+    response = None if srf is None else find_srf(srf, wavelengths_nm(coarse))
+    with progress_bar("aligning") as progress:
+        pair = align_cubes(coarse, fine, move=move, keep=keep, ratio=ratio, srf=response, progress=progress)
+    paths = save_together({"hs": pair.hs, "ms": pair.ms}, out, format)
+    for name, given, path in (("hs", coarse, hs), ("ms", fine, ms)):
+        say(f"{name}  {size(given)}, {crs_of(given) or 'no CRS'}  ({path})")
+    say("\n".join(f"    {note}" for note in pair.notes))
+    for made, path in zip((pair.hs, pair.ms), paths, strict=True):
+        say(f"{size(made):24} -> {path}")
 
 
 @app.command(rich_help_panel="The main job")

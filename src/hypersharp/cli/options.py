@@ -24,6 +24,10 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 PrecisionOption = Annotated[Precision, typer.Option(help="auto takes bf16 where this machine is fast at it.")]
 Data = Annotated[Path, typer.Option(help="Folder with the protocol's scenes.", envvar="HYPERSHARP_DATA")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write into; made if missing.")]
+Variable = Annotated[str | None, typer.Option(help="Variable of the hs file (.mat, .nc, .npz) to read.")]
+Layout = Annotated[str | None, typer.Option(help=LAYOUT)]
+MsVariable = Annotated[str | None, typer.Option(help="As --variable, for ms.")]
+MsLayout = Annotated[str | None, typer.Option(help="As --layout, for ms.")]
 Mask = Annotated[
     Path | None,
     typer.Option(help="Mask of ms, its size, one band: not 0 leaves the pixel out (clouds, water, ...)."),

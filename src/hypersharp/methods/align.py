@@ -297,9 +297,9 @@ def _said(found: Registration, ms: Grid) -> str:
     ground = f" = ({y * size_y:+.3g}, {x * size_x:+.3g}) {_unit(ms)}" if _unit(ms) else ""
     corner = f", up to {found.largest_px:.2f} at a corner" if found.coefficients.shape[1] > 1 else ""
     return (
-        f"ms lay ({y:+.2f}, {x:+.2f}) fine pixels{ground} (down, right) off hs{corner}, now undone; error "
-        f"{found.error_px:.2f} fine pixels, correlation {found.correlation_before:.3f} before, "
-        f"{found.correlation:.3f} after"
+        f"ms lay ({y:+.2f}, {x:+.2f}) fine pixels{ground} (down, right) off hs{corner}, now undone "
+        f"(error {found.error_px:.2f} fine pixels, correlation {found.correlation_before:.3f} before, "
+        f"{found.correlation:.3f} after)"
     )
 
 

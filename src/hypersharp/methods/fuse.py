@@ -2,14 +2,15 @@
 
 import warnings
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.cube import only_usable, pair_ratio, usable_bands, wavelengths_nm
+from hypersharp.cube import fwhm_nm, only_usable, pair_ratio, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError, unknown_name
+from hypersharp.methods.align import align_if_needed, to_ms_grid
 from hypersharp.methods.base import (
     Method,
     Mode,
@@ -33,9 +34,10 @@ from hypersharp.methods.hysure import HYSURE
 from hypersharp.methods.sfim import SFIM
 from hypersharp.methods.ssjcn import SSJCN_METHOD
 from hypersharp.sensor.psf import PSF, parse_psf
-from hypersharp.sensor.srf import find_srf
+from hypersharp.sensor.srf import check_common_wavelengths, find_srf
 
 Name = TypeVar("Name", bound=str)
+OutGrid = Literal["pair", "ms"]
 
 METHODS: dict[str, Method] = {
     "bicubic": BICUBIC,
@@ -66,9 +68,10 @@ def fuse(
     ratio: int | None = None,
     scale: float | None = None,
     consistent: bool = False,
+    grid: OutGrid = "pair",
     progress: Progress | None = None,
 ) -> xr.DataArray:
-    """Sharpen hs with ms.
+    """Sharpen hs with ms, after bringing the two to one grid (`align`) where their georeferences do not nest.
 
     Args:
         hs: hyperspectral image (L, h, w), any unit; NaN where missing.
@@ -82,16 +85,21 @@ def fuse(
         scale: the value that counts as 1; by default 1 for floats up to about 1, else the 99.9 % quantile of hs.
         consistent: change the result as little as it takes to give back hs, within its noise, when it is
             degraded (`consistency.project`).
+        grid: where ms had to be aligned, the result's: "pair" nests exactly in hs's pixels, "ms" is that of the
+            ms given, at the cost of a second resampling.
         progress: called with the fraction done, 0..1.
 
     Returns:
-        (L, H, W) with the bands of hs, the grid and CRS of ms, the unit and dtype of hs; what was chosen
+        (L, H, W) with the bands of hs, the grid and CRS of ms (aligned), the unit and dtype of hs; what was chosen
         stands in attrs["hypersharp"].
 
     Raises:
         InputError: unusable or ill-matched images, an unknown name, no weights that fit.
     """
-    chosen = find_method(method)
+    chosen, out_grid = find_method(method), one_of("grid", grid, get_args(OutGrid))
+    aligned = align_if_needed(hs, ms, ratio)
+    if aligned:
+        hs, ms = aligned.hs, aligned.ms
     coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
     found_ratio = check_pair(coarse, fine, ratio)
     known_nm = wavelengths_nm(coarse)
@@ -109,6 +117,7 @@ def fuse(
         progress=progress,
         hs_valid=measured(coarse),
         ms_valid=measured(fine),
+        notes=list(aligned.notes) if aligned else [],
     )
     unit = value_scale(coarse.values) if scale is None else scale
     note_left_out(hs, ms, settings)
@@ -121,7 +130,7 @@ def fuse(
     sharp.attrs["hypersharp"] = "; ".join(
         [f"method {method}, ratio {found_ratio}, scale {unit:g}", *settings.notes]
     )
-    return sharp
+    return to_ms_grid(sharp, aligned) if aligned and out_grid == "ms" else sharp
 
 
 def find_method(name: str) -> Method:
@@ -143,9 +152,11 @@ def one_of(kind: str, name: Name, known: tuple[str, ...]) -> Name:
 def check_pair(hs: xr.DataArray, ms: xr.DataArray, ratio: int | None) -> int:
     """The pair's whole ratio.
 
-    Raises: InputError for cubes that cannot be used, swapped ones, sizes of no whole or another ratio.
+    Raises: InputError for cubes that cannot be used, swapped ones, sizes of no whole or another ratio, wavelengths
+        that do not meet.
     """
     found = pair_ratio(hs, ms)
+    check_common_wavelengths(wavelengths_nm(hs), wavelengths_nm(ms), fwhm_nm(ms))
     if ratio is not None and ratio != found:
         raise InputError(
             f"sizes of ratio {found}", f"the given ratio {ratio}", "leave --ratio out or check the files"
