@@ -1,5 +1,7 @@
 """The network of DHSIS: the published size, residual learning, a start it cannot do without."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -16,14 +18,18 @@ def test_parameters_are_those_of_the_published_network() -> None:
 
 
 def test_normalisation_stands_in_all_layers_but_the_first_and_the_last() -> None:
-    kinds = [type(layer) for layer in DHSIS(SMALL).modules() if not list(layer.children())]
+    net = DHSIS(SMALL)
+    kinds = [type(layer) for part in (net.first, net.body, net.last) for layer in leaves(part)]
     inner = [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
     assert kinds == [nn.Conv2d, nn.ReLU, *inner, *inner, nn.Conv2d]
 
 
-def test_it_adds_to_its_start() -> None:
-    net = DHSIS(SMALL).eval()
-    nn.init.zeros_(net.last.weight)
+def leaves(part: nn.Module) -> list[nn.Module]:
+    return [layer for layer in part.modules() if not list(layer.children())]
+
+
+def test_a_net_of_zeros_adds_nothing_to_its_start() -> None:
+    net = DHSIS(dataclasses.replace(SMALL, zero_init=True)).eval()
     start = torch.rand(1, 5, 16, 16)
     torch.testing.assert_close(net(torch.rand(1, 5, 4, 4), torch.rand(1, 2, 16, 16), start), start)
 

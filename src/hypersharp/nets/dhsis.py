@@ -19,13 +19,17 @@ MOMENTUM, EPSILON = 0.01, 1e-3
 
 @dataclass(frozen=True)
 class DHSISOptions:
-    """The shape of the network. `bands` and `ms_bands` are L and l, `ratio` fine pixels per coarse one."""
+    """The shape of the network. `bands` and `ms_bands` are L and l, `ratio` fine pixels per coarse one.
+
+    `zero_init` (ours) lets it begin at its start, which a short training cannot otherwise reach again.
+    """
 
     bands: int = 31
     ms_bands: int = 3
     ratio: int = 4
     features: int = 64
     layers: int = 16
+    zero_init: bool = False
 
 
 class DHSIS(FusionNetwork):
@@ -37,18 +41,20 @@ class DHSIS(FusionNetwork):
         super().__init__()
         self.options = o = options
         inner = [layer for _ in range(o.layers - 2) for layer in normalised(o.features)]
-        self.body = nn.Sequential(nn.Conv2d(o.bands, o.features, 3, padding=1), nn.ReLU(), *inner)
+        self.first = nn.Conv2d(o.bands, o.features, 3, padding=1)
+        self.body = nn.Sequential(nn.ReLU(), *inner)
         self.last = nn.Conv2d(o.features, o.bands, 3, padding=1)
-        initialise(self)
+        initialise(self, o.zero_init)
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
         """The corrected start; it holds all that hs and ms tell, so that they are not looked at again."""
         del hs, ms
         if start is None:
             raise ValueError("DHSIS corrects a start and needs one")
-        correction: Tensor = self.last(self.body(start))
-        with full_precision(start):
-            return start + correction.float()
+        with full_precision(start):  # what is to be found is smaller than bfloat16's rounding of the start
+            features = self.first(start.float())
+        correction: Tensor = self.last(self.body(features))
+        return start + correction.float()
 
 
 def normalised(features: int) -> list[nn.Module]:
@@ -60,10 +66,12 @@ def normalised(features: int) -> list[nn.Module]:
     ]
 
 
-def initialise(net: DHSIS) -> None:
-    """Glorot's uniform weights, zero biases."""
+def initialise(net: DHSIS, zero_init: bool) -> None:
+    """Glorot's uniform weights, zero biases; optionally a net that adds nothing yet."""
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.xavier_uniform_(module.weight)
             assert module.bias is not None
             nn.init.zeros_(module.bias)
+    if zero_init:
+        nn.init.zeros_(net.last.weight)
