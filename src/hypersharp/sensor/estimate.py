@@ -1,68 +1,83 @@
-"""The sensor from the pair itself: response, blur and gain that make hs and ms agree.
+"""The sensor from the pair itself: response, blur, shift and gains that make hs and ms agree.
 
-Source: HySure, Simoes et al. 2015 (IEEE TGRS 53(6)), section IV: both images are blurred by a box, so that the
-PSF matters little, and R is fitted by ridge regression on differences of neighbouring bands; then B is fitted
-to R hs, hs projected on its signal subspace, by ridge regression on differences of neighbouring taps.
-
-The fit sees B as a correlation with patches of ms. The original program uses those weights, unflipped, as a
-convolution kernel, which is right for point-symmetric blurs only; `parity` does as it does, in this, in the
-box (half width 4 fine pixels at every ratio, rounded half away from zero on hs) and in the support of 10.
+By default physical: nothing negative, see `physical`; HySure's estimate of free signs, see `ridge`, on request.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hypersharp.errors import InputError
+from hypersharp.sensor.moments import (
+    TELL,
+    Mask,
+    Moments,
+    Support,
+    enough,
+    find_support,
+    gather,
+    whole_patches,
+)
+from hypersharp.sensor.noise import regression_noise
 from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.physical import FREE, GIVEN, Fit, Known, fit_sensor, system_conditions
 from hypersharp.sensor.psf import PSF
+from hypersharp.sensor.ridge import Coverage, EstimateOptions, comparable, fit_kernel, fit_response
+from hypersharp.sensor.shapes import blur_weights
+from hypersharp.sensor.spectra import Spectra, restrict
 from hypersharp.sensor.tables import FloatArray
-from hypersharp.solve.linops import blur, decimation, embed, mix_bands
-from hypersharp.solve.subspace import signal_rank, svd_basis
 
-BOX_PX = 4  # half width of the original program's box on ms
-SUPPORT_PX = 10
+__all__ = [
+    "Estimate",
+    "EstimateOptions",
+    "Pair",
+    "Spectra",
+    "complete_sensor",
+    "estimate_sensor",
+    "spectral_gaps",
+]
+
 GAP = 1.5  # times the median spacing: bands further apart are no neighbours
-TELL = "give the psf and the srf"
-
-Coverage = Sequence[Sequence[int]]
-
-
-@dataclass(frozen=True)
-class EstimateOptions:
-    """How the sensor is fitted; the regularisation weights are for values of about 0..1.
-
-    `support_px`: side of the kernel, None: about two coarse pixels, at least 10, of the ratio's parity.
-    `start_yx`: decimation start, None: (ratio - 1) // 2. `subspace`: dimensions hs is projected on,
-    None: those that stand out of the noise. `parity`: as the original program (see the head of this file).
-    """
-
-    lambda_r: float = 10.0
-    lambda_b: float = 10.0
-    support_px: int | None = None
-    start_yx: tuple[int, int] | None = None
-    subspace: int | None = None
-    parity: bool = False
+CONSTANT = 1e-6  # relative spread below which an image shows nothing
 
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
     """A fitted sensor and how well it fits.
 
-    `gain` is the sum of the kernel before it was scaled to 1 (R was divided by it too): how much brighter hs
-    is, seen through the first R, than ms. `residual` is ||R hs - D B ms|| / ||R hs|| over pixels that the border
+    `gain`: how much brighter hs is, seen through a response of sum one, than ms (HySure's: the sum of the kernel
+    before it was scaled to one). `residual` is ||R hs - D B ms|| / ||R hs|| over measured pixels that the border
     does not touch: below 0.02 on simulated pairs, 0.03 to 0.1 on real ones. `shift_px_yx` is how far the
     coarse pixels' centre of mass lies from where the sizes say: what is left of misregistration, fine pixels.
+    `gains` (l,) are the sums of the rows that fit, `offsets` (l,) what ms has beside R hs, which the sensor leaves
+    out; `blur` and `responses` the families chosen; `equations` the coarse pixels used; `conditions` the condition
+    numbers of the systems of the response and the blur.
     """
 
     sensor: Sensor
     gain: float
     residual: float
     shift_px_yx: tuple[float, float]
+    gains: FloatArray
+    offsets: FloatArray
+    blur: str = GIVEN
+    responses: tuple[str, ...] = ()
+    equations: int = 0
+    conditions: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """hs and ms in float64 on the CPU, and where they are measured."""
+
+    hs: Tensor
+    ms: Tensor
+    ratio: int
+    hs_valid: Mask
+    ms_valid: Mask
 
 
 def estimate_sensor(
@@ -81,11 +96,7 @@ def estimate_sensor(
 
     Raises: InputError for sizes that do not match, or images that do not tell (flat, or too small).
     """
-    chosen = options or EstimateOptions()
-    coarse, fine = check_pair(hs, ms, ratio)
-    seen = comparable(coarse, fine, ratio, None, chosen)
-    response = fit_response(*seen, check_coverage(coverage, coarse, fine), gaps, chosen.lambda_r)
-    return with_kernel(coarse, fine, ratio, response, chosen, rescale=True)
+    return complete_sensor(hs, ms, ratio, psf=None, srf=None, coverage=coverage, gaps=gaps, options=options)
 
 
 def complete_sensor(
@@ -95,29 +106,113 @@ def complete_sensor(
     *,
     psf: PSF | None,
     srf: FloatArray | None,
+    coverage: Coverage | None = None,
     gaps: Sequence[int] = (),
     options: EstimateOptions | None = None,
+    hs_valid: Tensor | None = None,
+    ms_valid: Tensor | None = None,
+    spectra: Spectra | None = None,
 ) -> Estimate:
     """The sensor with what is known of it left as it is and the rest estimated; shapes as `estimate_sensor`.
 
-    Raises: InputError as there, and for a psf or srf that does not fit the pair.
+    hs_valid (h, w), ms_valid (H, W): bool, False where a pixel is not measured; no equation that it touches is
+    used. spectra: wavelengths, which restrict what an ms band may see and stand for its response.
+
+    Raises: InputError as there, for a psf or srf that does not fit the pair, masks that leave nothing, and
+    wavelengths that have nothing in common.
     """
     chosen = options or EstimateOptions()
-    coarse, fine = check_pair(hs, ms, ratio)
-    if srf is not None and srf.shape != (len(fine), len(coarse)):
+    pair = check_pair(hs, ms, ratio, hs_valid, ms_valid)
+    if srf is not None and srf.shape != (len(ms), len(hs)):
         raise InputError(
-            f"a response of shape {srf.shape}", f"{(len(fine), len(coarse))}", "give one row per ms band"
+            f"a response of shape {srf.shape}", f"{(len(ms), len(hs))}", "give one row per ms band"
         )
+    seen, stated = restrict(check_coverage(coverage, hs, ms), len(hs), spectra or Spectra())
+    if psf is not None and srf is not None:
+        return explain(pair, Sensor(psf, srf, ratio), 1.0, None)
+    check_texture(pair)
+    if not chosen.is_physical:
+        return by_ridge(pair, psf, srf, [np.flatnonzero(row).tolist() for row in seen], gaps, chosen)
+    noise = regression_noise(pair.hs[:, torch.from_numpy(pair.hs_valid)].numpy())
+    axis = (spectra or Spectra()).axis(len(hs))
+    return physically(pair, psf, Known(axis, seen, tuple(gaps), noise, stated, srf), chosen.support_px)
+
+
+def physically(pair: Pair, psf: PSF | None, known: Known, support_px: int | None) -> Estimate:
+    """The fit of `physical`, its blur on fine pixels."""
+    support, (train, held) = gather_pair(pair, psf, support_px)
+    fit = fit_sensor(train, held, support, known)
+    found = psf or as_psf(fit, support)
+    sensor = Sensor(found, fit.rows if known.given is None else known.given, pair.ratio)
+    conditions = system_conditions(train + held, fit)
+    return replace(explain(pair, sensor, 1.0, fit), equations=train.count + held.count, conditions=conditions)
+
+
+def gather_pair(
+    pair: Pair, psf: PSF | None, support_px: int | None
+) -> tuple[Support, tuple[Moments, Moments]]:
+    """Support and moments; a smaller support where the image is too small for the usual one."""
+    sides = [support_px] if support_px or psf else [None, 2 * pair.ratio, pair.ratio]
+    for side in sides:
+        support = find_support(pair.ratio, side)
+        if psf is None and min(pair.ms.shape[1:]) < support.side_px:
+            continue
+        usable = pair.hs_valid & whole_patches(pair.ms_valid, support, psf)
+        if side == sides[-1] or enough(usable, support, psf):
+            return support, gather(pair.hs.numpy(), pair.ms.numpy(), support, usable, psf)
+    height, width = pair.ms.shape[1:]
+    raise InputError(
+        f"ms of {height} x {width} pixels", f"room for a blur of {sides[-1]} x {sides[-1]}", TELL
+    )
+
+
+def as_psf(fit: Fit, support: Support) -> PSF:
+    return support.as_psf(blur_weights(fit.blur, support) if fit.blur else support.to_fine(fit.taps))
+
+
+def by_ridge(
+    pair: Pair,
+    psf: PSF | None,
+    srf: FloatArray | None,
+    coverage: Coverage,
+    gaps: Sequence[int],
+    options: EstimateOptions,
+) -> Estimate:
+    """HySure's fit; a response that was estimated is divided by the gain of the kernel."""
+    hs, ms, ratio = pair.hs, pair.ms, pair.ratio
     if srf is None:
-        everything = check_coverage(None, coarse, fine)
-        seen = comparable(coarse, fine, ratio, psf, chosen)
-        response = fit_response(*seen, everything, gaps, chosen.lambda_r)
+        seen = comparable(hs, ms, ratio, psf, options)
+        response = fit_response(*seen, coverage, gaps, options.lambda_r)
     else:
         response = torch.tensor(srf)
-    if psf is None:
-        return with_kernel(coarse, fine, ratio, response, chosen, rescale=srf is None)
-    sensor = Sensor(psf, response.numpy(), ratio)
-    return Estimate(sensor, 1.0, misfit(sensor, coarse, fine), shift_px_yx(sensor))
+    gain, found = 1.0, psf
+    if found is None:
+        found, gain = fit_kernel(hs, ms, ratio, response, options)
+    rows = (response / gain if srf is None else response).numpy()
+    return replace(
+        explain(pair, Sensor(found, rows, ratio), gain, None),
+        blur="free signs" if psf is None else GIVEN,
+        responses=("free signs" if srf is None else GIVEN,) * len(ms),
+        equations=int(pair.hs_valid.sum()),
+    )
+
+
+def explain(pair: Pair, sensor: Sensor, gain: float, fit: Fit | None) -> Estimate:
+    """A sensor with what can be said of it."""
+    gains = sensor.srf.sum(1) if fit is None else fit.rows.sum(1)
+    offsets = np.zeros(len(gains)) if fit is None else fit.offsets
+    return Estimate(
+        sensor,
+        gain if fit is None or not gains.any() else 1 / float(np.median(gains[gains > 0])),
+        misfit(sensor, pair),
+        shift_px_yx(sensor),
+        gains,
+        offsets,
+        blur=GIVEN
+        if fit is None
+        else (fit.blur.family if fit.blur else (GIVEN if len(fit.taps) == 1 else FREE)),
+        responses=(GIVEN,) * len(gains) if fit is None else fit.families,
+    )
 
 
 def spectral_gaps(wavelengths_nm: FloatArray | None) -> list[int]:
@@ -132,128 +227,35 @@ def spectral_gaps(wavelengths_nm: FloatArray | None) -> list[int]:
     return [int(i) for i in np.flatnonzero(steps > GAP * np.median(steps))]
 
 
-def fit_response(hs: Tensor, ms: Tensor, coverage: Coverage, gaps: Sequence[int], weight: float) -> Tensor:
-    """R (l, L), row by row min ||r hs - ms||^2 + weight ||D r||^2 over the bands covered; signs are free."""
-    pixels, targets = hs.flatten(1), ms.flatten(1)
-    response = hs.new_zeros(len(ms), len(hs))
-    for row, target, bands in zip(response, targets, coverage, strict=True):
-        index = torch.as_tensor(bands)
-        chosen = pixels[index]
-        smooth = weight * difference_gram(bands, gaps).to(hs)
-        row[index] = solve(chosen @ chosen.mT + smooth, chosen @ target)
-    return response
+def misfit(sensor: Sensor, pair: Pair) -> float:
+    """||R hs - D B ms|| / ||R hs|| over all bands together, see `gaps_and_seen`."""
+    gaps, seen = gaps_and_seen(sensor, pair)
+    return float(np.linalg.norm(gaps)) / max(float(np.linalg.norm(seen)), 1e-300)
 
 
-def comparable(
-    hs: Tensor, ms: Tensor, ratio: int, psf: PSF | None, options: EstimateOptions
-) -> tuple[Tensor, Tensor]:
-    """hs and ms on the coarse grid under one blur: the PSF where it is known, else a box that drowns it."""
-    if psf is not None:
-        return hs, Sensor(psf, np.eye(len(ms)), ratio).hs(ms)
-    half_fine, half_coarse = 3 * ratio // 2, 1
-    if options.parity:
-        half_fine, half_coarse = BOX_PX, half_away(BOX_PX / ratio)
-    kept = decimation(ratio, start_of(ratio, options)).forward(box_mean(ms, half_fine))
-    return box_mean(hs, half_coarse), kept
+def band_misfits(sensor: Sensor, pair: Pair, offsets: FloatArray) -> FloatArray:
+    """||R hs + offset - D B ms|| / ||R hs|| of each ms band (l,), 0 for one that sees nothing."""
+    gaps, seen = gaps_and_seen(sensor, pair)
+    power = np.linalg.norm(seen, axis=1)
+    return np.where(power > 0, np.linalg.norm(gaps + offsets[:, None], axis=1) / np.maximum(power, 1e-300), 0)
 
 
-def box_mean(image: Tensor, half: int) -> Tensor:
-    """The circular mean over (2 half + 1)^2 pixels."""
-    side = 2 * half + 1
-    kernel = image.new_full((side, side), side**-2)
-    shape_yx = (image.shape[-2], image.shape[-1])
-    return blur(torch.fft.rfft2(embed(kernel, shape_yx)), shape_yx).forward(image)
+def gaps_and_seen(sensor: Sensor, pair: Pair) -> tuple[FloatArray, FloatArray]:
+    """R hs - D B ms and R hs (l, pixels), of ms bands that see something and measured pixels.
 
-
-def difference_gram(bands: Sequence[int], gaps: Sequence[int]) -> Tensor:
-    """D'D of first differences between neighbours within `bands`; none across a gap."""
-    gram = torch.zeros(len(bands), len(bands), dtype=torch.float64)
-    for i, (band, following) in enumerate(pairwise(bands)):
-        if following == band + 1 and band not in gaps:
-            gram[i : i + 2, i : i + 2] += torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
-    return gram
-
-
-def with_kernel(
-    hs: Tensor, ms: Tensor, ratio: int, response: Tensor, options: EstimateOptions, *, rescale: bool
-) -> Estimate:
-    """The blur for a response (l, L), which is divided by the gain where it was estimated itself."""
-    start_yx, side = start_of(ratio, options), support_of(ratio, options)
-    basis = svd_basis(hs.flatten(1), options.subspace or signal_rank(hs.flatten(1)))
-    target = mix_bands(response @ basis @ basis.mT, hs)
-    taps = fit_taps(target, ms, start_yx, side, options.lambda_b)
-    gain = float(taps.sum())
-    if not np.isfinite(gain) or gain <= 0:
-        raise InputError(f"a blur of sum {gain:.3g}", "hs and ms that brighten together", TELL)
-    kernel = as_kernel(taps / gain, options.parity)
-    srf = (response / gain if rescale else response).numpy()
-    sensor = Sensor(PSF(kernel.numpy(), start_yx), srf, ratio)
-    return Estimate(sensor, gain, misfit(sensor, hs, ms), shift_px_yx(sensor))
-
-
-def fit_taps(target: Tensor, ms: Tensor, start_yx: tuple[int, int], side: int, weight: float) -> Tensor:
-    """b (side, side): target(i) is about the sum of b times the patch of ms around ratio i + start.
-
-    Patches that reach over the border are left out; an even side reaches one pixel further down and right.
+    Pixels whose blur reaches over the border, or a gap, are left out where others remain.
     """
-    before, ratio = (side - 1) // 2, ms.shape[1] // target.shape[1]
-    kept_y, kept_x = (
-        [i for i in range(length // ratio) if 0 <= ratio * i + start - before <= length - side]
-        for length, start in zip(ms.shape[1:], start_yx, strict=True)
-    )
-    if not kept_y or not kept_x:
-        raise InputError(
-            f"ms of {ms.shape[1]} x {ms.shape[2]} pixels", f"room for a blur of {side} x {side}", TELL
-        )
-    gram = weight * tap_smoothness(side).to(ms)
-    rhs = ms.new_zeros(side * side)
-    first_x = ratio * kept_x[0] + start_yx[1] - before
-    for row in kept_y:  # row by row: all patches at once would need side^2 images
-        top = ratio * row + start_yx[0] - before
-        windows = ms[:, top : top + side, first_x:].unfold(2, side, ratio)[:, :, : len(kept_x)]
-        patches = windows.permute(0, 2, 1, 3).reshape(-1, side * side)
-        gram += patches.mT @ patches
-        rhs += target[:, row, kept_x].flatten() @ patches
-    return solve(gram, rhs).view(side, side)
-
-
-def tap_smoothness(side: int) -> Tensor:
-    """D'D of first differences along both axes of a (side, side) kernel, flattened."""
-    line = difference_gram(range(side), ())
-    identity = torch.eye(side, dtype=line.dtype)
-    return torch.kron(line, identity) + torch.kron(identity, line)
-
-
-def as_kernel(taps: Tensor, parity: bool) -> Tensor:
-    """Correlation weights as a convolution kernel around tap floor(k/2); `parity` leaves out the flip."""
-    if not parity:
-        return taps.flip(0, 1)
-    odd = 1 - taps.shape[0] % 2
-    return torch.nn.functional.pad(taps, (odd, 0, odd, 0))
-
-
-def start_of(ratio: int, options: EstimateOptions) -> tuple[int, int]:
-    centred = (ratio - 1) // 2
-    return options.start_yx or ((1 % ratio, 1 % ratio) if options.parity else (centred, centred))
-
-
-def support_of(ratio: int, options: EstimateOptions) -> int:
-    """Of the ratio's parity, so that the support's middle is the coarse pixel's."""
-    if options.support_px or options.parity:
-        return options.support_px or SUPPORT_PX
-    least = max(SUPPORT_PX, 2 * ratio)
-    return least + (least - ratio) % 2
-
-
-def misfit(sensor: Sensor, hs: Tensor, ms: Tensor) -> float:
-    """||R hs - D B ms|| / ||R hs||, pixels whose blur reaches over the border left out where others remain."""
-    seen = sensor.ms(hs)
-    gap = seen - Sensor(sensor.psf, np.eye(len(ms)), sensor.ratio).hs(ms)
+    blurred = Sensor(sensor.psf, np.eye(len(pair.ms)), sensor.ratio).hs(pair.ms)
+    seen = sensor.ms(pair.hs)
+    gaps = torch.where(torch.from_numpy(sensor.srf.any(1))[:, None, None], seen - blurred, 0.0)
+    kept = pair.hs_valid & whole_patches(pair.ms_valid, find_support(pair.ratio), sensor.psf)
     edge = -(-max(sensor.psf.kernel.shape) // (2 * sensor.ratio))
-    if min(hs.shape[1:]) > 2 * edge:
-        inside = (slice(None), slice(edge, -edge), slice(edge, -edge))
-        seen, gap = seen[inside], gap[inside]
-    return float(gap.norm() / seen.norm())
+    inside = np.zeros_like(kept)
+    inside[edge:-edge, edge:-edge] = True
+    for choice in (kept & inside, kept, pair.hs_valid):
+        if choice.any():
+            return gaps.numpy()[:, choice], seen.numpy()[:, choice]
+    return gaps.flatten(1).numpy(), seen.flatten(1).numpy()
 
 
 def shift_px_yx(sensor: Sensor) -> tuple[float, float]:
@@ -263,17 +265,10 @@ def shift_px_yx(sensor: Sensor) -> tuple[float, float]:
     return y - middle, x - middle
 
 
-def half_away(value: float) -> int:
-    """Rounded half away from zero, for positive values.
-
-    >>> half_away(0.5), half_away(1.33), half_away(2.5)
-    (1, 1, 3)
-    """
-    return int(np.floor(value + 0.5))
-
-
-def check_pair(hs: Tensor, ms: Tensor, ratio: int) -> tuple[Tensor, Tensor]:
-    """Both in float64 on the CPU, where the small systems are solved."""
+def check_pair(
+    hs: Tensor, ms: Tensor, ratio: int, hs_valid: Tensor | None = None, ms_valid: Tensor | None = None
+) -> Pair:
+    """The pair in float64 on the CPU, where the small systems are solved."""
     expected = (hs.shape[1] * ratio, hs.shape[2] * ratio)
     if tuple(ms.shape[1:]) != expected:
         raise InputError(
@@ -281,7 +276,28 @@ def check_pair(hs: Tensor, ms: Tensor, ratio: int) -> tuple[Tensor, Tensor]:
         )
     if not (hs.isfinite().all() and ms.isfinite().all()):
         raise InputError("values that are not finite", "finite ones", "fill the gaps first")
-    return hs.to("cpu", torch.float64), ms.to("cpu", torch.float64)
+    masks = [check_mask(*named) for named in (("hs", hs, hs_valid), ("ms", ms, ms_valid))]
+    return Pair(hs.to("cpu", torch.float64), ms.to("cpu", torch.float64), ratio, masks[0], masks[1])
+
+
+def check_mask(name: str, image: Tensor, valid: Tensor | None) -> Mask:
+    """(h, w) True where measured; InputError for another size, or where nothing is."""
+    if valid is None:
+        return np.ones(tuple(image.shape[1:]), bool)
+    if valid.shape != image.shape[1:]:
+        found = f"a mask of {tuple(valid.shape)} pixels for {name} of {tuple(image.shape[1:])}"
+        raise InputError(found, "the same size", "give the mask of this image")
+    if not valid.any():
+        raise InputError(f"a mask that leaves nothing of {name}", "some measured pixels", "mask less")
+    return valid.cpu().numpy().astype(bool)
+
+
+def check_texture(pair: Pair) -> None:
+    """InputError where an image is constant."""
+    for name, image, valid in (("hs", pair.hs, pair.hs_valid), ("ms", pair.ms, pair.ms_valid)):
+        pixels = image.numpy()[:, valid]
+        if not (np.ptp(pixels, axis=1) > CONSTANT * np.abs(pixels).max(axis=1)).any():
+            raise InputError(f"{name} of constants", "an image with texture to estimate from", TELL)
 
 
 def check_coverage(coverage: Coverage | None, hs: Tensor, ms: Tensor) -> Coverage:
@@ -296,11 +312,3 @@ def check_coverage(coverage: Coverage | None, hs: Tensor, ms: Tensor) -> Coverag
             "mend it",
         )
     return coverage
-
-
-def solve(gram: Tensor, rhs: Tensor) -> Tensor:
-    try:
-        solution: Tensor = torch.linalg.solve(gram, rhs)
-    except RuntimeError as exc:  # torch.linalg.LinAlgError is one
-        raise InputError("images too flat to tell the sensor", "texture that both show", TELL) from exc
-    return solution

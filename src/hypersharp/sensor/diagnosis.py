@@ -1,0 +1,84 @@
+"""What an estimated sensor rests on, for people to judge it: residuals, noise, which wavelengths are seen, warnings."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hypersharp.sensor.estimate import Estimate, Pair, band_misfits
+from hypersharp.sensor.noise import Noise, measure_noise
+from hypersharp.sensor.spectra import Spectra, nm_runs
+from hypersharp.sensor.tables import FloatArray
+
+SEEN = 0.05  # of a row's largest weight
+POOR_RESIDUAL = 0.1
+ODD_GAIN = 0.1
+OFF_PX = 0.5  # coarse pixels
+WEAK_SYSTEM = 1e9
+FEW_EQUATIONS = 3  # times the unknowns of a free response
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """`residuals` (l,) are ||R hs - D B ms|| / ||R hs||; `sees` the hs bands (from 0) in which a row has more than
+    5 % of its largest weight; `unseen` the hs bands that no ms band sees, `left_out` the ms bands that see none.
+    """
+
+    residuals: FloatArray
+    noise: Noise
+    sees: tuple[tuple[int, ...], ...]
+    unseen: tuple[int, ...]
+    left_out: tuple[int, ...]
+    warnings: tuple[str, ...]
+
+
+def diagnose(estimate: Estimate, pair: Pair, spectra: Spectra) -> Diagnosis:
+    """Judge an estimate by its pair."""
+    srf = estimate.sensor.srf
+    seen = srf > SEEN * srf.max(axis=1, keepdims=True, initial=1e-300)
+    unseen = tuple(int(i) for i in np.flatnonzero(~seen.any(0)))
+    left_out = tuple(int(m) for m in np.flatnonzero(~srf.any(1)))
+    residuals = band_misfits(estimate.sensor, pair, estimate.offsets)
+    noise = measure_noise(pair.hs.numpy(), pair.ms.numpy(), pair.hs_valid, pair.ms_valid)
+    sees = tuple(tuple(int(i) for i in np.flatnonzero(row)) for row in seen)
+    words = [*blind_spots(unseen, left_out, spectra), *doubts(estimate, residuals)]
+    return Diagnosis(residuals, noise, sees, unseen, left_out, tuple(words))
+
+
+def blind_spots(unseen: Sequence[int], left_out: Sequence[int], spectra: Spectra) -> Iterator[str]:
+    """What one image shows and the other does not, with wavelengths where they are known."""
+    for m in left_out:
+        place = "" if spectra.ms_nm is None else f" ({spectra.ms_nm[m]:.0f} nm)"
+        yield f"ms band {m + 1}{place} sees none of the hs bands and is left out"
+    if unseen:
+        places = f"hs bands {runs(unseen)}" if spectra.hs_nm is None else nm_runs(unseen, spectra.hs_nm)
+        yield f"no ms band sees {len(unseen)} hs bands ({places}): their detail is inferred, not measured"
+
+
+def doubts(estimate: Estimate, residuals: FloatArray) -> Iterator[str]:
+    """What speaks against the estimate."""
+    ratio = estimate.sensor.ratio
+    for m in np.flatnonzero(residuals > POOR_RESIDUAL).tolist():
+        yield f"ms band {m + 1} differs from hs by {residuals[m]:.0%}: other light, other units, or clouds?"
+    for m, gain in enumerate(estimate.gains):
+        if gain > 0 and abs(gain - 1) > ODD_GAIN:
+            yield f"ms band {m + 1} is {gain:.2f} times as bright as hs seen through it"
+    for m in np.flatnonzero(estimate.offsets).tolist():
+        yield f"ms band {m + 1} lies {estimate.offsets[m]:+.3g} (of full scale) beside hs; the sensor leaves that out"
+    if max(map(abs, estimate.shift_px_yx)) > OFF_PX * ratio:
+        yield "hs and ms lie more than half a coarse pixel apart: align them first"
+    if "free" in estimate.responses and estimate.equations < FEW_EQUATIONS * estimate.sensor.srf.shape[1]:
+        yield f"{estimate.equations} coarse pixels for {estimate.sensor.srf.shape[1]} hs bands: responses are rough"
+    if estimate.conditions.get("blur", 0) > WEAK_SYSTEM:
+        yield "the ms shows too little fine texture to tell the blur well"
+
+
+def runs(indices: Sequence[int]) -> str:
+    """Band numbers from 1, neighbours drawn together.
+
+    >>> runs([0, 1, 2, 5])
+    '1-3, 6'
+    """
+    starts = [i for i in indices if i - 1 not in indices]
+    ends = [i for i in indices if i + 1 not in indices]
+    return ", ".join(f"{a + 1}-{b + 1}" if b > a else f"{a + 1}" for a, b in zip(starts, ends, strict=True))

@@ -1,0 +1,228 @@
+"""What the pair says about the sensor, gathered once: second moments of the equations R hs = B ms.
+
+Coarse pixel i and ms band m give one equation, srf[m] . hs(i) = taps . patch_m(i), the patch being the fine pixels
+around i, binned to cells of `step` pixels. For any srf and taps the sum of squared differences follows from
+
+    bands = sum h h',   cross[m] = sum h p_m',   cells[m] = sum p_m p_m'
+
+(h: hs at i with a 1 after it, p_m: the patch), so that a fit never goes back to the pixels. Pixels that are not
+measured, and patches that reach over the border, are left out; of very many the most textured are kept.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+
+from hypersharp.errors import InputError
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import PSF
+from hypersharp.sensor.tables import FloatArray
+
+Mask = NDArray[np.bool_]
+
+MOST_EQUATIONS = 200_000
+LEAST_EQUATIONS, WANTED_EQUATIONS = 12, 64
+RELEVANT = 1e-9
+LEAST_SIDE_PX = 12
+REACH = 3  # side of the support in coarse pixels: a blur of FWHM one, moved by up to half of one
+MOST_CELLS_A_PIXEL = 6
+BLOCKS = 8  # the image is divided into as many blocks along a side, every fourth is held out
+TELL = "give the psf and the srf"
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """Where the taps lie: `cells` x `cells` cells of `step` fine pixels, the first at ratio i + `first`."""
+
+    ratio: int
+    cells: int
+    step: int
+    first: int
+
+    @property
+    def side_px(self) -> int:
+        return self.cells * self.step
+
+    def offsets_px(self) -> FloatArray:
+        """The fine pixels of the support from the coarse pixel's nominal centre, along one side."""
+        return np.asarray(np.arange(float(self.side_px)) + self.first - (self.ratio - 1) / 2)
+
+    def to_cells(self, fine: FloatArray) -> FloatArray:
+        """Weights of fine pixels (side, side) as weights of cell means (cells * cells,)."""
+        blocks = fine.reshape(self.cells, self.step, self.cells, self.step)
+        return np.asarray(blocks.sum((1, 3)).ravel())
+
+    def to_fine(self, taps: FloatArray) -> FloatArray:
+        """Weights of cell means as weights of fine pixels (side, side)."""
+        return np.asarray(
+            np.kron(taps.reshape(self.cells, self.cells), np.full((self.step, self.step), self.step**-2.0))
+        )
+
+    def as_psf(self, fine: FloatArray) -> PSF:
+        """Weights in reading order (a correlation) as the convolution kernel of a PSF."""
+        start = self.first + self.side_px - 1 - self.side_px // 2
+        return PSF(fine[::-1, ::-1], (start, start))
+
+
+def find_support(ratio: int, support_px: int | None = None) -> Support:
+    """About three coarse pixels a side, at least 12 fine ones, centred; cells of more than a pixel above ratio 6.
+
+    >>> find_support(4).side_px, find_support(3).side_px, find_support(16).step
+    (12, 13, 3)
+    """
+    step = -(-ratio // MOST_CELLS_A_PIXEL)
+    least = support_px or max(LEAST_SIDE_PX, REACH * ratio)
+    cells = -(-least // step)
+    if support_px is None and (cells * step - ratio) % 2:
+        cells += step % 2
+    return Support(ratio, cells, step, (ratio - cells * step) // 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Sums over `count` coarse pixels: bands (L+1, L+1), cross (l, L+1, K), cells (l, K, K)."""
+
+    count: int
+    bands: FloatArray
+    cross: FloatArray
+    cells: FloatArray
+
+    def __add__(self, other: "Moments") -> "Moments":
+        return Moments(
+            self.count + other.count,
+            self.bands + other.bands,
+            self.cross + other.cross,
+            self.cells + other.cells,
+        )
+
+    def squared_gaps(self, rows: FloatArray, taps: FloatArray) -> FloatArray:
+        """(l,): the sum of (rows[m] . h - taps . p_m)^2 for rows (l, L+1), the last column an offset."""
+        seen = np.einsum("ml,lk,mk->m", rows, self.bands, rows)
+        both = np.einsum("ml,mlk,k->m", rows, self.cross, taps)
+        return np.asarray(np.maximum(seen - 2 * both + self.target_powers(taps), 0))
+
+    def target_powers(self, taps: FloatArray) -> FloatArray:
+        """(l,): the sum of (taps . p_m)^2."""
+        return np.asarray(np.einsum("k,mkj,j->m", taps, self.cells, taps))
+
+
+def gather(
+    hs: FloatArray, ms: FloatArray, support: Support, usable: Mask, psf: PSF | None = None
+) -> tuple[Moments, Moments]:
+    """The moments to fit on and those held out (every fourth block), of hs (L, h, w), ms (l, H, W), usable (h, w).
+
+    With a `psf` the patch is the one number that it makes of it, K = 1.
+
+    Raises: InputError where too few coarse pixels are usable.
+    """
+    view = blurred_view(ms, support.ratio, psf) if psf else patch_view(ms, support)
+    usable = usable & inside_mask(usable.shape, support, psf)
+    rows, columns = np.nonzero(usable)
+    if len(rows) < LEAST_EQUATIONS:
+        found = f"{len(rows)} coarse pixels that are measured with all the fine ones around them"
+        raise InputError(
+            found, f"at least {LEAST_EQUATIONS}", f"use larger images or smaller masks, or {TELL}"
+        )
+    chosen = most_textured(view, rows, columns, ms.shape[0])
+    rows, columns = rows[chosen], columns[chosen]
+    held = held_out(rows, columns)
+    return tuple(  # type: ignore[return-value]
+        accumulate(hs, view, rows[part], columns[part]) for part in (~held, held)
+    )
+
+
+def patch_view(ms: FloatArray, support: Support) -> FloatArray:
+    """(l, h, w, cells, cells) without a copy: entry i holds the cell means around coarse pixel i.
+
+    Entries that reach over the border are wrapped, they are there for the index alone.
+    """
+    step = support.step
+    means = ms
+    for axis in (1, 2) if step > 1 else ():
+        means = uniform_filter1d(
+            means, step, axis=axis, mode="wrap", origin=-((step - 1) // 2 + (step - 1) % 2)
+        )
+    before = max(0, -support.first)
+    after = max(0, support.first + support.side_px - support.ratio)
+    padded = np.pad(means, ((0, 0), (before, after), (before, after)), mode="wrap")
+    padded = padded[:, max(0, support.first) :, max(0, support.first) :]
+    windows = np.lib.stride_tricks.sliding_window_view(
+        padded, (support.side_px, support.side_px), axis=(1, 2)
+    )
+    return windows[:, :: support.ratio, :: support.ratio, ::step, ::step]
+
+
+def blurred_view(ms: FloatArray, ratio: int, psf: PSF) -> FloatArray:
+    """(l, h, w, 1, 1): ms under a known blur."""
+    import torch
+
+    coarse = Sensor(psf, np.eye(len(ms)), ratio).hs(torch.from_numpy(ms))
+    return coarse.numpy()[..., None, None]
+
+
+def inside_mask(shape_yx: tuple[int, ...], support: Support, psf: PSF | None) -> Mask:
+    """(h, w): where the patch does not reach over the border."""
+    side = max(psf.kernel.shape) if psf else support.side_px
+    reach = -(-max(0, side - support.ratio) // (2 * support.ratio)) if side > 1 else 0
+    mask = np.zeros(shape_yx, bool)
+    mask[reach : shape_yx[0] - reach, reach : shape_yx[1] - reach] = True
+    return mask
+
+
+def whole_patches(ms_valid: Mask, support: Support, psf: PSF | None = None) -> Mask:
+    """(h, w): where every fine pixel of the patch, or under the kernel, is measured; beyond the border all are."""
+    if ms_valid.all():
+        return np.ones((ms_valid.shape[0] // support.ratio, ms_valid.shape[1] // support.ratio), bool)
+    missing = (~ms_valid)[None].astype(np.float64)
+    if psf is None:
+        return np.asarray(patch_view(missing, support)[0].max(axis=(2, 3)) == 0)
+    reach = replace(psf, kernel=np.ones(psf.kernel.shape))
+    return np.asarray(blurred_view(missing, support.ratio, reach)[0, :, :, 0, 0] < RELEVANT)
+
+
+def enough(usable: Mask, support: Support, psf: PSF | None) -> bool:
+    return int((usable & inside_mask(usable.shape, support, psf)).sum()) >= WANTED_EQUATIONS
+
+
+def most_textured(
+    view: FloatArray, rows: NDArray[np.intp], columns: NDArray[np.intp], ms_bands: int
+) -> NDArray[np.intp]:
+    """Indices of the pixels to use: all, or as many as the equations allow, those of the largest variance."""
+    most = MOST_EQUATIONS // ms_bands
+    if len(rows) <= most:
+        return np.arange(len(rows))
+    spread = np.concatenate(
+        [view[:, rows[part], columns[part]].std(axis=(2, 3)).sum(0) for part in chunks(len(rows))]
+    )
+    return np.sort(np.argpartition(-spread, most)[:most])
+
+
+def held_out(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Mask:
+    """Every fourth of the blocks the pixels fall into; neighbours stay together, so that they tell something new."""
+    y, x = (BLOCKS * (index - index.min()) // (index.max() - index.min() + 1) for index in (rows, columns))
+    return np.asarray((y + 2 * x) % 4 == 1)
+
+
+def accumulate(
+    hs: FloatArray, view: FloatArray, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> Moments:
+    ms_bands, taps = view.shape[0], view.shape[3] * view.shape[4]
+    bands = np.zeros((len(hs) + 1, len(hs) + 1))
+    cross = np.zeros((ms_bands, len(hs) + 1, taps))
+    cells = np.zeros((ms_bands, taps, taps))
+    for part in chunks(len(rows)):
+        y, x = rows[part], columns[part]
+        pixels = np.concatenate([hs[:, y, x], np.ones((1, len(y)))])
+        bands += pixels @ pixels.T
+        for m in range(ms_bands):
+            patches = view[m, y, x].reshape(len(y), taps)
+            cross[m] += pixels @ patches
+            cells[m] += patches.T @ patches
+    return Moments(len(rows), bands, cross, cells)
+
+
+def chunks(count: int, size: int = 4096) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, count, size))

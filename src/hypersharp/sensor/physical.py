@@ -1,0 +1,273 @@
+"""Blur and response of a pair as physics has them: nothing negative, the taps sum to one, rows to a gain.
+
+Alternation on the moments of the pair (see `moments`): rows by non-negative least squares with smoothness, corrected
+for the noise of hs (total least squares: the least eigenvalue of its Gram matrix is taken off); then the taps.
+Both also have families of few parameters (see `shapes`). Which one describes the pair, blocks of pixels decide that
+were held out; the chosen ones are fitted once more to all.
+
+Sources: the alternation, HySure (Simoes et al. 2015, IEEE TGRS 53(6), section IV); non-negative least squares,
+Lawson and Hanson 1974; total least squares, Golub and Van Loan 1980 (SIAM J. Numer. Anal. 17(6)).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from hypersharp.errors import InputError
+from hypersharp.sensor.moments import TELL, Mask, Moments, Support
+from hypersharp.sensor.shapes import Axis, BlurShape, blur_weights, fit_blur, fit_response_shape
+from hypersharp.sensor.tables import FloatArray
+
+FREE, STATED, GIVEN = "free", "stated", "given"
+BLURS = ("gaussian", "detector", FREE)
+RESPONSES = (STATED, "gaussian", "flat", FREE)
+ROUNDS, LAST_ROUNDS = 8, 2
+MOST_GROUPS = 32
+SETTLED = 1e-3  # relative change of the taps at which the alternation ends
+LEAST_NOISE = 1e-6  # of the mean band power: smoothness of a fit to data without noise
+TAP_SMOOTHNESS = 3e-4  # of the mean power of a tap
+CLEARLY = 0.9  # an offset is taken where the squared gaps of held-out pixels fall below this share
+DOUBT = 3.0  # standard errors by which another family must explain more than the stated one
+RANK = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What the fit starts from: the hs axis, which bands an ms band may see (l, L), gaps, noise variance of hs (L,).
+
+    `stated` (l, L) are the responses that the ms's own wavelengths and widths imply, rows of zeros where it has
+    none; `given` (l, L) those the user holds to, of which only gains are fitted then.
+    """
+
+    axis: Axis
+    allowed: Mask
+    gaps: tuple[int, ...]
+    noise: FloatArray
+    stated: FloatArray | None = None
+    given: FloatArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """rows (l, L) with their gains, offsets (l,), taps (K,) of the cells, and the families they come from."""
+
+    rows: FloatArray
+    offsets: FloatArray
+    taps: FloatArray
+    blur: BlurShape | None
+    families: tuple[str, ...]
+
+    def extended(self) -> FloatArray:
+        return np.column_stack([self.rows, self.offsets])
+
+
+def fit_sensor(train: Moments, held: Moments, support: Support, known: Known) -> Fit:
+    """The families chosen by what was held out, fitted to everything.
+
+    Until they are chosen rows are rough, which is quick.
+    """
+    fit = settle(train, support, known, start_fit(train, support, known), "gaussian", False)
+    offset = offset_helps(train, held, known, fit)
+    blur = choose_blur(train, held, support, fit)
+    fit = settle(train, support, known, fit, blur, offset)
+    fit = replace(fit, families=choose_responses(train, held, known, fit, offset))
+    return settle(train + held, support, known, fit, blur, offset)
+
+
+def start_fit(moments: Moments, support: Support, known: Known) -> Fit:
+    """A Gaussian of FWHM about one coarse pixel, in the middle; no families yet."""
+    taps = np.ones(1)
+    if moments.cells.shape[1] > 1:
+        sigma = support.ratio / 2
+        taps = support.to_cells(blur_weights(BlurShape("gaussian", (sigma, sigma), (0.0, 0.0)), support))
+    return Fit(np.zeros(known.allowed.shape), np.zeros(len(known.allowed)), taps, None, ())
+
+
+def settle(moments: Moments, support: Support, known: Known, fit: Fit, blur: str, offset: bool) -> Fit:
+    """Rows and taps in turn until the taps stay."""
+    for _ in range(LAST_ROUNDS if fit.families else ROUNDS):
+        fit = with_rows(moments, known, fit, offset)
+        before, fit = fit.taps, with_taps(moments, support, fit, blur)
+        if np.linalg.norm(fit.taps - before) <= SETTLED * np.linalg.norm(before):
+            break
+    return with_rows(moments, known, fit, offset)
+
+
+def with_rows(moments: Moments, known: Known, fit: Fit, offset: bool) -> Fit:
+    """The rows that go with the taps."""
+    bands, pulls, means, mean_targets = row_systems(moments, fit.taps, offset)
+    if known.given is not None:
+        rows = scaled(known.given, bands, pulls)
+    elif not fit.families:
+        rows = rough_rows(bands, pulls, known, moments.count)
+    else:
+        rows = np.array(
+            [
+                fit_row(bands, pull, known, m, family, moments.count)
+                for m, (pull, family) in enumerate(zip(pulls, fit.families, strict=True))
+            ]
+        )
+    return replace(fit, rows=rows, offsets=mean_targets - rows @ means if offset else np.zeros(len(rows)))
+
+
+def row_systems(
+    moments: Moments, taps: FloatArray, offset: bool
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """sum h h' (L, L), sum h t (l, L) and the means of h and t = B ms; about the means with an offset."""
+    bands, pulls = moments.bands[:-1, :-1], moments.cross[:, :-1] @ taps
+    means, mean_targets = moments.bands[-1, :-1] / moments.count, moments.cross[:, -1] @ taps / moments.count
+    if offset:
+        bands = bands - moments.count * np.outer(means, means)
+        pulls = pulls - moments.count * np.outer(mean_targets, means)
+    return bands, pulls, means, mean_targets
+
+
+def scaled(shapes: FloatArray, bands: FloatArray, pulls: FloatArray) -> FloatArray:
+    """Rows (l, L) times the gains >= 0 that suit; rows of zeros stay."""
+    power = np.einsum("ml,lk,mk->m", shapes, bands, shapes)
+    gains = np.maximum(np.einsum("ml,ml->m", shapes, pulls), 0) / np.maximum(power, 1e-300)
+    return np.asarray(shapes * gains[:, None])
+
+
+def rough_rows(bands: FloatArray, pulls: FloatArray, known: Known, count: int) -> FloatArray:
+    """Rows >= 0, constant over groups of neighbouring bands: quick, and enough to find the blur by."""
+    rows = np.zeros_like(pulls)
+    for row, pull, allowed in zip(rows, pulls, known.allowed, strict=True):
+        index = np.flatnonzero(allowed)
+        if index.size:
+            gram, penalty, preferred = row_system(bands, index, known, count)
+            groups = np.arange(len(index)) * min(MOST_GROUPS, len(index)) // len(index)
+            members = (groups == np.unique(groups)[:, None]).astype(np.float64)
+            system = members @ (gram + penalty) @ members.T
+            row[index] = nonnegative(system, members @ (pull[index] + preferred)) @ members
+    return rows
+
+
+def row_system(
+    bands: FloatArray, index: NDArray[np.intp], known: Known, count: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The Gram matrix of the bands `index`; smoothness and a sum of one as far as the noise of hs asks for them."""
+    gram = bands[np.ix_(index, index)]
+    weight = max(count * float(known.noise[index].mean()), LEAST_NOISE * float(np.trace(gram)) / len(index))
+    penalty = weight * (curvature(index, known.gaps) + np.ones(gram.shape))
+    return gram, penalty, np.full(len(index), weight)
+
+
+def fit_row(bands: FloatArray, pull: FloatArray, known: Known, m: int, family: str, count: int) -> FloatArray:
+    """Row m (L,) of one family; zeros for a band that may see nothing."""
+    index = np.flatnonzero(known.allowed[m])
+    row = np.zeros(len(pull))
+    if not index.size:
+        return row
+    if family == STATED:
+        return row if known.stated is None else scaled(known.stated[m : m + 1], bands, pull[None])[0]
+    if family != FREE:
+        return fit_response_shape(bands, pull, known.axis, known.allowed[m], family == "flat")
+    gram, penalty, preferred = row_system(bands, index, known, count)
+    least = max(0.0, float(np.linalg.eigvalsh(gram)[0]))
+    row[index] = nonnegative(gram - least * np.eye(len(index)) + penalty, pull[index] + preferred)
+    return row
+
+
+def with_taps(moments: Moments, support: Support, fit: Fit, family: str) -> Fit:
+    """The taps that go with the rows, every ms band weighed by how well it is explained."""
+    if len(fit.taps) == 1:
+        return fit
+    gram, pull = tap_system(moments, fit)
+    if family == FREE:
+        return replace(fit, taps=fit_free_taps(gram, pull, support), blur=None)
+    start = fit.blur if fit.blur and fit.blur.family == family else None
+    shape = fit_blur(family, gram, pull, support, start)
+    return replace(fit, taps=support.to_cells(blur_weights(shape, support)), blur=shape)
+
+
+def tap_system(moments: Moments, fit: Fit) -> tuple[FloatArray, FloatArray]:
+    """sum p p' (K, K) and sum (row . h) p (K,) over ms bands, each divided by the power of its gap."""
+    rows = fit.extended()
+    power = moments.target_powers(fit.taps)
+    weights = 1 / np.maximum(moments.squared_gaps(rows, fit.taps), 1e-6 * power + 1e-300)
+    weights = weights * rows[:, :-1].any(1)  # what sees nothing says nothing
+    if not weights.any():
+        raise InputError("hs and ms of which none explains the other", "two images of one place", TELL)
+    weights = weights / weights.sum()
+    pull = np.einsum("m,ml,mlk->k", weights, rows, moments.cross)
+    return np.tensordot(weights, moments.cells, 1), pull
+
+
+def fit_free_taps(gram: FloatArray, pull: FloatArray, support: Support) -> FloatArray:
+    """Taps >= 0 of sum 1, smooth as far as the data say nothing."""
+    power = float(np.trace(gram)) / len(gram)
+    line = curvature(np.arange(support.cells), ())
+    identity = np.eye(support.cells)
+    system = gram + TAP_SMOOTHNESS * power * (np.kron(line, identity) + np.kron(identity, line))
+    heavy = 1e3 * power  # holds the sum at one
+    taps = nonnegative(system + heavy, pull + heavy)
+    return np.asarray(taps / taps.sum())
+
+
+def system_conditions(moments: Moments, fit: Fit) -> dict[str, float]:
+    """Condition numbers of the systems of the response (hs bands) and of the blur (patches)."""
+    systems = {"response": moments.bands[:-1, :-1], "blur": moments.cells.sum(0)}
+    return {
+        name: float(np.linalg.cond(gram))
+        for name, gram in systems.items()
+        if len(gram) > 1 and fit.rows.any()
+    }
+
+
+def choose_responses(train: Moments, held: Moments, known: Known, fit: Fit, offset: bool) -> tuple[str, ...]:
+    """For each ms band the family whose fit to `train` explains `held` best, the noise of hs taken off.
+
+    A stated response keeps its place unless another is better beyond doubt: narrow ones let more noise through.
+    """
+    count = len(known.allowed)
+    if known.given is not None:
+        return (GIVEN,) * count
+    gaps = []
+    for family in RESPONSES:
+        tried = with_rows(train, known, replace(fit, families=(family,) * count), offset)
+        power = held.squared_gaps(tried.extended(), fit.taps) / held.count
+        if family == STATED:
+            power = np.where(tried.rows.any(1), power * (1 - DOUBT * np.sqrt(2 / held.count)), np.inf)
+        gaps.append(power - tried.rows**2 @ known.noise)
+    return tuple(RESPONSES[i] for i in np.argmin(gaps, axis=0))
+
+
+def choose_blur(train: Moments, held: Moments, support: Support, fit: Fit) -> str:
+    """The family of blurs whose fit to `train` explains `held` best."""
+    if len(fit.taps) == 1:
+        return GIVEN
+    gram, pull = tap_system(held, fit)
+    costs = []
+    for family in BLURS:
+        taps = with_taps(train, support, fit, family).taps
+        costs.append(float(taps @ gram @ taps - 2 * pull @ taps))
+    return BLURS[int(np.argmin(costs))]
+
+
+def offset_helps(train: Moments, held: Moments, known: Known, fit: Fit) -> bool:
+    """Whether a constant for each ms band makes held-out pixels clearly better explained."""
+    without, by = (
+        held.squared_gaps(with_rows(train, known, fit, offset).extended(), fit.taps)
+        for offset in (False, True)
+    )
+    power = held.target_powers(fit.taps)
+    return float((by / power).sum()) < CLEARLY * float((without / power).sum())
+
+
+def curvature(index: NDArray[np.intp], gaps: Sequence[int]) -> FloatArray:
+    """D'D of second differences over runs of neighbours; none across a gap or a band left out."""
+    joined = (np.diff(index) == 1) & ~np.isin(index[:-1], np.asarray(gaps, dtype=int))
+    rows = np.diff(np.eye(len(index)), n=2, axis=0)[joined[:-1] & joined[1:]]
+    return np.asarray(rows.T @ rows)
+
+
+def nonnegative(gram: FloatArray, pull: FloatArray) -> FloatArray:
+    """argmin x' gram x - 2 pull' x over x >= 0, gram symmetric and not negative."""
+    values, vectors = np.linalg.eigh(gram)
+    root = np.sqrt(np.maximum(values, RANK * max(values[-1], 1e-300)))
+    solution, _ = nnls(root[:, None] * vectors.T, vectors.T @ pull / root, maxiter=50 * len(pull))
+    return np.asarray(solution)
