@@ -284,8 +284,8 @@ def _notes(first: CommonGrid, placed: CommonGrid, found: Registration | None) ->
     rows, columns = placed.hs.shape_yx
     true = f"{first.true_ratio:.4g}"
     taken = true if true == str(placed.ratio) else f"{true}, taken as {placed.ratio}"
-    sides = f"{_pixel_size(placed.hs)}, ms pixels of {_pixel_size(placed.ms)}"
-    done = f"aligned: {columns} x {rows} hs pixels of {sides}, ratio {taken}"
+    sides = f" of {_pixel_size(placed.hs)}, ms pixels of {_pixel_size(placed.ms)}" if placed.hs.crs else ""
+    done = f"aligned: {columns} x {rows} hs pixels{sides}, ratio {taken}"
     return (done,) if found is None else (done, _said(found, first.ms))
 
 
