@@ -39,7 +39,7 @@ def pair() -> tuple[xr.DataArray, xr.DataArray]:
 
 
 def sharpened(hs: xr.DataArray, ms: xr.DataArray, method: str = "bicubic") -> xr.DataArray:
-    return fuse(hs, ms, method=method, psf=BLUR, srf=SRF, scale=1.0)
+    return fuse(hs, ms, method=method, psf=BLUR, srf=SRF, scale=1.0, consistent=False)
 
 
 def with_garbage(cube: xr.DataArray, mask: np.ndarray, garbage: float) -> xr.DataArray:
