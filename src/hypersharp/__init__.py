@@ -2,7 +2,7 @@
 
 >>> import hypersharp as hsp
 >>> sorted(hsp.__all__)
-['__version__', 'align', 'fuse', 'judge', 'leave_out', 'open', 'save', 'score', 'simulate']
+['__version__', 'align', 'fuse', 'judge', 'leave_out', 'open', 'predict_error', 'save', 'score', 'simulate']
 
 The names are loaded on first use, so that `import hypersharp` costs next to nothing.
 """
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hypersharp.bench.judge import judge
     from hypersharp.bench.protocols import simulate_pair as simulate
     from hypersharp.bench.score import score_cubes as score
+    from hypersharp.bench.trust import predict_error
     from hypersharp.cube import leave_out
     from hypersharp.io import open_cube as open
     from hypersharp.io import save_cube as save
@@ -21,7 +22,18 @@ if TYPE_CHECKING:
     from hypersharp.methods.align import align
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "align", "fuse", "judge", "leave_out", "open", "save", "score", "simulate"]
+__all__ = [
+    "__version__",
+    "align",
+    "fuse",
+    "judge",
+    "leave_out",
+    "open",
+    "predict_error",
+    "save",
+    "score",
+    "simulate",
+]
 
 # public name -> (room, its name there)
 HOME = {
@@ -30,6 +42,7 @@ HOME = {
     "judge": ("hypersharp.bench.judge", "judge"),
     "leave_out": ("hypersharp.cube", "leave_out"),
     "open": ("hypersharp.io", "open_cube"),
+    "predict_error": ("hypersharp.bench.trust", "predict_error"),
     "save": ("hypersharp.io", "save_cube"),
     "score": ("hypersharp.bench.score", "score_cubes"),
     "simulate": ("hypersharp.bench.protocols", "simulate_pair"),

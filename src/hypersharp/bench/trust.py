@@ -1,0 +1,130 @@
+"""The predicted error of a fused cube: `methods.trust` for cubes, calibrated on the pair or stored with weights."""
+
+import warnings
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from hypersharp.bench.judge import Fuse, check_estimate, like, masked, pair_sensor
+from hypersharp.cube import only_usable, usable_bands, wavelengths_nm
+from hypersharp.methods import find_method, fuse
+from hypersharp.methods.base import from_tensor, measured, to_tensor, value_scale
+from hypersharp.methods.packaged import fitting_weights, named_weights
+from hypersharp.methods.trust import ErrorModel, calibrate, half_widths, read_model
+from hypersharp.methods.wald import degrade_pair
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import PSF
+
+SAME_BLUR = 0.02  # relative difference of hs and coarse ms under a stored sensor, above which it is another's
+
+
+def predict_error(
+    sharp: xr.DataArray,
+    hs: xr.DataArray,
+    ms: xr.DataArray,
+    *,
+    method: str = "ssjcn",
+    weights: str | Path | None = None,
+    psf: str | Path | PSF | None = None,
+    srf: str | Path | NDArray[np.float64] | None = None,
+    consistent: bool = False,
+    coverage: float = 0.9,
+    fuse_again: Fuse | None = None,
+) -> xr.DataArray:
+    """Half-widths (L, H, W) around a fused cube, in its unit: sharp +- them holds the truth in a share `coverage`.
+
+    The method is run once more on the pair degraded by the sensor, where hs is the truth, and its errors there
+    teach how error follows from local detail; packaged weights on pairs of their own sensor have learned it at
+    full resolution from other scenes. The share is one over all values: of the hardest pixels less are covered.
+    Missing pixels and bands stay missing; attrs say the coverage and where the calibration comes from.
+
+    Args:
+        sharp: what fuse(hs, ms) gave, with the same method, weights, psf, srf and consistent.
+        coverage: 0.5 to 0.99.
+        fuse_again: any program's (hs, ms) -> sharp instead of `method`.
+
+    Raises:
+        InputError: images that do not belong together, or too small to be degraded once more.
+        CallError: a coverage out of its range.
+    """
+    check_estimate(sharp, hs, ms)
+    coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
+    unit = value_scale(coarse.values)
+    estimate = to_tensor(sharp.isel(band=np.flatnonzero(usable_bands(hs))), unit)
+    pair = to_tensor(coarse, unit), to_tensor(fine, unit)
+    given = psf is not None or srf is not None or consistent or fuse_again is not None
+    stored = None if given else stored_model(method, weights, coarse, fine)
+    if stored:
+        model, sensor, source = stored
+    else:
+        sensor = pair_sensor(hs, ms, psf=psf, srf=srf)
+        again = fuse_again or method_again(method, weights, sensor, (psf, srf), consistent)
+        model, source = learn(again, coarse, fine, sensor, unit), "errors on the pair degraded once more"
+    widths = half_widths(model, estimate, *pair, sensor, coverage=coverage)
+    found = from_tensor(widths, hs.astype(np.float32), ms, unit)
+    found.attrs |= {
+        "long_name": f"half-width of the {coverage:.0%} interval around the sharpened image",
+        "units": str(hs.attrs.get("units", "as the sharpened image")),
+        "coverage": coverage,
+        "calibration": source,
+    }
+    return found
+
+
+def stored_model(
+    method: str, weights: str | Path | None, hs: xr.DataArray, ms: xr.DataArray
+) -> tuple[ErrorModel, Sensor, str] | None:
+    """What is packaged with the weights that fit, if the pair is one of the sensor it was calibrated for."""
+    if "weights" not in find_method(method).needs:
+        return None
+    ratio = ms.shape[1] // hs.shape[1]
+    shape = {"bands": hs.shape[0], "ms_bands": ms.shape[0], "ratio": ratio}
+    chosen = named_weights(weights) if weights else fitting_weights(method, shape, wavelengths_nm(hs))
+    found = read_model(chosen.path)
+    if found is None:
+        return None
+    model, psf = found
+    estimated = pair_sensor(hs, ms, psf=psf)
+    seen, blurred = to_tensor(hs, 1.0), Sensor(psf, np.eye(len(ms)), ratio).hs(to_tensor(ms, 1.0))
+    left = estimated.ms(seen) - blurred
+    if float(left.norm() / blurred.norm()) > SAME_BLUR:
+        return None
+    return model, estimated, f"other scenes of the sensor of {chosen.name}"
+
+
+def method_again(
+    method: str,
+    weights: str | Path | None,
+    sensor: Sensor,
+    given: tuple[str | Path | PSF | None, str | Path | NDArray[np.float64] | None],
+    consistent: bool,
+) -> Fuse:
+    """The method with the sensor of the pair, where it needs one: a degraded pair tells its own less well."""
+    needs = find_method(method).needs
+    psf = sensor.psf if "psf" in needs else given[0]
+    srf = sensor.srf if "srf" in needs else given[1]
+    return partial(fuse, method=method, weights=weights, psf=psf, srf=srf, consistent=consistent)
+
+
+def learn(again: Fuse, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor, unit: float) -> ErrorModel:
+    """The model from what `again` makes of the usable pair degraded once more."""
+    reduced = degrade_pair(
+        to_tensor(hs, unit), to_tensor(ms, unit), sensor, hs_valid=measured(hs), ms_valid=measured(ms)
+    )
+    parts = ((reduced.hs, reduced.hs_valid), (reduced.ms, reduced.ms_valid))
+    small = [masked(image, valid).astype(np.float32) * np.float32(unit) for image, valid in parts]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the pair is warned of has been said
+        sharp = again(like(small[0], hs), like(small[1], ms))
+    seen = measured(sharp)
+    valid = (
+        reduced.truth_valid
+        if seen is None
+        else seen
+        if reduced.truth_valid is None
+        else seen & reduced.truth_valid
+    )
+    return calibrate(to_tensor(sharp, unit), reduced.truth, (reduced.hs, reduced.ms), sensor, valid)

@@ -1,0 +1,227 @@
+"""How far to trust a result: for each value the half-width of an interval that holds the truth so often.
+
+Locally weighted split conformal prediction (Vovk, Gammerman, Shafer 2005, "Algorithmic learning in a random
+world"; Lei, G'Sell, Rinaldo, Tibshirani, Wasserman 2018, JASA 113(523), section 5.2). Where a truth exists, the
+mean absolute error of band b at pixel x is modelled as
+
+    s = c_b * sum_k a_k f_k(x, b),   a, c >= 0
+
+so that it grows with every feature f: what the degraded result leaves of hs, photon noise, the result's own finest
+detail, the detail of ms that no coarse pixel shows, and a constant. The fit minimises mean(log s + |e|/s), the
+likelihood of Laplace errors, by the multiplicative updates of Fevotte, Bertin, Durrieu 2009 (Neural Computation
+21(3), eq. 4 with square root, monotone by Fevotte 2011). On values that the fit has not seen the scores |e| / w, with
+w = S (s / S)^TEMPER and S the image's mean s, give their quantile q at the coverage asked for; q w is the
+half-width. TEMPER below 1 narrows the mean interval at the same coverage: errors are less uneven than s.
+
+A truth exists in the pair itself, degraded once more (`wald`), or in scenes of the same sensor (`packaged`).
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from hypersharp.errors import CallError, InputError
+from hypersharp.nets.layers import upsample_bicubic
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import PSF
+
+FEATURES = ("constant", "misfit", "photons", "finest", "missing")
+CONSTANT, PHOTONS = 1e-3, 0.1  # so that the features are of one order for values of 0..1
+TEMPER = 0.6
+LEVELS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)  # coverages whose quantiles are kept
+SAMPLED = 40_000  # values of an image that a fit looks at
+UPDATES = 100
+LEAST_ERROR = 1e-6
+BAND_PRIOR = 20  # values' worth of belief that a band errs like the others
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Some values of an image: features (K, n), absolute errors (n,), their bands (n,)."""
+
+    features: NDArray[np.float64]
+    errors: NDArray[np.float64]
+    bands: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ErrorModel:
+    """The fitted a_k of FEATURES and c_b, and the scores' quantiles at LEVELS."""
+
+    weights: tuple[float, ...]
+    bands: tuple[float, ...]
+    quantiles: tuple[float, ...]
+
+    def quantile(self, coverage: float) -> float:
+        """q at a coverage of 0.5 to 0.99; between LEVELS linear in log(1 - coverage), as for Laplace errors.
+
+        Raises: CallError for a coverage out of that range.
+        """
+        if not LEVELS[0] <= coverage <= LEVELS[-1]:
+            raise CallError(f"a coverage of {coverage:g}", f"{LEVELS[0]} to {LEVELS[-1]}", "ask for 0.9")
+        return float(np.interp(-np.log1p(-coverage), -np.log1p(-np.array(LEVELS)), self.quantiles))
+
+
+def half_widths(
+    model: ErrorModel, estimate: Tensor, hs: Tensor, ms: Tensor, sensor: Sensor, *, coverage: float = 0.9
+) -> Tensor:
+    """(L, H, W), in the unit of the estimate: estimate +- it holds the truth in a share `coverage` of values.
+
+    Raises: CallError for a coverage that cannot be had, InputError for another number of bands than the model's.
+    """
+    if len(model.bands) != len(estimate):
+        raise InputError(
+            f"{len(estimate)} bands", f"{len(model.bands)}, as calibrated", "calibrate on this pair"
+        )
+    scale = torch.zeros_like(estimate)
+    for weight, feature in zip(model.weights, features(estimate, hs, ms, sensor), strict=True):
+        scale += weight * feature
+    scale *= torch.tensor(model.bands).to(scale)[:, None, None]
+    return model.quantile(coverage) * tempered(scale, float(scale.mean()))
+
+
+def tempered(scale: Tensor, mean: float) -> Tensor:
+    """S (s / S)^TEMPER."""
+    return mean * (scale / mean) ** TEMPER
+
+
+def features(estimate: Tensor, hs: Tensor, ms: Tensor, sensor: Sensor) -> Iterator[Tensor]:
+    """Each of FEATURES in turn, (L, H, W) or what broadcasts to it, none negative."""
+    ratio = sensor.ratio
+    yield estimate.new_full((1, 1, 1), CONSTANT)
+    left = F.pad((hs - sensor.hs(estimate)).abs()[None, None], (1, 1, 1, 1, 2, 2), mode="replicate")
+    yield upsample_bicubic(F.avg_pool3d(left, (5, 3, 3), 1)[0], ratio)[0].clamp_min(0)
+    yield PHOTONS * estimate.clamp_min(0).sqrt()
+    yield (estimate - box_mean(estimate, 3)).abs()
+    missing = ms - upsample_bicubic(sensor.hs(ms)[None], ratio)[0]
+    yield box_mean(missing.square().mean(0, keepdim=True), ratio // 2 * 2 + 1).sqrt()
+
+
+def box_mean(image: Tensor, side: int) -> Tensor:
+    """The mean of side x side pixels, those at the border repeated beyond it."""
+    reach = side // 2
+    padded = F.pad(image[None], (reach, reach, reach, reach), mode="replicate")
+    return F.avg_pool2d(padded, side, 1)[0]
+
+
+def draw_sample(
+    estimate: Tensor, truth: Tensor, pair: tuple[Tensor, Tensor], sensor: Sensor, chosen: Tensor | None = None
+) -> Sample:
+    """At most SAMPLED values of an estimate (L, H, W) of the pair (hs, ms), of pixels `chosen` (H, W), by chance.
+
+    Raises: InputError where no pixel is chosen.
+    """
+    pixels = torch.arange(estimate[0].numel()) if chosen is None else chosen.flatten().nonzero()[:, 0]
+    if not len(pixels):
+        raise InputError("no measured pixel to learn errors from", "some", "mask less")
+    generator = torch.Generator().manual_seed(0)
+    count = len(pixels) * len(estimate)
+    drawn = torch.randint(count, (min(count, SAMPLED),), generator=generator)
+    bands, where = drawn // len(pixels), pixels[drawn % len(pixels)]
+
+    def values(image: Tensor) -> NDArray[np.float64]:
+        return image.expand_as(estimate).flatten(1)[bands, where].double().numpy()
+
+    found = np.stack([values(feature) for feature in features(estimate, *pair, sensor)])
+    return Sample(found, np.abs(values(estimate - truth)), bands.numpy())
+
+
+def fit_model(fitted: Sequence[Sample], held_out: Sequence[Sample], bands: int) -> ErrorModel:
+    """a and c from the samples `fitted`, the quantiles from those `held_out`, each sample an image."""
+    whole = Sample(
+        np.hstack([sample.features for sample in fitted]),
+        np.concatenate([sample.errors for sample in fitted]),
+        np.concatenate([sample.bands for sample in fitted]),
+    )
+    weights, factors = fit_scale(whole, bands)
+    scores = np.concatenate([scores_of(sample, weights, factors) for sample in held_out])
+    return ErrorModel(
+        tuple(weights.tolist()), tuple(factors.tolist()), tuple(conformal_quantile(scores, p) for p in LEVELS)
+    )
+
+
+def fit_scale(sample: Sample, bands: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """a (K,) and c (bands,) that minimise mean(log s + |e| / s); a feature that is 0 everywhere gets 0."""
+    f, e, b = sample.features, sample.errors + LEAST_ERROR, sample.bands
+    means = f.mean(1)
+    a = np.where(means > 0, e.mean() / np.where(means > 0, means, 1) / len(f), 0)
+    c, counts = np.ones(bands), np.bincount(b, minlength=bands)
+    for _ in range(UPDATES):
+        relative = e / (a @ f)
+        c = (np.bincount(b, relative, minlength=bands) + BAND_PRIOR * relative.mean()) / (counts + BAND_PRIOR)
+        s = c[b] * (a @ f)
+        gain, cost = f @ (c[b] * e / s**2), f @ (c[b] / s)
+        a = a * np.sqrt(gain / np.where(cost > 0, cost, 1))
+    return a, c
+
+
+def scores_of(sample: Sample, a: NDArray[np.float64], c: NDArray[np.float64]) -> NDArray[np.float64]:
+    """|e| / w of one image."""
+    scale = c[sample.bands] * (a @ sample.features)
+    mean = scale.mean()
+    scores: NDArray[np.float64] = sample.errors / (mean * (scale / mean) ** TEMPER)
+    return scores
+
+
+def conformal_quantile(scores: NDArray[np.float64], coverage: float) -> float:
+    """The ceil((n + 1) coverage)-th smallest of n scores: a new one is below it with that probability at least.
+
+    >>> conformal_quantile(np.arange(1.0, 20), 0.9)
+    18.0
+    """
+    rank = min(len(scores), int(np.ceil((len(scores) + 1) * coverage)))
+    return float(np.partition(scores, rank - 1)[rank - 1])
+
+
+def checkerboard(shape_yx: tuple[int, int]) -> Tensor:
+    """(H, W): True on every other tile of an eighth of the shorter side, at least 2 pixels."""
+    side = max(2, min(shape_yx) // 8)
+    rows, columns = (torch.arange(length) // side for length in shape_yx)
+    return (rows[:, None] + columns[None]) % 2 == 0
+
+
+def calibrate(
+    estimate: Tensor, truth: Tensor, pair: tuple[Tensor, Tensor], sensor: Sensor, valid: Tensor | None = None
+) -> ErrorModel:
+    """The model of one estimate (L, H, W) of the pair (hs, ms): fitted on every other tile, calibrated on the rest.
+
+    valid (H, W): True where the truth counts. Raises: InputError where either half has no such pixel.
+    """
+    first = checkerboard((truth.shape[1], truth.shape[2]))
+    there = torch.ones_like(first) if valid is None else valid
+    halves = [draw_sample(estimate, truth, pair, sensor, chosen & there) for chosen in (first, ~first)]
+    return fit_model(halves[:1], halves[1:], len(estimate))
+
+
+def beside(weights: Path) -> Path:
+    """Where the model of a weights file is stored."""
+    return weights.with_suffix(".trust.json")
+
+
+def save_model(model: ErrorModel, psf: PSF, weights: Path) -> None:
+    """Store the model, and the blur of the pairs it is for, as JSON beside a weights file."""
+    content = {
+        "model": asdict(model),
+        "psf": psf.to_dict(),
+        "sha256": sha256(weights.read_bytes()).hexdigest(),
+    }
+    beside(weights).write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+def read_model(weights: Path) -> tuple[ErrorModel, PSF] | None:
+    """What `save_model` stored; None where there is nothing, or the weights are others by now."""
+    if not beside(weights).exists():
+        return None
+    content = json.loads(beside(weights).read_text(encoding="utf-8"))
+    if content["sha256"] != sha256(weights.read_bytes()).hexdigest():
+        return None
+    model = ErrorModel(**{name: tuple(values) for name, values in content["model"].items()})
+    return model, PSF.from_dict(content["psf"])
