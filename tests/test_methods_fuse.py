@@ -113,11 +113,11 @@ def test_packaged_weights_are_picked_by_shape_and_wavelengths(
     packaged.packaged_weights.cache_clear()
     try:
         hs, ms = cubes()
-        assert "weights five: packaged" in fuse(hs, ms).attrs["hypersharp"]
-        assert "no wavelengths" in fuse(make_cube(hs.values), ms).attrs["hypersharp"]
+        assert "weights five: packaged" in fuse(hs, ms, method="ssjcn").attrs["hypersharp"]
+        assert "no wavelengths" in fuse(make_cube(hs.values), ms, method="ssjcn").attrs["hypersharp"]
         elsewhere = make_cube(hs.values, wavelengths_nm=NM + 300)
         with pytest.raises(InputError, match="750 to 950 nm"):
-            fuse(elsewhere, ms)
+            fuse(elsewhere, ms, method="ssjcn")
     finally:
         packaged.packaged_weights.cache_clear()
 
@@ -157,7 +157,7 @@ def test_infinite_values_are_refused() -> None:
 
 def test_a_band_count_that_no_weights_fit_says_what_there_is() -> None:
     hs, ms = cubes()
-    assert "hypersharp train" in refused(hs, ms)
+    assert "hypersharp train" in refused(hs, ms, method="ssjcn")
 
 
 def test_weights_of_another_shape_are_refused(weights: Path) -> None:

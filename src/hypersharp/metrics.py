@@ -147,12 +147,27 @@ def psnr_and_sam(
 
     Raises InputError as `score`.
     """
+    return psnr_sam_ergas(estimate, truth, ratio=1, preset=preset)[:2]
+
+
+def psnr_sam_ergas(
+    estimate: ArrayLike, truth: ArrayLike, *, ratio: float, preset: str | Preset = "dian"
+) -> tuple[float, float, float]:
+    """PSNR (dB), SAM (degrees) and ERGAS as `score` gives them, without what takes its time.
+
+    Raises InputError as `score`.
+    """
     _, chosen = _find_preset(preset)
-    y, x, valid = _check(estimate, truth, ratio=1)
+    y, x, valid = _check(estimate, truth, ratio)
     if chosen.eight_bit:
         y, x = _to_8_bit(y), _to_8_bit(x)
     x_valid, y_valid = _spectra(x, valid), _spectra(y, valid)
-    return _psnr(_mse(x_valid, y_valid), x_valid, chosen), _sam(x_valid, y_valid, chosen)[0]
+    mse = _mse(x_valid, y_valid)
+    return (
+        _psnr(mse, x_valid, chosen),
+        _sam(x_valid, y_valid, chosen)[0],
+        _ergas(mse, x_valid.mean(axis=1), ratio),
+    )
 
 
 def _check(estimate: ArrayLike, truth: ArrayLike, ratio: float) -> tuple[FloatArray, FloatArray, Mask]:

@@ -183,7 +183,7 @@ def check_names(method: str, weights: str | None) -> None:
 def fuse_pair(
     task: Task, hs: xr.DataArray, ms: xr.DataArray, protocol: Protocol, device: str
 ) -> xr.DataArray:
-    """The task's method on a pair, with the protocol's sensor given to whoever needs it."""
+    """The task's method on a pair, as its name says (but for `auto` never made consistent), given the sensor."""
     return fuse(
         hs,
         ms,
@@ -196,6 +196,7 @@ def fuse_pair(
         srf=protocol.sensor().srf,
         ratio=protocol.ratio,
         scale=1.0,
+        consistent=None if task.method == "auto" else False,
     )
 
 

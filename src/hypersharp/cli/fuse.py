@@ -33,7 +33,8 @@ def fuse(
     hs: Annotated[Path, typer.Argument(help="Low-resolution hyperspectral image.", show_default=False)],
     ms: Annotated[Path, typer.Argument(help="High-resolution MS, RGB or pan image.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Sharp image to write; its suffix is the format.")],
-    method: Method = "ssjcn",
+    method: Method = "auto",
+    budget: Annotated[float, typer.Option(help="Seconds that --method auto may take, about.", min=0)] = 60.0,
     weights: Weights = None,
     psf: Psf = None,
     srf: Srf = None,
@@ -48,8 +49,11 @@ def fuse(
     device: Device = "auto",
     precision: PrecisionOption = "auto",
     consistent: Annotated[
-        bool, typer.Option(help="Change the result as little as it takes to give back hs, degraded.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            help="Change the result as little as it takes to give back hs, degraded; default: where that helps."
+        ),
+    ] = None,
     mask: Mask = None,
     hs_mask: HsMask = None,
     saturated: Saturated = None,
@@ -80,7 +84,7 @@ def fuse(
     with progress_bar(f"fusing with {method}") as progress:
         sharp = fuse_cubes(
             coarse, fine, method=method, weights=weights, psf=blur, srf=response, ratio=known_ratio, mode=mode,
-            tile_px=tile, device=device, precision=precision, consistent=consistent, grid=grid,
+            tile_px=tile, device=device, precision=precision, consistent=consistent, budget_s=budget, grid=grid,
             progress=progress,
         )  # fmt: skip
     seconds = time.perf_counter() - started

@@ -30,6 +30,8 @@ class Settings:
     them; `tile_px` is the side of a tile in fine pixels; `progress` is called with the fraction done.
     `hs_valid` (h, w) and `ms_valid` (H, W) are True where a pixel is measured in every band, None where all
     are. The tensors hold the nearest measured pixel elsewhere: leave those out of regressions and means.
+    `consistent`: whether the result is to give back hs; None: where that does no harm. `budget_s`: the seconds
+    that `auto` may take, about.
     """
 
     ratio: int
@@ -44,6 +46,8 @@ class Settings:
     progress: Progress | None = None
     hs_valid: Tensor | None = None
     ms_valid: Tensor | None = None
+    consistent: bool | None = None
+    budget_s: float = 60.0
     notes: list[str] = field(default_factory=list)
 
     def report(self, fraction: float) -> None:
@@ -51,8 +55,9 @@ class Settings:
             self.progress(fraction)
 
     def note(self, text: str) -> None:
-        """Something the user should read after the run."""
-        self.notes.append(text)
+        """Something the user should read after the run; once is enough."""
+        if text not in self.notes:
+            self.notes.append(text)
 
 
 class Run(Protocol):

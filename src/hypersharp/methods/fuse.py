@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hypersharp.cube import fwhm_nm, only_usable, pair_ratio, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError, unknown_name
 from hypersharp.methods.align import align_if_needed, to_ms_grid
+from hypersharp.methods.auto import AUTO, run_named
 from hypersharp.methods.base import (
     Method,
     Mode,
@@ -24,13 +25,13 @@ from hypersharp.methods.base import (
 )
 from hypersharp.methods.bicubic import BICUBIC
 from hypersharp.methods.cnmf import CNMF
-from hypersharp.methods.consistency import agree_with_hs
 from hypersharp.methods.dbin import DBIN_METHOD
 from hypersharp.methods.dhsis import DHSIS_METHOD
 from hypersharp.methods.fuse_gauss import FUSE
 from hypersharp.methods.glp import GLP
 from hypersharp.methods.gsa import GSA
 from hypersharp.methods.hysure import HYSURE
+from hypersharp.methods.packaged import named_weights
 from hypersharp.methods.sfim import SFIM
 from hypersharp.methods.ssjcn import SSJCN_METHOD
 from hypersharp.sensor.psf import PSF, parse_psf
@@ -40,6 +41,7 @@ Name = TypeVar("Name", bound=str)
 OutGrid = Literal["pair", "ms"]
 
 METHODS: dict[str, Method] = {
+    "auto": AUTO,
     "bicubic": BICUBIC,
     "cnmf": CNMF,
     "dbin": DBIN_METHOD,
@@ -57,7 +59,7 @@ def fuse(
     hs: xr.DataArray,
     ms: xr.DataArray,
     *,
-    method: str = "ssjcn",
+    method: str = "auto",
     weights: str | Path | None = None,
     mode: Mode = "whole",
     tile_px: int = 128,
@@ -67,7 +69,8 @@ def fuse(
     srf: str | Path | NDArray[np.float64] | None = None,
     ratio: int | None = None,
     scale: float | None = None,
-    consistent: bool = False,
+    consistent: bool | None = None,
+    budget_s: float = 60.0,
     grid: OutGrid = "pair",
     progress: Progress | None = None,
 ) -> xr.DataArray:
@@ -76,7 +79,8 @@ def fuse(
     Args:
         hs: hyperspectral image (L, h, w), any unit; NaN where missing.
         ms: multispectral, RGB or panchromatic image (l, H, W) of the same place in the same unit.
-        method: a name of METHODS.
+        method: a name of METHODS; "auto" tries them on the pair degraded once more and takes the best, or their
+            blend, but the network of the weights where some are given.
         weights: packaged name or file, for methods with a network; by default those that fit.
         mode: how a network runs: "whole" image, blended "tiles" of tile_px, or the paper's "patches".
         psf: blur of hs, a spec such as "gaussian:8:2" or a file; by default the method's own or estimated.
@@ -84,7 +88,9 @@ def fuse(
         ratio: fine pixels per coarse one; by default from the sizes, which it must agree with.
         scale: the value that counts as 1; by default 1 for floats up to about 1, else the 99.9 % quantile of hs.
         consistent: change the result as little as it takes to give back hs, within its noise, when it is
-            degraded (`consistency.project`).
+            degraded (`consistency.project`). None: where the psf is known or estimated anyway and that raises the
+            scores on the pair degraded once more.
+        budget_s: seconds that "auto" may take in all, about.
         grid: where ms had to be aligned, the result's: "pair" nests exactly in hs's pixels, "ms" is that of the
             ms given, at the cost of a second resampling.
         progress: called with the fraction done, 0..1.
@@ -96,7 +102,8 @@ def fuse(
     Raises:
         InputError: unusable or ill-matched images, an unknown name, no weights that fit.
     """
-    chosen, out_grid = find_method(method), one_of("grid", grid, get_args(OutGrid))
+    method = method_for(method, weights)
+    chosen, out_grid = METHODS[method], one_of("grid", grid, get_args(OutGrid))
     aligned = align_if_needed(hs, ms, ratio)
     if aligned:
         hs, ms = aligned.hs, aligned.ms
@@ -117,16 +124,15 @@ def fuse(
         progress=progress,
         hs_valid=measured(coarse),
         ms_valid=measured(fine),
+        consistent=consistent,
+        budget_s=budget_s,
         notes=list(aligned.notes) if aligned else [],
     )
     unit = value_scale(coarse.values) if scale is None else scale
     note_left_out(hs, ms, settings)
     check_units(coarse, fine, settings)
     pair = to_tensor(coarse, unit), to_tensor(fine, unit)
-    estimate = chosen.run(*pair, settings)
-    if consistent:
-        estimate = agree_with_hs(estimate, *pair, settings)
-    sharp = from_tensor(estimate, hs, ms, unit)
+    sharp = from_tensor(run_named(chosen, *pair, settings), hs, ms, unit)
     sharp.attrs["hypersharp"] = "; ".join(
         [f"method {method}, ratio {found_ratio}, scale {unit:g}", *settings.notes]
     )
@@ -141,6 +147,15 @@ def find_method(name: str) -> Method:
     if name not in METHODS:
         raise unknown_name("method", name, METHODS)
     return METHODS[name]
+
+
+def method_for(name: str, weights: str | Path | None) -> str:
+    """The name, or that of the weights' network where weights are given and the method is not.
+
+    Raises: InputError for an unknown method, or weights that are not there.
+    """
+    find_method(name)
+    return named_weights(weights).header.network if weights is not None and name == AUTO.name else name
 
 
 def one_of(kind: str, name: Name, known: tuple[str, ...]) -> Name:
