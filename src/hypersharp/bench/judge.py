@@ -93,6 +93,8 @@ def pair_sensor(
         psf=parse_psf(str(psf), found) if isinstance(psf, str | Path) else psf,
         srf=usable_response(response, hs, ms),
         gaps=spectral_gaps(known_nm),
+        hs_valid=measured(coarse),
+        ms_valid=measured(fine),
     ).sensor
 
 

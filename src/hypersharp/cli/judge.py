@@ -147,7 +147,7 @@ def judged_by_pair(
         found: dict[str, dict[str, Any]] = {"pair": judge(image, hs, ms, sensor).as_dict()}
         progress(0.5)
         if wald:
-            again = partial(fuse, method=wald, psf=sensor.psf, srf=sensor.srf)
+            again = partial(fuse, method=wald, psf=sensor.psf, srf=sensor.srf, consistent=False)
             found["wald"] = {"method": wald, **wald_scores(again, hs, ms, sensor).as_dict()}
     return found
 

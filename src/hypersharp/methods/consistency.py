@@ -60,7 +60,16 @@ def agree_with_hs(estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings) 
     psf = settings.psf
     if psf is None:
         gaps = spectral_gaps(settings.wavelengths_nm)
-        psf = complete_sensor(hs, ms, settings.ratio, psf=None, srf=settings.srf, gaps=gaps).sensor.psf
+        psf = complete_sensor(
+            hs,
+            ms,
+            settings.ratio,
+            psf=None,
+            srf=settings.srf,
+            gaps=gaps,
+            hs_valid=settings.hs_valid,
+            ms_valid=settings.ms_valid,
+        ).sensor.psf
     sensor = Sensor(psf, np.eye(len(hs)), settings.ratio)
     trusted = trusted_pixels(estimate, hs, sensor, hs_valid=settings.hs_valid, ms_valid=settings.ms_valid)
     found = project(estimate, hs, sensor, valid=trusted, progress=settings.report)

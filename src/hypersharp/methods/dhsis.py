@@ -25,7 +25,16 @@ def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
     device = choose_device(settings.device)
     weights = choose_weights("dhsis", hs, ms, settings)
     gaps = spectral_gaps(settings.wavelengths_nm)
-    estimate = complete_sensor(hs, ms, settings.ratio, psf=settings.psf, srf=settings.srf, gaps=gaps)
+    estimate = complete_sensor(
+        hs,
+        ms,
+        settings.ratio,
+        psf=settings.psf,
+        srf=settings.srf,
+        gaps=gaps,
+        hs_valid=settings.hs_valid,
+        ms_valid=settings.ms_valid,
+    )
     note_estimate(estimate, settings)
     hs, ms = hs.to(device), ms.to(device)
     start = first_estimate(hs, ms, estimate.sensor, WEIGHT)

@@ -228,6 +228,8 @@ def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
         psf=settings.psf,
         srf=settings.srf,
         gaps=spectral_gaps(settings.wavelengths_nm),
+        hs_valid=settings.hs_valid,
+        ms_valid=settings.ms_valid,
     )
     note_estimate(estimate, settings)
     options = HySureOptions()

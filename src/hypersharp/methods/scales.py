@@ -101,7 +101,16 @@ def make_pair(hs: Tensor, ms: Tensor, settings: Settings, psf: PSF) -> Pair:
 def find_sensor(hs: Tensor, ms: Tensor, settings: Settings) -> Estimate:
     """What the user gave of the sensor, and the rest from the pair."""
     gaps = spectral_gaps(settings.wavelengths_nm)
-    found = complete_sensor(hs, ms, settings.ratio, psf=settings.psf, srf=settings.srf, gaps=gaps)
+    found = complete_sensor(
+        hs,
+        ms,
+        settings.ratio,
+        psf=settings.psf,
+        srf=settings.srf,
+        gaps=gaps,
+        hs_valid=settings.hs_valid,
+        ms_valid=settings.ms_valid,
+    )
     if (
         settings.psf is None
     ):  # no estimate can say what lies beyond the border: not the other side of the image
