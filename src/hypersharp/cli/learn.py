@@ -6,7 +6,19 @@ from typing import Annotated
 import typer
 
 from hypersharp.cli.app import app
-from hypersharp.cli.options import Data, Device, ModeOption, Out, PrecisionOption
+from hypersharp.cli.options import (
+    Data,
+    Device,
+    HsMask,
+    Mask,
+    ModeOption,
+    Out,
+    PrecisionOption,
+    Psf,
+    Ratio,
+    Saturated,
+    Srf,
+)
 from hypersharp.cli.shown import progress_bar, say
 from hypersharp.errors import HypersharpError
 
@@ -35,6 +47,43 @@ def train(
         hardware=Hardware(accelerator, devices, nodes, strategy),
     )  # fmt: skip
     say(f"weights -> {path}")
+
+
+@app.command(rich_help_panel="Training and benchmarks")
+def adapt(
+    hs: Annotated[Path, typer.Argument(help="Low-resolution hyperspectral image.", show_default=False)],
+    ms: Annotated[Path, typer.Argument(help="High-resolution MS, RGB or pan image.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Weights to write (.safetensors).")],
+    minutes: Annotated[float, typer.Option(help="Time to learn for at most.", min=0.0)] = 2.0,
+    psf: Psf = None,
+    srf: Srf = None,
+    sensor: Annotated[
+        Path | None, typer.Option(help="JSON file of `hypersharp estimate`, instead of --psf and --srf.")
+    ] = None,
+    ratio: Ratio = None,
+    device: Device = "auto",
+    mask: Mask = None,
+    hs_mask: HsMask = None,
+    saturated: Saturated = None,
+) -> None:
+    """Learn SSJCN from HS and MS alone, no truth needed; `fuse --weights` takes the result, for other scenes too."""
+    from hypersharp.io.mask import open_masked
+    from hypersharp.methods.adapt import AdaptOptions, summary
+    from hypersharp.methods.adapt_pair import adapt_pair, check_weights_path
+    from hypersharp.sensor.stored import given_sensor
+
+    check_weights_path(out)
+    blur, response, known_ratio = given_sensor(sensor, psf, srf, ratio)
+    coarse = open_masked(hs, mask=hs_mask, saturated=saturated)
+    fine = open_masked(ms, mask=mask, saturated=saturated)
+    with progress_bar("adapting") as progress:
+        outcome = adapt_pair(
+            coarse, fine, out, options=AdaptOptions(seconds=60 * minutes), psf=blur, srf=response,
+            ratio=known_ratio, device=device, progress=progress,
+        )  # fmt: skip
+    say(
+        f"{summary(outcome)}\nweights -> {out}\nuse them: hypersharp fuse {hs} {ms} --weights {out} -o SHARP.tif"
+    )
 
 
 @app.command(rich_help_panel="Training and benchmarks")

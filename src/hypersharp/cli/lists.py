@@ -24,10 +24,11 @@ def weights() -> None:
     rows = []
     for entry in packaged_weights().values():
         header, made = entry.header, entry.header.provenance
-        nm = header.wavelengths_nm
+        nm, shape = header.wavelengths_nm, ("bands", "ms_bands", "ratio")
         rows.append([
-            entry.name, header.network, str(header.options["bands"]), str(header.options["ms_bands"]),
-            str(header.options["ratio"]), f"{nm[0]:.0f} to {nm[-1]:.0f}" if nm else "-",
+            entry.name, header.network,
+            *("any" if entry.any_sensor else str(header.options[name]) for name in shape),
+            f"{nm[0]:.0f} to {nm[-1]:.0f}" if nm else "-",
             str(made.get("protocol", "-")), shown(made.get("val_psnr_db", "-")),
         ])  # fmt: skip
     say(

@@ -155,7 +155,7 @@ def method_for(name: str, weights: str | Path | None) -> str:
     Raises: InputError for an unknown method, or weights that are not there.
     """
     find_method(name)
-    return named_weights(weights).header.network if weights is not None and name == AUTO.name else name
+    return named_weights(weights).method if weights is not None and name == AUTO.name else name
 
 
 def one_of(kind: str, name: Name, known: tuple[str, ...]) -> Name:

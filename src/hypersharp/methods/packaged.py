@@ -22,7 +22,19 @@ class Weights:
     path: Path
     header: WeightsHeader
 
+    @property
+    def any_sensor(self) -> bool:
+        """Whether they serve any bands, ratio and sensor (`train/any_sensor.py`)."""
+        return bool(self.header.provenance.get("any_sensor", False))
+
+    @property
+    def method(self) -> str:
+        """The name of the method that runs them."""
+        return self.header.network.removesuffix("-subspace")
+
     def __str__(self) -> str:
+        if self.any_sensor:
+            return f"{self.name} (any bands, ratio and sensor)"
         o = self.header.options
         return f"{self.name} ({o['bands']} bands, {o['ms_bands']} ms bands, ratio {o['ratio']})"
 

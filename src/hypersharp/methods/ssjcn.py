@@ -1,4 +1,4 @@
-"""SSJCN as a method: packaged or given weights, run over the pair."""
+"""SSJCN as a method: packaged or given weights, run over the pair; where none fit, those for any sensor."""
 
 import copy
 
@@ -8,8 +8,14 @@ from torch import Tensor
 from hypersharp.errors import InputError
 from hypersharp.methods.base import Method, Settings, choose_device
 from hypersharp.methods.inference import run_network
-from hypersharp.methods.network import choose_weights, network_of
+from hypersharp.methods.network import check_fit, choose_weights, network_of
+from hypersharp.methods.packaged import Weights, fitting_weights, named_weights, packaged_weights
+from hypersharp.methods.scales import find_sensor
+from hypersharp.methods.subspace import ANY_SENSOR, for_scene, pair_network
+from hypersharp.nets.base import FusionNetwork
+from hypersharp.nets.checkpoint import to_fast_layout
 from hypersharp.nets.ssjcn import SSJCN
+from hypersharp.nets.subspace import SubspaceSSJCN
 
 SRF_TOLERANCE = 1e-3
 
@@ -17,12 +23,48 @@ SRF_TOLERANCE = 1e-3
 def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
     """(L, h, w) and (l, H, W) -> (L, H, W).
 
-    Raises: InputError where no weights fit, or the given ones do not.
+    Raises: InputError where the given weights do not fit.
     """
     device = choose_device(settings.device)
-    net = network_of(choose_weights("ssjcn", hs, ms, settings), device)
-    assert isinstance(net, SSJCN)
-    return run_network(with_response(net, settings), hs.to(device), ms.to(device), settings)
+    net = network_for(hs, ms, settings, device)
+    return run_network(net, hs.to(device), ms.to(device), settings)
+
+
+def network_for(hs: Tensor, ms: Tensor, settings: Settings, device: torch.device) -> FusionNetwork:
+    """The network of weights trained for such pairs, of weights adapted to one, or that for any sensor."""
+    weights = subspace_weights(hs, ms, settings)
+    if weights is None:
+        trained = network_of(choose_weights("ssjcn", hs, ms, settings), device)
+        assert isinstance(trained, SSJCN)
+        return with_response(trained, settings)
+    if not weights.any_sensor:
+        settings.note(f"weights {weights.name}: adapted")
+        adapted = network_of(weights, torch.device("cpu"))
+        assert isinstance(adapted, SubspaceSSJCN)
+        return to_fast_layout(for_scene(adapted, hs, ms, settings)).to(device)
+    settings.note(
+        f"weights {weights.name}: for any sensor, which was not trained for; "
+        "`hypersharp adapt` makes better ones from the pair"
+    )
+    sensor = find_sensor(hs, ms, settings).sensor
+    return to_fast_layout(pair_network(hs, ms, sensor, settings, weights=weights.path)).to(device)
+
+
+def subspace_weights(hs: Tensor, ms: Tensor, settings: Settings) -> Weights | None:
+    """Weights in a subspace that the user named, or those for any sensor where no others fit; else None."""
+    shape = {"bands": hs.shape[0], "ms_bands": ms.shape[0], "ratio": settings.ratio}
+    if settings.weights is None:
+        try:
+            fitting_weights("ssjcn", shape, settings.wavelengths_nm)
+        except InputError:
+            return packaged_weights().get(ANY_SENSOR)
+        return None
+    weights = named_weights(settings.weights)
+    if weights.header.network != "ssjcn-subspace":
+        return None
+    if not weights.any_sensor:
+        check_fit(weights, "ssjcn-subspace", shape, settings)
+    return weights
 
 
 def with_response(net: SSJCN, settings: Settings) -> SSJCN:

@@ -1,14 +1,15 @@
 """SSJCN in a spectral subspace: one set of learnt weights for every number of bands, ratio and sensor.
 
-A pair is brought to p whitened coordinates: those of hs are c = A (y - mean), A = D^-1 E^T with the first p
-principal axes E of hs and the coordinates' standard deviations D; the ms enters as g = W (x - mean), the linear
-regression of c on the ms reduced by the PSF. There SSJCN compares its estimate with c and g through the sensor's
-own blur B and the response W R E D, starting at g + upsample(c - B g). What of hs lies outside the subspace is
-upsampled and added. The idea of learning in a subspace of the pair's own: Dian et al., "Zero-shot hyperspectral
-sharpening", IEEE TPAMI 2023.
+A pair is brought to p coordinates: those of hs are c = D^-1 E^T (y - mean), with principal axes E of hs and
+units D; the ms enters as g = W (x - mean), the linear regression of c on the ms reduced by the PSF. There SSJCN
+compares its estimate with c and g through the sensor's own blur B and the response W R E D, starting at
+g + upsample(c - B g). What of hs stands out of its noise beyond p dimensions is upsampled and added; the noise is
+not. A second SSJCN, `own`, which sees all coordinates together, may have been learnt from the pair itself: what
+its scene's materials look like through this ms. Learning in a subspace of the pair's own: Dian et al.,
+"Zero-shot hyperspectral sharpening", IEEE TPAMI 2023.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -24,7 +25,7 @@ from hypersharp.nets.ssjcn import SSJCN, SSJCNOptions
 class SubspaceOptions:
     """The pair: `bands` L, `ms_bands` l, `ratio`, the side of the blur's window; and the shape of its SSJCN.
 
-    `dimensions` is p, the coordinates the SSJCN has room for; a pair may use fewer.
+    `dimensions` is p; `own_features` the width of the pair's own SSJCN of one iteration, 0: there is none.
     """
 
     bands: int
@@ -35,6 +36,7 @@ class SubspaceOptions:
     features: int = 16
     iterations: int = 2
     share: Literal["none", "all"] = "none"
+    own_features: int = 0
 
     def core(self) -> SSJCNOptions:
         return SSJCNOptions(
@@ -51,12 +53,17 @@ class SubspaceOptions:
             separate=True,
         )
 
+    def own(self) -> SSJCNOptions:
+        together = replace(self.core(), separate=False, guided=True, share="none")
+        return replace(together, features=self.own_features, iterations=1)
+
 
 class SubspaceSSJCN(FusionNetwork):
     """SSJCN between a pair's subspace and its bands: forward(hs (B, L, h, w), ms (B, l, H, W)) -> (B, L, H, W).
 
     What belongs to the pair is kept in buffers: hs_mean (L), ms_mean (l), basis E D (L, p), analysis D^-1 E^T
-    (p, L), guide W (p, l), srf R (l, L) and psf (k, k), the weights around a coarse pixel.
+    (p, L), guide W (p, l), beyond (L, L), the projection on what of the signal has no coordinate, srf R (l, L) and
+    psf (k, k), the weights around a coarse pixel.
     """
 
     options: SubspaceOptions
@@ -65,6 +72,7 @@ class SubspaceSSJCN(FusionNetwork):
     basis: Tensor
     analysis: Tensor
     guide: Tensor
+    beyond: Tensor
     srf: Tensor
     psf: Tensor
 
@@ -72,6 +80,7 @@ class SubspaceSSJCN(FusionNetwork):
         super().__init__()
         self.options = o = options
         self.core = SSJCN(o.core())
+        self.own = SSJCN(o.own()) if o.own_features else None
         side = o.psf_px or 3 * o.ratio
         shapes = {
             "hs_mean": (o.bands,),
@@ -79,6 +88,7 @@ class SubspaceSSJCN(FusionNetwork):
             "basis": (o.bands, o.dimensions),
             "analysis": (o.dimensions, o.bands),
             "guide": (o.dimensions, o.ms_bands),
+            "beyond": (o.bands, o.bands),
             "srf": (o.ms_bands, o.bands),
             "psf": (side, side),
         }
@@ -88,14 +98,28 @@ class SubspaceSSJCN(FusionNetwork):
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
         """The estimate; a start from elsewhere has no place here."""
         del start
+        self.see_with_sensor()
         with full_precision(hs):
             c, g = self.coordinates(hs.float(), ms.float())
-            rest = hs.float() - self.bands(c)  # what the subspace leaves, means included
-            self.core.see_with(self.guide @ self.srf @ self.basis, self.psf, self.options.ratio)
-            first = guided_start(self.core, c, g)
-        z = self.core(c, g, first)
+            mean = self.hs_mean[:, None, None]
+            beyond = mixed(self.beyond, hs.float() - mean)
+        z = self.first_estimate(c, g)
+        if self.own:
+            z = self.own(c, g, z)
         with full_precision(hs):
-            return self.bands(z.float()) + self.core.interpolate(rest)
+            return self.bands(z.float()) + self.core.interpolate(beyond + mean)
+
+    def first_estimate(self, c: Tensor, g: Tensor) -> Tensor:
+        """What the weights for any sensor make of the coordinates, (B, p, H, W)."""
+        return self.core(c, g, guided_start(self.core, c, g))
+
+    def see_with_sensor(self) -> None:
+        """Hand the pair's sensor to what compares with it."""
+        with full_precision(self.guide):
+            response = self.guide @ self.srf @ self.basis
+        for net in (self.core, self.own):
+            if net:
+                net.see_with(response, self.psf, self.options.ratio)
 
     def coordinates(self, hs: Tensor, ms: Tensor) -> tuple[Tensor, Tensor]:
         """(c, g), each (B, p, .., ..)."""
@@ -109,7 +133,8 @@ class SubspaceSSJCN(FusionNetwork):
 
 def guided_start(core: SSJCN, c: Tensor, g: Tensor) -> Tensor:
     """g + upsample(c - B g), (B, p, H, W): the guide where it tells, the coordinates where it does not."""
-    return g + core.interpolate(c - core.degrade(g)[0][1])
+    with full_precision(c):
+        return g + core.interpolate(c - core.degrade(g)[0][1])
 
 
 def mixed(matrix: Tensor, image: Tensor) -> Tensor:

@@ -26,13 +26,17 @@ LEAST_UNIT = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:
-    """hs_mean (L), ms_mean (l), basis E D (L, p), analysis D^-1 E^T (p, L), guide W (p, l)."""
+    """hs_mean (L), ms_mean (l), basis E D (L, p), analysis D^-1 E^T (p, L), guide W (p, l), beyond (L, L).
+
+    `beyond` projects on the dimensions that stand out of the noise but have no coordinate.
+    """
 
     hs_mean: Tensor
     ms_mean: Tensor
     basis: Tensor
     analysis: Tensor
     guide: Tensor
+    beyond: Tensor
 
     def of_hs(self, hs: Tensor) -> Tensor:
         """c (p, y, x) of an image (L, y, x), coarse or fine."""
@@ -54,29 +58,30 @@ def fit_coordinates(
     *,
     dimensions: int = DIMENSIONS,
     hs_valid: Tensor | None = None,
+    ms_valid: Tensor | None = None,
 ) -> Coordinates:
-    """Coordinates of hs (L, h, w) and ms (l, H, W); those that the noise drowns, up to `dimensions`, are zero.
+    """Coordinates of hs (L, h, w) and ms (l, H, W), as many as stand out of the noise, `dimensions` at most.
 
-    Pixels where `hs_valid` (h, w) is False count for nothing.
+    Pixels where `hs_valid` (h, w) or `ms_valid` (H, W) is False count for nothing.
     """
-    reduced = Sensor(sensor.psf, np.eye(len(ms)), sensor.ratio).hs(ms)
     counted = torch.ones(hs.shape[1:], dtype=torch.bool) if hs_valid is None else hs_valid
-    hs_mean, ms_mean = hs[:, counted].mean(1), reduced[:, counted].mean(1)
-    y, x = hs - hs_mean[:, None, None], reduced - ms_mean[:, None, None]
-    rank = min(dimensions, signal_rank(hs[:, counted]))
-    axes = svd_basis(y[:, counted], rank)
+    hs_mean, ms_mean = band_means(hs, hs_valid), band_means(ms, ms_valid)
+    y = hs - hs_mean[:, None, None]
+    x = Sensor(sensor.psf, np.eye(len(ms)), sensor.ratio).hs(ms - ms_mean[:, None, None])
+    signal = signal_rank(hs[:, counted])
+    rank = min(dimensions, signal)
+    axes, others = svd_basis(y[:, counted], signal).tensor_split([rank], 1)
     c = mix_bands(axes.mT, y)
     guide = regression(detail(c)[:, counted], detail(x)[:, counted])
     untold = (c - mix_bands(guide, x))[:, counted].square().mean(1).sqrt()
     unit = untold.clamp(min=LEAST_SHARE * float(c.square().mean().sqrt()) + LEAST_UNIT)
-    basis, analysis = hs.new_zeros(len(hs), dimensions), hs.new_zeros(dimensions, len(hs))
-    gains = hs.new_zeros(dimensions, len(ms))
-    basis[:, :rank], analysis[:rank], gains[:rank] = (
-        axes * unit,
-        axes.mT / unit[:, None],
-        guide / unit[:, None],
-    )
-    return Coordinates(hs_mean, ms_mean, basis, analysis, gains)
+    basis, analysis, gains = axes * unit, axes.mT / unit[:, None], guide / unit[:, None]
+    return Coordinates(hs_mean, ms_mean, basis, analysis, gains, others @ others.mT)
+
+
+def band_means(image: Tensor, valid: Tensor | None) -> Tensor:
+    """(n, y, x) -> (n): over the pixels that are measured."""
+    return image.mean((1, 2)) if valid is None else image[:, valid].mean(1)
 
 
 def detail(image: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ and hard pairs count alike; coordinates count as far as they move the bands.
 Batch k depends on (seed, k) alone.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -249,12 +248,11 @@ def train_any_sensor(
     dimensions = net.options.dimensions
     training = RandomPairs(read_truths(data.training, folder), options, dimensions)
     validation = FixedPairs(read_truths(data.validation, folder), dimensions)
-    started = time.monotonic()
     with quiet_lightning():
         trainer = make_trainer(options, out_dir, hardware)
         loaders = PairLoaders(options, training, validation)
         trainer.fit(module, loaders, ckpt_path=out_dir / CHECKPOINT if resume else None)
-    provenance = describe(options, data, trainer, (time.monotonic() - started) / 60)
+    provenance = describe(options, data, trainer, module.minutes())
     del provenance["psf"]
     path = out_dir / f"{options.name}.safetensors"
     if trainer.is_global_zero:

@@ -1,0 +1,78 @@
+"""From two cubes to a weights file of their own: the door from cubes to `adapt`, for `hypersharp adapt`."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+
+from hypersharp.cube import only_usable, wavelengths_nm
+from hypersharp.errors import CallError
+from hypersharp.methods.adapt import AdaptOptions, Outcome, adapt
+from hypersharp.methods.align import align_if_needed
+from hypersharp.methods.base import Progress, Settings, measured, to_tensor, value_scale
+from hypersharp.methods.fuse import check_pair, usable_response
+from hypersharp.nets.checkpoint import WeightsHeader, save_weights
+from hypersharp.provenance import commit, machine
+from hypersharp.sensor.psf import PSF, parse_psf
+from hypersharp.sensor.srf import find_srf
+
+
+def adapt_pair(
+    hs: xr.DataArray,
+    ms: xr.DataArray,
+    out: Path,
+    *,
+    options: AdaptOptions | None = None,
+    psf: str | Path | PSF | None = None,
+    srf: str | Path | NDArray[np.float64] | None = None,
+    ratio: int | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Outcome:
+    """Learn from hs (L, h, w) and ms (l, H, W) in one unit and write the weights; psf and srf as for `fuse`.
+
+    Raises: CallError for a file that is no .safetensors; InputError for images that do not match, do not tell
+    their sensor or are too small.
+    """
+    check_weights_path(out)
+    aligned = align_if_needed(hs, ms, ratio)
+    if aligned:
+        hs, ms = aligned.hs, aligned.ms
+    coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
+    found, known_nm, unit = (
+        check_pair(coarse, fine, ratio),
+        wavelengths_nm(coarse),
+        value_scale(coarse.values),
+    )
+    response = find_srf(str(srf), known_nm) if isinstance(srf, str | Path) else srf
+    settings = Settings(
+        ratio=found,
+        wavelengths_nm=known_nm,
+        psf=parse_psf(str(psf), found) if isinstance(psf, str | Path) else psf,
+        srf=usable_response(response, hs, ms),
+        device=device,
+        progress=progress,
+        hs_valid=measured(coarse),
+        ms_valid=measured(fine),
+    )
+    chosen = options or AdaptOptions()
+    net, outcome = adapt(to_tensor(coarse, unit), to_tensor(fine, unit), settings, chosen)
+    provenance = {
+        **asdict(chosen),
+        **asdict(outcome),
+        "scale": unit,
+        "commit": commit(),
+        "machine": machine(),
+        "torch": torch.__version__,
+    }
+    nm = None if known_nm is None else tuple(float(centre) for centre in known_nm)
+    save_weights(out, net, WeightsHeader("ssjcn-subspace", asdict(net.options), nm, provenance))
+    return outcome
+
+
+def check_weights_path(out: Path) -> None:
+    if out.suffix != ".safetensors":
+        raise CallError(f"--out {out}", "a file that ends in .safetensors", "rename it")

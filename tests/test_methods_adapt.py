@@ -1,0 +1,231 @@
+"""SSJCN for any sensor: the subspace, learning from a pair alone, weights that are used again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from typer.testing import CliRunner
+
+from hypersharp.cli import app
+from hypersharp.cube import make_cube
+from hypersharp.errors import CallError, InputError
+from hypersharp.io import save_cube
+from hypersharp.methods import adapt as adapting
+from hypersharp.methods import fuse, packaged, ssjcn, subspace
+from hypersharp.methods.adapt import AdaptOptions, Learning, adapt, adapted, held_out, make_lesson, turned
+from hypersharp.methods.adapt_pair import adapt_pair
+from hypersharp.methods.base import Settings
+from hypersharp.methods.packaged import Weights
+from hypersharp.methods.subspace import for_scene, pair_network
+from hypersharp.nets.checkpoint import WeightsHeader, build_network, load_weights, save_weights
+from hypersharp.nets.layers import upsample_bicubic
+from hypersharp.sensor.observe import Sensor, add_noise
+from hypersharp.sensor.psf import gaussian_fwhm
+
+BANDS, MS_BANDS, RATIO, SHAPE = 14, 3, 3, (72, 84)
+QUICK = AdaptOptions(seconds=1000, steps=6, features=16, batch=2, every=3)
+
+
+@pytest.fixture(autouse=True)
+def any_sensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Untrained weights for any sensor, in the place of the packaged ones."""
+    torch.manual_seed(0)
+    options = {"bands": 31, "ms_bands": 3, "ratio": 4, "features": 4}
+    net = build_network("ssjcn-subspace", options)
+    header = WeightsHeader("ssjcn-subspace", options, None, {"any_sensor": True})
+    path = tmp_path / "weights" / "ssjcn-any.safetensors"
+    save_weights(path, net, header)
+    there = {"ssjcn-any": Weights("ssjcn-any", path, header)}
+    for module in (packaged, ssjcn):
+        monkeypatch.setattr(module, "packaged_weights", lambda: there)
+    return path
+
+
+def make_sensor(bands: int = BANDS, ms_bands: int = MS_BANDS, ratio: int = RATIO) -> Sensor:
+    response = np.eye(ms_bands)[:, np.arange(bands) * ms_bands // bands]
+    psf = gaussian_fwhm(ratio, ratio, boundary="reflect")
+    return Sensor(psf, response / response.sum(1, keepdims=True), ratio)
+
+
+def make_scene(
+    bands: int = BANDS, shape_yx: tuple[int, int] = SHAPE, seed: int = 0, contrast: float = 2.0
+) -> Tensor:
+    """(bands, H, W): patches of five smooth spectra, soft or, with much contrast, sharp."""
+    random = torch.Generator().manual_seed(seed)
+    places = torch.linspace(0, 1, bands)[:, None]
+    spectra = 0.5 + 0.4 * torch.sin(6 * (places * torch.rand(5, generator=random) + torch.linspace(0, 1, 5)))
+    texture = upsample_bicubic(torch.randn(1, 5, shape_yx[0] // 3, shape_yx[1] // 3, generator=random), 3)[0]
+    shares = (contrast * texture).softmax(0)
+    return (spectra @ shares.flatten(1)).view(bands, *shape_yx)
+
+
+def make_pair(snr_db: float = 40, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Settings]:
+    scene, sensor = make_scene(seed=seed), make_sensor()
+    hs, ms = (add_noise(image, snr_db, k) for k, image in enumerate(sensor.observe(scene)))
+    return (
+        hs,
+        ms,
+        scene,
+        Settings(ratio=RATIO, psf=sensor.psf, srf=sensor.srf, device="cpu", precision="fp32"),
+    )
+
+
+def rmse(estimate: Tensor, truth: Tensor) -> float:
+    return float((estimate - truth).square().mean().sqrt())
+
+
+@pytest.mark.parametrize(("bands", "ms_bands", "ratio"), [(5, 1, 2), (40, 12, 3), (14, 3, 5), (9, 4, 32)])
+def test_untrained_it_beats_bicubic_at_any_bands_and_ratio(bands: int, ms_bands: int, ratio: int) -> None:
+    shape_yx = (6 * ratio, 9 * ratio) if ratio > 8 else (48 // ratio * ratio, 60 // ratio * ratio)
+    sensor, scene = make_sensor(bands, ms_bands, ratio), make_scene(bands, (96 * 2, 96 * 3))
+    scene = scene[:, : shape_yx[0], : shape_yx[1]]
+    hs, ms = sensor.observe(scene)
+    settings = Settings(ratio=ratio, psf=sensor.psf, srf=sensor.srf, device="cpu", precision="fp32")
+    found = ssjcn.run(hs, ms, settings)
+    assert found.shape == scene.shape
+    assert rmse(found, scene) < 0.8 * rmse(upsample_bicubic(hs[None], ratio)[0], scene)
+    assert any("hypersharp adapt" in note for note in settings.notes)
+
+
+def test_learning_never_makes_the_held_out_tiles_worse_and_the_rest_of_the_net_stays() -> None:
+    hs, ms, _, settings = make_pair()
+    told: list[float] = []
+    net, outcome = adapt(hs, ms, replace(settings, progress=told.append), QUICK)
+    assert outcome.steps == 6
+    assert outcome.after_db >= max(outcome.start_db, outcome.before_db)
+    assert told[-1] == 1 and told == sorted(told)
+    before = pair_network(hs, ms, make_sensor(), settings)
+    for name, value in before.core.state_dict().items():
+        torch.testing.assert_close(net.core.state_dict()[name], value)
+
+
+def test_steps_give_the_same_weights_again() -> None:
+    hs, ms, _, settings = make_pair()
+    first, second = (adapt(hs, ms, settings, QUICK)[0].state_dict() for _ in range(2))
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=0, atol=1e-5)  # but for the order of sums
+
+
+def test_learning_lowers_the_error_of_what_is_learnt_from() -> None:
+    """Five materials under one ms band: which is which is no linear matter."""
+    scene, sensor = make_scene(contrast=30.0), make_sensor(ms_bands=1)
+    hs, ms = sensor.observe(scene)
+    settings = Settings(ratio=RATIO, psf=sensor.psf, srf=sensor.srf, device="cpu", precision="fp32")
+    torch.manual_seed(0)
+    net = pair_network(hs, ms, sensor, settings, own_features=16)
+    net.see_with_sensor()
+    lesson = make_lesson(net, hs, ms, torch.ones(hs.shape[1:], dtype=torch.bool), QUICK)
+    learning = Learning(net, replace(lesson, score=lesson.learn), settings, QUICK)
+    before_db, random = learning.score_db(), np.random.default_rng(0)
+    adam = torch.optim.Adam(learning.own.parameters(), lr=3e-3)
+    for _ in range(30):
+        learning.step(adam, random)
+    assert learning.score_db() > before_db + 0.2
+
+
+def test_no_time_gives_the_start_and_says_so() -> None:
+    hs, ms, _, settings = make_pair()
+    found = adapted(hs, ms, settings, 0.0)
+    torch.testing.assert_close(found, ssjcn.run(hs, ms, settings), atol=1e-5, rtol=0)
+    assert any("adapted in 0 steps" in note for note in settings.notes)
+
+
+def test_too_small_an_image_is_refused() -> None:
+    hs, ms, _, settings = make_pair()
+    with pytest.raises(InputError, match="12 x 12"):
+        adapt(hs[:, :11], ms[:, : 11 * RATIO], settings, QUICK)
+
+
+def test_the_weights_file_gives_what_was_learnt_and_serves_another_scene(tmp_path: Path) -> None:
+    hs, ms, _, settings = make_pair()
+    path = tmp_path / "own.safetensors"
+    adapt_pair(
+        *(make_cube(image.numpy()) for image in (hs, ms)), path, options=QUICK, psf=settings.psf, srf=settings.srf,
+    )  # fmt: skip
+    net, header = load_weights(path)
+    assert {"steps", "after_db", "commit"} <= header.provenance.keys()
+    own = replace(settings, weights=path)
+    with torch.inference_mode():
+        torch.testing.assert_close(ssjcn.run(hs, ms, own), net(hs[None], ms[None])[0], atol=1e-5, rtol=0)
+    other_hs, other_ms, other_scene, _ = make_pair(seed=3)
+    found = ssjcn.run(other_hs, other_ms, own)
+    assert rmse(found, other_scene) < rmse(upsample_bicubic(other_hs[None], RATIO)[0], other_scene)
+    with pytest.raises(InputError, match="ms_bands 2"):
+        ssjcn.run(hs, ms[:2], replace(own, srf=None))
+
+
+def test_a_scene_in_another_unit_moves_the_means_only() -> None:
+    hs, ms, _, settings = make_pair()
+    net = pair_network(hs, ms, make_sensor(), settings)
+    other = for_scene(net, hs + 1, ms + 1, settings)
+    torch.testing.assert_close(
+        other(hs[None] + 1, ms[None] + 1), net(hs[None], ms[None]) + 1, atol=1e-4, rtol=0
+    )
+
+
+def test_unmeasured_pixels_say_nothing() -> None:
+    hs, ms, _, settings = make_pair()
+    valid = torch.ones(hs.shape[1:], dtype=torch.bool)
+    valid[3:6, 4:9] = False
+    spoiled = torch.where(valid, hs, hs.new_tensor(7.0))
+    masked = replace(settings, hs_valid=valid)
+    one, other = (pair_network(image, ms, make_sensor(), masked) for image in (hs, spoiled))
+    torch.testing.assert_close(one.hs_mean, other.hs_mean, atol=1e-6, rtol=0)
+    angles = torch.linalg.svdvals(torch.linalg.qr(one.basis).Q.mT @ torch.linalg.qr(other.basis).Q)
+    assert angles.min() > 0.99
+
+
+def test_tiles_are_held_out_everywhere_and_turning_turns() -> None:
+    held = held_out((24, 30), AdaptOptions())
+    assert 0.1 < held.float().mean() < 0.3
+    image = torch.arange(6.0).view(1, 2, 3)
+    assert len({str(turned(image, k).tolist()) for k in range(8)}) == 8
+    assert adapting.ORIENTATIONS == 8
+
+
+def test_the_verb_adapts_and_fuse_takes_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    hs, ms, *_ = make_pair()
+    for name, image in (("hs.npy", hs), ("ms.npy", ms)):
+        save_cube(make_cube(image.numpy()), Path(name))
+    runner = CliRunner()
+    result = runner.invoke(app, ["adapt", "hs.npy", "ms.npy", "-o", "own.safetensors", "--minutes", "0.02"])
+    assert result.exit_code == 0 and "held-out" in result.stdout
+    fused = [
+        "fuse",
+        "hs.npy",
+        "ms.npy",
+        "--method",
+        "ssjcn",
+        "--weights",
+        "own.safetensors",
+        "-o",
+        "sharp.npy",
+    ]
+    assert runner.invoke(app, fused).exit_code == 0
+    assert np.load("sharp.npy").shape == (BANDS, *SHAPE)
+
+
+def test_another_suffix_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    cube = make_cube(np.zeros((2, 2, 2), np.float32))
+    with pytest.raises(CallError, match="safetensors"):
+        adapt_pair(cube, cube, tmp_path / "weights.pt")
+
+
+def test_weights_of_another_kind_are_not_for_any_sensor(tmp_path: Path) -> None:
+    options = {"bands": BANDS, "ms_bands": MS_BANDS, "ratio": RATIO, "features": 8}
+    path = tmp_path / "plain.safetensors"
+    save_weights(path, build_network("ssjcn", options), WeightsHeader("ssjcn", options))
+    hs, ms, _, settings = make_pair()
+    with pytest.raises(InputError, match="any sensor"):
+        subspace.pair_network(hs, ms, make_sensor(), settings, weights=path)
+
+
+def test_cubes_fuse_without_weights_that_fit() -> None:
+    hs, ms, scene, _ = make_pair()
+    cubes = (make_cube(image.numpy()) for image in (hs, ms))
+    sharp = fuse(*cubes, method="ssjcn")
+    assert rmse(torch.from_numpy(sharp.values), scene) < rmse(upsample_bicubic(hs[None], RATIO)[0], scene)
