@@ -1,0 +1,199 @@
+"""`--method auto` beside each of its candidates, on pairs whose blur and response none is told.
+
+    HYPERSHARP_DATA=FOLDER python benchmarks/auto.py [--cases NAME,..] [--budget SECONDS] [--json FILE]
+
+Jasper Ridge under Sentinel-2-like and Landsat-8-like ms at ratios 3 and 6 (blur of FWHM ratio, 40 dB in both), under
+a pan and a six-band camera with noise of 40 and 30 dB, two scenes of CAVE's training set (256 x 256 pixels), those
+four with drawn responses and an anisotropic or shifted blur; and Paris (Hyperion and ALI at ratio 3, real; its truth
+is the Hyperion image, whose 0.999 quantile a band is 1). Candidates are run at full size, as they are and made
+consistent (+c), under the sensor estimated once. PSNR (mean over bands, dB) and SAM (degrees) by the preset `float`.
+The gap is auto's PSNR less that of the best single candidate. Seconds are auto's, and of the processor: a busy
+machine makes the clock, and so the budget, say something else. --cases: some of them, see CASES.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.io import loadmat
+from torch import Tensor
+
+from hypersharp.errors import InputError
+from hypersharp.io import open_cube
+from hypersharp.methods.auto import AUTO, CANDIDATES, own_settings, with_sensor
+from hypersharp.methods.base import Settings
+from hypersharp.methods.consistency import agree_with_hs
+from hypersharp.metrics import psnr_and_sam
+from hypersharp.sensor.observe import Sensor, add_noise
+from hypersharp.sensor.psf import PSF, parse_psf
+from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM
+from hypersharp.sensor.srf import find_srf
+
+AVIRIS_BANDS_NM = np.linspace(380, 2500, 224)
+Floats = NDArray[np.float64]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A pair, its truth (L, H, W) and what the methods are told."""
+
+    hs: Tensor
+    ms: Tensor
+    truth: Tensor
+    settings: Settings
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    rows = []
+    print(
+        "| pair | candidates (PSNR / SAM) | auto | gap | s (processor) |", "|---|---|---|---|---|", sep="\n"
+    )
+    for name in arguments.cases.split(","):
+        rows.append(compare(name, CASES[name](Path(os.environ["HYPERSHARP_DATA"])), arguments.budget))
+        print(as_markdown(rows[-1]), flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--budget", type=float, default=60.0)
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+def compare(name: str, case: Case, budget_s: float) -> Row:
+    """One row: every candidate's scores at full size, and auto's."""
+    told = replace(case.settings, budget_s=budget_s, notes=[])
+    started, started_clock = process_time(), perf_counter()
+    chosen = scores(AUTO.run(case.hs, case.ms, told), case)
+    seconds = {"processor": process_time() - started, "clock": perf_counter() - started_clock}
+    singles = dict(single_scores(case))
+    best = max(singles, key=lambda single: singles[single][0])
+    return {
+        "case": name, "singles": singles, "best": best, "auto": chosen, "gap_db": chosen[0] - singles[best][0],
+        "seconds": seconds, "notes": told.notes,
+    }  # fmt: skip
+
+
+def single_scores(case: Case) -> Any:
+    """(name, (PSNR, SAM)) of each candidate that fits, and of it made consistent."""
+    known = with_sensor(case.hs, case.ms, case.settings)
+    for method in CANDIDATES:
+        try:
+            estimate = method.run(case.hs, case.ms, own_settings(method, known, case.settings))
+        except InputError:
+            continue
+        yield method.name, scores(estimate, case)
+        yield f"{method.name}+c", scores(agree_with_hs(estimate, case.hs, case.ms, known), case)
+
+
+def scores(estimate: Tensor, case: Case) -> tuple[float, float]:
+    return psnr_and_sam(estimate.numpy(), case.truth.numpy(), preset="float")
+
+
+def as_markdown(row: Row) -> str:
+    singles = ", ".join(f"{name} {psnr:.2f}/{sam:.2f}" for name, (psnr, sam) in row["singles"].items())
+    picked = next(note for note in row["notes"] if note.startswith("auto ")).split(" (compared")[0]
+    (psnr, sam), seconds = row["auto"], row["seconds"]["processor"]
+    return f"| {row['case']} | {singles} | {picked}: {psnr:.2f}/{sam:.2f} | {row['gap_db']:+.2f} | {seconds:.0f} |"
+
+
+def simulated(scene: Tensor, sensor: Sensor, wavelengths_nm: Floats | None, snr_db: float | None) -> Case:
+    """A scene (L, y, x), cut to whole coarse pixels, as a sensor sees it."""
+    height, width = (size // sensor.ratio * sensor.ratio for size in scene.shape[1:])
+    truth = scene[:, :height, :width]
+    hs, ms = sensor.observe(truth)
+    if snr_db is not None:
+        hs, ms = add_noise(hs, snr_db, seed=1), add_noise(ms, snr_db, seed=2)
+    return Case(hs, ms, truth, Settings(sensor.ratio, wavelengths_nm))
+
+
+def jasper(
+    response: str | Floats, psf: PSF | None, ratio: int, snr_db: float = 40.0
+) -> Callable[[Path], Case]:
+    """Jasper Ridge under a named or drawn response and a blur, by default a Gaussian of FWHM ratio."""
+
+    def make(data: Path) -> Case:
+        stored = loadmat(data / "jasper_ridge" / "jasperRidge2_R198.mat")
+        values = stored["Y"].reshape(198, 100, 100, order="F").astype(np.float32)
+        known_nm = AVIRIS_BANDS_NM[stored["SlectBands"].ravel() - 1]
+        srf = find_srf(response, known_nm) if isinstance(response, str) else response
+        blur = psf or parse_psf(f"fwhm:{ratio}:boundary=reflect", ratio)
+        scene = torch.from_numpy(np.ascontiguousarray(values / np.quantile(values, 0.999)))
+        return simulated(scene, Sensor(blur, srf, ratio), known_nm, snr_db)
+
+    return make
+
+
+def cave(scene: str, corner_yx: tuple[int, int], psf: PSF, srf: Floats) -> Callable[[Path], Case]:
+    """256 x 256 pixels of a CAVE scene at ratio 4, without noise."""
+
+    def make(data: Path) -> Case:
+        values = open_cube(data / "cave" / f"{scene}_ms").values.astype(np.float32) / 65535
+        y, x = corner_yx
+        part = torch.from_numpy(values[:, y : y + 256, x : x + 256])
+        return simulated(part, Sensor(psf, srf, 4), np.array(CAVE_WAVELENGTHS_NM), None)
+
+    return make
+
+
+def paris(data: Path) -> Case:
+    """The inputs of the reference and the scaled Hyperion image."""
+    with np.load(data / "reference" / "hysure_paris.npz") as content:
+        hs, ms = (torch.from_numpy(content[name]).float() for name in ("hs", "ms"))
+    image = loadmat(data / "paris" / "paris_data_hs_ms.mat")["HSim"].transpose(2, 0, 1)
+    truth = image / np.quantile(image, 0.999, axis=(1, 2), method="hazen", keepdims=True)
+    return Case(hs, ms, torch.from_numpy(truth).float(), Settings(3))
+
+
+def tilted(sigma_yx: tuple[float, float], degrees: float, shift_px_yx: tuple[float, float]) -> PSF:
+    """A Gaussian at ratio 4: deviations along its own axes in coarse pixels, its centre off by fine pixels."""
+    places = np.arange(17) - 8 + 0.5
+    y, x = np.meshgrid(places + shift_px_yx[0], places + shift_px_yx[1], indexing="ij")
+    angle = np.deg2rad(degrees)
+    along, across = y * np.cos(angle) + x * np.sin(angle), x * np.cos(angle) - y * np.sin(angle)
+    kernel = np.exp(-0.5 * ((along / (4 * sigma_yx[0])) ** 2 + (across / (4 * sigma_yx[1])) ** 2))
+    return PSF(kernel / kernel.sum(), (1, 1), "reflect")
+
+
+def drawn(ms_bands: int, bands: int, seed: int) -> Floats:
+    """(l, L): ragged bell curves across the spectrum; of one, a broad one."""
+    random = np.random.default_rng(seed)
+    one = ms_bands == 1
+    centres = (
+        np.array([0.4]) if one else np.linspace(0.12, 0.88, ms_bands) + random.uniform(-0.05, 0.05, ms_bands)
+    )
+    widths = np.array([0.25]) if one else random.uniform(0.04, 0.1, ms_bands)
+    curves = np.exp(-0.5 * ((np.linspace(0, 1, bands) - centres[:, None]) / widths[:, None]) ** 2)
+    curves *= random.uniform(0.8, 1.2, curves.shape)
+    rows: Floats = curves / curves.sum(axis=1, keepdims=True)
+    return rows
+
+
+SENTINEL_2, LANDSAT_8 = "sentinel-2a:B2,B3,B4,B5,B6,B7,B8,B8A,B11,B12", "landsat-8:B1,B2,B3,B4,B5,B6,B7"
+CASES: dict[str, Callable[[Path], Case]] = {
+    "jasper-sentinel-2-x3": jasper(SENTINEL_2, None, 3),
+    "jasper-sentinel-2-x6": jasper(SENTINEL_2, None, 6),
+    "jasper-landsat-8-x3": jasper(LANDSAT_8, None, 3),
+    "jasper-landsat-8-x6": jasper(LANDSAT_8, None, 6),
+    "cave-beads": cave("beads", (128, 128), tilted((0.55, 0.35), 30, (0, 0)), drawn(3, 31, 1)),
+    "cave-feathers": cave("feathers", (100, 60), tilted((0.45, 0.45), 0, (0.6, -0.4)), drawn(4, 31, 2)),
+    "jasper-pan": jasper(drawn(1, 198, 3), tilted((0.5, 0.4), 60, (0, 0)), 4),
+    "jasper-30-db": jasper(drawn(6, 198, 4), tilted((0.4, 0.4), 0, (0.3, 0.2)), 4, 30.0),
+    "paris": paris,
+}
+
+if __name__ == "__main__":
+    main()
