@@ -1,5 +1,6 @@
 """The predicted error of a fused cube: `methods.trust` for cubes, calibrated on the pair or stored with weights."""
 
+import re
 import warnings
 from functools import partial
 from pathlib import Path
@@ -10,14 +11,16 @@ from numpy.typing import NDArray
 
 from hypersharp.bench.judge import Fuse, check_estimate, like, masked, pair_sensor
 from hypersharp.cube import only_usable, usable_bands, wavelengths_nm
+from hypersharp.errors import CallError, InputError
 from hypersharp.methods import find_method, fuse
 from hypersharp.methods.base import from_tensor, measured, to_tensor, value_scale
 from hypersharp.methods.packaged import fitting_weights, named_weights
-from hypersharp.methods.trust import ErrorModel, calibrate, half_widths, read_model
+from hypersharp.methods.trust import ErrorModel, calibrate, half_widths, one_level_finer, read_model
 from hypersharp.methods.wald import degrade_pair
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
+LEAST_PX = 4  # of hs, degraded once more, along a side
 SAME_BLUR = 0.02  # relative difference of hs and coarse ms under a stored sensor, above which it is another's
 
 
@@ -26,11 +29,11 @@ def predict_error(
     hs: xr.DataArray,
     ms: xr.DataArray,
     *,
-    method: str = "ssjcn",
+    method: str | None = None,
     weights: str | Path | None = None,
     psf: str | Path | PSF | None = None,
     srf: str | Path | NDArray[np.float64] | None = None,
-    consistent: bool = False,
+    consistent: bool | None = None,
     coverage: float = 0.9,
     fuse_again: Fuse | None = None,
 ) -> xr.DataArray:
@@ -43,6 +46,7 @@ def predict_error(
 
     Args:
         sharp: what fuse(hs, ms) gave, with the same method, weights, psf, srf and consistent.
+        method: by default the one that sharp's attrs name, as fuse writes them.
         coverage: 0.5 to 0.99.
         fuse_again: any program's (hs, ms) -> sharp instead of `method`.
 
@@ -51,18 +55,21 @@ def predict_error(
         CallError: a coverage out of its range.
     """
     check_estimate(sharp, hs, ms)
+    method = method or method_of(sharp)
     coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
     unit = value_scale(coarse.values)
     estimate = to_tensor(sharp.isel(band=np.flatnonzero(usable_bands(hs))), unit)
     pair = to_tensor(coarse, unit), to_tensor(fine, unit)
-    given = psf is not None or srf is not None or consistent or fuse_again is not None
+    changed = "consistency:" in str(sharp.attrs.get("hypersharp", ""))  # not so in the stored calibration
+    given = psf is not None or srf is not None or changed or fuse_again is not None
     stored = None if given else stored_model(method, weights, coarse, fine)
     if stored:
         model, sensor, source = stored
     else:
         sensor = pair_sensor(hs, ms, psf=psf, srf=srf)
         again = fuse_again or method_again(method, weights, sensor, (psf, srf), consistent)
-        model, source = learn(again, coarse, fine, sensor, unit), "errors on the pair degraded once more"
+        model = one_level_finer(learn(again, coarse, fine, sensor, unit))
+        source = "errors on the pair degraded once more"
     widths = half_widths(model, estimate, *pair, sensor, coverage=coverage)
     found = from_tensor(widths, hs.astype(np.float32), ms, unit)
     found.attrs |= {
@@ -72,6 +79,17 @@ def predict_error(
         "calibration": source,
     }
     return found
+
+
+def method_of(sharp: xr.DataArray) -> str:
+    """The method in what fuse wrote into attrs.
+
+    Raises: CallError where there is none.
+    """
+    found = re.match(r"method (\w+)", str(sharp.attrs.get("hypersharp", "")))
+    if found is None:
+        raise CallError("a result that does not say its method", "one of `fuse`", "name the method")
+    return found[1]
 
 
 def stored_model(
@@ -100,7 +118,7 @@ def method_again(
     weights: str | Path | None,
     sensor: Sensor,
     given: tuple[str | Path | PSF | None, str | Path | NDArray[np.float64] | None],
-    consistent: bool,
+    consistent: bool | None,
 ) -> Fuse:
     """The method with the sensor of the pair, where it needs one: a degraded pair tells its own less well."""
     needs = find_method(method).needs
@@ -110,7 +128,16 @@ def method_again(
 
 
 def learn(again: Fuse, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor, unit: float) -> ErrorModel:
-    """The model from what `again` makes of the usable pair degraded once more."""
+    """The model from what `again` makes of the usable pair degraded once more.
+
+    Raises: InputError for an hs too small for that.
+    """
+    if min(hs.shape[1:]) < LEAST_PX * sensor.ratio:
+        raise InputError(
+            f"hs of {hs.shape[1]} x {hs.shape[2]} pixels at ratio {sensor.ratio}",
+            f"at least {LEAST_PX * sensor.ratio} along each side, to learn errors from the pair degraded once more",
+            "take a larger part of the scene, or leave the predicted error out",
+        )
     reduced = degrade_pair(
         to_tensor(hs, unit), to_tensor(ms, unit), sensor, hs_valid=measured(hs), ms_valid=measured(ms)
     )

@@ -1,0 +1,117 @@
+"""Predicted errors: coverage on exchangeable data, order in coverage, units, masks, what is stored with weights."""
+
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hypersharp.bench.trust import predict_error
+from hypersharp.cube import make_cube
+from hypersharp.errors import CallError, InputError
+from hypersharp.methods import fuse
+from hypersharp.methods.packaged import packaged_weights
+from hypersharp.methods.trust import (
+    FEATURES,
+    Sample,
+    conformal_quantile,
+    fit_model,
+    fit_scale,
+    half_widths,
+    read_model,
+    scores_of,
+)
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import gaussian
+
+SENSOR = Sensor(gaussian(4, 1.0, 2), np.full((2, 6), 1 / 6), 2)
+
+
+def laplace_sample(seed: int, count: int = 8000) -> Sample:
+    """Errors whose scale is c_b (a f), as the model has it."""
+    random = np.random.default_rng(seed)
+    features, bands = random.random((5, count)) + 0.05, random.integers(0, 6, count)
+    scale = (0.5 + bands / 5) * (np.array([0.1, 0.5, 0, 0.2, 0.3]) @ features)
+    return Sample(features, np.abs(random.laplace(0, scale)), bands)
+
+
+def test_a_stated_share_is_covered_on_exchangeable_data() -> None:
+    model = fit_model([laplace_sample(0)], [laplace_sample(1)], 6)
+    fresh = laplace_sample(2, 40_000)
+    scores = scores_of(fresh, np.array(model.weights), np.array(model.bands))
+    for coverage in (0.5, 0.8, 0.9, 0.95):
+        assert np.mean(scores <= model.quantile(coverage)) == pytest.approx(coverage, abs=0.015)
+
+
+def test_the_fit_finds_the_scale_and_a_feature_of_zeros_gets_none() -> None:
+    sample = laplace_sample(0, 40_000)
+    sample.features[2] = 0
+    a, c = fit_scale(sample, 6)
+    found = c[sample.bands] * (a @ sample.features)
+    expected = (0.5 + sample.bands / 5) * (np.array([0.1, 0.5, 0, 0.2, 0.3]) @ sample.features)
+    assert a[2] == 0 and (a >= 0).all()
+    assert np.median(np.abs(found / expected - 1)) < 0.05
+
+
+def test_the_quantile_has_the_finite_sample_correction() -> None:
+    scores = np.arange(1.0, 10)
+    assert conformal_quantile(scores, 0.9) == 9 and conformal_quantile(scores, 0.5) == 5
+
+
+def scene() -> torch.Tensor:
+    y, x = np.mgrid[0:48, 0:64] / 9
+    shapes = np.stack(
+        [np.sin((k + 1) * y) * np.cos(x + k) + np.sign(np.sin(x * (k + 1) / 2)) for k in range(6)]
+    )
+    noise = np.random.default_rng(0).normal(0, 0.01, shapes.shape)
+    return torch.from_numpy(0.5 + 0.15 * shapes + noise).float()
+
+
+def pair() -> tuple[object, object, object]:
+    hs, ms = SENSOR.observe(scene())
+    return make_cube(hs.numpy()), make_cube(ms.numpy()), make_cube(scene().numpy())
+
+
+def test_it_grows_with_coverage_and_scales_with_the_unit() -> None:
+    hs, ms, truth = pair()
+    sharp = fuse(hs, ms, method="bicubic")
+    predict = partial(predict_error, method="bicubic", psf=SENSOR.psf, srf=SENSOR.srf)
+    widths = [predict(sharp, hs, ms, coverage=p) for p in (0.5, 0.9, 0.99)]
+    assert all((a.values < b.values).all() for a, b in pairwise(widths))
+    assert widths[1].shape == sharp.shape and widths[1].attrs["coverage"] == 0.9
+    assert 0.8 < float((np.abs(sharp - truth) <= widths[1]).mean()) < 0.99
+    again = predict(sharp * 1000, hs * 1000, ms * 1000)
+    np.testing.assert_allclose(again.values / 1000, widths[1].values, rtol=0.1)
+
+
+def test_missing_pixels_stay_missing() -> None:
+    hs, ms, _ = pair()
+    ms[:, 5, 7] = np.nan
+    sharp = fuse(hs, ms, method="bicubic")
+    found = predict_error(sharp, hs, ms, psf=SENSOR.psf, srf=SENSOR.srf)
+    np.testing.assert_array_equal(np.isnan(found.values), np.isnan(sharp.values))
+
+
+def test_what_cannot_be_had_is_refused() -> None:
+    hs, ms, truth = pair()
+    with pytest.raises(CallError, match="name the method"):
+        predict_error(truth, hs, ms)
+    again = partial(fuse, method="bicubic")
+    with pytest.raises(CallError, match="a coverage of"):
+        predict_error(truth, hs, ms, psf=SENSOR.psf, srf=SENSOR.srf, method="bicubic", coverage=0.999)
+    small = [cube.isel(y=slice(n * 6), x=slice(n * 6)) for cube, n in ((truth, 2), (hs, 1), (ms, 2))]
+    with pytest.raises(InputError, match="at least 8 along each side"):
+        predict_error(*small, method="bicubic", psf=SENSOR.psf, srf=SENSOR.srf, fuse_again=again)
+
+
+def test_stored_calibrations_belong_to_their_weights(tmp_path: Path) -> None:
+    weights = packaged_weights()["ssjcn-dian-x4"]
+    stored = read_model(weights.path)
+    assert stored is not None
+    model, _ = stored
+    assert len(model.weights) == len(FEATURES) and list(model.quantiles) == sorted(model.quantiles)
+    assert read_model(tmp_path / "none.safetensors") is None
+    with pytest.raises(InputError, match="31, as calibrated"):
+        half_widths(model, scene(), *SENSOR.observe(scene()), SENSOR)
