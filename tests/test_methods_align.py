@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
-from scipy.ndimage import binary_erosion
+from scipy.ndimage import binary_erosion, gaussian_filter, shift
 
 pytest.importorskip("rasterio")
 from affine import Affine
@@ -16,7 +17,9 @@ from hypersharp.cube import crs_of, make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import HypersharpError, InputError
 from hypersharp.io import open_cube
 from hypersharp.methods import fuse
-from hypersharp.methods.align import align, to_ms_grid
+from hypersharp.methods.align import align, to_ms_grid, undo_shift
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import gaussian
 
 UTM33, UTM32 = "EPSG:32633", "EPSG:32632"
 NM = np.linspace(450, 900, 12)
@@ -229,3 +232,32 @@ def test_the_verb_writes_the_pair_and_says_what_it_did(
     assert ms.shape[1:] == tuple(4 * side for side in hs.shape[1:])
     assert transform_of(ms).almost_equals(transform_of(hs) @ Affine.scale(0.25), 1e-7)
     assert wavelengths_nm(hs).tolist() == NM.tolist()
+
+
+def test_fuse_moves_an_ms_that_lies_off_its_hs_and_says_so() -> None:
+    """Also where nothing is georeferenced; a psf that is given, or move="none", leaves the ms where it is."""
+    draw = np.random.default_rng(0)
+    fields = gaussian_filter(draw.normal(size=(3, 136, 136)), (0, 2, 2))
+    scene = np.tensordot(draw.uniform(0.2, 1, (8, 3)), 0.2 + 0.5 * (fields - fields.min()), 1)
+    sensor = Sensor(gaussian(8, 2.0, ratio=4), np.kron(np.eye(4), [[0.5, 0.5]]), 4)
+    truth = scene[:, 4:-4, 4:-4]
+    hs, lying_off = sensor.hs(torch.from_numpy(truth.copy())), shift(scene, (0, 0.8, -1.1))[:, 4:-4, 4:-4]
+    cubes = make_cube(hs.numpy()), make_cube(sensor.ms(torch.from_numpy(lying_off.copy())).numpy())
+    moved, left = (fuse(*cubes, method="gsa", move=move, consistent=False) for move in ("shift", "none"))
+    told = fuse(*cubes, method="gsa", psf="gaussian:8:2", consistent=False)
+    assert "now undone" in moved.attrs["hypersharp"]
+    assert "undone" not in left.attrs["hypersharp"] + told.attrs["hypersharp"]
+    errors = [np.abs(sharp.values - truth)[:, 8:-8, 8:-8].mean() for sharp in (moved, left)]
+    assert errors[0] < 0.5 * errors[1]
+
+
+def test_a_move_in_place_keeps_grid_type_and_gaps() -> None:
+    hs, ms = coarse(), fine(HS_PLACE @ Affine.scale(0.25), (160, 144), off_m=(3.0, -4.5))
+    ms[:, 40:60, 50:70] = np.nan
+    moved, notes = undo_shift(hs, ms)
+    assert len(notes) == 1
+    assert transform_of(moved) == transform_of(ms)
+    assert moved.dtype == ms.dtype
+    holes = np.isnan(moved.values[0])
+    assert 0.8 * 400 < holes.sum() < 1.2 * 400
+    assert not holes[:36].any()

@@ -57,12 +57,21 @@ def fuse(
     mask: Mask = None,
     hs_mask: HsMask = None,
     saturated: Saturated = None,
+    move: Annotated[
+        Literal["shift", "none"],
+        typer.Option(
+            help="Move ms by fractions of a pixel onto hs where the images prove a shift; never with a psf given."
+        ),
+    ] = "shift",
     grid: Annotated[
         Literal["pair", "ms"],
         typer.Option(
             help="Where ms had to be aligned: nest in hs's pixels, or come back to the ms's own grid."
         ),
     ] = "pair",
+    trust: Annotated[
+        Path | None, typer.Option(help="Cube to write: half-widths of a 90 % interval around each value.")
+    ] = None,
     variable: Variable = None,
     layout: Layout = None,
     ms_variable: MsVariable = None,
@@ -77,6 +86,8 @@ def fuse(
 
     find_method(method)
     check_output(out)
+    if trust:
+        check_output(trust)
     blur, response, known_ratio = given_sensor(sensor, psf, srf, ratio)
     coarse = open_masked(hs, variable=variable, layout=layout, mask=hs_mask, saturated=saturated)
     fine = open_masked(ms, variable=ms_variable, layout=ms_layout, mask=mask, saturated=saturated)
@@ -84,8 +95,8 @@ def fuse(
     with progress_bar(f"fusing with {method}") as progress:
         sharp = fuse_cubes(
             coarse, fine, method=method, weights=weights, psf=blur, srf=response, ratio=known_ratio, mode=mode,
-            tile_px=tile, device=device, precision=precision, consistent=consistent, budget_s=budget, grid=grid,
-            progress=progress,
+            tile_px=tile, device=device, precision=precision, consistent=consistent, budget_s=budget, move=move,
+            grid=grid, progress=progress,
         )  # fmt: skip
     seconds = time.perf_counter() - started
     save_cube(sharp, out)
@@ -93,6 +104,15 @@ def fuse(
     for note in str(sharp.attrs.get("hypersharp", "")).split("; "):
         say(f"       {note}")
     say(f"sharp  {size(sharp)}, {sharp.dtype}, in {seconds:.1f} s -> {out}")
+    if trust:
+        from hypersharp.bench.trust import predict_error
+
+        with progress_bar("predicting the error"):
+            error = predict_error(
+                sharp, coarse, fine, weights=weights, psf=blur, srf=response, consistent=consistent
+            )
+        save_cube(error, trust)
+        say(f"trust  {error.attrs['long_name']}; from {error.attrs['calibration']} -> {trust}")
 
 
 @app.command(rich_help_panel="The main job")
@@ -152,18 +172,28 @@ def estimate(
     mask: Mask = None,
     hs_mask: HsMask = None,
     saturated: Saturated = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Picture (.png) of the blur, the responses and the residuals.")
+    ] = None,
 ) -> None:
     """Find the blur of HS and the response of MS in the pair itself; what is given of them is kept."""
-    from hypersharp.bench.files import write_text
+    from hypersharp.bench.files import save_figure, write_text
     from hypersharp.io.mask import open_masked
-    from hypersharp.methods.estimate import estimate_pair, summarise
+    from hypersharp.methods.estimate import study_pair, summarise
     from hypersharp.sensor.stored import describe_estimate
 
     coarse = open_masked(hs, mask=hs_mask, saturated=saturated)
     fine = open_masked(ms, mask=mask, saturated=saturated)
-    found = estimate_pair(coarse, fine, psf=psf, srf=srf, ratio=ratio)
-    write_text(out, describe_estimate(found))
-    say(f"{summarise(found)}\n          -> {out}")
+    study = study_pair(coarse, fine, psf=psf, srf=srf, ratio=ratio)
+    found = study.estimate
+    write_text(out, describe_estimate(found, study.as_dict()))
+    say(f"{summarise(study)}\n          -> {out}")
+    if plot:
+        from hypersharp.plots import sensor_figure
+
+        residuals, nm = study.diagnosis.residuals, study.spectra.hs_nm
+        save_figure(sensor_figure(found.sensor, found.shift_px_yx, residuals, nm), plot)
+        say(f"          -> {plot}")
 
 
 @app.command(rich_help_panel="The main job")

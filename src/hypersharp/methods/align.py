@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.ndimage import shift
 
 from hypersharp.cube import (
     check_cube,
@@ -23,6 +24,7 @@ from hypersharp.cube import (
     grid_of,
     make_cube,
     only_usable,
+    pair_ratio,
     transform_of,
     usable_bands,
     wavelengths_nm,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
 Move = Literal["shift", "affine", "none"]
 Keep = Literal["hs", "ms"]
+LARGEST_SIDE = 256  # coarse pixels that are asked for a shift
 AWAY_PX = 1000.0  # an affine of offset 0 and step 1 means "none" to GDAL
 
 
@@ -120,12 +123,53 @@ def align(
     return AlignedPair(hs, ms, placed, fine, found, to_ms, _notes(first, placed, found))
 
 
-def align_if_needed(hs: xr.DataArray, ms: xr.DataArray, ratio: int | None) -> AlignedPair | None:
+def align_if_needed(
+    hs: xr.DataArray, ms: xr.DataArray, ratio: int | None, move: Move = "shift"
+) -> AlignedPair | None:
     """The aligned pair where both are georeferenced and their grids do not nest; None where nothing is to be done."""
     coarse, fine = grid_of(hs), grid_of(ms)
     if None in (coarse.crs, fine.crs, coarse.transform, fine.transform) or fits_exactly(coarse, fine):
         return None
-    return align(hs, ms, ratio=ratio)
+    return align(hs, ms, ratio=ratio, move=move)
+
+
+def undo_shift(
+    hs: xr.DataArray, ms: xr.DataArray, srf: FloatArray | None = None
+) -> tuple[xr.DataArray, tuple[str, ...]]:
+    """The ms of a pair whose grids nest, moved in place to lie on hs where the images prove a shift, and what was done.
+
+    Its pixels keep their places and number; those that come in over the border repeat it. The images are asked
+    within their middle `LARGEST_SIDE` coarse pixels, the ms is interpolated with cubic splines.
+
+    Raises: InputError for sizes of no whole ratio.
+    """
+    ratio = pair_ratio(hs, ms)
+    response = None if srf is None else srf[np.ix_(usable_bands(ms), usable_bands(hs))]
+    coarse, fine = _middle(only_usable(hs, "hs"), 1), _middle(only_usable(ms, "ms"), ratio)
+    values = [fill_gaps(np.asarray(cube.values, np.float32)) for cube in (coarse, fine)]
+    found = register(*values, srf=response, model="shift", hs_valid=~gaps(coarse), ms_valid=~gaps(fine))
+    if not found.moved:
+        return ms, ()
+    return _shifted(ms, found.shift_px_yx), (_said(found, grid_of(ms)),)
+
+
+def _middle(cube: xr.DataArray, ratio: int) -> xr.DataArray:
+    """The pixels in the middle, LARGEST_SIDE coarse ones a side at most."""
+    height, width = (length // ratio for length in cube.shape[1:])
+    y, x = (max(0, (length - LARGEST_SIDE) // 2) * ratio for length in (height, width))
+    side = LARGEST_SIDE * ratio
+    return cube[:, y : y + side, x : x + side]
+
+
+def _shifted(ms: xr.DataArray, shift_px_yx: tuple[float, float]) -> xr.DataArray:
+    """The image as it is `shift_px_yx` further down and right, in its own type; gaps move with it."""
+    values, missing = np.asarray(ms.values), gaps(ms)
+    filled = fill_gaps(values.astype(np.float32))
+    back = [-length for length in shift_px_yx]
+    moved = np.stack([shift(band, back, order=3, mode="nearest") for band in filled])
+    if missing.any():
+        moved[:, shift(missing.astype(np.float32), back, order=1, mode="nearest") > 0.5] = np.nan
+    return ms.copy(data=_as_stored(moved, values.dtype).astype(values.dtype, copy=False))
 
 
 def to_ms_grid(sharp: xr.DataArray, pair: AlignedPair) -> xr.DataArray:
@@ -293,8 +337,9 @@ def _said(found: Registration, ms: Grid) -> str:
     """What the images said of the ms's place."""
     if not found.moved:
         return f"ms left where its georeference puts it: {found.reason}"
-    (y, x), (size_y, size_x) = found.shift_px_yx, _pixel_sides(ms)
-    ground = f" = ({y * size_y:+.3g}, {x * size_x:+.3g}) {_unit(ms)}" if _unit(ms) else ""
+    (y, x), unit = found.shift_px_yx, _unit(ms)
+    size_y, size_x = _pixel_sides(ms) if unit else (1.0, 1.0)
+    ground = f" = ({y * size_y:+.3g}, {x * size_x:+.3g}) {unit}" if unit else ""
     corner = f", up to {found.largest_px:.2f} at a corner" if found.coefficients.shape[1] > 1 else ""
     return (
         f"ms lay ({y:+.2f}, {x:+.2f}) fine pixels{ground} (down, right) off hs{corner}, now undone "

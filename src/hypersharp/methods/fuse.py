@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hypersharp.cube import fwhm_nm, only_usable, pair_ratio, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError, unknown_name
-from hypersharp.methods.align import align_if_needed, to_ms_grid
+from hypersharp.methods.align import align_if_needed, to_ms_grid, undo_shift
 from hypersharp.methods.auto import AUTO, run_named
 from hypersharp.methods.base import (
     Method,
@@ -71,6 +71,7 @@ def fuse(
     scale: float | None = None,
     consistent: bool | None = None,
     budget_s: float = 60.0,
+    move: Literal["shift", "none"] = "shift",
     grid: OutGrid = "pair",
     progress: Progress | None = None,
 ) -> xr.DataArray:
@@ -91,6 +92,8 @@ def fuse(
             degraded (`consistency.project`). None: where the psf is known or estimated anyway and that raises the
             scores on the pair degraded once more.
         budget_s: seconds that "auto" may take in all, about.
+        move: "shift" moves the ms by a fraction of a pixel to lie on hs where the images prove that it does not, and
+            says so; a psf that is given tells where hs's pixels lie, and nothing is moved.
         grid: where ms had to be aligned, the result's: "pair" nests exactly in hs's pixels, "ms" is that of the
             ms given, at the cost of a second resampling.
         progress: called with the fraction done, 0..1.
@@ -104,11 +107,15 @@ def fuse(
     """
     method = method_for(method, weights)
     chosen, out_grid = METHODS[method], one_of("grid", grid, get_args(OutGrid))
-    aligned = align_if_needed(hs, ms, ratio)
+    aligned = align_if_needed(hs, ms, ratio, one_of("move", move, ("shift", "none")))
+    notes: tuple[str, ...] = ()
     if aligned:
-        hs, ms = aligned.hs, aligned.ms
+        hs, ms, notes = aligned.hs, aligned.ms, aligned.notes
     coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
     found_ratio = check_pair(coarse, fine, ratio)
+    if not aligned and move == "shift" and psf is None:
+        ms, notes = undo_shift(hs, ms)
+        fine = only_usable(ms, "ms")
     known_nm = wavelengths_nm(coarse)
     response = find_srf(str(srf), known_nm) if isinstance(srf, str | Path) else srf
     settings = Settings(
@@ -126,7 +133,7 @@ def fuse(
         ms_valid=measured(fine),
         consistent=consistent,
         budget_s=budget_s,
-        notes=list(aligned.notes) if aligned else [],
+        notes=list(notes),
     )
     unit = value_scale(coarse.values) if scale is None else scale
     note_left_out(hs, ms, settings)
