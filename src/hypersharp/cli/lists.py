@@ -29,7 +29,7 @@ def weights() -> None:
             entry.name, header.network,
             *("any" if entry.any_sensor else str(header.options[name]) for name in shape),
             f"{nm[0]:.0f} to {nm[-1]:.0f}" if nm else "-",
-            str(made.get("protocol", "-")), shown(made.get("val_psnr_db", "-")),
+            str(made.get("protocol", "-")), "-" if entry.any_sensor else shown(made.get("val_psnr_db", "-")),
         ])  # fmt: skip
     say(
         table(
