@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from hypersharp.bench.trust import predict_error
 from hypersharp.cube import make_cube
@@ -23,6 +24,7 @@ from hypersharp.methods.trust import (
     read_model,
     scores_of,
 )
+from hypersharp.plots import trust_figure
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 
@@ -69,7 +71,7 @@ def scene() -> torch.Tensor:
     return torch.from_numpy(0.5 + 0.15 * shapes + noise).float()
 
 
-def pair() -> tuple[object, object, object]:
+def pair() -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
     hs, ms = SENSOR.observe(scene())
     return make_cube(hs.numpy()), make_cube(ms.numpy()), make_cube(scene().numpy())
 
@@ -115,3 +117,13 @@ def test_stored_calibrations_belong_to_their_weights(tmp_path: Path) -> None:
     assert read_model(tmp_path / "none.safetensors") is None
     with pytest.raises(InputError, match="31, as calibrated"):
         half_widths(model, scene(), *SENSOR.observe(scene()), SENSOR)
+
+
+def test_the_picture_shows_the_share_held() -> None:
+    hs, ms, truth = pair()
+    sharp = fuse(hs, ms, method="bicubic")
+    error = sharp * 0 + np.abs(sharp - truth) + 1e-6
+    error.attrs["coverage"] = 0.9
+    *_, coverage = (axes for axes in trust_figure(sharp, error, truth).axes if axes.get_title())
+    np.testing.assert_array_equal(coverage.lines[0].get_ydata(), 100)
+    assert len([axes for axes in trust_figure(sharp, error).axes if axes.get_title()]) == 4

@@ -70,7 +70,8 @@ def fuse(
         ),
     ] = "pair",
     trust: Annotated[
-        Path | None, typer.Option(help="Cube to write: half-widths of a 90 % interval around each value.")
+        Path | None,
+        typer.Option(help="Cube to write: half-widths of a 90 % interval around each value; and a picture."),
     ] = None,
     variable: Variable = None,
     layout: Layout = None,
@@ -105,14 +106,18 @@ def fuse(
         say(f"       {note}")
     say(f"sharp  {size(sharp)}, {sharp.dtype}, in {seconds:.1f} s -> {out}")
     if trust:
+        from hypersharp.bench.files import save_figure
         from hypersharp.bench.trust import predict_error
+        from hypersharp.plots import trust_figure
 
         with progress_bar("predicting the error"):
             error = predict_error(
                 sharp, coarse, fine, weights=weights, psf=blur, srf=response, consistent=consistent
             )
         save_cube(error, trust)
-        say(f"trust  {error.attrs['long_name']}; from {error.attrs['calibration']} -> {trust}")
+        picture = trust.with_suffix(".png")
+        save_figure(trust_figure(sharp, error), picture)
+        say(f"trust  {error.attrs['long_name']}; from {error.attrs['calibration']} -> {trust}, {picture}")
 
 
 @app.command(rich_help_panel="The main job")
