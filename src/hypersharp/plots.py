@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from hypersharp.sensor.observe import Sensor
+
 Pixel = tuple[int, int]  # y, x
 Image = NDArray[np.float32]
 Limits = tuple[NDArray[np.float64], NDArray[np.float64]]  # of each channel, or one number for all
@@ -259,6 +261,42 @@ def curves_figure(
     axes.set_ylim(bottom=min(y[-1] for _, y in curves.values()) - LEVELLING)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
+    return figure
+
+
+def sensor_figure(
+    sensor: "Sensor",
+    shift_px_yx: tuple[float, float],
+    residuals: NDArray[np.float64],
+    nm: NDArray[np.float64] | None,
+) -> "Figure":
+    """The blur as the coarse pixel sees the fine ones, its centre marked; the responses; the residuals (l,), shares.
+
+    nm (L,): wavelengths of the hs bands, None where unknown.
+    """
+    figure = new_figure(13, 3.8)
+    blur, response, bars = figure.subplots(1, 3, width_ratios=[1, 1.8, 1])
+    kernel = sensor.psf.kernel[::-1, ::-1]
+    top, left = (
+        start + size // 2 - size + 0.5 - (sensor.ratio - 1) / 2
+        for start, size in zip(sensor.psf.start_yx, kernel.shape, strict=True)
+    )
+    extent = (left, left + kernel.shape[1], top + kernel.shape[0], top)
+    shown = blur.imshow(kernel, cmap="viridis", interpolation="nearest", extent=extent)
+    blur.plot(shift_px_yx[1], shift_px_yx[0], "+", color=OKABE_ITO[4], markersize=14, label="centre of mass")
+    blur.plot(0, 0, "o", markerfacecolor="none", color="white", label="coarse pixel's centre")
+    blur.set(title="blur", xlabel="x (fine pixels)", ylabel="y (fine pixels)")
+    blur.legend(fontsize=7, loc="lower right")
+    figure.colorbar(shown, ax=blur, shrink=0.8)
+    where = np.arange(1, sensor.srf.shape[1] + 1) if nm is None else nm
+    for m, row in enumerate(sensor.srf):
+        colour, style = OKABE_ITO[m % len(OKABE_ITO)], "-" if m < len(OKABE_ITO) else "--"
+        response.plot(where, row, style, color=colour, linewidth=1.4, label=f"ms {m + 1}")
+    response.set(title="response", xlabel="hs band" if nm is None else "wavelength (nm)", ylabel="weight")
+    response.legend(fontsize=7, ncols=2)
+    response.grid(alpha=0.3)
+    bars.bar(np.arange(1, len(residuals) + 1), 100 * residuals, color=OKABE_ITO[6])
+    bars.set(title="residual", xlabel="ms band", ylabel="||R hs - D B ms|| / ||R hs|| (%)")
     return figure
 
 

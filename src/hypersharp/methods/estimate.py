@@ -1,15 +1,59 @@
 """The sensor of a pair of cubes: the door from cubes to `sensor.estimate`, for `hypersharp estimate`."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import xarray as xr
 
-from hypersharp.cube import only_usable, wavelengths_nm
-from hypersharp.methods.base import to_tensor, value_scale
+from hypersharp.cube import fwhm_nm, only_usable, wavelengths_nm
+from hypersharp.methods.base import measured, to_tensor, value_scale
 from hypersharp.methods.fuse import check_pair
-from hypersharp.sensor.estimate import Estimate, complete_sensor, spectral_gaps
+from hypersharp.sensor import estimate as sensors
+from hypersharp.sensor.diagnosis import Diagnosis, diagnose, runs
+from hypersharp.sensor.estimate import Estimate, Spectra, complete_sensor, spectral_gaps
 from hypersharp.sensor.psf import parse_psf
+from hypersharp.sensor.spectra import nm_runs
 from hypersharp.sensor.srf import find_srf
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """An estimate, what it rests on, the wavelengths it was made with; `unit` is the value that counts as 1."""
+
+    estimate: Estimate
+    diagnosis: Diagnosis
+    spectra: Spectra
+    unit: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but the sensor itself, JSON-able; noise and offsets in the user's unit, bands from 1."""
+        found, seen, noise = self.estimate, self.diagnosis, self.diagnosis.noise
+        return {
+            "hs_wavelengths_nm": listed(self.spectra.hs_nm),
+            "ms_wavelengths_nm": listed(self.spectra.ms_nm),
+            "blur_family": found.blur,
+            "response_families": list(found.responses),
+            "equations": found.equations,
+            "condition_numbers": dict(found.conditions),
+            "gains": listed(found.gains),
+            "offsets": listed(found.offsets * self.unit),
+            "residuals": listed(seen.residuals),
+            "hs_noise": listed(noise.hs * self.unit),
+            "hs_snr_db": listed(noise.hs_snr_db),
+            "ms_noise": listed(noise.ms * self.unit),
+            "ms_snr_db": listed(noise.ms_snr_db),
+            "ms_bands_see_hs_bands": [[band + 1 for band in row] for row in seen.sees],
+            "unseen_hs_bands": [band + 1 for band in seen.unseen],
+            "left_out_ms_bands": [band + 1 for band in seen.left_out],
+            "warnings": list(seen.warnings),
+        }
+
+
+def listed(values: np.ndarray | None) -> list[float] | None:
+    return None if values is None else [float(value) for value in values]
 
 
 def estimate_pair(
@@ -20,33 +64,67 @@ def estimate_pair(
     srf: str | Path | None = None,
     ratio: int | None = None,
 ) -> Estimate:
+    """The estimate of `study_pair` alone."""
+    return study_pair(hs, ms, psf=psf, srf=srf, ratio=ratio).estimate
+
+
+def study_pair(
+    hs: xr.DataArray,
+    ms: xr.DataArray,
+    *,
+    psf: str | Path | None = None,
+    srf: str | Path | None = None,
+    ratio: int | None = None,
+) -> Study:
     """Blur and response of hs (L, h, w) and ms (l, H, W) in one unit; what is given of the two is kept.
 
-    Bad and empty bands are left out: the response has no column, or row, for them.
+    Bad and empty bands are left out: the response has no column, or row, for them. Pixels that are not measured
+    in every band are left out of every equation. Wavelengths of both, and widths of ms, are used where known.
 
     Raises: InputError for images that do not match or do not tell, or a psf, srf or ratio that does not fit.
     """
     hs, ms = only_usable(hs, "hs"), only_usable(ms, "ms")
-    found, known_nm, unit = check_pair(hs, ms, ratio), wavelengths_nm(hs), value_scale(hs.values)
-    return complete_sensor(
-        to_tensor(hs, unit),
-        to_tensor(ms, unit),
+    found, unit = check_pair(hs, ms, ratio), value_scale(hs.values)
+    spectra = Spectra(wavelengths_nm(hs), wavelengths_nm(ms), fwhm_nm(ms))
+    tensors, valid = (to_tensor(hs, unit), to_tensor(ms, unit)), (measured(hs), measured(ms))
+    estimate = complete_sensor(
+        *tensors,
         found,
         psf=None if psf is None else parse_psf(str(psf), found),
-        srf=None if srf is None else find_srf(str(srf), known_nm),
-        gaps=spectral_gaps(known_nm),
+        srf=None if srf is None else find_srf(str(srf), spectra.hs_nm),
+        gaps=spectral_gaps(spectra.hs_nm),
+        hs_valid=valid[0],
+        ms_valid=valid[1],
+        spectra=spectra,
     )
+    pair = sensors.check_pair(*tensors, found, *valid)
+    return Study(estimate, diagnose(estimate, pair, spectra), spectra, unit)
 
 
-def summarise(estimate: Estimate) -> str:
-    """The estimate in three lines, as people read it."""
-    sensor, (shift_y, shift_x) = estimate.sensor, estimate.shift_px_yx
-    bands, hs_bands = sensor.srf.shape
-    taps_y, taps_x = sensor.psf.kernel.shape
-    return "\n".join([
-        f"psf       {taps_y} x {taps_x} fine pixels, ratio {sensor.ratio}, from pixel {sensor.psf.start_yx}; "
-        f"its centre lies ({shift_y:+.2f}, {shift_x:+.2f}) fine pixels (y, x) off the coarse pixel's",
-        f"srf       {bands} ms bands of {hs_bands} hs bands",
-        f"residual  {estimate.residual:.1%} (hs and ms under this sensor; below 2 % simulated, 3 to 10 % real), "
-        f"gain {estimate.gain:.3g}",
-    ])  # fmt: skip
+def summarise(study: Study) -> str:
+    """The estimate in a few lines, as people read it, warnings last."""
+    found, seen = study.estimate, study.diagnosis
+    (sigma_y, sigma_x), (shift_y, shift_x) = found.sensor.psf.sigma_yx_px(), found.shift_px_yx
+    ms_bands, hs_bands = found.sensor.srf.shape
+    families = ", ".join(dict.fromkeys(found.responses))
+    lines = [
+        f"psf       sigma {sigma_y:.2f} x {sigma_x:.2f} fine pixels (y, x), {found.blur}, ratio {found.sensor.ratio}",
+        f"shift     {shift_y:+.2f} y, {shift_x:+.2f} x fine pixels, of the blur's centre off the coarse pixel's",
+        f"srf       {ms_bands} ms bands of {hs_bands} hs bands, {families}, from {found.equations} coarse pixels",
+        *band_lines(study),
+        f"residual  {found.residual:.1%} (hs and ms under this sensor; below 2 % simulated, 3 to 10 % real), "
+        f"gain {found.gain:.3g}",
+        f"noise     hs {np.median(seen.noise.hs_snr_db):.1f} dB, ms {np.median(seen.noise.ms_snr_db):.1f} dB "
+        "(median band's signal to noise)",
+    ]
+    return "\n".join([*lines, *(f"warning   {text}" for text in seen.warnings)])
+
+
+def band_lines(study: Study) -> Iterator[str]:
+    """A line for each ms band: what it sees, its gain, its residual."""
+    nm = study.spectra.hs_nm
+    for m, bands in enumerate(study.diagnosis.sees):
+        if bands:
+            place = f"hs bands {runs(bands)}" if nm is None else nm_runs(bands, nm)
+            gain, residual = study.estimate.gains[m], study.diagnosis.residuals[m]
+            yield f"  ms {m + 1:<3}  sees {place}; gain {gain:.3f}, residual {residual:.1%}"

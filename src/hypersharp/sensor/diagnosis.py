@@ -63,8 +63,9 @@ def doubts(estimate: Estimate, residuals: FloatArray) -> Iterator[str]:
     for m, gain in enumerate(estimate.gains):
         if gain > 0 and abs(gain - 1) > ODD_GAIN:
             yield f"ms band {m + 1} is {gain:.2f} times as bright as hs seen through it"
-    for m in np.flatnonzero(estimate.offsets).tolist():
-        yield f"ms band {m + 1} lies {estimate.offsets[m]:+.3g} (of full scale) beside hs; the sensor leaves that out"
+    if estimate.offsets.any():
+        listed = ", ".join(f"{offset:+.3g}" for offset in estimate.offsets)
+        yield f"ms lies beside hs by a constant in each band ({listed} of full scale), which the sensor leaves out"
     if max(map(abs, estimate.shift_px_yx)) > OFF_PX * ratio:
         yield "hs and ms lie more than half a coarse pixel apart: align them first"
     if "free" in estimate.responses and estimate.equations < FEW_EQUATIONS * estimate.sensor.srf.shape[1]:

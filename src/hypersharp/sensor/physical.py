@@ -24,12 +24,14 @@ from hypersharp.sensor.tables import FloatArray
 FREE, STATED, GIVEN = "free", "stated", "given"
 BLURS = ("gaussian", "detector", FREE)
 RESPONSES = (STATED, "gaussian", "flat", FREE)
-ROUNDS, LAST_ROUNDS = 8, 2
+ROUNDS, LAST_ROUNDS = 8, 3
 MOST_GROUPS = 32
 SETTLED = 1e-3  # relative change of the taps at which the alternation ends
 LEAST_NOISE = 1e-6  # of the mean band power: smoothness of a fit to data without noise
 TAP_SMOOTHNESS = 3e-4  # of the mean power of a tap
-CLEARLY = 0.9  # an offset is taken where the squared gaps of held-out pixels fall below this share
+CLEARLY = (
+    0.9  # offsets, and taps of any form, are taken where the squared gaps held out fall below this share
+)
 DOUBT = 3.0  # standard errors by which another family must explain more than the stated one
 RANK = 1e-12
 
@@ -70,10 +72,10 @@ def fit_sensor(train: Moments, held: Moments, support: Support, known: Known) ->
     Until they are chosen rows are rough, which is quick.
     """
     fit = settle(train, support, known, start_fit(train, support, known), "gaussian", False)
-    offset = offset_helps(train, held, known, fit)
     blur = choose_blur(train, held, support, fit)
-    fit = settle(train, support, known, fit, blur, offset)
-    fit = replace(fit, families=choose_responses(train, held, known, fit, offset))
+    fit = settle(train, support, known, fit, blur, False)
+    fit = replace(fit, families=choose_responses(train, held, known, fit))
+    offset = offset_helps(train, held, known, fit)
     return settle(train + held, support, known, fit, blur, offset)
 
 
@@ -88,7 +90,7 @@ def start_fit(moments: Moments, support: Support, known: Known) -> Fit:
 
 def settle(moments: Moments, support: Support, known: Known, fit: Fit, blur: str, offset: bool) -> Fit:
     """Rows and taps in turn until the taps stay."""
-    for _ in range(LAST_ROUNDS if fit.families else ROUNDS):
+    for _ in range(LAST_ROUNDS if fit.families or blur == FREE else ROUNDS):
         fit = with_rows(moments, known, fit, offset)
         before, fit = fit.taps, with_taps(moments, support, fit, blur)
         if np.linalg.norm(fit.taps - before) <= SETTLED * np.linalg.norm(before):
@@ -218,7 +220,7 @@ def system_conditions(moments: Moments, fit: Fit) -> dict[str, float]:
     }
 
 
-def choose_responses(train: Moments, held: Moments, known: Known, fit: Fit, offset: bool) -> tuple[str, ...]:
+def choose_responses(train: Moments, held: Moments, known: Known, fit: Fit) -> tuple[str, ...]:
     """For each ms band the family whose fit to `train` explains `held` best, the noise of hs taken off.
 
     A stated response keeps its place unless another is better beyond doubt: narrow ones let more noise through.
@@ -228,7 +230,7 @@ def choose_responses(train: Moments, held: Moments, known: Known, fit: Fit, offs
         return (GIVEN,) * count
     gaps = []
     for family in RESPONSES:
-        tried = with_rows(train, known, replace(fit, families=(family,) * count), offset)
+        tried = with_rows(train, known, replace(fit, families=(family,) * count), False)
         power = held.squared_gaps(tried.extended(), fit.taps) / held.count
         if family == STATED:
             power = np.where(tried.rows.any(1), power * (1 - DOUBT * np.sqrt(2 / held.count)), np.inf)
@@ -237,14 +239,15 @@ def choose_responses(train: Moments, held: Moments, known: Known, fit: Fit, offs
 
 
 def choose_blur(train: Moments, held: Moments, support: Support, fit: Fit) -> str:
-    """The family of blurs whose fit to `train` explains `held` best."""
+    """The family of blurs whose fit to `train` explains `held` best; many taps must do so clearly."""
     if len(fit.taps) == 1:
         return GIVEN
-    gram, pull = tap_system(held, fit)
+    power = held.target_powers(fit.taps) + 1e-300
     costs = []
     for family in BLURS:
         taps = with_taps(train, support, fit, family).taps
-        costs.append(float(taps @ gram @ taps - 2 * pull @ taps))
+        cost = float((held.squared_gaps(fit.extended(), taps) / power).sum())
+        costs.append(cost / CLEARLY if family == FREE else cost)
     return BLURS[int(np.argmin(costs))]
 
 

@@ -100,6 +100,18 @@ class PSF:
         window[np.ix_(rows, columns)] = self.kernel
         return window
 
+    def sigma_yx_px(self) -> tuple[float, float]:
+        """The standard deviation of the kernel along y and x, fine pixels; 0 where lobes below zero leave none.
+
+        >>> gaussian(13, 1.5, ratio=3).sigma_yx_px()
+        (1.5, 1.5)
+        """
+        spreads = []
+        for axis, size in enumerate(self.kernel.shape):
+            profile, places = self.kernel.sum(axis=1 - axis), np.arange(size)
+            spreads.append(float(max(profile @ (places - profile @ places) ** 2, 0)) ** 0.5)
+        return round(spreads[0], 3), round(spreads[1], 3)
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able form; `from_dict` gives the same PSF back."""
         return {"kernel": self.kernel.tolist(), "start_yx": list(self.start_yx), "boundary": self.boundary}

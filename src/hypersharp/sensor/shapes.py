@@ -7,6 +7,7 @@ Both are told from moments alone (see `moments`), so that thousands of them can 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.optimize import minimize
@@ -93,7 +94,7 @@ class Axis:
     places: FloatArray
     shares: FloatArray
 
-    @property
+    @cached_property
     def spacing(self) -> float:
         return float(np.median(self.shares))
 

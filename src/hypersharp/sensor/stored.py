@@ -1,6 +1,7 @@
 """A sensor as a JSON text: what `hypersharp estimate` writes and `fuse --sensor` reads."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from hypersharp.sensor.tables import FloatArray
 MAKE = "make one with `hypersharp estimate HS MS -o SENSOR.json`"
 
 
-def describe_estimate(estimate: Estimate) -> str:
-    """The sensor and its diagnostics as JSON; `read_sensor` gives the same sensor back."""
+def describe_estimate(estimate: Estimate, more: Mapping[str, Any] | None = None) -> str:
+    """The sensor, its diagnostics and what `more` there is to tell as JSON; `read_sensor` gives the sensor back."""
     sensor = estimate.sensor
     content: dict[str, Any] = {
         "ratio": sensor.ratio,
@@ -25,6 +26,8 @@ def describe_estimate(estimate: Estimate) -> str:
         "gain": estimate.gain,
         "residual": estimate.residual,
         "shift_px_yx": list(estimate.shift_px_yx),
+        "sigma_px_yx": list(sensor.psf.sigma_yx_px()),
+        **(more or {}),
     }
     return json.dumps(content, indent=1) + "\n"
 
