@@ -38,12 +38,14 @@ from hypersharp.whole import make_folder
 
 Row = dict[str, Any]
 ROWS = "rows.jsonl"
+CONSISTENT = "+c"  # after a method's name: its result is made consistent with hs
 
 
 @dataclass(frozen=True)
 class BenchOptions:
     """What is run: `methods` as name or name:weights, `scenes` by name (none: all test scenes of the protocol).
 
+    `name+c` is the method whose result is made consistent with hs, which the bare name never is (but for "auto").
     `published` stands beside the results in their table.
     """
 
@@ -107,7 +109,7 @@ def parse_methods(text: str) -> tuple[str, ...]:
     """
     methods = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     for name, _, weights in (method.partition(":") for method in methods):
-        if weights and "weights" not in find_method(name).needs:
+        if weights and "weights" not in find_method(bare(name)).needs:
             raise CallError(
                 f"weights '{weights}' for {name}", "a method with a network", f"write {name} alone"
             )
@@ -121,7 +123,16 @@ def with_weights(methods: tuple[str, ...], weights: str | None) -> tuple[str, ..
         return methods
     named_weights(weights)
     networks = {name for name, method in METHODS.items() if "weights" in method.needs}
-    return tuple(f"{method}:{weights}" if method in networks else method for method in methods)
+    return tuple(f"{method}:{weights}" if bare(method) in networks else method for method in methods)
+
+
+def bare(method: str) -> str:
+    """The method's own name.
+
+    >>> bare("ssjcn+c"), bare("ssjcn")
+    ('ssjcn', 'ssjcn')
+    """
+    return method.removesuffix(CONSISTENT)
 
 
 def list_tasks(options: BenchOptions, scenes: tuple[str, ...]) -> list[Task]:
@@ -175,7 +186,7 @@ def machine_with(device: str) -> str:
 
 def check_names(method: str, weights: str | None) -> None:
     """Raise an InputError for a method or weights that are not there."""
-    find_method(method)
+    find_method(bare(method))
     if weights:
         named_weights(weights)
 
@@ -183,11 +194,11 @@ def check_names(method: str, weights: str | None) -> None:
 def fuse_pair(
     task: Task, hs: xr.DataArray, ms: xr.DataArray, protocol: Protocol, device: str
 ) -> xr.DataArray:
-    """The task's method on a pair, as its name says (but for `auto` never made consistent), given the sensor."""
+    """The task's method on a pair, exactly as its name says, given the sensor; `auto` decides for itself."""
     return fuse(
         hs,
         ms,
-        method=task.method,
+        method=bare(task.method),
         weights=task.weights,
         mode=task.mode,
         device=device,
@@ -196,7 +207,7 @@ def fuse_pair(
         srf=protocol.sensor().srf,
         ratio=protocol.ratio,
         scale=1.0,
-        consistent=None if task.method == "auto" else False,
+        consistent=None if task.method == "auto" else task.method.endswith(CONSISTENT),
     )
 
 
@@ -220,7 +231,7 @@ def count_flops(task: Task, protocol: Protocol, shape_yx: tuple[int, int], devic
 
     They are those of convolutions and matrix products, as torch's FlopCounterMode counts them, in a run of its own.
     """
-    if "weights" not in METHODS[task.method].needs:
+    if "weights" not in METHODS[bare(task.method)].needs:
         return None
     grey = np.full((len(protocol.wavelengths_nm), *shape_yx), 0.5, np.float32)
     truth = make_cube(grey, wavelengths_nm=np.array(protocol.wavelengths_nm))

@@ -34,7 +34,10 @@ class Table:
 TABLES: dict[str, Table] = {
     "table1": Table(
         protocol="dian-x4",
-        methods=("ssjcn:ssjcn-dian-x4", "dbin:dbin-dian-x4", "dhsis:dhsis-dian-x4", "hysure", "bicubic"),
+        methods=(
+            "ssjcn:ssjcn-dian-x4", "ssjcn+c:ssjcn-dian-x4", "dbin:dbin-dian-x4", "dhsis:dhsis-dian-x4", "hysure",
+            "bicubic",
+        ),
         published=Published(
             "Wang, Xu, Wu, Wei 2021, Table 1 (CAVE)",
             {
