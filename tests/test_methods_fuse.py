@@ -157,7 +157,7 @@ def test_infinite_values_are_refused() -> None:
 
 def test_a_band_count_that_no_weights_fit_says_what_there_is() -> None:
     hs, ms = cubes()
-    assert "hypersharp train" in refused(hs, ms, method="ssjcn")
+    assert "hypersharp train" in refused(hs, ms, method="dbin")
 
 
 def test_weights_of_another_shape_are_refused(weights: Path) -> None:
