@@ -29,22 +29,36 @@ from hypersharp.methods.fuse_gauss import FUSE
 from hypersharp.methods.glp import GLP
 from hypersharp.methods.gsa import GSA
 from hypersharp.methods.hysure import HYSURE, note_estimate
+from hypersharp.methods.network import choose_weights
 from hypersharp.methods.scales import find_sensor
 from hypersharp.methods.sfim import SFIM
 from hypersharp.methods.ssjcn import SSJCN_METHOD
+from hypersharp.methods.subspace import ANY_SENSOR
 from hypersharp.methods.wald import ReducedPair
 from hypersharp.sensor.observe import Sensor
 
+
+def run_trained(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+    """SSJCN with weights trained for such pairs. Raises: InputError where there are none."""
+    choose_weights(SSJCN_METHOD.name, hs, ms, settings)
+    return SSJCN_METHOD.run(hs, ms, settings)
+
+
+def run_any_sensor(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+    """SSJCN with the weights for any sensor."""
+    return SSJCN_METHOD.run(hs, ms, replace(settings, weights=ANY_SENSOR))
+
+
+TRAINED = replace(SSJCN_METHOD, run=run_trained)
+ANY = replace(SSJCN_METHOD, name=ANY_SENSOR, needs=("psf", "srf"), run=run_any_sensor)
 CANDIDATES: tuple[Method, ...] = (  # the quick ones first
-    BICUBIC, GLP, GSA, SFIM, FUSE, SSJCN_METHOD, DBIN_METHOD, DHSIS_METHOD, CNMF, HYSURE,
+    BICUBIC, GLP, GSA, SFIM, FUSE, TRAINED, DBIN_METHOD, DHSIS_METHOD, ANY, CNMF, HYSURE,
 )  # fmt: skip
 FALLBACK = FUSE  # where hs is too small to be degraded once more
 TRYING = 0.5  # of the budget
 LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
 TILES = 6  # along the shorter side of a reduced pair: blends are fitted on every other one
-TIE_DB = (
-    0.1  # what such a comparison cannot tell apart; then the blend, which errs less where it errs, is taken
-)
+TIE_DB = 0.1  # less the comparison cannot tell; the blend is taken then, which errs less where it errs
 
 
 @dataclass(frozen=True)
