@@ -14,11 +14,14 @@ w = S (s / S)^TEMPER and S the image's mean s, give their quantile q at the cove
 half-width. TEMPER below 1 narrows the mean interval at the same coverage: errors are less uneven than s.
 
 One level up, what no detail of ms foretells errs more: hs averages its pixels' own noise and finest texture away,
-the fine truth has them. FINER multiplies those a_k (all but that of the missing detail, whose errors carry over as
-they are: bicubic alone meets its coverage without), the value at which GSA, FUSE, HySure and bicubic on 18 CAVE
-training scenes have 90 % coverage together.
+the fine truth has them. FINER multiplies those a_k (all but that of the missing detail). It is a rule of thumb, not
+part of the conformal guarantee, which ends at the coarser level: with 1.8 the mean coverage of bicubic, GSA, FUSE
+and HySure over crops of 5 to 8 CAVE training scenes each is 90 %, by method 83 to 96 %.
 
-A truth exists in the pair itself, degraded once more (`wald`), or in scenes of the same sensor (`packaged`).
+A truth exists in the pair itself, degraded once more (`wald`), where every other tile is fitted and the rest gives
+the quantiles; or in other scenes of the same sensor (stored beside weights), where the same scenes give both, as a
+few numbers are fitted to many values: scene by scene left out, the coverage stayed at 90 %. Those of ssjcn-dian-x4
+are 13 scenes, 11 of which the network was trained on, the 2 of its validation among them no different.
 """
 
 import json
