@@ -21,7 +21,7 @@ from hypersharp.sensor.psf import gaussian
 
 RATIO, BANDS, SIDE = 2, 6, 64
 SRF = np.kron(np.eye(2), np.full(3, 1 / 3))
-PSF_ = gaussian(5, 1.0, RATIO, boundary="reflect")
+PSF_ = gaussian(6, 1.0, RATIO, boundary="reflect")
 SENSOR = Sensor(PSF_, SRF, RATIO)
 Run = Callable[[Tensor, Tensor, Settings], Tensor]
 

@@ -6,7 +6,7 @@ E (n, L, N) the errors of n estimates, G_b = E_b E_b' / N those of band b, S tho
     min_w  a mean_b log(w' G_b w) + (1 - a) log(w' S w),   w >= 0, sum w = 1,
 
 which is the mean over bands of the PSNR and the SAM of the blend, a their shares (`evidence.PSNR_SHARE`). A ridge, a
-share of the mean power, keeps estimates that err alike from taking turns, and draws the weights together.
+share of the best estimate's power, keeps estimates that err alike from taking turns, and draws the weights together.
 """
 
 import numpy as np
@@ -70,7 +70,7 @@ def best_weights(of_bands: Floats, of_angles: Floats) -> Floats:
 
 
 def with_ridge(powers: Floats) -> Floats:
-    """(..., n, n) plus a share of the mean power of the n errors."""
-    mean = np.trace(powers, axis1=-2, axis2=-1)[..., None, None] / powers.shape[-1]
-    ridged: Floats = powers + (RIDGE * mean + TINY) * np.eye(powers.shape[-1])
+    """(..., n, n) plus a share of the least power of the n errors."""
+    least = np.diagonal(powers, axis1=-2, axis2=-1).min(-1)[..., None, None]
+    ridged: Floats = powers + (RIDGE * least + TINY) * np.eye(powers.shape[-1])
     return ridged
