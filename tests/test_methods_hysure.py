@@ -159,7 +159,7 @@ def test_from_the_band_map_alone_it_reaches_the_level_of_the_original(
     coverage = [np.flatnonzero((kept >= low) & (kept <= high)).tolist() for low, high in ALI_BANDS]
     gaps = np.flatnonzero(np.diff(kept) > 1).tolist()
     hs, ms = (torch.from_numpy(paris[name]).float() for name in ("hs", "ms"))
-    options = EstimateOptions(parity=parity)
+    options = EstimateOptions(fit="hysure", parity=parity)
     sensor = estimate_sensor(hs, ms, 3, coverage=coverage, gaps=gaps, options=options).sensor
     found, _ = sharpen(hs, ms, sensor)
     reached = score(found.double().numpy(), truth, ratio=3, preset="float")
