@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hypersharp.methods.evidence import PSNR_SHARE
 
-RIDGE = 0.1
+RIDGE = 0.2
 LEAST_WEIGHT = 0.03  # what weighs less is not worth its time
 TINY = 1e-12
 
