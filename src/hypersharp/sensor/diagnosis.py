@@ -38,7 +38,7 @@ def diagnose(estimate: Estimate, pair: Pair, spectra: Spectra) -> Diagnosis:
     seen = srf > SEEN * srf.max(axis=1, keepdims=True, initial=1e-300)
     unseen = tuple(int(i) for i in np.flatnonzero(~seen.any(0)))
     left_out = tuple(int(m) for m in np.flatnonzero(~srf.any(1)))
-    residuals = band_misfits(estimate.sensor, pair, estimate.offsets)
+    residuals = band_misfits(estimate.sensor, pair)
     noise = measure_noise(pair.hs.numpy(), pair.ms.numpy(), pair.hs_valid, pair.ms_valid)
     sees = tuple(tuple(int(i) for i in np.flatnonzero(row)) for row in seen)
     words = [*blind_spots(unseen, left_out, spectra), *doubts(estimate, residuals)]
@@ -65,7 +65,7 @@ def doubts(estimate: Estimate, residuals: FloatArray) -> Iterator[str]:
             yield f"ms band {m + 1} is {gain:.2f} times as bright as hs seen through it"
     if estimate.offsets.any():
         listed = ", ".join(f"{offset:+.3g}" for offset in estimate.offsets)
-        yield f"ms lies beside hs by a constant in each band ({listed} of full scale), which the sensor leaves out"
+        yield f"constants added to R hs ({listed} of full scale) would explain ms better: haze, or other corrections"
     if max(map(abs, estimate.shift_px_yx)) > OFF_PX * ratio:
         yield "hs and ms lie more than half a coarse pixel apart: align them first"
     if "free" in estimate.responses and estimate.equations < FEW_EQUATIONS * estimate.sensor.srf.shape[1]:

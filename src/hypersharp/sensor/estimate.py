@@ -52,9 +52,9 @@ class Estimate:
     before it was scaled to one). `residual` is ||R hs - D B ms|| / ||R hs|| over measured pixels that the border
     does not touch: below 0.02 on simulated pairs, 0.03 to 0.1 on real ones. `shift_px_yx` is how far the
     coarse pixels' centre of mass lies from where the sizes say: what is left of misregistration, fine pixels.
-    `gains` (l,) are the sums of the rows that fit, `offsets` (l,) what ms has beside R hs, which the sensor leaves
-    out; `blur` and `responses` the families chosen; `equations` the coarse pixels used; `conditions` the condition
-    numbers of the systems of the response and the blur.
+    `gains` (l,) are the sums of the rows that fit; `offsets` (l,) the constants that would explain ms better, zeros
+    where they do not clearly, no part of the sensor; `blur` and `responses` the families chosen; `equations` the
+    coarse pixels used; `conditions` the condition numbers of the systems of the response and the blur.
     """
 
     sensor: Sensor
@@ -233,11 +233,11 @@ def misfit(sensor: Sensor, pair: Pair) -> float:
     return float(np.linalg.norm(gaps)) / max(float(np.linalg.norm(seen)), 1e-300)
 
 
-def band_misfits(sensor: Sensor, pair: Pair, offsets: FloatArray) -> FloatArray:
-    """||R hs + offset - D B ms|| / ||R hs|| of each ms band (l,), 0 for one that sees nothing."""
+def band_misfits(sensor: Sensor, pair: Pair) -> FloatArray:
+    """||R hs - D B ms|| / ||R hs|| of each ms band (l,), 0 for one that sees nothing."""
     gaps, seen = gaps_and_seen(sensor, pair)
     power = np.linalg.norm(seen, axis=1)
-    return np.where(power > 0, np.linalg.norm(gaps + offsets[:, None], axis=1) / np.maximum(power, 1e-300), 0)
+    return np.where(power > 0, np.linalg.norm(gaps, axis=1) / np.maximum(power, 1e-300), 0)
 
 
 def gaps_and_seen(sensor: Sensor, pair: Pair) -> tuple[FloatArray, FloatArray]:

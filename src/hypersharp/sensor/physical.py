@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import nnls
 
 from hypersharp.errors import InputError
@@ -29,11 +30,9 @@ MOST_GROUPS = 32
 SETTLED = 1e-3  # relative change of the taps at which the alternation ends
 LEAST_NOISE = 1e-6  # of the mean band power: smoothness of a fit to data without noise
 TAP_SMOOTHNESS = 3e-4  # of the mean power of a tap
-CLEARLY = (
-    0.9  # offsets, and taps of any form, are taken where the squared gaps held out fall below this share
-)
+CLEARLY = 0.9  # offsets and taps of any form count where the squared gaps held out fall below this share
 DOUBT = 3.0  # standard errors by which another family must explain more than the stated one
-RANK = 1e-12
+RIDGE = 1e-10  # of the mean diagonal, keeps a singular system solvable
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +53,10 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """rows (l, L) with their gains, offsets (l,), taps (K,) of the cells, and the families they come from."""
+    """rows (l, L) with their gains, taps (K,) of the cells, the families they come from.
+
+    offsets (l,): the constants that a fit with one for each ms band finds, zeros where they do not clearly help.
+    """
 
     rows: FloatArray
     offsets: FloatArray
@@ -67,16 +69,18 @@ class Fit:
 
 
 def fit_sensor(train: Moments, held: Moments, support: Support, known: Known) -> Fit:
-    """The families chosen by what was held out, fitted to everything.
+    """The families chosen by what was held out, fitted to everything; constants help to find the blur, no more.
 
     Until they are chosen rows are rough, which is quick.
     """
-    fit = settle(train, support, known, start_fit(train, support, known), "gaussian", False)
+    fit = settle(train, support, known, start_fit(train, support, known), "gaussian")
     blur = choose_blur(train, held, support, fit)
-    fit = settle(train, support, known, fit, blur, False)
+    fit = settle(train, support, known, fit, blur)
     fit = replace(fit, families=choose_responses(train, held, known, fit))
+    everything = train + held
     offset = offset_helps(train, held, known, fit)
-    return settle(train + held, support, known, fit, blur, offset)
+    best = settle(everything, support, known, fit, blur, offset)
+    return replace(with_rows(everything, known, best), offsets=best.offsets) if offset else best
 
 
 def start_fit(moments: Moments, support: Support, known: Known) -> Fit:
@@ -88,7 +92,9 @@ def start_fit(moments: Moments, support: Support, known: Known) -> Fit:
     return Fit(np.zeros(known.allowed.shape), np.zeros(len(known.allowed)), taps, None, ())
 
 
-def settle(moments: Moments, support: Support, known: Known, fit: Fit, blur: str, offset: bool) -> Fit:
+def settle(
+    moments: Moments, support: Support, known: Known, fit: Fit, blur: str, offset: bool = False
+) -> Fit:
     """Rows and taps in turn until the taps stay."""
     for _ in range(LAST_ROUNDS if fit.families or blur == FREE else ROUNDS):
         fit = with_rows(moments, known, fit, offset)
@@ -98,7 +104,7 @@ def settle(moments: Moments, support: Support, known: Known, fit: Fit, blur: str
     return with_rows(moments, known, fit, offset)
 
 
-def with_rows(moments: Moments, known: Known, fit: Fit, offset: bool) -> Fit:
+def with_rows(moments: Moments, known: Known, fit: Fit, offset: bool = False) -> Fit:
     """The rows that go with the taps."""
     bands, pulls, means, mean_targets = row_systems(moments, fit.taps, offset)
     if known.given is not None:
@@ -230,7 +236,7 @@ def choose_responses(train: Moments, held: Moments, known: Known, fit: Fit) -> t
         return (GIVEN,) * count
     gaps = []
     for family in RESPONSES:
-        tried = with_rows(train, known, replace(fit, families=(family,) * count), False)
+        tried = with_rows(train, known, replace(fit, families=(family,) * count))
         power = held.squared_gaps(tried.extended(), fit.taps) / held.count
         if family == STATED:
             power = np.where(tried.rows.any(1), power * (1 - DOUBT * np.sqrt(2 / held.count)), np.inf)
@@ -270,7 +276,7 @@ def curvature(index: NDArray[np.intp], gaps: Sequence[int]) -> FloatArray:
 
 def nonnegative(gram: FloatArray, pull: FloatArray) -> FloatArray:
     """argmin x' gram x - 2 pull' x over x >= 0, gram symmetric and not negative."""
-    values, vectors = np.linalg.eigh(gram)
-    root = np.sqrt(np.maximum(values, RANK * max(values[-1], 1e-300)))
-    solution, _ = nnls(root[:, None] * vectors.T, vectors.T @ pull / root, maxiter=50 * len(pull))
+    ridge = RIDGE * max(float(np.trace(gram)) / len(gram), 1e-300)
+    root = cholesky(gram + ridge * np.eye(len(gram)))
+    solution, _ = nnls(root, solve_triangular(root, pull, trans="T"), maxiter=50 * len(pull))
     return np.asarray(solution)
