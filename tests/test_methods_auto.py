@@ -131,6 +131,8 @@ def test_what_takes_too_long_is_left_and_a_tie_goes_to_the_blend() -> None:
     assert choose(rows, 50).plan.name == "blend"
     assert choose(rows, 6).plan.name == "b"
     assert choose(rows, 1).plan.name == "b"
+    useless = [ranked("good", 40, 9), ranked("fair", 38, 5), ranked("bicubic", 30, 1)]
+    assert choose(useless, 2).plan.name == "fair"
     far = [ranked("a", 40, 1), ranked("mix", 39, 1, blend=True)]
     assert choose(far, 10).plan.name == "a"
 

@@ -58,6 +58,7 @@ FALLBACK = FUSE  # where hs is too small to be degraded once more
 TRYING = 0.5  # of the budget
 LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
 TILES = 6  # along the shorter side of a reduced pair: blends are fitted on every other one
+FAR_DB = 3.0  # so far behind the best, a result is not worth the time it saves
 TIE_DB = 0.1  # less the comparison cannot tell; the blend is taken then, which errs less where it errs
 
 
@@ -275,10 +276,11 @@ def try_all(comparison: Comparison, candidates: Sequence[Method], until: float) 
 
 
 def choose(ranking: Sequence[Ranked], seconds_left: float) -> Ranked:
-    """The first that fits the time, or a blend that is as good; the quickest where none fits."""
-    in_time = [row for row in ranking if row.seconds <= seconds_left]
+    """The first that fits the time, or a blend that is as good; where none fits that is any good, the quickest that is."""
+    worthwhile = [row for row in ranking if row.quality.db >= ranking[0].quality.db - FAR_DB]
+    in_time = [row for row in worthwhile if row.seconds <= seconds_left]
     if not in_time:
-        return min(ranking, key=lambda row: row.seconds)
+        return min(worthwhile, key=lambda row: row.seconds)
     good = [row for row in in_time if row.quality.db >= in_time[0].quality.db - TIE_DB]
     return next((row for row in good if len(row.plan.shares) > 1), in_time[0])
 
