@@ -276,7 +276,7 @@ def try_all(comparison: Comparison, candidates: Sequence[Method], until: float) 
 
 
 def choose(ranking: Sequence[Ranked], seconds_left: float) -> Ranked:
-    """The first that fits the time, or a blend that is as good; where none fits that is any good, the quickest that is."""
+    """The first that fits the time, or a blend that is as good; where none of any good fits, the quickest good one."""
     worthwhile = [row for row in ranking if row.quality.db >= ranking[0].quality.db - FAR_DB]
     in_time = [row for row in worthwhile if row.seconds <= seconds_left]
     if not in_time:

@@ -66,7 +66,8 @@ def best_weights(of_bands: Floats, of_angles: Floats) -> Floats:
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones_like(w)},
     )  # fmt: skip
     weights: Floats = np.clip(found.x, 0, None)
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 def with_ridge(powers: Floats) -> Floats:
