@@ -22,7 +22,6 @@ from hypersharp.errors import InputError
 from hypersharp.methods.base import Method, Settings, choose_device
 from hypersharp.sensor.estimate import Estimate, complete_sensor, spectral_gaps
 from hypersharp.sensor.observe import Sensor
-from hypersharp.sensor.ridge import EstimateOptions
 from hypersharp.solve.linops import (
     BlurDecimation,
     gradient,
@@ -229,7 +228,6 @@ def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
         psf=settings.psf,
         srf=settings.srf,
         gaps=spectral_gaps(settings.wavelengths_nm),
-        options=EstimateOptions(fit="hysure"),  # its own: a response of free signs also levels hs and ms
         hs_valid=settings.hs_valid,
         ms_valid=settings.ms_valid,
     )
