@@ -43,7 +43,12 @@ def main() -> None:
         sharp = results[mode] = fuse(hs, ms, method="ssjcn", mode=mode, tile_px=TILE_PX, scale=1.0)
         seconds = time.perf_counter() - started
         scores = score_cubes(sharp, truth, ratio=protocol.ratio, preset=protocol.preset, peak=1.0)
-        numbers = (f"{scores.psnr_db:.2f}", f"{scores.ssim:.4f}", f"{scores.sam_deg:.2f}", f"{scores.ergas:.3f}")
+        numbers = (
+            f"{scores.psnr_db:.2f}",
+            f"{scores.ssim:.4f}",
+            f"{scores.sam_deg:.2f}",
+            f"{scores.ergas:.3f}",
+        )
         print_line(f"`{mode}`", *numbers, f"{seam_ratio(sharp - truth):.2f}", f"{seconds:.2f}")
     draw(results, out)
 

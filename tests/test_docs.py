@@ -70,8 +70,8 @@ def test_documented_links_lead_somewhere() -> None:
 def test_readme_simulates_fuses_evaluates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     scene_at(tmp_path / "scene.tif")
-    needs_more = ({"fuse", "hyperspectral.tif"}, {"DATA"})  # fitting weights; the scenes of CAVE and many minutes
-    calls = [words for words in commands("hypersharp") if not any(needed <= set(words) for needed in needs_more)]
+    needed = ("hyperspectral.tif", "DATA")  # what only a user has; the scenes, and many minutes
+    calls = [words for words in commands("hypersharp") if not any(w.startswith(needed) for w in words)]
     assert {words[1] for words in calls} >= {"simulate", "fuse", "evaluate"}
     for words in calls:
         with pytest.raises(SystemExit) as stop:
