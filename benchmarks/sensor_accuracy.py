@@ -29,7 +29,6 @@ from hypersharp.sensor.shapes import BlurShape, blur_weights
 from hypersharp.sensor.srf import find_srf
 
 Floats = NDArray[np.float64]
-SIDE_PX = 384
 KERNELS = {  # sigma along y and x, centre off the coarse pixel's, fine pixels
     "sigma 1": ((1.0, 1.0), (0.0, 0.0)),
     "sigma 1.5": ((1.5, 1.5), (0.0, 0.0)),
@@ -98,7 +97,7 @@ def load(scene: str, data: Path) -> tuple[Tensor, Floats]:
         cube = content["Y"].reshape(198, 100, 100, order="F") / float(content["maxValue"][0, 0])
         return torch.from_numpy(cube), np.linspace(380, 2500, 224)[content["SlectBands"].ravel() - 1]
     values = open_cube(data / "cave" / f"{scene}_ms" / f"{scene}_ms").values
-    return torch.from_numpy(values[:, :SIDE_PX, :SIDE_PX] / 65535.0), np.arange(400.0, 701.0, 10)
+    return torch.from_numpy(values / 65535.0), np.arange(400.0, 701.0, 10)
 
 
 def row(case: Case, scene: Tensor, nm: Floats) -> str:

@@ -166,3 +166,19 @@ def test_gaussians_sit_where_the_measured_curves_do(
     )
     shared = np.minimum(ours, measured).sum(axis=1)
     assert (shared > 0.75).all()
+
+
+def test_cameras_are_read_from_the_users_own_table(
+    data_dir: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data_dir("srf")
+    nm = np.arange(400.0, 701, 10)
+    first, last = find_srf("camera-1", nm), find_srf("camera-52:G", nm)
+    assert first.shape == (3, 31) and last.shape == (1, 31)
+    assert np.allclose(first.sum(1), 1) and first.min() >= 0
+    assert (np.diff(band_centres_nm(first, nm)) < 0).all()
+    with pytest.raises(InputError, match=r"camera-1 \.\. camera-52"):
+        find_srf("camera-53", nm)
+    monkeypatch.setenv("HYPERSHARP_DATA", str(tmp_path))
+    with pytest.raises(InputError, match="HYPERSHARP_DATA"):
+        find_srf("camera-1", nm)

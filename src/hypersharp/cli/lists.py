@@ -42,10 +42,12 @@ def weights() -> None:
 @app.command(rich_help_panel="What there is")
 def sensors() -> None:
     """List the spectral responses known by name."""
+    from hypersharp.sensor import cameras
     from hypersharp.sensor.srf import SRFS
 
     rows = [[name, " ".join(entry.usual), " ".join(sorted(set(entry.bands) - set(entry.usual))) or "-", entry.source]
             for name, entry in SRFS.items()]  # fmt: skip
+    rows.append([cameras.NAMES, "R G B", "-", cameras.SOURCE])
     say(table(["name", "bands", "more, by name:band,band", "source"], rows))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hypersharp.errors import InputError, unknown_name
+from hypersharp.sensor.cameras import find_camera
 from hypersharp.sensor.psf import FWHM_PER_SIGMA
 from hypersharp.sensor.responses import SRFS, Curve
 from hypersharp.sensor.tables import FloatArray, is_table_path, read_table
@@ -25,7 +26,7 @@ LEAST_TABLE_NM = 100.0  # smaller numbers in a first column are weights, not wav
 def find_srf(spec: str, wavelengths_nm: ArrayLike | None, *, drop_unseen: bool = False) -> FloatArray:
     """The response (l, L) that `spec` names, for hs bands at `wavelengths_nm` (L,); each row sums to 1.
 
-    `spec` is a name of SRFS, perhaps with its bands chosen (`sentinel-2a:B2,B3,B4,B8`), or a file
+    `spec` is a name of SRFS or `cameras`, perhaps with its bands chosen (`sentinel-2a:B2,B3,B4,B8`), or a file
     (.csv, .npy, .mat, .txt) that holds the matrix itself, or a table whose first column is wavelengths
     in nm. `drop_unseen` leaves out ms bands that see none of the wavelengths instead of refusing them.
 
@@ -37,9 +38,9 @@ def find_srf(spec: str, wavelengths_nm: ArrayLike | None, *, drop_unseen: bool =
     if is_table_path(spec):
         return _from_file(spec, wavelengths_nm, drop_unseen)
     name, _, chosen = spec.partition(":")
-    if name not in SRFS:
+    table = SRFS.get(name) or find_camera(name)
+    if table is None:
         raise unknown_name("spectral response", name, SRFS)
-    table = SRFS[name]
     bands = tuple(chosen.split(",")) if chosen else table.usual
     for band in bands:
         if band not in table.bands:
