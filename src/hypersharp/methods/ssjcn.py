@@ -43,7 +43,7 @@ def network_for(hs: Tensor, ms: Tensor, settings: Settings, device: torch.device
         assert isinstance(adapted, SubspaceSSJCN)
         return to_fast_layout(for_scene(adapted, hs, ms, settings)).to(device)
     settings.note(
-        f"weights {weights.name}: for any sensor, which was not trained for; "
+        f"weights {weights.name}: for any sensor, not trained for this one: "
         "`hypersharp adapt` makes better ones from the pair"
     )
     sensor = find_sensor(hs, ms, settings).sensor
