@@ -127,3 +127,19 @@ def test_the_picture_shows_the_share_held() -> None:
     *_, coverage = (axes for axes in trust_figure(sharp, error, truth).axes if axes.get_title())
     np.testing.assert_array_equal(coverage.lines[0].get_ydata(), 100)
     assert len([axes for axes in trust_figure(sharp, error).axes if axes.get_title()]) == 4
+
+
+def test_a_result_of_moved_or_aligned_images_gets_its_error_on_its_own_grid() -> None:
+    """The pair is placed as fuse placed it, which the result says."""
+    pytest.importorskip("rasterio")
+    from affine import Affine
+
+    scene = torch.rand(6, 30, 36, generator=torch.Generator().manual_seed(3)).numpy()
+    scene = np.kron(scene, np.ones((8, 8), np.float32))
+    place = Affine(30, 0, 0, 0, -30, 0)
+    hs = make_cube(scene[:, ::8, ::8], crs="EPSG:32633", transform=place)
+    fine = Affine(7.5, 0, 11, 0, -7.5, -6)
+    ms = make_cube(scene[:2, ::2, ::2][:, :112, :120], crs="EPSG:32633", transform=fine)
+    sharp = fuse(hs, ms, method="gsa", move="none", consistent=False)
+    assert sharp.shape[1:] != ms.shape[1:]
+    assert predict_error(sharp, hs, ms, consistent=False).shape == sharp.shape

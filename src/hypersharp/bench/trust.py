@@ -14,6 +14,7 @@ from hypersharp.cube import only_usable, usable_bands, wavelengths_nm
 from hypersharp.errors import CallError, InputError
 from hypersharp.methods import find_method, fuse
 from hypersharp.methods.base import from_tensor, measured, to_tensor, value_scale
+from hypersharp.methods.fuse import placed_as
 from hypersharp.methods.packaged import fitting_weights, named_weights
 from hypersharp.methods.trust import ErrorModel, calibrate, half_widths, one_level_finer, read_model
 from hypersharp.methods.wald import degrade_pair
@@ -54,6 +55,7 @@ def predict_error(
         InputError: images that do not belong together, or too small to be degraded once more.
         CallError: a coverage out of its range.
     """
+    hs, ms = placed_as(sharp, hs, ms)
     check_estimate(sharp, hs, ms)
     method = method or method_of(sharp)
     coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
@@ -124,7 +126,7 @@ def method_again(
     needs = find_method(method).needs
     psf = sensor.psf if "psf" in needs else given[0]
     srf = sensor.srf if "srf" in needs else given[1]
-    return partial(fuse, method=method, weights=weights, psf=psf, srf=srf, consistent=consistent)
+    return partial(fuse, method=method, weights=weights, psf=psf, srf=srf, consistent=consistent, move="none")
 
 
 def learn(again: Fuse, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor, unit: float) -> ErrorModel:

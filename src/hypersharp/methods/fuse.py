@@ -1,6 +1,7 @@
 """The main job: two images in, one sharp image out, in the user's units, on the ms's grid."""
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from hypersharp.cube import fwhm_nm, only_usable, pair_ratio, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError, unknown_name
-from hypersharp.methods.align import align_if_needed, to_ms_grid, undo_shift
+from hypersharp.methods.align import AlignedPair, align_if_needed, to_ms_grid, undo_shift
 from hypersharp.methods.auto import AUTO, run_named
 from hypersharp.methods.base import (
     Method,
@@ -107,15 +108,11 @@ def fuse(
     """
     method = method_for(method, weights)
     chosen, out_grid = METHODS[method], one_of("grid", grid, get_args(OutGrid))
-    aligned = align_if_needed(hs, ms, ratio, one_of("move", move, ("shift", "none")))
-    notes: tuple[str, ...] = ()
-    if aligned:
-        hs, ms, notes = aligned.hs, aligned.ms, aligned.notes
+    placed = place(
+        hs, ms, ratio=ratio, move=one_of("move", move, ("shift", "none")), psf_told=psf is not None
+    )
+    hs, ms, found_ratio = placed.hs, placed.ms, placed.ratio
     coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
-    found_ratio = check_pair(coarse, fine, ratio)
-    if not aligned and move == "shift" and psf is None:
-        ms, notes = undo_shift(hs, ms)
-        fine = only_usable(ms, "ms")
     known_nm = wavelengths_nm(coarse)
     response = find_srf(str(srf), known_nm) if isinstance(srf, str | Path) else srf
     settings = Settings(
@@ -133,7 +130,7 @@ def fuse(
         ms_valid=measured(fine),
         consistent=consistent,
         budget_s=budget_s,
-        notes=list(notes),
+        notes=list(placed.notes),
     )
     unit = value_scale(coarse.values) if scale is None else scale
     note_left_out(hs, ms, settings)
@@ -143,7 +140,45 @@ def fuse(
     sharp.attrs["hypersharp"] = "; ".join(
         [f"method {method}, ratio {found_ratio}, scale {unit:g}", *settings.notes]
     )
-    return to_ms_grid(sharp, aligned) if aligned and out_grid == "ms" else sharp
+    return to_ms_grid(sharp, placed.aligned) if placed.aligned and out_grid == "ms" else sharp
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """hs and ms on nested grids, the ms on the hs; `aligned` where their georeferences did not nest."""
+
+    hs: xr.DataArray
+    ms: xr.DataArray
+    ratio: int
+    aligned: AlignedPair | None
+    notes: tuple[str, ...]
+
+
+def place(
+    hs: xr.DataArray, ms: xr.DataArray, *, ratio: int | None, move: Literal["shift", "none"], psf_told: bool
+) -> Placed:
+    """The pair as `fuse` takes it: aligned where the georeferences do not nest, a proven shift undone.
+
+    Raises: InputError as `align`, and for cubes that are no pair.
+    """
+    aligned = align_if_needed(hs, ms, ratio, move)
+    if aligned:
+        hs, ms = aligned.hs, aligned.ms
+    found = check_pair(only_usable(hs, "hs"), only_usable(ms, "ms"), ratio)
+    if aligned or move == "none" or psf_told:
+        return Placed(hs, ms, found, aligned, aligned.notes if aligned else ())
+    moved, notes = undo_shift(hs, ms)
+    return Placed(hs, moved, found, None, notes)
+
+
+def placed_as(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """The pair (hs, ms) that `fuse` was given, placed as its result `sharp` says that it was."""
+    said = str(sharp.attrs.get("hypersharp", ""))
+    undone = "now undone" in said
+    if not undone and "; aligned: " not in said:
+        return hs, ms
+    placed = place(hs, ms, ratio=None, move="shift" if undone else "none", psf_told=False)
+    return placed.hs, placed.ms
 
 
 def find_method(name: str) -> Method:
