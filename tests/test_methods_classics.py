@@ -67,7 +67,8 @@ def test_what_is_not_given_is_estimated_and_noted(name: str) -> None:
     blind = Settings(ratio=4, device="cpu")
     found = METHODS[name].run(hs, ms, blind)
     assert any("estimated from the pair" in note for note in blind.notes)
-    assert rmse(found, truth) > rmse(METHODS[name].run(hs, ms, settings), truth)
+    told = rmse(METHODS[name].run(hs, ms, settings), truth)
+    assert rmse(found, truth) > 0.95 * told  # an estimate may be luckier than the truth, but not by much
     assert rmse(found, truth) < 0.5 * rmse(METHODS["bicubic"].run(hs, ms, blind), truth)
 
 
