@@ -28,9 +28,9 @@ from hypersharp.methods.evidence import Quality, checkerboard, counted_pixels, j
 from hypersharp.methods.fuse_gauss import FUSE
 from hypersharp.methods.glp import GLP
 from hypersharp.methods.gsa import GSA
-from hypersharp.methods.hysure import HYSURE, note_estimate
+from hypersharp.methods.hysure import HYSURE
 from hypersharp.methods.network import choose_weights
-from hypersharp.methods.scales import find_sensor
+from hypersharp.methods.scales import find_sensor, note_estimate
 from hypersharp.methods.sfim import SFIM
 from hypersharp.methods.ssjcn import SSJCN_METHOD
 from hypersharp.methods.subspace import ANY_SENSOR

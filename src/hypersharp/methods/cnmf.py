@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Method, Settings
-from hypersharp.methods.hysure import note_estimate
-from hypersharp.methods.scales import Pair, find_sensor, make_pair, matched
+from hypersharp.methods.scales import Pair, find_sensor, make_pair, matched, note_estimate
 from hypersharp.solve.linops import mix_bands
 from hypersharp.solve.subspace import vca
 

@@ -8,11 +8,10 @@ near the bicubic hs (eq. 6), X_cnn is X_in and what the network adds, X_fin expl
 from torch import Tensor
 
 from hypersharp.methods.base import Method, Settings, choose_device
-from hypersharp.methods.hysure import note_estimate
 from hypersharp.methods.inference import run_network
 from hypersharp.methods.network import choose_weights, network_of
+from hypersharp.methods.scales import find_sensor, note_estimate
 from hypersharp.sensor.closed_form import explain, first_estimate
-from hypersharp.sensor.estimate import complete_sensor, spectral_gaps
 
 WEIGHT = 5e-4  # of the prior in both closed-form steps, as in the paper; the authors' program has 5e-5
 
@@ -24,17 +23,7 @@ def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
     """
     device = choose_device(settings.device)
     weights = choose_weights("dhsis", hs, ms, settings)
-    gaps = spectral_gaps(settings.wavelengths_nm)
-    estimate = complete_sensor(
-        hs,
-        ms,
-        settings.ratio,
-        psf=settings.psf,
-        srf=settings.srf,
-        gaps=gaps,
-        hs_valid=settings.hs_valid,
-        ms_valid=settings.ms_valid,
-    )
+    estimate = find_sensor(hs, ms, settings)
     note_estimate(estimate, settings)
     hs, ms = hs.to(device), ms.to(device)
     start = first_estimate(hs, ms, estimate.sensor, WEIGHT)

@@ -19,8 +19,15 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Method, Settings
-from hypersharp.methods.hysure import note_estimate
-from hypersharp.methods.scales import Pair, detail, find_sensor, make_pair, matched, measured_pixels
+from hypersharp.methods.scales import (
+    Pair,
+    detail,
+    find_sensor,
+    make_pair,
+    matched,
+    measured_pixels,
+    note_estimate,
+)
 from hypersharp.solve.linops import BlurDecimation, mix_bands
 from hypersharp.solve.subspace import band_noise
 from hypersharp.solve.sylvester import sylvester

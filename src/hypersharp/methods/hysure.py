@@ -20,7 +20,7 @@ from torch import Tensor
 
 from hypersharp.errors import InputError
 from hypersharp.methods.base import Method, Settings, choose_device
-from hypersharp.sensor.estimate import Estimate, complete_sensor, spectral_gaps
+from hypersharp.methods.scales import find_sensor, note_estimate
 from hypersharp.sensor.observe import Sensor
 from hypersharp.solve.linops import (
     BlurDecimation,
@@ -35,7 +35,6 @@ from hypersharp.solve.subspace import signal_rank, svd_basis, vca
 
 STRIP_VALUES = 2**16  # values of U in a strip on a CPU: with its companions they fill a second-level cache
 MOST_DIMENSIONS = 30
-DOUBTFUL_GAIN = 0.1
 
 
 @dataclass(frozen=True)
@@ -221,16 +220,7 @@ def check_sensor(hs: Tensor, ms: Tensor, sensor: Sensor) -> None:
 def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
     """(L, h, w) and (l, H, W) -> (L, H, W); estimates of psf and srf what the user did not give."""
     device = choose_device(settings.device)
-    estimate = complete_sensor(
-        hs,
-        ms,
-        settings.ratio,
-        psf=settings.psf,
-        srf=settings.srf,
-        gaps=spectral_gaps(settings.wavelengths_nm),
-        hs_valid=settings.hs_valid,
-        ms_valid=settings.ms_valid,
-    )
+    estimate = find_sensor(hs, ms, settings)
     note_estimate(estimate, settings)
     options = HySureOptions()
     counted = hs if settings.hs_valid is None else hs[:, settings.hs_valid, None]
@@ -240,17 +230,6 @@ def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
     )
     settings.note(f"{basis.shape[1]} dimensions, {outcome.iterations} iterations")
     return sharp
-
-
-def note_estimate(estimate: Estimate, settings: Settings) -> None:
-    """What was estimated and how well hs and ms agree under it."""
-    known = {"psf": settings.psf, "srf": settings.srf}
-    missing = [name for name, value in known.items() if value is None]
-    if missing:
-        settings.note(f"{' and '.join(missing)} estimated from the pair")
-    settings.note(f"hs and ms differ by {estimate.residual:.1%} under this sensor")
-    if abs(estimate.gain - 1) > DOUBTFUL_GAIN and settings.srf is not None:
-        settings.note(f"warning: by the given srf, hs is {estimate.gain:.2g} times as bright as ms")
 
 
 HYSURE = Method(

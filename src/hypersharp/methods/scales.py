@@ -27,6 +27,7 @@ WINDOW_PX = 5  # coarse pixels along a side of the local mean
 RIDGE = 1e-9  # of the mean power, keeps a regression solvable where bands repeat each other
 LEAST_CORRELATION = 0.5
 CUBIC = -0.5  # Keys' parameter
+DOUBTFUL_GAIN = 0.1  # by which a given srf and the images may disagree
 NORMAL_PER_MEDIAN = 1.4826  # standard deviation per median absolute value of a normal variable
 
 
@@ -117,6 +118,17 @@ def find_sensor(hs: Tensor, ms: Tensor, settings: Settings) -> Estimate:
         psf = replace(found.sensor.psf, boundary="reflect")
         found = replace(found, sensor=replace(found.sensor, psf=psf))
     return found
+
+
+def note_estimate(estimate: Estimate, settings: Settings) -> None:
+    """What was estimated and how well hs and ms agree under it."""
+    known = {"psf": settings.psf, "srf": settings.srf}
+    missing = [name for name, value in known.items() if value is None]
+    if missing:
+        settings.note(f"{' and '.join(missing)} estimated from the pair")
+    settings.note(f"hs and ms differ by {estimate.residual:.1%} under this sensor")
+    if abs(estimate.gain - 1) > DOUBTFUL_GAIN and settings.srf is not None:
+        settings.note(f"warning: by the given srf, hs is {estimate.gain:.2g} times as bright as ms")
 
 
 def find_psf(hs: Tensor, ms: Tensor, settings: Settings) -> PSF:
