@@ -18,14 +18,13 @@ from hypersharp.cube import DIMS, fwhm_nm, make_cube, only_usable, usable_bands,
 from hypersharp.errors import InputError
 from hypersharp.methods.base import measured, to_tensor, value_scale
 from hypersharp.methods.consistency import trusted_pixels
-from hypersharp.methods.fuse import check_pair, usable_response
+from hypersharp.methods.fuse import known_settings
 from hypersharp.methods.wald import degrade_pair
 from hypersharp.metrics import Scores
 from hypersharp.noreference import d_lambda, d_lambda_khan, d_s, qnr, residuals
 from hypersharp.sensor.estimate import complete_sensor, spectral_gaps
 from hypersharp.sensor.observe import Sensor
-from hypersharp.sensor.psf import PSF, parse_psf
-from hypersharp.sensor.srf import find_srf
+from hypersharp.sensor.psf import PSF
 
 Fuse = Callable[[xr.DataArray, xr.DataArray], xr.DataArray]
 
@@ -80,21 +79,16 @@ def pair_sensor(
     Raises: InputError for images that do not match or do not tell.
     """
     coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
-    found, known_nm, unit = (
-        check_pair(coarse, fine, ratio),
-        wavelengths_nm(coarse),
-        value_scale(coarse.values),
-    )
-    response = find_srf(str(srf), known_nm) if isinstance(srf, str | Path) else srf
+    known, unit = known_settings(hs, ms, psf=psf, srf=srf, ratio=ratio), value_scale(coarse.values)
     return complete_sensor(
         to_tensor(coarse, unit),
         to_tensor(fine, unit),
-        found,
-        psf=parse_psf(str(psf), found) if isinstance(psf, str | Path) else psf,
-        srf=usable_response(response, hs, ms),
-        gaps=spectral_gaps(known_nm),
-        hs_valid=measured(coarse),
-        ms_valid=measured(fine),
+        known.ratio,
+        psf=known.psf,
+        srf=known.srf,
+        gaps=spectral_gaps(known.wavelengths_nm),
+        hs_valid=known.hs_valid,
+        ms_valid=known.ms_valid,
     ).sensor
 
 

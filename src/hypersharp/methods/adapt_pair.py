@@ -1,6 +1,6 @@
 """From two cubes to a weights file of their own: the door from cubes to `adapt`, for `hypersharp adapt`."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +8,15 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.cube import only_usable, wavelengths_nm
+from hypersharp.cube import only_usable
 from hypersharp.errors import CallError
 from hypersharp.methods.adapt import AdaptOptions, Outcome, adapt
 from hypersharp.methods.align import align_if_needed
-from hypersharp.methods.base import Progress, Settings, measured, to_tensor, value_scale
-from hypersharp.methods.fuse import check_pair, usable_response
+from hypersharp.methods.base import Progress, to_tensor, value_scale
+from hypersharp.methods.fuse import known_settings
 from hypersharp.nets.checkpoint import WeightsHeader, save_weights
 from hypersharp.provenance import commit, machine
-from hypersharp.sensor.psf import PSF, parse_psf
-from hypersharp.sensor.srf import find_srf
+from hypersharp.sensor.psf import PSF
 
 
 def adapt_pair(
@@ -42,22 +41,8 @@ def adapt_pair(
     if aligned:
         hs, ms = aligned.hs, aligned.ms
     coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
-    found, known_nm, unit = (
-        check_pair(coarse, fine, ratio),
-        wavelengths_nm(coarse),
-        value_scale(coarse.values),
-    )
-    response = find_srf(str(srf), known_nm) if isinstance(srf, str | Path) else srf
-    settings = Settings(
-        ratio=found,
-        wavelengths_nm=known_nm,
-        psf=parse_psf(str(psf), found) if isinstance(psf, str | Path) else psf,
-        srf=usable_response(response, hs, ms),
-        device=device,
-        progress=progress,
-        hs_valid=measured(coarse),
-        ms_valid=measured(fine),
-    )
+    known, unit = known_settings(hs, ms, psf=psf, srf=srf, ratio=ratio), value_scale(coarse.values)
+    settings = replace(known, device=device, progress=progress)
     chosen = options or AdaptOptions()
     net, outcome = adapt(to_tensor(coarse, unit), to_tensor(fine, unit), settings, chosen)
     provenance = {
@@ -68,7 +53,8 @@ def adapt_pair(
         "machine": machine(),
         "torch": torch.__version__,
     }
-    nm = None if known_nm is None else tuple(float(centre) for centre in known_nm)
+    centres = settings.wavelengths_nm
+    nm = None if centres is None else tuple(float(centre) for centre in centres)
     save_weights(out, net, WeightsHeader("ssjcn-subspace", asdict(net.options), nm, provenance))
     return outcome
 

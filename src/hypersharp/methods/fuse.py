@@ -1,7 +1,7 @@
 """The main job: two images in, one sharp image out, in the user's units, on the ms's grid."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
@@ -111,23 +111,16 @@ def fuse(
     placed = place(
         hs, ms, ratio=ratio, move=one_of("move", move, ("shift", "none")), psf_told=psf is not None
     )
-    hs, ms, found_ratio = placed.hs, placed.ms, placed.ratio
+    hs, ms = placed.hs, placed.ms
     coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
-    known_nm = wavelengths_nm(coarse)
-    response = find_srf(str(srf), known_nm) if isinstance(srf, str | Path) else srf
-    settings = Settings(
-        ratio=found_ratio,
-        wavelengths_nm=known_nm,
-        psf=parse_psf(str(psf), found_ratio) if isinstance(psf, str | Path) else psf,
-        srf=usable_response(response, hs, ms),
+    settings = replace(
+        known_settings(hs, ms, psf=psf, srf=srf, ratio=placed.ratio),
         weights=weights,
         mode=one_of("mode", mode, get_args(Mode)),
         tile_px=tile_px,
         device=device,
         precision=one_of("precision", precision, get_args(Precision)),
         progress=progress,
-        hs_valid=measured(coarse),
-        ms_valid=measured(fine),
         consistent=consistent,
         budget_s=budget_s,
         notes=list(placed.notes),
@@ -138,9 +131,34 @@ def fuse(
     pair = to_tensor(coarse, unit), to_tensor(fine, unit)
     sharp = from_tensor(run_named(chosen, *pair, settings), hs, ms, unit)
     sharp.attrs["hypersharp"] = "; ".join(
-        [f"method {method}, ratio {found_ratio}, scale {unit:g}", *settings.notes]
+        [f"method {method}, ratio {placed.ratio}, scale {unit:g}", *settings.notes]
     )
     return to_ms_grid(sharp, placed.aligned) if placed.aligned and out_grid == "ms" else sharp
+
+
+def known_settings(
+    hs: xr.DataArray,
+    ms: xr.DataArray,
+    *,
+    psf: str | Path | PSF | None,
+    srf: str | Path | NDArray[np.float64] | None,
+    ratio: int | None,
+) -> Settings:
+    """What is known of a pair on nested grids: ratio, wavelengths, sensor as far as given, which pixels are measured.
+
+    Raises: InputError for cubes that are no pair, an unknown psf or srf.
+    """
+    coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
+    found, known_nm = check_pair(coarse, fine, ratio), wavelengths_nm(coarse)
+    response = find_srf(str(srf), known_nm) if isinstance(srf, str | Path) else srf
+    return Settings(
+        ratio=found,
+        wavelengths_nm=known_nm,
+        psf=parse_psf(str(psf), found) if isinstance(psf, str | Path) else psf,
+        srf=usable_response(response, hs, ms),
+        hs_valid=measured(coarse),
+        ms_valid=measured(fine),
+    )
 
 
 @dataclass(frozen=True, eq=False)
