@@ -212,7 +212,7 @@ class SensorDegradation(nn.Module):
 
     def blur(self, z: Tensor) -> Tensor:
         """(B, L, H, W) -> (B, L, h, w)."""
-        padded = F.pad(z, [self.beyond_px()] * 4, mode="replicate")
+        padded = repeat_border(repeat_border(z, self.beyond_px(), -2), self.beyond_px(), -1)
         planes = padded.reshape(-1, 1, *padded.shape[-2:])
         hs = F.conv2d(planes, self.psf[None, None], stride=self.ratio)
         return hs.view(*z.shape[:2], *hs.shape[-2:])
@@ -292,6 +292,12 @@ class ChannelGate(nn.Module):
 def one_by_one(image: Tensor) -> Tensor:
     """(B, L, H, W) -> (B L, 1, H, W)."""
     return image.reshape(-1, 1, *image.shape[-2:]).contiguous(memory_format=torch.channels_last)
+
+
+def repeat_border(image: Tensor, margin: int, axis: int) -> Tensor:
+    """The first and the last slice along an axis repeated; torch.compile has no gradient of F.pad's own way."""
+    first, last = image.narrow(axis, 0, 1), image.narrow(axis, image.shape[axis] - 1, 1)
+    return torch.cat([first] * margin + [image] + [last] * margin, axis)
 
 
 def unit_contrast(image: Tensor) -> Tensor:
