@@ -31,9 +31,10 @@ from hypersharp.cube import make_cube
 from hypersharp.errors import InputError
 from hypersharp.io import open_cube
 from hypersharp.methods.align import undo_shift
-from hypersharp.methods.auto import AUTO, CANDIDATES, own_settings, with_sensor
+from hypersharp.methods.auto import AUTO, CANDIDATES, with_sensor
 from hypersharp.methods.base import Settings
 from hypersharp.methods.consistency import agree_with_hs
+from hypersharp.methods.recipe import own_settings
 from hypersharp.metrics import psnr_and_sam
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, parse_psf

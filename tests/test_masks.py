@@ -14,7 +14,7 @@ from hypersharp.errors import InputError
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.mask import open_masked
 from hypersharp.methods import fuse, scales
-from hypersharp.methods.base import Method, Settings
+from hypersharp.methods.base import Method, Settings, local
 from hypersharp.methods.estimate import estimate_pair
 from hypersharp.methods.fuse import METHODS, usable_response
 from hypersharp.metrics import PRESETS
@@ -95,7 +95,7 @@ def test_methods_are_told_which_pixels_count(
         assert hs.isfinite().all() and ms.isfinite().all()
         return hs.new_zeros(len(hs), *ms.shape[1:])
 
-    monkeypatch.setitem(METHODS, "spy", Method("spy", "", "-", (), 0, "", run))
+    monkeypatch.setitem(METHODS, "spy", Method("spy", "", "-", (), 0, "", local(run)))
     hs, ms = pair
     mask = np.zeros(ms.shape[1:])
     mask[7, 9] = 255

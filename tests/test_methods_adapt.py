@@ -84,7 +84,7 @@ def test_untrained_it_beats_bicubic_at_any_bands_and_ratio(bands: int, ms_bands:
     scene = scene[:, : shape_yx[0], : shape_yx[1]]
     hs, ms = sensor.observe(scene)
     settings = Settings(ratio=ratio, psf=sensor.psf, srf=sensor.srf, device="cpu", precision="fp32")
-    found = ssjcn.run(hs, ms, settings)
+    found = ssjcn.SSJCN_METHOD.run(hs, ms, settings)
     assert found.shape == scene.shape
     assert rmse(found, scene) < 0.8 * rmse(upsample_bicubic(hs[None], ratio)[0], scene)
     assert any("hypersharp adapt" in note for note in settings.notes)
@@ -129,7 +129,7 @@ def test_learning_lowers_the_error_of_what_is_learnt_from() -> None:
 def test_no_time_gives_the_start_and_says_so() -> None:
     hs, ms, _, settings = make_pair()
     found = adapted(hs, ms, settings, 0.0)
-    torch.testing.assert_close(found, ssjcn.run(hs, ms, settings), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found, ssjcn.SSJCN_METHOD.run(hs, ms, settings), atol=1e-5, rtol=0)
     assert any("adapted in 0 steps" in note for note in settings.notes)
 
 
@@ -149,12 +149,12 @@ def test_the_weights_file_gives_what_was_learnt_and_serves_another_scene(tmp_pat
     assert {"steps", "after_db", "commit"} <= header.provenance.keys()
     own = replace(settings, weights=path)
     with torch.inference_mode():
-        torch.testing.assert_close(ssjcn.run(hs, ms, own), net(hs[None], ms[None])[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(ssjcn.SSJCN_METHOD.run(hs, ms, own), net(hs[None], ms[None])[0], atol=1e-5, rtol=0)
     other_hs, other_ms, other_scene, _ = make_pair(seed=3)
-    found = ssjcn.run(other_hs, other_ms, own)
+    found = ssjcn.SSJCN_METHOD.run(other_hs, other_ms, own)
     assert rmse(found, other_scene) < rmse(upsample_bicubic(other_hs[None], RATIO)[0], other_scene)
     with pytest.raises(InputError, match="ms_bands 2"):
-        ssjcn.run(hs, ms[:2], replace(own, srf=None))
+        ssjcn.SSJCN_METHOD.run(hs, ms[:2], replace(own, srf=None))
 
 
 def test_a_scene_in_another_unit_moves_the_means_only() -> None:

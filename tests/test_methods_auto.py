@@ -11,11 +11,13 @@ from torch import Tensor
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError
 from hypersharp.methods import METHODS, fuse
-from hypersharp.methods.auto import CANDIDATES, Plan, Ranked, choose, run_named, sharpen
-from hypersharp.methods.base import Method, Settings
+from hypersharp.methods.auto import CANDIDATES, Ranked, choose, decide
+from hypersharp.methods.base import Method, Settings, local
 from hypersharp.methods.bicubic import BICUBIC
 from hypersharp.methods.blend import blend_weights
 from hypersharp.methods.evidence import Quality, checkerboard, counted_pixels, judge, reduced_pairs
+from hypersharp.methods.recipe import Plan, carry_out
+from hypersharp.methods.scene import run_named
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 
@@ -56,7 +58,11 @@ def oracle(size: float, seed: int, seen: list[str] | None = None) -> Run:
 
 
 def candidate(name: str, run: Run, needs: tuple[str, ...] = ()) -> Method:
-    return replace(BICUBIC, name=name, run=run, needs=needs)
+    return replace(BICUBIC, name=name, learn=local(run), needs=needs)
+
+
+def sharpen(hs: Tensor, ms: Tensor, given: Settings, candidates: list[Method]) -> Tensor:
+    return carry_out(decide(hs, ms, given, candidates), hs, ms)
 
 
 def test_the_best_is_taken_and_the_ranking_told() -> None:
@@ -100,15 +106,15 @@ def test_what_does_not_fit_is_skipped_and_said() -> None:
 def test_a_network_is_told_the_users_sensor_only() -> None:
     told: dict[str, Settings] = {}
 
-    def listen(name: str) -> Run:
-        def run(hs: Tensor, ms: Tensor, given: Settings) -> Tensor:
+    def listen(name: str, *needs: str) -> Method:
+        def learn(hs: Tensor, ms: Tensor, given: Settings) -> Run:
             told[name] = given
-            return oracle(0.01, 1)(hs, ms, given)
+            return oracle(0.01, 1)
 
-        return run
+        return replace(BICUBIC, name=name, learn=learn, needs=needs)
 
     given = settings(psf=None, srf=None)
-    sharpen(HS, MS, given, [candidate("net", listen("net"), ("weights",)), candidate("gsa", listen("gsa"))])
+    sharpen(HS, MS, given, [listen("net", "weights"), listen("gsa")])
     assert told["net"].psf is None and told["net"].srf is None
     assert told["gsa"].psf is not None and told["gsa"].srf is not None
 

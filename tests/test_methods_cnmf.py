@@ -9,14 +9,13 @@ from torch import Tensor
 
 from hypersharp.methods.base import Settings
 from hypersharp.methods.cnmf import (
+    CNMF,
     CNMFOptions,
     alternate,
     start_endmembers,
-    unmix,
     update_abundances,
     update_endmembers,
 )
-from hypersharp.methods.scales import make_pair
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian_fwhm
 
@@ -75,9 +74,9 @@ def test_the_result_is_not_negative_and_explains_both_images() -> None:
     response = np.repeat(np.eye(5), 2, axis=1) / 2
     sensor = Sensor(gaussian_fwhm(4, 4, boundary="reflect"), response, 4)
     hs, ms = (image.float() for image in sensor.observe(truth))
-    pair = make_pair(hs, ms, Settings(ratio=4, device="cpu"), sensor.psf)
     seen: list[float] = []
-    found = unmix(pair, torch.from_numpy(response).float(), CNMFOptions(), seen.append)
+    settings = Settings(ratio=4, device="cpu", psf=sensor.psf, srf=sensor.srf, progress=seen.append)
+    found = CNMF.run(hs, ms, settings)
     assert found.min() >= 0 and seen == [0.25, 0.5, 0.75, 1.0]
     for again, image in zip(sensor.observe(found), (hs, ms), strict=True):
         assert (again - image).norm() < 0.01 * image.norm()

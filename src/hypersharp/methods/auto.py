@@ -8,7 +8,7 @@ Full-size times are those of the reduced runs by the number of pixels. Quick can
 is for trying, the clock being read between candidates.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.errors import InputError
-from hypersharp.methods.base import Method, Settings
+from hypersharp.methods.base import Apply, Method, Settings
 from hypersharp.methods.bicubic import BICUBIC
 from hypersharp.methods.blend import blend_weights
 from hypersharp.methods.cnmf import CNMF
@@ -30,6 +30,7 @@ from hypersharp.methods.glp import GLP
 from hypersharp.methods.gsa import GSA
 from hypersharp.methods.hysure import HYSURE
 from hypersharp.methods.network import choose_weights
+from hypersharp.methods.recipe import TRYING, Decision, Plan, learn_recipe, own_settings
 from hypersharp.methods.scales import find_sensor, note_estimate
 from hypersharp.methods.sfim import SFIM
 from hypersharp.methods.ssjcn import SSJCN_METHOD
@@ -38,48 +39,27 @@ from hypersharp.methods.wald import ReducedPair
 from hypersharp.sensor.observe import Sensor
 
 
-def run_trained(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+def learn_trained(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
     """SSJCN with weights trained for such pairs. Raises: InputError where there are none."""
     choose_weights(SSJCN_METHOD.name, hs, ms, settings)
-    return SSJCN_METHOD.run(hs, ms, settings)
+    return SSJCN_METHOD.learn(hs, ms, settings)
 
 
-def run_any_sensor(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+def learn_any_sensor(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
     """SSJCN with the weights for any sensor."""
-    return SSJCN_METHOD.run(hs, ms, replace(settings, weights=ANY_SENSOR))
+    return SSJCN_METHOD.learn(hs, ms, replace(settings, weights=ANY_SENSOR))
 
 
-TRAINED = replace(SSJCN_METHOD, run=run_trained)
-ANY = replace(SSJCN_METHOD, name=ANY_SENSOR, needs=("psf", "srf"), run=run_any_sensor)
+TRAINED = replace(SSJCN_METHOD, learn=learn_trained)
+ANY = replace(SSJCN_METHOD, name=ANY_SENSOR, needs=("psf", "srf"), learn=learn_any_sensor)
 CANDIDATES: tuple[Method, ...] = (  # the quick ones first
     BICUBIC, GLP, GSA, SFIM, FUSE, TRAINED, DBIN_METHOD, DHSIS_METHOD, ANY, CNMF, HYSURE,
 )  # fmt: skip
 FALLBACK = FUSE  # where hs is too small to be degraded once more
-TRYING = 0.5  # of the budget
 LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
 TILES = 6  # along the shorter side of a reduced pair: blends are fitted on every other one
 FAR_DB = 3.0  # so far behind the best, a result is not worth the time it saves
 TIE_DB = 0.1  # less the comparison cannot tell; the blend is taken then, which errs less where it errs
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A way to a result: methods by name and their shares, and whether it is made consistent with hs."""
-
-    shares: Mapping[str, float]
-    consistent: bool
-
-    @property
-    def name(self) -> str:
-        """`gsa`, `gsa+c` (consistent) or `blend+c`."""
-        return ("blend" if len(self.shares) > 1 else next(iter(self.shares))) + "+c" * self.consistent
-
-    def __str__(self) -> str:
-        parts = sorted(self.shares.items(), key=lambda part: -part[1])
-        mixed = " + ".join(f"{share:.2f} {name}" for name, share in parts)
-        return (f"{self.name} = {mixed}" if len(parts) > 1 else self.name) + (
-            ", made consistent with hs" if self.consistent else ""
-        )
 
 
 @dataclass(frozen=True)
@@ -203,12 +183,12 @@ class Comparison:
         return sum(trial.seconds for trial in trials) + agreeing
 
 
-def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-    """(L, h, w) and (l, H, W) -> (L, H, W)."""
-    return sharpen(hs, ms, settings, CANDIDATES)
+def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
+    """The recipe of what does best on (L, h, w) and (l, H, W)."""
+    return learn_recipe(decide(hs, ms, settings, CANDIDATES), hs, ms)
 
 
-def sharpen(hs: Tensor, ms: Tensor, settings: Settings, candidates: Sequence[Method]) -> Tensor:
+def decide(hs: Tensor, ms: Tensor, settings: Settings, candidates: Sequence[Method]) -> Decision:
     """What does best of the candidates and their blend, see the head of this file; notes the ranking and why.
 
     Raises: InputError where the pair does not tell its sensor.
@@ -220,8 +200,8 @@ def sharpen(hs: Tensor, ms: Tensor, settings: Settings, candidates: Sequence[Met
     except InputError as exc:
         settings.note(f"auto took {FALLBACK.name} untried: {exc.found}, too few pixels to compare methods on")
         plan = Plan({FALLBACK.name: 1.0}, settings.consistent or False)
-        return carry_out(plan, {FALLBACK.name: FALLBACK}, (hs, ms), known, settings)
-    comparison = Comparison(pairs, known, settings, ms[0].numel())
+        return Decision(plan, {FALLBACK.name: FALLBACK}, known, settings)
+    comparison = Comparison(pairs, known, settings, settings.pixels or ms[0].numel())
     skipped = try_all(comparison, candidates, deadline - (1 - TRYING) * settings.budget_s)
     seconds_left = max(0.0, deadline - perf_counter())
     ranking = sorted(
@@ -234,7 +214,13 @@ def sharpen(hs: Tensor, ms: Tensor, settings: Settings, candidates: Sequence[Met
     chosen = choose(ranking, seconds_left)
     for text in report(ranking, chosen, comparison, skipped):
         settings.note(text)
-    return carry_out(chosen.plan, {method.name: method for method in candidates}, (hs, ms), known, settings)
+    rest = replace(settings, progress=partial(after_trying, settings))
+    return Decision(chosen.plan, {method.name: method for method in candidates}, known, rest)
+
+
+def after_trying(settings: Settings, fraction: float) -> None:
+    """Report the fraction done of what trying has left of the progress."""
+    settings.report(TRYING + (1 - TRYING) * fraction)
 
 
 def with_sensor(hs: Tensor, ms: Tensor, settings: Settings) -> Settings:
@@ -250,11 +236,6 @@ def pairs_of(hs: Tensor, ms: Tensor, known: Settings) -> list[ReducedPair]:
     assert known.srf is not None
     sensor = Sensor(known.psf, known.srf, known.ratio)
     return reduced_pairs(hs, ms, sensor, hs_valid=known.hs_valid, ms_valid=known.ms_valid)
-
-
-def own_settings(method: Method, known: Settings, given: Settings) -> Settings:
-    """What a candidate is told: the sensor, but a network only what the user gave, for its own it was trained with."""
-    return replace(known, psf=given.psf, srf=given.srf) if "weights" in method.needs else known
 
 
 def try_all(comparison: Comparison, candidates: Sequence[Method], until: float) -> list[str]:
@@ -327,39 +308,20 @@ def best_of_each(ranking: Sequence[Ranked]) -> list[Ranked]:
     return list(first.values())
 
 
-def carry_out(
-    plan: Plan, methods: Mapping[str, Method], pair: tuple[Tensor, Tensor], known: Settings, given: Settings
-) -> Tensor:
-    """The plan at full size, for a pair (hs, ms)."""
-    blended: Tensor | None = None
-    for number, (name, share) in enumerate(plan.shares.items()):
-        part = partial(later, given, number, len(plan.shares))
-        settings = replace(own_settings(methods[name], known, given), progress=part)
-        estimate = share * methods[name].run(*pair, settings)
-        blended = estimate if blended is None else blended.add_(estimate.to(blended))
-    assert blended is not None
-    return agree_with_hs(blended, *pair, replace(known, progress=None)) if plan.consistent else blended
+def decide_named(method: Method, hs: Tensor, ms: Tensor, settings: Settings) -> Decision:
+    """What is done for a method that the user named, on (L, h, w) and (l, H, W).
 
-
-def later(settings: Settings, number: int, count: int, fraction: float) -> None:
-    """Report the part number of count in what trying has left of the progress."""
-    settings.report(TRYING + (1 - TRYING) * (number + fraction) / count)
-
-
-def run_named(method: Method, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-    """A method the user named: (L, h, w) and (l, H, W) -> (L, H, W), consistent with hs as settings.consistent says.
-
-    Undecided (None), it is where that raises Wald's score of the method, which is tried where the psf is known or
-    the method estimates it anyway; a network or bicubic without one gives its own result.
+    Where settings.consistent is undecided (None), its result is made consistent with hs if that raises Wald's score of
+    the method, which is tried where the psf is known or the method estimates it anyway; a network or bicubic without
+    one gives its own result.
     """
     if method.name == AUTO.name:
-        return method.run(hs, ms, settings)
+        return decide(hs, ms, settings, CANDIDATES)
     known, wanted = settings, settings.consistent
     if wanted is None and (settings.psf is not None or "psf" in method.needs):
         known = with_sensor(hs, ms, settings)
         wanted = consistency_helps(method, hs, ms, known, settings)
-    estimate = method.run(hs, ms, own_settings(method, known, settings))
-    return agree_with_hs(estimate, hs, ms, known) if wanted else estimate
+    return Decision(Plan({method.name: 1.0}, bool(wanted)), {method.name: method}, known, settings)
 
 
 def consistency_helps(method: Method, hs: Tensor, ms: Tensor, known: Settings, given: Settings) -> bool:
@@ -386,5 +348,5 @@ AUTO = Method(
     needs=("psf", "srf"),
     halo_px=96,
     licence="Apache-2.0",
-    run=run,
+    learn=learn,
 )

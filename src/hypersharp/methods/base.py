@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -31,7 +32,9 @@ class Settings:
     `hs_valid` (h, w) and `ms_valid` (H, W) are True where a pixel is measured in every band, None where all
     are. The tensors hold the nearest measured pixel elsewhere: leave those out of regressions and means.
     `consistent`: whether the result is to give back hs; None: where that does no harm. `budget_s`: the seconds
-    that `auto` may take, about.
+    that `auto` may take, about. `in_parts`: what is learned will be applied to other parts of the scene than it was
+    learned from, so that image-wide means and the like have to be kept. `pixels`: of the whole ms, where a sample of it
+    is compared on and times are to be those of the whole.
     """
 
     ratio: int
@@ -48,6 +51,8 @@ class Settings:
     ms_valid: Tensor | None = None
     consistent: bool | None = None
     budget_s: float = 60.0
+    in_parts: bool = False
+    pixels: int | None = None
     notes: list[str] = field(default_factory=list)
 
     def report(self, fraction: float) -> None:
@@ -60,15 +65,29 @@ class Settings:
             self.notes.append(text)
 
 
-class Run(Protocol):
-    """hs (L, h, w) and ms (l, H, W), float32 scaled to about 0..1 -> estimate (L, H, W)."""
+class Apply(Protocol):
+    """hs (L, h, w) and ms (l, H, W) of a scene or a part of it, float32, about 0..1 -> estimate (L, H, W)."""
 
     def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor: ...
 
 
+class Learn(Protocol):
+    """hs (L, h, w) and ms (l, H, W) of a scene, or a sample of it -> what sharpens any part of that scene.
+
+    What is given back can be pickled, so that other processes can apply it.
+    """
+
+    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Apply: ...
+
+
 @dataclass(frozen=True)
 class Method:
-    """A row of the table of methods: `halo_px` is how far (fine pixels) a result pixel sees."""
+    """A row of the table of methods.
+
+    `learn` finds what belongs to a scene as a whole (subspace, sensor, gains, pooled means); what it gives back is
+    local: a result pixel sees `halo_px` fine pixels far, beyond which less than 1e-4 of the range comes in.
+    `floats_per_px`: for (L, l), how many float32 applying it holds per fine pixel at most, hs, ms and result included.
+    """
 
     name: str
     title: str
@@ -76,7 +95,21 @@ class Method:
     needs: tuple[str, ...]
     halo_px: int
     licence: str
-    run: Run
+    learn: Learn
+    floats_per_px: Callable[[int, int], float] = lambda bands, ms_bands: 4.0 * bands + ms_bands
+
+    def run(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+        """(L, h, w) and (l, H, W) -> (L, H, W): what the pair tells applied to the pair."""
+        return self.learn(hs, ms, settings)(hs, ms, settings)
+
+
+def local(apply: Apply) -> Learn:
+    """How a method learns that takes nothing from the scene as a whole."""
+    return partial(learn_nothing, apply)
+
+
+def learn_nothing(apply: Apply, hs: Tensor, ms: Tensor, settings: Settings) -> Apply:  # noqa: ARG001
+    return apply
 
 
 def choose_device(name: str) -> torch.device:

@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
-from hypersharp.methods.base import Method, Settings
+from hypersharp.methods.base import Method, Settings, local
 from hypersharp.nets.layers import upsample_bicubic
 
 
-def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:  # noqa: ARG001 - ms lends its size only
+def interpolate(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:  # noqa: ARG001 - ms lends its size only
     """(L, h, w) -> (L, ratio h, ratio w)."""
     return upsample_bicubic(hs[None], settings.ratio)[0]
 
@@ -18,5 +18,5 @@ BICUBIC = Method(
     needs=(),
     halo_px=8,
     licence="Apache-2.0",
-    run=run,
+    learn=local(interpolate),
 )

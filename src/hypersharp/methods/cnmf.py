@@ -7,17 +7,25 @@ H_h = H D B and W_m = R W; the result is W H. Its updates (equations 7 to 12, Le
 
 Abundances sum to about one: a row of weight delta, as bright as the image, says so in every update of H.
 Start: endmembers by VCA on hs in the subspace that stands out of its noise; H on hs alone, interpolated for the ms.
-Where ms has more than LEAST_BANDS bands W_m is refined too, else it is R W.
+Where ms has more than LEAST_BANDS bands W_m is refined too, else it is R W. What is learned from a scene is W and
+W_m; the abundances of any part of it are then found anew, from the same start.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from hypersharp.methods.base import Method, Settings
-from hypersharp.methods.scales import Pair, find_sensor, make_pair, matched, note_estimate
+from hypersharp.methods.base import Apply, Method, Settings
+from hypersharp.methods.scales import (
+    Match,
+    Pair,
+    Scales,
+    find_sensor,
+    make_pair,
+    match,
+    note_estimate,
+)
 from hypersharp.solve.linops import mix_bands
 from hypersharp.solve.subspace import vca
 
@@ -41,39 +49,77 @@ class CNMFOptions:
     seed: int = 0
 
 
-def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-    """(L, h, w) and (l, H, W) -> (L, H, W); estimates of psf and srf what the user did not give."""
+@dataclass(frozen=True, eq=False)
+class Materials:
+    """What unmixing learns: W of hs alone and at last (L, M), W_m (l, M) of every stage, delta's power for each."""
+
+    start: Tensor
+    endmembers: Tensor
+    seen: tuple[Tensor, ...]
+    hs_power: float
+    ms_power: float
+    options: CNMFOptions
+
+
+@dataclass(frozen=True, eq=False)
+class Unmixing:
+    """How any part of the scene is unmixed: E (L, p), how ms comes to the level of hs, and the materials."""
+
+    basis: Tensor
+    match: Match
+    scales: Scales
+    materials: Materials
+
+    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+        """W H (L, H, W) of (L, h, w) and (l, H, W)."""
+        found, o = self.materials, self.materials.options
+        pixels = mix_bands(self.basis @ self.basis.mT, hs.to(self.basis)).flatten(1).clamp_(min=0)
+        fine = self.match(ms.to(self.basis)).flatten(1).clamp_(min=0)
+        abundances = pixels.new_full((found.start.shape[1], pixels.shape[1]), 1 / found.start.shape[1])
+        updates = o.start + o.hs_updates
+        abundances = update_abundances(pixels, found.start, abundances, updates, found.hs_power)
+        abundances = self.scales.expand(abundances.view(-1, *hs.shape[1:])).flatten(1).clamp_(min=LEAST)
+        for number, seen in enumerate(found.seen, 1):
+            abundances = update_abundances(fine, seen, abundances, o.ms_updates, found.ms_power)
+            settings.report(number / len(found.seen))
+        return mix_bands(found.endmembers, abundances.view(-1, *ms.shape[1:]))
+
+
+def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
+    """The materials of (L, h, w) and (l, H, W); estimates of psf and srf what the user did not give."""
     estimate = find_sensor(hs, ms, settings)
     note_estimate(estimate, settings)
     pair = make_pair(hs, ms, settings, estimate.sensor.psf)
     response = torch.tensor(estimate.sensor.srf).to(pair.basis)
-    pair = matched(pair, mix_bands(response @ pair.basis, pair.coefficients))
-    return unmix(pair, response, CNMFOptions(), settings.report)
+    levels = match(pair, mix_bands(response @ pair.basis, pair.coefficients))
+    materials = unmix(replace(pair, ms=levels(pair.ms)), response, CNMFOptions())
+    return Unmixing(pair.basis, levels, pair.scales, materials)
 
 
-def unmix(pair: Pair, response: Tensor, options: CNMFOptions, progress: Callable[[float], None]) -> Tensor:
-    """W H (L, H, W) of the pair, for a response (l, L)."""
+def unmix(pair: Pair, response: Tensor, options: CNMFOptions) -> Materials:
+    """The materials of the pair, for a response (l, L)."""
     pixels, fine = (
         mix_bands(pair.basis, pair.coefficients).flatten(1).clamp_(min=0),
         pair.ms.flatten(1).clamp(min=0),
     )
     valid = pair.valid.flatten()
     counted = None if pair.ms_valid is None else pair.ms_valid.flatten()
-    endmembers, abundances = unmix_hs(pixels, valid, options)
+    start, abundances = unmix_hs(pixels, valid, options)
     power = sum_power(fine if counted is None else fine[:, counted], options)
     abundances = pair.scales.expand(abundances.view(-1, *pair.valid.shape)).flatten(1).clamp_(min=LEAST)
-    for number in range(options.rounds):
+    endmembers, stages = start, []
+    for _ in range(options.rounds):
         seen = (response @ endmembers).clamp(min=LEAST)
         abundances = update_abundances(fine, seen, abundances, options.ms_updates, power)
-        progress((2 * number + 1) / (2 * options.rounds))
+        stages.append(seen)
         if len(fine) > LEAST_BANDS:
-            _, abundances = alternate(fine, seen, abundances, options.ms_updates, power, counted=counted)
+            seen, abundances = alternate(fine, seen, abundances, options.ms_updates, power, counted=counted)
+            stages.append(seen)
         low = (
             pair.scales.reduce(abundances.view(-1, *pair.ms.shape[1:])).flatten(1)[:, valid].clamp(min=LEAST)
         )
         endmembers = update_endmembers(pixels[:, valid], endmembers, low, options.hs_updates)
-        progress((2 * number + 2) / (2 * options.rounds))
-    return mix_bands(endmembers, abundances.view(-1, *pair.ms.shape[1:]))
+    return Materials(start, endmembers, tuple(stages), sum_power(pixels[:, valid], options), power, options)
 
 
 def unmix_hs(pixels: Tensor, valid: Tensor, options: CNMFOptions) -> tuple[Tensor, Tensor]:
@@ -140,5 +186,5 @@ CNMF = Method(
     needs=("psf", "srf"),
     halo_px=64,
     licence="Apache-2.0",
-    run=run,
+    learn=learn,
 )

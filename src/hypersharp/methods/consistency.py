@@ -39,6 +39,25 @@ MOST_STEPS = 30
 
 
 @dataclass(frozen=True, eq=False)
+class Agreement:
+    """How a scene's results are made consistent: under which blur, with which weight (L,) for each band."""
+
+    psf: PSF
+    weights: Tensor
+
+    def __call__(self, estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+        """The estimate (L, H, W) of hs (L, h, w) and ms (l, H, W), or of a part of them, made consistent."""
+        return self.change(estimate, hs, settings).image
+
+    def change(self, estimate: Tensor, hs: Tensor, settings: Settings) -> "Consistent":
+        sensor = Sensor(self.psf, np.eye(len(hs)), settings.ratio)
+        hs, weights = hs.to(estimate), self.weights.to(estimate)
+        valid = {"hs_valid": settings.hs_valid, "ms_valid": settings.ms_valid}
+        trusted = trusted_pixels(estimate, hs, sensor, **valid)
+        return project(estimate, hs, sensor, valid=trusted, weights=weights, progress=settings.report)
+
+
+@dataclass(frozen=True, eq=False)
 class Consistent:
     """The image (L, H, W) and ||hs - A Z|| / ||hs|| over the pixels that count, before and after.
 
@@ -56,6 +75,13 @@ def agree_with_hs(estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings) 
 
     Raises: InputError where a psf is not given and the pair does not tell it.
     """
+    return learn_agreement(estimate, hs, ms, settings)[1]
+
+
+def learn_agreement(
+    estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings
+) -> tuple[Agreement, Tensor]:
+    """What a scene (or a sample) tells of how its results become consistent, and its estimate made so."""
     hs, ms = hs.to(estimate), ms.to(estimate)
     psf = settings.psf
     if psf is None:
@@ -78,7 +104,7 @@ def agree_with_hs(estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings) 
         f"consistency: {changed} of {len(hs)} bands changed, the degraded result differs from hs by "
         f"{found.after:.2%}, was {found.before:.2%}"
     )
-    return found.image
+    return Agreement(psf, found.weights), found.image
 
 
 def project(
@@ -87,11 +113,13 @@ def project(
     sensor: Sensor,
     *,
     valid: Tensor | None = None,
+    weights: Tensor | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Consistent:
     """The estimate (L, H, W) changed as little as it takes to agree with hs (L, h, w); see the head of this file.
 
     valid: (h, w), False where a coarse pixel does not count, by default all do; `trusted_pixels` makes it.
+    weights: (L,), by default the likeliest.
 
     Raises: InputError for sizes that are no multiple of the ratio.
     """
@@ -104,7 +132,7 @@ def project(
         sensor.psf.start_yx,
     )
     power = observe.coarse_power().clamp(min=0)
-    weights = likely_weights(residual, power, most_noise(hs, counts))
+    weights = likely_weights(residual, power, most_noise(hs, counts)) if weights is None else weights
     bands = torch.nonzero(weights.isfinite()).flatten()
     for first in range(0, len(bands), BANDS_AT_ONCE):
         some = bands[first : first + BANDS_AT_ONCE]

@@ -2,19 +2,18 @@
 
 from torch import Tensor
 
-from hypersharp.methods.base import Method, Settings, choose_device
-from hypersharp.methods.inference import run_network
+from hypersharp.methods.base import Apply, Method, Settings, choose_device
+from hypersharp.methods.inference import Inference
 from hypersharp.methods.network import choose_weights, network_of
 
 
-def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-    """(L, h, w) and (l, H, W) -> (L, H, W).
+def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
+    """The network for (L, h, w) and (l, H, W).
 
     Raises: InputError where no weights fit, or the given ones do not.
     """
-    device = choose_device(settings.device)
-    net = network_of(choose_weights("dbin", hs, ms, settings), device)
-    return run_network(net, hs.to(device), ms.to(device), settings)
+    weights = choose_weights("dbin", hs, ms, settings)
+    return Inference(network_of(weights, choose_device(settings.device)))
 
 
 DBIN_METHOD = Method(
@@ -24,5 +23,5 @@ DBIN_METHOD = Method(
     needs=("weights",),
     halo_px=96,
     licence="Apache-2.0",
-    run=run,
+    learn=learn,
 )

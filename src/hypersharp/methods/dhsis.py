@@ -5,30 +5,43 @@ near the bicubic hs (eq. 6), X_cnn is X_in and what the network adds, X_fin expl
 (eq. 9). Needs blur and response: those given, else estimated from the pair.
 """
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
-from hypersharp.methods.base import Method, Settings, choose_device
-from hypersharp.methods.inference import run_network
+from hypersharp.methods.base import Apply, Method, Settings, choose_device
+from hypersharp.methods.inference import Inference
 from hypersharp.methods.network import choose_weights, network_of
 from hypersharp.methods.scales import find_sensor, note_estimate
-from hypersharp.sensor.closed_form import explain, first_estimate
+from hypersharp.sensor.closed_form import explain
+from hypersharp.sensor.observe import Sensor
 
 WEIGHT = 5e-4  # of the prior in both closed-form steps, as in the paper; the authors' program has 5e-5
 
 
-def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-    """(L, h, w) and (l, H, W) -> (L, H, W).
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What is done at every place, under a sensor."""
+
+    inference: Inference
+    sensor: Sensor
+
+    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+        """(L, h, w) and (l, H, W) -> (L, H, W)."""
+        corrected = self.inference(hs, ms, settings)
+        return explain(hs.to(corrected), ms.to(corrected), corrected, self.sensor, WEIGHT)
+
+
+def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
+    """The network and the sensor for (L, h, w) and (l, H, W).
 
     Raises: InputError where no weights fit, the given ones do not, or the pair does not tell its sensor.
     """
-    device = choose_device(settings.device)
     weights = choose_weights("dhsis", hs, ms, settings)
     estimate = find_sensor(hs, ms, settings)
     note_estimate(estimate, settings)
-    hs, ms = hs.to(device), ms.to(device)
-    start = first_estimate(hs, ms, estimate.sensor, WEIGHT)
-    corrected = run_network(network_of(weights, device), hs, ms, settings, start)
-    return explain(hs, ms, corrected, estimate.sensor, WEIGHT)
+    net = network_of(weights, choose_device(settings.device))
+    return Explanation(Inference(net, estimate.sensor, WEIGHT), estimate.sensor)
 
 
 DHSIS_METHOD = Method(
@@ -38,5 +51,5 @@ DHSIS_METHOD = Method(
     needs=("weights", "psf", "srf"),
     halo_px=96,
     licence="Apache-2.0",
-    run=run,
+    learn=learn,
 )

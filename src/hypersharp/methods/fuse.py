@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hypersharp.cube import fwhm_nm, only_usable, pair_ratio, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError, unknown_name
 from hypersharp.methods.align import AlignedPair, align_if_needed, to_ms_grid, undo_shift
-from hypersharp.methods.auto import AUTO, run_named
+from hypersharp.methods.auto import AUTO
 from hypersharp.methods.base import (
     Method,
     Mode,
@@ -33,6 +33,7 @@ from hypersharp.methods.glp import GLP
 from hypersharp.methods.gsa import GSA
 from hypersharp.methods.hysure import HYSURE
 from hypersharp.methods.packaged import named_weights
+from hypersharp.methods.scene import run_named
 from hypersharp.methods.sfim import SFIM
 from hypersharp.methods.ssjcn import SSJCN_METHOD
 from hypersharp.sensor.psf import PSF, parse_psf

@@ -18,13 +18,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from hypersharp.methods.base import Method, Settings
+from hypersharp.methods.base import Apply, Method, Settings
 from hypersharp.methods.scales import (
+    Match,
     Pair,
+    Scales,
     detail,
     find_sensor,
     make_pair,
-    matched,
+    match,
     measured_pixels,
     note_estimate,
 )
@@ -48,20 +50,51 @@ class Gaussians:
     prior: Tensor
 
 
-def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-    """(L, h, w) and (l, H, W) -> (L, H, W); estimates of psf and srf what the user did not give."""
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """E (L, p), R E (l, p), how ms comes to the level of hs, the covariances, and the way between the grids."""
+
+    basis: Tensor
+    seen: Tensor
+    match: Match
+    gaussians: Gaussians
+    scales: Scales
+
+    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+        """(L, h, w) and (l, H, W) -> (L, H, W)."""
+        coefficients = mix_bands(self.basis.mT, hs.to(self.basis))
+        margin_px = 0 if self.scales.psf.boundary == "wrap" else MARGIN_PX
+        mean = self.mean(coefficients, self.match(ms.to(self.basis)), margin_px=margin_px)
+        sharp = mix_bands(self.basis, mean)
+        settings.report(1.0)
+        return sharp
+
+    def mean(self, coefficients: Tensor, ms: Tensor, *, margin_px: int) -> Tensor:
+        """U (p, H, W), by what it adds to up(A); margin_px: coarse pixels mirrored."""
+        ratio, psf, found = self.scales.ratio, self.scales.psf, self.gaussians
+        coarse, fine = mirror(coefficients, margin_px), mirror(ms, margin_px * ratio)
+        kernel = torch.tensor(psf.kernel).to(fine)
+        observe = BlurDecimation(kernel, (fine.shape[1], fine.shape[2]), ratio, psf.start_yx)
+        mean = self.scales.expand(coarse)
+        precision = (found.hs_noise / found.ms_noise)[:, None]
+        response = self.seen.to(torch.float64)
+        gram = response.mT @ (precision * response) + found.hs_noise * torch.linalg.inv(found.prior)
+        rhs = observe.adjoint(coarse - observe.forward(mean))
+        rhs += mix_bands((precision * response).mT.to(fine), fine - mix_bands(self.seen, mean))
+        mean += sylvester(((gram + gram.mT) / 2).to(fine), rhs, observe)
+        inside = slice(margin_px * ratio, -margin_px * ratio or None)
+        return mean[:, inside, inside]
+
+
+def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
+    """All but the image from (L, h, w) and (l, H, W); estimates of psf and srf what the user did not give."""
     estimate = find_sensor(hs, ms, settings)
     note_estimate(estimate, settings)
     pair = strongest(make_pair(hs, ms, settings, estimate.sensor.psf), MOST_DIMENSIONS)
     seen = torch.tensor(estimate.sensor.srf).to(pair.basis) @ pair.basis
-    pair = matched(pair, mix_bands(seen, pair.coefficients))
-    settings.report(0.4)
-    found = gaussians(pair, measured_pixels(hs, settings.hs_valid))
-    settings.report(0.5)
-    margin_px = 0 if pair.scales.psf.boundary == "wrap" else MARGIN_PX
-    sharp = mix_bands(pair.basis, posterior_mean(pair, seen, found, margin_px=margin_px))
-    settings.report(1.0)
-    return sharp
+    levels = match(pair, mix_bands(seen, pair.coefficients))
+    found = gaussians(replace(pair, ms=levels(pair.ms)), measured_pixels(hs, settings.hs_valid))
+    return Posterior(pair.basis, seen, levels, found, pair.scales)
 
 
 def strongest(pair: Pair, most: int) -> Pair:
@@ -85,24 +118,6 @@ def gaussians(pair: Pair, hs_pixels: Tensor) -> Gaussians:
     return Gaussians(hs_noise, ms_noise, prior)
 
 
-def posterior_mean(pair: Pair, seen: Tensor, found: Gaussians, *, margin_px: int) -> Tensor:
-    """U (p, H, W), for `seen` = R E (l, p), by what it adds to up(A); margin_px: coarse pixels mirrored."""
-    ratio = pair.scales.ratio
-    coarse, fine = mirror(pair.coefficients, margin_px), mirror(pair.ms, margin_px * ratio)
-    psf = pair.scales.psf
-    kernel = torch.tensor(psf.kernel).to(fine)
-    observe = BlurDecimation(kernel, (fine.shape[1], fine.shape[2]), ratio, psf.start_yx)
-    mean = pair.scales.expand(coarse)
-    precision = (found.hs_noise / found.ms_noise)[:, None]
-    response = seen.to(torch.float64)
-    gram = response.mT @ (precision * response) + found.hs_noise * torch.linalg.inv(found.prior)
-    rhs = observe.adjoint(coarse - observe.forward(mean))
-    rhs += mix_bands((precision * response).mT.to(fine), fine - mix_bands(seen, mean))
-    mean += sylvester(((gram + gram.mT) / 2).to(fine), rhs, observe)
-    inside = slice(margin_px * ratio, -margin_px * ratio or None)
-    return mean[:, inside, inside]
-
-
 def mirror(image: Tensor, margin: int) -> Tensor:
     """(n, h, w) -> (n, h + 2 margin, w + 2 margin), the border pixel repeated first."""
     for axis in (1, 2):
@@ -119,5 +134,5 @@ FUSE = Method(
     needs=("psf", "srf"),
     halo_px=64,
     licence="Apache-2.0",
-    run=run,
+    learn=learn,
 )

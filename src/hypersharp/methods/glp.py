@@ -11,26 +11,45 @@ detail and with the noise of ms, stands at the head of `scales`; against the cla
 to 2 dB on Jasper Ridge, most with few ms bands.
 """
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
-from hypersharp.methods.base import Method, Settings
-from hypersharp.methods.scales import Pair, find_psf, make_pair
+from hypersharp.methods.base import Apply, Method, Settings
+from hypersharp.methods.scales import Scales, find_psf, make_pair
 from hypersharp.solve.linops import mix_bands
 
 
-def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-    """(L, h, w) and (l, H, W) -> (L, H, W)."""
+@dataclass(frozen=True, eq=False)
+class Injection:
+    """E (L, p), G (p, l) and the way between the grids."""
+
+    basis: Tensor
+    gains: Tensor
+    scales: Scales
+
+    def coefficients(self, hs: Tensor) -> Tensor:
+        """A (p, h, w) of hs (L, h, w)."""
+        return mix_bands(self.basis.mT, hs.to(self.basis))
+
+    def inject(self, coefficients: Tensor, ms: Tensor, source: Tensor) -> Tensor:
+        """E up(A) + E G (ms - up(source)), (L, H, W), source (l, h, w) being what hs or its optics show of ms."""
+        missing = ms - self.scales.expand(source)
+        sharp = self.scales.expand(coefficients).add_(mix_bands(self.gains, missing))
+        return mix_bands(self.basis, sharp)
+
+    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+        """(L, h, w) and (l, H, W) -> (L, H, W), the source being D B ms."""
+        ms = ms.to(self.basis)
+        sharp = self.inject(self.coefficients(hs), ms, self.scales.reduce(ms))
+        settings.report(1.0)
+        return sharp
+
+
+def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
+    """E and G from (L, h, w) and (l, H, W)."""
     pair = make_pair(hs, ms, settings, find_psf(hs, ms, settings))
-    settings.report(0.5)
-    sharp = mix_bands(pair.basis, inject(pair, pair.low))
-    settings.report(1.0)
-    return sharp
-
-
-def inject(pair: Pair, source: Tensor) -> Tensor:
-    """up(A) + G (ms - up(source)), (p, H, W), G the regression of A's detail on that of source (l, h, w)."""
-    missing = pair.ms - pair.scales.expand(source)
-    return pair.scales.expand(pair.coefficients).add_(mix_bands(pair.gains(source), missing))
+    return Injection(pair.basis, pair.gains(pair.low), pair.scales)
 
 
 GLP = Method(
@@ -40,5 +59,5 @@ GLP = Method(
     needs=("psf",),
     halo_px=64,
     licence="Apache-2.0",
-    run=run,
+    learn=learn,
 )

@@ -10,11 +10,13 @@ that correlates best; here all intensities are regressed on at once, which the s
 which is worth 2 to 3 dB on Jasper Ridge. The moments are those of detail and know the noise of ms: see `scales`.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from hypersharp.methods.base import Method, Settings
-from hypersharp.methods.glp import inject
+from hypersharp.methods.base import Apply, Method, Settings
+from hypersharp.methods.glp import Injection
 from hypersharp.methods.scales import Pair, find_psf, make_pair, solve_ridge
 from hypersharp.solve.linops import mix_bands
 
@@ -22,17 +24,44 @@ MOST_DIMENSIONS = 30
 PIXELS_PER_DIMENSION = 8  # below this an intensity would copy the ms, noise and all
 
 
-def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-    """(L, h, w) and (l, H, W) -> (L, H, W)."""
+@dataclass(frozen=True, eq=False)
+class Intensities:
+    """W (l, r) and c (l,), float64, of the strongest r coefficients of hs."""
+
+    weights: Tensor
+    constant: Tensor
+
+    def __call__(self, coefficients: Tensor) -> Tensor:
+        """I (l, h, w) of A (p, h, w)."""
+        strongest = coefficients[: self.weights.shape[1]].to(self.weights)
+        return (mix_bands(self.weights, strongest) + self.constant[:, None, None]).to(coefficients)
+
+
+@dataclass(frozen=True, eq=False)
+class Substitution:
+    """What GSA does at every place."""
+
+    injection: Injection
+    intensities: Intensities
+
+    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+        """(L, h, w) and (l, H, W) -> (L, H, W)."""
+        coefficients = self.injection.coefficients(hs)
+        sharp = self.injection.inject(coefficients, ms.to(coefficients), self.intensities(coefficients))
+        settings.report(1.0)
+        return sharp
+
+
+def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
+    """E, W, c and G from (L, h, w) and (l, H, W)."""
     pair = make_pair(hs, ms, settings, find_psf(hs, ms, settings))
-    settings.report(0.5)
-    sharp = mix_bands(pair.basis, inject(pair, intensities(pair)))
-    settings.report(1.0)
-    return sharp
+    intensities = regress(pair)
+    gains = pair.gains(intensities(pair.coefficients))
+    return Substitution(Injection(pair.basis, gains, pair.scales), intensities)
 
 
-def intensities(pair: Pair) -> Tensor:
-    """I (l, h, w): the regression, with a constant, of the coarse ms on the strongest coefficients of hs."""
+def regress(pair: Pair) -> Intensities:
+    """The regression, with a constant, of the coarse ms on the strongest coefficients of hs."""
     pixels = int(pair.valid.sum())
     rank = max(1, min(MOST_DIMENSIONS, pixels // PIXELS_PER_DIMENSION))
     strongest = pair.coefficients[:rank].to(torch.float64)
@@ -40,8 +69,7 @@ def intensities(pair: Pair) -> Tensor:
     x_mean, y_mean = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
     x, y = x - x_mean, y - y_mean
     weights = solve_ridge(x @ x.mT, x @ y.mT).mT
-    found = mix_bands(weights, strongest - x_mean[..., None]) + y_mean[..., None]
-    return found.to(pair.low)
+    return Intensities(weights, (y_mean - weights @ x_mean)[:, 0])
 
 
 GSA = Method(
@@ -51,5 +79,5 @@ GSA = Method(
     needs=("psf",),
     halo_px=64,
     licence="Apache-2.0",
-    run=run,
+    learn=learn,
 )

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.errors import InputError
-from hypersharp.methods.base import Method, Settings, choose_device
+from hypersharp.methods.base import Apply, Method, Settings, choose_device
 from hypersharp.methods.scales import find_sensor, note_estimate
 from hypersharp.sensor.observe import Sensor
 from hypersharp.solve.linops import (
@@ -217,19 +217,32 @@ def check_sensor(hs: Tensor, ms: Tensor, sensor: Sensor) -> None:
         )
 
 
-def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-    """(L, h, w) and (l, H, W) -> (L, H, W); estimates of psf and srf what the user did not give."""
-    device = choose_device(settings.device)
+@dataclass(frozen=True, eq=False)
+class Regularisation:
+    """The sensor and E (L, p) of a scene."""
+
+    sensor: Sensor
+    basis: Tensor
+    options: HySureOptions
+
+    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+        """(L, h, w) and (l, H, W) -> (L, H, W)."""
+        device, options = choose_device(settings.device), self.options
+        pair = hs.to(device), ms.to(device)
+        sharp, outcome = sharpen(
+            *pair, self.sensor, basis=self.basis, options=options, progress=settings.report
+        )
+        settings.note(f"{self.basis.shape[1]} dimensions, {outcome.iterations} iterations")
+        return sharp
+
+
+def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
+    """Sensor and E from (L, h, w) and (l, H, W); estimates of psf and srf what the user did not give."""
     estimate = find_sensor(hs, ms, settings)
     note_estimate(estimate, settings)
     options = HySureOptions()
     counted = hs if settings.hs_valid is None else hs[:, settings.hs_valid, None]
-    basis = find_basis(counted, options)
-    sharp, outcome = sharpen(
-        hs.to(device), ms.to(device), estimate.sensor, basis=basis, options=options, progress=settings.report
-    )
-    settings.note(f"{basis.shape[1]} dimensions, {outcome.iterations} iterations")
-    return sharp
+    return Regularisation(estimate.sensor, find_basis(counted, options), options)
 
 
 HYSURE = Method(
@@ -239,5 +252,5 @@ HYSURE = Method(
     needs=("psf", "srf"),
     halo_px=96,
     licence="Apache-2.0",
-    run=run,
+    learn=learn,
 )

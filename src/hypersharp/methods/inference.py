@@ -7,18 +7,37 @@ bicubic start is that of the whole image and overlapping tiles are blended with 
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
 
 from hypersharp.errors import CallError
-from hypersharp.methods.base import Mode, Precision, Settings
+from hypersharp.methods.base import Mode, Precision, Settings, choose_device
 from hypersharp.nets.base import FusionNetwork
 from hypersharp.nets.checkpoint import to_fast_layout
 from hypersharp.nets.layers import upsample_bicubic
+from hypersharp.sensor.closed_form import first_estimate
+from hypersharp.sensor.observe import Sensor
 
 PATCH_PX = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Inference:
+    """A network, and the sensor and weight of the closed-form estimate that it corrects, where it does."""
+
+    net: FusionNetwork
+    sensor: Sensor | None = None
+    start_weight: float = 0.0
+
+    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+        """(L, h, w) and (l, H, W) -> (L, H, W), on the chosen device."""
+        device = choose_device(settings.device)
+        hs, ms = hs.to(device), ms.to(device)
+        start = first_estimate(hs, ms, self.sensor, self.start_weight) if self.sensor else None
+        return run_network(self.net, hs, ms, settings, start)
 
 
 def run_network(

@@ -243,11 +243,22 @@ def unshared(texture: Tensor) -> Tensor:
     return residual
 
 
-def matched(pair: Pair, seen: Tensor) -> Pair:
-    """The pair with every ms band at the level and contrast of `seen` (l, h, w), hs through the response.
+@dataclass(frozen=True, eq=False)
+class Match:
+    """The line y = contrast x + level, each (l, 1), from what the hs sees of every ms band to the ms."""
 
-    y = a x + b fitted on valid coarse pixels, x of `seen`, y of ms; ms becomes (ms - b) / a. A band that does not
-    follow hs (a correlation below one half) keeps its contrast.
+    contrast: Tensor
+    level: Tensor
+
+    def __call__(self, ms: Tensor) -> Tensor:
+        """ms (l, H, W) at the level and contrast of hs."""
+        return (ms - self.level[..., None].to(ms)) / self.contrast[..., None].to(ms)
+
+
+def match(pair: Pair, seen: Tensor) -> Match:
+    """What brings every ms band to the level and contrast of `seen` (l, h, w), hs through the response.
+
+    Fitted on valid coarse pixels. A band that does not follow hs (a correlation below one half) keeps its contrast.
     """
     x, y = seen[:, pair.valid].to(torch.float64), pair.low[:, pair.valid].to(torch.float64)
     x_mean, y_mean = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
@@ -255,5 +266,4 @@ def matched(pair: Pair, seen: Tensor) -> Pair:
     covariance, power = (x * y).sum(1, keepdim=True), x.square().sum(1, keepdim=True)
     follows = covariance > LEAST_CORRELATION * power.sqrt() * y.norm(dim=1, keepdim=True)
     contrast = torch.where(follows, covariance / power, torch.ones_like(power))
-    level = y_mean - contrast * x_mean
-    return replace(pair, ms=(pair.ms - level[..., None].to(pair.ms)) / contrast[..., None].to(pair.ms))
+    return Match(contrast, y_mean - contrast * x_mean)

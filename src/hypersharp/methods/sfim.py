@@ -12,12 +12,13 @@ of the band's mean, is what keeps it finite, and makes the modulation a little a
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from hypersharp.methods.base import Method, Settings
-from hypersharp.methods.scales import find_psf, make_pair
+from hypersharp.methods.base import Apply, Method, Settings
+from hypersharp.methods.scales import Scales, find_psf, make_pair
 from hypersharp.solve.linops import mix_bands
 
 OFFSET = 0.3  # e_b, of the band's mean
@@ -25,23 +26,38 @@ LEAST = 0.1  # of the band's mean: no denominator is smaller
 BLOCK_VALUES = 2**24  # of a block of bands
 
 
-def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-    """(L, h, w) and (l, H, W) -> (L, H, W)."""
+@dataclass(frozen=True, eq=False)
+class Modulation:
+    """E (L, p), G (p, l), c (p,), the mean of every band (L,), and the way between the grids."""
+
+    basis: Tensor
+    gains: Tensor
+    constant: Tensor
+    means: Tensor
+    scales: Scales
+
+    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+        """(L, h, w) and (l, H, W) -> (L, H, W)."""
+        ms, constant = ms.to(self.basis), self.constant[:, None, None]
+        synthetic = mix_bands(self.gains, ms) + constant
+        synthetic_low = self.scales.expand(mix_bands(self.gains, self.scales.reduce(ms))) + constant
+        smooth = self.scales.expand(mix_bands(self.basis.mT, hs.to(self.basis)))
+        sharp = ms.new_empty(len(hs), *ms.shape[1:])
+        for bands in blocks(len(hs), ms[0].numel()):
+            rows, mean = self.basis[bands], self.means[bands, None, None].abs()
+            sharp[bands] = modulate(
+                mix_bands(rows, smooth), mix_bands(rows, synthetic), mix_bands(rows, synthetic_low), mean
+            )
+            settings.report(bands.stop / len(hs))
+        return sharp
+
+
+def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
+    """E, G, c and the means from (L, h, w) and (l, H, W)."""
     pair = make_pair(hs, ms, settings, find_psf(hs, ms, settings))
-    gains = pair.gains(pair.low)
-    shift = pair.coefficients[:, pair.valid].mean(1) - gains @ pair.low[:, pair.valid].mean(1)
-    synthetic = mix_bands(gains, pair.ms) + shift[:, None, None]
-    synthetic_low = pair.scales.expand(mix_bands(gains, pair.low)) + shift[:, None, None]
-    smooth = pair.scales.expand(pair.coefficients)
-    means = pair.basis @ pair.coefficients[:, pair.valid].mean(1)
-    sharp = ms.new_empty(len(hs), *ms.shape[1:], device=pair.ms.device)
-    for bands in blocks(len(hs), ms[0].numel()):
-        rows, mean = pair.basis[bands], means[bands, None, None].abs()
-        sharp[bands] = modulate(
-            mix_bands(rows, smooth), mix_bands(rows, synthetic), mix_bands(rows, synthetic_low), mean
-        )
-        settings.report(bands.stop / len(hs))
-    return sharp
+    gains, level = pair.gains(pair.low), pair.coefficients[:, pair.valid].mean(1)
+    constant = level - gains @ pair.low[:, pair.valid].mean(1)
+    return Modulation(pair.basis, gains, constant, pair.basis @ level, pair.scales)
 
 
 def modulate(smooth: Tensor, synthetic: Tensor, synthetic_low: Tensor, mean: Tensor) -> Tensor:
@@ -65,5 +81,5 @@ SFIM = Method(
     needs=("psf",),
     halo_px=64,
     licence="Apache-2.0",
-    run=run,
+    learn=learn,
 )

@@ -1,42 +1,61 @@
 """SSJCN as a method: packaged or given weights, run over the pair; where none fit, those for any sensor."""
 
 import copy
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from hypersharp.errors import InputError
-from hypersharp.methods.base import Method, Settings, choose_device
-from hypersharp.methods.inference import run_network
+from hypersharp.methods.base import Apply, Method, Settings, choose_device
+from hypersharp.methods.inference import Inference
 from hypersharp.methods.network import check_fit, choose_weights, network_of
 from hypersharp.methods.packaged import Weights, fitting_weights, named_weights, packaged_weights
 from hypersharp.methods.scales import find_sensor
 from hypersharp.methods.subspace import ANY_SENSOR, for_scene, pair_network
 from hypersharp.nets.base import FusionNetwork
 from hypersharp.nets.checkpoint import to_fast_layout
-from hypersharp.nets.ssjcn import SSJCN
+from hypersharp.nets.layers import hold_means
+from hypersharp.nets.ssjcn import SSJCN, SensorDegradation
 from hypersharp.nets.subspace import SubspaceSSJCN
+from hypersharp.sensor.coordinates import psf_window
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import PSF
 
 SRF_TOLERANCE = 1e-3
 
 
-def run(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-    """(L, h, w) and (l, H, W) -> (L, H, W).
+def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
+    """The network for (L, h, w) and (l, H, W); for parts of their scene with the means that it finds in the whole.
 
     Raises: InputError where the given weights do not fit.
     """
-    device = choose_device(settings.device)
-    net = network_for(hs, ms, settings, device)
-    return run_network(net, hs.to(device), ms.to(device), settings)
-
-
-def network_for(hs: Tensor, ms: Tensor, settings: Settings, device: torch.device) -> FusionNetwork:
-    """The network of weights trained for such pairs, of weights adapted to one, or that for any sensor."""
     weights = subspace_weights(hs, ms, settings)
     if weights is None:
-        trained = network_of(choose_weights("ssjcn", hs, ms, settings), device)
-        assert isinstance(trained, SSJCN)
-        return with_response(trained, settings)
+        inference = trained(choose_weights("ssjcn", hs, ms, settings), settings)
+    else:
+        inference = Inference(in_subspace(weights, hs, ms, settings))
+    if settings.in_parts:
+        inference = replace(inference, net=copy.deepcopy(inference.net))
+        hold_means(inference.net, lambda: inference(hs, ms, replace(settings, mode="whole", progress=None)))
+    return inference
+
+
+def trained(weights: Weights, settings: Settings) -> Inference:
+    """The network of weights for such pairs, with the closed-form start where it was trained with one."""
+    net = network_of(weights, choose_device(settings.device))
+    assert isinstance(net, SSJCN)
+    net = with_response(net, settings)
+    start_weight = float(weights.header.provenance.get("start_weight", 0.0))
+    if not start_weight:
+        return Inference(net)
+    psf = settings.psf or PSF.from_dict(weights.header.provenance["psf"])
+    return Inference(net, Sensor(psf, net.srf.cpu().numpy(), settings.ratio), start_weight)
+
+
+def in_subspace(weights: Weights, hs: Tensor, ms: Tensor, settings: Settings) -> FusionNetwork:
+    """The network of weights adapted to a pair, or of those for any sensor around this one's coordinates."""
+    device = choose_device(settings.device)
     if not weights.any_sensor:
         settings.note(f"weights {weights.name}: adapted")
         adapted = network_of(weights, torch.device("cpu"))
@@ -68,17 +87,22 @@ def subspace_weights(hs: Tensor, ms: Tensor, settings: Settings) -> Weights | No
 
 
 def with_response(net: SSJCN, settings: Settings) -> SSJCN:
-    """The network with the user's response where one was given."""
-    if settings.srf is None:
+    """The network with the user's response and blur where they were given."""
+    if settings.srf is None and settings.psf is None:
         return net
-    srf = torch.tensor(settings.srf).to(net.srf)
+    srf = net.srf if settings.srf is None else torch.tensor(settings.srf).to(net.srf)
     if srf.shape != net.srf.shape:
         found, expected = tuple(srf.shape), tuple(net.srf.shape)
         raise InputError(f"a response of shape {found}", f"{expected}", "give one row per ms band")
     if float((srf - net.srf).abs().max()) > SRF_TOLERANCE:
         settings.note("warning: the response differs from the one these weights were trained with")
     net = copy.deepcopy(net)  # the loaded one stays as it was trained
-    net.srf = srf
+    net.srf.copy_(srf)
+    for block in net.degradation:
+        if isinstance(block, SensorDegradation):
+            block.srf.copy_(srf)
+            if settings.psf is not None:
+                block.psf = psf_window(settings.psf, settings.ratio).to(block.psf)
     return net
 
 
@@ -89,5 +113,5 @@ SSJCN_METHOD = Method(
     needs=("weights",),
     halo_px=96,
     licence="Apache-2.0",
-    run=run,
+    learn=learn,
 )

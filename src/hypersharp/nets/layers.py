@@ -1,7 +1,7 @@
 """What several networks are built of: convolutions, the strided geometry of each ratio, padding, precision."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,41 @@ def deconv(channels_in: int, channels_out: int, kernel: int, stride: int, paddin
     """A transposed convolution that multiplies the size by `stride`, and its PReLU."""
     up = nn.ConvTranspose2d(channels_in, channels_out, kernel, stride, padding)
     return nn.Sequential(up, prelu(channels_out))
+
+
+class ImageMean(nn.Module):
+    """The mean over the image of each channel, (B, n, H, W) -> (B, n, 1, 1), or what is held of a whole scene.
+
+    A network that sees a part of a scene is then told what it would find in all of it; `hold_means` fills `held`,
+    one mean for each time that the network asks.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[Tensor] = []
+        self.asked = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.held:
+            return x.mean((-2, -1), keepdim=True)
+        self.asked += 1
+        return self.held[(self.asked - 1) % len(self.held)]
+
+
+def hold_means(net: nn.Module, run: Callable[[], object]) -> None:
+    """Keep in net's `ImageMean`s what they find while `run` runs net over a scene."""
+    found: dict[ImageMean, list[Tensor]] = {
+        part: [] for part in net.modules() if isinstance(part, ImageMean)
+    }
+    hooks = [
+        part.register_forward_hook(lambda _, __, mean, means=means: means.append(mean))
+        for part, means in found.items()
+    ]
+    run()
+    for hook in hooks:
+        hook.remove()
+    for part, means in found.items():
+        part.held, part.asked = means, 0
 
 
 def full_precision(image: Tensor) -> torch.autocast:

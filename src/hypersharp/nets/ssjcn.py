@@ -24,6 +24,7 @@ from hypersharp.nets.layers import (
     PRELU_START,
     RATIOS,
     STRIDED_KERNEL,
+    ImageMean,
     conv,
     deconv,
     full_precision,
@@ -92,6 +93,7 @@ class SSJCN(FusionNetwork):
         self.attention = nn.ModuleList(
             ErrorAttention(1 if options.separate else options.bands) for _ in range(own)
         )
+        self.contrast = UnitContrast()
         kept = options.align == "learnt"  # elsewhere the sensor is whoever's who calls `see_with`
         self.register_buffer("srf", torch.zeros(options.ms_bands, options.bands), persistent=kept)
         initialise(self, options.zero_init)
@@ -119,7 +121,7 @@ class SSJCN(FusionNetwork):
         if self.options.align == "bicubic":
             hs_error = self.interpolate(hs_error)
         if self.options.separate:
-            images = ms_error, unit_contrast(ms), z - ms
+            images = ms_error, self.contrast(ms), z - ms
             ms_error, hs_error = torch.cat([one_by_one(i) for i in images], 1), one_by_one(hs_error)
         elif self.options.guided:
             ms_error = torch.cat([ms_error, ms], 1)
@@ -281,12 +283,26 @@ class ChannelGate(nn.Module):
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
         hidden = max(4, channels // reduction)
+        self.mean = ImageMean()
         self.squeeze = nn.Sequential(nn.Conv2d(channels, hidden, 1), prelu(hidden))
         self.excite = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        means = x.mean((-2, -1), keepdim=True)
-        return x * torch.sigmoid(self.excite(self.squeeze(means)))
+        return x * torch.sigmoid(self.excite(self.squeeze(self.mean(x))))
+
+
+class UnitContrast(nn.Module):
+    """Each band less its mean, by its standard deviation; bands that are constant are zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean, self.power = ImageMean(), ImageMean()
+
+    def forward(self, image: Tensor) -> Tensor:
+        change = image.float() - self.mean(image.float())
+        spread: Tensor = self.power(change.square()).sqrt()
+        contrast: Tensor = change / spread.clamp(min=LEAST_CONTRAST)
+        return contrast
 
 
 def one_by_one(image: Tensor) -> Tensor:
@@ -298,13 +314,6 @@ def repeat_border(image: Tensor, margin: int, axis: int) -> Tensor:
     """The first and the last slice along an axis repeated; torch.compile has no gradient of F.pad's own way."""
     first, last = image.narrow(axis, 0, 1), image.narrow(axis, image.shape[axis] - 1, 1)
     return torch.cat([first] * margin + [image] + [last] * margin, axis)
-
-
-def unit_contrast(image: Tensor) -> Tensor:
-    """Each band less its mean, by its standard deviation; bands that are constant are zero."""
-    change = image.float() - image.float().mean((-2, -1), keepdim=True)
-    spread = change.square().mean((-2, -1), keepdim=True).sqrt()
-    return change / spread.clamp(min=LEAST_CONTRAST)
 
 
 def at(blocks: nn.ModuleList, t: int) -> nn.Module:
