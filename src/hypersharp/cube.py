@@ -292,13 +292,18 @@ def only_usable(cube: xr.DataArray, what: str) -> xr.DataArray:
 
 
 def leave_out(
-    cube: xr.DataArray, mask: Any = None, *, saturated: float | None = None, what: str = "image"
+    cube: xr.DataArray,
+    mask: Any = None,
+    *,
+    saturated: float | None = None,
+    what: str = "image",
+    part: bool = False,
 ) -> xr.DataArray:
     """The cube with NaN, in every band, where a pixel counts as not measured; everything else as it was.
 
     mask: (y, x), anything but zero leaves a pixel out (clouds, shadows, water, ...). saturated: a pixel that
     reaches this value in any usable band is left out. Integers become floats, as `make_cube` makes them,
-    where there is something to leave out. `what` names the image in the message.
+    where there is something to leave out. `what` names the image in the message; of a `part` of it nothing need be left.
 
     Raises:
         InputError: a mask of another size, or one that leaves nothing.
@@ -317,7 +322,7 @@ def leave_out(
         )
     if saturated is not None:
         out |= _reaches(cube, saturated)
-    if out.all():
+    if out.all() and not part:
         raise InputError(
             f"a mask that leaves out all of {what}",
             "pixels that are left",

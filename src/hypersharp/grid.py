@@ -179,6 +179,24 @@ def common_grid(
     return CommonGrid(window, coarse, fine, whole, true_ratio)
 
 
+def covering(source: Grid, target: Grid, *, margin_px: float, project: Project | None = None) -> Window:
+    """The pixels of `source` that the pixels of `target` are made of, a margin (of the larger pixels) around included.
+
+    Height and width are 0 where there are none.
+    """
+    xs, ys = _pixels_in(target, source, _outline(target), project)
+    if not xs:
+        return 0, 0, 0, 0
+    rows, columns = target.shape_yx
+    step = max(1.0, (max(xs) - min(xs)) / columns, (max(ys) - min(ys)) / rows)
+    y0, x0 = (max(0, floor(min(places) - margin_px * step)) for places in (ys, xs))
+    y1, x1 = (
+        min(size, ceil(max(places) + margin_px * step))
+        for places, size in zip((ys, xs), source.shape_yx, strict=True)
+    )
+    return y0, x0, max(0, y1 - y0), max(0, x1 - x0)
+
+
 def affine_of(grid: Grid) -> Affine:
     """The affine of a grid that must have one.
 

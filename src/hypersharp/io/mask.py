@@ -14,6 +14,8 @@ from hypersharp.io import open_cube
 if TYPE_CHECKING:
     import xarray as xr
 
+    from hypersharp.grid import Window
+
 PLAIN = (".npy", ".npz", ".mat")
 
 
@@ -24,19 +26,20 @@ def open_masked(
     layout: str | None = None,
     mask: str | Path | None = None,
     saturated: float | None = None,
+    window: Window | None = None,
 ) -> xr.DataArray:
-    """Open an image with NaN where a mask file is not zero and where a value reaches `saturated`.
+    """Open an image, or a window of it, with NaN where a mask file is not zero and where a value reaches `saturated`.
 
     Raises: InputError as `open_cube` and `cube.leave_out`, and for a mask of several bands or another place.
     """
-    cube = open_cube(path, variable=variable, layout=layout)
-    flags = None if mask is None else _flags(Path(mask), cube)
-    return leave_out(cube, flags, saturated=saturated, what=str(path))
+    cube = open_cube(path, variable=variable, layout=layout, window=window)
+    flags = None if mask is None else _flags(Path(mask), cube, window)
+    return leave_out(cube, flags, saturated=saturated, what=str(path), part=window is not None)
 
 
-def _flags(path: Path, image: xr.DataArray) -> np.ndarray:
+def _flags(path: Path, image: xr.DataArray, window: Window | None = None) -> np.ndarray:
     """(y, x) True where the mask file says to leave a pixel out; its nodata value counts as a number."""
-    mask = open_cube(path, layout="hw" if path.suffix.lower() in PLAIN else None)
+    mask = open_cube(path, layout="hw" if path.suffix.lower() in PLAIN else None, window=window)
     if mask.shape[0] != 1:
         raise InputError(f"{path} of {mask.shape[0]} bands", "one band of zeros and ones", "choose the band")
     _check_place(mask, image, path)

@@ -7,7 +7,7 @@ and one bicubic resampling (Keys 1981; the kernel widened where the target is co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import hypot
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -34,8 +34,10 @@ from hypersharp.grid import (
     CommonGrid,
     Grid,
     Points,
+    Window,
     affine_of,
     common_grid,
+    covering,
     fine_transform,
     fits_exactly,
     lattice_offset,
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
 
 Move = Literal["shift", "affine", "none"]
 Keep = Literal["hs", "ms"]
+Pieces = tuple[xr.DataArray, xr.DataArray]
+RESAMPLING_PX = 4.0  # of the coarser of two grids: how far the kernel and a shift reach
 LARGEST_SIDE = 256  # coarse pixels that are asked for a shift
 AWAY_PX = 1000.0  # an affine of offset 0 and step 1 means "none" to GDAL
 
@@ -133,6 +137,56 @@ def align_if_needed(
     return align(hs, ms, ratio=ratio, move=move)
 
 
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """How images that lie on other grids come to nest, as far as geometry says: what `align` does, without pixels.
+
+    `grid`: the pair's; `source`: the ms's own grid; `target`: where, on the ground as the ms sees it, the pair's fine
+    pixels lie; both windows of `grid.window` coarse pixels of hs.
+    """
+
+    grid: CommonGrid
+    source: Grid
+    target: Grid
+    notes: tuple[str, ...]
+
+    def resampled(self, ms: xr.DataArray, source: Grid, window: Window) -> xr.DataArray:
+        """The pair's fine pixels in a window, of the pixels of the ms that lie on `source`."""
+        shape = window[2:]
+        target = Grid(shape, window_transform(affine_of(self.target), window), self.target.crs)
+        placed = Grid(shape, window_transform(affine_of(self.grid.ms), window), self.grid.ms.crs)
+        return _on(ms, _resampled(ms, source, target), placed)
+
+    def reads(self, window: Window) -> Window:
+        """The window of the ms that the pair's fine pixels in a window are made of; empty where it shows none."""
+        target = Grid(window[2:], window_transform(affine_of(self.target), window), self.target.crs)
+        return covering(self.source, target, margin_px=RESAMPLING_PX, project=_project)
+
+
+def plan_alignment(
+    hs: xr.DataArray, ms: xr.DataArray, ratio: int | None, read: Callable[[Window, Window], Pieces], move: Move
+) -> Alignment:
+    """The alignment of two images of which the grids are looked at, and by `read` the pixels in the middle.
+
+    read: (window of hs, window of ms) -> the two cubes.
+
+    Raises: InputError as `align`.
+    """
+    coarse, fine = grid_of(hs), grid_of(ms)
+    first = common_grid(coarse, fine, ratio=ratio, project=_project)
+    y0, x0, height, width = first.window
+    rows, columns = min(height, LARGEST_SIDE), min(width, LARGEST_SIDE)
+    middle = y0 + (height - rows) // 2, x0 + (width - columns) // 2, rows, columns
+    place = Grid(middle[2:], window_transform(affine_of(coarse), middle), coarse.crs)
+    found = align(*read(middle, covering(fine, place, margin_px=RESAMPLING_PX, project=_project)),
+                  move=move, ratio=first.ratio)  # fmt: skip
+    believed = replace(coarse, transform=found.to_ms @ affine_of(coarse))
+    grid = common_grid(believed, fine, ratio=first.ratio, project=_project)
+    placed = _relaid(grid, coarse)
+    notes = (*_notes(first, placed, None), *found.notes[1:])
+    return Alignment(placed, fine, grid.ms, notes)
+
+
 def undo_shift(
     hs: xr.DataArray, ms: xr.DataArray, srf: FloatArray | None = None
 ) -> tuple[xr.DataArray, tuple[str, ...]]:
@@ -143,17 +197,21 @@ def undo_shift(
 
     Raises: InputError for sizes of no whole ratio.
     """
+    found = find_shift(hs, ms, srf)
+    return (ms, ()) if found is None else (shifted(ms, found.shift_px_yx), (said_of_shift(found, grid_of(ms)),))
+
+
+def find_shift(hs: xr.DataArray, ms: xr.DataArray, srf: FloatArray | None = None) -> Registration | None:
+    """By how much the images say that the ms lies off, None where they prove nothing; see `undo_shift`."""
     ratio = pair_ratio(hs, ms)
     response = None if srf is None else srf[np.ix_(usable_bands(ms), usable_bands(hs))]
-    coarse, fine = _middle(only_usable(hs, "hs"), 1), _middle(only_usable(ms, "ms"), ratio)
+    coarse, fine = middle(only_usable(hs, "hs"), 1), middle(only_usable(ms, "ms"), ratio)
     values = [fill_gaps(np.asarray(cube.values, np.float32)) for cube in (coarse, fine)]
     found = register(*values, srf=response, model="shift", hs_valid=~gaps(coarse), ms_valid=~gaps(fine))
-    if not found.moved:
-        return ms, ()
-    return _shifted(ms, found.shift_px_yx), (_said(found, grid_of(ms)),)
+    return found if found.moved else None
 
 
-def _middle(cube: xr.DataArray, ratio: int) -> xr.DataArray:
+def middle(cube: xr.DataArray, ratio: int) -> xr.DataArray:
     """The pixels in the middle, LARGEST_SIDE coarse ones a side at most."""
     height, width = (length // ratio for length in cube.shape[1:])
     y, x = (max(0, (length - LARGEST_SIDE) // 2) * ratio for length in (height, width))
@@ -161,7 +219,7 @@ def _middle(cube: xr.DataArray, ratio: int) -> xr.DataArray:
     return cube[:, y : y + side, x : x + side]
 
 
-def _shifted(ms: xr.DataArray, shift_px_yx: tuple[float, float]) -> xr.DataArray:
+def shifted(ms: xr.DataArray, shift_px_yx: tuple[float, float]) -> xr.DataArray:
     """The image as it is `shift_px_yx` further down and right, in its own type; gaps move with it."""
     values, missing = np.asarray(ms.values), gaps(ms)
     filled = fill_gaps(values.astype(np.float32))
@@ -330,10 +388,10 @@ def _notes(first: CommonGrid, placed: CommonGrid, found: Registration | None) ->
     taken = true if true == str(placed.ratio) else f"{true}, taken as {placed.ratio}"
     sides = f" of {_pixel_size(placed.hs)}, ms pixels of {_pixel_size(placed.ms)}" if placed.hs.crs else ""
     done = f"aligned: {columns} x {rows} hs pixels{sides}, ratio {taken}"
-    return (done,) if found is None else (done, _said(found, first.ms))
+    return (done,) if found is None else (done, said_of_shift(found, first.ms))
 
 
-def _said(found: Registration, ms: Grid) -> str:
+def said_of_shift(found: Registration, ms: Grid) -> str:
     """What the images said of the ms's place."""
     if not found.moved:
         return f"ms left where its georeference puts it: {found.reason}"

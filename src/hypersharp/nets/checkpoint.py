@@ -113,6 +113,23 @@ def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:
     return net.eval(), header
 
 
+def adopt_weights(net: nn.Module, path: Path) -> None:
+    """Begin with what a weights file holds of the same names and shapes as net.
+
+    Raises: InputError for a file that cannot be read, or that has nothing in common with net.
+    """
+    source, _ = load_weights(path)
+    own = net.state_dict()
+    common = {
+        name: tensor
+        for name, tensor in source.state_dict().items()
+        if name in own and own[name].shape == tensor.shape
+    }
+    if not common:
+        raise InputError(f"{path} without one tensor of this network", "weights of its kind", "choose others")
+    net.load_state_dict(common, strict=False)
+
+
 def build_network(name: str, options: dict[str, Any]) -> FusionNetwork:
     """A freshly initialised network by name.
 

@@ -25,6 +25,7 @@ class TrainOptions:
     to `final_rate_fraction` of `learning_rate`. `compile` fuses the network's steps with torch.compile:
     nearly twice as fast on a CPU, a minute or two before the first step, needs a C++ compiler. `sensors`: the
     protocol's, or random ones, for weights that serve any (train/any_sensor.py; `batch` patches of one pair a step).
+    `initial_weights`: a weights file whose tensors of the same name and shape are begun with, by default none.
     """
 
     name: str
@@ -45,6 +46,7 @@ class TrainOptions:
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     precision: Literal["bf16", "fp32"] = "bf16"
     compile: bool = False
+    initial_weights: str | None = None
     sensors: Literal["protocol", "random"] = "protocol"
     seed: int = 0
 

@@ -21,7 +21,13 @@ from torch.utils.data import DataLoader
 
 from hypersharp.errors import InputError
 from hypersharp.nets.base import FusionNetwork
-from hypersharp.nets.checkpoint import WeightsHeader, build_network, save_weights, to_fast_layout
+from hypersharp.nets.checkpoint import (
+    WeightsHeader,
+    adopt_weights,
+    build_network,
+    save_weights,
+    to_fast_layout,
+)
 from hypersharp.provenance import commit, machine
 from hypersharp.sensor.observe import Sensor
 from hypersharp.train.module import FusionTraining
@@ -82,6 +88,8 @@ def train(
     bands, ms_bands = data.sensor.srf.shape[1], data.sensor.srf.shape[0]
     header = options.header(bands, ms_bands, data.sensor.ratio)
     net = build_network(header.network, header.options)
+    if options.initial_weights:
+        adopt_weights(net, Path(options.initial_weights))
     take_sensor(net, data.sensor)
     module = FusionTraining(net, options, data.preset)
     to_fast_layout(module)

@@ -1,0 +1,133 @@
+"""Where the tiles of a scene lie and how large they may be: ints only, no pixels.
+
+Tiles are counted in coarse pixels. A tile's core is what is kept of it; what it sees reaches a halo further, to the
+border of the scene at most. Both begin at whole multiples of `step_px`, where the networks' halvings begin too.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import gcd, isqrt
+
+from hypersharp.errors import CallError
+from hypersharp.grid import Window
+
+LEVELS = 4  # fine pixels that two halvings of the networks make one
+WORKER_BYTES = 450e6  # a worker's libraries
+WRITER_BYTES = 650e6  # those of the process that learns and writes, and its buffers
+MOST_SIDE_PX = 1024  # fine pixels along a core: beyond, a larger tile saves next to nothing
+LEAST_SIDE_PX = 64
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Coarse windows (y0, x0, height, width) of the scene: what is kept and what is seen."""
+
+    core: Window
+    seen: Window
+
+    def core_in_seen(self, ratio: int) -> tuple[slice, slice]:
+        """Rows and columns of the core among the fine pixels seen."""
+        (y, x, height, width), (seen_y, seen_x, _, _) = self.core, self.seen
+        top, left = (y - seen_y) * ratio, (x - seen_x) * ratio
+        return slice(top, top + height * ratio), slice(left, left + width * ratio)
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """A scene of `shape_yx` coarse pixels in tiles of `side` coarse pixels, each seeing `halo` more on every side.
+
+    >>> tiling = Tiling((10, 12), ratio=4, side=6, halo=2)
+    >>> len(tiling), tiling[3]
+    (4, Tile(core=(6, 6, 4, 6), seen=(4, 4, 6, 8)))
+    """
+
+    shape_yx: tuple[int, int]
+    ratio: int
+    side: int
+    halo: int
+
+    @property
+    def counts_yx(self) -> tuple[int, int]:
+        """Tiles along y and x."""
+        rows, columns = (-(-size // self.side) for size in self.shape_yx)
+        return rows, columns
+
+    def __len__(self) -> int:
+        rows, columns = self.counts_yx
+        return rows * columns
+
+    def __getitem__(self, number: int) -> Tile:
+        row, column = divmod(number, self.counts_yx[1])
+        (y, height), (x, width) = (
+            (first, min(self.side, size - first))
+            for first, size in zip((row * self.side, column * self.side), self.shape_yx, strict=True)
+        )
+        top, left = max(0, y - self.halo), max(0, x - self.halo)
+        bottom, right = (
+            min(size, first + length + self.halo)
+            for size, first, length in zip(self.shape_yx, (y, x), (height, width), strict=True)
+        )
+        return Tile((y, x, height, width), (top, left, bottom - top, right - left))
+
+    def over(self, rows: slice, columns: slice) -> Iterator[int]:
+        """Numbers of the tiles whose cores hold some of these fine pixels."""
+        side = self.side * self.ratio
+        for row in range(rows.start // side, -(-rows.stop // side)):
+            for column in range(columns.start // side, -(-columns.stop // side)):
+                yield row * self.counts_yx[1] + column
+
+
+def step_px(ratio: int) -> int:
+    """Coarse pixels at whose multiples tiles begin.
+
+    >>> step_px(4), step_px(3), step_px(2)
+    (1, 4, 2)
+    """
+    return LEVELS // gcd(LEVELS, ratio)
+
+
+def make_tiling(
+    shape_yx: tuple[int, int],
+    ratio: int,
+    *,
+    halo_px: int,
+    bytes_per_px: float,
+    memory_bytes: float,
+    workers: int,
+    side_px: int | None = None,
+) -> Tiling:
+    """The largest tiles (or those of `side_px` fine pixels) of which `workers` fit the memory together.
+
+    halo_px: how far, in fine pixels, a result sees; bytes_per_px: what sharpening holds for each fine pixel seen.
+
+    Raises: CallError for a memory in which not even small tiles fit, saying how much is needed.
+    """
+    step = step_px(ratio)
+    halo = whole(-(-halo_px // ratio), step)
+    most = side_for(memory_bytes, workers, bytes_per_px) - 2 * halo * ratio
+    if most < LEAST_SIDE_PX and side_px is None:
+        least = workers * (WORKER_BYTES + bytes_per_px * (LEAST_SIDE_PX + 2 * halo * ratio) ** 2) + WRITER_BYTES
+        raise CallError(
+            f"{memory_bytes / 1e9:.2g} GB for {workers} workers",
+            f"{least / 1e9:.2g} GB or more for this method and pair",
+            "raise --memory, or lower --workers",
+        )
+    side = min(most, MOST_SIDE_PX) if side_px is None else side_px
+    return Tiling(shape_yx, ratio, max(step, side // ratio // step * step), halo)
+
+
+def side_for(memory_bytes: float, workers: int, bytes_per_px: float) -> int:
+    """Fine pixels along a side of what each of the workers can see at once."""
+    for_each = (memory_bytes - WRITER_BYTES) / workers - WORKER_BYTES
+    return isqrt(max(0, int(for_each / bytes_per_px)))
+
+
+def whole(length: int, step: int) -> int:
+    """The least multiple of `step` that is not less."""
+    return -(-length // step) * step
+
+
+def whole_bytes(shape_yx: tuple[int, int], ratio: int, bytes_per_px: float) -> float:
+    """What it takes to sharpen a scene of so many coarse pixels at once."""
+    return WRITER_BYTES + bytes_per_px * shape_yx[0] * shape_yx[1] * ratio**2
