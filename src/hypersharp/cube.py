@@ -303,7 +303,8 @@ def leave_out(
 
     mask: (y, x), anything but zero leaves a pixel out (clouds, shadows, water, ...). saturated: a pixel that
     reaches this value in any usable band is left out. Integers become floats, as `make_cube` makes them,
-    where there is something to leave out. `what` names the image in the message; of a `part` of it nothing need be left.
+    where there is something to leave out. `what` names the image in the message; of a `part` of one
+    nothing need be left.
 
     Raises:
         InputError: a mask of another size, or one that leaves nothing.

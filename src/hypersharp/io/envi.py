@@ -7,6 +7,7 @@ forms, is left to GDAL's ENVI driver.
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import warnings
 import zlib
@@ -20,7 +21,7 @@ import numpy as np
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
 from hypersharp.errors import InputError, OutputError
 from hypersharp.io.foreign import foreign, needs
-from hypersharp.io.packed import Packed, pack
+from hypersharp.io.packed import Packed, pack, pieces
 from hypersharp.io.source import Choice, Source, check_memory, refuse_choice, spectral_nm
 
 if TYPE_CHECKING:
@@ -243,15 +244,28 @@ def _body_of(path: Path) -> Path:
 def write(cube: xr.DataArray, path: Path) -> None:
     """Write body and header; .bil and .bip are interleaved so, all else is BSQ."""
     packed = pack(cube if cube.dtype != np.float16 else cube.astype("f4"))
-    values = np.asarray(packed.values)
+    values = packed.values
     dtype = {"b1": "u1", "i1": "i2"}.get(values.dtype.str[1:], values.dtype.str[1:])
     suffix = path.suffix.lower()
     interleave = suffix[1:] if suffix[1:] in AXES else "bsq"
-    stored = values.transpose(["lhw".index(axis) for axis in AXES[interleave]])
-    np.ascontiguousarray(stored, "<" + dtype).tofile(_body_of(path))
+    _write_body(values, _body_of(path), "<" + dtype, ["lhw".index(axis) for axis in AXES[interleave]])
     fields = _fields(cube, packed, dtype, interleave)
     text = "ENVI\n" + "".join(f"{name} = {value}\n" for name, value in fields.items() if value is not None)
     path.with_suffix(".hdr").write_text(text, encoding="latin-1", errors="replace")
+
+
+def _write_body(values: Any, path: Path, dtype: str, order: list[int]) -> None:
+    """The numbers in the order of the axes; of lazy ones a piece at a time."""
+    if isinstance(values, np.ndarray):
+        np.ascontiguousarray(values.transpose(order), dtype).tofile(path)
+        return
+    with path.open("wb") as file:  # the room is taken first: a disk that fills up under a memory map ends the process
+        os.posix_fallocate(file.fileno(), 0, values.size * np.dtype(dtype).itemsize)
+    body = np.memmap(path, dtype, "r+", shape=tuple(values.shape[axis] for axis in order))
+    for rows, columns in pieces(values):
+        place = [(slice(None), rows, columns)[axis] for axis in order]
+        body[tuple(place)] = np.asarray(values[:, rows, columns]).transpose(order)
+    body.flush()
 
 
 def _fields(cube: xr.DataArray, packed: Packed, dtype: str, interleave: str) -> dict[str, Any]:

@@ -17,13 +17,13 @@ import numpy as np
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
 from hypersharp.errors import OutputError
 from hypersharp.io.foreign import foreign, needs
-from hypersharp.io.packed import pack
+from hypersharp.io.packed import BLOCK, pack, pieces
 from hypersharp.io.source import Choice, Pixels, Source, refuse_choice, spectral_nm
 
 if TYPE_CHECKING:
     import xarray as xr
 
-BLOCK = 256
+CACHE_MB = 64  # of GDAL, whose own default is a twentieth of the machine's memory
 EXPECTED = "a whole GeoTIFF"
 
 
@@ -129,7 +129,7 @@ def _number_nm(text: str, unit: str | None) -> float | None:
 
 
 def write(cube: xr.DataArray, path: Path) -> None:
-    """Write tiles of 256 x 256, deflated with a predictor, band after band; strip by strip where lazy."""
+    """Write tiles of 256 x 256, deflated with a predictor, band after band; piece by piece where lazy."""
     with needs("GeoTIFF"):
         import rasterio
         from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -138,11 +138,14 @@ def write(cube: xr.DataArray, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            with rasterio.open(path, "w", **_profile(cube, values.dtype), nodata=packed.nodata) as dataset:
+            with (
+                rasterio.Env(GDAL_CACHEMAX=CACHE_MB),
+                rasterio.open(path, "w", **_profile(cube, values.dtype), nodata=packed.nodata) as dataset,
+            ):
                 _describe(dataset, cube)
                 dataset.scales = [packed.scale] * dataset.count
                 dataset.offsets = [packed.offset] * dataset.count
-                _write_strips(dataset, values)
+                _write_pieces(dataset, values)
             _check_whole(path)
         except OSError:
             raise
@@ -196,13 +199,11 @@ def _describe(dataset: Any, cube: xr.DataArray) -> None:
             dataset.update_tags(band + 1, ns="IMAGERY", **imagery)
 
 
-def _write_strips(dataset: Any, values: Any) -> None:
-    """Write rows of tiles, one after the other."""
-    height, width = dataset.shape
-    step = height if isinstance(values, np.ndarray) else BLOCK
-    for y0 in range(0, height, step):
-        strip = np.asarray(values[:, y0 : y0 + step])
-        dataset.write(strip, window=((y0, y0 + strip.shape[1]), (0, width)))
+def _write_pieces(dataset: Any, values: Any) -> None:
+    """Write whole blocks, one piece after the other."""
+    for rows, columns in pieces(values):
+        part = np.asarray(values[:, rows, columns])
+        dataset.write(part, window=((rows.start, rows.stop), (columns.start, columns.stop)))
 
 
 def _check_whole(path: Path) -> None:

@@ -13,8 +13,10 @@ import numpy as np
 
 from hypersharp.errors import InputError
 from hypersharp.io.foreign import foreign
+from hypersharp.io.packed import pieces
 from hypersharp.io.plain import beside, described, find_variable, laid_out, with_stored
 from hypersharp.io.source import Choice, Source
+from hypersharp.whole import check_room
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -65,8 +67,15 @@ def _check_numeric(path: Path, array: np.ndarray) -> None:
 
 def write(cube: xr.DataArray, path: Path) -> None:
     """Write the numbers alone."""
-    with path.open("wb") as file:
-        np.save(file, np.asarray(cube.data), allow_pickle=False)
+    if isinstance(cube.data, np.ndarray):
+        with path.open("wb") as file:
+            np.save(file, cube.data, allow_pickle=False)
+        return
+    check_room(path, cube.nbytes)
+    body = np.lib.format.open_memmap(path, "w+", cube.dtype, cube.shape)
+    for rows, columns in pieces(cube.data):
+        body[:, rows, columns] = cube.data[:, rows, columns]
+    body.flush()
 
 
 def write_npz(cube: xr.DataArray, path: Path) -> None:

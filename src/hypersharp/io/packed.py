@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,9 @@ from hypersharp.cube import decode, nodata_of, stored_nodata
 
 if TYPE_CHECKING:
     import xarray as xr
+
+BLOCK = 256  # pixels along a side
+PIECE_BYTES = 2**26  # of a lazy cube in memory at once
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,21 @@ def pack(cube: xr.DataArray) -> Packed:
     scale, offset = float(cube.encoding.get("scale_factor", 1)), float(cube.encoding.get("add_offset", 0))
     packed = _encode(values, np.dtype(cube.encoding.get("dtype", cube.dtype)), nodata, scale, offset)
     return plain if packed is None else packed
+
+
+def pieces(values: Any, block: int = BLOCK) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of a stored cube (band, y, x) in which it is written: one piece, or whole blocks of a lazy one.
+
+    Blocks come row after row; those of a piece hold `PIECE_BYTES` at most, where one does.
+    """
+    bands, height, width = values.shape
+    if isinstance(values, np.ndarray):
+        yield slice(0, height), slice(0, width)
+        return
+    columns = max(1, PIECE_BYTES // (block * block * bands * values.dtype.itemsize)) * block
+    for y in range(0, height, block):
+        for x in range(0, width, columns):
+            yield slice(y, min(y + block, height)), slice(x, min(x + columns, width))
 
 
 def _encode(

@@ -33,7 +33,7 @@ from hypersharp.methods.glp import GLP
 from hypersharp.methods.gsa import GSA
 from hypersharp.methods.hysure import HYSURE
 from hypersharp.methods.packaged import named_weights
-from hypersharp.methods.scene import run_named
+from hypersharp.methods.scene import Sample, run_named
 from hypersharp.methods.sfim import SFIM
 from hypersharp.methods.ssjcn import SSJCN_METHOD
 from hypersharp.sensor.psf import PSF, parse_psf
@@ -126,7 +126,8 @@ def fuse(
         budget_s=budget_s,
         notes=list(placed.notes),
     )
-    unit = value_scale(coarse.values) if scale is None else scale
+    sample = Sample.of((coarse.shape[1], coarse.shape[2]), placed.ratio)
+    unit = value_scale(sample.coarse(coarse.values)) if scale is None else scale
     note_left_out(hs, ms, settings)
     check_units(coarse, fine, settings)
     pair = to_tensor(coarse, unit), to_tensor(fine, unit)

@@ -7,14 +7,18 @@ A scene that is sharpened in parts learns the same, and so becomes the same.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hypersharp.methods.auto import decide_named
 from hypersharp.methods.base import Method, Settings
 from hypersharp.methods.recipe import Recipe, carry_out, learn_recipe
 
+Image = TypeVar("Image", Tensor, NDArray[Any])
 MOST_COARSE = 160  # along a side of the sample
 MOST_FINE = 640
 WINDOWS = 4  # along a side of a sample that is not everything
@@ -57,20 +61,30 @@ class Sample:
         """Whether it is the whole scene."""
         return len(self.rows) == len(self.columns) == 1
 
-    def coarse(self, image: Tensor) -> Tensor:
+    def coarse(self, image: Image) -> Image:
         """(..., h, w) -> those rows and columns."""
-        return taken(taken(image, self.rows, -2, 1), self.columns, -1, 1)
+        return taken(image, self.rows, self.columns, 1)
 
-    def fine(self, image: Tensor) -> Tensor:
+    def fine(self, image: Image) -> Image:
         """(..., H, W) -> the pixels under them."""
-        return taken(taken(image, self.rows, -2, self.ratio), self.columns, -1, self.ratio)
+        return taken(image, self.rows, self.columns, self.ratio)
 
     def settings(self, settings: Settings) -> Settings:
-        """The settings for the sample: what is measured there, without the seams."""
+        """The settings of the scene for the sample: what is measured there, without the seams."""
+        hs_valid, ms_valid = settings.hs_valid, settings.ms_valid
+        there = replace(
+            settings,
+            hs_valid=None if hs_valid is None else self.coarse(hs_valid),
+            ms_valid=None if ms_valid is None else self.fine(ms_valid),
+        )
+        return self.without_seams(there)
+
+    def without_seams(self, settings: Settings) -> Settings:
+        """Settings of the sample with the pixels at seams counted as not measured."""
         inside = self.inside()
         fine = inside.repeat_interleave(self.ratio, 0).repeat_interleave(self.ratio, 1)
-        hs_valid = inside if settings.hs_valid is None else inside & self.coarse(settings.hs_valid)
-        ms_valid = fine if settings.ms_valid is None else fine & self.fine(settings.ms_valid)
+        hs_valid = inside if settings.hs_valid is None else inside & settings.hs_valid
+        ms_valid = fine if settings.ms_valid is None else fine & settings.ms_valid
         return replace(settings, hs_valid=hs_valid, ms_valid=ms_valid)
 
     def inside(self) -> Tensor:
@@ -92,11 +106,14 @@ def spread(size: int, most: int) -> tuple[range, ...]:
     return tuple(range(start, start + length) for start in starts)
 
 
-def taken(image: Tensor, runs: tuple[range, ...], axis: int, step: int) -> Tensor:
-    """The runs of an axis, each index standing for `step` of them, side by side."""
-    if len(runs) == 1:
-        return image
-    return torch.cat([image.narrow(axis, run.start * step, len(run) * step) for run in runs], axis)
+def taken(image: Image, rows: tuple[range, ...], columns: tuple[range, ...], step: int) -> Image:
+    """The rows and columns (..., y, x) of these runs, each index standing for `step` of them, side by side."""
+    y, x = (
+        np.concatenate([np.arange(run.start * step, run.stop * step) for run in runs])
+        for runs in (rows, columns)
+    )
+    cut: Image = image[..., y, :][..., x]
+    return cut
 
 
 def off_seams(runs: tuple[range, ...]) -> Tensor:

@@ -1,0 +1,1 @@
+"""Fusing scenes that are larger than memory."""

@@ -1,0 +1,140 @@
+"""What a worker has to know to sharpen any tile of a scene, and how it does it."""
+
+import pickle
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+
+from hypersharp.cube import fwhm_nm, good_bands, make_cube, only_usable, usable_bands, wavelengths_nm
+from hypersharp.methods.base import Method, Settings, measured, missing_pixels, to_tensor, value_scale
+from hypersharp.methods.fuse import check_units, known_settings, note_left_out
+from hypersharp.methods.recipe import Recipe
+from hypersharp.methods.scene import Sample, learn_named
+from hypersharp.tiled.plan import Tile, Tiling
+from hypersharp.tiled.sources import PairSource
+from hypersharp.tiled.store import write_whole
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A pair, what was learned from it, and the form of the result.
+
+    `bands` and `ms_bands` are the usable ones, `unit` is the value that counts as 1; `dtype` is the result's; `tiling`
+    lays out the tiles, one that is everything before they are.
+    """
+
+    pair: PairSource
+    recipe: Recipe
+    settings: Settings
+    bands: NDArray[np.intp]
+    ms_bands: NDArray[np.intp]
+    unit: float
+    dtype: np.dtype[Any]
+    tiling: Tiling
+
+    def sharpen(self, tile: Tile, device: str | None = None) -> NDArray[Any]:
+        """The core of a tile, (all bands of hs, H, W), in the unit and type of the result."""
+        hs, ms = self.pair.read(tile.seen)
+        kept_hs, kept_ms = hs.isel(band=self.bands), ms.isel(band=self.ms_bands)
+        settings = replace(
+            self.settings,
+            hs_valid=measured(kept_hs),
+            ms_valid=measured(kept_ms),
+            device=device or self.settings.device,
+            notes=[],
+        )
+        with torch.inference_mode():
+            sharp = self.recipe(to_tensor(kept_hs, self.unit), to_tensor(kept_ms, self.unit), settings)
+        core = tile.core_in_seen(self.pair.ratio)
+        values = sharp[(slice(None), *core)].float().cpu().numpy() * np.float32(self.unit)
+        return self.finished(values, missing_pixels(kept_hs, kept_ms)[core], len(hs))
+
+    def finished(
+        self, values: NDArray[np.float32], missing: NDArray[np.bool_], bands: int
+    ) -> NDArray[Any]:
+        """With NaN where a band or a pixel is missing, or rounded to whole numbers where none can be."""
+        if len(self.bands) < bands:
+            found, values = values, np.full((bands, *values.shape[1:]), np.nan, np.float32)
+            values[self.bands] = found
+        if self.dtype.kind in "iu":
+            limits = np.iinfo(self.dtype)
+            values = np.clip(np.rint(values), limits.min, limits.max)
+        else:
+            values[:, missing] = np.nan
+        return values.astype(self.dtype, copy=False)
+
+
+def learn_job(pair: PairSource, method: Method, settings: dict[str, Any], scale: float | None) -> Job:
+    """The job for a method on a pair, learned from a sample of it.
+
+    settings: what the user chose, as fields of `Settings`, psf and srf in any form that `fuse` takes.
+
+    Raises: InputError for a pair that cannot be fused.
+    """
+    sample = Sample.of(pair.shape_yx, pair.ratio)
+    hs, ms = read_sample(pair, sample)
+    told = dict(settings)
+    known = known_settings(hs, ms, psf=told.pop("psf"), srf=told.pop("srf"), ratio=pair.ratio)
+    known = replace(known, **told, notes=list(pair.notes))
+    bands, ms_bands = (np.flatnonzero(usable_in_sample(cube)) for cube in (hs, ms))
+    coarse, fine = hs.isel(band=bands), ms.isel(band=ms_bands)
+    unit = value_scale(coarse.values) if scale is None else scale
+    note_left_out(hs, ms, known)
+    check_units(coarse, fine, known)
+    tensors = to_tensor(coarse, unit), to_tensor(fine, unit)
+    recipe = learn_named(method, *tensors, known if sample.is_all else sample.without_seams(known))
+    dtype = result_type(pair, hs, ms, all_usable=len(bands) == len(hs))
+    everything = Tiling(pair.shape_yx, pair.ratio, max(pair.shape_yx), 0)
+    return Job(pair, recipe, replace(known, progress=None), bands, ms_bands, unit, dtype, everything)
+
+
+def read_sample(pair: PairSource, sample: Sample) -> tuple[xr.DataArray, xr.DataArray]:
+    """hs and ms of the sample, its windows side by side."""
+    rows = []
+    for run_y in sample.rows:
+        windows = [(run_y.start, run_x.start, len(run_y), len(run_x)) for run_x in sample.columns]
+        pieces = [pair.read(window) for window in windows]
+        rows.append([np.concatenate([piece[i].values for piece in pieces], axis=2) for i in (0, 1)])
+    outlines = pair.hs.outline(), pair.ms.outline()
+    hs, ms = (
+        make_cube(
+            np.concatenate([row[i] for row in rows], axis=1),
+            wavelengths_nm=wavelengths_nm(outline),
+            fwhm_nm=fwhm_nm(outline),
+            good_bands=good_bands(outline),
+        )
+        for i, outline in enumerate(outlines)
+    )
+    return hs, ms
+
+
+def usable_in_sample(cube: xr.DataArray) -> NDArray[np.bool_]:
+    """True for each band that can be worked with, see `cube.usable_bands`; of a sample, for the scene."""
+    only_usable(cube, "the sample")
+    return usable_bands(cube)
+
+
+def result_type(pair: PairSource, hs: xr.DataArray, ms: xr.DataArray, *, all_usable: bool) -> np.dtype[Any]:
+    """That of hs; a floating one where NaN may have to stand for something in whole numbers."""
+    whole = hs.dtype.kind in "iu" and ms.dtype.kind in "iu" and all_usable
+    if hs.dtype.kind == "f" or (whole and not (pair.hs.leaves_out or pair.ms.leaves_out or pair.alignment)):
+        return hs.dtype
+    return np.dtype(np.float32)
+
+
+@lru_cache(maxsize=2)
+def stored_job(path: Path, stamp_ns: int) -> Job:  # noqa: ARG001 - another stamp, another job
+    """The job that `store_job` wrote; read once by a process."""
+    job: Job = pickle.loads(path.read_bytes())  # written by `store_job` of the same run, beside its own tiles
+    return job
+
+
+def store_job(job: Job, path: Path) -> None:
+    """Keep a job for other processes and for a run that goes on later."""
+    write_whole(path, pickle.dumps(job))

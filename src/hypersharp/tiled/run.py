@@ -1,0 +1,253 @@
+"""Scenes of any size: fused tile by tile into a file, in bounded memory, on several processes or machines.
+
+What belongs to the scene as a whole is learned once, from a sample (`methods.scene`); tiles see a halo, so that they
+agree with the whole image and with each other. While tiles are made, the finished ones are written into the result.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import xarray as xr
+
+from hypersharp.cube import fwhm_nm, good_bands, make_cube, nodata_of, wavelengths_nm
+from hypersharp.errors import CallError, OutputError
+from hypersharp.io import check_output, open_cube, save_cube
+from hypersharp.io.foreign import needs
+from hypersharp.io.image_file import ImageFile
+from hypersharp.methods.fuse import find_method, method_for
+from hypersharp.tiled.job import Job, learn_job, store_job, stored_job
+from hypersharp.tiled.plan import FLOAT_BYTES, make_tiling, whole_bytes
+from hypersharp.tiled.sources import Move, PairSource, open_pair
+from hypersharp.tiled.store import (
+    JOB,
+    FinishedTiles,
+    TileProgress,
+    finished_tiles,
+    no_room,
+    open_store,
+)
+from hypersharp.tiled.workers import Submit, in_process, on_cluster, stamp_of
+
+STREAMED = (".tif", ".tiff", ".hdr", ".img", ".bsq", ".bil", ".bip", ".dat", ".zarr", ".nc", ".npy")
+BLOCK_PX = 256  # side of the pieces in which the result is written
+WHOLE_SHARE = 0.6  # of the memory that is free: what a scene fused at once may take
+
+
+@dataclass(frozen=True)
+class TiledOptions:
+    """How a scene is fused in tiles.
+
+    `memory_bytes`: what all processes together may take, None: 60 % of what is free. `workers`: processes, None: one a
+    GPU or core; 1 is a thread of this process. `scheduler`: the address of a dask cluster, used as it is. `resume`: go
+    on with the tiles of an interrupted run of the same call. `side_px`: of a tile, None: from the memory.
+    """
+
+    memory_bytes: float | None = None
+    workers: int | None = None
+    scheduler: str | None = None
+    resume: bool = False
+    side_px: int | None = None
+
+    def memory(self) -> float:
+        return self.memory_bytes or WHOLE_SHARE * free_bytes()
+
+    def processes(self) -> int:
+        return self.workers or torch.cuda.device_count() or len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True, eq=False)
+class TiledRun:
+    """A scene about to be fused: what was learned of it, where its tiles lie, and who will make them."""
+
+    job: Job
+    folder: Path
+    out: Path
+    options: TiledOptions
+
+    @property
+    def notes(self) -> list[str]:
+        """What was decided, as people read it."""
+        tiling = self.job.tiling
+        side, halo = (length * tiling.ratio for length in (tiling.side, tiling.halo))
+        return [*self.job.settings.notes, f"in {len(tiling)} tiles of {side} x {side} pixels that see {halo} more"]
+
+    def carry_out(
+        self,
+        progress: Callable[[float], None] = lambda _: None,
+        announce: Callable[[str], None] = lambda _: None,
+    ) -> xr.DataArray:
+        """Make the tiles that are missing, write the result, remove the tiles; the result, to be read lazily.
+
+        Raises: OutputError where the disk is full or cannot be written: the finished tiles are kept.
+        """
+        done = TileProgress(finished_tiles(self.folder, len(self.job.tiling)), len(self.job.tiling), progress)
+        missing = [number for number in range(len(self.job.tiling)) if number not in done.finished]
+        remove_stale(self.out)
+        try:
+            with self.workers(announce) as submit:
+                submit(self.folder, missing, done)
+                save_cube(self.cube(done), self.out)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise no_room(self.out, error) from error
+            raise OutputError(
+                f"{self.out} unwritable ({error.strerror})", "a disk that takes it", "write elsewhere"
+            ) from error
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return self.cube(done)
+
+    def workers(self, announce: Callable[[str], None]) -> AbstractContextManager[Submit]:
+        processes = self.options.processes()
+        if processes == 1 and self.options.scheduler is None:
+            return in_process()
+        return on_cluster(self.options.scheduler, processes, announce)
+
+    def cube(self, done: TileProgress) -> xr.DataArray:
+        """The result as a cube that is read from tiles."""
+        with needs("fusing in tiles"):
+            import dask.array as da
+        pair, hs = self.job.pair, self.job.pair.hs.outline()
+        pixels = FinishedTiles(self.folder, self.job.tiling, hs.shape[0], self.job.dtype, done)
+        chunks = (hs.shape[0], BLOCK_PX, BLOCK_PX)
+        values = da.from_array(pixels, chunks=chunks, name=False, asarray=True)  # type: ignore[no-untyped-call]
+        cube = make_cube(
+            values,
+            wavelengths_nm=wavelengths_nm(hs),
+            fwhm_nm=fwhm_nm(hs),
+            good_bands=good_bands(hs),
+            crs=pair.fine.crs,
+            transform=pair.fine.transform,
+        )
+        nodata = nodata_of(hs)
+        if nodata is not None and "scale_factor" not in hs.encoding and cube.dtype.kind == "f":
+            cube.encoding["_FillValue"] = nodata
+        return cube.assign_attrs(hypersharp="; ".join(self.notes))
+
+
+def prepare(
+    hs: ImageFile,
+    ms: ImageFile,
+    out: Path,
+    *,
+    method: str = "auto",
+    options: TiledOptions = TiledOptions(),
+    ratio: int | None = None,
+    move: Move = "shift",
+    scale: float | None = None,
+    settings: dict[str, Any] | None = None,
+) -> TiledRun:
+    """Open the pair, learn from a sample of it what the method needs of the scene, and lay out the tiles.
+
+    settings: fields of `methods.base.Settings` that the user chose; psf and srf in any form that `fuse` takes.
+
+    Raises: InputError as `fuse`; CallError for an output that cannot be streamed, a memory too small, or tiles of
+    another call; OutputError for a disk with too little room.
+    """
+    told = {"psf": None, "srf": None, **(settings or {})}
+    check_streamed(out)
+    chosen = find_method(method_for(method, told.get("weights")))
+    pair = open_pair(hs, ms, ratio=ratio, move=move, psf_told=told["psf"] is not None)
+    call = {
+        "hs": hs.stamp(), "ms": ms.stamp(), "files": [str(hs), str(ms)], "method": method, "ratio": ratio, "move": move,
+        "scale": scale, "settings": {name: str(value) for name, value in told.items() if name != "progress"},
+    }  # fmt: skip
+    check_room(pair, out)
+    folder = open_store(out, call, resume=options.resume)
+    if not (folder / JOB).exists():
+        store_job(laid_out(learn_job(pair, chosen, told, scale), options), folder / JOB)
+    return TiledRun(stored_job(folder / JOB, stamp_of(folder)), folder, out, options)
+
+
+def laid_out(job: Job, options: TiledOptions) -> Job:
+    """The job with its tiles."""
+    ratio, bands = job.pair.ratio, len(job.bands)
+    tiling = make_tiling(
+        job.pair.shape_yx,
+        ratio,
+        halo_px=job.recipe.halo_px(ratio),
+        bytes_per_px=FLOAT_BYTES * job.recipe.floats_per_px(bands),
+        memory_bytes=options.memory(),
+        workers=options.processes(),
+        side_px=options.side_px,
+    )
+    return replace(job, tiling=tiling)
+
+
+def fuse_in_tiles(
+    hs: str | Path | ImageFile,
+    ms: str | Path | ImageFile,
+    out: str | Path,
+    *,
+    method: str = "auto",
+    memory_bytes: float | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    resume: bool = False,
+    progress: Callable[[float], None] = lambda _: None,
+) -> xr.DataArray:
+    """Sharpen two files into a third in bounded memory, whatever their size; the result, to be read lazily.
+
+    As `fuse` otherwise; see `TiledOptions` for the rest. On several workers a script that calls this needs the usual
+    `if __name__ == "__main__":`, for processes are started that import it.
+
+    Raises: InputError, CallError, OutputError as `prepare` and `TiledRun.carry_out`.
+    """
+    coarse, fine = (image if isinstance(image, ImageFile) else ImageFile(Path(image)) for image in (hs, ms))
+    options = TiledOptions(memory_bytes, workers, scheduler, resume)
+    prepare(coarse, fine, Path(out), method=method, options=options).carry_out(progress)
+    return open_cube(out, lazy=True)
+
+
+def bytes_for_whole(hs: ImageFile, ms: ImageFile, method: str) -> float:
+    """About what `fuse` would take for two files, from their outlines."""
+    coarse, fine = hs.outline(), ms.outline()
+    floats = find_method(method).floats_per_px(coarse.shape[0], fine.shape[0])
+    return whole_bytes((fine.shape[1], fine.shape[2]), 1, FLOAT_BYTES * floats)
+
+
+def free_bytes() -> float:
+    """Memory that programs can still take on this machine."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return 0.5 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def check_streamed(out: Path) -> None:
+    """Raise where a result cannot be written piece by piece."""
+    check_output(out)
+    if out.suffix.lower() not in STREAMED:
+        raise CallError(
+            f"the output {out} for a scene fused in tiles", f"a name ending in one of {', '.join(STREAMED)}",
+            "change its suffix",
+        )  # fmt: skip
+
+
+def check_room(pair: PairSource, out: Path) -> None:
+    """Raise where the disk has no room for the tiles, let alone the result."""
+    bands = pair.hs.outline().shape[0]
+    wanted = float(bands * pair.fine.shape_yx[0] * pair.fine.shape_yx[1] * FLOAT_BYTES)
+    free = shutil.disk_usage(out.resolve().parent).free
+    if free < wanted:
+        raise OutputError(
+            f"{free / 1e9:.1f} GB left on the disk of {out}",
+            f"{2 * wanted / 1e9:.1f} GB for the result and its tiles while they are made",
+            "free some, or write elsewhere",
+        )
+
+
+def remove_stale(out: Path) -> None:
+    """Remove what a killed run had half written."""
+    for left in out.parent.glob(f".{out.name}.*.partial"):
+        shutil.rmtree(left, ignore_errors=True)
+
