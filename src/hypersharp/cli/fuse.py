@@ -7,6 +7,16 @@ from typing import Annotated, Literal
 import typer
 
 from hypersharp.cli.app import app
+from hypersharp.cli.large import (
+    Memory,
+    Resume,
+    Scheduler,
+    Workers,
+    fuse_large,
+    refuse,
+    tiled_options,
+    too_large,
+)
 from hypersharp.cli.options import (
     Device,
     HsMask,
@@ -73,25 +83,47 @@ def fuse(
         Path | None,
         typer.Option(help="Cube to write: half-widths of a 90 % interval around each value; and a picture."),
     ] = None,
+    memory: Memory = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    resume: Resume = False,
     variable: Variable = None,
     layout: Layout = None,
     ms_variable: MsVariable = None,
     ms_layout: MsLayout = None,
 ) -> None:
-    """Sharpen HS with MS and write the result; georeferenced images on other grids are aligned first."""
+    """Sharpen HS with MS and write the result; georeferenced images on other grids are aligned first.
+
+    A scene that is too large for the memory is fused in tiles, by itself or with --memory, --workers or --scheduler.
+    """
     from hypersharp.io import check_output, save_cube
-    from hypersharp.io.mask import open_masked
+    from hypersharp.io.image_file import ImageFile
     from hypersharp.methods import find_method
     from hypersharp.methods import fuse as fuse_cubes
     from hypersharp.sensor.stored import given_sensor
+    from hypersharp.tiled.run import TiledOptions
 
     find_method(method)
     check_output(out)
     if trust:
         check_output(trust)
     blur, response, known_ratio = given_sensor(sensor, psf, srf, ratio)
-    coarse = open_masked(hs, variable=variable, layout=layout, mask=hs_mask, saturated=saturated)
-    fine = open_masked(ms, variable=ms_variable, layout=ms_layout, mask=mask, saturated=saturated)
+    files = (
+        ImageFile(hs, variable, layout, hs_mask, saturated),
+        ImageFile(ms, ms_variable, ms_layout, mask, saturated),
+    )
+    tiles, reason = tiled_options(memory, workers, scheduler, resume), None
+    if tiles is None and (reason := too_large(*files, method)):
+        say(f"       {reason}")
+        tiles = TiledOptions()
+    if tiles:
+        refuse(trust=trust, grid_ms=grid == "ms", mode=mode != "whole")
+        chosen = {"psf": blur, "srf": response, "weights": weights, "device": device, "precision": precision,
+                  "consistent": consistent, "budget_s": budget}  # fmt: skip
+        return fuse_large(
+            *files, out, method=method, options=tiles, ratio=known_ratio, move=move, settings=chosen
+        )
+    coarse, fine = (image.cube() for image in files)
     started = time.perf_counter()
     with progress_bar(f"fusing with {method}") as progress:
         sharp = fuse_cubes(

@@ -184,7 +184,7 @@ CNMF = Method(
     title="Coupled non-negative matrix factorisation (CNMF)",
     paper="Yokoya et al. 2012, IEEE TGRS 50(2)",
     needs=("psf", "srf"),
-    halo_px=64,
+    halo_px=24,
     licence="Apache-2.0",
     learn=learn,
 )

@@ -132,7 +132,7 @@ FUSE = Method(
     title="Gaussian posterior in closed form (FUSE)",
     paper="Wei et al. 2015, IEEE TIP 24(11)",
     needs=("psf", "srf"),
-    halo_px=64,
+    halo_px=32,
     licence="Apache-2.0",
     learn=learn,
 )

@@ -57,7 +57,7 @@ GLP = Method(
     title="Generalised Laplacian pyramid, MTF-matched (GLP-HS)",
     paper="Aiazzi et al. 2006, PE&RS 72(5); Selva et al. 2015, IEEE JSTARS 8(6)",
     needs=("psf",),
-    halo_px=64,
+    halo_px=24,
     licence="Apache-2.0",
     learn=learn,
 )

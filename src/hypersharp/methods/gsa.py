@@ -77,7 +77,7 @@ GSA = Method(
     title="Gram-Schmidt adaptive (GSA)",
     paper="Aiazzi et al. 2007, IEEE TGRS 45(10)",
     needs=("psf",),
-    halo_px=64,
+    halo_px=24,
     licence="Apache-2.0",
     learn=learn,
 )

@@ -14,8 +14,8 @@ from hypersharp.methods.base import Apply, Method, Settings
 from hypersharp.methods.consistency import Agreement, agree_with_hs, learn_agreement
 
 TRYING = 0.5  # of the progress, and of the time budget, where methods are compared first
-LEAST_HALO = 6  # coarse pixels: what any blur and interpolation reach
-AGREEMENT_HALO = 8  # coarse pixels that a change for consistency reaches, beyond the methods' own
+LEAST_HALO = 5  # coarse pixels: what any blur and interpolation reach
+AGREEMENT_HALO = 4  # coarse pixels that a change for consistency reaches, beyond the methods' own
 
 
 @dataclass(frozen=True)

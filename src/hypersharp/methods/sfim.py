@@ -79,7 +79,7 @@ SFIM = Method(
     title="Smoothing-filter-based intensity modulation (SFIM-HS)",
     paper="Liu 2000, Int. J. Remote Sensing 21(18); Selva et al. 2015, IEEE JSTARS 8(6)",
     needs=("psf",),
-    halo_px=64,
+    halo_px=24,
     licence="Apache-2.0",
     learn=learn,
 )

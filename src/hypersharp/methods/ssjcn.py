@@ -111,7 +111,7 @@ SSJCN_METHOD = Method(
     title="Spatial-Spectral Joint Correction Network",
     paper="Wang, Xu, Wu, Wei 2021",
     needs=("weights",),
-    halo_px=96,
+    halo_px=32,
     licence="Apache-2.0",
     learn=learn,
 )

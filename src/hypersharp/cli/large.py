@@ -1,0 +1,93 @@
+"""The main job in bounded memory: when `fuse` turns to tiles, and what it says then."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hypersharp.cli.shown import progress_bar, say, size
+from hypersharp.errors import CallError
+
+if TYPE_CHECKING:
+    from hypersharp.io.image_file import ImageFile
+    from hypersharp.tiled.run import TiledOptions
+
+Memory = Annotated[
+    str | None,
+    typer.Option(help="What all processes together may take, as 4GB: the scene is fused in tiles that fit."),
+]
+Workers = Annotated[int | None, typer.Option(help="Processes that fuse tiles; default: one a core or GPU.", min=1)]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a dask cluster to fuse tiles on, as tcp://host:8786.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the tiles of an interrupted run.")]
+
+
+def tiled_options(
+    memory: str | None, workers: int | None, scheduler: str | None, resume: bool
+) -> "TiledOptions | None":
+    """What was said of tiles; None where nothing was."""
+    from hypersharp.tiled.run import TiledOptions
+
+    if memory is None and workers is None and scheduler is None and not resume:
+        return None
+    return TiledOptions(parse_memory(memory), workers, scheduler, resume)
+
+
+def parse_memory(text: str | None) -> float | None:
+    """Bytes of `4GB`, `500 MB` or a plain number of bytes."""
+    if text is None:
+        return None
+    from hypersharp.io.foreign import needs
+
+    with needs("fusing in tiles"):
+        from dask.utils import parse_bytes
+    try:
+        wanted = float(parse_bytes(text))
+    except ValueError as exc:
+        raise CallError(f"--memory {text}", "an amount such as 4GB or 500MB", "mend it") from exc
+    if wanted <= 0:
+        raise CallError(f"--memory {text}", "more than nothing", "give what the machine can spare")
+    return wanted
+
+
+def too_large(hs: "ImageFile", ms: "ImageFile", method: str) -> str | None:
+    """Why two files are better fused in tiles, None where they fit this machine's memory at once."""
+    from hypersharp.tiled.run import WHOLE_SHARE, bytes_for_whole, free_bytes
+
+    wanted, free = bytes_for_whole(hs, ms, method), free_bytes()
+    if wanted <= WHOLE_SHARE * free:
+        return None
+    return f"about {wanted / 1e9:.1f} GB at once, of {free / 1e9:.1f} GB free: fused in tiles"
+
+
+def fuse_large(
+    hs: "ImageFile", ms: "ImageFile", out: Path, *, method: str, options: "TiledOptions", ratio: int | None, move: Any,
+    settings: dict[str, Any],
+) -> None:  # fmt: skip
+    """Fuse in tiles and say what was decided and made."""
+    from hypersharp.tiled.run import prepare
+
+    started = time.perf_counter()
+    say(f"hs     {size(hs.outline())}  ({hs.path})\nms     {size(ms.outline())}  ({ms.path})")
+    with progress_bar("learning from a sample of the scene") as progress:
+        run = prepare(
+            hs, ms, out, method=method, options=options, ratio=ratio, move=move,
+            settings={**settings, "progress": progress},
+        )  # fmt: skip
+    say("\n".join(f"       {note}" for note in [f"method {method}", *run.notes]))
+    with progress_bar(f"fusing {len(run.job.tiling)} tiles") as progress:
+        sharp = run.carry_out(progress, announce=lambda text: say(f"       {text}"))
+    say(f"sharp  {size(sharp)}, {sharp.dtype}, in {time.perf_counter() - started:.1f} s -> {out}")
+
+
+def refuse(**chosen: Any) -> None:
+    """Raise where an option was chosen that needs the whole image in memory."""
+    names = [name for name, value in chosen.items() if value]
+    if names:
+        raise CallError(
+            f"--{names[0].replace('_', '-')} for a scene fused in tiles",
+            "none of --trust, --grid ms, --mode tiles, --mode patches",
+            "leave it out, or cut the scene",
+        )
