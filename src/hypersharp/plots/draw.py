@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from hypersharp.cube import wavelengths_nm
+from hypersharp.cube import usable_bands, wavelengths_nm
 from hypersharp.errors import InputError, MissingExtraError
 from hypersharp.plots.colour import STRETCH_QUANTILES, Image, colour_limits, true_colour
 
@@ -62,14 +62,24 @@ def draw_colours(
 
 
 def rms_error(estimate: xr.DataArray, truth: xr.DataArray) -> Image:
-    """(H, W): the root mean square over bands of estimate - truth, in the cubes' unit."""
+    """(H, W): the root mean square of estimate - truth over the bands that both have, in the cubes' unit."""
+    a, b = both_there(estimate, truth)
+    error: Image = np.sqrt(np.mean((a - b) ** 2, axis=0))
+    return error
+
+
+def both_there(estimate: xr.DataArray, truth: xr.DataArray) -> tuple[Image, Image]:
+    """The bands (n, H, W) of two cubes that neither calls bad nor lacks everywhere.
+
+    Raises: InputError for two shapes.
+    """
     if estimate.shape != truth.shape:
         raise InputError(
             f"shapes {estimate.shape} and {truth.shape}", "two cubes of one shape", "compare a pair"
         )
-    difference = np.asarray(estimate.values, np.float32) - np.asarray(truth.values, np.float32)
-    error: Image = np.sqrt(np.mean(difference**2, axis=0))
-    return error
+    kept = usable_bands(estimate) & usable_bands(truth)
+    a, b = (np.asarray(cube.values[kept], np.float32) for cube in (estimate, truth))
+    return a, b
 
 
 def draw_errors(row: Sequence["Axes"], estimates: Mapping[str, xr.DataArray], truth: xr.DataArray) -> None:
