@@ -17,11 +17,13 @@ from hypersharp.cli.options import (
     MsLayout,
     MsVariable,
     Out,
+    Points,
     PrecisionOption,
     Psf,
     Ratio,
     Saturated,
     Srf,
+    Truth,
     Variable,
     Weights,
 )
@@ -30,6 +32,7 @@ from hypersharp.cli.shown import progress_bar, say, shown, size, table
 
 @app.command(rich_help_panel="The main job")
 def fuse(
+    context: typer.Context,
     hs: Annotated[Path, typer.Argument(help="Low-resolution hyperspectral image.", show_default=False)],
     ms: Annotated[Path, typer.Argument(help="High-resolution MS, RGB or pan image.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Sharp image to write; its suffix is the format.")],
@@ -73,22 +76,30 @@ def fuse(
         Path | None,
         typer.Option(help="Cube to write: half-widths of a 90 % interval around each value; and a picture."),
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for a page to read about the run; `hypersharp report`.")
+    ] = None,
+    truth: Truth = None,
+    point: Points = None,
     variable: Variable = None,
     layout: Layout = None,
     ms_variable: MsVariable = None,
     ms_layout: MsLayout = None,
 ) -> None:
     """Sharpen HS with MS and write the result; georeferenced images on other grids are aligned first."""
+    from hypersharp.cli.report import check_page, make_page, own_command
     from hypersharp.io import check_output, save_cube
     from hypersharp.io.mask import open_masked
     from hypersharp.methods import find_method
     from hypersharp.methods import fuse as fuse_cubes
+    from hypersharp.provenance import peak_bytes
     from hypersharp.sensor.stored import given_sensor
 
     find_method(method)
     check_output(out)
     if trust:
         check_output(trust)
+    check_page(report, truth, point)
     blur, response, known_ratio = given_sensor(sensor, psf, srf, ratio)
     coarse = open_masked(hs, variable=variable, layout=layout, mask=hs_mask, saturated=saturated)
     fine = open_masked(ms, variable=ms_variable, layout=ms_layout, mask=mask, saturated=saturated)
@@ -99,12 +110,13 @@ def fuse(
             tile_px=tile, device=device, precision=precision, consistent=consistent, budget_s=budget, move=move,
             grid=grid, progress=progress,
         )  # fmt: skip
-    seconds = time.perf_counter() - started
+    seconds, peak = time.perf_counter() - started, peak_bytes()
     save_cube(sharp, out)
     say(f"hs     {size(coarse)}  ({hs})\nms     {size(fine)}  ({ms})")
     for note in str(sharp.attrs.get("hypersharp", "")).split("; "):
         say(f"       {note}")
     say(f"sharp  {size(sharp)}, {sharp.dtype}, in {seconds:.1f} s -> {out}")
+    error = None
     if trust:
         from hypersharp.bench.files import save_figure
         from hypersharp.bench.trust import predict_error
@@ -118,6 +130,16 @@ def fuse(
         picture = trust.with_suffix(".png")
         save_figure(trust_figure(sharp, error), picture)
         say(f"trust  {error.attrs['long_name']}; from {error.attrs['calibration']} -> {trust}, {picture}")
+    if report:
+        from hypersharp.bench.page.facts import Run, Source, gpu_words
+        from hypersharp.bench.page.findings import Known
+
+        make_page(
+            {"result": sharp, "hs": coarse, "ms": fine}, report,
+            {"result": Source(out), "hs": Source(hs, hs_mask, saturated), "ms": Source(ms, mask, saturated)},
+            Known(blur, response, weights, consistent), Run(own_command(context), seconds, peak, gpu_words()),
+            truth=truth, point=point, error=error,
+        )  # fmt: skip
 
 
 @app.command(rich_help_panel="The main job")

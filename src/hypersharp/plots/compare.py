@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from hypersharp.plots.colour import colour_limits, true_colour
-from hypersharp.plots.draw import Pixel, draw_colours, draw_errors, draw_image, draw_spectra, new_figure
+from hypersharp.plots.draw import draw_colours, draw_errors, draw_image, draw_spectra, new_figure
+from hypersharp.plots.places import Pixel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,12 +13,11 @@ import xarray as xr
 from hypersharp.cube import usable_bands, wavelengths_nm
 from hypersharp.errors import InputError, MissingExtraError
 from hypersharp.plots.colour import STRETCH_QUANTILES, Image, colour_limits, true_colour
+from hypersharp.plots.places import Pixel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Pixel = tuple[int, int]  # y, x
 
 OKABE_ITO = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#F0E442")
 SHARE = "share of full scale"

@@ -1,6 +1,6 @@
 """Errors over the scene and over the bands, and what is left of both degradations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,15 +45,20 @@ def error_maps(estimate: xr.DataArray, truth: xr.DataArray) -> "Figure":
     Raises: InputError for two shapes.
     """
     figure = new_figure(9.6, 4.2)
+    draw_error_maps(figure.subplots(1, 2), estimate, truth)
+    return figure
+
+
+def draw_error_maps(row: Sequence["Axes"], estimate: xr.DataArray, truth: xr.DataArray) -> None:
+    """The two maps of `error_maps`, each with its colour bar."""
     maps = (
         ("RMS error over bands", "viridis", rms_error(estimate, truth)),
         ("spectral angle (degrees)", "cividis", angle_error(estimate, truth)),
     )
-    for axes, (title, cmap, values) in zip(figure.subplots(1, 2), maps, strict=True):
+    for axes, (title, cmap, values) in zip(row, maps, strict=True):
         top = float(np.nanquantile(values, TOP_QUANTILE))
         shown = draw_image(axes, values, title, cmap=cmap, vmin=0, vmax=top)
-        figure.colorbar(shown, ax=axes, shrink=0.8, extend="max")
-    return figure
+        axes.figure.colorbar(shown, ax=axes, shrink=0.8, extend="max")
 
 
 def band_rmse(estimate: xr.DataArray, truth: xr.DataArray) -> NDArray[np.float64]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from hypersharp.sensor.observe import Sensor
 
+MOST_TICKS = 12
+
 
 def sensor_figure(
     sensor: "Sensor",
@@ -61,6 +63,7 @@ def draw_response(axes: "Axes", sensor: "Sensor", nm: NDArray[np.float64] | None
 
 def draw_sensor_residuals(axes: "Axes", residuals: NDArray[np.float64]) -> None:
     """A bar an ms band, in percent."""
-    axes.locator_params("x", integer=True)
+    if len(residuals) <= MOST_TICKS:
+        axes.set_xticks(range(1, len(residuals) + 1))
     axes.bar(np.arange(1, len(residuals) + 1), 100 * residuals, color=OKABE_ITO[6])
     axes.set(title="residual", xlabel="ms band", ylabel="||R hs - D B ms|| / ||R hs|| (%)")

@@ -12,8 +12,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.cube import crs_of, transform_of, usable_bands, wavelengths_nm
-from hypersharp.plots.draw import OKABE_ITO, Pixel
+from hypersharp.cube import usable_bands, wavelengths_nm
+from hypersharp.plots.draw import OKABE_ITO
+from hypersharp.plots.places import Pixel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,12 +29,14 @@ DASHED = ("truth",)
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Values (n,) at `where` (nm or band numbers from 1); `half_widths` of the bands, `half_interval` of the values."""
+    """Values (n,) at `where` (nm or band numbers from 1); `reach` (2, n): how far each band sees below and above that;
+    `half_interval` (n,) of the values.
+    """
 
     name: str
     where: FloatArray
     values: FloatArray
-    half_widths: FloatArray | None = None
+    reach: FloatArray | None = None
     half_interval: FloatArray | None = None
 
 
@@ -53,22 +56,6 @@ def curve_at(cube: xr.DataArray, pixel_yx: Pixel, name: str) -> Curve:
     return Curve(name, band_axis(cube), np.where(usable_bands(cube), values, np.nan))
 
 
-def same_place(pixel_yx: Pixel, fine: xr.DataArray, other: xr.DataArray) -> Pixel | None:
-    """The pixel of another image that holds the middle of one of `fine`; None where it does not reach there.
-
-    By their affines where both have one in the same CRS, else both are taken to show one extent.
-    """
-    here, there = transform_of(fine), transform_of(other)
-    middle = pixel_yx[1] + 0.5, pixel_yx[0] + 0.5
-    if here is not None and there is not None and crs_of(fine) == crs_of(other):
-        x, y = ~there @ (here @ middle)
-    else:
-        y, x = (at * other.shape[1 + n] / fine.shape[1 + n] for n, at in enumerate(middle[::-1]))
-    found = int(np.floor(y + 1e-6)), int(np.floor(x + 1e-6))
-    inside = 0 <= found[0] < other.shape[1] and 0 <= found[1] < other.shape[2]
-    return found if inside else None
-
-
 def draw_curves(axes: "Axes", curves: Sequence[Curve], title: str, x_label: str) -> None:
     """Spectra of several images at one place; hs, ms, result and truth have colours of their own."""
     for n, curve in enumerate(curves):
@@ -83,7 +70,7 @@ def draw_curve(axes: "Axes", curve: Curve, colour: str) -> None:
     """A line, or, of few bands, points as wide as the bands; its interval shaded."""
     if len(curve.where) < LINE_BANDS:
         axes.errorbar(
-            curve.where, curve.values, xerr=curve.half_widths, fmt="s", color=colour, label=curve.name,
+            curve.where, curve.values, xerr=curve.reach, fmt="s", color=colour, label=curve.name,
             markersize=4, linewidth=1.4, zorder=3,
         )  # fmt: skip
         return

@@ -32,11 +32,12 @@ from hypersharp.bench.page.pictures import (
     detailed_window,
     marks_of,
 )
-from hypersharp.bench.page.points import Place, Point, choose_points, find_pixel
+from hypersharp.bench.page.points import Point, choose_points
 from hypersharp.cube import usable_bands, wavelengths_nm
 from hypersharp.errors import MissingExtraError
 from hypersharp.methods.base import Progress
 from hypersharp.metrics import PRESETS, Scores
+from hypersharp.plots.places import Place, find_pixel
 from hypersharp.whole import make_folder
 
 NAME = "report.html"
@@ -193,7 +194,7 @@ def picture_rows(found: Findings, points: Sequence[Point]) -> list[tuple[str, st
     window = None if found.ratio is None else detailed_window(found.ms, found.ratio)
     marks = [] if found.ratio is None else marks_of(points, window, found.sharp.shape[2])
     true, false = composites(scene, False, marks), composites(scene, True)
-    rows = [("True colour", words_of(true), true)]
+    rows = [("True colour" if wavelengths_nm(found.hs) is not None else "Three bands", words_of(true), true)]
     if window is not None:
         rows.append(("Close-up", close_words(window), close_ups(scene, window)))
     return [*rows, ("False colour", words_of(false), false)]

@@ -12,6 +12,7 @@ from hypersharp.bench.page.points import Point
 from hypersharp.cube import fwhm_nm, only_usable, transform_of, usable_bands, wavelengths_nm
 from hypersharp.plots.draw import new_figure, rms_error
 from hypersharp.plots.errors import angle_error, band_error_figure, label_axes, map_figure, residual_figure
+from hypersharp.plots.places import same_place
 from hypersharp.plots.sensor import draw_blur, draw_response, draw_sensor_residuals
 from hypersharp.plots.spectra import (
     Curve,
@@ -20,7 +21,6 @@ from hypersharp.plots.spectra import (
     broken,
     curve_at,
     draw_curves,
-    same_place,
 )
 from hypersharp.sensor.observe import Sensor
 
@@ -35,21 +35,25 @@ def unit_of(cube: xr.DataArray) -> str:
 
 
 def ms_bands(found: Findings) -> tuple[FloatArray, FloatArray] | None:
-    """(l,) where the usable ms bands lie on the axis of hs, (l,) half their widths: by the file or their response."""
+    """(l,) where the usable ms bands lie on the axis of hs, (2, l) how far they see below and above that.
+
+    As the file says, else as their response does.
+    """
     ms = only_usable(found.ms, "ms")
     stated, widths = (wavelengths_nm(ms), fwhm_nm(ms)) if wavelengths_nm(found.hs) is not None else (None, None)
-    seen = None if found.estimate is None else responses_at(found.estimate.sensor, found.hs)
-    if stated is None:
-        return seen
-    if widths is not None:
-        return np.asarray(stated), np.asarray(widths) / 2
-    return np.asarray(stated), np.zeros(len(stated)) if seen is None else seen[1]
+    if stated is not None and widths is not None:
+        return np.asarray(stated), np.tile(np.asarray(widths) / 2, (2, 1))
+    if found.estimate is None:
+        return None if stated is None else (np.asarray(stated), np.zeros((2, len(stated))))
+    low, middle, high = response_edges(found.estimate.sensor, found.hs)
+    centres = middle if stated is None else np.clip(stated, low, high)
+    return centres, np.stack([centres - low, high - centres])
 
 
-def responses_at(sensor: Sensor, hs: xr.DataArray) -> tuple[FloatArray, FloatArray]:
-    """Middle and half width of each row of a response: between EDGES of its weight, half the maximum of a Gaussian.
+def response_edges(sensor: Sensor, hs: xr.DataArray) -> FloatArray:
+    """(3, l): between which places on the axis of hs a row has three quarters of its weight, and its middle.
 
-    NaN for a row of zeros.
+    That is the half maximum of a Gaussian. NaN for a row of zeros.
     """
     where = band_axis(hs)[usable_bands(hs)]
     order = np.argsort(where)
@@ -59,8 +63,7 @@ def responses_at(sensor: Sensor, hs: xr.DataArray) -> tuple[FloatArray, FloatArr
         np.interp(EDGES, row / total, where[order]) if total > 0 else (np.nan,) * len(EDGES)
         for row, total in zip(below, weights.sum(1), strict=True)
     ]
-    low, middle, high = np.asarray(edges, np.float64).T
-    return middle, (high - low) / 2
+    return np.asarray(edges, np.float64).T
 
 
 def spectra_charts(found: Findings, points: Sequence[Point]) -> Iterator[Picture]:

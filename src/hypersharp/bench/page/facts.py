@@ -1,8 +1,6 @@
 """What a page says in words and numbers of files, of a run, and of the decisions that `fuse` noted."""
 
-import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,14 +9,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from hypersharp.cube import (
-    crs_of,
-    fwhm_nm,
-    only_usable,
-    transform_of,
-    usable_bands,
-    wavelengths_nm,
-)
+from hypersharp.cube import only_usable, usable_bands
+from hypersharp.describe import counted, pixel_words, place_words, size_words, wavelength_words
 from hypersharp.methods.base import gaps
 from hypersharp.provenance import commit, machine
 
@@ -110,7 +102,7 @@ def image_facts(cube: xr.DataArray, source: Source) -> Facts:
     """A line each about an image: file, size, wavelengths, place, numbers, what is left out."""
     lines = {
         "File": file_words(source.path),
-        "Size": f"{cube.shape[2]:,} × {cube.shape[1]:,} pixels, {counted(cube.shape[0], 'band')}",
+        "Size": size_words(cube),
         "Wavelengths": wavelength_words(cube),
         "Pixel": pixel_words(cube),
         "Place": place_words(cube),
@@ -148,45 +140,6 @@ def bytes_words(count: float) -> str:
     return f"{count:.0f} bytes"
 
 
-def counted(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'s' * (number != 1)}"
-
-
-def wavelength_words(cube: xr.DataArray) -> str:
-    nm, widths = wavelengths_nm(cube), fwhm_nm(cube)
-    if nm is None:
-        return "unknown"
-    span = f"{nm.min():,.0f} to {nm.max():,.0f} nm" if len(nm) > 1 else f"{nm[0]:,.0f} nm"
-    return span if widths is None else f"{span}, {np.median(widths):.3g} nm wide (median)"
-
-
-def pixel_words(cube: xr.DataArray) -> str:
-    """Sides and unit of a pixel."""
-    place, crs = transform_of(cube), crs_of(cube)
-    if place is None:
-        return ""
-    width, height = float(np.hypot(place.a, place.d)), float(np.hypot(place.b, place.e))
-    sides = f"{width:.6g}" if abs(width - height) < 1e-9 * width else f"{width:.6g} × {height:.6g}"
-    unit = "map units" if crs is None else "degrees" if crs.is_geographic else str(crs.linear_units)
-    return f"{sides} {'m' if unit == 'metre' else unit}"
-
-
-def place_words(cube: xr.DataArray) -> str:
-    """CRS and upper left corner."""
-    place, crs = transform_of(cube), crs_of(cube)
-    if place is None:
-        return "not georeferenced"
-    name = "no CRS" if crs is None else crs_name(crs)
-    return f"{name}; upper left corner at {place.c:,.8g}, {place.f:,.8g}"
-
-
-def crs_name(crs: object) -> str:
-    """EPSG code where there is one, else the name in the CRS's text."""
-    code = crs.to_epsg() if hasattr(crs, "to_epsg") else None
-    quoted = re.search(r'"([^"]+)"', str(crs))
-    return f"EPSG:{code}" if code else quoted[1] if quoted else str(crs)[:60]
-
-
 def number_words(cube: xr.DataArray) -> str:
     """Type, unit, and the range of the values."""
     stored = cube.encoding.get("dtype")
@@ -213,7 +166,7 @@ def run_facts(run: Run) -> Facts:
     from hypersharp import __version__
 
     lines = {
-        "Made": f"{run.ended:%d %B %Y, %H:%M %Z}",
+        "Page made": f"{run.ended:%d %B %Y, %H:%M %Z}",
         "Time": "" if run.seconds is None else f"{run.seconds:.1f} s",
         "Peak memory": "" if run.peak_bytes is None else bytes_words(run.peak_bytes),
         "Version": f"hypersharp {__version__}, {commit_words()}",
@@ -227,16 +180,6 @@ def commit_words() -> str:
     return "installed from a package" if found.startswith("version ") else f"commit {found}"
 
 
-def peak_bytes() -> int | None:
-    """The most memory this process has held, where the system tells."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak) if sys.platform == "darwin" else 1024 * int(peak)
-
-
 def gpu_words() -> str | None:
     """The GPU, and the most memory held on it, where one has been used."""
     import torch
@@ -245,10 +188,3 @@ def gpu_words() -> str | None:
         return None
     held = bytes_words(torch.cuda.max_memory_allocated())
     return f"{torch.cuda.get_device_name()}, {held} held there at most"
-
-
-def own_command(words: Sequence[str]) -> str:
-    """The command line to repeat."""
-    import shlex
-
-    return "hypersharp " + shlex.join(os.fspath(word) for word in words)

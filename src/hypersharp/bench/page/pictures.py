@@ -1,6 +1,5 @@
 """Pictures of a page, each inside the page itself: composites as PNG, charts as SVG, with what they show in words."""
 
-import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from PIL import Image as Pil
 from scipy.ndimage import uniform_filter
 
 from hypersharp.bench.page.points import Point
@@ -24,11 +22,11 @@ from hypersharp.plots.colour import (
     infrared_mix,
     true_mix,
 )
+from hypersharp.plots.inline import MOST_PX, as_data, png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_PX, LEAST_PX = 640, 280  # along the longer side of a picture
 CLOSE_PX, CLOSE_COARSE_PX = 64, 10  # along a side of the close-up, at least
 MAP_DPI = 160
 CHART_STYLE = {
@@ -77,24 +75,6 @@ class Scene:
 
     cubes: Mapping[str, xr.DataArray]
     ms_nm: FloatArray | None
-
-
-def png(image: Image) -> str:
-    """A picture (H, W, 3) in 0..1 as data; NaN is transparent."""
-    missing = np.isnan(image).any(2)
-    pixels = np.round(255 * np.nan_to_num(image)).astype(np.uint8)
-    alpha = np.where(missing, 0, 255).astype(np.uint8)[..., None]
-    picture = Pil.fromarray(np.concatenate([pixels, alpha], 2) if missing.any() else pixels)
-    picture.thumbnail((MOST_PX, MOST_PX), Pil.Resampling.BOX)
-    enlarged = -(-LEAST_PX // max(picture.size))  # printers smooth what is small
-    picture = picture.resize((enlarged * picture.width, enlarged * picture.height), Pil.Resampling.NEAREST)
-    file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
-    return as_data("image/png", file.getvalue())
-
-
-def as_data(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def chart(figure: "Figure", alt: str, title: str, word: str = "") -> Picture:

@@ -1,6 +1,5 @@
 """The pixels whose spectra a page shows: those the user names, and some that differ as much as the scene lets them."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,16 +7,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.cube import only_usable, transform_of
-from hypersharp.errors import CallError, InputError
-from hypersharp.plots.draw import Pixel
+from hypersharp.cube import only_usable
+from hypersharp.plots.places import Pixel, Place, find_pixel
 
 CHOSEN = 4
 PURE = 0.5  # the share of coarse pixels, the most like their neighbours, that are chosen from
 DARK = 0.3  # of the median length of a spectrum: darker ones are mostly noise
 FARTHEST = 0.98  # quantile of the angles: the very farthest is often a fault
-
-Place = tuple[float, float]  # x, y
 
 
 @dataclass(frozen=True)
@@ -27,49 +23,6 @@ class Point:
     label: str
     pixel_yx: Pixel
     given: bool
-
-
-def parse_point(text: str) -> Place:
-    """`X,Y`: whole numbers stay whole, for they count pixels.
-
-    Raises: CallError for anything but two numbers.
-    """
-    try:
-        x, y = (float(part) if set(part) & set(".eE") else int(part) for part in text.split(","))
-    except ValueError as exc:
-        raise CallError(f"the point '{text}'", "two numbers X,Y", "write --point 120,45, say") from exc
-    return x, y
-
-
-def find_pixel(place: Place, cube: xr.DataArray) -> Pixel:
-    """The pixel (y, x) at a place (x, y): whole numbers inside the image count its pixels, others are map coordinates.
-
-    Raises: InputError for a place outside the image.
-    """
-    x, y = place
-    height, width = cube.shape[1:]
-    if isinstance(x, int) and isinstance(y, int) and 0 <= x < width and 0 <= y < height:
-        return y, x
-    affine = transform_of(cube)
-    if affine is not None:
-        column, row = ~affine @ (float(x), float(y))
-        if 0 <= column < width and 0 <= row < height:
-            return math.floor(row), math.floor(column)
-    raise InputError(
-        f"the point {x:.12g},{y:.12g} outside the result", inside_words(cube), "choose a point inside"
-    )
-
-
-def inside_words(cube: xr.DataArray) -> str:
-    """What a place inside an image looks like."""
-    height, width = cube.shape[1:]
-    pixels = f"whole pixels from 0,0 to {width - 1},{height - 1} (column,row)"
-    affine = transform_of(cube)
-    if affine is None:
-        return pixels
-    corners = np.array([affine @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))])
-    (left, low), (right, high) = corners.min(0), corners.max(0)
-    return f"{pixels} or map coordinates x {left:.10g} to {right:.10g}, y {low:.10g} to {high:.10g}"
 
 
 def choose_points(places: Sequence[Place], sharp: xr.DataArray, hs: xr.DataArray) -> list[Point]:
