@@ -255,9 +255,9 @@ def method_words(decisions: Decisions) -> tuple[str, str]:
         return "not said", "the file does not tell"
     name = first.removeprefix("method ").split(",")[0]
     ranking = decisions.ranking
-    if ranking is None or ranking.chosen is None:
+    if ranking is None or not ranking.taken:
         return name, "as the result says"
-    return ranking.rows[ranking.chosen][0], f"chosen by {name} on this pair"
+    return ranking.taken, f"chosen by {name} on this pair"
 
 
 def size_key(found: Findings) -> Key:

@@ -41,10 +41,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The candidates of `auto` as rows of text, best first; `chosen` is the number of the row that was taken."""
+    """The candidates of `auto` as rows of text, best first; `taken` is what was chosen, in the row `chosen`.
+
+    A row names what did better, consistent (+c) or not; time may speak for the other.
+    """
 
     head: list[str]
     rows: list[list[str]]
+    taken: str
     chosen: int | None
 
 
@@ -84,10 +88,11 @@ def read_ranking(lines: Sequence[str], notes: str) -> Ranking:
         if len(cells) != len(head) or not all(is_number(cell) for cell in cells[1:]):
             break
         rows.append(cells)
-    taken = re.search(r"auto chose ([\w+-]+)", notes)
-    names = [row[0] for row in rows]
-    chosen = names.index(taken[1]) if taken and taken[1] in names else None
-    return Ranking(head, rows, chosen)
+    said = re.search(r"auto chose ([\w+-]+)", notes)
+    taken = said[1] if said else ""
+    names = [row[0].removesuffix("+c") for row in rows]
+    alike = taken.removesuffix("+c")
+    return Ranking(head, rows, taken, names.index(alike) if alike in names else None)
 
 
 def is_number(text: str) -> bool:
