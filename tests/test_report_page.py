@@ -21,6 +21,7 @@ from hypersharp.cli import main
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError
 from hypersharp.io import save_cube
+from hypersharp.plots.places import find_pixel
 
 SECTIONS = ("pictures", "spectra", "errors", "judgement", "decisions", "inputs", "sensor", "run")
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -144,8 +145,7 @@ def test_pictures_spectra_and_errors_are_all_there(with_truth: Page) -> None:
 
 def test_every_table_has_its_cells(with_truth: Page) -> None:
     assert len({len(row) for row in with_truth.rows if row[0].startswith(("PSNR", "SSIM", "ERGAS"))}) == 1
-    heads = [attrs for attrs in with_truth.all("th")]
-    assert all(attrs.get("scope") in ("row", "col") for attrs in heads)
+    assert all(attrs.get("scope") in ("row", "col") for attrs in with_truth.all("th"))
 
 
 def test_without_a_truth_the_error_is_predicted(pines: dict[str, xr.DataArray], tmp_path: Path) -> None:
@@ -262,8 +262,9 @@ def test_a_real_georeferenced_pair(data_dir, tmp_path: Path) -> None:
     page = read_page(tmp_path / "page")
     assert "EPSG:32633" in page.text
     assert "hs pixels of 30 m, ms pixels of 3.75 m, ratio 8.333, taken as 8" in page.text
-    assert "pixel 30, " in page.text
     sharp = hsp.open(out)
+    y, x = find_pixel((383586.74, 5818195.5), sharp)
+    assert f"pixel {x}, {y} (" in page.text
     pair = placed_pair(sharp, hsp.open(paths[0]), hsp.open(paths[1]))
     assert page.row("HQNR")[1] == f"{hsp.judge(sharp, *pair).hqnr:.4f}"
 

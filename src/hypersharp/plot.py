@@ -106,7 +106,8 @@ def draw_places(
         found = ((name, cube, same_place(pixel, last, cube)) for name, cube in alike.items())
         curves = [curve_at(cube, at, name) for name, cube, at in found if at is not None]
         draw_curves(axes, curves, f"pixel {pixel[1]}, {pixel[0]}", axis_label(last))
-    row[0].legend(fontsize=8)
+    if any(alike):
+        row[0].legend(fontsize=8)
 
 
 def by_name(cubes: Cubes) -> Mapping[str, xr.DataArray]:

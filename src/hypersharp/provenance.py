@@ -21,8 +21,13 @@ def commit() -> str:
             ).stdout.strip()
         except (OSError, subprocess.SubprocessError):
             pass
+    return f"version {release()}"
+
+
+def release() -> str:
+    """The version that is installed."""
     try:
-        return f"version {version('hypersharp')}"
+        return version("hypersharp")
     except PackageNotFoundError:
         return "unknown"
 

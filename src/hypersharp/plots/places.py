@@ -25,16 +25,19 @@ def parse_point(text: str) -> Place:
 
 
 def find_pixel(place: Place, cube: xr.DataArray) -> Pixel:
-    """The pixel (y, x) at a place (x, y): whole numbers inside the image count its pixels, others are map coordinates.
+    """The pixel (y, x) at a place (x, y): whole numbers count pixels from 0, others are map coordinates.
+
+    Beyond the pixels whole numbers are map coordinates too, where the image has a CRS.
 
     Raises: InputError for a place outside the image.
     """
     x, y = place
     height, width = cube.shape[1:]
-    if isinstance(x, int) and isinstance(y, int) and 0 <= x < width and 0 <= y < height:
-        return y, x
+    whole = not any(isinstance(number, float | np.floating) for number in place)
+    if whole and 0 <= x < width and 0 <= y < height:
+        return int(y), int(x)
     affine = transform_of(cube)
-    if affine is not None:
+    if affine is not None and not (whole and crs_of(cube) is None):
         column, row = ~affine @ (float(x), float(y))
         if 0 <= column < width and 0 <= row < height:
             return math.floor(row), math.floor(column)
@@ -58,11 +61,13 @@ def inside_words(cube: xr.DataArray) -> str:
 def same_place(pixel_yx: Pixel, fine: xr.DataArray, other: xr.DataArray) -> Pixel | None:
     """The pixel of another image that holds the middle of one of `fine`; None where it does not reach there.
 
-    By their affines where both have one in the same CRS, else both are taken to show one extent.
+    By their affines where both have one, None where their CRS differ; else both are taken to show one extent.
     """
     here, there = transform_of(fine), transform_of(other)
     middle = pixel_yx[1] + 0.5, pixel_yx[0] + 0.5
-    if here is not None and there is not None and crs_of(fine) == crs_of(other):
+    if here is not None and there is not None:
+        if crs_of(fine) != crs_of(other):
+            return None
         x, y = ~there @ (here @ middle)
     else:
         y, x = (at * other.shape[1 + n] / fine.shape[1 + n] for n, at in enumerate(middle[::-1]))

@@ -81,7 +81,7 @@ def spectra_charts(found: Findings, points: Sequence[Point]) -> Iterator[Picture
             figure,
             f"spectra of {names} at point {point.label}, pixel {x}, {y}",
             f"{point.label}",
-            f"pixel {x}, {y}{place_words(found.sharp, point)}{', as you asked' if point.given else ''}",
+            f"pixel {x}, {y}{place_words(found.sharp, point)}{', as asked' if point.given else ''}",
         )
 
 

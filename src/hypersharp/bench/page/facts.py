@@ -12,7 +12,7 @@ import xarray as xr
 from hypersharp.cube import only_usable, usable_bands
 from hypersharp.describe import counted, pixel_words, place_words, size_words, wavelength_words
 from hypersharp.methods.base import gaps
-from hypersharp.provenance import commit, machine
+from hypersharp.provenance import commit, machine, release
 
 Facts = dict[str, str]
 RANKING_HEAD = "candidate "
@@ -168,13 +168,11 @@ def left_out_words(cube: xr.DataArray, source: Source) -> str:
 
 def run_facts(run: Run) -> Facts:
     """A line each about the run: what is not known is left out."""
-    from hypersharp import __version__
-
     lines = {
         "Page made": f"{run.ended:%d %B %Y, %H:%M %Z}",
         "Time": "" if run.seconds is None else f"{run.seconds:.1f} s",
         "Peak memory": "" if run.peak_bytes is None else bytes_words(run.peak_bytes),
-        "Version": f"hypersharp {__version__}, {commit_words()}",
+        "Version": f"hypersharp {release()}, {commit_words()}",
         "Machine": machine() + (f", {run.device}" if run.device else ""),
     }
     return {name: text for name, text in lines.items() if text}

@@ -26,12 +26,12 @@ class Point:
 
 
 def choose_points(places: Sequence[Place], sharp: xr.DataArray, hs: xr.DataArray) -> list[Point]:
-    """The user's points first, then `CHOSEN` whose spectra differ most in angle.
+    """The user's points first, then `CHOSEN` or one less, for an even number, whose spectra differ most in angle.
 
     Raises: InputError for a place outside the result.
     """
     given = list(dict.fromkeys(find_pixel(place, sharp) for place in places))
-    chosen = [pixel for pixel in diverse_pixels(sharp, hs, CHOSEN) if pixel not in given]
+    chosen = [pixel for pixel in diverse_pixels(sharp, hs, CHOSEN - len(given) % 2) if pixel not in given]
     pixels = [(pixel, True) for pixel in given] + [(pixel, False) for pixel in chosen]
     return [Point(label(n), pixel, mine) for n, (pixel, mine) in enumerate(pixels)]
 
