@@ -75,8 +75,9 @@ def spectra_charts(found: Findings, points: Sequence[Point]) -> Iterator[Picture
         axes = figure.subplots()
         draw_curves(axes, curves, "", axis_label(found.hs))
         axes.set_ylabel(found.sharp.attrs.get("units", "value"), fontsize=9)
-        axes.legend(fontsize=8, frameon=False)
         names = ", ".join(curve.name for curve in curves)
+        if curves:
+            axes.legend(fontsize=8, frameon=False)
         yield chart(
             figure,
             f"spectra of {names} at point {point.label}, pixel {x}, {y}",
@@ -95,7 +96,7 @@ def place_words(cube: xr.DataArray, point: Point) -> str:
 
 
 def curves_at(found: Findings, point: Point) -> list[Curve]:
-    """The spectra at a point of all images that reach there."""
+    """The spectra at a point of all images that have one there."""
     curves = []
     coarse, fine = (same_place(point.pixel_yx, found.sharp, cube) for cube in (found.hs, found.ms))
     if coarse is not None:
@@ -111,7 +112,7 @@ def curves_at(found: Findings, point: Point) -> list[Curve]:
         curves.append(Curve("ms", bands[0], values, bands[1]))
     if found.truth is not None:
         curves.append(curve_at(found.truth, point.pixel_yx, "truth"))
-    return curves
+    return [curve for curve in curves if np.isfinite(curve.values).any()]
 
 
 def error_charts(found: Findings) -> Iterator[Picture]:

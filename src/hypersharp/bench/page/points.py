@@ -31,7 +31,8 @@ def choose_points(places: Sequence[Place], sharp: xr.DataArray, hs: xr.DataArray
     Raises: InputError for a place outside the result.
     """
     given = list(dict.fromkeys(find_pixel(place, sharp) for place in places))
-    chosen = [pixel for pixel in diverse_pixels(sharp, hs, CHOSEN - len(given) % 2) if pixel not in given]
+    diverse = diverse_pixels(sharp, hs, CHOSEN + len(given))
+    chosen = [pixel for pixel in diverse if pixel not in given][: CHOSEN - len(given) % 2]
     pixels = [(pixel, True) for pixel in given] + [(pixel, False) for pixel in chosen]
     return [Point(label(n), pixel, mine) for n, (pixel, mine) in enumerate(pixels)]
 
