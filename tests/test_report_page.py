@@ -1,5 +1,6 @@
 """The page of a result: whole, valid, readable without network, and its numbers those that the package computes."""
 
+import sys
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,7 +20,7 @@ from hypersharp.bench.page.points import diverse_pixels, label
 from hypersharp.bench.protocols import find_protocol
 from hypersharp.cli import main
 from hypersharp.cube import make_cube
-from hypersharp.errors import InputError
+from hypersharp.errors import InputError, MissingExtraError
 from hypersharp.io import save_cube
 from hypersharp.plots.places import find_pixel
 
@@ -178,6 +179,22 @@ def test_a_result_on_another_grid_still_has_a_page(tmp_path: Path) -> None:
     assert len(page.all("img")) > 5
 
 
+def test_bands_that_one_image_lacks_are_no_part_of_its_pictures(tmp_path: Path) -> None:
+    rng, nm = np.random.default_rng(0), np.linspace(450, 900, 6)
+    flags = np.ones((2, 6), bool)
+    flags[0, 1] = flags[1, 4] = False
+    truth = make_cube(rng.random((6, 1, 1)) + rng.random((6, 24, 24)), wavelengths_nm=nm, good_bands=flags[0])
+    hs = make_cube(
+        truth.values.reshape(6, 6, 4, 6, 4).mean((2, 4)), wavelengths_nm=nm, good_bands=flags[1]
+    )
+    ms = make_cube(truth.values[::2], wavelengths_nm=nm[::2])
+    sharp = hsp.fuse(hs, ms, method="bicubic")
+    hsp.report(sharp, hs, ms, tmp_path, truth=truth)
+    page = read_page(tmp_path)
+    assert "1 of 6 bands, bad or empty" in page.text
+    assert page.row("PSNR (dB)")[1] == f"{hsp.score(sharp, truth, ratio=4).psnr_db:.2f}"
+
+
 def test_notes_are_text_not_html(pines: dict[str, xr.DataArray], tmp_path: Path) -> None:
     sharp = pines["sharp"].assign_attrs(hypersharp="method gsa; <script>alert(1)</script>; warning: a & b")
     hsp.report(sharp, pines["hs"], pines["ms"], tmp_path, trust=False)
@@ -267,6 +284,14 @@ def test_a_real_georeferenced_pair(data_dir, tmp_path: Path) -> None:
     assert f"pixel {x}, {y} (" in page.text
     pair = placed_pair(sharp, hsp.open(paths[0]), hsp.open(paths[1]))
     assert page.row("HQNR")[1] == f"{hsp.judge(sharp, *pair).hqnr:.4f}"
+
+
+def test_a_missing_library_is_answered_with_its_installation(
+    pines: dict[str, xr.DataArray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'hypersharp\[report\]'"):
+        hsp.report(pines["sharp"], pines["hs"], pines["ms"], tmp_path)
 
 
 NOTES = (

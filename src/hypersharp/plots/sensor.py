@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypersharp.plots.draw import OKABE_ITO, new_figure
+from hypersharp.plots.spectra import broken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,10 +53,10 @@ def draw_blur(axes: "Axes", sensor: "Sensor", shift_px_yx: tuple[float, float]) 
 
 def draw_response(axes: "Axes", sensor: "Sensor", nm: NDArray[np.float64] | None) -> None:
     """A line an ms band, its weights over the hs bands."""
-    where = np.arange(1, sensor.srf.shape[1] + 1) if nm is None else nm
+    where = np.arange(1.0, sensor.srf.shape[1] + 1) if nm is None else nm
     for m, row in enumerate(sensor.srf):
         colour, style = OKABE_ITO[m % len(OKABE_ITO)], "-" if m < len(OKABE_ITO) else "--"
-        axes.plot(where, row, style, color=colour, linewidth=1.4, label=f"ms {m + 1}")
+        axes.plot(*broken(where, row), style, color=colour, linewidth=1.4, label=f"ms {m + 1}")
     axes.set(title="response", xlabel="hs band" if nm is None else "wavelength (nm)", ylabel="weight")
     axes.legend(fontsize=7, ncols=2)
     axes.grid(alpha=0.3)

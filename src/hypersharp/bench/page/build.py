@@ -189,8 +189,7 @@ def title_of(sources: Mapping[str, Source]) -> str:
 
 def picture_rows(found: Findings, points: Sequence[Point]) -> list[tuple[str, str, list[Picture]]]:
     """Rows of pictures with title and a word: true colour, a close-up, false colour."""
-    cubes = {"hs": found.hs, "ms": found.ms, "result": found.sharp}
-    scene = Scene(cubes | ({} if found.truth is None else {"truth": found.truth}), ms_colours_nm(found))
+    scene = Scene(shown_cubes(found), ms_colours_nm(found))
     window = None if found.ratio is None else detailed_window(found.ms, found.ratio)
     marks = [] if found.ratio is None else marks_of(points, window, found.sharp.shape[2])
     true, false = composites(scene, False, marks), composites(scene, True)
@@ -198,6 +197,15 @@ def picture_rows(found: Findings, points: Sequence[Point]) -> list[tuple[str, st
     if window is not None:
         rows.append(("Close-up", close_words(window), close_ups(scene, window)))
     return [*rows, ("False colour", words_of(false), false)]
+
+
+def shown_cubes(found: Findings) -> dict[str, xr.DataArray]:
+    """The images by name, all but ms with the bands that none of them lacks."""
+    cubes = {"hs": found.hs, "result": found.sharp} | ({} if found.truth is None else {"truth": found.truth})
+    kept = np.logical_and.reduce([usable_bands(cube) for cube in cubes.values()])
+    if kept.any() and not kept.all():
+        cubes = {name: cube.isel(band=np.flatnonzero(kept)) for name, cube in cubes.items()}
+    return {"hs": cubes.pop("hs"), "ms": found.ms, **cubes}
 
 
 def words_of(pictures: Sequence[Picture]) -> str:
