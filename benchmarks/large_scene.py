@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -69,7 +70,7 @@ class JasperRidge:
     def __init__(self, path: Path) -> None:
         cube = open_cube(path, variable="Y", layout="lp", shape_yx=(100, 100)).values.astype(np.float32)
         kept = np.linspace(0, len(cube) - 1, BANDS).round().astype(int)
-        self.image = cube[kept] / np.quantile(cube, 0.999)
+        self.image: np.ndarray = cube[kept] / np.quantile(cube, 0.999)
         self.wavelengths_nm = WAVELENGTHS_NM[kept]
 
     def __call__(self, rows: range, columns: range) -> np.ndarray:
@@ -102,7 +103,8 @@ class Seen(Pixels):
         seen = self.sensor.hs(fine) if self.step > 1 else self.sensor.ms(fine)
         edge = margin // self.step
         inside = slice(edge, -edge or None)
-        return seen[:, inside, inside].numpy()[list(bands)]
+        image: np.ndarray = seen[:, inside, inside].numpy()
+        return image[list(bands)]
 
 
 def make_pair(scene: JasperRidge, side: int, folder: Path) -> tuple[Path, Path]:
@@ -126,7 +128,7 @@ def make_pair(scene: JasperRidge, side: int, folder: Path) -> tuple[Path, Path]:
     return paths
 
 
-def measure(words: list[str]) -> dict[str, float]:
+def measure(words: list[str]) -> dict[str, Any]:
     """Seconds and peak memory (MB, all processes) of `hypersharp fuse` with these words."""
     started = time.perf_counter()
     run = subprocess.Popen([sys.executable, "-m", "hypersharp", "fuse", *words], stdout=subprocess.DEVNULL)

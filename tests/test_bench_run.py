@@ -20,7 +20,7 @@ from hypersharp.bench.run import BenchOptions, Row, parse_methods, read_rows, ru
 from hypersharp.bench.score import find_peak, score_cubes
 from hypersharp.errors import CallError, InputError
 from hypersharp.methods import METHODS
-from hypersharp.methods.base import Method, Settings
+from hypersharp.methods.base import Method, Settings, local
 from hypersharp.metrics import PRESETS
 from hypersharp.nets.checkpoint import WeightsHeader, build_network, save_weights
 
@@ -47,7 +47,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("too hard")
 
-    monkeypatch.setitem(METHODS, "failing", replace(METHODS["bicubic"], name="failing", run=fail))  # type: ignore[arg-type]
+    monkeypatch.setitem(METHODS, "failing", replace(METHODS["bicubic"], name="failing", learn=fail))  # type: ignore[arg-type]
 
 
 def test_a_row_says_all_that_the_number_depends_on(data: Path, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_perfect_method_scores_perfectly(
 
         return torch.tensor(truth.values)
 
-    perfect: Method = replace(METHODS["bicubic"], name="oracle", run=oracle)  # type: ignore[arg-type]
+    perfect: Method = replace(METHODS["bicubic"], name="oracle", learn=local(oracle))  # type: ignore[arg-type]
     monkeypatch.setitem(METHODS, "oracle", perfect)
     (row,) = run_bench(replace(OPTIONS, methods=("oracle",), scenes=("paints",)), data, tmp_path)
     assert row["scores"]["float"]["rmse"] == 0

@@ -15,7 +15,7 @@ from hypersharp.nets.checkpoint import WeightsHeader, build_network, save_weight
 
 NM = np.arange(400.0, 701.0, 10)
 BANDS, RATIO, SIDE = 31, 4, 32
-LATER_VERBS = ("report", "view", "export")
+LATER_VERBS = ("view", "export")
 
 
 class Ran:

@@ -44,7 +44,7 @@ def test_the_mended_scene_has_no_steps_left() -> None:
 
 
 def check_files(out: Path, paths: list[Path], methods: tuple[str, ...]) -> None:
-    names = {"hs.tif", "ms.tif", "truth.tif", "demo.png", *(f"sharp_{method}.tif" for method in methods)}
+    names = {"hs.tif", "ms.tif", "truth.tif", "demo.png", "report.html", *(f"sharp_{method}.tif" for method in methods)}
     assert {path.name for path in paths} == names == {path.name for path in out.iterdir()}
     hs, ms, sharp = (open_cube(out / name) for name in ("hs.tif", "ms.tif", "sharp_bicubic.tif"))
     assert (hs.shape, ms.shape, sharp.shape) == ((31, 36, 36), (3, 144, 144), (31, 144, 144))

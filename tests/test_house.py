@@ -12,9 +12,9 @@ import hypersharp
 
 HOUSE = Path(hypersharp.__file__).parent
 FLOORS = {
-    6: {"cli", "__init__", "__main__"},
-    5: {"bench", "tiled", "viewer"},
-    4: {"methods", "train", "plots", "io"},
+    6: {"cli", "accessor", "__init__", "__main__"},
+    5: {"bench", "tiled", "viewer", "plot"},
+    4: {"methods", "train", "plots", "io", "describe"},
     3: {"sensor", "cube"},
     2: {"solve", "metrics", "noreference", "nets", "grid"},
     1: {"provenance", "whole"},

@@ -49,7 +49,7 @@ def test_dhsis_ends_with_an_image_that_explains_both_inputs(tmp_path: Path) -> N
     """Whatever the network adds, the last step brings back."""
     hs, ms = make_pair()
     settings = Settings(ratio=4, weights=weights_of("dhsis", tmp_path), psf=SENSOR.psf, srf=SENSOR.srf)
-    again = SENSOR.observe(dhsis.run(hs, ms, settings))
+    again = SENSOR.observe(dhsis.DHSIS_METHOD.run(hs, ms, settings))
     assert (again[0] - hs).abs().mean() < 2e-3
     assert (again[1] - ms).abs().mean() < 2e-3
 
@@ -57,4 +57,4 @@ def test_dhsis_ends_with_an_image_that_explains_both_inputs(tmp_path: Path) -> N
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     hs, ms = make_pair()
     with pytest.raises(InputError, match="--method dhsis"):
-        dbin.run(hs, ms, Settings(ratio=4, weights=weights_of("dhsis", tmp_path)))
+        dbin.DBIN_METHOD.run(hs, ms, Settings(ratio=4, weights=weights_of("dhsis", tmp_path)))

@@ -1,8 +1,8 @@
 """hypersharp sharpens a hyperspectral image with the multispectral, RGB or panchromatic image of the same place.
 
 >>> import hypersharp as hsp
->>> sorted(hsp.__all__)
-['__version__', 'align', 'fuse', 'judge', 'leave_out', 'open', 'predict_error', 'save', 'score', 'simulate']
+>>> {"open", "fuse", "save"} <= set(hsp.__all__)
+True
 
 The names are loaded on first use, so that `import hypersharp` costs next to nothing.
 """
@@ -11,7 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hypersharp import plot
+    from hypersharp.accessor import show
     from hypersharp.bench.judge import judge
+    from hypersharp.bench.page import write_report as report
     from hypersharp.bench.protocols import simulate_pair as simulate
     from hypersharp.bench.score import score_cubes as score
     from hypersharp.bench.trust import predict_error
@@ -29,22 +32,28 @@ __all__ = [
     "judge",
     "leave_out",
     "open",
+    "plot",
     "predict_error",
+    "report",
     "save",
     "score",
+    "show",
     "simulate",
 ]
 
-# public name -> (room, its name there)
+# public name -> (room, its name there); a room itself has none
 HOME = {
     "align": ("hypersharp.methods.align", "align"),
     "fuse": ("hypersharp.methods", "fuse"),
     "judge": ("hypersharp.bench.judge", "judge"),
     "leave_out": ("hypersharp.cube", "leave_out"),
     "open": ("hypersharp.io", "open_cube"),
+    "plot": ("hypersharp.plot", ""),
     "predict_error": ("hypersharp.bench.trust", "predict_error"),
+    "report": ("hypersharp.bench.page", "write_report"),
     "save": ("hypersharp.io", "save_cube"),
     "score": ("hypersharp.bench.score", "score_cubes"),
+    "show": ("hypersharp.accessor", "show"),
     "simulate": ("hypersharp.bench.protocols", "simulate_pair"),
 }
 
@@ -52,8 +61,10 @@ HOME = {
 def __getattr__(name: str) -> Any:
     if name not in HOME:
         raise AttributeError(f"module 'hypersharp' has no attribute '{name}'")
+    import_module("hypersharp.accessor")  # cube.hyper, for every cube that is made or read
     room, name_there = HOME[name]
-    value = globals()[name] = getattr(import_module(room), name_there)
+    module = import_module(room)
+    value = globals()[name] = getattr(module, name_there) if name_there else module
     return value
 
 

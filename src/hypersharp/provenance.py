@@ -1,8 +1,9 @@
-"""Where a result comes from: the commit and the machine, for weights and score rows."""
+"""Where a result comes from: the commit and the machine, for weights, score rows and reports; memory taken."""
 
 import os
 import platform
 import subprocess
+import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,8 +21,13 @@ def commit() -> str:
             ).stdout.strip()
         except (OSError, subprocess.SubprocessError):
             pass
+    return f"version {release()}"
+
+
+def release() -> str:
+    """The version that is installed."""
     try:
-        return f"version {version('hypersharp')}"
+        return version("hypersharp")
     except PackageNotFoundError:
         return "unknown"
 
@@ -38,3 +44,13 @@ def cpu_name() -> str:
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def peak_bytes() -> int | None:
+    """The most memory this process has held, where the system tells."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) if sys.platform == "darwin" else 1024 * int(peak)

@@ -10,6 +10,8 @@ import xarray as xr
 
 from hypersharp.bench.files import save_figure, save_together
 from hypersharp.bench.indian_pines import load_indian_pines
+from hypersharp.bench.page import write_report
+from hypersharp.bench.page.facts import Run, Source
 from hypersharp.bench.protocols import find_protocol, simulate_pair
 from hypersharp.bench.score import score_cubes
 from hypersharp.methods import fuse
@@ -32,7 +34,9 @@ class DemoResult:
 def run_demo(
     out_dir: Path, *, device: str = "auto", progress: Callable[[float], None] = lambda _: None
 ) -> DemoResult:
-    """Simulate a pair, sharpen it with every method of METHODS, write GeoTIFFs and demo.png into out_dir.
+    """Simulate a pair, sharpen it with every method of METHODS, write GeoTIFFs, demo.png and a report into out_dir.
+
+    The report is about the first method.
 
     Raises: MissingExtraError, OutputError.
     """
@@ -52,6 +56,13 @@ def run_demo(
     paths = save_together(cubes, out_dir, "tif")
     figure = comparison_figure(hs, ms, estimates, truth, PIXELS)
     paths.append(save_figure(figure, out_dir / "demo.png"))
+    files = dict(zip(("hs", "ms", "truth", "result"), map(Source, paths), strict=False))
+    run = Run(f"hypersharp demo -o {out_dir}", scores[METHODS[0]][-1])
+    places = [(x, y) for y, x in PIXELS]
+    page = write_report(
+        estimates[METHODS[0]], hs, ms, out_dir, truth=truth, points=places, run=run, sources=files
+    )
+    paths.append(page)
     return DemoResult(scores, str(estimates[METHODS[0]].attrs.get("hypersharp", "")), paths)
 
 

@@ -22,7 +22,7 @@ from hypersharp.methods.fuse import known_settings
 from hypersharp.methods.wald import degrade_pair
 from hypersharp.metrics import Scores
 from hypersharp.noreference import d_lambda, d_lambda_khan, d_s, qnr, residuals
-from hypersharp.sensor.estimate import complete_sensor, spectral_gaps
+from hypersharp.sensor.estimate import Estimate, complete_sensor, spectral_gaps
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
@@ -78,6 +78,18 @@ def pair_sensor(
 
     Raises: InputError for images that do not match or do not tell.
     """
+    return pair_estimate(hs, ms, psf=psf, srf=srf, ratio=ratio).sensor
+
+
+def pair_estimate(
+    hs: xr.DataArray,
+    ms: xr.DataArray,
+    *,
+    psf: str | Path | PSF | None = None,
+    srf: str | Path | NDArray[np.float64] | None = None,
+    ratio: int | None = None,
+) -> Estimate:
+    """As `pair_sensor`, with how well it fits."""
     coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
     known, unit = known_settings(hs, ms, psf=psf, srf=srf, ratio=ratio), value_scale(coarse.values)
     return complete_sensor(
@@ -89,7 +101,7 @@ def pair_sensor(
         gaps=spectral_gaps(known.wavelengths_nm),
         hs_valid=known.hs_valid,
         ms_valid=known.ms_valid,
-    ).sensor
+    )
 
 
 def judge(

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = [word for word in words if word != "--debug"]
     try:
         with one_line_warnings(debug):
-            app(words, prog_name="hypersharp")
+            app(words, prog_name="hypersharp", obj=words)
     except HypersharpError as exc:
         fail(str(exc), exc.exit_code, debug)
     except MemoryError:

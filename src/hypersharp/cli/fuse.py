@@ -27,11 +27,13 @@ from hypersharp.cli.options import (
     MsLayout,
     MsVariable,
     Out,
+    Points,
     PrecisionOption,
     Psf,
     Ratio,
     Saturated,
     Srf,
+    Truth,
     Variable,
     Weights,
 )
@@ -40,6 +42,7 @@ from hypersharp.cli.shown import progress_bar, say, shown, size, table
 
 @app.command(rich_help_panel="The main job")
 def fuse(
+    context: typer.Context,
     hs: Annotated[Path, typer.Argument(help="Low-resolution hyperspectral image.", show_default=False)],
     ms: Annotated[Path, typer.Argument(help="High-resolution MS, RGB or pan image.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Sharp image to write; its suffix is the format.")],
@@ -83,6 +86,11 @@ def fuse(
         Path | None,
         typer.Option(help="Cube to write: half-widths of a 90 % interval around each value; and a picture."),
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for a page to read about the run; `hypersharp report`.")
+    ] = None,
+    truth: Truth = None,
+    point: Points = None,
     memory: Memory = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -96,10 +104,12 @@ def fuse(
 
     A scene that is too large for the memory is fused in tiles, by itself or with --memory, --workers or --scheduler.
     """
+    from hypersharp.cli.report import check_page, make_page, own_command
     from hypersharp.io import check_output, save_cube
     from hypersharp.io.image_file import ImageFile
     from hypersharp.methods import find_method
     from hypersharp.methods import fuse as fuse_cubes
+    from hypersharp.provenance import peak_bytes
     from hypersharp.sensor.stored import given_sensor
     from hypersharp.tiled.run import TiledOptions
 
@@ -107,6 +117,7 @@ def fuse(
     check_output(out)
     if trust:
         check_output(trust)
+    check_page(report, truth, point)
     blur, response, known_ratio = given_sensor(sensor, psf, srf, ratio)
     files = (
         ImageFile(hs, variable, layout, hs_mask, saturated),
@@ -117,7 +128,7 @@ def fuse(
         say(f"       {reason}")
         tiles = TiledOptions()
     if tiles:
-        refuse(trust=trust, grid_ms=grid == "ms", mode=mode != "whole")
+        refuse(trust=trust, report=report, grid_ms=grid == "ms", mode=mode != "whole")
         chosen = {"psf": blur, "srf": response, "weights": weights, "device": device, "precision": precision,
                   "consistent": consistent, "budget_s": budget}  # fmt: skip
         return fuse_large(
@@ -131,12 +142,13 @@ def fuse(
             tile_px=tile, device=device, precision=precision, consistent=consistent, budget_s=budget, move=move,
             grid=grid, progress=progress,
         )  # fmt: skip
-    seconds = time.perf_counter() - started
+    seconds, peak = time.perf_counter() - started, peak_bytes()
     save_cube(sharp, out)
     say(f"hs     {size(coarse)}  ({hs})\nms     {size(fine)}  ({ms})")
     for note in str(sharp.attrs.get("hypersharp", "")).split("; "):
         say(f"       {note}")
     say(f"sharp  {size(sharp)}, {sharp.dtype}, in {seconds:.1f} s -> {out}")
+    error = None
     if trust:
         from hypersharp.bench.files import save_figure
         from hypersharp.bench.trust import predict_error
@@ -150,6 +162,16 @@ def fuse(
         picture = trust.with_suffix(".png")
         save_figure(trust_figure(sharp, error), picture)
         say(f"trust  {error.attrs['long_name']}; from {error.attrs['calibration']} -> {trust}, {picture}")
+    if report:
+        from hypersharp.bench.page.facts import Run, Source, gpu_words
+        from hypersharp.bench.page.findings import Known
+
+        make_page(
+            {"result": sharp, "hs": coarse, "ms": fine}, report,
+            {"result": Source(out), "hs": Source(hs, hs_mask, saturated), "ms": Source(ms, mask, saturated)},
+            Known(blur, response, weights, consistent), Run(own_command(context), seconds, peak, gpu_words()),
+            truth=truth, point=point, error=error,
+        )  # fmt: skip
 
 
 @app.command(rich_help_panel="The main job")

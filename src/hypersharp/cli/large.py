@@ -88,6 +88,6 @@ def refuse(**chosen: Any) -> None:
     if names:
         raise CallError(
             f"--{names[0].replace('_', '-')} for a scene fused in tiles",
-            "none of --trust, --grid ms, --mode tiles, --mode patches",
+            "none of --trust, --report, --grid ms, --mode tiles, --mode patches",
             "leave it out, or cut the scene",
         )

@@ -36,3 +36,15 @@ HsMask = Annotated[Path | None, typer.Option(help="As --mask, for hs.")]
 Saturated = Annotated[
     float | None, typer.Option(help="Pixels that reach this value in any band are left out, of hs and ms.")
 ]
+Points = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--point",
+        help="X,Y of a pixel whose spectra the page shows; whole numbers count pixels of the result, others are map "
+        "coordinates; may be repeated.",
+    ),
+]
+Truth = Annotated[Path | None, typer.Option(help="What the result should be: the page then has scores.")]
+Preset = Annotated[
+    str, typer.Option(help="Definitions of the scores: dian, dhsis, float, ssrnet, dlpan.")
+]

@@ -18,7 +18,7 @@ from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengt
 from hypersharp.errors import OutputError
 from hypersharp.io.foreign import foreign, needs
 from hypersharp.io.packed import BLOCK, pack, pieces
-from hypersharp.io.source import Choice, Pixels, Source, refuse_choice, spectral_nm
+from hypersharp.io.source import NOTES, Choice, Pixels, Source, refuse_choice, spectral_nm
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -73,6 +73,7 @@ def read(path: Path, choice: Choice) -> Source:
             scale=_uniform([dataset.scales[i] for i in take]),
             offset=_uniform([dataset.offsets[i] for i in take]),
             valid=_valid(dataset, len(indexes) < dataset.count),
+            notes=dataset.tags().get(NOTES),
         )
 
 
@@ -179,8 +180,10 @@ def _profile(cube: xr.DataArray, dtype: np.dtype[Any]) -> dict[str, Any]:
 
 
 def _describe(dataset: Any, cube: xr.DataArray) -> None:
-    """Write wavelengths, widths and good-band flags to each band."""
+    """Write how the cube was made, and wavelengths, widths and good-band flags to each band."""
     centres, widths, flags = wavelengths_nm(cube), fwhm_nm(cube), good_bands(cube)
+    if NOTES in cube.attrs:
+        dataset.update_tags(**{NOTES: str(cube.attrs[NOTES])})
     for band in range(dataset.count):
         plain: dict[str, str] = {}
         imagery: dict[str, str] = {}

@@ -15,7 +15,7 @@ from hypersharp.errors import InputError
 from hypersharp.io.foreign import foreign, needs
 from hypersharp.io.packed import pack
 from hypersharp.io.plain import LAYOUTS, WAVELENGTHS, WIDTHS, find_variable, order_lhw
-from hypersharp.io.source import Choice, Pixels, Source, spectral_nm
+from hypersharp.io.source import NOTES, Choice, Pixels, Source, spectral_nm
 from hypersharp.whole import check_room
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def read_dataset(path: Path, choice: Choice, opener: Opener) -> Source:
             nodata=_number(variable, ("_FillValue", "missing_value")),
             scale=_number(variable, ("scale_factor",), 1.0),
             offset=_number(variable, ("add_offset",), 0.0),
+            notes=None if NOTES not in variable.attrs else str(variable.attrs[NOTES]),
         )
 
 
@@ -206,6 +207,8 @@ def dataset_of(cube: xr.DataArray) -> xr.Dataset:
     packed = pack(cube)
     image = xr.DataArray(packed.values, dims=cube.dims, coords=cube.coords, name="cube")
     image.attrs = {"long_name": "image"}
+    if NOTES in cube.attrs:
+        image.attrs[NOTES] = str(cube.attrs[NOTES])
     if packed.scale != 1 or packed.offset != 0:
         image.attrs |= {"scale_factor": packed.scale, "add_offset": packed.offset}
     if "spatial_ref" in cube.coords:

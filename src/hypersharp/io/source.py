@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from affine import Affine
 
+NOTES = "hypersharp"  # the attribute, and in a file the tag, in which a result says how it was made
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -83,6 +85,7 @@ class Source:
     scale: Any = 1.0  # a number or one a band
     offset: Any = 0.0
     valid: np.ndarray | None = None  # (y, x), False where the file says a pixel is missing
+    notes: str | None = None  # how `fuse` made it
 
     def cube(self, bands: Sequence[int] | None, window: Window | None, lazy: bool) -> xr.DataArray:
         """The bands and the window asked for, decoded; dask-backed where `lazy`."""
@@ -106,7 +109,7 @@ class Source:
             transform=self.transform and window_transform(self.transform, (y0, x0, rows, columns)),
         )
         cube.encoding.update(self._encoding(scale, offset))
-        return cube
+        return cube if self.notes is None else cube.assign_attrs({NOTES: self.notes})
 
     def _cut(self, key: Any, shape: tuple[int, int, int], lazy: bool) -> Any:
         """The stored numbers of a region, in the machine's byte order."""

@@ -1,0 +1,114 @@
+"""`cube.hyper`: what a hyperspectral image can be asked for in a notebook, as an xarray accessor.
+
+xarray's own way of adding to its arrays, as rioxarray's `.rio` does: nothing of xarray is changed, and `cube` alone is
+still shown as xarray shows it. `cube.hyper` as the last line of a cell shows a thumbnail with what is known of the
+image; so does `hypersharp.show(cube)`. Registered with the first name that is used of `hypersharp`, or by
+`import hypersharp.accessor`.
+"""
+
+import html
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from hypersharp.cube import check_axes, good_bands, wavelengths_nm
+from hypersharp.describe import pixel_words, place_words, size_words, wavelength_words
+from hypersharp.errors import InputError
+from hypersharp.plots.colour import Image, Mix, composite, true_mix
+from hypersharp.plots.inline import png
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from hypersharp.plot import Kind
+    from hypersharp.plots.places import Place
+
+THUMBNAIL_PX = 200
+SEEN = 0.02  # of a colour's largest weight: bands with less are not read for a thumbnail
+CARD = (
+    '<div style="display:flex;gap:1em;align-items:flex-start"><img src="{uri}" alt="{alt}" style="width:{width}px;'
+    'image-rendering:pixelated"><table style="text-align:left">{rows}</table></div>'
+)
+ROW = '<tr><th style="text-align:left">{}</th><td style="text-align:left">{}</td></tr>'
+
+
+@xr.register_dataarray_accessor("hyper")  # type: ignore[no-untyped-call]
+class Hyper:
+    """What there is to see of a cube (band, y, x); dask-backed cubes are read in steps, and only the bands needed."""
+
+    def __init__(self, cube: xr.DataArray) -> None:
+        self._cube = cube
+
+    @property
+    def wavelengths_nm(self) -> NDArray[np.float64] | None:
+        """Centres of the bands in nm, (L,); None where unknown."""
+        return wavelengths_nm(self._cube)
+
+    def at(self, nm: float) -> xr.DataArray:
+        """The band (y, x) whose centre lies nearest to a wavelength in nm.
+
+        Raises: InputError where the wavelengths are unknown.
+        """
+        centres = self.wavelengths_nm
+        if centres is None:
+            raise InputError("an image without wavelengths", "a wavelength for each band", "use cube[band]")
+        return self._cube[int(np.abs(centres - nm).argmin())]
+
+    def composite(self, kind: "Kind" = "true") -> "Figure":
+        """As `hypersharp.plot.composites`."""
+        from hypersharp.plot import composites
+
+        return composites(self._cube, kind)
+
+    def spectra(self, places: "Sequence[Place]") -> "Figure":
+        """As `hypersharp.plot.spectra`."""
+        from hypersharp.plot import spectra
+
+        return spectra(self._cube, places)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:<12} {text}" for name, text in facts(self._cube).items())
+
+    def _repr_html_(self) -> str:
+        picture, mix = thumbnail(self._cube)
+        known = facts(self._cube) | {"Shown": mix.title}
+        rows = "".join(ROW.format(html.escape(name), html.escape(text)) for name, text in known.items())
+        alt = html.escape(f"thumbnail, {mix.title}")
+        width = round(THUMBNAIL_PX * min(1.0, picture.shape[1] / picture.shape[0]))
+        return CARD.format(uri=png(picture), alt=alt, width=width, rows=rows)
+
+
+def show(cube: xr.DataArray) -> Hyper:
+    """A cube as a thumbnail with what is known of it: a picture in Jupyter, a few lines of text elsewhere.
+
+    Raises: InputError for an array that is no cube (band, y, x).
+    """
+    check_axes(cube, "image")
+    return Hyper(cube)
+
+
+def facts(cube: xr.DataArray) -> dict[str, str]:
+    """What is known of a cube without reading its pixels."""
+    lines = {
+        "Size": size_words(cube),
+        "Wavelengths": wavelength_words(cube),
+        "Pixel": pixel_words(cube),
+        "Place": place_words(cube),
+        "Numbers": f"{cube.dtype}, {cube.attrs['units']}" if "units" in cube.attrs else str(cube.dtype),
+    }
+    return {name: text for name, text in lines.items() if text}
+
+
+def thumbnail(cube: xr.DataArray) -> tuple[Image, Mix]:
+    """True colour of every so many pixels (h, w, 3), and what was mixed; from the good bands that count in it."""
+    flags = good_bands(cube)
+    good = np.arange(len(cube)) if flags is None or not flags.any() else np.flatnonzero(flags)
+    nm = wavelengths_nm(cube)
+    mix = true_mix(None if nm is None else nm[good], len(good))
+    seen = (mix.weights > SEEN * mix.weights.max(1, keepdims=True)).any(0)
+    step = -(-max(cube.shape[1:]) // THUMBNAIL_PX)
+    part = cube.isel(band=good[seen])[:, ::step, ::step].drop_vars("good_band", errors="ignore").compute()
+    return composite(part, Mix(mix.weights[:, seen], mix.title)), mix

@@ -1,0 +1,141 @@
+"""The verb that makes a page to read of a result: report; `fuse --report` makes it with the run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from shlex import join
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hypersharp.cli.app import app
+from hypersharp.cli.options import (
+    HsMask,
+    Layout,
+    Mask,
+    MsLayout,
+    MsVariable,
+    Out,
+    Points,
+    Preset,
+    Psf,
+    Saturated,
+    Srf,
+    Truth,
+    Variable,
+    Weights,
+)
+from hypersharp.cli.shown import progress_bar, say
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from hypersharp.bench.page.facts import Run, Source
+    from hypersharp.bench.page.findings import Known
+
+
+@app.command(rich_help_panel="Scores")
+def report(
+    context: typer.Context,
+    sharp: Annotated[Path, typer.Argument(help="Sharpened image.", show_default=False)],
+    hs: Annotated[Path, typer.Option(help="Hyperspectral image it was made from.", show_default=False)],
+    ms: Annotated[Path, typer.Option(help="MS, RGB or pan image it was made from.", show_default=False)],
+    out: Out,
+    truth: Truth = None,
+    preset: Preset = "dian",
+    point: Points = None,
+    trust: Annotated[
+        bool, typer.Option(help="Without TRUTH, predict the error: this runs the method once more, degraded.")
+    ] = True,
+    psf: Psf = None,
+    srf: Srf = None,
+    sensor: Annotated[Path | None, typer.Option(help="JSON file of `hypersharp estimate`.")] = None,
+    weights: Weights = None,
+    mask: Mask = None,
+    hs_mask: HsMask = None,
+    saturated: Saturated = None,
+    variable: Variable = None,
+    layout: Layout = None,
+    ms_variable: MsVariable = None,
+    ms_layout: MsLayout = None,
+) -> None:
+    """Make a page to read of SHARP: pictures, spectra, errors, decisions, sensor; one HTML file in --out."""
+    from hypersharp.bench.page.facts import Run, Source
+    from hypersharp.bench.page.findings import Known
+    from hypersharp.io import open_cube
+    from hypersharp.io.mask import open_masked
+    from hypersharp.sensor.stored import given_sensor
+
+    check_page(out, truth, point, preset)
+    blur, response, _ = given_sensor(sensor, psf, srf, None)
+    cubes = {
+        "result": open_cube(sharp),
+        "hs": open_masked(hs, variable=variable, layout=layout, mask=hs_mask, saturated=saturated),
+        "ms": open_masked(ms, variable=ms_variable, layout=ms_layout, mask=mask, saturated=saturated),
+    }
+    sources = {
+        "result": Source(sharp),
+        "hs": Source(hs, hs_mask, saturated),
+        "ms": Source(ms, mask, saturated),
+    }
+    make_page(
+        cubes, out, sources, Known(blur, response, weights), Run(own_command(context)), truth=truth, preset=preset,
+        point=point, trust=trust,
+    )  # fmt: skip
+
+
+def check_page(
+    out: Path | None, truth: Path | None, point: Sequence[str] | None, preset: str = "dian"
+) -> None:
+    """Raise now what would be wrong with a page after a long computation: libraries, folder, points, preset."""
+    from hypersharp.bench.page.build import check_libraries
+    from hypersharp.errors import CallError, unknown_name
+    from hypersharp.metrics import PRESETS
+    from hypersharp.plots.places import parse_point
+    from hypersharp.whole import make_folder
+
+    if out is None and (truth or point):
+        raise CallError("--truth or --point without --report", "a folder for the page", "add --report DIR")
+    if out is None:
+        return
+    check_libraries()
+    make_folder(out)
+    for text in point or ():
+        parse_point(text)
+    if preset not in PRESETS:
+        raise unknown_name("metric preset", preset, PRESETS)
+
+
+def make_page(
+    cubes: "Mapping[str, xr.DataArray]",
+    out: Path,
+    sources: "Mapping[str, Source]",
+    known: "Known",
+    run: "Run",
+    *,
+    truth: Path | None = None,
+    preset: str = "dian",
+    point: Sequence[str] | None = None,
+    trust: bool = True,
+    error: "xr.DataArray | None" = None,
+) -> None:
+    """Write the page of "result", "hs" and "ms", and say where it is."""
+    from hypersharp.bench.page import write_report
+    from hypersharp.bench.page.facts import Source
+    from hypersharp.io import open_cube
+    from hypersharp.plots.places import parse_point
+
+    files = {**sources} if truth is None else {**sources, "truth": Source(truth)}
+    with progress_bar("writing the report") as progress:
+        page = write_report(
+            cubes["result"], cubes["hs"], cubes["ms"], out,
+            truth=None if truth is None else open_cube(truth),
+            points=[parse_point(text) for text in point or ()],
+            preset=preset, known=known, error=error, trust=trust, run=run, sources=files, progress=progress,
+        )  # fmt: skip
+    say(f"report -> {page}")
+
+
+def own_command(context: typer.Context) -> str:
+    """The command line that is running, to be repeated; empty where the app was not started by `main`."""
+    words = context.find_root().obj
+    return "hypersharp " + join(words) if words else ""
