@@ -75,7 +75,7 @@ class JasperRidge:
 
     def __call__(self, rows: range, columns: range) -> np.ndarray:
         """(60, len(rows), len(columns)); rows and columns may be negative."""
-        y, x = (folded(np.arange(r.start, r.stop), 100) for r in (rows, columns))
+        y, x = (folded(np.arange(part.start, part.stop), 100) for part in (rows, columns))
         shade_y = 1 + 0.2 * np.sin(np.arange(rows.start, rows.stop) / 517)
         shade_x = 1 + 0.2 * np.cos(np.arange(columns.start, columns.stop) / 733)
         shaded: np.ndarray = self.image[:, y][:, :, x] * np.outer(shade_y, shade_x).astype(np.float32)

@@ -6,7 +6,6 @@ agree with the whole image and with each other. While tiles are made, the finish
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -32,7 +31,6 @@ from hypersharp.tiled.store import (
     FinishedTiles,
     TileProgress,
     finished_tiles,
-    no_room,
     open_store,
 )
 from hypersharp.tiled.workers import Submit, in_process, on_cluster, stamp_of
@@ -89,19 +87,12 @@ class TiledRun:
 
         Raises: OutputError where the disk is full or cannot be written: the finished tiles are kept.
         """
-        done = TileProgress(finished_tiles(self.folder, len(self.job.tiling)), len(self.job.tiling), progress)
-        missing = [number for number in range(len(self.job.tiling)) if number not in done.finished]
+        count = len(self.job.tiling)
+        done = TileProgress(self.out, finished_tiles(self.folder, count), count, progress)
         remove_stale(self.out)
-        try:
-            with self.workers(announce) as submit:
-                submit(self.folder, missing, done)
-                save_cube(self.cube(done), self.out)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise no_room(self.out, error) from error
-            raise OutputError(
-                f"{self.out} unwritable ({error.strerror})", "a disk that takes it", "write elsewhere"
-            ) from error
+        with self.workers(announce) as submit:
+            submit(self.folder, [number for number in range(count) if number not in done.finished], done)
+            save_cube(self.cube(done), self.out)
         shutil.rmtree(self.folder, ignore_errors=True)
         return self.cube(done)
 

@@ -6,6 +6,7 @@ A file appears when it is whole, so whatever stops a run, what lies there is rig
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -108,8 +109,10 @@ class TileProgress:
 
     failure: BaseException | None = None
 
-    def __init__(self, finished: set[int], count: int, report: Callable[[float], None]) -> None:
-        self.finished, self.count, self.report = finished, count, report
+    def __init__(
+        self, out: Path, finished: set[int], count: int, report: Callable[[float], None]
+    ) -> None:
+        self.out, self.finished, self.count, self.report = out, finished, count, report
         self.changed = threading.Condition()
         self.kept: list[object] = []
 
@@ -125,8 +128,20 @@ class TileProgress:
 
     def fail(self, error: BaseException) -> None:
         with self.changed:
-            self.failure = self.failure or error
+            self.failure = self.failure or self.explained(error)
             self.changed.notify_all()
+
+    def explained(self, error: BaseException) -> BaseException:
+        """A disk that is full, or cannot be written, in our words; other errors as they are."""
+        if not isinstance(error, OSError):
+            return error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return OutputError(
+                f"no space left on the disk of {self.out}",
+                "room for the rest of the result; the finished tiles are kept",
+                "free some, then repeat the call with --resume",
+            )
+        return OutputError(f"{self.out} unwritable ({error})", "a disk that takes it", "write elsewhere")
 
     def wait_for(self, number: int) -> None:
         with self.changed:
@@ -138,12 +153,3 @@ class TileProgress:
 def finished_tiles(folder: Path, count: int) -> set[int]:
     """Numbers of the tiles that are there."""
     return {number for number in range(count) if tile_path(folder, number).exists()}
-
-
-def no_room(out: Path, error: OSError) -> OutputError:
-    """What to say where the disk fills up under a run."""
-    return OutputError(
-        f"no space left on the disk of {out} ({error.strerror})",
-        "room for the rest of the result; the finished tiles are kept",
-        "free some, then repeat the call with --resume",
-    )

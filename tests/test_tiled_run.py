@@ -1,0 +1,315 @@
+"""Scenes in tiles: the same as whole, the same after whatever stops them, in the form the user's files have."""
+
+import errno
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from hypersharp.cube import crs_of, make_cube, transform_of, wavelengths_nm
+from hypersharp.errors import CallError, InputError, OutputError
+from hypersharp.io import open_cube, save_cube
+from hypersharp.io.image_file import ImageFile
+from hypersharp.methods import METHODS, fuse
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import gaussian
+from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM
+from hypersharp.tiled import job as jobs
+from hypersharp.tiled import store, workers
+from hypersharp.tiled.run import TiledOptions, TiledRun, fuse_in_tiles, prepare
+from hypersharp.tiled.store import folder_for
+
+affine = pytest.importorskip("affine")
+PLACE = affine.Affine(3, 0, 400_000, 0, -3, 5_800_000)
+RATIO, BANDS, SIDE = 4, 31, 192
+QUICK = ("bicubic", "gsa", "sfim", "glp", "fuse", "cnmf")
+NETWORKS = ("ssjcn", "dbin", "dhsis")
+
+
+def scene() -> torch.Tensor:
+    """(31, 192, 192): a few materials with edges and fine texture."""
+    random = torch.Generator().manual_seed(0)
+    y, x = torch.meshgrid(torch.arange(SIDE) / 9, torch.arange(SIDE) / 11, indexing="ij")
+    shares = torch.stack([(y * x / 9).sin() > 0, (3 * y).sin() * (2 * x).cos() > 0.2, y.sin() + x.cos() > 0]).float()
+    texture = 1 + 0.1 * torch.randn(3, SIDE, SIDE, generator=random)
+    spectra = torch.rand(BANDS, 3, generator=random).cumsum(0) / BANDS
+    return torch.einsum("lk,kyx->lyx", spectra, shares * texture) * 0.5 + 0.05
+
+
+def pair() -> tuple[xr.DataArray, xr.DataArray]:
+    response = np.zeros((3, BANDS))
+    for row, first in enumerate((20, 10, 0)):
+        response[row, first : first + 11] = 1 / 11
+    hs, ms = Sensor(gaussian(8, 2, RATIO, boundary="reflect"), response, RATIO).observe(scene())
+    coarse_place = PLACE @ affine.Affine.scale(RATIO)
+    return (
+        make_cube(hs.numpy(), wavelengths_nm=CAVE_WAVELENGTHS_NM, crs="EPSG:32633", transform=coarse_place),
+        make_cube(ms.numpy(), wavelengths_nm=[650, 550, 450], crs="EPSG:32633", transform=PLACE),
+    )
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("pair")
+    hs, ms = pair()
+    return save_cube(hs, folder / "hs.tif"), save_cube(ms, folder / "ms.tif")
+
+
+def made(files: tuple[Path, Path], out: Path, method: str = "gsa", **settings: Any) -> xr.DataArray:
+    """The file that a run in tiles of 64 pixels writes."""
+    run = prepared(files, out, method, **settings)
+    assert len(run.job.tiling) == 9
+    run.carry_out()
+    return open_cube(out)
+
+
+def prepared(
+    files: tuple[Path, Path], out: Path, method: str = "gsa", *, resume: bool = False, **settings: Any
+) -> TiledRun:
+    options = TiledOptions(workers=1, side_px=64, resume=resume)
+    coarse, fine = (ImageFile(path) for path in files)
+    settings = {"precision": "fp32", "device": "cpu", **settings}
+    return prepare(coarse, fine, out, method=method, options=options, move="none", settings=settings)
+
+
+@pytest.mark.parametrize("method", [*QUICK, *NETWORKS])
+def test_tiles_are_the_whole_image(method: str, files: tuple[Path, Path], tmp_path: Path) -> None:
+    hs, ms = (open_cube(path) for path in files)
+    consistent = None if method in ("glp", "ssjcn") else False
+    whole = fuse(hs, ms, method=method, move="none", precision="fp32", device="cpu", consistent=consistent)
+    tiled = made(files, tmp_path / "sharp.tif", method, consistent=consistent)
+    gap = np.abs(tiled.values - whole.values).max()
+    assert gap < 1e-4 * np.ptp(whole.values)
+    assert crs_of(tiled) == crs_of(whole) and transform_of(tiled) == transform_of(whole)
+    np.testing.assert_array_equal(wavelengths_nm(tiled), wavelengths_nm(whole))
+    assert tiled.dtype == whole.dtype
+
+
+def test_every_method_is_tried_in_tiles_but_the_iterative_and_the_composed() -> None:
+    assert set(METHODS) == {*QUICK, *NETWORKS, "hysure", "auto"}
+
+
+def test_hysure_in_tiles_is_as_good_and_shows_no_seam(files: tuple[Path, Path], tmp_path: Path) -> None:
+    truth = scene().numpy()
+    whole = fuse(*(open_cube(path) for path in files), method="hysure", move="none", consistent=False).values
+    tiled = made(files, tmp_path / "sharp.tif", "hysure", consistent=False).values
+    errors_db = [10 * np.log10(np.mean((image - truth) ** 2)) for image in (whole, tiled)]
+    assert abs(errors_db[0] - errors_db[1]) < 0.05
+    steps = np.abs(np.diff(tiled - whole, axis=2)).mean((0, 1))
+    seams = steps[[63, 127]].mean()
+    assert seams < 0.02 * np.abs(np.diff(whole, axis=2)).mean()
+
+
+def test_auto_learns_once_and_tells_the_ranking(files: tuple[Path, Path], tmp_path: Path) -> None:
+    run = prepared(files, tmp_path / "sharp.tif", "auto", budget_s=0.0)
+    assert any(note.startswith("auto chose ") for note in run.notes)
+    assert run.notes[-1].startswith("in 9 tiles of 64 x 64 pixels that see ")
+    assert run.carry_out().shape == (BANDS, SIDE, SIDE)
+
+
+@pytest.mark.parametrize("suffix", [".img", ".bip", ".zarr", ".nc", ".npy"])
+def test_formats_that_are_streamed_hold_the_same_values(
+    suffix: str, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    expected = made(files, tmp_path / "sharp.tif")
+    found = made(files, tmp_path / f"sharp{suffix}")
+    np.testing.assert_array_equal(found.values, expected.values)
+
+
+def test_a_format_that_cannot_be_streamed_is_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(CallError, match=r"sharp\.mat for a scene fused in tiles, expected a name ending in"):
+        prepared(files, tmp_path / "sharp.mat")
+
+
+def test_pixels_and_bands_that_are_missing_stay_missing(tmp_path: Path) -> None:
+    hs, ms = pair()
+    hs.values[5] = np.nan
+    hs.values[:, 3, 4] = np.nan
+    ms.values[:, 100:110, 60:70] = np.nan
+    paths = save_cube(hs, tmp_path / "hs.tif"), save_cube(ms, tmp_path / "ms.tif")
+    mask = np.zeros((1, SIDE, SIDE), np.uint8)
+    mask[0, 150, 150] = 1
+    save_cube(make_cube(mask, crs="EPSG:32633", transform=PLACE), tmp_path / "mask.tif")
+    image = ImageFile(paths[1], mask=tmp_path / "mask.tif")
+    options = TiledOptions(workers=1, side_px=64)
+    out = tmp_path / "sharp.tif"
+    prepare(ImageFile(paths[0]), image, out, method="gsa", options=options, move="none").carry_out()
+    missing = np.isnan(open_cube(out).values)
+    assert missing[5].all()
+    expected = np.zeros((SIDE, SIDE), bool)
+    expected[12:16, 16:20] = expected[100:110, 60:70] = expected[150, 150] = True
+    np.testing.assert_array_equal(missing[6], expected)
+
+
+def test_whole_numbers_stay_whole_numbers(tmp_path: Path) -> None:
+    hs, ms = ((image * 10_000).round().astype(np.uint16) for image in pair())
+    paths = save_cube(hs, tmp_path / "hs.tif"), save_cube(ms, tmp_path / "ms.tif")
+    tiled = made(paths, tmp_path / "sharp.tif", consistent=False)
+    whole = fuse(*(open_cube(path) for path in paths), method="gsa", move="none", consistent=False)
+    assert tiled.dtype == np.uint16 == whole.dtype
+    assert np.abs(tiled.values.astype(int) - whole.values).max() <= 1
+
+
+def test_grids_that_do_not_nest_are_aligned_tile_by_tile(tmp_path: Path) -> None:
+    hs, ms = pair()
+    off = PLACE @ affine.Affine.translation(0.3, -0.4) @ affine.Affine.scale(0.96)
+    ms = make_cube(ms.values, wavelengths_nm=[650, 550, 450], crs="EPSG:32633", transform=off)
+    paths = save_cube(hs, tmp_path / "hs.tif"), save_cube(ms, tmp_path / "ms.tif")
+    tiled = made_by(paths, tmp_path / "sharp.tif", move="none")
+    whole = fuse(*(open_cube(path) for path in paths), method="bicubic", move="none")
+    assert transform_of(tiled) == transform_of(whole) and tiled.shape == whole.shape
+    both = ~np.isnan(whole.values)
+    np.testing.assert_array_equal(np.isnan(tiled.values), ~both)
+    np.testing.assert_allclose(tiled.values[both], whole.values[both], atol=1e-5)
+
+
+def made_by(paths: tuple[Path, Path], out: Path, **options: Any) -> xr.DataArray:
+    coarse, fine = (ImageFile(path) for path in paths)
+    tiles = TiledOptions(workers=1, side_px=64)
+    prepare(coarse, fine, out, method="bicubic", options=tiles, **options).carry_out()
+    return open_cube(out)
+
+
+def test_a_proven_shift_is_undone_in_every_tile(files: tuple[Path, Path], tmp_path: Path) -> None:
+    hs, ms = (open_cube(path) for path in files)
+    moved = ms.copy(data=np.roll(ms.values, (1, 2), (1, 2)))
+    paths = files[0], save_cube(moved, tmp_path / "ms.tif")
+    options = TiledOptions(workers=1, side_px=64)
+    run = prepare(*(ImageFile(path) for path in paths), tmp_path / "sharp.tif", method="glp", options=options,
+                  settings={"consistent": False})  # fmt: skip
+    run.carry_out()
+    whole = fuse(hs, moved, method="glp", consistent=False)
+    assert any("now undone" in note for note in run.notes)
+    assert np.abs(open_cube(tmp_path / "sharp.tif").values - whole.values).max() < 2e-4 * np.ptp(whole.values)
+
+
+def test_a_run_that_failed_goes_on_and_gives_the_same_file(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "sharp.tif"
+    made(files, out)
+    expected = out.read_bytes()
+    out.unlink()
+    after(monkeypatch, 4, OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(OutputError, match="finished tiles are kept, do: free some, then repeat the call with --resume"):
+        made(files, out)
+    assert not out.exists() and len(list(folder_for(out).glob("*.npy"))) == 4
+    monkeypatch.undo()
+    with pytest.raises(CallError, match=r"an unfinished run in .*, expected a fresh start, do: add --resume"):
+        prepared(files, out)
+    with pytest.raises(CallError, match="tiles of a run that differs in method, expected the same call"):
+        prepared(files, out, "glp", resume=True)
+    prepared(files, out, resume=True).carry_out()
+    assert out.read_bytes() == expected
+    assert not folder_for(out).exists() and sorted(path.name for path in tmp_path.iterdir()) == ["sharp.tif"]
+
+
+def after(monkeypatch: pytest.MonkeyPatch, tiles: int, error: OSError) -> None:
+    """Let writing fail after so many tiles."""
+    written = []
+
+    def write(path: Path, content: bytes | np.ndarray) -> None:
+        if isinstance(content, np.ndarray):
+            if len(written) == tiles:
+                raise error
+            written.append(path)
+        store.write_whole(path, content)
+
+    monkeypatch.setattr(workers, "write_whole", write)
+
+
+def test_a_killed_process_leaves_what_it_had_made_and_the_next_gives_the_same_file(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    expected = tmp_path / "expected.tif"
+    words = [str(files[0]), str(files[1]), "--method", "gsa", "--workers", "1", "--memory", "1.2GB", "-o"]
+    command = [sys.executable, "-m", "hypersharp", "fuse", *words]
+    subprocess.run([*command, str(expected)], check=True, capture_output=True)
+    out = tmp_path / "sharp.tif"
+    running = subprocess.Popen([*command, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: (folder_for(out) / "call.json").exists() or running.poll() is not None)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert not out.exists()
+    subprocess.run([*command, str(out), "--resume"], check=True, capture_output=True)
+    assert out.read_bytes() == expected.read_bytes()
+
+
+def wait_until(happened: Callable[[], bool], seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.filterwarnings("ignore")  # of libraries, on the way out of processes that were killed
+def test_a_cluster_gives_the_same_file_though_a_worker_dies(files: tuple[Path, Path], tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    import psutil
+
+    expected, out = made(files, tmp_path / "expected.tif"), tmp_path / "sharp.tif"
+    run = prepared(files, out)
+    run = TiledRun(run.job, run.folder, run.out, TiledOptions(workers=2))
+    before = set(psutil.Process().children(recursive=True))
+    told: list[str] = []
+
+    def kill_one(fraction: float) -> None:
+        own = [process for process in set(psutil.Process().children(recursive=True)) - before if is_worker(process)]
+        if fraction < 0.3 and own:
+            own[0].kill()
+
+    run.carry_out(kill_one, told.append)
+    np.testing.assert_array_equal(open_cube(out).values, expected.values)
+    assert told and told[0].startswith("dashboard of 2 workers: http://127.0.0.1:")
+
+
+def is_worker(process: Any) -> bool:
+    import psutil
+
+    try:
+        return "spawn_main" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def test_a_scheduler_that_is_not_there_is_named(files: tuple[Path, Path], tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    run = prepared(files, tmp_path / "sharp.tif")
+    away = TiledRun(run.job, run.folder, run.out, TiledOptions(scheduler="udp://nowhere"))
+    with pytest.raises(InputError, match="no scheduler at udp://nowhere"):
+        away.carry_out()
+
+
+def test_the_face_offers_it(files: tuple[Path, Path], tmp_path: Path) -> None:
+    sharp = fuse_in_tiles(*files, tmp_path / "sharp.zarr", method="bicubic", workers=1, memory_bytes=2e9)
+    assert sharp.shape == (BANDS, SIDE, SIDE) and not isinstance(sharp.data, np.ndarray)
+
+
+def test_a_sample_of_a_large_scene_leaves_its_seams_out(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hypersharp.methods import scene as scenes
+
+    monkeypatch.setattr(scenes, "MOST_COARSE", 32)
+    pair_source = jobs.PairSource(*(ImageFile(path) for path in files), (48, 48), RATIO, jobs_grid(files))
+    sample = scenes.Sample.of((48, 48), RATIO)
+    assert not sample.is_all and sample.inside().shape == (32, 32)
+    hs, ms = jobs.read_sample(pair_source, sample)
+    whole_hs, whole_ms = (open_cube(path).values for path in files)
+    np.testing.assert_array_equal(hs.values, sample.coarse(whole_hs))
+    np.testing.assert_array_equal(ms.values, sample.fine(whole_ms))
+    assert not sample.inside()[:, 6:10].any() and sample.inside()[2, 2]
+
+
+def jobs_grid(files: tuple[Path, Path]) -> Any:
+    from hypersharp.cube import grid_of
+
+    return grid_of(open_cube(files[1], lazy=True))
