@@ -85,7 +85,8 @@ class JasperRidge:
 def folded(places: np.ndarray, size: int) -> np.ndarray:
     """Places on an image that is mirrored over and over."""
     around = places % (2 * size)
-    return np.minimum(around, 2 * size - 1 - around)
+    mirrored: np.ndarray = np.minimum(around, 2 * size - 1 - around)
+    return mirrored
 
 
 class Seen(Pixels):
