@@ -81,7 +81,9 @@ def predict_error(
             method_again(method, sensor, (psf, srf)),
             weights=weights, consistent=consistent, mode=mode, tile_px=tile_px, device=device, precision=precision,
         )  # fmt: skip
-        model = one_level_finer(learn(again, coarse, fine, sensor, unit), sensor.psf)
+        model = one_level_finer(
+            learn(again, coarse, fine, sensor, unit), pair[0], sensor.psf, measured(coarse)
+        )
         source = "errors on the pair degraded once more"
     widths = half_widths(model, estimate, *pair, sensor, coverage=coverage)
     found = from_tensor(widths, hs.astype(np.float32), ms, unit)
