@@ -19,7 +19,7 @@ from hypersharp.methods.base import Mode, Precision, from_tensor, measured, to_t
 from hypersharp.methods.evidence import reduced_pairs
 from hypersharp.methods.fuse import placed_as
 from hypersharp.methods.packaged import fitting_weights, named_weights
-from hypersharp.methods.trust import ErrorModel, calibrate, half_widths, one_level_finer, read_model
+from hypersharp.methods.trust import ErrorModel, calibrate, half_widths, read_model
 from hypersharp.methods.wald import ReducedPair
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
@@ -81,9 +81,7 @@ def predict_error(
             method_again(method, sensor, (psf, srf)),
             weights=weights, consistent=consistent, mode=mode, tile_px=tile_px, device=device, precision=precision,
         )  # fmt: skip
-        model = one_level_finer(
-            learn(again, coarse, fine, sensor, unit), pair[0], sensor.psf, measured(coarse)
-        )
+        model = learn(again, coarse, fine, sensor, unit)
         source = "errors on the pair degraded once more"
     widths = half_widths(model, estimate, *pair, sensor, coverage=coverage)
     found = from_tensor(widths, hs.astype(np.float32), ms, unit)
@@ -132,7 +130,7 @@ def method_again(
     method: str,
     sensor: Sensor,
     given: tuple[str | Path | PSF | None, str | Path | NDArray[np.float64] | None],
-) -> Fuse:
+) -> partial[xr.DataArray]:
     """The method with the sensor of the pair, where it needs one: a degraded pair tells its own less well."""
     needs = find_method(method).needs
     psf = sensor.psf if "psf" in needs else given[0]
@@ -141,7 +139,7 @@ def method_again(
 
 
 def learn(again: Fuse, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor, unit: float) -> ErrorModel:
-    """The model from what `again` makes of the usable pair degraded once more.
+    """The model of the usable pair from what `again` makes of it degraded once more.
 
     Raises: InputError for an hs too small for that.
     """

@@ -38,7 +38,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.errors import CallError, InputError
-from hypersharp.methods.scales import measured_pixels
+from hypersharp.methods.scales import NORMAL_PER_MEDIAN, measured_pixels
 from hypersharp.methods.wald import ReducedPair
 from hypersharp.nets.layers import upsample_bicubic
 from hypersharp.sensor.noise import regression_noise
@@ -217,7 +217,7 @@ def checkerboard(shape_yx: tuple[int, int]) -> Tensor:
 def calibrate(
     estimates: Sequence[Tensor], pairs: Sequence[ReducedPair], sensor: Sensor, valid: Sequence[Tensor | None]
 ) -> ErrorModel:
-    """The model of a method from its estimates (L, h, w) of reduced pairs; valid (h, w): True where one counts.
+    """The model of the pair itself from a method's estimates (L, h, w) of reduced ones; valid (h, w): what counts.
 
     Either half of a checkerboard of tiles is scored by what the other teaches. Raises: InputError where one has
     no such pixel.
@@ -228,13 +228,23 @@ def calibrate(
         there = torch.ones_like(tiles) if seen is None else seen
         for half, chosen in ((first, tiles), (second, ~tiles)):
             half.append(draw_sample(estimate, pair.truth, (pair.hs, pair.ms), sensor, chosen & there))
-    bands = len(estimates[0])
+    bands, everything = len(estimates[0]), pooled(first + second)
     scores = [
         scores_of(sample, *fit_scale(pooled(fitted), bands))
         for fitted, held_out in ((first, second), (second, first))
         for sample in held_out
     ]
-    return as_model(*fit_scale(pooled(first + second), bands), np.concatenate(scores))
+    model = as_model(*fit_scale(everything, bands), np.concatenate(scores))
+    hs = measured_pixels(pairs[0].truth, pairs[0].truth_valid)
+    return one_level_finer(model, noise_deviation(hs, everything), sensor.psf)
+
+
+def noise_deviation(hs: Tensor, sample: Sample) -> NDArray[np.float64]:
+    """(L,) of the noise of pixels (L, N), which no method can foretell: no more than its errors there show."""
+    noise = np.sqrt(regression_noise(hs.double().numpy()))
+    errors = [sample.errors[sample.bands == band] for band in range(len(hs))]
+    most = [NORMAL_PER_MEDIAN * np.median(those) if those.size else np.inf for those in errors]
+    return np.minimum(noise, most)
 
 
 def beside(weights: Path) -> Path:
@@ -242,14 +252,13 @@ def beside(weights: Path) -> Path:
     return weights.with_suffix(".trust.json")
 
 
-def one_level_finer(model: ErrorModel, hs: Tensor, psf: PSF, valid: Tensor | None = None) -> ErrorModel:
-    """The model of a coarser level as it holds at the pair's own, whose hs (L, h, w) has this blur."""
-    noise = regression_noise(measured_pixels(hs, valid).double().numpy())
-    floors = FLOOR * np.sqrt(np.maximum(noise, 0)) / np.linalg.norm(psf.kernel)
+def one_level_finer(model: ErrorModel, noise: NDArray[np.float64], psf: PSF) -> ErrorModel:
+    """The model of a coarser level as it holds at the pair's own, whose hs has this noise (L,) and blur."""
     grown = [
         weight if name == "missing" else FINER * weight
         for name, weight in zip(FEATURES, model.weights, strict=True)
     ]
+    floors = FLOOR * noise / np.linalg.norm(psf.kernel)
     return replace(model, weights=tuple(grown), floors=tuple(floors.tolist()))
 
 
