@@ -31,12 +31,13 @@ class Spectra:
         """The sensor of `SRFS` whose bands have the centres of the ms, where its widths are not known."""
         return recognise(self.ms_nm) if self.ms_nm is not None and self.ms_fwhm_nm is None else None
 
-    def widths_nm(self) -> FloatArray | None:
-        """The widths (l,) of the ms bands: as given, or those of the sensor that was recognised."""
+    def bands_nm(self) -> tuple[FloatArray | None, FloatArray | None]:
+        """Centres and widths (l,) of the ms bands: as given, or those of the sensor that was recognised."""
         if self.recognised is None or self.ms_nm is None:
-            return self.ms_fwhm_nm
+            return self.ms_nm, self.ms_fwhm_nm
         centres, widths = known_bands(self.recognised)
-        return widths[np.abs(centres - self.ms_nm[:, None]).argmin(axis=1)]
+        nearest = np.abs(centres - self.ms_nm[:, None]).argmin(axis=1)
+        return centres[nearest], widths[nearest]
 
     def axis(self, bands: int) -> Axis:
         """Where the hs bands lie: nm, or their numbers."""
@@ -56,8 +57,8 @@ def known_bands(name: str) -> tuple[FloatArray, FloatArray]:
 def recognise(ms_nm: FloatArray) -> str | None:
     """The sensor that has a band of its own at each of these centres (nm), the one nearest; None below three bands.
 
-    >>> recognise(np.array([490.0, 560, 665, 842])), recognise(np.array([490.0, 600, 700]))
-    ('sentinel-2a', None)
+    >>> recognise(np.array([492.0, 560, 665, 833])), recognise(np.array([490.0, 600, 700]))
+    ('sentinel-2b', None)
     """
     found = {}
     for name in SRFS if len(ms_nm) >= LEAST_BANDS else ():
@@ -79,19 +80,20 @@ def restrict(
     allowed = np.zeros((len(coverage), bands), bool)
     for row, seen in zip(allowed, coverage, strict=True):
         row[list(seen)] = True
-    if spectra.hs_nm is None or spectra.ms_nm is None:
+    centres, widths = spectra.bands_nm()
+    if spectra.hs_nm is None or centres is None:
         return allowed, None
-    axis, widths = spectra.axis(bands), spectra.widths_nm()
-    reach = REACH * spectra.ms_nm if widths is None else widths
-    distance = np.abs(axis.places - spectra.ms_nm[:, None])
+    axis = spectra.axis(bands)
+    reach = REACH * centres if widths is None else widths
+    distance = np.abs(axis.places - centres[:, None])
     allowed &= distance <= np.maximum(reach[:, None], axis.shares)
     if not allowed.any():
         raise InputError(
-            f"hs from {nm_range(spectra.hs_nm)} and ms from {nm_range(spectra.ms_nm)}",
+            f"hs from {nm_range(spectra.hs_nm)} and ms from {nm_range(centres)}",
             "images that share wavelengths",
             "check the wavelengths, or give the srf",
         )
-    return allowed, None if widths is None else stated_rows(spectra.ms_nm, widths, axis.places, allowed)
+    return allowed, None if widths is None else stated_rows(centres, widths, axis.places, allowed)
 
 
 def stated_rows(centres: FloatArray, widths: FloatArray, places: FloatArray, allowed: Mask) -> FloatArray:
