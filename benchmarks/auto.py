@@ -247,6 +247,11 @@ FRESH: dict[str, Callable[[Path], Case]] = {
         "glass_tiles", (60, 160), tilted((0.4, 0.5), 20, (0, 0), 8), drawn(5, 31, 11), 8, 45.0
     ),
     "jasper-spot-6-x5": jasper("spot-6", tilted((0.3, 0.3), 0, (0, 0), 5), 5, 25.0),
+    "pines-spot-6-x4-22-db": pines("spot-6:blue,green,red", tilted((0.45, 0.45), 0, (0, 0)), 4, 22.0),
+    "jasper-ali-x3-26-db": jasper("ali", tilted((0.5, 0.4), 10, (0.3, 0.2), 3), 3, 26.0),
+    "cave-hairs-x4-24-db": cave(
+        "hairs", (100, 100), tilted((0.5, 0.5), 0, (0, 0)), drawn(3, 31, 21), 4, 24.0
+    ),
     "jasper-ikonos-x2": jasper("ikonos", tilted((0.7, 0.5), 80, (-0.3, 0.5), 2), 2, 35.0),
 }
 

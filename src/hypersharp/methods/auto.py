@@ -1,10 +1,10 @@
 """The default method: tries the others on the user's own pair, degraded once more, and uses what does best there.
 
 The sensor, given or estimated once, degrades hs and ms by the ratio; each candidate sharpens the reduced pair, whose
-truth is the given hs and whose noise that of the pair, with and without `consistency`; so does their `blend`, its
-weights fitted on every other tile and judged on those between. What ranks first (`evidence.Quality.db`) and fits the
-time budget is run at full size; the blend also where it is as good (`TIE_DB`), for the reduced pair is not the pair,
-and a mean hedges.
+truth is the given hs (and, where hs is noisy, whose noise that of the pair), with and without `consistency`; so does
+their `blend`, its weights fitted on every other tile and judged on those between. What ranks first
+(`evidence.Quality.db`) and fits the time budget is run at full size; the blend also where it is as good (`TIE_DB`),
+for the reduced pair is not the pair, and a mean hedges.
 Full-size times are those of the reduced runs by the number of pixels. Quick candidates come first; half of the budget
 is for trying, the clock being read between candidates.
 """
@@ -66,6 +66,9 @@ ANY = replace(SSJCN_METHOD, name=ANY_SENSOR, needs=("psf", "srf"), learn=learn_a
 CANDIDATES: tuple[Method, ...] = (  # the quick ones first
     BICUBIC, GLP, GSA, SFIM, FUSE, TRAINED, DBIN_METHOD, DHSIS_METHOD, ANY, CNMF, HYSURE,
 )  # fmt: skip
+NOISY_DB = (
+    30.0  # signal to noise of hs below which noise tells methods apart; above, ms's texture passes for it
+)
 FALLBACK = FUSE  # where hs is too small to be degraded once more
 LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
 TILES = 6  # along the shorter side of a reduced pair: blends are fitted on every other one
@@ -251,7 +254,8 @@ def pairs_of(hs: Tensor, ms: Tensor, known: Settings) -> list[ReducedPair]:
         hs.double().cpu().numpy(), ms.double().cpu().numpy(),
         *(mask_of(*one) for one in ((hs, known.hs_valid), (ms, known.ms_valid))),
     )  # fmt: skip
-    return [as_noisy_as(pair, noise, sensor.psf) for pair in pairs]
+    noisy = np.median(noise.hs_snr_db) < NOISY_DB
+    return [as_noisy_as(pair, noise, sensor.psf) for pair in pairs] if noisy else pairs
 
 
 def mask_of(image: Tensor, valid: Tensor | None) -> NDArray[np.bool_]:
