@@ -128,7 +128,8 @@ def true_response(case: Case, nm: Floats) -> Floats:
     """The response of the case's sensor, or of one that nobody knows."""
     if case.known != NAMELESS:
         return find_srf(case.response, nm)
-    return gaussian_srf(*bands_of(case), nm)
+    centres, widths = bands_of(case)
+    return gaussian_srf(centres, widths, nm)
 
 
 def bands_of(case: Case) -> Floats:

@@ -186,7 +186,8 @@ def fit_row(bands: FloatArray, pull: FloatArray, known: Known, m: int, family: s
         if known.centres_nm is None:
             return row
         clean = bands - count * np.diag(known.noise)
-        return known.allowed[m] * fit_centred_shape(clean, pull, known.axis, float(known.centres_nm[m]))
+        found = fit_centred_shape(clean, pull, known.axis, float(known.centres_nm[m]))
+        return np.where(known.allowed[m], found, 0)
     if family != FREE:
         return fit_response_shape(bands, pull, known.axis, known.allowed[m], family == "flat")
     gram, penalty, preferred = row_system(bands, index, known, count)
