@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import shift
 from torch import Tensor
 from typer.testing import CliRunner
 
@@ -149,7 +150,9 @@ def test_the_weights_file_gives_what_was_learnt_and_serves_another_scene(tmp_pat
     assert {"steps", "after_db", "commit"} <= header.provenance.keys()
     own = replace(settings, weights=path)
     with torch.inference_mode():
-        torch.testing.assert_close(ssjcn.SSJCN_METHOD.run(hs, ms, own), net(hs[None], ms[None])[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            ssjcn.SSJCN_METHOD.run(hs, ms, own), net(hs[None], ms[None])[0], atol=1e-5, rtol=0
+        )
     other_hs, other_ms, other_scene, _ = make_pair(seed=3)
     found = ssjcn.SSJCN_METHOD.run(other_hs, other_ms, own)
     assert rmse(found, other_scene) < rmse(upsample_bicubic(other_hs[None], RATIO)[0], other_scene)
@@ -207,6 +210,18 @@ def test_the_verb_adapts_and_fuse_takes_the_weights(tmp_path: Path, monkeypatch:
     ]
     assert runner.invoke(app, fused).exit_code == 0
     assert np.load("sharp.npy").shape == (BANDS, *SHAPE)
+
+
+def test_an_ms_that_lies_off_is_moved_before_anything_is_learnt(tmp_path: Path) -> None:
+    scene = make_scene()
+    hs, lying_off = make_sensor().observe(scene)[0], shift(scene.numpy(), (0, 0.9, -0.7), mode="nearest")
+    cubes = make_cube(hs.numpy()), make_cube(make_sensor().ms(torch.from_numpy(lying_off)).numpy())
+    moved, left = (
+        adapt_pair(*cubes, tmp_path / f"{move}.safetensors", options=QUICK, move=move)
+        for move in ("shift", "none")
+    )
+    assert "now undone" in moved.notes[0] and not any("undone" in note for note in left.notes)
+    assert load_weights(tmp_path / "shift.safetensors")[1].provenance["notes"] == list(moved.notes)
 
 
 def test_another_suffix_is_refused_before_anything_is_read(tmp_path: Path) -> None:

@@ -15,9 +15,17 @@ from hypersharp.methods.auto import CANDIDATES, Ranked, choose, decide
 from hypersharp.methods.base import Method, Settings, local
 from hypersharp.methods.bicubic import BICUBIC
 from hypersharp.methods.blend import blend_weights
-from hypersharp.methods.evidence import Quality, checkerboard, counted_pixels, judge, reduced_pairs
+from hypersharp.methods.evidence import (
+    Quality,
+    as_noisy_as,
+    checkerboard,
+    counted_pixels,
+    judge,
+    reduced_pairs,
+)
 from hypersharp.methods.recipe import Plan, carry_out
 from hypersharp.methods.scene import run_named
+from hypersharp.sensor.noise import Noise
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 
@@ -160,6 +168,23 @@ def test_a_small_image_is_seen_in_several_phases() -> None:
     assert len(large) == 1 and large[0].truth.shape == (BANDS, 160, 40)
     with pytest.raises(InputError, match="degraded once more"):
         reduced_pairs(HS[:, :3, :3], MS[:, :6, :6], SENSOR)
+
+
+def test_a_reduced_pair_gets_back_the_noise_that_degrading_takes() -> None:
+    sensor = Sensor(gaussian(8, 2.0, 4), np.eye(3), 4)
+    random = np.random.default_rng(0)
+    noise = Noise(*(np.array([0.1, 0.2, 0.3]) for _ in range(4)))
+    hs, ms = (
+        torch.from_numpy(random.normal(size=(3, side, side)) * noise.hs[:, None, None]).float()
+        for side in (128, 512)
+    )
+    (pair,) = reduced_pairs(hs, ms, sensor)
+    assert pair.hs[2].std() < 0.1
+    noisy = as_noisy_as(pair, noise, sensor.psf)
+    np.testing.assert_allclose(noisy.hs.std((1, 2)), noise.hs, rtol=0.1)
+    np.testing.assert_allclose(noisy.ms.std((1, 2)), noise.ms, rtol=0.1)
+    one = as_noisy_as(replace(pair, ms=pair.ms[:1]), noise, sensor.psf)
+    assert torch.equal(one.ms, pair.ms[:1]) and torch.equal(one.truth, pair.truth)
 
 
 def test_the_border_and_masked_pixels_do_not_count() -> None:

@@ -144,6 +144,13 @@ def test_another_ratio_than_the_given_is_refused() -> None:
     assert "ratio 4" in refused(*cubes(), ratio=2)
 
 
+def test_a_ratio_that_no_fusion_bridges_is_refused() -> None:
+    hs, ms = cubes()
+    assert "1 fine pixels per coarse pixel" in refused(hs, make_cube(ms.values[:, ::4, ::4]))
+    far = refused(hs, make_cube(np.ones((2, 33 * hs.shape[1], 33 * hs.shape[2]), np.float32)))
+    assert "33 fine pixels" in far and "2 to 32" in far
+
+
 def test_an_image_without_a_finite_pixel_is_refused() -> None:
     hs, ms = cubes()
     assert "finite" in refused(hs * np.nan, ms)

@@ -1,5 +1,6 @@
 """Predicted errors: coverage on exchangeable data, order in coverage, units, masks, what is stored with weights."""
 
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import torch
 import xarray as xr
 
+from hypersharp.bench import trust as trusting
 from hypersharp.bench.trust import predict_error
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
@@ -16,11 +18,15 @@ from hypersharp.methods import fuse
 from hypersharp.methods.packaged import packaged_weights
 from hypersharp.methods.trust import (
     FEATURES,
+    FINER,
+    FLOOR,
     Sample,
     conformal_quantile,
     fit_model,
     fit_scale,
     half_widths,
+    noise_deviation,
+    one_level_finer,
     read_model,
     scores_of,
 )
@@ -55,6 +61,39 @@ def test_the_fit_finds_the_scale_and_a_feature_of_zeros_gets_none() -> None:
     expected = (0.5 + sample.bands / 5) * (np.array([0.1, 0.5, 0, 0.2, 0.3]) @ sample.features)
     assert a[2] == 0 and (a >= 0).all()
     assert np.median(np.abs(found / expected - 1)) < 0.05
+
+
+def test_one_level_finer_the_noise_that_hs_averages_is_a_floor() -> None:
+    """No more noise than the errors show counts; what ms shows of missing detail is taken as it is."""
+    pixels = torch.randn(6, 900, generator=torch.Generator().manual_seed(0))
+    sample = laplace_sample(0)
+    quiet, loud = (noise_deviation(pixels, replace(sample, errors=k * sample.errors)) for k in (1e-3, 10))
+    assert (quiet < 0.01).all()
+    np.testing.assert_allclose(loud, 1, rtol=0.2)
+    model = fit_model([sample], [sample], 6)
+    finer = one_level_finer(model, loud, SENSOR.psf)
+    np.testing.assert_allclose(finer.floors, FLOOR * loud / np.linalg.norm(SENSOR.psf.kernel))
+    grown = np.array(finer.weights) / np.array(model.weights)
+    assert dict(zip(FEATURES, grown, strict=True))["missing"] == 1
+    assert sorted(grown)[1:] == pytest.approx([FINER] * 4, nan_ok=True)
+    hs, ms = SENSOR.observe(scene())
+    narrow, wide = (half_widths(one, scene(), hs, ms, SENSOR) for one in (model, finer))
+    assert (wide > narrow).all()
+
+
+def test_the_pair_is_degraded_once_more_as_the_result_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    hs, ms, _ = pair()
+    said: list[dict[str, object]] = []
+
+    def spy(*cubes: xr.DataArray, **options: object) -> xr.DataArray:
+        said.append(options)
+        return fuse(*cubes, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trusting, "fuse", spy)
+    sharp = fuse(hs, ms, method="bicubic")
+    how = {"mode": "tiles", "tile_px": 32, "device": "cpu", "precision": "fp32"}
+    predict_error(sharp, hs, ms, psf=SENSOR.psf, srf=SENSOR.srf, **how)  # type: ignore[arg-type]
+    assert said and all(how.items() <= options.items() for options in said)
 
 
 def test_the_quantile_has_the_finite_sample_correction() -> None:

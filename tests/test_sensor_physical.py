@@ -20,6 +20,7 @@ from hypersharp.sensor.physical import nonnegative
 from hypersharp.sensor.psf import PSF, gaussian
 from hypersharp.sensor.responses import SRFS
 from hypersharp.sensor.shapes import BlurShape, blur_weights
+from hypersharp.sensor.spectra import recognise
 from hypersharp.sensor.srf import find_srf, gaussian_srf
 
 NM = np.arange(400.0, 720.0, 20)
@@ -228,3 +229,44 @@ def test_jasper_ridge_pairs_of_35_db_with_the_wavelengths_of_landsat(data_dir: C
     found = complete_sensor(hs, ms, 3, psf=None, srf=None, spectra=Spectra(nm, centres, widths))
     assert found.sensor.psf.sigma_yx_px() == pytest.approx((1.5, 1.5), rel=0.1)
     assert response_error(found, srf) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("centres", "name"),
+    [
+        ([490, 560, 665, 842], "sentinel-2b"),  # nominal centres, a few nm off the published ones
+        ([443, 482, 561, 655, 865, 1609, 2201], "landsat-8"),
+        ([427, 478, 546, 608, 659, 724, 831, 908], None),
+        ([490, 560], None),
+        ([560, 561, 562], None),
+    ],
+)
+def test_centres_tell_a_known_sensor(centres: list[float], name: str | None) -> None:
+    assert recognise(np.array(centres, np.float64)) == name
+
+
+def test_a_known_sensor_brings_its_widths() -> None:
+    nm = np.arange(400.0, 900, 10)
+    centres, widths = np.array([SRFS["sentinel-2a"].bands[name] for name in ("B2", "B3", "B4", "B8")]).T
+    srf = gaussian_srf(centres, widths, nm)
+    hs, ms = noisy_pair(Sensor(gaussian(9, 1.3, 3), srf, 3), scene(bands=len(nm)))
+    spectra = Spectra(nm, np.array([490.0, 560, 665, 842]))
+    assert spectra.recognised == "sentinel-2b" and Spectra(nm, centres, widths).recognised is None
+    assert response_error(complete_sensor(hs, ms, 3, psf=None, srf=None, spectra=spectra), srf) < 0.05
+
+
+def test_a_centre_alone_leaves_one_width_to_find() -> None:
+    """Far better than nothing told, and the images may still object to a wrong centre."""
+    nm = np.arange(400.0, 900, 10)
+    centres, widths = np.array([470.0, 610, 740]), np.array([60.0, 70, 50])
+    srf = gaussian_srf(centres, widths, nm)
+    hs, ms = noisy_pair(Sensor(gaussian(9, 1.3, 3), srf, 3), scene(bands=len(nm)))
+
+    def off(spectra: Spectra) -> float:
+        return response_error(complete_sensor(hs, ms, 3, psf=None, srf=None, spectra=spectra), srf)
+
+    assert off(Spectra(nm, centres)) < 0.1 < off(Spectra(nm))
+    found = complete_sensor(
+        hs, ms, 3, psf=None, srf=None, spectra=Spectra(nm, centres + np.array([0, 60, 0]))
+    )
+    assert found.responses[0] == "centred" and found.responses[1] != "centred"

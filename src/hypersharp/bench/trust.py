@@ -6,22 +6,26 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 import xarray as xr
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hypersharp.bench.judge import Fuse, check_estimate, like, masked, pair_sensor
 from hypersharp.cube import only_usable, usable_bands, wavelengths_nm
 from hypersharp.errors import CallError, InputError
 from hypersharp.methods import find_method, fuse
-from hypersharp.methods.base import from_tensor, measured, to_tensor, value_scale
+from hypersharp.methods.base import Mode, Precision, from_tensor, measured, to_tensor, value_scale
+from hypersharp.methods.evidence import reduced_pairs
 from hypersharp.methods.fuse import placed_as
 from hypersharp.methods.packaged import fitting_weights, named_weights
-from hypersharp.methods.trust import ErrorModel, calibrate, half_widths, one_level_finer, read_model
-from hypersharp.methods.wald import degrade_pair
+from hypersharp.methods.trust import ErrorModel, calibrate, half_widths, read_model
+from hypersharp.methods.wald import ReducedPair
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
 LEAST_PX = 4  # of hs, degraded once more, along a side
+AGAIN_S = 15.0  # that `auto` may take on each degraded pair
 SAME_BLUR = 0.02  # relative difference of hs and coarse ms under a stored sensor, above which it is another's
 
 
@@ -35,6 +39,10 @@ def predict_error(
     psf: str | Path | PSF | None = None,
     srf: str | Path | NDArray[np.float64] | None = None,
     consistent: bool | None = None,
+    mode: Mode = "whole",
+    tile_px: int = 128,
+    device: str = "auto",
+    precision: Precision = "auto",
     coverage: float = 0.9,
     fuse_again: Fuse | None = None,
 ) -> xr.DataArray:
@@ -46,7 +54,7 @@ def predict_error(
     Missing pixels and bands stay missing; attrs say the coverage and where the calibration comes from.
 
     Args:
-        sharp: what fuse(hs, ms) gave, with the same method, weights, psf, srf and consistent.
+        sharp: what fuse(hs, ms) gave, with the same options from method to precision.
         method: by default the one that sharp's attrs name, as fuse writes them.
         coverage: 0.5 to 0.99.
         fuse_again: any program's (hs, ms) -> sharp instead of `method`.
@@ -69,8 +77,11 @@ def predict_error(
         model, sensor, source = stored
     else:
         sensor = pair_sensor(hs, ms, psf=psf, srf=srf)
-        again = fuse_again or method_again(method, weights, sensor, (psf, srf), consistent)
-        model = one_level_finer(learn(again, coarse, fine, sensor, unit))
+        again = fuse_again or partial(
+            method_again(method, sensor, (psf, srf)),
+            weights=weights, consistent=consistent, mode=mode, tile_px=tile_px, device=device, precision=precision,
+        )  # fmt: skip
+        model = learn(again, coarse, fine, sensor, unit)
         source = "errors on the pair degraded once more"
     widths = half_widths(model, estimate, *pair, sensor, coverage=coverage)
     found = from_tensor(widths, hs.astype(np.float32), ms, unit)
@@ -117,20 +128,18 @@ def stored_model(
 
 def method_again(
     method: str,
-    weights: str | Path | None,
     sensor: Sensor,
     given: tuple[str | Path | PSF | None, str | Path | NDArray[np.float64] | None],
-    consistent: bool | None,
-) -> Fuse:
+) -> partial[xr.DataArray]:
     """The method with the sensor of the pair, where it needs one: a degraded pair tells its own less well."""
     needs = find_method(method).needs
     psf = sensor.psf if "psf" in needs else given[0]
     srf = sensor.srf if "srf" in needs else given[1]
-    return partial(fuse, method=method, weights=weights, psf=psf, srf=srf, consistent=consistent, move="none")
+    return partial(fuse, method=method, psf=psf, srf=srf, move="none", budget_s=AGAIN_S)
 
 
 def learn(again: Fuse, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor, unit: float) -> ErrorModel:
-    """The model from what `again` makes of the usable pair degraded once more.
+    """The model of the usable pair from what `again` makes of it degraded once more.
 
     Raises: InputError for an hs too small for that.
     """
@@ -140,20 +149,21 @@ def learn(again: Fuse, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor, unit:
             f"at least {LEAST_PX * sensor.ratio} along each side, to learn errors from the pair degraded once more",
             "take a larger part of the scene, or leave the predicted error out",
         )
-    reduced = degrade_pair(
+    pairs = reduced_pairs(
         to_tensor(hs, unit), to_tensor(ms, unit), sensor, hs_valid=measured(hs), ms_valid=measured(ms)
     )
-    parts = ((reduced.hs, reduced.hs_valid), (reduced.ms, reduced.ms_valid))
+    estimates, valid = zip(*(estimate_reduced(again, pair, hs, ms, unit) for pair in pairs), strict=True)
+    return calibrate(estimates, pairs, sensor, valid)
+
+
+def estimate_reduced(
+    again: Fuse, pair: ReducedPair, hs: xr.DataArray, ms: xr.DataArray, unit: float
+) -> tuple[Tensor, Tensor | None]:
+    """What `again` makes of a reduced pair of (hs, ms), and where it and its truth count (None: everywhere)."""
+    parts = ((pair.hs, pair.hs_valid), (pair.ms, pair.ms_valid))
     small = [masked(image, valid).astype(np.float32) * np.float32(unit) for image, valid in parts]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what the pair is warned of has been said
         sharp = again(like(small[0], hs), like(small[1], ms))
-    seen = measured(sharp)
-    valid = (
-        reduced.truth_valid
-        if seen is None
-        else seen
-        if reduced.truth_valid is None
-        else seen & reduced.truth_valid
-    )
-    return calibrate(to_tensor(sharp, unit), reduced.truth, (reduced.hs, reduced.ms), sensor, valid)
+    known = [valid for valid in (measured(sharp), pair.truth_valid) if valid is not None]
+    return to_tensor(sharp, unit), torch.stack(known).all(0) if known else None

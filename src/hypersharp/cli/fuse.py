@@ -24,6 +24,7 @@ from hypersharp.cli.options import (
     Mask,
     Method,
     ModeOption,
+    MoveOption,
     MsLayout,
     MsVariable,
     Out,
@@ -70,12 +71,7 @@ def fuse(
     mask: Mask = None,
     hs_mask: HsMask = None,
     saturated: Saturated = None,
-    move: Annotated[
-        Literal["shift", "none"],
-        typer.Option(
-            help="Move ms by fractions of a pixel onto hs where the images prove a shift; never with a psf given."
-        ),
-    ] = "shift",
+    move: MoveOption = "shift",
     grid: Annotated[
         Literal["pair", "ms"],
         typer.Option(
@@ -156,8 +152,9 @@ def fuse(
 
         with progress_bar("predicting the error"):
             error = predict_error(
-                sharp, coarse, fine, weights=weights, psf=blur, srf=response, consistent=consistent
-            )
+                sharp, coarse, fine, weights=weights, psf=blur, srf=response, consistent=consistent, mode=mode,
+                tile_px=tile, device=device, precision=precision,
+            )  # fmt: skip
         save_cube(error, trust)
         picture = trust.with_suffix(".png")
         save_figure(trust_figure(sharp, error), picture)

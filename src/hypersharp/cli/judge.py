@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from hypersharp.cli.app import app
-from hypersharp.cli.options import LAYOUT, HsMask, Mask, Out, Psf, Saturated, Srf
+from hypersharp.cli.options import LAYOUT, HsMask, Mask, Move, MoveOption, Out, Psf, Saturated, Srf
 from hypersharp.cli.shown import progress_bar, say, shown, size, table
 from hypersharp.errors import CallError
 
@@ -79,6 +79,7 @@ def evaluate(
     mask: Mask = None,
     hs_mask: HsMask = None,
     saturated: Saturated = None,
+    move: MoveOption = "shift",
     wald: Annotated[
         str | None, typer.Option(help="Method to score on the pair degraded once more, against hs.")
     ] = None,
@@ -95,7 +96,7 @@ def evaluate(
     if hs and ms:
         coarse = open_masked(hs, mask=hs_mask, saturated=saturated)
         fine = open_masked(ms, mask=mask, saturated=saturated)
-        found |= judged_by_pair(image, coarse, fine, (sensor, psf, srf), wald)
+        found |= judged_by_pair(image, coarse, fine, (sensor, psf, srf), wald, move)
     if json:
         from json import dumps
 
@@ -132,19 +133,25 @@ def judged_by_pair(
     ms: "xr.DataArray",
     known: tuple[Path | None, str | None, str | None],
     wald: str | None,
+    move: Move,
 ) -> dict[str, dict[str, Any]]:
-    """What hs and ms say of the image, and Wald's scores of a method; `known`: sensor file, psf, srf."""
+    """What hs and ms, placed as `fuse` places them, say of the image; `known`: sensor file, psf, srf."""
     from hypersharp.bench.judge import judge, pair_sensor, wald_scores
     from hypersharp.methods import find_method, fuse
+    from hypersharp.methods.fuse import place
     from hypersharp.sensor.stored import given_sensor
 
     if wald:
         find_method(wald)
     blur, response, ratio = given_sensor(*known, None)
+    placed = place(hs, ms, ratio=ratio, move=move, psf_told=blur is not None)
+    hs, ms = placed.hs, placed.ms
     with progress_bar("judging by the pair") as progress:
         sensor = pair_sensor(hs, ms, psf=blur, srf=response, ratio=ratio)
         progress(0.2)
-        found: dict[str, dict[str, Any]] = {"pair": judge(image, hs, ms, sensor).as_dict()}
+        found: dict[str, dict[str, Any]] = {
+            "pair": judge(image, hs, ms, sensor).as_dict() | {"placing": list(placed.notes)}
+        }
         progress(0.5)
         if wald:
             again = partial(fuse, method=wald, psf=sensor.psf, srf=sensor.srf, consistent=False)
@@ -161,7 +168,14 @@ def show_found(found: dict[str, dict[str, Any]], peak_note: str) -> None:
     if "pair" in found:
         say(table(["without a truth", "value", "tells"], pair_rows(found["pair"])))
         left_out = [found["pair"][name] for name in ("hs_left_out", "ms_left_out")]
-        say(f"left out: {left_out[0]:.1%} of the hs pixels, {left_out[1]:.1%} of the fine ones")
+        say(
+            "\n".join(
+                [
+                    *found["pair"]["placing"],
+                    f"left out: {left_out[0]:.1%} of the hs pixels, {left_out[1]:.1%} of the fine ones",
+                ]
+            )
+        )
     if "wald" in found:
         method = found["wald"].pop("method")
         say(

@@ -12,6 +12,7 @@ from hypersharp.cli.options import (
     HsMask,
     Mask,
     ModeOption,
+    MoveOption,
     Out,
     PrecisionOption,
     Psf,
@@ -61,6 +62,7 @@ def adapt(
         Path | None, typer.Option(help="JSON file of `hypersharp estimate`, instead of --psf and --srf.")
     ] = None,
     ratio: Ratio = None,
+    move: MoveOption = "shift",
     device: Device = "auto",
     mask: Mask = None,
     hs_mask: HsMask = None,
@@ -79,8 +81,10 @@ def adapt(
     with progress_bar("adapting") as progress:
         outcome = adapt_pair(
             coarse, fine, out, options=AdaptOptions(seconds=60 * minutes), psf=blur, srf=response,
-            ratio=known_ratio, device=device, progress=progress,
+            ratio=known_ratio, move=move, device=device, progress=progress,
         )  # fmt: skip
+    for note in outcome.notes:
+        say(note)
     say(
         f"{summary(outcome)}\nweights -> {out}\nuse them: hypersharp fuse {hs} {ms} --weights {out} -o SHARP.tif"
     )

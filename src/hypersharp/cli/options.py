@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 Mode = Literal["whole", "tiles", "patches"]
+Move = Literal["shift", "none"]
 Precision = Literal["auto", "fp32", "bf16"]
 LAYOUT = "Axes of a plain array: hwl, lhw, lp or pl (bands, rows, columns, pixels)."
 Method = Annotated[str, typer.Option(help="Fusion method; `hypersharp methods` lists them.")]
@@ -20,6 +21,12 @@ Psf = Annotated[
 ]
 Srf = Annotated[str | None, typer.Option(help="Response of ms: a name (`hypersharp sensors`) or a file.")]
 Ratio = Annotated[int | None, typer.Option(help="Fine pixels per coarse one; default: from the sizes.")]
+MoveOption = Annotated[
+    Move,
+    typer.Option(
+        help="Move ms by fractions of a pixel onto hs where the images prove a shift; never with a psf given."
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 PrecisionOption = Annotated[Precision, typer.Option(help="auto takes bf16 where this machine is fast at it.")]
 Data = Annotated[Path, typer.Option(help="Folder with the protocol's scenes.", envvar="HYPERSHARP_DATA")]

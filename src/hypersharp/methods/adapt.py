@@ -57,13 +57,17 @@ class AdaptOptions:
 
 @dataclass(frozen=True)
 class Outcome:
-    """PSNR on the held-out tiles, dB, the peak being the spread of hs: of the start, before and after learning."""
+    """PSNR on the held-out tiles, dB, the peak being the spread of hs: of the start, before and after learning.
+
+    `notes`: what was done to the pair before, as people read it.
+    """
 
     start_db: float
     before_db: float
     after_db: float
     steps: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,9 +12,8 @@ from numpy.typing import NDArray
 from hypersharp.cube import only_usable
 from hypersharp.errors import CallError
 from hypersharp.methods.adapt import AdaptOptions, Outcome, adapt
-from hypersharp.methods.align import align_if_needed
 from hypersharp.methods.base import Progress, to_tensor, value_scale
-from hypersharp.methods.fuse import known_settings
+from hypersharp.methods.fuse import known_settings, place
 from hypersharp.nets.checkpoint import WeightsHeader, save_weights
 from hypersharp.provenance import commit, machine
 from hypersharp.sensor.psf import PSF
@@ -28,23 +28,24 @@ def adapt_pair(
     psf: str | Path | PSF | None = None,
     srf: str | Path | NDArray[np.float64] | None = None,
     ratio: int | None = None,
+    move: Literal["shift", "none"] = "shift",
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Outcome:
-    """Learn from hs (L, h, w) and ms (l, H, W) in one unit and write the weights; psf and srf as for `fuse`.
+    """Learn from hs (L, h, w) and ms (l, H, W) in one unit and write the weights; psf, srf and move as for `fuse`.
 
     Raises: CallError for a file that is no .safetensors; InputError for images that do not match, do not tell
     their sensor or are too small.
     """
     check_weights_path(out)
-    aligned = align_if_needed(hs, ms, ratio)
-    if aligned:
-        hs, ms = aligned.hs, aligned.ms
+    placed = place(hs, ms, ratio=ratio, move=move, psf_told=psf is not None)
+    hs, ms = placed.hs, placed.ms
     coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
-    known, unit = known_settings(hs, ms, psf=psf, srf=srf, ratio=ratio), value_scale(coarse.values)
-    settings = replace(known, device=device, progress=progress)
-    chosen = options or AdaptOptions()
-    net, outcome = adapt(to_tensor(coarse, unit), to_tensor(fine, unit), settings, chosen)
+    known = known_settings(hs, ms, psf=psf, srf=srf, ratio=placed.ratio)
+    settings = replace(known, device=device, progress=progress, notes=list(placed.notes))
+    chosen, unit = options or AdaptOptions(), value_scale(coarse.values)
+    net, learnt = adapt(to_tensor(coarse, unit), to_tensor(fine, unit), settings, chosen)
+    outcome = replace(learnt, notes=tuple(settings.notes))
     provenance = {
         **asdict(chosen),
         **asdict(outcome),

@@ -1,9 +1,10 @@
 """The default method: tries the others on the user's own pair, degraded once more, and uses what does best there.
 
 The sensor, given or estimated once, degrades hs and ms by the ratio; each candidate sharpens the reduced pair, whose
-truth is the given hs, with and without `consistency`; so does their `blend`, its weights fitted on every other tile
-and judged on those between. What ranks first (`evidence.Quality.db`) and fits the time budget is run at full size;
-the blend also where it is as good (`TIE_DB`), for the reduced pair is not the pair, and a mean hedges.
+truth is the given hs (and, where hs is noisy, whose noise that of the pair), with and without `consistency`; so does
+their `blend`, its weights fitted on every other tile and judged on those between. What ranks first
+(`evidence.Quality.db`) and fits the time budget is run at full size; the blend also where it is as good (`TIE_DB`),
+for the reduced pair is not the pair, and a mean hedges.
 Full-size times are those of the reduced runs by the number of pixels. Quick candidates come first; half of the budget
 is for trying, the clock being read between candidates.
 """
@@ -13,7 +14,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hypersharp.errors import InputError
@@ -24,7 +27,14 @@ from hypersharp.methods.cnmf import CNMF
 from hypersharp.methods.consistency import agree_with_hs
 from hypersharp.methods.dbin import DBIN_METHOD
 from hypersharp.methods.dhsis import DHSIS_METHOD
-from hypersharp.methods.evidence import Quality, checkerboard, counted_pixels, judge, reduced_pairs
+from hypersharp.methods.evidence import (
+    Quality,
+    as_noisy_as,
+    checkerboard,
+    counted_pixels,
+    judge,
+    reduced_pairs,
+)
 from hypersharp.methods.fuse_gauss import FUSE
 from hypersharp.methods.glp import GLP
 from hypersharp.methods.gsa import GSA
@@ -36,6 +46,7 @@ from hypersharp.methods.sfim import SFIM
 from hypersharp.methods.ssjcn import SSJCN_METHOD
 from hypersharp.methods.subspace import ANY_SENSOR
 from hypersharp.methods.wald import ReducedPair
+from hypersharp.sensor.noise import measure_noise
 from hypersharp.sensor.observe import Sensor
 
 
@@ -55,6 +66,9 @@ ANY = replace(SSJCN_METHOD, name=ANY_SENSOR, needs=("psf", "srf"), learn=learn_a
 CANDIDATES: tuple[Method, ...] = (  # the quick ones first
     BICUBIC, GLP, GSA, SFIM, FUSE, TRAINED, DBIN_METHOD, DHSIS_METHOD, ANY, CNMF, HYSURE,
 )  # fmt: skip
+NOISY_DB = (
+    30.0  # signal to noise of hs below which noise tells methods apart; above, ms's texture passes for it
+)
 FALLBACK = FUSE  # where hs is too small to be degraded once more
 LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
 TILES = 6  # along the shorter side of a reduced pair: blends are fitted on every other one
@@ -235,7 +249,18 @@ def pairs_of(hs: Tensor, ms: Tensor, known: Settings) -> list[ReducedPair]:
     assert known.psf is not None
     assert known.srf is not None
     sensor = Sensor(known.psf, known.srf, known.ratio)
-    return reduced_pairs(hs, ms, sensor, hs_valid=known.hs_valid, ms_valid=known.ms_valid)
+    pairs = reduced_pairs(hs, ms, sensor, hs_valid=known.hs_valid, ms_valid=known.ms_valid)
+    noise = measure_noise(
+        hs.double().cpu().numpy(), ms.double().cpu().numpy(),
+        *(mask_of(*one) for one in ((hs, known.hs_valid), (ms, known.ms_valid))),
+    )  # fmt: skip
+    noisy = np.median(noise.hs_snr_db) < NOISY_DB
+    return [as_noisy_as(pair, noise, sensor.psf) for pair in pairs] if noisy else pairs
+
+
+def mask_of(image: Tensor, valid: Tensor | None) -> NDArray[np.bool_]:
+    """(y, x): what is measured of an image (n, y, x)."""
+    return np.ones(image.shape[1:], bool) if valid is None else valid.cpu().numpy()
 
 
 def try_all(comparison: Comparison, candidates: Sequence[Method], until: float) -> list[str]:

@@ -34,6 +34,7 @@ class Study:
         return {
             "hs_wavelengths_nm": listed(self.spectra.hs_nm),
             "ms_wavelengths_nm": listed(self.spectra.ms_nm),
+            "ms_recognised": self.spectra.recognised,
             "blur_family": found.blur,
             "response_families": list(found.responses),
             "equations": found.equations,
@@ -111,6 +112,7 @@ def summarise(study: Study) -> str:
         f"psf       sigma {sigma_y:.2f} x {sigma_x:.2f} fine pixels (y, x), {found.blur}, ratio {found.sensor.ratio}",
         f"shift     {shift_y:+.2f} y, {shift_x:+.2f} x fine pixels, of the blur's centre off the coarse pixel's",
         f"srf       {ms_bands} ms bands of {hs_bands} hs bands, {families}, from {found.equations} coarse pixels",
+        *recognised_line(study.spectra),
         *band_lines(study),
         f"residual  {found.residual:.1%} (hs and ms under this sensor; below 2 % simulated, 3 to 10 % real), "
         f"gain {found.gain:.3g}",
@@ -118,6 +120,12 @@ def summarise(study: Study) -> str:
         "(median band's signal to noise)",
     ]
     return "\n".join([*lines, *(f"warning   {text}" for text in seen.warnings)])
+
+
+def recognised_line(spectra: Spectra) -> Iterator[str]:
+    """Whose widths were taken, where the ms told none."""
+    if spectra.recognised:
+        yield f"  the ms has the centres of {spectra.recognised}: its widths were taken where the images do not object"
 
 
 def band_lines(study: Study) -> Iterator[str]:

@@ -6,15 +6,18 @@ pairs tell of the same scene, and more than one of a 24 x 24 image does. The rat
 2 x 2 coarse pixels ranked methods better than 8 x 8 of ratio 2.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hypersharp.methods.wald import LEAST_PX, ReducedPair, degrade_pair
 from hypersharp.metrics import psnr_sam_ergas
+from hypersharp.sensor.noise import Noise
 from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import PSF
 
 MOST_PX = 160  # along a side of the truth, in pixels of hs
 ENOUGH_PX = 256  # coarse pixels in all phases together
@@ -62,6 +65,24 @@ def reduced_pairs(
             )
         )
     return pairs
+
+
+def as_noisy_as(pair: ReducedPair, noise: Noise, psf: PSF) -> ReducedPair:
+    """The reduced pair with the noise of the pair itself (standard deviations by band), which degrading averaged out.
+
+    That of a single ms band is left out: its texture counts as noise.
+    """
+    lost = float(max(0.0, 1 - np.square(psf.kernel).sum())) ** 0.5
+    generator = torch.Generator().manual_seed(0)
+
+    def noisy(image: Tensor, deviation: NDArray[np.float64]) -> Tensor:
+        drawn = (
+            torch.randn(image.shape, generator=generator) * torch.from_numpy(lost * deviation)[:, None, None]
+        )
+        return image + drawn.to(image)
+
+    ms = noisy(pair.ms, noise.ms) if len(pair.ms) > 1 else pair.ms
+    return replace(pair, hs=noisy(pair.hs, noise.hs), ms=ms)
 
 
 def phases(shape_yx: tuple[int, int], ratio: int) -> list[tuple[int, int]]:

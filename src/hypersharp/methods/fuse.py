@@ -1,5 +1,6 @@
 """The main job: two images in, one sharp image out, in the user's units, on the ms's grid."""
 
+import math
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from hypersharp.cube import fwhm_nm, only_usable, pair_ratio, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError, unknown_name
+from hypersharp.grid import LEAST_RATIO, MOST_RATIO
 from hypersharp.methods.align import AlignedPair, align_if_needed, to_ms_grid, undo_shift
 from hypersharp.methods.auto import AUTO
 from hypersharp.methods.base import (
@@ -229,10 +231,16 @@ def one_of(kind: str, name: Name, known: tuple[str, ...]) -> Name:
 def check_pair(hs: xr.DataArray, ms: xr.DataArray, ratio: int | None) -> int:
     """The pair's whole ratio.
 
-    Raises: InputError for cubes that cannot be used, swapped ones, sizes of no whole or another ratio, wavelengths
-        that do not meet.
+    Raises: InputError for cubes that cannot be used, swapped ones, sizes of no whole, another or an unheard-of ratio,
+        wavelengths that do not meet.
     """
     found = pair_ratio(hs, ms)
+    if not LEAST_RATIO <= found <= MOST_RATIO:
+        raise InputError(
+            f"{found} fine pixels per coarse pixel",
+            f"{math.ceil(LEAST_RATIO)} to {MOST_RATIO}",
+            "take a finer ms" if found < LEAST_RATIO else "average ms over blocks of pixels first",
+        )
     check_common_wavelengths(wavelengths_nm(hs), wavelengths_nm(ms), fwhm_nm(ms))
     if ratio is not None and ratio != found:
         raise InputError(

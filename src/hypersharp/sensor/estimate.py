@@ -134,8 +134,10 @@ def complete_sensor(
     if not chosen.is_physical:
         return by_ridge(pair, psf, srf, [np.flatnonzero(row).tolist() for row in seen], gaps, chosen)
     noise = regression_noise(pair.hs[:, torch.from_numpy(pair.hs_valid)].numpy())
-    axis = (spectra or Spectra()).axis(len(hs))
-    return physically(pair, psf, Known(axis, seen, tuple(gaps), noise, stated, srf), chosen.support_px)
+    told = spectra or Spectra()
+    centres = None if told.hs_nm is None or stated is not None else told.ms_nm
+    known = Known(told.axis(len(hs)), seen, tuple(gaps), noise, stated, srf, centres)
+    return physically(pair, psf, known, chosen.support_px)
 
 
 def physically(pair: Pair, psf: PSF | None, known: Known, support_px: int | None) -> Estimate:

@@ -19,12 +19,20 @@ from scipy.optimize import nnls
 
 from hypersharp.errors import InputError
 from hypersharp.sensor.moments import TELL, Mask, Moments, Support
-from hypersharp.sensor.shapes import Axis, BlurShape, blur_weights, fit_blur, fit_response_shape
+from hypersharp.sensor.shapes import (
+    Axis,
+    BlurShape,
+    blur_weights,
+    fit_blur,
+    fit_centred_shape,
+    fit_response_shape,
+)
 from hypersharp.sensor.tables import FloatArray
 
-FREE, STATED, GIVEN = "free", "stated", "given"
+FREE, STATED, GIVEN, CENTRED = "free", "stated", "given", "centred"
 BLURS = ("gaussian", "detector", FREE)
-RESPONSES = (STATED, "gaussian", "flat", FREE)
+RESPONSES = (STATED, CENTRED, "gaussian", "flat", FREE)
+EXPECTED = (STATED, CENTRED)  # what wavelengths say is believed unless another form is better beyond doubt
 ROUNDS, LAST_ROUNDS = 8, 3
 MOST_GROUPS = 32
 SETTLED = 1e-3  # relative change of the taps at which the alternation ends
@@ -40,7 +48,8 @@ class Known:
     """What the fit starts from: the hs axis, which bands an ms band may see (l, L), gaps, noise variance of hs (L,).
 
     `stated` (l, L) are the responses that the ms's own wavelengths and widths imply, rows of zeros where it has
-    none; `given` (l, L) those the user holds to, of which only gains are fitted then.
+    none; `centres_nm` (l,) the centres of bands whose widths are not known; `given` (l, L) the responses the user
+    holds to, of which only gains are fitted then.
     """
 
     axis: Axis
@@ -49,6 +58,7 @@ class Known:
     noise: FloatArray
     stated: FloatArray | None = None
     given: FloatArray | None = None
+    centres_nm: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +182,12 @@ def fit_row(bands: FloatArray, pull: FloatArray, known: Known, m: int, family: s
         return row
     if family == STATED:
         return row if known.stated is None else scaled(known.stated[m : m + 1], bands, pull[None])[0]
+    if family == CENTRED:
+        if known.centres_nm is None:
+            return row
+        clean = bands - count * np.diag(known.noise)
+        found = fit_centred_shape(clean, pull, known.axis, float(known.centres_nm[m]))
+        return np.where(known.allowed[m], found, 0)
     if family != FREE:
         return fit_response_shape(bands, pull, known.axis, known.allowed[m], family == "flat")
     gram, penalty, preferred = row_system(bands, index, known, count)
@@ -238,7 +254,7 @@ def choose_responses(train: Moments, held: Moments, known: Known, fit: Fit) -> t
     for family in RESPONSES:
         tried = with_rows(train, known, replace(fit, families=(family,) * count))
         power = held.squared_gaps(tried.extended(), fit.taps) / held.count
-        if family == STATED:
+        if family in EXPECTED:
             power = np.where(tried.rows.any(1), power * (1 - DOUBT * np.sqrt(2 / held.count)), np.inf)
         gaps.append(power - tried.rows**2 @ known.noise)
     return tuple(RESPONSES[i] for i in np.argmin(gaps, axis=0))

@@ -21,6 +21,8 @@ Profile = Callable[[FloatArray, float], FloatArray]
 LEAST_SIGMA_PX = 0.15
 START_SIGMAS = (0.25, 0.45, 0.7)  # coarse pixels
 WIDTHS = 2.0 ** np.arange(-1.0, 6.0)  # sigma of a response in band spacings, where the search starts
+CENTRED_WIDTHS = 60  # sigmas that are tried of a response at a known centre
+CENTRED_LEAST, CENTRED_MOST = 0.3, 0.1  # the narrowest in band spacings, the widest in wavelengths
 SOFTNESS = (0.05, 0.2, 0.5)  # of a flat response's edges, in its widths
 
 
@@ -134,6 +136,16 @@ def fit_response_shape(
         best = polished(scores, soft[int(scores(soft).argmin())], axis.spacing)
     row = response_shapes(axis, best[None])[0] * allowed
     return np.asarray(row * max(0.0, float(row @ pull)) / max(float(row @ bands @ row), 1e-300))
+
+
+def fit_centred_shape(bands: FloatArray, pull: FloatArray, axis: Axis, centre: float) -> FloatArray:
+    """The row (L,), a gain times a Gaussian at a known centre, with the least row' bands row - 2 pull' row."""
+    least, most = CENTRED_LEAST * axis.spacing, max(CENTRED_MOST * centre, 2 * axis.spacing)
+    sigmas = np.geomspace(least, most, CENTRED_WIDTHS)
+    rows = response_shapes(axis, np.column_stack([np.full(len(sigmas), centre), np.log(sigmas)]))
+    gains = np.maximum(rows @ pull, 0) / np.maximum(np.einsum("nl,nl->n", rows @ bands, rows), 1e-300)
+    rows = rows * gains[:, None]
+    return np.asarray(rows[int((rows @ pull).argmax())])
 
 
 def polished(scores: Callable[[FloatArray], FloatArray], first: FloatArray, spacing: float) -> FloatArray:

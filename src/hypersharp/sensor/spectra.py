@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from hypersharp.errors import InputError
 from hypersharp.sensor.moments import Mask
+from hypersharp.sensor.responses import SRFS, Bands
 from hypersharp.sensor.shapes import Axis
 from hypersharp.sensor.srf import band_shares_nm, gaussian_srf
 from hypersharp.sensor.tables import FloatArray
 
 REACH = 0.25  # of its wavelength: how far an ms band of unknown width may see
+SAME_CENTRE = 0.012  # of a wavelength: published and nominal centres of one band differ by less
+LEAST_BANDS = 3  # below which any sensor's centres might match
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +26,48 @@ class Spectra:
     ms_nm: FloatArray | None = None
     ms_fwhm_nm: FloatArray | None = None
 
+    @cached_property
+    def recognised(self) -> str | None:
+        """The sensor of `SRFS` whose bands have the centres of the ms, where its widths are not known."""
+        return recognise(self.ms_nm) if self.ms_nm is not None and self.ms_fwhm_nm is None else None
+
+    def bands_nm(self) -> tuple[FloatArray | None, FloatArray | None]:
+        """Centres and widths (l,) of the ms bands: as given, or those of the sensor that was recognised."""
+        if self.recognised is None or self.ms_nm is None:
+            return self.ms_nm, self.ms_fwhm_nm
+        centres, widths = known_bands(self.recognised)
+        nearest = np.abs(centres - self.ms_nm[:, None]).argmin(axis=1)
+        return centres[nearest], widths[nearest]
+
     def axis(self, bands: int) -> Axis:
         """Where the hs bands lie: nm, or their numbers."""
         if self.hs_nm is None:
             return Axis(np.arange(float(bands)), np.ones(bands))
         return Axis(np.asarray(self.hs_nm, dtype=np.float64), band_shares_nm(self.hs_nm))
+
+
+def known_bands(name: str) -> tuple[FloatArray, FloatArray]:
+    """Centres and widths (nm) of a sensor's bands but its pan; none of a curve."""
+    table = SRFS[name]
+    rows = [row for band, row in table.bands.items() if band != "pan"] if isinstance(table, Bands) else []
+    centres, widths = np.array(rows, np.float64).reshape(-1, 2).T
+    return centres, widths
+
+
+def recognise(ms_nm: FloatArray) -> str | None:
+    """The sensor that has a band of its own at each of these centres (nm), the one nearest; None below three bands.
+
+    >>> recognise(np.array([492.0, 560, 665, 833])), recognise(np.array([490.0, 600, 700]))
+    ('sentinel-2b', None)
+    """
+    found = {}
+    for name in SRFS if len(ms_nm) >= LEAST_BANDS else ():
+        centres, _ = known_bands(name)
+        distance = np.abs(centres - ms_nm[:, None]) / ms_nm[:, None]
+        if distance.size and len(set(distance.argmin(axis=1))) == len(ms_nm):
+            found[name] = float(distance.min(axis=1).max())
+    best = min(found, key=lambda name: found[name], default=None)
+    return best if best and found[best] <= SAME_CENTRE else None
 
 
 def restrict(
@@ -39,19 +80,20 @@ def restrict(
     allowed = np.zeros((len(coverage), bands), bool)
     for row, seen in zip(allowed, coverage, strict=True):
         row[list(seen)] = True
-    if spectra.hs_nm is None or spectra.ms_nm is None:
+    centres, widths = spectra.bands_nm()
+    if spectra.hs_nm is None or centres is None:
         return allowed, None
-    axis, widths = spectra.axis(bands), spectra.ms_fwhm_nm
-    reach = REACH * spectra.ms_nm if widths is None else widths
-    distance = np.abs(axis.places - spectra.ms_nm[:, None])
+    axis = spectra.axis(bands)
+    reach = REACH * centres if widths is None else widths
+    distance = np.abs(axis.places - centres[:, None])
     allowed &= distance <= np.maximum(reach[:, None], axis.shares)
     if not allowed.any():
         raise InputError(
-            f"hs from {nm_range(spectra.hs_nm)} and ms from {nm_range(spectra.ms_nm)}",
+            f"hs from {nm_range(spectra.hs_nm)} and ms from {nm_range(centres)}",
             "images that share wavelengths",
             "check the wavelengths, or give the srf",
         )
-    return allowed, None if widths is None else stated_rows(spectra.ms_nm, widths, axis.places, allowed)
+    return allowed, None if widths is None else stated_rows(centres, widths, axis.places, allowed)
 
 
 def stated_rows(centres: FloatArray, widths: FloatArray, places: FloatArray, allowed: Mask) -> FloatArray:

@@ -55,9 +55,7 @@ class Job:
         values = sharp[(slice(None), *core)].float().cpu().numpy() * np.float32(self.unit)
         return self.finished(values, missing_pixels(kept_hs, kept_ms)[core], len(hs))
 
-    def finished(
-        self, values: NDArray[np.float32], missing: NDArray[np.bool_], bands: int
-    ) -> NDArray[Any]:
+    def finished(self, values: NDArray[np.float32], missing: NDArray[np.bool_], bands: int) -> NDArray[Any]:
         """With NaN where a band or a pixel is missing, or rounded to whole numbers where none can be."""
         if len(self.bands) < bands:
             found, values = values, np.full((bands, *values.shape[1:]), np.nan, np.float32)
