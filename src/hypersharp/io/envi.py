@@ -259,7 +259,9 @@ def _write_body(values: Any, path: Path, dtype: str, order: list[int]) -> None:
     if isinstance(values, np.ndarray):
         np.ascontiguousarray(values.transpose(order), dtype).tofile(path)
         return
-    with path.open("wb") as file:  # the room is taken first: a disk that fills up under a memory map ends the process
+    with path.open(
+        "wb"
+    ) as file:  # the room is taken first: a disk that fills up under a memory map ends the process
         os.posix_fallocate(file.fileno(), 0, values.size * np.dtype(dtype).itemsize)
     body = np.memmap(path, dtype, "r+", shape=tuple(values.shape[axis] for axis in order))
     for rows, columns in pieces(values):

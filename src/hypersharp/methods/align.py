@@ -164,7 +164,11 @@ class Alignment:
 
 
 def plan_alignment(
-    hs: xr.DataArray, ms: xr.DataArray, ratio: int | None, read: Callable[[Window, Window], Pieces], move: Move
+    hs: xr.DataArray,
+    ms: xr.DataArray,
+    ratio: int | None,
+    read: Callable[[Window, Window], Pieces],
+    move: Move,
 ) -> Alignment:
     """The alignment of two images of which the grids are looked at, and by `read` the pixels in the middle.
 
@@ -198,7 +202,9 @@ def undo_shift(
     Raises: InputError for sizes of no whole ratio.
     """
     found = find_shift(hs, ms, srf)
-    return (ms, ()) if found is None else (shifted(ms, found.shift_px_yx), (said_of_shift(found, grid_of(ms)),))
+    return (
+        (ms, ()) if found is None else (shifted(ms, found.shift_px_yx), (said_of_shift(found, grid_of(ms)),))
+    )
 
 
 def find_shift(hs: xr.DataArray, ms: xr.DataArray, srf: FloatArray | None = None) -> Registration | None:

@@ -78,9 +78,7 @@ def agree_with_hs(estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings) 
     return learn_agreement(estimate, hs, ms, settings)[1]
 
 
-def learn_agreement(
-    estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings
-) -> tuple[Agreement, Tensor]:
+def learn_agreement(estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings) -> tuple[Agreement, Tensor]:
     """What a scene (or a sample) tells of how its results become consistent, and its estimate made so."""
     hs, ms = hs.to(estimate), ms.to(estimate)
     psf = settings.psf

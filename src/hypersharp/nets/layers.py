@@ -48,9 +48,7 @@ class ImageMean(nn.Module):
 
 def hold_means(net: nn.Module, run: Callable[[], object]) -> None:
     """Keep in net's `ImageMean`s what they find while `run` runs net over a scene."""
-    found: dict[ImageMean, list[Tensor]] = {
-        part: [] for part in net.modules() if isinstance(part, ImageMean)
-    }
+    found: dict[ImageMean, list[Tensor]] = {part: [] for part in net.modules() if isinstance(part, ImageMean)}
     hooks = [
         part.register_forward_hook(lambda _, __, mean, means=means: means.append(mean))
         for part, means in found.items()

@@ -15,6 +15,7 @@ from hypersharp.cube import fwhm_nm, good_bands, make_cube, only_usable, usable_
 from hypersharp.methods.base import Method, Settings, measured, missing_pixels, to_tensor, value_scale
 from hypersharp.methods.fuse import check_units, known_settings, note_left_out
 from hypersharp.methods.recipe import Recipe
+from hypersharp.methods.runtime import with_runtime
 from hypersharp.methods.scene import Sample, learn_named
 from hypersharp.tiled.plan import Tile, Tiling
 from hypersharp.tiled.sources import PairSource
@@ -55,9 +56,7 @@ class Job:
         values = sharp[(slice(None), *core)].float().cpu().numpy() * np.float32(self.unit)
         return self.finished(values, missing_pixels(kept_hs, kept_ms)[core], len(hs))
 
-    def finished(
-        self, values: NDArray[np.float32], missing: NDArray[np.bool_], bands: int
-    ) -> NDArray[Any]:
+    def finished(self, values: NDArray[np.float32], missing: NDArray[np.bool_], bands: int) -> NDArray[Any]:
         """With NaN where a band or a pixel is missing, or rounded to whole numbers where none can be."""
         if len(self.bands) < bands:
             found, values = values, np.full((bands, *values.shape[1:]), np.nan, np.float32)
@@ -81,7 +80,7 @@ def learn_job(pair: PairSource, method: Method, settings: dict[str, Any], scale:
     hs, ms = read_sample(pair, sample)
     told = dict(settings)
     known = known_settings(hs, ms, psf=told.pop("psf"), srf=told.pop("srf"), ratio=pair.ratio)
-    known = replace(known, **told, notes=list(pair.notes))
+    known = with_runtime(method, replace(known, **told, notes=list(pair.notes)))
     bands, ms_bands = (np.flatnonzero(usable_in_sample(cube)) for cube in (hs, ms))
     coarse, fine = hs.isel(band=bands), ms.isel(band=ms_bands)
     unit = value_scale(coarse.values) if scale is None else scale

@@ -107,7 +107,9 @@ def make_tiling(
     halo = whole(-(-halo_px // ratio), step)
     most = side_for(memory_bytes, workers, bytes_per_px) - 2 * halo * ratio
     if most < LEAST_SIDE_PX and side_px is None:
-        least = workers * (WORKER_BYTES + bytes_per_px * (LEAST_SIDE_PX + 2 * halo * ratio) ** 2) + WRITER_BYTES
+        least = (
+            workers * (WORKER_BYTES + bytes_per_px * (LEAST_SIDE_PX + 2 * halo * ratio) ** 2) + WRITER_BYTES
+        )
         raise CallError(
             f"{memory_bytes / 1e9:.2g} GB for {workers} workers",
             f"{least / 1e9:.2g} GB or more for this method and pair",

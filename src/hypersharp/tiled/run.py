@@ -78,7 +78,10 @@ class TiledRun:
         """What was decided, as people read it."""
         tiling = self.job.tiling
         side, halo = (length * tiling.ratio for length in (tiling.side, tiling.halo))
-        return [*self.job.settings.notes, f"in {len(tiling)} tiles of {side} x {side} pixels that see {halo} more"]
+        return [
+            *self.job.settings.notes,
+            f"in {len(tiling)} tiles of {side} x {side} pixels that see {halo} more",
+        ]
 
     def carry_out(
         self,
@@ -250,4 +253,3 @@ def remove_stale(out: Path) -> None:
     """Remove what a killed run had half written."""
     for left in out.parent.glob(f".{out.name}.*.partial"):
         shutil.rmtree(left, ignore_errors=True)
-

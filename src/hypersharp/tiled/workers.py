@@ -122,7 +122,13 @@ def submit_to(client: Any, folder: Path, numbers: Iterable[int], progress: TileP
 
     for number in numbers:
         future = client.submit(
-            sharpen_on_worker, folder, number, stamp_ns, key=f"{folder.name}-{number}", priority=-number, pure=False
+            sharpen_on_worker,
+            folder,
+            number,
+            stamp_ns,
+            key=f"{folder.name}-{number}",
+            priority=-number,
+            pure=False,
         )
         progress.keep(future)  # a result nobody holds is given up
         future.add_done_callback(done)
