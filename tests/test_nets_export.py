@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -92,6 +93,9 @@ def test_an_exported_network_gives_what_torch_gives(case: str, tmp_path: Path) -
     if told:
         assert_parts_of_a_scene_hold_its_means(net, other, images(ratio, 1, 12, 10), with_start)
         assert_optional_inputs_are_its_own(net, other, images(ratio), with_start)
+    named = {"hs": hs, "ms": ms, "start": start}
+    images_alone = {name: named[name].numpy() for name in other.file.images}  # as another program calls it
+    np.testing.assert_array_equal(other.session.run(None, images_alone)[0], other(hs, ms, given).numpy())
     again = pickle.loads(pickle.dumps(other))  # for another process
     assert torch.equal(again(hs, ms, given), other(hs, ms, given))
 

@@ -18,6 +18,7 @@ from hypersharp.nets.runtime import OnnxNetwork, load_onnx
 from hypersharp.whole import make_folder
 
 SUFFIX = ".onnx"
+FORM = 1  # of the files kept; another one where `export_onnx` changes what it writes
 
 
 def with_runtime(method: Method, settings: Settings) -> Settings:
@@ -68,8 +69,8 @@ def opened(path: Path, device: torch.device) -> FusionNetwork:
 
 
 def exported(net: FusionNetwork, header: WeightsHeader) -> Path:
-    """The ONNX file of a network, with a start as input; made once for each content and version of torch."""
-    made_from = sha256(f"{header.network} {header.options} {torch.__version__}".encode())
+    """The ONNX file of a network, with a start as input; made once for each content, form and version of torch."""
+    made_from = sha256(f"{FORM} {header.network} {header.options} {torch.__version__}".encode())
     for name, value in net.state_dict().items():
         made_from.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
     path = cache_folder() / f"{header.network}-{made_from.hexdigest()[:24]}{SUFFIX}"
