@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from hypersharp.bench.protocols import Protocol, find_protocol
 from hypersharp.bench.scenes import find_scenes, load_truth
 from hypersharp.train.any_sensor import train_any_sensor
+from hypersharp.train.hardware import Hardware
 from hypersharp.train.options import TrainOptions
-from hypersharp.train.run import Hardware, TrainingSet, train
+from hypersharp.train.run import TrainingSet, train
 
 
 def train_on_protocol(

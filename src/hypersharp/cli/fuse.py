@@ -32,6 +32,7 @@ from hypersharp.cli.options import (
     PrecisionOption,
     Psf,
     Ratio,
+    RuntimeOption,
     Saturated,
     Srf,
     Truth,
@@ -62,6 +63,7 @@ def fuse(
     ] = 128,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
+    runtime: RuntimeOption = "torch",
     consistent: Annotated[
         bool | None,
         typer.Option(
@@ -126,7 +128,7 @@ def fuse(
     if tiles:
         refuse(trust=trust, report=report, grid_ms=grid == "ms", mode=mode != "whole")
         chosen = {"psf": blur, "srf": response, "weights": weights, "device": device, "precision": precision,
-                  "consistent": consistent, "budget_s": budget}  # fmt: skip
+                  "runtime": runtime, "consistent": consistent, "budget_s": budget}  # fmt: skip
         return fuse_large(
             *files, out, method=method, options=tiles, ratio=known_ratio, move=move, settings=chosen
         )
@@ -135,8 +137,8 @@ def fuse(
     with progress_bar(f"fusing with {method}") as progress:
         sharp = fuse_cubes(
             coarse, fine, method=method, weights=weights, psf=blur, srf=response, ratio=known_ratio, mode=mode,
-            tile_px=tile, device=device, precision=precision, consistent=consistent, budget_s=budget, move=move,
-            grid=grid, progress=progress,
+            tile_px=tile, device=device, precision=precision, runtime=runtime, consistent=consistent, budget_s=budget,
+            move=move, grid=grid, progress=progress,
         )  # fmt: skip
     seconds, peak = time.perf_counter() - started, peak_bytes()
     save_cube(sharp, out)

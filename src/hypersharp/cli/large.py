@@ -17,7 +17,9 @@ Memory = Annotated[
     str | None,
     typer.Option(help="What all processes together may take, as 4GB: the scene is fused in tiles that fit."),
 ]
-Workers = Annotated[int | None, typer.Option(help="Processes that fuse tiles; default: one a core or GPU.", min=1)]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes that fuse tiles; default: one a core or GPU.", min=1)
+]
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a dask cluster to fuse tiles on, as tcp://host:8786.")
 ]

@@ -32,20 +32,28 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
     ] = False,
+    restartable: Annotated[
+        bool, typer.Option("--restartable", help="Go on from the last checkpoint in --out if there is one.")
+    ] = False,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu, ... (lightning's words).")] = "auto",
     devices: Annotated[int, typer.Option(help="Devices a node; they share each batch.", min=1)] = 1,
     nodes: Annotated[int, typer.Option(help="Machines, each running this command.", min=1)] = 1,
     strategy: Annotated[str, typer.Option(help="auto, ddp, ... (lightning's words).")] = "auto",
+    timeout: Annotated[
+        float, typer.Option(help="Seconds to wait for another process that is silent.", min=1)
+    ] = 600.0,
     cache: Annotated[Path | None, typer.Option(help="Folder of degraded scenes to share.")] = None,
 ) -> None:
     """Learn weights from a protocol's training scenes."""
     from hypersharp.bench.training import train_on_protocol
+    from hypersharp.train.hardware import Hardware
     from hypersharp.train.options import read_options
-    from hypersharp.train.run import Hardware
+    from hypersharp.train.run import CHECKPOINT
 
     path = train_on_protocol(
-        read_options(config), data, out, resume=resume, cache_dir=cache,
-        hardware=Hardware(accelerator, devices, nodes, strategy),
+        read_options(config), data, out, cache_dir=cache,
+        resume=resume or (restartable and (out / CHECKPOINT).exists()),
+        hardware=Hardware(accelerator, devices, nodes, strategy, timeout),
     )  # fmt: skip
     say(f"weights -> {path}")
 

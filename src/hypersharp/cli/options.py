@@ -8,10 +8,12 @@ import typer
 Mode = Literal["whole", "tiles", "patches"]
 Move = Literal["shift", "none"]
 Precision = Literal["auto", "fp32", "bf16"]
+Runtime = Literal["torch", "onnx"]
 LAYOUT = "Axes of a plain array: hwl, lhw, lp or pl (bands, rows, columns, pixels)."
 Method = Annotated[str, typer.Option(help="Fusion method; `hypersharp methods` lists them.")]
 Weights = Annotated[
-    str | None, typer.Option(help="Packaged weights or a .safetensors file; default: those that fit.")
+    str | None,
+    typer.Option(help="Packaged weights, a .safetensors or an .onnx file; default: those that fit."),
 ]
 ModeOption = Annotated[
     Mode, typer.Option(help="Network on the whole image, blended tiles, or the paper's patches.")
@@ -29,6 +31,7 @@ MoveOption = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 PrecisionOption = Annotated[Precision, typer.Option(help="auto takes bf16 where this machine is fast at it.")]
+RuntimeOption = Annotated[Runtime, typer.Option(help="What runs a network: torch or onnxruntime (fp32).")]
 Data = Annotated[Path, typer.Option(help="Folder with the protocol's scenes.", envvar="HYPERSHARP_DATA")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write into; made if missing.")]
 Variable = Annotated[str | None, typer.Option(help="Variable of the hs file (.mat, .nc, .npz) to read.")]

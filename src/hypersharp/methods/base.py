@@ -19,6 +19,7 @@ from hypersharp.sensor.psf import PSF
 
 Mode = Literal["whole", "tiles", "patches"]
 Precision = Literal["auto", "fp32", "bf16"]
+Runtime = Literal["torch", "onnx"]
 Progress = Callable[[float], None]
 SCALE_QUANTILE = 0.999
 
@@ -46,6 +47,7 @@ class Settings:
     tile_px: int = 128
     device: str = "auto"
     precision: Precision = "auto"
+    runtime: Runtime = "torch"
     progress: Progress | None = None
     hs_valid: Tensor | None = None
     ms_valid: Tensor | None = None

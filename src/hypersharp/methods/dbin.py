@@ -5,6 +5,7 @@ from torch import Tensor
 from hypersharp.methods.base import Apply, Method, Settings, choose_device
 from hypersharp.methods.inference import Inference
 from hypersharp.methods.network import choose_weights, network_of
+from hypersharp.methods.runtime import in_runtime
 
 
 def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
@@ -13,7 +14,8 @@ def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
     Raises: InputError where no weights fit, or the given ones do not.
     """
     weights = choose_weights("dbin", hs, ms, settings)
-    return Inference(network_of(weights, choose_device(settings.device)))
+    net = network_of(weights, choose_device(settings.device))
+    return Inference(in_runtime(net, weights.header, settings))
 
 
 DBIN_METHOD = Method(

@@ -12,6 +12,7 @@ from torch import Tensor
 from hypersharp.methods.base import Apply, Method, Settings, choose_device
 from hypersharp.methods.inference import Inference
 from hypersharp.methods.network import choose_weights, network_of
+from hypersharp.methods.runtime import in_runtime
 from hypersharp.methods.scales import find_sensor, note_estimate
 from hypersharp.sensor.closed_form import explain
 from hypersharp.sensor.observe import Sensor
@@ -40,7 +41,7 @@ def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
     weights = choose_weights("dhsis", hs, ms, settings)
     estimate = find_sensor(hs, ms, settings)
     note_estimate(estimate, settings)
-    net = network_of(weights, choose_device(settings.device))
+    net = in_runtime(network_of(weights, choose_device(settings.device)), weights.header, settings)
     return Explanation(Inference(net, estimate.sensor, WEIGHT), estimate.sensor)
 
 

@@ -20,6 +20,7 @@ from hypersharp.methods.base import (
     Mode,
     Precision,
     Progress,
+    Runtime,
     Settings,
     from_tensor,
     measured,
@@ -35,6 +36,7 @@ from hypersharp.methods.glp import GLP
 from hypersharp.methods.gsa import GSA
 from hypersharp.methods.hysure import HYSURE
 from hypersharp.methods.packaged import named_weights
+from hypersharp.methods.runtime import with_runtime
 from hypersharp.methods.scene import Sample, run_named
 from hypersharp.methods.sfim import SFIM
 from hypersharp.methods.ssjcn import SSJCN_METHOD
@@ -69,6 +71,7 @@ def fuse(
     tile_px: int = 128,
     device: str = "auto",
     precision: Precision = "auto",
+    runtime: Runtime = "torch",
     psf: str | Path | PSF | None = None,
     srf: str | Path | NDArray[np.float64] | None = None,
     ratio: int | None = None,
@@ -87,6 +90,7 @@ def fuse(
         method: a name of METHODS; "auto" tries them on the pair degraded once more and takes the best, or their
             blend, but the network of the weights where some are given.
         weights: packaged name or file, for methods with a network; by default those that fit.
+        runtime: what runs a network, "torch" or, in float32, "onnx", as weights in an ONNX file always are.
         mode: how a network runs: "whole" image, blended "tiles" of tile_px, or the paper's "patches".
         psf: blur of hs, a spec such as "gaussian:8:2" or a file; by default the method's own or estimated.
         srf: response (l, L) of ms, a name or a file; by default the one of the weights or estimated.
@@ -123,11 +127,13 @@ def fuse(
         tile_px=tile_px,
         device=device,
         precision=one_of("precision", precision, get_args(Precision)),
+        runtime=one_of("runtime", runtime, get_args(Runtime)),
         progress=progress,
         consistent=consistent,
         budget_s=budget_s,
         notes=list(placed.notes),
     )
+    settings = with_runtime(chosen, settings)
     sample = Sample.of((coarse.shape[1], coarse.shape[2]), placed.ratio)
     unit = value_scale(sample.coarse(coarse.values)) if scale is None else scale
     note_left_out(hs, ms, settings)

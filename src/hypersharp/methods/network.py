@@ -11,6 +11,7 @@ from hypersharp.methods.base import Settings
 from hypersharp.methods.packaged import Weights, fitting_weights, misfit, named_weights
 from hypersharp.nets.base import FusionNetwork
 from hypersharp.nets.checkpoint import load_weights, to_fast_layout
+from hypersharp.nets.runtime import load_onnx
 
 
 def choose_weights(network: str, hs: Tensor, ms: Tensor, settings: Settings) -> Weights:
@@ -56,5 +57,7 @@ def network_of(weights: Weights, device: torch.device) -> FusionNetwork:
 @lru_cache(maxsize=4)
 def loaded_network(path: Path, mtime_ns: int, device: torch.device) -> FusionNetwork:  # noqa: ARG001 - a new file, a new net
     """Kept, for reading it takes longer than a small fusion."""
+    if path.suffix == ".onnx":
+        return load_onnx(path, device)
     net, _ = load_weights(path)
     return to_fast_layout(net).to(device)

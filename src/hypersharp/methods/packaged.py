@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hypersharp.errors import InputError, unknown_name
 from hypersharp.nets.checkpoint import WeightsHeader, read_header
+from hypersharp.nets.runtime import read_onnx
 
 FOLDER = Path(__file__).resolve().parents[1] / "weights"
 WAVELENGTH_TOLERANCE_NM = 6.0  # half the spacing of 10 nm bands, and a little
@@ -55,6 +56,8 @@ def named_weights(name: str | Path) -> Weights:
     path = Path(name)
     if str(name) in packaged_weights():
         return packaged_weights()[str(name)]
+    if path.suffix == ".onnx":
+        return Weights(path.stem, path, read_onnx(path).header)
     if path.suffix == ".safetensors" or path.exists():
         return Weights(path.stem, path, read_header(path))
     raise unknown_name("weights", str(name), packaged_weights())

@@ -11,13 +11,14 @@ from hypersharp.methods.base import Apply, Method, Settings, choose_device
 from hypersharp.methods.inference import Inference
 from hypersharp.methods.network import check_fit, choose_weights, network_of
 from hypersharp.methods.packaged import Weights, fitting_weights, named_weights, packaged_weights
+from hypersharp.methods.runtime import check_pair_runtime, in_runtime
 from hypersharp.methods.scales import find_sensor
 from hypersharp.methods.subspace import ANY_SENSOR, for_scene, pair_network
 from hypersharp.nets.base import FusionNetwork
 from hypersharp.nets.checkpoint import to_fast_layout
 from hypersharp.nets.layers import hold_means
-from hypersharp.nets.ssjcn import SSJCN, SensorDegradation
-from hypersharp.nets.subspace import SubspaceSSJCN
+from hypersharp.nets.runtime import OnnxNetwork
+from hypersharp.nets.ssjcn import SensorDegradation
 from hypersharp.sensor.coordinates import psf_window
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
@@ -43,14 +44,13 @@ def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
 
 def trained(weights: Weights, settings: Settings) -> Inference:
     """The network of weights for such pairs, with the closed-form start where it was trained with one."""
-    net = network_of(weights, choose_device(settings.device))
-    assert isinstance(net, SSJCN)
-    net = with_response(net, settings)
+    net = with_response(network_of(weights, choose_device(settings.device)), settings)
+    net = in_runtime(net, weights.header, settings)
     start_weight = float(weights.header.provenance.get("start_weight", 0.0))
     if not start_weight:
         return Inference(net)
     psf = settings.psf or PSF.from_dict(weights.header.provenance["psf"])
-    return Inference(net, Sensor(psf, net.srf.cpu().numpy(), settings.ratio), start_weight)
+    return Inference(net, Sensor(psf, net.get_buffer("srf").cpu().numpy(), settings.ratio), start_weight)
 
 
 def in_subspace(weights: Weights, hs: Tensor, ms: Tensor, settings: Settings) -> FusionNetwork:
@@ -58,9 +58,9 @@ def in_subspace(weights: Weights, hs: Tensor, ms: Tensor, settings: Settings) ->
     device = choose_device(settings.device)
     if not weights.any_sensor:
         settings.note(f"weights {weights.name}: adapted")
-        adapted = network_of(weights, torch.device("cpu"))
-        assert isinstance(adapted, SubspaceSSJCN)
+        adapted = in_runtime(network_of(weights, torch.device("cpu")), weights.header, settings)
         return to_fast_layout(for_scene(adapted, hs, ms, settings)).to(device)
+    check_pair_runtime(settings)
     settings.note(
         f"weights {weights.name}: for any sensor, not trained for this one: "
         "`hypersharp adapt` makes better ones from the pair"
@@ -86,19 +86,22 @@ def subspace_weights(hs: Tensor, ms: Tensor, settings: Settings) -> Weights | No
     return weights
 
 
-def with_response(net: SSJCN, settings: Settings) -> SSJCN:
+def with_response(net: FusionNetwork, settings: Settings) -> FusionNetwork:
     """The network with the user's response and blur where they were given."""
     if settings.srf is None and settings.psf is None:
         return net
-    srf = net.srf if settings.srf is None else torch.tensor(settings.srf).to(net.srf)
-    if srf.shape != net.srf.shape:
-        found, expected = tuple(srf.shape), tuple(net.srf.shape)
+    own = net.get_buffer("srf")
+    srf = own if settings.srf is None else torch.tensor(settings.srf).to(own)
+    if srf.shape != own.shape:
+        found, expected = tuple(srf.shape), tuple(own.shape)
         raise InputError(f"a response of shape {found}", f"{expected}", "give one row per ms band")
-    if float((srf - net.srf).abs().max()) > SRF_TOLERANCE:
+    if float((srf - own).abs().max()) > SRF_TOLERANCE:
         settings.note("warning: the response differs from the one these weights were trained with")
     net = copy.deepcopy(net)  # the loaded one stays as it was trained
-    net.srf.copy_(srf)
-    for block in net.degradation:
+    net.get_buffer("srf").copy_(srf)
+    if isinstance(net, OnnxNetwork) and settings.psf is not None and "psf" in net.file.optional:
+        net.set_window(psf_window(settings.psf, settings.ratio))
+    for block in net.modules():
         if isinstance(block, SensorDegradation):
             block.srf.copy_(srf)
             if settings.psf is not None:

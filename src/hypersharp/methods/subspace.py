@@ -1,5 +1,6 @@
 """SSJCN for pairs of any bands, ratio and sensor: the pair's coordinates and sensor around weights for any sensor."""
 
+import copy
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from hypersharp.errors import InputError
 from hypersharp.methods.base import Settings
 from hypersharp.methods.packaged import named_weights
+from hypersharp.nets.base import FusionNetwork
 from hypersharp.nets.checkpoint import load_weights
 from hypersharp.nets.layers import RATIOS
 from hypersharp.nets.subspace import SubspaceSSJCN
@@ -62,10 +64,9 @@ def pair_network(
     return net.eval()
 
 
-def for_scene(net: SubspaceSSJCN, hs: Tensor, ms: Tensor, settings: Settings) -> SubspaceSSJCN:
-    """A network adapted to one scene, with the means of another of the same sensors; what is learnt is shared."""
-    other = SubspaceSSJCN(net.options)
-    other.load_state_dict(net.state_dict())
-    other.hs_mean.copy_(band_means(hs, settings.hs_valid))
-    other.ms_mean.copy_(band_means(ms, settings.ms_valid))
+def for_scene(net: FusionNetwork, hs: Tensor, ms: Tensor, settings: Settings) -> FusionNetwork:
+    """A network adapted to one scene, with the means of another of the same sensors."""
+    other = copy.deepcopy(net)
+    other.get_buffer("hs_mean").copy_(band_means(hs, settings.hs_valid))
+    other.get_buffer("ms_mean").copy_(band_means(ms, settings.ms_valid))
     return other.eval()

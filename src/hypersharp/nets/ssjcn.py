@@ -170,10 +170,13 @@ class SSJCN(FusionNetwork):
         if not self.options.spectrally_consistent:
             return z
         with full_precision(z):
-            srf = self.srf.float()
-            gain = torch.linalg.pinv(srf)  # P^T (P P^T)^-1, (L, l)
-            missing = ms.float() - F.conv2d(z.float(), srf[:, :, None, None])
-            return z.float() + F.conv2d(missing, gain[:, :, None, None])
+            missing = ms.float() - F.conv2d(z.float(), self.srf.float()[:, :, None, None])
+            return z.float() + F.conv2d(missing, self.spectral_gain()[:, :, None, None])
+
+    def spectral_gain(self) -> Tensor:
+        """P^T (P P^T)^-1 of the response P, (L, l)."""
+        gain: Tensor = torch.linalg.pinv(self.srf.float())
+        return gain
 
 
 class Degradation(nn.Module):

@@ -15,6 +15,7 @@ from hypersharp.cube import fwhm_nm, good_bands, make_cube, only_usable, usable_
 from hypersharp.methods.base import Method, Settings, measured, missing_pixels, to_tensor, value_scale
 from hypersharp.methods.fuse import check_units, known_settings, note_left_out
 from hypersharp.methods.recipe import Recipe
+from hypersharp.methods.runtime import with_runtime
 from hypersharp.methods.scene import Sample, learn_named
 from hypersharp.tiled.plan import Tile, Tiling
 from hypersharp.tiled.sources import PairSource
@@ -79,7 +80,7 @@ def learn_job(pair: PairSource, method: Method, settings: dict[str, Any], scale:
     hs, ms = read_sample(pair, sample)
     told = dict(settings)
     known = known_settings(hs, ms, psf=told.pop("psf"), srf=told.pop("srf"), ratio=pair.ratio)
-    known = replace(known, **told, notes=list(pair.notes))
+    known = with_runtime(method, replace(known, **told, notes=list(pair.notes)))
     bands, ms_bands = (np.flatnonzero(usable_in_sample(cube)) for cube in (hs, ms))
     coarse, fine = hs.isel(band=bands), ms.isel(band=ms_bands)
     unit = value_scale(coarse.values) if scale is None else scale

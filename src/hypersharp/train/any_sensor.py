@@ -28,12 +28,12 @@ from hypersharp.sensor.coordinates import Coordinates, fit_coordinates, psf_wind
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, box, centred_start
 from hypersharp.sensor.tables import FloatArray
+from hypersharp.train.hardware import Hardware
 from hypersharp.train.module import FusionTraining
 from hypersharp.train.options import TrainOptions
 from hypersharp.train.patches import Array, RoundSampler, mapped, orient, write_arrays
 from hypersharp.train.run import (
     CHECKPOINT,
-    Hardware,
     Readers,
     TrainingSet,
     check_options,
@@ -248,7 +248,7 @@ def train_any_sensor(
     dimensions = net.options.dimensions
     training = RandomPairs(read_truths(data.training, folder), options, dimensions)
     validation = FixedPairs(read_truths(data.validation, folder), dimensions)
-    with quiet_lightning():
+    with quiet_lightning(), hardware.lost_process():
         trainer = make_trainer(options, out_dir, hardware)
         loaders = PairLoaders(options, training, validation)
         trainer.fit(module, loaders, ckpt_path=out_dir / CHECKPOINT if resume else None)

@@ -30,6 +30,7 @@ from hypersharp.nets.checkpoint import (
 )
 from hypersharp.provenance import commit, machine
 from hypersharp.sensor.observe import Sensor
+from hypersharp.train.hardware import Hardware
 from hypersharp.train.module import FusionTraining
 from hypersharp.train.options import TrainOptions
 from hypersharp.train.patches import (
@@ -59,16 +60,6 @@ class TrainingSet:
     preset: str = "dian"
 
 
-@dataclass(frozen=True)
-class Hardware:
-    """Where a training runs; lightning's own words."""
-
-    accelerator: str = "auto"
-    devices: int = 1
-    nodes: int = 1
-    strategy: str = "auto"
-
-
 def train(
     options: TrainOptions,
     data: TrainingSet,
@@ -80,7 +71,8 @@ def train(
 ) -> Path:
     """Train a network and return the path of its weights file.
 
-    Raises: InputError where `resume` finds no checkpoint, batch or steps do not divide, or options do not fit.
+    Raises: InputError where `resume` finds no checkpoint, batch or steps do not divide, or options do not fit;
+        HypersharpError where another process of this training is lost.
     """
     check_options(options, hardware, out_dir, resume)
     commit()  # asked now and kept: the checkout may change while a training runs
@@ -96,7 +88,7 @@ def train(
     scenes = (cache_dir or out_dir / "scenes") / options.protocol  # which fixes sensor, crop and scaling
     training = prepare_scenes(data.training, data.sensor, scenes, options.start_weight)
     validation = prepare_scenes(data.validation, data.sensor, scenes, options.start_weight)
-    with quiet_lightning():
+    with quiet_lightning(), hardware.lost_process():
         trainer = make_trainer(options, out_dir, hardware)
         loaders = Loaders(options, training, validation, data.sensor.ratio)
         trainer.fit(module, loaders, ckpt_path=out_dir / CHECKPOINT if resume else None)
@@ -114,10 +106,11 @@ def take_sensor(net: FusionNetwork, sensor: Sensor) -> None:
 
 
 def check_options(options: TrainOptions, hardware: Hardware, out_dir: Path, resume: bool) -> None:
-    devices = hardware.devices * hardware.nodes
-    if options.batch % devices:
+    if options.batch % hardware.processes:
         raise InputError(
-            f"a batch of {options.batch} on {devices} devices", "a multiple of the devices", "change batch"
+            f"a batch of {options.batch} on {hardware.processes} devices",
+            "a multiple of the devices",
+            "change batch",
         )
     if options.steps % options.round_steps:
         raise InputError(
@@ -140,7 +133,7 @@ def make_trainer(options: TrainOptions, out_dir: Path, hardware: Hardware) -> pl
         accelerator=hardware.accelerator,
         devices=hardware.devices,
         num_nodes=hardware.nodes,
-        strategy=hardware.strategy,
+        strategy=hardware.lightning_strategy(),
         precision=LIGHTNING_PRECISION[options.precision],
         max_epochs=options.steps // options.round_steps,
         gradient_clip_val=options.clip_norm,
@@ -149,7 +142,10 @@ def make_trainer(options: TrainOptions, out_dir: Path, hardware: Hardware) -> pl
         use_distributed_sampler=False,
         enable_model_summary=False,
         callbacks=callbacks,
-        logger=[CSVLogger(out_dir / "logs", "csv"), TensorBoardLogger(out_dir / "logs", "tensorboard")],
+        logger=[
+            CSVLogger(out_dir / "logs", "csv", flush_logs_every_n_steps=min(100, options.round_steps)),
+            TensorBoardLogger(out_dir / "logs", "tensorboard"),
+        ],
     )
 
 
