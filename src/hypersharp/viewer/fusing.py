@@ -111,8 +111,9 @@ def state_text(fusion: Fusion) -> str:
         else ""
     )
     if fusion.state == "running":
+        share_text = f", {fusion.fraction:.0%}" if fusion.fraction > 0 else ""
         share = f'value="{fusion.fraction:.3f}"' if fusion.fraction > 0 else ""
-        return f'<progress {share} max="1"></progress><div>running, {fusion.fraction:.0%}</div>{told}'
+        return f'<progress {share} max="1"></progress><div>running{share_text}</div>{told}'
     if fusion.state == "done" and fusion.out:
         name = fusion.out.name
         link = f'<a href="download?name={quote(name)}" download="{escape(name)}">Download {escape(name)}</a>'

@@ -93,10 +93,11 @@ def profile(patch: Patch, x: float, y: float, along_row: bool) -> tuple[NDArray[
 
 
 def histogram(values: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Outline (x, y) of the counts of the values in BINS bins, between their 0.1 and 99.9 % quantiles."""
+    """Outline (x, y) of the shares of pixels, %, in BINS bins between the 0.1 and 99.9 % quantiles."""
     there = values[np.isfinite(values)]
     if there.size == 0:
         return None
     low, high = np.quantile(there, (0.001, 0.999))
     counts, edges = np.histogram(there, BINS, (low, high if high > low else low + 1))
-    return np.repeat(edges, 2), np.concatenate([[0], np.repeat(counts, 2), [0]]).astype(float)
+    shares = 100 * counts / there.size
+    return np.repeat(edges, 2), np.concatenate([[0], np.repeat(shares, 2), [0]])

@@ -123,6 +123,7 @@
   stage.addEventListener("pointerdown", (event) => { down = [event.clientX, event.clientY]; }, true);
   stage.addEventListener("pointermove", (event) => { state.pointer = ground(event); showPointer(); }, true);
   stage.addEventListener("click", (event) => {
+    stage.focus({ preventScroll: true });
     if (handle.contains(event.target) || !down) return;
     if (Math.hypot(event.clientX - down[0], event.clientY - down[1]) < 4) pick(...ground(event));
   }, true);

@@ -10,7 +10,7 @@ from typing import Any
 
 from bokeh.document import Document
 from bokeh.model import Model
-from bokeh.models import ColumnDataSource, InlineStyleSheet, Range1d
+from bokeh.models import BasicTickFormatter, ColumnDataSource, InlineStyleSheet, Range1d
 from bokeh.models.annotations import Span
 from bokeh.models.widgets import (
     Button,
@@ -30,17 +30,12 @@ from hypersharp.viewer.composites import COMPOSITES, Stretch
 from hypersharp.viewer.pictures import ONE, PALETTES, THREE
 
 HERE = Path(__file__).parent
-ROLE_COLOURS = {
-    "hs": OKABE_ITO[1],
-    "ms": OKABE_ITO[5],
-    "result": OKABE_ITO[2],
-    "truth": OKABE_ITO[4],
-    "image": OKABE_ITO[3],
-}
 FIRST_ROW_NORTH: dict[str, Any] = {"origin": "top_left", "anchor": "bottom_left"}
+ON_IMAGE = ":host { color: #f2f5f9; margin: 0; }"
+ACCENT = OKABE_ITO[2]
 THEMES = {
-    "dark": {"back": "#171d27", "text": "#c9d1de", "grid": "#313b4c", "stage": "#07090d"},
-    "light": {"back": "#ffffff", "text": "#333d4b", "grid": "#dfe4ea", "stage": "#d9dee6"},
+    "dark": {"text": "#c9d1de", "grid": "#313b4c"},
+    "light": {"text": "#333d4b", "grid": "#dfe4ea"},
 }
 
 
@@ -81,14 +76,21 @@ class Page:
         stretch = Stretch()
         self.percentiles = RangeSlider(
             title="Black and white at percentiles", start=0, end=100, step=0.5, value=(stretch.low, stretch.high),
-            name="percentiles", **self.wide(),
+            name="percentiles", bar_color=ACCENT, **self.wide(),
         )  # fmt: skip
         self.gamma = Slider(
-            title="Gamma", start=0.4, end=3.0, step=0.1, value=stretch.gamma, name="gamma", **self.wide()
+            title="Gamma",
+            start=0.4,
+            end=3.0,
+            step=0.1,
+            value=stretch.gamma,
+            name="gamma",
+            bar_color=ACCENT,
+            **self.wide(),
         )
         self.same = Checkbox(label="B with the black and white of A", name="same", **self.wide())
-        self.captions = [self.div(f"caption_{side}") for side in "ab"]
-        self.notice = self.div("notice")
+        self.captions = [Div(name=f"caption_{side}", stylesheets=[self.sheet, ON_IMAGE]) for side in "ab"]
+        self.notice = Div(name="notice", stylesheets=[self.sheet])
 
     def _make_fuse(self) -> None:
         """The form of a fusion."""
@@ -122,6 +124,7 @@ class Page:
             x_range=self.x, y_range=self.y, tools="pan,wheel_zoom", active_scroll="wheel_zoom", toolbar_location=None,
             sizing_mode="stretch_both", min_border=0, outline_line_color=None, name=f"figure_{'ab'[side]}",
         )  # fmt: skip
+        made.background_fill_color = made.border_fill_color = None
         made.axis.visible = False
         made.grid.visible = False
         for source in (self.bases[side], self.details[side]):
@@ -142,7 +145,7 @@ class Page:
         self.profile_along.sizing_mode = None
         self.profile, self.histogram = (
             self._plot("profile", "", ""),
-            self._plot("histogram", "value", "pixels"),
+            self._plot("histogram", "value", "pixels (%)"),
         )
         self.profiles, self.histograms = self._lines(self.profile), self._lines(self.histogram)
 
@@ -156,7 +159,8 @@ class Page:
         made.axis.axis_label_text_font_style = "normal"
         made.axis.axis_label_text_font_size = made.axis.major_label_text_font_size = "11px"
         made.axis.minor_tick_line_color = None
-        made.outline_line_color = None
+        made.xaxis.formatter = BasicTickFormatter(use_scientific=False)
+        made.background_fill_color = made.border_fill_color = made.outline_line_color = None
         return made
 
     @staticmethod
@@ -185,28 +189,25 @@ class Page:
     def dress(self, theme: str) -> None:
         """Dark or light figures; the page's own colours are in page.css."""
         colours = THEMES[theme]
-        for image in self.figures:
-            image.background_fill_color = image.border_fill_color = colours["stage"]
         for plot in (self.spectrum, self.profile, self.histogram):
-            plot.background_fill_color = plot.border_fill_color = colours["back"]
             plot.axis.axis_label_text_color = plot.axis.major_label_text_color = colours["text"]
             plot.axis.axis_line_color = plot.axis.major_tick_line_color = colours["text"]
             plot.grid.grid_line_color = colours["grid"]
-            for legend in plot.legend:
-                legend.background_fill_color, legend.border_line_color = colours["back"], colours["grid"]
-                legend.label_text_color = colours["text"]
 
     def add_to(self, doc: Document, title: str) -> None:
         """Put everything into a document."""
-        for root in (
+        roots = (
             *self.figures, self.spectrum, self.profile, self.histogram, self.profile_along, *self.captions, self.notice,
             self.readout, *self.layers, self.composite, *self.bands, self.palette, self.percentiles, self.gamma,
             self.same, self.fuse_hs, self.fuse_ms, self.fuse_method, self.fuse_budget, self.fuse_name, self.fuse_trust,
             self.fuse_run, self.fuse_cancel, self.fuse_state, self.open_name, self.open_role, self.open_run,
             self.files_list,
-        ):  # fmt: skip
-            doc.add_root(root)
-        self.notice.tags = [self.signals, self.view, self.home, self.grids, self.spectra]  # so they travel too
+        )  # fmt: skip
+        with doc.models.freeze():  # or Bokeh walks through all models for each root
+            for root in roots:
+                doc.add_root(root)
+        sources = [self.signals, self.view, self.home, self.grids, self.spectra]
+        self.notice.tags = sources  # so they travel too
         doc.title = title
         doc.template = page_template()
         doc.template_variables.update(

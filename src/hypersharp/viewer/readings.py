@@ -6,18 +6,29 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from bokeh.events import Tap
 from bokeh.models import ColumnDataSource
+from numpy.typing import NDArray
 
+from hypersharp.plots import OKABE_ITO
 from hypersharp.viewer.lines import Spectrum, broken_at_gaps, histogram, profile, spectra_at, table_of
-from hypersharp.viewer.page import ROLE_COLOURS
 from hypersharp.viewer.pictures import band_name, bands_shown
 from hypersharp.viewer.scene import Layer
 
 if TYPE_CHECKING:
     from hypersharp.viewer.session import Session
 
-DASHES = {"hs": "solid", "ms": "dotted", "result": "solid", "truth": "dashed", "image": "solid"}
+Floats = NDArray[np.float64]
+MARKED_BELOW = 20  # bands: each gets a dot
+ROLE_STYLES = {
+    "hs": (OKABE_ITO[1], "solid"),
+    "ms": (OKABE_ITO[5], "dotted"),
+    "result": (OKABE_ITO[2], "solid"),
+    "truth": (OKABE_ITO[4], "dashed"),
+    "image": (OKABE_ITO[3], "solid"),
+}
+MORE_COLOURS = (OKABE_ITO[3], OKABE_ITO[7], "#9c7fd6", "#8a8f99")
 
 
 class Readings:
@@ -25,6 +36,7 @@ class Readings:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.styles: dict[str, tuple[str, str]] = {}  # colour and dash of each image
         self.lines: dict[str, ColumnDataSource] = {}
         self.intervals: dict[str, ColumnDataSource] = {}
         self.add_lines(session.scene.layers)
@@ -44,19 +56,23 @@ class Readings:
         for layer in layers:
             if layer.role == "trust":
                 continue
-            colour, label = ROLE_COLOURS[layer.role], label_of(layer)
+            colour, dash = self._style(layer)
             band, line = (
-                ColumnDataSource({name: [] for name in names}) for names in (("x", "low", "high"), ("x", "y"))
+                ColumnDataSource({name: [] for name in names}) for names in (("xs", "ys"), ("x", "y"))
             )
-            plot.varea("x", "low", "high", source=band, fill_color=colour, fill_alpha=0.28)
-            plot.line("x", "y", source=line, line_color=colour, line_width=1.7, line_dash=DASHES[layer.role],
-                      legend_label=label)  # fmt: skip
-            if layer.bands < 20:
-                plot.scatter("x", "y", source=line, color=colour, size=6, legend_label=label)
+            plot.patches("xs", "ys", source=band, fill_color=colour, fill_alpha=0.28, line_color=None)
+            plot.line("x", "y", source=line, line_color=colour, line_width=1.7, line_dash=dash)
+            if layer.bands < MARKED_BELOW:
+                plot.scatter("x", "y", source=line, color=colour, size=6)
             self.lines[layer.name], self.intervals[layer.name] = line, band
-        for legend in plot.legend:
-            legend.label_text_font_size, legend.location, legend.click_policy = "10px", "top_right", "hide"
-            legend.background_fill_alpha, legend.spacing, legend.glyph_height = 0.7, 0, 12
+
+    def _style(self, layer: Layer) -> tuple[str, str]:
+        """Colour and dash of an image's line; of one role, the next colour for each."""
+        colour, dash = ROLE_STYLES[layer.role]
+        taken = {colour for colour, _ in self.styles.values()}
+        free = [other for other in (colour, *MORE_COLOURS) if other not in taken]
+        self.styles[layer.name] = (free or [colour])[0], dash
+        return self.styles[layer.name]
 
     def read(self) -> None:
         """Read the spectra of the picked point."""
@@ -82,12 +98,12 @@ class Readings:
         look, rows = self.session.look(), []
         for spectrum in spectra:
             layer, (row, column) = spectrum.layer, spectrum.pixel
-            cells = [escape(layer.name), f"{row}, {column}"]
+            cells = [f"{swatch(*self.styles[layer.name])}{escape(layer.name)}", f"{row}, {column}"]
             for band in bands_shown(layer, look):
                 half = spectrum.half_widths
-                margin = "" if half is None else f" ± {half[band]:.3g}"
+                margin = "" if half is None else f"<small>± {half[band]:.3g}</small>"
                 cells.append(
-                    f'<span title="{band_name(layer, band)}">{spectrum.values[band]:.5g}{margin}</span>'
+                    f'<span title="{band_name(layer, band)}">{spectrum.values[band]:.4g}{margin}</span>'
                 )
             rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
         names = [
@@ -141,22 +157,29 @@ class Readings:
         ].axis_label = f"{'x' if page.profile_along.value == 'along the row' else 'y'} ({session.scene.unit})"
 
 
-def label_of(layer: Layer) -> str:
-    """The name in the legend, not too long, with its role."""
-    name = layer.name if len(layer.name) <= 24 else layer.name[:14] + "…" + layer.name[-9:]
-    return name if layer.role == "image" else f"{layer.role}: {name}"
+def swatch(colour: str, dash: str) -> str:
+    """A piece of an image's line, as HTML."""
+    return f'<span class="swatch" style="border-top: 3px {dash} {colour}"></span>'
 
 
 def drawn(spectrum: Spectrum | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """The columns of a line and of its interval."""
     if spectrum is None:
-        return {"x": [], "y": []}, {"x": [], "low": [], "high": []}
+        return {"x": [], "y": []}, {"xs": [], "ys": []}
     half = spectrum.half_widths
     x, y, *margin = broken_at_gaps(spectrum.where, spectrum.values, *([] if half is None else [half]))
-    interval: dict[str, Any] = {"x": [], "low": [], "high": []}
-    if margin:
-        interval = {"x": x, "low": y - margin[0], "high": y + margin[0]}
-    return {"x": x, "y": y}, interval
+    return {"x": x, "y": y}, areas(x, y - margin[0], y + margin[0]) if margin else {"xs": [], "ys": []}
+
+
+def areas(x: Floats, low: Floats, high: Floats) -> dict[str, Any]:
+    """Outlines between two lines, one for each stretch without NaN."""
+    there = np.isfinite(low + high)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(int)))
+    runs = [slice(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
+    return {
+        "xs": [np.concatenate([x[run], x[run][::-1]]) for run in runs],
+        "ys": [np.concatenate([low[run], high[run][::-1]]) for run in runs],
+    }
 
 
 def add(lines: dict[str, list[Any]], x: Any, y: Any, colour: str) -> None:
