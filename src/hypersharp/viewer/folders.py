@@ -57,7 +57,7 @@ class Folders:
             raise refused()
         for root in self.roots:
             path = self.inside(root / name)
-            if path.exists() and path.suffix.lower() in READERS:
+            if path.exists() and path != root and path.suffix.lower() in READERS:
                 return path
         raise refused()
 
