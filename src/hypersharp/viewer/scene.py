@@ -120,12 +120,13 @@ class Scene:
     layers: list[Layer] = field(default_factory=list)
     crs: Any = None
     box: Box | None = None  # of the reference, on whose ground all is laid
+    mapped: bool = False  # the ground is a map, if of an unknown CRS
 
     @property
     def unit(self) -> str:
         """What the ground's coordinates count."""
         if self.crs is None:
-            return "px"
+            return "" if self.mapped else "px"
         return "°" if self.crs.is_geographic else str(self.crs.linear_units)[:5].replace("metre", "m")
 
     def find(self, name: str) -> Layer:
@@ -163,7 +164,7 @@ class Scene:
         """Choose the ground: the first map, else the finest image."""
         known = next((place for place in places if place.box is not None), None)
         if known is not None:
-            self.crs, self.box = known.crs, known.box
+            self.crs, self.box, self.mapped = known.crs, known.box, True
             return
         height, width = max(
             (source.pixels.shape[1:] for source in sources), key=lambda shape: shape[0] * shape[1]
@@ -176,10 +177,9 @@ class Scene:
         """A layer where its georeference puts it, or over the whole ground."""
         assert self.box is not None
         notes = _slow(source)
-        on_map = self.crs is not None and place.box is not None and place.crs == self.crs
-        if on_map and place.box is not None:
+        if self.mapped and place.box is not None and place.crs == self.crs:
             return Layer(name, path, role, source, place.box, place.south_up, of, notes)
-        if self.crs is not None:
+        if self.mapped:
             notes = (*notes, f"laid over the whole scene: {place.why or 'it is in another CRS'}")
         return Layer(name, path, role, source, self.box, False, of, notes)
 
@@ -221,7 +221,7 @@ def _place(source: Source) -> _Place:
     """Where an image says that it lies."""
     corner = source.cube([0], (0, 0, 1, 1), lazy=False)
     crs, affine = crs_of(corner), transform_of(corner)
-    if crs is None or affine is None:
+    if affine is None:
         return _Place(why="it has no georeference")
     if abs(affine.b) + abs(affine.d) > 1e-6 * abs(affine.a) or affine.a <= 0 or affine.e == 0:
         return _Place(why="its grid is rotated or mirrored")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from html import escape
 from typing import Any, TypeVar
@@ -56,7 +56,7 @@ class Session:
 
     def __init__(self, doc: Document, shared: Shared) -> None:
         self.doc, self.shared = doc, shared
-        self.scene = Scene(list(shared.scene.layers), shared.scene.crs, shared.scene.box)
+        self.scene = replace(shared.scene, layers=list(shared.scene.layers))
         self.page = Page()
         self.pictures: list[Picture | None] = [None, None]
         self.details: list[Patch | None] = [None, None]
