@@ -30,6 +30,8 @@ SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
 UPLOAD_MIB = 0.5
 PATIENCE_MS = 60_000
 
+pytestmark = pytest.mark.xdist_group("browser")  # so that all share the servers
+
 if CHROMIUM is None:
     pytest.skip("no Chromium on this machine (apt-get install chromium)", allow_module_level=True)
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -175,8 +177,8 @@ class View:
 
     def spectra(self) -> dict[str, Any]:
         """The spectra in the page, image -> columns."""
-        columns = {name: np.array(list(values)) for name, values in self.js(
-            "Object.fromEntries(Object.entries(data('spectra')).map(([k, v]) => [k, Array.from(v)]))").items()}  # fmt: skip
+        copied = "Object.fromEntries(Object.entries(data('spectra')).map(([k, v]) => [k, Array.from(v)]))"
+        columns = {name: np.array(values) for name, values in self.js(copied).items()}
         return {
             str(name): {key: values[columns["image"] == name] for key, values in columns.items()}
             for name in dict.fromkeys(columns["image"])

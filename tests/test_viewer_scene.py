@@ -183,7 +183,7 @@ def test_a_picture_of_a_constant_is_no_error(tmp_path: Path) -> None:
     path = save_cube(make_cube(np.ones((1, 4, 4), "f4")), tmp_path / "flat.tif")
     scene = Scene()
     (layer,) = scene.open([(path, "image", None)])
-    made = paint(scene, layer.name, Look(ONE, (0, 0, 0), layer))
+    made = paint(scene, layer.name, Look(ONE, (0, 0, 0), layer), {})
     assert np.isfinite(made.rgba(made.base)).all()
     assert "flat.tif" in caption("A", made, made.limits)
 
@@ -193,7 +193,7 @@ def test_detail_is_read_only_where_it_shows_more(tmp_path: Path) -> None:
     path = save_cube(make_cube(values, **UTM), tmp_path / "large.tif")
     scene = Scene()
     (layer,) = scene.open([(path, "image", None)])
-    made = paint(scene, layer.name, Look(ONE, (0, 0, 0), layer))
+    made = paint(scene, layer.name, Look(ONE, (0, 0, 0), layer), {})
     assert made.base.values.shape == (1, 900, 720)
     assert detail(scene, made, layer.box, (700, 560)) is None
     close = detail(scene, made, (1100.0, 4600.0, 1300.0, 4700.0), (600, 800))

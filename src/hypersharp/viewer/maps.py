@@ -45,10 +45,11 @@ def spectral_angle(pairs: Pairs) -> NDArray[np.float64]:
     return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
-MAPS: dict[str, tuple[Map, str | None]] = {  # name -> (function, unit; None: that of the image)
-    "RMS error": (rms_error, None),
-    "Spectral angle": (spectral_angle, "°"),
+MAPS: dict[str, tuple[Map, str]] = {  # name -> (function, what its numbers are)
+    "RMS error": (rms_error, "over all bands, in the unit of the image"),
+    "Spectral angle": (spectral_angle, "between the spectra, °"),
 }
+TRUST = "half-width of the interval, mean over all bands"
 
 
 def compare(

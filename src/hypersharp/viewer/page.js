@@ -37,8 +37,13 @@
     const h = model("home").data, [width, height] = size();
     const scale = 1.04 * Math.max((h.x1[0] - h.x0[0]) / width, (h.y1[0] - h.y0[0]) / height);
     look((h.x0[0] + h.x1[0]) / 2, (h.y0[0] + h.y1[0]) / 2, scale);
+    state.fitted = view();
   }
-  function keepScale() { if (state.scale) look(...centre(), state.scale); }
+  function keepScale() { // when the window or the mode has changed: the whole scene stays whole
+    const whole = state.fitted && Object.entries(view()).every(([end, at]) => Math.abs(at - state.fitted[end]) < 1e-3 * state.scale);
+    if (whole) fit();
+    else if (state.scale) look(...centre(), state.scale);
+  }
   function zoom(factor) { look(...centre(), scaleNow() * factor); }
   function pan(dx, dy) {
     const v = view(), [cx, cy] = centre();

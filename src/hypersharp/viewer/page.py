@@ -23,6 +23,8 @@ from bokeh.models.widgets import (
     TextInput,
 )
 from bokeh.plotting import figure
+from bokeh.resources import Resources
+from bokeh.server.views.static_handler import StaticHandler
 from jinja2 import Template
 
 from hypersharp.plots import OKABE_ITO
@@ -212,6 +214,7 @@ class Page:
         doc.template = page_template()
         doc.template_variables.update(
             scene_title=escape(title),
+            page_scripts=scripts(),
             page_css=(HERE / "page.css").read_text(encoding="utf-8"),
             page_js=(HERE / "page.js").read_text(encoding="utf-8"),
         )
@@ -226,6 +229,14 @@ def offer(select: Select, options: Sequence[Any]) -> None:
 def when(model: Model, what: str, do: Callable[[], None]) -> None:
     """Do something whenever a property of a model has changed."""
     model.on_change(what, lambda _name, _old, _new: do())
+
+
+@cache
+def scripts() -> str:
+    """Of Bokeh's own scripts those that the page needs, from this server."""
+    needed = Resources(mode="server", root_url="", path_versioner=StaticHandler.append_version)
+    needed.components = ["bokeh", "bokeh-widgets"]
+    return str(needed.render_js())
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -21,11 +21,14 @@ from hypersharp.viewer.composites import (
     matching_band,
     rgba,
 )
-from hypersharp.viewer.maps import MAPS, make_map, map_names
+from hypersharp.viewer.maps import MAPS, TRUST, make_map, map_names
 from hypersharp.viewer.scene import Layer, Patch, Scene
 
 BASE_PX = 900  # longest side of the picture of a whole scene
 MAP_BASE_PX, MAP_MOST_PX = 320, 700  # maps take every band
+MAP_STRETCH = Stretch(0, 99.5)
+MOST_KEPT = 8
+Bases = dict[tuple[str | int, ...], Patch]
 SHADES = 9  # of a colour bar
 THREE, ONE = "Three bands", "One band"
 PALETTES: dict[str, Sequence[str]] = {  # all readable by the colour-blind
@@ -59,7 +62,7 @@ class Picture:
     base: Patch
     limits: Limits
     look: Look
-    unit: str = ""
+    what: str = ""  # a map's numbers are
 
     @property
     def colours(self) -> tuple[str, ...]:
@@ -73,7 +76,7 @@ class Picture:
 
     def channel_names(self) -> list[str]:
         """What each channel shows, as people say it."""
-        return [band_name(self.layer, band) for band in self.bands] or [self.unit or "value"]
+        return [band_name(self.layer, band) for band in self.bands] or [self.what]
 
 
 def band_name(layer: Layer, band: int) -> str:
@@ -94,25 +97,32 @@ def bands_shown(layer: Layer, look: Look) -> tuple[int, ...]:
     return tuple(matching_band(band, ours.wavelengths_nm, ours.bands, nm, layer.bands) for band in wanted)
 
 
-def paint(scene: Scene, title: str, look: Look) -> Picture:
-    """The picture of an image or map of the whole scene.
+def paint(scene: Scene, title: str, look: Look, known: Bases) -> Picture:
+    """The picture of an image or map of the whole scene; `known` holds what has been read of it before.
 
     Raises: InputError where the file cannot be read.
     """
     maps = map_names(scene)
     if title in maps:
         kind, layer, _ = maps[title]
-        base = make_map(maps[title], None, _most(layer.shape_yx, MAP_BASE_PX))
-        unit = MAPS[kind][1] if kind in MAPS else None
-        assert base is not None
-        return Picture(
-            title, layer, (), base, limits(base.values, Stretch(0, 99.5)), look, unit or "unit of the image"
-        )
+        base = _kept(known, (title,), lambda: make_map(maps[title], None, _most(layer.shape_yx, MAP_BASE_PX)))
+        what = MAPS[kind][1] if kind in MAPS else TRUST
+        return Picture(title, layer, (), base, limits(base.values, MAP_STRETCH), look, what)
     layer = scene.find(title)
     bands = bands_shown(layer, look)
-    whole = layer.patch(bands, None, _most(layer.shape_yx, BASE_PX))
-    assert whole is not None
+    whole = _kept(known, (title, *bands), lambda: layer.patch(bands, None, _most(layer.shape_yx, BASE_PX)))
     return Picture(title, layer, bands, whole, limits(whole.values, look.stretch), look)
+
+
+def _kept(known: Bases, key: tuple[str | int, ...], read: Callable[[], Patch | None]) -> Patch:
+    """What has been read before, or read now; the oldest is forgotten."""
+    found = known.get(key) or read()
+    assert found is not None  # a view of the whole scene is never beside it
+    known.pop(key, None)
+    known[key] = found
+    for old in list(known)[:-MOST_KEPT]:
+        known.pop(old, None)
+    return found
 
 
 def _most(shape_yx: tuple[int, int], longest: int) -> tuple[int, int]:
@@ -149,7 +159,7 @@ def caption(side: str, picture: Picture, between: Limits) -> str:
         what = f"{picture.look.composite if wanted else 'True colour'} · {what}"
     if not picture.bands:
         block = picture.base.pixels_a_value
-        what += f" · whole scene of means of {block:.0f} × {block:.0f} pixels" if block > 1 else ""
+        what += " · zoom in for single pixels" if block > 1 else ""
     name = f'<span class="name">{side} · {escape(picture.title)}</span>'
     return f'{name}<br><span class="what">{escape(what)}</span>{_bar(picture, between)}'
 
@@ -163,5 +173,5 @@ def _bar(picture: Picture, between: Limits) -> str:
     low, high = (f"{value:.4g}" for value in between[0])
     return (
         f'<div class="bar" style="background: linear-gradient(90deg, {stops})"></div>'
-        f'<div class="ends"><span>{low}</span><span>{escape(picture.unit)}</span><span>{high}</span></div>'
+        f'<div class="ends"><span>{low}</span><span>{high}</span></div>'
     )

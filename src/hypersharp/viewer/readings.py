@@ -98,7 +98,11 @@ class Readings:
         look, rows = self.session.look(), []
         for spectrum in spectra:
             layer, (row, column) = spectrum.layer, spectrum.pixel
-            cells = [f"{swatch(*self.styles[layer.name])}{escape(layer.name)}", f"{row}, {column}"]
+            name = escape(layer.name)
+            cells = [
+                f'{swatch(*self.styles[layer.name])}<span title="{name}">{name}</span>',
+                f"{row}, {column}",
+            ]
             for band in bands_shown(layer, look):
                 half = spectrum.half_widths
                 margin = "" if half is None else f"<small>± {half[band]:.3g}</small>"

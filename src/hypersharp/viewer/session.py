@@ -26,6 +26,7 @@ from hypersharp.viewer.page import Page, offer, when
 from hypersharp.viewer.pictures import (
     ONE,
     THREE,
+    Bases,
     Look,
     Picture,
     band_name,
@@ -60,6 +61,7 @@ class Session:
         self.page = Page()
         self.pictures: list[Picture | None] = [None, None]
         self.details: list[Patch | None] = [None, None]
+        self.bases: Bases = {}
         self.turns: dict[str, int] = {}
         self.quiet = False  # while controls are changed from here
         self.readings = Readings(self)
@@ -181,8 +183,10 @@ class Session:
     # ---- pictures ---------------------------------------------------------------------------------------------
     def repaint(self, side: int) -> None:
         """Paint a side anew: the whole scene, then what the view shows of it."""
-        title, look, scene = self.page.layers[side].value, self.look(), self.scene
-        self.work(f"base {side}", lambda: paint(scene, title, look), lambda made: self._show_base(side, made))
+        title, look, scene, known = self.page.layers[side].value, self.look(), self.scene, self.bases
+        self.work(
+            f"base {side}", lambda: paint(scene, title, look, known), lambda made: self._show_base(side, made)
+        )
 
     def repaint_all(self) -> None:
         for side in (0, 1):
