@@ -1,4 +1,7 @@
-"""What runs in the process of a fusion: `python -m hypersharp.viewer.child ORDER`; messages are lines of JSON."""
+"""What the viewer runs in a process of its own: `python -m hypersharp.cli.child ORDER` fuses, and tells how far it is.
+
+Order and messages are JSON, a message a line.
+"""
 
 import json
 import os
