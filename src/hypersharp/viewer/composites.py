@@ -18,6 +18,7 @@ COMPOSITES: dict[str, tuple[float, ...]] = {
     "Colour infrared": (860.0, 650.0, 550.0),
     "Short-wave infrared": (2200.0, 860.0, 650.0),
 }
+ENOUGH = 250_000  # values for a percentile
 FAR_NM = 100.0  # no composite from a band that lies further off
 MISSING = 0  # RGBA of a pixel without a value: nothing is drawn
 
@@ -69,6 +70,7 @@ def limits(values: Floats, stretch: Stretch) -> Limits:
     found = []
     for channel in values:
         there = channel[np.isfinite(channel)]
+        there = there[:: max(1, there.size // ENOUGH)]
         low, high = np.percentile(there, (stretch.low, stretch.high)) if there.size else (0.0, 1.0)
         found.append((float(low), float(high) if high > low else float(low) + 1e-6 * max(1.0, abs(low))))
     return tuple(found)

@@ -154,14 +154,15 @@ def detail(scene: Scene, picture: Picture, view: Box, screen_yx: tuple[int, int]
 def caption(side: str, picture: Picture, between: Limits) -> str:
     """The words over a picture, as HTML."""
     what = " / ".join(picture.channel_names())
-    if picture.bands and picture.look.composite in COMPOSITES:
-        wanted = composite_bands(picture.look.composite, picture.layer.wavelengths_nm, picture.layer.bands)
-        what = f"{picture.look.composite if wanted else 'True colour'} · {what}"
+    nm, name = picture.layer.wavelengths_nm, picture.look.composite
+    if picture.bands and name in COMPOSITES:
+        found = composite_bands(name, nm, picture.layer.bands)
+        what = f"{'wavelengths unknown' if nm is None else name if found else 'True colour'} · {what}"
     if not picture.bands:
         block = picture.base.pixels_a_value
         what += " · zoom in for single pixels" if block > 1 else ""
-    name = f'<span class="name">{side} · {escape(picture.title)}</span>'
-    return f'{name}<br><span class="what">{escape(what)}</span>{_bar(picture, between)}'
+    title = f'<span class="name">{side} · {escape(picture.title)}</span>'
+    return f'{title}<br><span class="what">{escape(what)}</span>{_bar(picture, between)}'
 
 
 def _bar(picture: Picture, between: Limits) -> str:

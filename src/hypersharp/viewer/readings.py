@@ -41,8 +41,10 @@ class Readings:
         self.intervals: dict[str, ColumnDataSource] = {}
         self.add_lines(session.scene.layers)
         session.page.spectrum.on_event(Tap, lambda event: session.choose_band(event.x))
-        if any(layer.wavelengths_nm is None for layer in session.scene.layers):
-            session.page.spectrum.xaxis[0].axis_label = "band, or wavelength (nm)"
+        known = {layer.wavelengths_nm is not None for layer in session.scene.layers}
+        if False in known:
+            label = "band, or wavelength (nm)" if True in known else "band"
+            session.page.spectrum.xaxis[0].axis_label = label
         self._ask_for_a_click()
 
     def _ask_for_a_click(self) -> None:
@@ -105,9 +107,9 @@ class Readings:
             ]
             for band in bands_shown(layer, look):
                 half = spectrum.half_widths
-                margin = "" if half is None else f"<small>± {half[band]:.3g}</small>"
+                margin = "" if half is None else f"<small>± {half[band]:.2g}</small>"
                 cells.append(
-                    f'<span title="{band_name(layer, band)}">{spectrum.values[band]:.4g}{margin}</span>'
+                    f'<span title="{band_name(layer, band)}">{short(spectrum.values[band])}{margin}</span>'
                 )
             rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
         names = [
@@ -156,9 +158,18 @@ class Readings:
                 for values, colour in zip(found[1], picture.colours, strict=True):
                     add(lines, found[0], values, colour)
             page.profiles[side].data = lines
-        page.profile.xaxis[
-            0
-        ].axis_label = f"{'x' if page.profile_along.value == 'along the row' else 'y'} ({session.scene.unit})"
+        axis = "x" if page.profile_along.value == "along the row" else "y"
+        unit = f" ({session.scene.unit})" if session.scene.unit else ""
+        page.profile.xaxis[0].axis_label = axis + unit
+
+
+def short(value: float) -> str:
+    """A number in four digits, or as many as it has before the point.
+
+    >>> short(0.123456), short(16234.0), short(float("nan"))
+    ('0.1235', '16234', 'nan')
+    """
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def swatch(colour: str, dash: str) -> str:

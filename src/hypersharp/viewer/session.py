@@ -70,8 +70,7 @@ class Session:
         self._connect()
         self.page.dress("dark")
         self.page.add_to(doc, shared.title)
-        for side in (0, 1):
-            self.repaint(side)
+        self.repaint(0)  # B follows when A is there
         doc.on_session_destroyed(self._close)
 
     def work(self, turn: str, do: Callable[[], Result], then: Callable[[Result], None]) -> None:
@@ -202,6 +201,8 @@ class Session:
         self._tell_grids()
         self.readings.show_lines()
         self.refine(side)
+        if self.pictures[1] is None:
+            self.repaint(1)
 
     def _show(self, side: int) -> None:
         """Send the pixels of a side."""
