@@ -7,6 +7,7 @@ import pytest
 from affine import Affine
 
 from hypersharp.cube import make_cube
+from hypersharp.errors import InputError
 from hypersharp.io import save_cube
 from hypersharp.metrics import score
 from hypersharp.viewer.composites import Stretch, composite_bands, limits, matching_band, rgba
@@ -90,7 +91,7 @@ def test_names_stay_apart(tmp_path: Path) -> None:
     scene = Scene()
     scene.open([(path, "image", None)])
     assert [layer.name for layer in scene.open([(path, "image", None)])] == ["image.tif (2)"]
-    with pytest.raises(StopIteration):
+    with pytest.raises(InputError, match="image 'nothing'"):
         scene.find("nothing")
 
 

@@ -66,7 +66,7 @@ def serve(folder: Path) -> Iterator[Callable[..., Viewer]]:
 
     yield start
     for viewer, thread in running:
-        viewer.server.io_loop.add_callback(viewer.server.io_loop.stop)
+        viewer.server.io_loop.add_callback(viewer.stop)
         thread.join(20)
 
 
@@ -115,6 +115,15 @@ def test_a_foreign_origin_is_refused(serve: Callable[..., Viewer]) -> None:
         assert ask(viewer, "/upload?name=a.tif", "POST", b"x", Origin=origin)[0] == 403
     assert websocket(viewer) == 403
     assert ask(viewer, "/upload?name=a.tif", "POST", b"x", Origin="")[0] == 403
+
+
+def test_no_other_site_holds_the_page_in_a_frame(serve: Callable[..., Viewer]) -> None:
+    viewer = serve()
+    for site in ("cross-site", "same-site"):
+        for dest in ("iframe", "script", "image", "empty"):
+            assert ask(viewer, "/", **{"Sec-Fetch-Site": site, "Sec-Fetch-Dest": dest})[0] == 403
+        assert ask(viewer, "/", **{"Sec-Fetch-Site": site, "Sec-Fetch-Dest": "document"})[0] == 200  # a link
+    assert ask(viewer, "/", **{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "script"})[0] == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "[::2]"])
@@ -335,6 +344,24 @@ def test_a_cancelled_fusion_leaves_neither_file_nor_process(tmp_path: Path) -> N
     assert fusion.state == "cancelled"
     assert fusion._process is not None and fusion._process.returncode is not None
     assert {path.name for path in tmp_path.iterdir()} == {"hs.tif", "ms.tif"}
+
+
+def test_a_server_that_ends_takes_its_fusion_along(tmp_path: Path) -> None:
+    fusion, order = Fusion(), pair_in(tmp_path)
+
+    async def run() -> None:
+        fusion.start(order)
+        await asyncio.sleep(0.5)
+        assert list(tmp_path.glob(".fusion.*"))
+        fusion.close()
+        assert not list(tmp_path.glob(".fusion.*"))
+        assert fusion._process is not None
+        assert await fusion._process.wait() != 0
+        assert fusion._task is not None
+        await fusion._task
+
+    asyncio.run(run())
+    assert not (tmp_path / "sharp.tif").exists()
 
 
 def test_a_failed_fusion_says_why(tmp_path: Path) -> None:

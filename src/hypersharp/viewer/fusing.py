@@ -53,7 +53,7 @@ class FuseForm:
             return
         try:
             fusion.start(self.order())
-        except (HypersharpError, KeyError) as exc:
+        except HypersharpError as exc:
             page.fuse_state.text = f'<div class="warn">{escape(str(exc))}</div>'
             return
         self.seen = "idle"
@@ -63,7 +63,7 @@ class FuseForm:
     def order(self) -> Order:
         """What the form says.
 
-        Raises: CallError for a name that may not be written; KeyError for an image that is not open.
+        Raises: CallError for a name that may not be written, InputError for an image that is not open.
         """
         page, scene, folders = self.session.page, self.session.scene, self.session.shared.folders
         out = folders.new(page.fuse_name.value)

@@ -54,6 +54,8 @@ class Gate:
             return "a request without an origin"
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             return "a request from a page of another origin"
+        if _embedded(request):
+            return "a request from within a page of another site"
         if not self.knows(request):
             return "no token, or a wrong one: open the address that `hypersharp view` printed"
         return None
@@ -65,6 +67,12 @@ class Gate:
         cookie = request.cookies.get(self.cookie)
         shown = [*request.query_arguments.get("token", []), cookie.value.encode() if cookie else b""]
         return any(hmac.compare_digest(one, self.token.encode()) for one in shown)
+
+
+def _embedded(request: HTTPServerRequest) -> bool:
+    """Whether a browser says that another site's page holds this one in a frame, or takes a script from it."""
+    foreign = request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+    return foreign and request.headers.get("Sec-Fetch-Dest") != "document"
 
 
 def _without_port(host: str) -> str:

@@ -12,7 +12,6 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,15 +35,15 @@ class Order:
 
 @dataclass
 class Fusion:
-    """One fusion at a time and how far it is; `on_end` is called with its state."""
+    """One fusion at a time, and how far it is."""
 
     state: State = "idle"
     fraction: float = 0.0
     notes: list[str] = field(default_factory=list)
     out: Path | None = None
     trust: Path | None = None
-    on_end: Callable[[Fusion], None] | None = None
     _process: asyncio.subprocess.Process | None = None
+    _folder: Path | None = None
     _task: asyncio.Task[None] | None = None  # held, or the loop forgets it
 
     def start(self, order: Order) -> None:
@@ -65,6 +64,12 @@ class Fusion:
         self.state = "cancelled"
         self.kill()
 
+    def close(self) -> None:
+        """End the child and take away its files, when the server ends."""
+        self.kill()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
     def kill(self) -> None:
         """End the child and all that it started."""
         if self._process is not None and self._process.returncode is None:
@@ -74,7 +79,7 @@ class Fusion:
     async def _run(self, order: Order) -> None:
         """Start the child, listen to it, move its files."""
         target = Path(order.out)
-        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=".fusion."))
+        folder = self._folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=".fusion."))
         inside = Order(**asdict(order) | {
             "out": str(folder / target.name),
             "trust": order.trust and str(folder / Path(order.trust).name),
@@ -90,8 +95,6 @@ class Fusion:
             self.notes.append(str(exc))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-            if self.on_end:
-                self.on_end(self)
 
     async def _listen(self, order: Order) -> None:
         """Take the child's messages until it ends."""

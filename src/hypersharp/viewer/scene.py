@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypersharp.cube import crs_of, transform_of
-from hypersharp.errors import InputError
+from hypersharp.errors import InputError, unknown_name
 from hypersharp.grid import Box, Window
 from hypersharp.io import open_source
 from hypersharp.io.coarse import read_coarse
@@ -132,9 +132,12 @@ class Scene:
     def find(self, name: str) -> Layer:
         """A layer by name.
 
-        Raises: KeyError.
+        Raises: InputError for an unknown one.
         """
-        return next(layer for layer in self.layers if layer.name == name)
+        found = next((layer for layer in self.layers if layer.name == name), None)
+        if found is None:
+            raise unknown_name("image", name, [layer.name for layer in self.layers])
+        return found
 
     def with_role(self, role: Role) -> list[Layer]:
         return [layer for layer in self.layers if layer.role == role]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,17 +107,23 @@ class Viewer:
         rules = [Rule(Refused(gate), RefusalHandler), Rule(Arrives(), ArrivalHandler, {"gate": gate})]
         self.server._tornado.default_router.rules[:0] = rules
 
+    def stop(self) -> None:
+        """Leave `run`; to be called in its loop."""
+        self.server.io_loop.stop()
+
     def _page(self, doc: Document) -> None:
         Session(doc, self.shared)
 
     def run(self) -> None:
-        """Serve until interrupted."""
+        """Serve until interrupted, or until the system ends the process."""
         self.server.start()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: self.server.io_loop.add_callback_from_signal(self.stop))
         try:
             self.server.io_loop.start()
         except KeyboardInterrupt:
             pass
         finally:
-            self.fusion.kill()
+            self.fusion.close()
             self.server.stop()
             self.shared.threads.shutdown(wait=False, cancel_futures=True)

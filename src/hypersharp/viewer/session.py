@@ -38,6 +38,7 @@ from hypersharp.viewer.readings import Readings
 from hypersharp.viewer.scene import Layer, Patch, Scene
 
 Result = TypeVar("Result")
+MOST_SCREEN_PX = 6000  # a side; what a browser says is not taken for granted
 EMPTY: dict[str, list[Any]] = {"image": [], "x": [], "y": [], "dw": [], "dh": []}
 
 
@@ -82,8 +83,8 @@ class Session:
             loop = asyncio.get_running_loop()
             try:
                 result = await loop.run_in_executor(self.shared.threads, do)
-            except HypersharpError as exc:
-                message = str(exc)
+            except (HypersharpError, MemoryError) as exc:
+                message = str(exc) or "too little memory"
                 self.doc.add_next_tick_callback(lambda: self.say(message, warn=True))
                 return
             if self.turns.get(turn) == number:
@@ -231,7 +232,10 @@ class Session:
         if picture is None or not len(data["x0"]):
             return
         view: Box = (data["x0"][0], data["y0"][0], data["x1"][0], data["y1"][0])
-        screen = int(data["height"][0]), int(data["width"][0])
+        screen = (
+            min(int(data["height"][0]), MOST_SCREEN_PX),
+            min(int(data["width"][0]), MOST_SCREEN_PX),
+        )
         scene, shown = self.scene, picture
         self.work(
             f"detail {side}",
@@ -292,16 +296,17 @@ class Session:
     def on_layer(self, side: int) -> None:
         """Another image or map on a side; the bands stay those of the same wavelengths."""
         if self.quiet:
-            return None
+            return
         before, after = self.listed, self.reference
         if before is not after:
             kept = [int(select.value) for select in self.page.bands]
             nm, bands = before.wavelengths_nm, before.bands
             moved = [matching_band(band, nm, bands, after.wavelengths_nm, after.bands) for band in kept]
             self.list_bands(tuple(moved))
-            return self.repaint_all()
-        self.show_controls()
-        self.repaint(side)
+            self.repaint_all()
+        else:
+            self.show_controls()
+            self.repaint(side)
 
     def on_composite(self) -> None:
         """Another composite: where bands are chosen by hand, begin with those shown."""
