@@ -21,7 +21,7 @@ demo: $(READY)
 	$(BIN)/hypersharp demo -o $(OUT)
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -30,8 +30,6 @@ SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
 UPLOAD_MIB = 0.5
 PATIENCE_MS = 60_000
 
-pytestmark = pytest.mark.xdist_group("browser")  # so that all share the servers
-
 if CHROMIUM is None:
     pytest.skip("no Chromium on this machine (apt-get install chromium)", allow_module_level=True)
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
