@@ -8,6 +8,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,10 +17,12 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
+from hypersharp.cli import child, large
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
-from hypersharp.io import save_cube
+from hypersharp.io import open_cube, save_cube
 from hypersharp.methods import METHODS as TABLE
+from hypersharp.tiled import run
 from hypersharp.viewer import fusing
 from hypersharp.viewer.folders import Folders
 from hypersharp.viewer.gate import is_loopback, names_of
@@ -52,13 +56,13 @@ def serve(folder: Path) -> Iterator[Callable[..., Viewer]]:
     def start(**options: Any) -> Viewer:
         ready, made = threading.Event(), list[Viewer]()
 
-        def run() -> None:
+        def serving() -> None:
             asyncio.set_event_loop(asyncio.new_event_loop())
             made.append(Viewer([(folder / "image.tif", "image", None)], Options(**options)))
             ready.set()
             made[0].run()
 
-        thread = threading.Thread(target=run)
+        thread = threading.Thread(target=serving)
         thread.start()
         assert ready.wait(30)
         running.append((made[0], thread))
@@ -318,7 +322,7 @@ def ended(order: Order, cancel: bool = False) -> Fusion:
     """A fusion after its end."""
     fusion = Fusion()
 
-    async def run() -> None:
+    async def act() -> None:
         fusion.start(order)
         with pytest.raises(RuntimeError):
             fusion.start(order)
@@ -328,7 +332,7 @@ def ended(order: Order, cancel: bool = False) -> Fusion:
         assert fusion._task is not None
         await fusion._task
 
-    asyncio.run(run())
+    asyncio.run(act())
     return fusion
 
 
@@ -337,6 +341,18 @@ def test_a_fusion_ends_with_its_result(tmp_path: Path) -> None:
     assert (fusion.state, fusion.fraction) == ("done", 1.0)
     assert fusion.notes[0].startswith("method bicubic, ratio 2")
     assert {path.name for path in tmp_path.iterdir()} == {"hs.tif", "ms.tif", "sharp.tif"}
+
+
+def test_a_scene_too_large_for_the_memory_is_fused_in_tiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = replace(pair_in(tmp_path), trust=str(tmp_path / "trust.tif"))
+    monkeypatch.setattr(large, "too_large", lambda *_: "too large")
+    monkeypatch.setattr(run, "TiledOptions", partial(run.TiledOptions, workers=1))
+    child.fuse_files(order)
+    notes = capsys.readouterr().out
+    assert "too large" in notes and "tiles of" in notes and "no predicted error" in notes
+    assert open_cube(order.out).shape == (5, 24, 24)
 
 
 def test_a_cancelled_fusion_leaves_neither_file_nor_process(tmp_path: Path) -> None:
@@ -349,7 +365,7 @@ def test_a_cancelled_fusion_leaves_neither_file_nor_process(tmp_path: Path) -> N
 def test_a_server_that_ends_takes_its_fusion_along(tmp_path: Path) -> None:
     fusion, order = Fusion(), pair_in(tmp_path)
 
-    async def run() -> None:
+    async def act() -> None:
         fusion.start(order)
         await asyncio.sleep(0.5)
         assert list(tmp_path.glob(".fusion.*"))
@@ -360,7 +376,7 @@ def test_a_server_that_ends_takes_its_fusion_along(tmp_path: Path) -> None:
         assert fusion._task is not None
         await fusion._task
 
-    asyncio.run(run())
+    asyncio.run(act())
     assert not (tmp_path / "sharp.tif").exists()
 
 

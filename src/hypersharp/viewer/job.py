@@ -89,6 +89,7 @@ class Fusion:
             if self.state == "running":
                 for made in folder.iterdir():
                     os.replace(made, target.parent / made.name)
+                self.trust = self.trust if self.trust and self.trust.exists() else None
                 self.state, self.fraction = "done", 1.0
         except OSError as exc:
             self.state = "failed"
