@@ -107,7 +107,7 @@ class Readings:
             ]
             for band in bands_shown(layer, look):
                 half = spectrum.half_widths
-                margin = "" if half is None else f"<small>± {half[band]:.2g}</small>"
+                margin = "" if half is None else f"<small>± {short(half[band], 2)}</small>"
                 cells.append(
                     f'<span title="{band_name(layer, band)}">{short(spectrum.values[band])}{margin}</span>'
                 )
@@ -163,13 +163,13 @@ class Readings:
         page.profile.xaxis[0].axis_label = axis + unit
 
 
-def short(value: float) -> str:
-    """A number in four digits, or as many as it has before the point.
+def short(value: float, digits: int = 4) -> str:
+    """A number in so many digits, or as many as it has before the point.
 
-    >>> short(0.123456), short(16234.0), short(float("nan"))
-    ('0.1235', '16234', 'nan')
+    >>> short(0.123456), short(16234.0), short(488.2, 2), short(float("nan"))
+    ('0.1235', '16234', '488', 'nan')
     """
-    return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
+    return f"{value:.0f}" if 10**digits <= abs(value) < 1e9 else f"{value:.{digits}g}"
 
 
 def swatch(colour: str, dash: str) -> str:
