@@ -19,7 +19,8 @@ from hypersharp.bench.trust import predict_error
 from hypersharp.cube import transform_of
 from hypersharp.io import open_cube, save_cube
 from hypersharp.methods import fuse
-from hypersharp.plots import RGB_CENTRES_NM, rms_error
+from hypersharp.plots import rms_error
+from hypersharp.plots.colour import RGB_CENTRES_NM
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hypersharp.plots import RGB_CENTRES_NM
+from hypersharp.plots.colour import INFRARED_CENTRES_NM, RGB_CENTRES_NM
 
 Floats = NDArray[np.float32]
 Limits = tuple[tuple[float, float], ...]  # the value shown black and the one shown white, a channel
 
 COMPOSITES: dict[str, tuple[float, ...]] = {
     "True colour": RGB_CENTRES_NM,
-    "Colour infrared": (860.0, 650.0, 550.0),
+    "Colour infrared": INFRARED_CENTRES_NM,
     "Short-wave infrared": (2200.0, 860.0, 650.0),
 }
 ENOUGH = 250_000  # values for a percentile

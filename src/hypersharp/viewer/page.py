@@ -27,7 +27,7 @@ from bokeh.resources import Resources
 from bokeh.server.views.static_handler import StaticHandler
 from jinja2 import Template
 
-from hypersharp.plots import OKABE_ITO
+from hypersharp.plots.draw import OKABE_ITO
 from hypersharp.viewer.composites import COMPOSITES, Stretch
 from hypersharp.viewer.pictures import ONE, PALETTES, THREE
 

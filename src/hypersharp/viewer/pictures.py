@@ -11,7 +11,7 @@ from bokeh.palettes import Cividis256, Greys256, Magma256, Viridis256
 from numpy.typing import NDArray
 
 from hypersharp.grid import Box
-from hypersharp.plots import OKABE_ITO
+from hypersharp.plots.draw import OKABE_ITO
 from hypersharp.viewer.composites import (
     COMPOSITES,
     Limits,

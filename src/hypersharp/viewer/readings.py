@@ -11,7 +11,7 @@ from bokeh.events import Tap
 from bokeh.models import ColumnDataSource
 from numpy.typing import NDArray
 
-from hypersharp.plots import OKABE_ITO
+from hypersharp.plots.draw import OKABE_ITO
 from hypersharp.viewer.lines import Spectrum, broken_at_gaps, histogram, profile, spectra_at, table_of
 from hypersharp.viewer.pictures import band_name, bands_shown
 from hypersharp.viewer.scene import Layer
@@ -23,12 +23,12 @@ Floats = NDArray[np.float64]
 MARKED_BELOW = 20  # bands: each gets a dot
 ROLE_STYLES = {
     "hs": (OKABE_ITO[1], "solid"),
-    "ms": (OKABE_ITO[5], "dotted"),
+    "ms": (OKABE_ITO[3], "dotted"),
     "result": (OKABE_ITO[2], "solid"),
     "truth": (OKABE_ITO[4], "dashed"),
-    "image": (OKABE_ITO[3], "solid"),
+    "image": (OKABE_ITO[5], "solid"),
 }
-MORE_COLOURS = (OKABE_ITO[3], OKABE_ITO[7], "#9c7fd6", "#8a8f99")
+MORE_COLOURS = (OKABE_ITO[5], OKABE_ITO[7], "#9c7fd6", "#8a8f99")
 
 
 class Readings:
