@@ -4,7 +4,7 @@
 needs it. Importing a file of verbs is what adds them to the app; their order is that of the help.
 """
 
-from hypersharp.cli import export, fuse, judge, learn, lists, report
+from hypersharp.cli import export, fuse, judge, learn, lists, report, view
 from hypersharp.cli.app import app, main
 
-__all__ = ["app", "export", "fuse", "judge", "learn", "lists", "main", "report"]
+__all__ = ["app", "export", "fuse", "judge", "learn", "lists", "main", "report", "view"]

@@ -89,9 +89,22 @@ def open_cube(
         InputError: the file is missing, broken, of an unknown format, or does not say enough.
         MissingExtraError: its format needs an optional library.
     """
+    return open_source(path, variable=variable, layout=layout, shape_yx=shape_yx).cube(bands, window, lazy)
+
+
+def open_source(
+    path: str | Path,
+    *,
+    variable: str | None = None,
+    layout: str | None = None,
+    shape_yx: tuple[int, int] | None = None,
+) -> Source:
+    """Open an image for reading parts of it again and again (`Source.values`, `coarse.read_coarse`).
+
+    Raises: as `open_cube`.
+    """
     path = Path(path)
-    read = _reader(path)
-    return read(path, Choice(variable, layout, shape_yx)).cube(bands, window, lazy)
+    return _reader(path)(path, Choice(variable, layout, shape_yx))
 
 
 def _reader(path: Path) -> Callable[[Path, Choice], Source]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 CACHE_MB = 64  # of GDAL, whose own default is a twentieth of the machine's memory
+OVERVIEWS_ABOVE_PX = 1024  # a side; larger images get overviews
+SMALLEST_OVERVIEW_PX = 512
 EXPECTED = "a whole GeoTIFF"
 
 
@@ -51,6 +53,26 @@ class TiffPixels(Pixels):
         with _opened(self.path) as dataset:
             window = ((rows.start, rows.stop), (columns.start, columns.stop))
             return np.asarray(dataset.read([self.indexes[band] for band in bands], window=window))
+
+    def coarse(
+        self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int]
+    ) -> np.ndarray:
+        """As `read`, averaged to shape_yx by GDAL, which takes the overview nearest above that."""
+        from rasterio.enums import Resampling
+
+        with _opened(self.path) as dataset:
+            window = ((rows.start, rows.stop), (columns.start, columns.stop))
+            indexes = [self.indexes[band] for band in bands]
+            return np.asarray(
+                dataset.read(
+                    indexes, window=window, out_shape=(len(indexes), *shape_yx), resampling=Resampling.average
+                )
+            )
+
+    def has_overviews(self) -> bool:
+        """Whether the first band comes in smaller sizes too."""
+        with _opened(self.path) as dataset:
+            return bool(dataset.overviews(self.indexes[0]))
 
 
 def read(path: Path, choice: Choice) -> Source:
@@ -130,7 +152,10 @@ def _number_nm(text: str, unit: str | None) -> float | None:
 
 
 def write(cube: xr.DataArray, path: Path) -> None:
-    """Write tiles of 256 x 256, deflated with a predictor, band after band; piece by piece where lazy."""
+    """Write tiles of 256 x 256, deflated with a predictor, band after band; piece by piece where lazy.
+
+    Images of more than 1024 pixels a side get overviews in the file, averages of 2 x 2 pixels again and again.
+    """
     with needs("GeoTIFF"):
         import rasterio
         from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -147,6 +172,7 @@ def write(cube: xr.DataArray, path: Path) -> None:
                 dataset.scales = [packed.scale] * dataset.count
                 dataset.offsets = [packed.offset] * dataset.count
                 _write_pieces(dataset, values)
+            _add_overviews(path, cube.shape[1:], values.dtype)
             _check_whole(path)
         except OSError:
             raise
@@ -207,6 +233,35 @@ def _write_pieces(dataset: Any, values: Any) -> None:
     for rows, columns in pieces(values):
         part = np.asarray(values[:, rows, columns])
         dataset.write(part, window=((rows.start, rows.stop), (columns.start, columns.stop)))
+
+
+def overview_factors(shape_yx: tuple[int, ...]) -> list[int]:
+    """How many times smaller each overview is: 2, 4, ... down to 512 pixels; none for a small image.
+
+    >>> overview_factors((3000, 500)), overview_factors((1024, 1024))
+    ([2, 4, 8], [])
+    """
+    longest, factors = max(shape_yx), list[int]()
+    while longest > OVERVIEWS_ABOVE_PX or (factors and longest > SMALLEST_OVERVIEW_PX):
+        factors.append(2 ** (len(factors) + 1))
+        longest = -(-max(shape_yx) // factors[-1])
+    return factors
+
+
+def _add_overviews(path: Path, shape_yx: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Add overviews to a closed file, band by band, missing pixels left out of the averages."""
+    import rasterio
+    from rasterio.enums import Resampling
+
+    factors = overview_factors(shape_yx)
+    if factors:
+        options = {
+            "GDAL_CACHEMAX": CACHE_MB,
+            "GDAL_TIFF_OVR_BLOCKSIZE": str(BLOCK),
+            "PREDICTOR_OVERVIEW": "3" if dtype.kind == "f" else "2",
+        }
+        with rasterio.Env(**options), rasterio.open(path, "r+", driver="GTiff") as dataset:
+            dataset.build_overviews(factors, Resampling.average)
 
 
 def _check_whole(path: Path) -> None:

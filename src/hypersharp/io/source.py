@@ -89,17 +89,11 @@ class Source:
 
     def cube(self, bands: Sequence[int] | None, window: Window | None, lazy: bool) -> xr.DataArray:
         """The bands and the window asked for, decoded; dask-backed where `lazy`."""
-        count, height, width = self.pixels.shape
-        if 0 in self.pixels.shape:
-            raise InputError(
-                f"an image of {count} x {height} x {width}", "bands, rows and columns", "use another file"
-            )
-        chosen = _check_bands(bands, count)
-        y0, x0, rows, columns = check_window(window or (0, 0, height, width), (height, width))
+        count = self.pixels.shape[0]
+        chosen, (y0, x0, rows, columns) = self.region(bands, window)
         key = (slice(None) if bands is None else chosen, slice(y0, y0 + rows), slice(x0, x0 + columns))
         raw = self._cut(key, (len(chosen), rows, columns), lazy)
-        scale, offset = (_per_band(number, chosen) for number in (self.scale, self.offset))
-        values = self._without_invalid(decode(raw, self.nodata, scale, offset), key)
+        values = self._without_invalid(self.decoded(raw, chosen), key)
         cube = make_cube(
             values,
             wavelengths_nm=_taken(self.wavelengths_nm, chosen, count),
@@ -108,8 +102,37 @@ class Source:
             crs=self.crs,
             transform=self.transform and window_transform(self.transform, (y0, x0, rows, columns)),
         )
-        cube.encoding.update(self._encoding(scale, offset))
+        cube.encoding.update(self._encoding(*self._scaling(chosen)))
         return cube if self.notes is None else cube.assign_attrs({NOTES: self.notes})
+
+    def values(self, bands: Sequence[int] | None, window: Window | None) -> np.ndarray:
+        """The decoded numbers (band, y, x) of a region alone, read now."""
+        chosen, (y0, x0, rows, columns) = self.region(bands, window)
+        key = (chosen, slice(y0, y0 + rows), slice(x0, x0 + columns))
+        values: np.ndarray = self._without_invalid(
+            self.decoded(self._cut(key, (len(chosen), rows, columns), False), chosen), key
+        )
+        return values
+
+    def region(self, bands: Sequence[int] | None, window: Window | None) -> tuple[list[int], Window]:
+        """Bands and window as asked for, all by default.
+
+        Raises: InputError where the image or the region is empty, or lies outside.
+        """
+        count, height, width = self.pixels.shape
+        if 0 in self.pixels.shape:
+            raise InputError(
+                f"an image of {count} x {height} x {width}", "bands, rows and columns", "use another file"
+            )
+        return _check_bands(bands, count), check_window(window or (0, 0, height, width), (height, width))
+
+    def decoded(self, raw: Any, chosen: list[int]) -> Any:
+        """Physical values of the stored numbers of the chosen bands, NaN for nodata."""
+        return decode(raw, self.nodata, *self._scaling(chosen))
+
+    def _scaling(self, chosen: list[int]) -> tuple[Any, Any]:
+        """Scale and offset of the chosen bands."""
+        return _per_band(self.scale, chosen), _per_band(self.offset, chosen)
 
     def _cut(self, key: Any, shape: tuple[int, int, int], lazy: bool) -> Any:
         """The stored numbers of a region, in the machine's byte order."""

@@ -1,0 +1,122 @@
+"""A fusion in a process of its own: the server stays responsive, and to cancel it is to end that process.
+
+It works in a hidden folder beside the target; what it made moves into place when it has ended well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+CHILD = "hypersharp.cli.child"  # by name: it stands on a higher floor
+State = Literal["idle", "running", "done", "failed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to fuse, as text for the child."""
+
+    hs: str
+    ms: str
+    out: str
+    method: str = "auto"
+    budget_s: float = 60.0
+    trust: str | None = None
+
+
+@dataclass
+class Fusion:
+    """One fusion at a time, and how far it is."""
+
+    state: State = "idle"
+    fraction: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    out: Path | None = None
+    trust: Path | None = None
+    _process: asyncio.subprocess.Process | None = None
+    _folder: Path | None = None
+    _task: asyncio.Task[None] | None = None  # held, or the loop forgets it
+
+    def start(self, order: Order) -> None:
+        """Begin, in the running event loop.
+
+        Raises: RuntimeError while another one runs.
+        """
+        if self.state == "running":
+            raise RuntimeError("a fusion is running")
+        self.state, self.fraction, self.notes = "running", 0.0, []
+        self.out, self.trust = Path(order.out), Path(order.trust) if order.trust else None
+        self._task = asyncio.get_running_loop().create_task(self._run(order))
+
+    def cancel(self) -> None:
+        """End the child now, whatever it does."""
+        if self.state != "running":
+            return
+        self.state = "cancelled"
+        self.kill()
+
+    def close(self) -> None:
+        """End the child and take away its files, when the server ends."""
+        self.kill()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def kill(self) -> None:
+        """End the child and all that it started."""
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def _run(self, order: Order) -> None:
+        """Start the child, listen to it, move its files."""
+        target = Path(order.out)
+        folder = self._folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=".fusion."))
+        inside = Order(**asdict(order) | {
+            "out": str(folder / target.name),
+            "trust": order.trust and str(folder / Path(order.trust).name),
+        })  # fmt: skip
+        try:
+            await self._listen(inside)
+            if self.state == "running":
+                for made in folder.iterdir():
+                    os.replace(made, target.parent / made.name)
+                self.trust = self.trust if self.trust and self.trust.exists() else None
+                self.state, self.fraction = "done", 1.0
+        except OSError as exc:
+            self.state = "failed"
+            self.notes.append(str(exc))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    async def _listen(self, order: Order) -> None:
+        """Take the child's messages until it ends."""
+        command = (sys.executable, "-m", CHILD, json.dumps(asdict(order)))
+        pipe = asyncio.subprocess.PIPE
+        self._process = await asyncio.create_subprocess_exec(
+            *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, start_new_session=True
+        )
+        if self.state == "cancelled":  # before there was a child
+            self.kill()
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            self._hear(line)
+        code = await self._process.wait()
+        if self.state == "running" and code != 0:
+            self.state = "failed"
+            self.notes = self.notes or [f"the process ended with code {code}, perhaps for want of memory"]
+
+    def _hear(self, line: bytes) -> None:
+        """Take one message of the child."""
+        with suppress(ValueError):
+            message: dict[str, Any] = json.loads(line)
+            self.fraction = float(message.get("fraction", self.fraction))
+            self.notes += message.get("notes", [])

@@ -1,0 +1,388 @@
+"""Who may talk to the viewer, and what can be read and written through it."""
+
+import asyncio
+import http.client
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+
+from hypersharp.cli import child, large
+from hypersharp.cube import make_cube
+from hypersharp.errors import CallError, InputError
+from hypersharp.io import open_cube, save_cube
+from hypersharp.methods import METHODS as TABLE
+from hypersharp.tiled import run
+from hypersharp.viewer import fusing
+from hypersharp.viewer.folders import Folders
+from hypersharp.viewer.gate import is_loopback, names_of
+from hypersharp.viewer.job import Fusion, Order
+from hypersharp.viewer.server import Options, Viewer
+
+IMAGE = make_cube(np.arange(48, dtype="f4").reshape(3, 4, 4))
+UPLOAD_BYTES = 100_000
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with an image, a hidden one, a text, and links that lead out to a secret beside it."""
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    inside.mkdir()
+    outside.mkdir()
+    save_cube(IMAGE, inside / "image.tif")
+    save_cube(IMAGE, inside / ".hidden.tif")
+    (inside / "notes.txt").write_text("private")
+    save_cube(IMAGE, outside / "secret.tif")
+    (inside / "link.tif").symlink_to(outside / "secret.tif")
+    (inside / "folder").symlink_to(outside)
+    return inside
+
+
+@pytest.fixture
+def serve(folder: Path) -> Iterator[Callable[..., Viewer]]:
+    """Viewers of the folder, each in a thread with its own loop, ended afterwards."""
+    running: list[tuple[Viewer, threading.Thread]] = []
+
+    def start(**options: Any) -> Viewer:
+        ready, made = threading.Event(), list[Viewer]()
+
+        def serving() -> None:
+            asyncio.set_event_loop(asyncio.new_event_loop())
+            made.append(Viewer([(folder / "image.tif", "image", None)], Options(**options)))
+            ready.set()
+            made[0].run()
+
+        thread = threading.Thread(target=serving)
+        thread.start()
+        assert ready.wait(30)
+        running.append((made[0], thread))
+        return made[0]
+
+    yield start
+    for viewer, thread in running:
+        viewer.server.io_loop.add_callback(viewer.stop)
+        thread.join(20)
+
+
+def ask(
+    viewer: Viewer, path: str, method: str = "GET", body: Any = None, chunked: bool = False, **headers: str
+) -> tuple[int, bytes, dict[str, str]]:
+    """One request; Host and Origin are the viewer's own unless given."""
+    own = f"127.0.0.1:{viewer.port}"
+    sent = {"Host": own, **({"Origin": f"http://{own}"} if method == "POST" else {}), **headers}
+    connection = http.client.HTTPConnection("127.0.0.1", viewer.port, timeout=20)
+    try:
+        connection.request(method, path, body, {k: v for k, v in sent.items() if v}, encode_chunked=chunked)
+        answer = connection.getresponse()
+        return answer.status, answer.read(), {k.lower(): v for k, v in answer.getheaders()}
+    finally:
+        connection.close()
+
+
+def websocket(viewer: Viewer, **headers: str) -> int:
+    """The status of a request for a websocket (101 where it is given)."""
+    handshake = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
+                 "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}  # fmt: skip
+    lines = [f"{k}: {v}" for k, v in ({"Host": f"127.0.0.1:{viewer.port}"} | handshake | headers).items()]
+    with socket.create_connection(("127.0.0.1", viewer.port), timeout=20) as connection:
+        connection.sendall(("GET /ws HTTP/1.1\r\n" + "\r\n".join(lines) + "\r\n\r\n").encode())
+        return int(connection.recv(100).split()[1])
+
+
+def test_the_page_comes_with_everything_from_this_server(serve: Callable[..., Viewer]) -> None:
+    viewer = serve()
+    assert viewer.token is None
+    status, page, _ = ask(viewer, "/")
+    assert status == 200
+    assert b"hyper<b>sharp</b>" in page
+    assert b"static/js/bokeh.min.js" in page
+    assert b'src="http' not in page and b'href="http' not in page
+
+
+def test_a_foreign_origin_is_refused(serve: Callable[..., Viewer]) -> None:
+    viewer = serve()
+    own = f"http://127.0.0.1:{viewer.port}"
+    assert websocket(viewer, Origin=own) == 101
+    for origin in ("http://evil.example", f"http://localhost:{viewer.port}", "http://127.0.0.1:1", "null"):
+        assert websocket(viewer, Origin=origin) == 403
+        assert ask(viewer, "/", Origin=origin)[0] == 403
+        assert ask(viewer, "/upload?name=a.tif", "POST", b"x", Origin=origin)[0] == 403
+    assert websocket(viewer) == 403
+    assert ask(viewer, "/upload?name=a.tif", "POST", b"x", Origin="")[0] == 403
+
+
+def test_no_other_site_holds_the_page_in_a_frame(serve: Callable[..., Viewer]) -> None:
+    viewer = serve()
+    for site in ("cross-site", "same-site"):
+        for dest in ("iframe", "script", "image", "empty"):
+            assert ask(viewer, "/", **{"Sec-Fetch-Site": site, "Sec-Fetch-Dest": dest})[0] == 403
+        assert ask(viewer, "/", **{"Sec-Fetch-Site": site, "Sec-Fetch-Dest": "document"})[0] == 200  # a link
+    assert ask(viewer, "/", **{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "script"})[0] == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "[::2]"])
+def test_a_foreign_host_is_refused(serve: Callable[..., Viewer], host: str) -> None:
+    viewer = serve()
+    assert ask(viewer, "/", Host=host)[0] == 403
+    assert ask(viewer, "/static/js/bokeh.min.js", Host=host)[0] == 403
+    assert websocket(viewer, Host=host, Origin=f"http://{host}") == 403
+    assert ask(viewer, "/", Host="localhost:9999")[0] == 200  # a tunnel
+
+
+def test_a_host_can_be_allowed(serve: Callable[..., Viewer]) -> None:
+    viewer = serve(allow_hosts=("Lab.example",))
+    assert ask(viewer, "/", Host="lab.example")[0] == 200
+
+
+def test_without_the_token_nothing_is_answered(serve: Callable[..., Viewer]) -> None:
+    viewer = serve(ask_for_token=True)
+    assert viewer.token is not None and len(viewer.token) > 30
+    origin = f"http://127.0.0.1:{viewer.port}"
+    closed = (
+        "/",
+        "/?token=",
+        "/?token=wrong",
+        "/static/js/bokeh.min.js",
+        "/download?name=image.tif",
+        "/autoload.js",
+    )
+    for path in closed:
+        assert ask(viewer, path)[0] == 403
+    assert ask(viewer, "/upload?name=a.npy", "POST", b"x")[0] == 403
+    assert websocket(viewer, Origin=origin) == 403
+    assert websocket(viewer, Origin=origin, Cookie=f"hypersharp-{viewer.port}=wrong") == 403
+
+
+def test_the_token_in_the_address_becomes_a_cookie(serve: Callable[..., Viewer]) -> None:
+    viewer = serve(ask_for_token=True)
+    status, _, headers = ask(viewer, viewer.url.split(str(viewer.port))[1])
+    assert status == 302 and headers["location"] == "/"
+    assert "HttpOnly" in headers["set-cookie"] and "SameSite=Strict" in headers["set-cookie"]
+    cookie = headers["set-cookie"].split(";")[0]
+    assert ask(viewer, "/", Cookie=cookie)[0] == 200
+    assert websocket(viewer, Origin=f"http://127.0.0.1:{viewer.port}", Cookie=cookie) == 101
+
+
+def test_beyond_this_machine_a_token_is_always_asked_for(serve: Callable[..., Viewer]) -> None:
+    viewer = serve(address="0.0.0.0")
+    assert viewer.token
+    assert ask(viewer, "/")[0] == 403
+    assert ask(viewer, f"/?token={viewer.token}")[0] == 302
+    assert socket.gethostname() in viewer.url
+    assert is_loopback("127.0.0.1") and is_loopback("::1") and not is_loopback("0.0.0.0")
+    assert "0.0.0.0" not in names_of("0.0.0.0")
+
+
+ESCAPES = [
+    "../outside/secret.tif", "folder/secret.tif", "link.tif", "/etc/passwd", "notes.txt", ".hidden.tif", "nothing.tif",
+    "..", "", "image.tif/../../outside/secret.tif", "./../outside/secret.tif", "image.tif\0.tif",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+def test_nothing_outside_the_folders_can_be_downloaded(
+    serve: Callable[..., Viewer], folder: Path, name: str
+) -> None:
+    viewer = serve()
+    for path in (
+        f"/download?name={quote(name, safe='')}",
+        f"/download?name={quote(str(folder / name), safe='')}",
+    ):
+        assert ask(viewer, path)[0] in (400, 404)
+    with pytest.raises(InputError):
+        viewer.folders.existing(name)
+
+
+def test_downloads_are_the_files(serve: Callable[..., Viewer], folder: Path) -> None:
+    viewer = serve()
+    status, content, headers = ask(viewer, "/download?name=image.tif")
+    assert status == 200
+    assert content == (folder / "image.tif").read_bytes()
+    assert headers["content-disposition"] == 'attachment; filename="image.tif"'
+    assert viewer.folders.images() == ["image.tif"]
+
+
+def test_paths_into_the_static_files_do_not_lead_out(serve: Callable[..., Viewer]) -> None:
+    viewer = serve()
+    for path in (
+        "/static/../../../../../../etc/passwd",
+        "/static/%2e%2e/%2e%2e/server.py",
+        "/static//etc/passwd",
+    ):
+        assert ask(viewer, path)[0] in (403, 404)
+
+
+def test_uploads_appear_whole(serve: Callable[..., Viewer], folder: Path) -> None:
+    viewer = serve(most_upload_bytes=UPLOAD_BYTES)
+    content = (folder / "image.tif").read_bytes()
+    assert ask(viewer, "/upload?name=new.tif", "POST", content)[0] == 200
+    assert (folder / "new.tif").read_bytes() == content
+    assert ask(viewer, "/upload?name=new.tif", "POST", b"other")[0] == 400
+    assert (folder / "new.tif").read_bytes() == content
+    assert not list(folder.glob(".upload*"))
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_oversized_upload_is_refused(serve: Callable[..., Viewer], folder: Path, chunked: bool) -> None:
+    viewer = serve(most_upload_bytes=UPLOAD_BYTES)
+    before = sorted(folder.iterdir())
+    body = iter([b"x" * 50_000] * 40) if chunked else b"x" * (UPLOAD_BYTES + 1)
+    length = {"Transfer-Encoding": "chunked"} if chunked else {}
+    with suppress(
+        ConnectionError, http.client.HTTPException
+    ):  # the connection may be closed in the midst of it
+        assert ask(viewer, "/upload?name=big.tif", "POST", body, chunked, **length)[0] in (400, 413)
+    assert ask(viewer, "/")[0] == 200
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_broken_upload_leaves_nothing(serve: Callable[..., Viewer], folder: Path) -> None:
+    viewer = serve(most_upload_bytes=UPLOAD_BYTES)
+    before = sorted(folder.iterdir())
+    with socket.create_connection(("127.0.0.1", viewer.port), timeout=20) as connection:
+        own = f"127.0.0.1:{viewer.port}"
+        lines = [
+            "POST /upload?name=a.tif HTTP/1.1",
+            f"Host: {own}",
+            f"Origin: http://{own}",
+            "Content-Length: 9000",
+        ]
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + b"x" * 1000)
+        while sorted(folder.iterdir()) == before:
+            pass
+    while sorted(folder.iterdir()) != before:
+        pass
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../a.tif",
+        "/tmp/a.tif",
+        "folder/a.tif",
+        ".a.tif",
+        "a.txt",
+        "a.nc",
+        "a.hdr",
+        "",
+        "image.tif",
+        "a\n.tif",
+    ],
+)
+def test_uploads_have_plain_names(serve: Callable[..., Viewer], folder: Path, name: str) -> None:
+    viewer = serve(most_upload_bytes=UPLOAD_BYTES)
+    before = sorted(folder.parent.rglob("*"))
+    assert ask(viewer, f"/upload?name={quote(name, safe='')}", "POST", b"x")[0] == 400
+    assert sorted(folder.parent.rglob("*")) == before
+    with pytest.raises((CallError, InputError)):
+        viewer.folders.new(name, (".tif",))
+
+
+def test_folders_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no folder"):
+        Folders.of([tmp_path / "nothing"])
+
+
+def test_the_command_line_says_what_is_wrong(serve: Callable[..., Viewer], folder: Path) -> None:
+    viewer, view = serve(), [sys.executable, "-m", "hypersharp", "view"]
+    calls = {
+        (str(folder / "image.tif"), "--port", str(viewer.port)): (2, "cannot be bound"),
+        (str(folder / "nothing.tif"),): (1, "no file"),
+        (): (2, "found no image"),
+    }
+    for words, (code, message) in calls.items():
+        done = subprocess.run([*view, *words], capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, message in done.stderr) == (code, True), done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_the_form_offers_all_methods() -> None:
+    assert set(fusing.METHODS) == set(TABLE)
+
+
+def pair_in(folder: Path) -> Order:
+    """A small pair and where its fusion goes."""
+    scene = np.random.default_rng(0).uniform(0.1, 0.9, (5, 24, 24)).astype("f4")
+    save_cube(make_cube(scene.reshape(5, 12, 2, 12, 2).mean((2, 4))), folder / "hs.tif")
+    save_cube(make_cube(scene[:3]), folder / "ms.tif")
+    return Order(str(folder / "hs.tif"), str(folder / "ms.tif"), str(folder / "sharp.tif"), "bicubic")
+
+
+def ended(order: Order, cancel: bool = False) -> Fusion:
+    """A fusion after its end."""
+    fusion = Fusion()
+
+    async def act() -> None:
+        fusion.start(order)
+        with pytest.raises(RuntimeError):
+            fusion.start(order)
+        if cancel:
+            await asyncio.sleep(0.3)
+            fusion.cancel()
+        assert fusion._task is not None
+        await fusion._task
+
+    asyncio.run(act())
+    return fusion
+
+
+def test_a_fusion_ends_with_its_result(tmp_path: Path) -> None:
+    fusion = ended(pair_in(tmp_path))
+    assert (fusion.state, fusion.fraction) == ("done", 1.0)
+    assert fusion.notes[0].startswith("method bicubic, ratio 2")
+    assert {path.name for path in tmp_path.iterdir()} == {"hs.tif", "ms.tif", "sharp.tif"}
+
+
+def test_a_scene_too_large_for_the_memory_is_fused_in_tiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = replace(pair_in(tmp_path), trust=str(tmp_path / "trust.tif"))
+    monkeypatch.setattr(large, "too_large", lambda *_: "too large")
+    monkeypatch.setattr(run, "TiledOptions", partial(run.TiledOptions, workers=1))
+    child.fuse_files(order)
+    notes = capsys.readouterr().out
+    assert "too large" in notes and "tiles of" in notes and "no predicted error" in notes
+    assert open_cube(order.out).shape == (5, 24, 24)
+
+
+def test_a_cancelled_fusion_leaves_neither_file_nor_process(tmp_path: Path) -> None:
+    fusion = ended(pair_in(tmp_path), cancel=True)
+    assert fusion.state == "cancelled"
+    assert fusion._process is not None and fusion._process.returncode is not None
+    assert {path.name for path in tmp_path.iterdir()} == {"hs.tif", "ms.tif"}
+
+
+def test_a_server_that_ends_takes_its_fusion_along(tmp_path: Path) -> None:
+    fusion, order = Fusion(), pair_in(tmp_path)
+
+    async def act() -> None:
+        fusion.start(order)
+        await asyncio.sleep(0.5)
+        assert list(tmp_path.glob(".fusion.*"))
+        fusion.close()
+        assert not list(tmp_path.glob(".fusion.*"))
+        assert fusion._process is not None
+        assert await fusion._process.wait() != 0
+        assert fusion._task is not None
+        await fusion._task
+
+    asyncio.run(act())
+    assert not (tmp_path / "sharp.tif").exists()
+
+
+def test_a_failed_fusion_says_why(tmp_path: Path) -> None:
+    order = pair_in(tmp_path)
+    fusion = ended(Order(order.ms, order.hs, order.out, "bicubic"))
+    assert fusion.state == "failed"
+    assert "swap the two" in fusion.notes[0]
+    assert not (tmp_path / "sharp.tif").exists()
