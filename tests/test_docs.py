@@ -1,101 +1,195 @@
-"""What the documents say is so: their commands exist, their code runs."""
+"""What the documents say is so: their commands and code run, and print what is shown; their links lead somewhere.
+
+A document is one story: its Python and shell blocks run from top to bottom in one folder, with the reader's files of
+`docs_inputs`. A block that cannot run anywhere stands below `<!-- not run: REASON -->`; that its verbs, options and
+files exist is checked all the same, as it is for what sets up (`pip`, `make`). A text block below a shell block is what
+that one prints: any number in the place of a number, `...` for anything.
+"""
 
 import re
 import shlex
 import sys
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import typer
 
+from docs_inputs import write_inputs
 from hypersharp.cli import app, main
 from hypersharp.cube import make_cube
-from hypersharp.io import save_cube
-from hypersharp.methods.packaged import packaged_weights
 
 ROOT = Path(__file__).parents[1]
-README, CONTRIBUTING = ((ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md"))
-VERBS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+DOCUMENTS = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+}
+PAGES = DOCUMENTS | {name: (ROOT / name).read_text() for name in ("CONTRIBUTING.md", "CHANGELOG.md")}
+VERBS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+EVERYWHERE = {"--help", "--debug", "--version", "-h"}
+OF_OTHERS = {"--ntasks-per-node"}  # slurm's
+BLOCK = re.compile(r"^(?:<!-- not run: (?P<reason>.+) -->\n)?```(?P<language>sh|python|text)\n(?P<body>.*?)^```$",
+                   re.DOTALL | re.MULTILINE)  # fmt: skip
+SET_UP = ("make", "pip", "source")  # what these name is looked at, they are not run
+FEW = 0.25  # of the blocks may be left out of running
 
 
-def blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+@dataclass(frozen=True)
+class Block:
+    """A block of code or of what it prints; `line` is where it begins."""
+
+    language: str
+    body: str
+    reason: str | None
+    line: int
+
+    def commands(self) -> list[tuple[list[str], int]]:
+        """Each command's words, and the code it is said to exit with."""
+        lines = self.body.replace("\\\n", " ").splitlines()
+        return [(shlex.split(line, comments=True), 1 if "# exits 1" in line else 0) for line in lines if line.strip()]
 
 
-def commands(program: str) -> list[list[str]]:
-    """Every call of a program in the documents' shell blocks, without its comment."""
-    lines = "\n".join(blocks(README + CONTRIBUTING, "sh")).splitlines()
-    return [shlex.split(line, comments=True) for line in lines if line.split()[:1] == [program]]
+def blocks(text: str) -> list[Block]:
+    return [
+        Block(found["language"], found["body"], found["reason"], text.count("\n", 0, found.start()) + 1)
+        for found in BLOCK.finditer(text)
+    ]
 
 
-def scene_at(path: Path, side: int = 48) -> np.ndarray:
-    """Smooth spectra with edges in space, so that every method has something to do."""
-    y, x = np.mgrid[:side, :side] / side
-    weights = np.stack([y, x, (x > y) * 0.5])
-    spectra = np.random.default_rng(0).uniform(0.1, 0.6, (3, 31))
-    values = np.einsum("kyx,kl->lyx", weights, spectra).astype(np.float32)
-    save_cube(make_cube(values, wavelengths_nm=np.arange(400.0, 701.0, 10)), path)
-    return values
+ALL_BLOCKS = [(name, block) for name, text in PAGES.items() for block in blocks(text)]
+COMMANDS = [
+    pytest.param(words, id=f"{name}:{block.line}:{' '.join(words)}")
+    for name, block in ALL_BLOCKS if block.language == "sh" for words, _ in block.commands()
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("words", commands("hypersharp"), ids=" ".join)
-def test_documented_commands_exist(words: list[str]) -> None:
-    known = {option for parameter in VERBS[words[1]].params for option in parameter.opts}
-    assert {word for word in words[2:] if word.startswith("-")} <= known
+@pytest.mark.parametrize("words", COMMANDS)
+def test_commands_name_what_exists(words: list[str]) -> None:
+    match words:
+        case ["export", *_]:
+            pass
+        case ["torchrun", *_]:
+            test_commands_name_what_exists(words[words.index("hypersharp") :])
+        case ["hypersharp", verb, *rest]:
+            known = {name for p in VERBS[verb].params for name in (*p.opts, *p.secondary_opts)} | EVERYWHERE
+            assert {word for word in rest if word.startswith("-")} <= known
+            assert all((ROOT / word).exists() for word in rest if word.startswith("recipes/"))
+        case ["make", target]:
+            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        case ["python", script, *_]:
+            assert (ROOT / script).exists()
+        case ["source", script]:
+            assert script == ".venv/bin/activate"
+        case ["pip", "install", *rest]:
+            extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+            assert set(re.findall(r"\w+", rest[-1])) <= {*extras, "hypersharp"}
+        case _:
+            pytest.fail(f"no test knows what to make of {words}")
 
 
-def test_documented_make_targets_exist() -> None:
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert {words[1] for words in commands("make")} <= targets
-    assert len(commands("make")) >= 3
+def test_options_in_the_text_exist() -> None:
+    known = {name for verb in VERBS.values() for p in verb.params for name in (*p.opts, *p.secondary_opts)}
+    for name, text in PAGES.items():
+        prose = "\n".join(re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)))
+        said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", prose))
+        assert said <= known | EVERYWHERE | OF_OTHERS, name
 
 
-def test_documented_names_are_those_in_the_tables() -> None:
+def test_few_blocks_are_left_out_and_say_why() -> None:
+    ours = [block for _, block in ALL_BLOCKS if block.language != "text"]
+    left_out = [block for block in ours if block.reason]
+    assert len(left_out) <= FEW * len(ours)
+    assert all(len(block.reason or "") > 15 for block in left_out)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_blocks_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    story = [block for block in blocks(DOCUMENTS[name]) if not block.reason]
+    write_inputs("".join(block.body for block in story), tmp_path)
+    names: dict[str, Any] = {}
+    printed: str | None = None
+    for block in story:
+        if block.language == "text":
+            if printed is not None:
+                assert_shown(printed, block.body, f"{name}:{block.line}")
+            continue
+        capsys.readouterr()
+        if block.language == "python":
+            exec(compile(block.body, f"{name}:{block.line}", "exec"), names)
+            printed = None
+            continue
+        for words, code in block.commands():
+            assert words[0] in ("hypersharp", *SET_UP), f"{name}:{block.line} cannot run anywhere"
+            if words[0] == "hypersharp":
+                run(words[1:], code)
+        printed = "".join(capsys.readouterr())
+
+
+def run(words: list[str], code: int) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == code, words
+
+
+def assert_shown(printed: str, shown: str, where: str) -> None:
+    """What a document shows is what was printed, but for the numbers and what `...` stands for."""
+    pattern = "".join(
+        r"(?:.*\n)*" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*") + r"\n" for line in masked(shown)
+    )
+    found = "".join(f"{line}\n" for line in masked(printed))
+    assert re.fullmatch(pattern, found), f"{where} shows\n{shown}\nwhere this was printed:\n{printed}"
+
+
+def masked(text: str) -> list[str]:
+    """The lines with every number as #, spaces as one, and no line without a word."""
+    lines = (re.sub(r"[-+]?\d[\d,]*(\.\d+)?", "#", " ".join(line.split())) for line in text.splitlines())
+    return [line for line in lines if line]
+
+
+def test_names_in_the_readme_are_those_in_the_tables() -> None:
     from hypersharp.bench.protocols import PROTOCOLS
     from hypersharp.methods import METHODS
     from hypersharp.metrics import PRESETS
 
     for table in (METHODS, PROTOCOLS, PRESETS):
-        assert all(f"`{name}`" in README for name in table)
+        assert all(f"`{name}`" in DOCUMENTS["README.md"] for name in table)
 
 
-def test_documented_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README + CONTRIBUTING):
-        assert (ROOT / target).exists(), target
+def test_every_method_has_its_page() -> None:
+    from hypersharp.methods import METHODS
+
+    for name in METHODS:
+        page = DOCUMENTS[f"docs/methods/{name}.md"]
+        assert page.startswith(f"# {name}")
+        assert "**Fails**" in page
 
 
-def test_readme_simulates_fuses_evaluates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    scene_at(tmp_path / "scene.tif")
-    needed = ("hyperspectral.tif", "DATA")  # what only a user has; the scenes, and many minutes
-    calls = [words for words in commands("hypersharp") if not any(w.startswith(needed) for w in words)]
-    assert {words[1] for words in calls} >= {"simulate", "fuse", "evaluate"}
-    for words in calls:
-        with pytest.raises(SystemExit) as stop:
-            main(words[1:])
-        assert stop.value.code == 0
-    assert (tmp_path / "sharp.tif").exists()
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name: str) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:\s]*)(#[^)\s]+)?\)", PAGES[name]):
+        path = (ROOT / name).parent / target if target else ROOT / name
+        drawn = path.parent == ROOT / "docs" / "pictures"  # while the site is built
+        assert path.exists() or (drawn and f"def {path.stem}()" in (ROOT / "docs/gallery.py").read_text()), target
+        if anchor and path.suffix == ".md":
+            assert anchor[1:] in anchors(path.read_text()), f"{target}{anchor}"
 
 
-@pytest.mark.skipif(not packaged_weights(), reason="no weights are packaged in this checkout")
-def test_readme_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    values = scene_at(tmp_path / "scene.tif")
-    with pytest.raises(SystemExit):
-        main(["simulate", "scene.tif", "-o", ".", "--protocol", "dian-x4"])
-    Path("hs.tif").rename("hyperspectral.tif")
-    Path("ms.tif").rename("multispectral.tif")
-    names = {"truth": values}
-    exec("\n".join(blocks(README, "python")), names)
-    assert names["sharp"].shape == values.shape
-    assert names["scores"].psnr_db > 25
+def anchors(text: str) -> set[str]:
+    """The anchors of a document's headings, as GitHub and MyST make them; those made while building are not seen."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_contributing_adds_a_method(monkeypatch: pytest.MonkeyPatch) -> None:
-    method, its_test = blocks(CONTRIBUTING, "python")
+    method, its_test = (b.body for b in blocks(PAGES["CONTRIBUTING.md"]) if b.language == "python")
     module = ModuleType("hypersharp.methods.nearest")
     exec(method, module.__dict__)
     monkeypatch.setitem(sys.modules, module.__name__, module)

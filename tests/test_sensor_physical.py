@@ -186,6 +186,13 @@ def test_nonnegative_least_squares_meets_its_optimality_conditions() -> None:
     assert solution.min() >= 0 and slope.min() > -1e-8 and abs(slope @ solution) < 1e-8
 
 
+def test_some_pixels_are_held_out_of_the_smallest_pairs() -> None:
+    hs, ms = Sensor(off_centre(4, (2.0, 2.0), (0.0, 0.0)), SRF, 4).observe(scene(side=16))
+    train, held = gather(hs.numpy(), ms.numpy(), find_support(4, 4), np.ones((4, 4), bool))
+    assert (train.count, held.count) == (12, 4)
+    assert np.isfinite(blind(hs, ms, 4).residual)
+
+
 def test_pairs_that_do_not_tell_are_refused() -> None:
     hs, ms = Sensor(gaussian(9, 1.3, 3), SRF, 3).observe(scene())
     with pytest.raises(InputError, match="ms of constants"):

@@ -42,7 +42,7 @@ class MissingExtraError(HypersharpError):
         super().__init__(
             f"no library for {feature}",
             f"the optional dependencies [{extra}]",
-            f"pip install 'hypersharp[{extra}]'",
+            f"pip install 'hypersharp[{extra}]', or pip install -e '.[{extra}]' in a clone",
         )
 
 

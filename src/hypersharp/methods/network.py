@@ -30,7 +30,7 @@ def choose_weights(network: str, hs: Tensor, ms: Tensor, settings: Settings) -> 
     if settings.wavelengths_nm is None and weights.header.wavelengths_nm is not None:
         first, last = weights.header.wavelengths_nm[0], weights.header.wavelengths_nm[-1]
         settings.note(
-            f"warning: hs has no wavelengths; taken to be {first:.0f} to {last:.0f} nm as in training"
+            f"warning: hs has no wavelengths, taken to be {first:.0f} to {last:.0f} nm as in training"
         )
     return weights
 

@@ -1,0 +1,102 @@
+"""The pictures of the gallery, all of AVIRIS Indian Pines: `python docs/gallery.py DIR` draws them."""
+
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from scipy.ndimage import shift
+
+from hypersharp.bench.demo import PIXELS
+from hypersharp.bench.files import save_figure
+from hypersharp.bench.indian_pines import load_indian_pines
+from hypersharp.bench.protocols import find_protocol, simulate_pair
+from hypersharp.bench.trust import predict_error
+from hypersharp.cube import leave_out
+from hypersharp.methods import fuse
+from hypersharp.methods.estimate import study_pair
+from hypersharp.plots import colour_figure, comparison_figure, error_figure, sensor_figure, trust_figure
+
+METHODS = ("bicubic", "gsa", "hysure", "ssjcn")
+RIVALS = ("gsa", "cnmf", "hysure", "dbin", "ssjcn")
+SHIFT_PX_YX = (0.6, -0.4)
+Cubes = dict[str, xr.DataArray]
+
+
+@cache
+def pair() -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
+    """(hs, ms, truth) under dian-x4."""
+    return simulate_pair(load_indian_pines(), find_protocol("dian-x4").sensor())
+
+
+@cache
+def sharp(method: str) -> xr.DataArray:
+    hs, ms, _ = pair()
+    return fuse(hs, ms, method=method, consistent=False)
+
+
+def comparison() -> Figure:
+    hs, ms, truth = pair()
+    return comparison_figure(hs, ms, {name: sharp(name) for name in METHODS}, truth, PIXELS)
+
+
+def shifted() -> Figure:
+    """What an ms that lies off by a fraction of a pixel costs, left where it is and moved."""
+    hs, ms, truth = pair()
+    off = ms.copy(data=np.stack([shift(band, SHIFT_PX_YX, order=3, mode="nearest") for band in ms.values]))
+    results = {
+        "--move none": fuse(hs, off, method="gsa", consistent=False, move="none"),
+        "--move shift": fuse(hs, off, method="gsa", consistent=False),
+    }
+    return error_figure(results, truth)
+
+
+def methods() -> Figure:
+    """What the methods that look at ms err by, on a scale of their own."""
+    return error_figure({name: sharp(name) for name in RIVALS}, pair()[2])
+
+
+def masked() -> Figure:
+    """A cloud in ms, masked: it takes no part, and it is missing in the result."""
+    hs, ms, _ = pair()
+    y, x = np.mgrid[: ms.shape[1], : ms.shape[2]]
+    cloud = np.hypot(y - 60, x - 90) < 22
+    with_cloud = ms.copy(data=np.where(cloud, 1.5, ms.values).astype(np.float32))
+    result = fuse(hs, leave_out(with_cloud, cloud), method="gsa")
+    return colour_figure({"hs": hs, "ms with a cloud": with_cloud, "result": result.fillna(0)})
+
+
+def sensor() -> Figure:
+    study = study_pair(*pair()[:2])
+    found = study.estimate
+    return sensor_figure(found.sensor, found.shift_px_yx, study.diagnosis.residuals, study.spectra.hs_nm)
+
+
+def trust() -> Figure:
+    hs, ms, truth = pair()
+    result = sharp("gsa")
+    return trust_figure(result, predict_error(result, hs, ms, consistent=False), truth)
+
+
+PICTURES: dict[str, Callable[[], Figure]] = {
+    "comparison": comparison,
+    "methods": methods,
+    "shifted": shifted,
+    "masked": masked,
+    "sensor": sensor,
+    "trust": trust,
+}
+
+
+def draw_all(folder: Path) -> None:
+    """Every picture as NAME.png."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, draw in PICTURES.items():
+        save_figure(draw(), folder / f"{name}.png", dpi=90)
+
+
+if __name__ == "__main__":
+    draw_all(Path(sys.argv[1]))
