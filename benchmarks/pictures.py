@@ -25,7 +25,7 @@ from hypersharp.bench.judge import Judgement, pair_sensor
 from hypersharp.cube import make_cube, wavelengths_nm
 from hypersharp.io import open_cube
 from hypersharp.methods.fuse import placed_as
-from hypersharp.plots import OKABE_ITO, draw_colours, new_figure
+from hypersharp.plots.draw import OKABE_ITO, draw_colours, new_figure
 from hypersharp.sensor.responses import SRFS, Bands
 
 Pair = tuple[xr.DataArray, xr.DataArray]
