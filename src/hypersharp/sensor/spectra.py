@@ -57,7 +57,7 @@ def known_bands(name: str) -> tuple[FloatArray, FloatArray]:
 def recognise(ms_nm: FloatArray) -> str | None:
     """The sensor that has a band of its own at each of these centres (nm), the one nearest; None below three bands.
 
-    >>> recognise(np.array([492.0, 560, 665, 833])), recognise(np.array([490.0, 600, 700]))
+    >>> recognise(np.array([492.1, 559, 664.9, 832.9])), recognise(np.array([490.0, 600, 700]))
     ('sentinel-2b', None)
     """
     found = {}
