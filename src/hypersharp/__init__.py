@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from hypersharp.io import save_cube as save
     from hypersharp.methods import fuse
     from hypersharp.methods.align import align
+    from hypersharp.tiled.run import fuse_in_tiles
 
 __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "align",
     "fuse",
+    "fuse_in_tiles",
     "judge",
     "leave_out",
     "open",
@@ -45,6 +47,7 @@ __all__ = [
 HOME = {
     "align": ("hypersharp.methods.align", "align"),
     "fuse": ("hypersharp.methods", "fuse"),
+    "fuse_in_tiles": ("hypersharp.tiled.run", "fuse_in_tiles"),
     "judge": ("hypersharp.bench.judge", "judge"),
     "leave_out": ("hypersharp.cube", "leave_out"),
     "open": ("hypersharp.io", "open_cube"),
