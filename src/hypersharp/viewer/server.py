@@ -67,7 +67,7 @@ class Viewer:
         scene = Scene()
         scene.open(files)
         self.folders = Folders.of(
-            options.folders or dict.fromkeys(path.resolve().parent for path, *_ in files)
+            options.folders or dict.fromkeys(path.parent for path, *_ in files)
         )
         self.fusion = Fusion()
         title = f"{files[0][0].name} - hypersharp view"
