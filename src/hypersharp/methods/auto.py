@@ -374,4 +374,5 @@ AUTO = Method(
     halo_px=96,
     licence="Apache-2.0",
     learn=learn,
+    floats_per_px=lambda bands, ms_bands: 4 * bands + ms_bands + 900,
 )

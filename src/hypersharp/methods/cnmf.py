@@ -187,4 +187,5 @@ CNMF = Method(
     halo_px=24,
     licence="Apache-2.0",
     learn=learn,
+    floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 300,
 )

@@ -135,4 +135,5 @@ FUSE = Method(
     halo_px=32,
     licence="Apache-2.0",
     learn=learn,
+    floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 180,
 )

@@ -253,4 +253,5 @@ HYSURE = Method(
     halo_px=96,
     licence="Apache-2.0",
     learn=learn,
+    floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 360,
 )

@@ -82,4 +82,5 @@ SFIM = Method(
     halo_px=24,
     licence="Apache-2.0",
     learn=learn,
+    floats_per_px=lambda bands, ms_bands: 4 * bands + ms_bands + 80,
 )

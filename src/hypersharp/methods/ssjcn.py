@@ -117,4 +117,5 @@ SSJCN_METHOD = Method(
     halo_px=32,
     licence="Apache-2.0",
     learn=learn,
+    floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 700,
 )
