@@ -2,7 +2,8 @@
 
 Dian, Li, Guo, Fang, "Deep Hyperspectral Image Sharpening", IEEE TNNLS 29(11), 2018. X_in explains hs and ms
 near the bicubic hs (eq. 6), X_cnn is X_in and what the network adds, X_fin explains hs and ms near X_cnn
-(eq. 9). Needs blur and response: those given, else estimated from the pair.
+(eq. 9). Needs blur and response: those given, else estimated from the pair. Both steps take the image to go on at its
+far side, as the paper's do; in a tile that reaches no further than some 48 pixels from the scene's border.
 """
 
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ DHSIS_METHOD = Method(
     title="Deep hyperspectral image sharpening",
     paper="Dian, Li, Guo, Fang 2018, IEEE TNNLS 29(11)",
     needs=("weights", "psf", "srf"),
-    halo_px=96,
+    halo_px=64,
     licence="Apache-2.0",
     learn=learn,
     floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 450,

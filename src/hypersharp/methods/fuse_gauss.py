@@ -35,7 +35,7 @@ from hypersharp.solve.subspace import band_noise
 from hypersharp.solve.sylvester import sylvester
 
 MOST_DIMENSIONS = 30
-MARGIN_PX = 4  # coarse
+MARGIN_PX = 10  # coarse
 UNKNOWN_NOISE = 1e-2  # of the root mean square of hs, where it has too few pixels to tell (40 dB)
 LEAST_NOISE = 1e-3  # of an image's root mean square (60 dB)
 LEAST_DETAIL = 1e-2  # of the noise variance: how sure the prior may be that there is no detail
