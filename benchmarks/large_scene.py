@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--memory", default="3GB")
     parser.add_argument("--workers", default="1,2")
     parser.add_argument("--format", default="tif")
+    parser.add_argument("--consistent", action="store_true", help="made consistent with hs, too")
     parser.add_argument("--whole", action="store_true", help="also untiled")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -53,8 +54,9 @@ def main() -> None:
         ways = [["--memory", arguments.memory, "--workers", n] for n in arguments.workers.split(",")]
         for options in [*ways, *([[]] if arguments.whole else [])]:
             sharp = arguments.out / f"sharp.{arguments.format}"
+            options = [*options, "--consistent" if arguments.consistent else "--no-consistent"]
             row = measure([str(hs), str(ms), "-o", str(sharp), "--method", arguments.method, *options])
-            row |= {"side": side, "method": arguments.method, "options": " ".join(options) or "whole"}
+            row |= {"side": side, "method": arguments.method, "options": " ".join(options)}
             row |= {"mega_values_per_s": round(BANDS * side**2 / 1e6 / row["seconds"], 1)}
             row |= {"output_mb": round(sharp.stat().st_size / 1e6), "commit": commit(), "machine": machine()}
             row["first_tile_rmse"] = error_of(sharp, scene)

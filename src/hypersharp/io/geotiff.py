@@ -195,7 +195,8 @@ def _profile(cube: xr.DataArray, dtype: np.dtype[Any]) -> dict[str, Any]:
         "blockxsize": side,
         "blockysize": side,
         "interleave": "band",
-        "compress": "deflate",
+        "compress": "deflate" if isinstance(cube.data, np.ndarray) else "zstd",  # the second is 4 times as fast
+        "zstd_level": 1,
         "predictor": 3 if dtype.kind == "f" else 2,
         "bigtiff": "IF_SAFER",
         "photometric": "MINISBLACK",

@@ -8,6 +8,7 @@ convolution. The adjoint is the transpose of exactly these steps for every bound
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -53,11 +54,11 @@ class Sensor:
         """D B Z: the scene (..., H, W) blurred and decimated to (..., H/ratio, W/ratio), band by band."""
         rows, columns = self._windows(scene.shape[-2], scene.shape[-1])
         if self._factors is None:
-            padded = scene.index_select(-2, rows.to(scene.device)).index_select(-1, columns.to(scene.device))
+            padded = _gather(_gather(scene, -2, rows), -1, columns)
             return _strided_convolution(padded, self._weights(scene), self.ratio)
         taps_y, taps_x = self._factors
-        coarse_rows = _strided_sum(scene.index_select(-2, rows.to(scene.device)), -2, taps_y, self.ratio)
-        return _strided_sum(coarse_rows.index_select(-1, columns.to(scene.device)), -1, taps_x, self.ratio)
+        coarse_rows = _strided_sum(_gather(scene, -2, rows), -2, taps_y, self.ratio)
+        return _strided_sum(_gather(coarse_rows, -1, columns), -1, taps_x, self.ratio)
 
     def ms(self, scene: Tensor) -> Tensor:
         """R Z: the scene (..., L, H, W) seen through the spectral response, (..., l, H, W)."""
@@ -192,8 +193,34 @@ def _strided_convolution_adjoint(coarse: Tensor, weights: Tensor, ratio: int) ->
     return padded.reshape(*coarse.shape[:-2], *padded.shape[-2:])
 
 
+def _longest_run(indices: Tensor) -> tuple[int, int]:
+    """First and end of the longest stretch of `indices` that counts up by one: all but what was folded at the borders.
+
+    >>> _longest_run(torch.tensor([1, 0, 0, 1, 2, 3, 3, 2]))
+    (2, 6)
+    """
+    breaks = [0, *(torch.nonzero(indices.diff() != 1).flatten() + 1).tolist(), len(indices)]
+    return max(pairwise(breaks), key=lambda run: run[1] - run[0])
+
+
+def _gather(image: Tensor, axis: int, indices: Tensor) -> Tensor:
+    """index_select along -1 or -2, which copies the long run in the middle as a whole."""
+    first, end = _longest_run(indices)
+    middle = image.narrow(axis, int(indices[first]), end - first)
+    if end - first == len(indices):
+        return middle
+    before, after = (image.index_select(axis, some.to(image.device)) for some in (indices[:first], indices[end:]))
+    return torch.cat([before, middle, after], axis)
+
+
 def _scatter(padded: Tensor, axis: int, indices: Tensor, size: int) -> Tensor:
-    """The transpose of index_select: adds every padded row (or column) to the one it was read from."""
+    """The transpose of `_gather`: adds every padded row (or column) to the one it was read from."""
+    first, end = _longest_run(indices)
     shape = list(padded.shape)
     shape[axis] = size
-    return padded.new_zeros(shape).index_add(axis, indices.to(padded.device), padded)
+    image = padded.new_zeros(shape)
+    image.narrow(axis, int(indices[first]), end - first).copy_(padded.narrow(axis, first, end - first))
+    for start, stop in ((0, first), (end, len(indices))):
+        part = padded.narrow(axis, start, stop - start)
+        image.index_add_(axis, indices[start:stop].to(padded.device), part)
+    return image

@@ -12,8 +12,9 @@ from hypersharp.errors import CallError
 from hypersharp.grid import Window
 
 LEVELS = 4  # fine pixels that two halvings of the networks make one
-WORKER_BYTES = 450e6  # a worker's libraries
-WRITER_BYTES = 650e6  # those of the process that learns and writes, and its buffers
+WORKER_BYTES = 650e6  # a worker's libraries, and what its memory allocator keeps
+SPARE = 1.25  # of what methods say they take for a pixel
+WRITER_BYTES = 750e6  # those of the process that learns and writes, and its buffers
 MOST_SIDE_PX = 1024  # fine pixels along a core: beyond, a larger tile saves next to nothing
 LEAST_SIDE_PX = 64
 FLOAT_BYTES = 4
@@ -107,9 +108,8 @@ def make_tiling(
     halo = whole(-(-halo_px // ratio), step)
     most = side_for(memory_bytes, workers, bytes_per_px) - 2 * halo * ratio
     if most < LEAST_SIDE_PX and side_px is None:
-        least = (
-            workers * (WORKER_BYTES + bytes_per_px * (LEAST_SIDE_PX + 2 * halo * ratio) ** 2) + WRITER_BYTES
-        )
+        each = WORKER_BYTES + SPARE * bytes_per_px * (LEAST_SIDE_PX + 2 * halo * ratio) ** 2
+        least = workers * each + WRITER_BYTES
         raise CallError(
             f"{memory_bytes / 1e9:.2g} GB for {workers} workers",
             f"{least / 1e9:.2g} GB or more for this method and pair",
@@ -122,7 +122,7 @@ def make_tiling(
 def side_for(memory_bytes: float, workers: int, bytes_per_px: float) -> int:
     """Fine pixels along a side of what each of the workers can see at once."""
     for_each = (memory_bytes - WRITER_BYTES) / workers - WORKER_BYTES
-    return isqrt(max(0, int(for_each / bytes_per_px)))
+    return isqrt(max(0, int(for_each / (SPARE * bytes_per_px))))
 
 
 def whole(length: int, step: int) -> int:
