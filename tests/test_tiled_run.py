@@ -231,7 +231,7 @@ def test_a_killed_process_leaves_what_it_had_made_and_the_next_gives_the_same_fi
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     expected = tmp_path / "expected.tif"
-    words = [str(files[0]), str(files[1]), "--method", "gsa", "--workers", "1", "--memory", "1.2GB", "-o"]
+    words = [str(files[0]), str(files[1]), "--method", "gsa", "--workers", "1", "--memory", "1.6GB", "-o"]
     command = [sys.executable, "-m", "hypersharp", "fuse", *words]
     subprocess.run([*command, str(expected)], check=True, capture_output=True)
     out = tmp_path / "sharp.tif"
