@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 from large_scene import JasperRidge, family, make_pair
 
-WORDS = ["--method", "gsa", "--workers", "2", "--memory", "2GB"]
+WORDS = ["--method", "gsa", "--no-consistent", "--workers", "2", "--memory", "2.4GB"]
 
 
 def main() -> None:
