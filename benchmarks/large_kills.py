@@ -53,8 +53,9 @@ def main() -> None:
         print(f"killed after {after:.1f} s, {kept} tiles kept, result there: {there}; resumed: same {same}", flush=True)
     sharp.unlink()
     run = start(pair, sharp)
+    time.sleep(0.6 * seconds)  # by then tiles are made
     for _ in range(arguments.worker):
-        time.sleep(moments.uniform(0.1, 0.25) * seconds)
+        time.sleep(moments.uniform(0, 0.1) * seconds)
         print("worker killed:", kill_worker(run), flush=True)
     finish(run)
     print("same:", checksum(sharp) == expected)

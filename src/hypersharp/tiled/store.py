@@ -58,7 +58,7 @@ def open_store(out: Path, call: dict[str, Any], *, resume: bool) -> Path:
     check_parent(out)
     folder, said = folder_for(out), json.dumps(call, indent=1, sort_keys=True)
     stored = folder / CALL
-    if not stored.exists():
+    if not (folder / JOB).exists():  # nothing was learned yet, so nothing is lost
         shutil.rmtree(folder, ignore_errors=True)
         make_folder(folder)
         write_whole(stored, said.encode())

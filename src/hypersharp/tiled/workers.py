@@ -89,14 +89,19 @@ def on_cluster(scheduler: str | None, workers: int, announce: Callable[[str], No
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
         if scheduler is None:
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                memory_limit=0,
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL,
-                local_directory=stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)),
-            )
+            try:
+                cluster = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    memory_limit=0,
+                    dashboard_address="127.0.0.1:0",
+                    silence_logs=logging.CRITICAL,
+                    local_directory=stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)),
+                )
+            except RuntimeError as exc:
+                raise InputError(
+                    f"workers that died as they started ({exc})", "processes that live", "repeat with --resume"
+                ) from exc
             stack.enter_context(cluster)
         try:
             client = Client(scheduler or cluster, set_as_default=False, timeout=30)
