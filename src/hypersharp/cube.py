@@ -346,14 +346,19 @@ def _reaches(cube: xr.DataArray, value: float) -> np.ndarray:
 
 def like_ms_with_bands_of_hs(values: Any, hs: xr.DataArray, ms: xr.DataArray) -> xr.DataArray:
     """A fused result (L, H, W): grid, CRS and affine of `ms`; wavelengths, flags and nodata of `hs`."""
+    return with_bands_of(hs, values, crs=crs_of(ms), transform=transform_of(ms))
+
+
+def with_bands_of(hs: xr.DataArray, values: Any, *, crs: Any, transform: Affine | None) -> xr.DataArray:
+    """A cube of these values in that place; wavelengths, flags and nodata of `hs`."""
     nodata = None if "scale_factor" in hs.encoding else nodata_of(hs)
     cube = make_cube(
         values,
         wavelengths_nm=wavelengths_nm(hs),
         fwhm_nm=fwhm_nm(hs),
         good_bands=good_bands(hs),
-        crs=crs_of(ms),
-        transform=transform_of(ms),
+        crs=crs,
+        transform=transform,
     )
     if nodata is not None and cube.dtype.kind == "f":
         cube.encoding["_FillValue"] = nodata

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 import xarray as xr
 
-from hypersharp.cube import fwhm_nm, good_bands, make_cube, nodata_of, wavelengths_nm
+from hypersharp.cube import with_bands_of
 from hypersharp.errors import CallError, OutputError
 from hypersharp.io import check_output, open_cube, save_cube
 from hypersharp.io.foreign import needs
@@ -113,17 +113,7 @@ class TiledRun:
         pixels = FinishedTiles(self.folder, self.job.tiling, hs.shape[0], self.job.dtype, done)
         chunks = (hs.shape[0], BLOCK_PX, BLOCK_PX)
         values = da.from_array(pixels, chunks=chunks, name=False, asarray=True)  # type: ignore[no-untyped-call]
-        cube = make_cube(
-            values,
-            wavelengths_nm=wavelengths_nm(hs),
-            fwhm_nm=fwhm_nm(hs),
-            good_bands=good_bands(hs),
-            crs=pair.fine.crs,
-            transform=pair.fine.transform,
-        )
-        nodata = nodata_of(hs)
-        if nodata is not None and "scale_factor" not in hs.encoding and cube.dtype.kind == "f":
-            cube.encoding["_FillValue"] = nodata
+        cube = with_bands_of(hs, values, crs=pair.fine.crs, transform=pair.fine.transform)
         return cube.assign_attrs(hypersharp="; ".join(self.notes))
 
 
