@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 CACHE_MB = 64  # of GDAL, whose own default is a twentieth of the machine's memory
+THREADS = "ALL_CPUS"  # that compress; blocks land in the file in the same order, however many there are
 OVERVIEWS_ABOVE_PX = 1024  # a side; larger images get overviews
 SMALLEST_OVERVIEW_PX = 512
 EXPECTED = "a whole GeoTIFF"
@@ -198,6 +199,7 @@ def _profile(cube: xr.DataArray, dtype: np.dtype[Any]) -> dict[str, Any]:
         "compress": "deflate" if isinstance(cube.data, np.ndarray) else "zstd",  # the second is 4 times as fast
         "zstd_level": 1,
         "predictor": 3 if dtype.kind == "f" else 2,
+        "num_threads": THREADS,
         "bigtiff": "IF_SAFER",
         "photometric": "MINISBLACK",
         "alpha": "NO",
@@ -258,6 +260,7 @@ def _add_overviews(path: Path, shape_yx: tuple[int, ...], dtype: np.dtype[Any]) 
     if factors:
         options = {
             "GDAL_CACHEMAX": CACHE_MB,
+            "GDAL_NUM_THREADS": THREADS,
             "GDAL_TIFF_OVR_BLOCKSIZE": str(BLOCK),
             "PREDICTOR_OVERVIEW": "3" if dtype.kind == "f" else "2",
         }

@@ -33,7 +33,7 @@ from hypersharp.tiled.store import (
     finished_tiles,
     open_store,
 )
-from hypersharp.tiled.workers import Submit, in_process, on_cluster, stamp_of
+from hypersharp.tiled.workers import Submit, give_back_memory, in_process, on_cluster, stamp_of
 
 STREAMED = (".tif", ".tiff", ".hdr", ".img", ".bsq", ".bil", ".bip", ".dat", ".zarr", ".nc", ".npy")
 BLOCK_PX = 256  # side of the pieces in which the result is written
@@ -93,6 +93,7 @@ class TiledRun:
         count = len(self.job.tiling)
         done = TileProgress(self.out, finished_tiles(self.folder, count), count, progress)
         remove_stale(self.out)
+        give_back_memory()
         with self.workers(announce) as submit:
             submit(self.folder, [number for number in range(count) if number not in done.finished], done)
             save_cube(self.cube(done), self.out)
