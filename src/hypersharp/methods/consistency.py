@@ -27,13 +27,13 @@ from hypersharp.methods.wald import degraded_valid
 from hypersharp.sensor.estimate import complete_sensor, spectral_gaps
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
-from hypersharp.solve.linops import BlurDecimation
+from hypersharp.solve.linops import BlurDecimation, Map
 from hypersharp.solve.loops import conjugate_gradients
 from hypersharp.solve.subspace import band_noise
 
 LEAST, MOST = 0.01, 1000.0  # weights considered, times the largest eigenvalue of A A'
 WEIGHTS = 26
-BANDS_AT_ONCE = 16
+BANDS_AT_ONCE = 8
 TOLERANCE = 1e-3  # of the residual
 MOST_STEPS = 30
 
@@ -68,6 +68,11 @@ class Consistent:
     before: float
     after: float
     weights: Tensor
+
+
+def agreement_floats_per_px(bands: int) -> float:
+    """How many float32 `project` holds per fine pixel at most: the estimate, the image, and a few bands at work."""
+    return 2.0 * bands + 8.0 * min(bands, BANDS_AT_ONCE)
 
 
 def agree_with_hs(estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
@@ -122,7 +127,7 @@ def project(
     Raises: InputError for sizes that are no multiple of the ratio.
     """
     counts = hs.new_ones(hs.shape[1:]) if valid is None else valid.to(hs)
-    image, residual = estimate.clone(), (hs - sensor.hs(estimate)).mul_(counts)
+    image, residual = estimate.clone(), difference(hs, estimate, sensor).mul_(counts)
     observe = BlurDecimation(
         torch.tensor(sensor.psf.kernel).to(hs),
         (estimate.shape[1], estimate.shape[2]),
@@ -131,32 +136,47 @@ def project(
     )
     power = observe.coarse_power().clamp(min=0)
     weights = likely_weights(residual, power, most_noise(hs, counts)) if weights is None else weights
+    gram, left = gram_of(sensor, power), residual.clone()
     bands = torch.nonzero(weights.isfinite()).flatten()
     for first in range(0, len(bands), BANDS_AT_ONCE):
         some = bands[first : first + BANDS_AT_ONCE]
-        image[some] += change(residual[some], weights[some], sensor, power, counts)
+        solved = solve(residual[some], weights[some], gram, power, counts)
+        image[some] += sensor.hs_adjoint(solved)
+        left[some] -= gram(solved).mul_(counts)
         progress(min(1.0, (first + BANDS_AT_ONCE) / len(bands)))
     whole = (hs * counts).norm().clamp(min=torch.finfo(hs.dtype).tiny)
-    left = (hs - sensor.hs(image)).mul_(counts)
     return Consistent(image, float(residual.norm() / whole), float(left.norm() / whole), weights)
 
 
-def change(residual: Tensor, weights: Tensor, sensor: Sensor, power: Tensor, counts: Tensor) -> Tensor:
-    """A' M (M A A' M + w)^-1 r, (n, H, W), of the bands' residuals (n, h, w); M keeps the pixels that count."""
-    w, shape_yx = weights[:, None, None], (residual.shape[1], residual.shape[2])
+def difference(hs: Tensor, estimate: Tensor, sensor: Sensor) -> Tensor:
+    """hs - A Z, (L, h, w), a few bands at once."""
+    groups = [slice(first, first + BANDS_AT_ONCE) for first in range(0, len(hs), BANDS_AT_ONCE)]
+    return torch.cat([hs[some] - sensor.hs(estimate[some]) for some in groups])
 
-    def normal(coarse: Tensor) -> Tensor:
-        seen: Tensor = sensor.hs(sensor.hs_adjoint(coarse * counts)) * counts
-        return seen + w * coarse
 
-    def circular_inverse(coarse: Tensor) -> Tensor:
-        image: Tensor = torch.fft.irfft2(torch.fft.rfft2(coarse) / (power + w), s=shape_yx)
-        return image
+def gram_of(sensor: Sensor, power: Tensor) -> Map:
+    """A A' on the coarse grid; for a circular blur a product with its spectrum `power` (h, w//2 + 1)."""
+    if sensor.psf.boundary != "wrap":
+        return lambda coarse: sensor.hs(sensor.hs_adjoint(coarse))
+    return lambda coarse: by_spectrum(coarse, power)
 
-    solved = conjugate_gradients(
-        normal, residual, precondition=circular_inverse, iterations=MOST_STEPS, tolerance=TOLERANCE
+
+def by_spectrum(coarse: Tensor, factor: Tensor) -> Tensor:
+    """(..., h, w) convolved circularly by what has this half spectrum (..., h, w//2 + 1)."""
+    image: Tensor = torch.fft.irfft2(torch.fft.rfft2(coarse) * factor, s=(coarse.shape[-2], coarse.shape[-1]))
+    return image
+
+
+def solve(residual: Tensor, weights: Tensor, gram: Map, power: Tensor, counts: Tensor) -> Tensor:
+    """M (M A A' M + w)^-1 r of the bands' residuals r (n, h, w); M keeps the pixels that count."""
+    w = weights[:, None, None]
+    return counts * conjugate_gradients(
+        lambda coarse: gram(coarse * counts).mul_(counts).add_(w * coarse),
+        residual,
+        precondition=lambda coarse: by_spectrum(coarse, 1 / (power + w)),
+        iterations=MOST_STEPS,
+        tolerance=TOLERANCE,
     )
-    return sensor.hs_adjoint(solved * counts)
 
 
 def most_noise(hs: Tensor, counts: Tensor) -> Tensor:
@@ -200,7 +220,8 @@ def trusted_pixels(
     """(h, w): where a coarse pixel was measured and its blur sees nothing but measured pixels of the image.
 
     Beyond the border a psf says what is there by its boundary rule. "wrap", which is what solvers assume and
-    hardly a real image does, is believed only where hs agrees with it at least as well as with "nearest".
+    hardly a real image does, is believed only where hs (some bands of it) agrees with it at least as well as with
+    "nearest".
     """
     psf, ratio, shape_yx = sensor.psf, sensor.ratio, (estimate.shape[1], estimate.shape[2])
     inside = inside_pixels(psf, ratio, shape_yx).to(hs.device)
@@ -210,7 +231,8 @@ def trusted_pixels(
     if psf.boundary == "wrap" and not inside.all():
         other = replace(sensor, psf=replace(psf, boundary="nearest"))
         border = trusted & ~inside
-        gaps = [float((hs - one.hs(estimate))[:, border].norm()) for one in (sensor, other)]
+        some = np.linspace(0, len(hs) - 1, min(len(hs), BANDS_AT_ONCE)).round().astype(int)
+        gaps = [float((hs[some] - one.hs(estimate[some]))[:, border].norm()) for one in (sensor, other)]
         trusted = trusted if gaps[0] <= gaps[1] else trusted & inside
     return trusted
 

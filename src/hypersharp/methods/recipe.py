@@ -11,11 +11,10 @@ from functools import partial
 from torch import Tensor
 
 from hypersharp.methods.base import Apply, Method, Settings
-from hypersharp.methods.consistency import Agreement, agree_with_hs, learn_agreement
+from hypersharp.methods.consistency import Agreement, agree_with_hs, agreement_floats_per_px, learn_agreement
 
 TRYING = 0.5  # of the progress, and of the time budget, where methods are compared first
 LEAST_HALO = 5  # coarse pixels: what any blur and interpolation reach
-AGREEMENT_FLOATS = 4.6  # for a band and fine pixel, held while a result is made consistent
 AGREEMENT_HALO = 4  # coarse pixels that a change for consistency reaches, beyond the methods' own
 
 
@@ -93,7 +92,7 @@ class Recipe:
         """How many float32 are held per fine pixel at most."""
         blending = 2.0 * bands if len(self.parts) > 1 else 0.0
         most = max(part.floats_per_px for part in self.parts) + blending
-        return max(most, AGREEMENT_FLOATS * bands) if self.agreement else most
+        return max(most, agreement_floats_per_px(bands)) if self.agreement else most
 
 
 def part_done(settings: Settings, number: int, count: int, fraction: float) -> None:
