@@ -24,10 +24,11 @@ from hypersharp.tiled.job import stored_job
 from hypersharp.tiled.store import JOB, TileProgress, tile_path, write_whole
 
 DEATHS = 10  # of the workers of one tile, before it is given up
-ENVIRONMENT = {  # of local workers: one thread each, memory that is kept rather than given back and asked for anew
+ENVIRONMENT = {  # of local workers: one thread each, memory in large pages, kept rather than asked for anew
     "OMP_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
     "MALLOC_TRIM_THRESHOLD_": str(2**28),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     "GDAL_CACHEMAX": "64",
 }
 Submit = Callable[[Path, Iterable[int], TileProgress], None]
