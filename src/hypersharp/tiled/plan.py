@@ -100,6 +100,8 @@ def make_tiling(
 ) -> Tiling:
     """The largest tiles (or those of `side_px` fine pixels) of which `workers` fit the memory together.
 
+    Among these sides the largest with which an inner tile sees a length that Fourier transforms like.
+
     halo_px: how far, in fine pixels, a result sees; bytes_per_px: what sharpening holds for each fine pixel seen.
 
     Raises: CallError for a memory in which not even small tiles fit, saying how much is needed.
@@ -115,8 +117,23 @@ def make_tiling(
             f"{least / 1e9:.2g} GB or more for this method and pair",
             "raise --memory, or lower --workers",
         )
-    side = min(most, MOST_SIDE_PX) if side_px is None else side_px
-    return Tiling(shape_yx, ratio, max(step, side // ratio // step * step), halo)
+    if side_px is not None:
+        return Tiling(shape_yx, ratio, max(step, side_px // ratio // step * step), halo)
+    sides = range(min(most, MOST_SIDE_PX) // ratio // step * step, 0, -step)
+    side = next((side for side in sides if is_smooth(side + 2 * halo)), step)
+    return Tiling(shape_yx, ratio, side, halo)
+
+
+def is_smooth(length: int) -> bool:
+    """Whether a length has no prime factor above 5, for which Fourier transforms are up to six times as fast.
+
+    >>> [length for length in range(170, 200) if is_smooth(length)]
+    [180, 192]
+    """
+    for factor in (2, 3, 5):
+        while length % factor == 0:
+            length //= factor
+    return length == 1
 
 
 def side_for(memory_bytes: float, workers: int, bytes_per_px: float) -> int:
