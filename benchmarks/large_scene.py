@@ -4,7 +4,8 @@
 
 The scene is AVIRIS Jasper Ridge (DATA/jasper_ridge), mirrored over and over and shaded differently in every place, so
 that its spectra and detail are real and no two tiles are alike: 60 bands, seen with ratio 4 by a Gaussian blur of 2
-pixels and by Landsat 8's first four bands. Memory is the sum of the proportional set sizes of the command and its
+pixels and by Landsat 8's first four bands. `--whole` adds the same command untiled, `--in-memory` the fusion alone,
+between arrays. Memory is the sum of the proportional set sizes of the command and its
 children, every fifth of a second. Rows go to DIR/rows.jsonl; scenes are made once and reused.
 """
 
@@ -26,6 +27,7 @@ from hypersharp.cube import make_cube
 from hypersharp.grid import coarse_transform
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.source import Pixels
+from hypersharp.methods import fuse
 from hypersharp.provenance import commit, machine
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
@@ -46,24 +48,34 @@ def main() -> None:
     parser.add_argument("--format", default="tif")
     parser.add_argument("--consistent", action="store_true", help="made consistent with hs, too")
     parser.add_argument("--whole", action="store_true", help="also untiled")
+    parser.add_argument("--in-memory", action="store_true", help="also untiled, without reading and writing")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     scene = JasperRidge(arguments.data / "jasper_ridge" / "jasperRidge2_R198.mat")
     for side in map(int, arguments.sides.split(",")):
         hs, ms = make_pair(scene, side, arguments.out)
         ways = [["--memory", arguments.memory, "--workers", n] for n in arguments.workers.split(",")]
+        agreement = "--consistent" if arguments.consistent else "--no-consistent"
         for options in [*ways, *([[]] if arguments.whole else [])]:
             sharp = arguments.out / f"sharp.{arguments.format}"
-            options = [*options, "--consistent" if arguments.consistent else "--no-consistent"]
+            options = [*options, agreement]
             row = measure([str(hs), str(ms), "-o", str(sharp), "--method", arguments.method, *options])
-            row |= {"side": side, "method": arguments.method, "options": " ".join(options)}
-            row |= {"mega_values_per_s": round(BANDS * side**2 / 1e6 / row["seconds"], 1)}
-            row |= {"output_mb": round(sharp.stat().st_size / 1e6), "commit": commit(), "machine": machine()}
-            row["first_tile_rmse"] = error_of(sharp, scene)
-            with (arguments.out / "rows.jsonl").open("a") as file:
-                file.write(json.dumps(row) + "\n")
-            print(json.dumps(row), flush=True)
+            row |= {"output_mb": round(sharp.stat().st_size / 1e6), "first_tile_rmse": error_of(sharp, scene)}
             sharp.unlink()
+            report(row, side, arguments.method, " ".join(options), arguments.out)
+        if arguments.in_memory:
+            row = {"seconds": in_memory_s(hs, ms, arguments.method, consistent=arguments.consistent)}
+            report(row, side, arguments.method, f"in memory {agreement}", arguments.out)
+
+
+def report(row: dict[str, Any], side: int, method: str, options: str, folder: Path) -> None:
+    """Complete a row, keep it and print it."""
+    row |= {"side": side, "method": method, "options": options, "threads": torch.get_num_threads()}
+    row |= {"mega_values_per_s": round(BANDS * side**2 / 1e6 / row["seconds"], 1)}
+    row |= {"commit": commit(), "machine": machine()}
+    with (folder / "rows.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    print(json.dumps(row), flush=True)
 
 
 class JasperRidge:
@@ -101,7 +113,9 @@ class Seen(Pixels):
 
     def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
         margin = MARGIN if self.step > 1 else 0
-        spans = [range(part.start * self.step - margin, part.stop * self.step + margin) for part in (rows, columns)]
+        spans = [
+            range(part.start * self.step - margin, part.stop * self.step + margin) for part in (rows, columns)
+        ]
         fine = torch.from_numpy(self.scene(*spans))
         seen = self.sensor.hs(fine) if self.step > 1 else self.sensor.ms(fine)
         edge = margin // self.step
@@ -142,6 +156,14 @@ def measure(words: list[str]) -> dict[str, Any]:
     if run.returncode:
         raise SystemExit(f"hypersharp fuse {' '.join(words)} ended with {run.returncode}")
     return {"seconds": round(time.perf_counter() - started, 1), "peak_mb": round(peak / 1e6)}
+
+
+def in_memory_s(hs: Path, ms: Path, method: str, *, consistent: bool) -> float:
+    """Seconds of the fusion alone, of cubes that lie in memory into one there."""
+    coarse, fine = open_cube(hs), open_cube(ms)
+    started = time.perf_counter()
+    fuse(coarse, fine, method=method, consistent=consistent)
+    return round(time.perf_counter() - started, 1)
 
 
 def family(pid: int) -> Iterator[psutil.Process]:
