@@ -3,7 +3,7 @@
     python benchmarks/large_kills.py DATA -o DIR [--side 1024] [--process 5] [--worker 3]
 
 The scene is that of large_scene.py. The process and all it started are killed (SIGKILL) at random moments and the call
-repeated with --resume; then single workers of a run are killed while it goes on. Prints one line each.
+repeated with --resume; then single workers of a run are killed, each after another tile is made. Prints one line each.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main() -> None:
         run = start(pair, sharp)
         time.sleep(after)
         kill_all(run)
-        kept = len(list((arguments.out / ".sharp.tif.tiles").glob("*.npy")))
+        kept = tiles_made(sharp)
         there = sharp.exists()
         if not there:
             finish(start(pair, sharp, "--resume"))
@@ -53,10 +53,9 @@ def main() -> None:
         print(f"killed after {after:.1f} s, {kept} tiles kept, result there: {there}; resumed: same {same}", flush=True)
     sharp.unlink()
     run = start(pair, sharp)
-    time.sleep(0.6 * seconds)  # by then tiles are made
-    for _ in range(arguments.worker):
-        time.sleep(moments.uniform(0, 0.1) * seconds)
-        print("worker killed:", kill_worker(run), flush=True)
+    for made in range(1, arguments.worker + 1):
+        await_tiles(sharp, made)
+        print(f"worker killed after {made} tiles or more: {kill_worker(run)}", flush=True)
     finish(run)
     print("same:", checksum(sharp) == expected)
 
@@ -69,6 +68,15 @@ def start(pair: tuple[Path, Path], sharp: Path, *more: str) -> "subprocess.Popen
 def finish(run: "subprocess.Popen[bytes]") -> None:
     if run.wait():
         raise SystemExit(f"the run ended with {run.returncode}")
+
+
+def tiles_made(sharp: Path) -> int:
+    return len(list((sharp.parent / f".{sharp.name}.tiles").glob("*.npy")))
+
+
+def await_tiles(sharp: Path, count: int) -> None:
+    while tiles_made(sharp) < count:
+        time.sleep(0.05)
 
 
 def kill_all(run: "subprocess.Popen[bytes]") -> None:

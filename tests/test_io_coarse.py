@@ -1,13 +1,16 @@
 """Images at the size of a screen: block means, overviews, and no more of the file than needed."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 
 from hypersharp.cube import make_cube
-from hypersharp.io import coarse, open_source, save_cube
+from hypersharp.errors import OutputError
+from hypersharp.io import coarse, geotiff, open_source, save_cube
 from hypersharp.io.coarse import read_coarse
 from hypersharp.io.geotiff import overview_factors
 from hypersharp.io.source import Pixels, Source
@@ -94,6 +97,25 @@ def test_a_large_geotiff_is_written_with_overviews(tmp_path: Path, lazy: bool) -
         read_coarse(open_source(path), [1], None, (550, 300))[0], expected[1], rtol=1e-5
     )
     assert not list(tmp_path.glob("*.ovr"))
+
+
+@pytest.mark.parametrize("failing", ["overviews are missing", "the end is missing"])
+def test_a_disk_that_filled_up_unnoticed_leaves_no_file(
+    failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GDAL may only log what it could not write: the blocks are missing, or the file ends before they do."""
+    overviews = geotiff._add_overviews
+
+    def fail(path: Path, *rest: Any) -> None:
+        if failing == "the end is missing":
+            overviews(path, *rest)
+            os.truncate(path, path.stat().st_size - 100)
+
+    monkeypatch.setattr(geotiff, "_add_overviews", fail)
+    values = np.random.default_rng(1).uniform(0, 1, (2, 1100, 600)).astype("f4")
+    with pytest.raises(OutputError, match="no space left"):
+        save_cube(make_cube(values), tmp_path / "large.tif")
+    assert not list(tmp_path.iterdir())
 
 
 def test_small_images_have_no_overviews() -> None:

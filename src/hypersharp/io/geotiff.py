@@ -6,9 +6,13 @@ more in nm as plain band tags, which keep every digit.
 
 from __future__ import annotations
 
+import errno
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
+from math import ceil, inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,7 +178,8 @@ def write(cube: xr.DataArray, path: Path) -> None:
                 dataset.offsets = [packed.offset] * dataset.count
                 _write_pieces(dataset, values)
             _add_overviews(path, cube.shape[1:], values.dtype)
-            _check_whole(path)
+            if not _is_whole(path):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         except OSError:
             raise
         except RasterioError as error:
@@ -196,7 +201,9 @@ def _profile(cube: xr.DataArray, dtype: np.dtype[Any]) -> dict[str, Any]:
         "blockxsize": side,
         "blockysize": side,
         "interleave": "band",
-        "compress": "deflate" if isinstance(cube.data, np.ndarray) else "zstd",  # the second is 4 times as fast
+        "compress": "deflate"
+        if isinstance(cube.data, np.ndarray)
+        else "zstd",  # the second is 4 times as fast
         "zstd_level": 1,
         "predictor": 3 if dtype.kind == "f" else 2,
         "num_threads": THREADS,
@@ -268,9 +275,30 @@ def _add_overviews(path: Path, shape_yx: tuple[int, ...], dtype: np.dtype[Any]) 
             dataset.build_overviews(factors, Resampling.average)
 
 
-def _check_whole(path: Path) -> None:
-    """Look for the last tile: GDAL may only log that a disk filled up while it closed the file."""
+def _is_whole(path: Path) -> bool:
+    """Whether all blocks of image and overviews are in the file: GDAL may only log that a disk filled up."""
+    size = path.stat().st_size
     with _opened(path) as dataset:
-        dataset.read(
-            dataset.count, window=((dataset.height - 1, dataset.height), (dataset.width - 1, dataset.width))
+        factors = overview_factors(dataset.shape)
+        return all(
+            dataset.overviews(band) == factors
+            and all(
+                end <= size for level in range(-1, len(factors)) for end in _block_ends(dataset, band, level)
+            )
+            for band in dataset.indexes
         )
+
+
+def _block_ends(dataset: Any, band: int, level: int) -> Iterator[float]:
+    """Where the blocks of a band, or of its overview `level` (from 0), end in the file; infinite for one left out."""
+    where = {"bidx": band} if level < 0 else {"bidx": band, "ovr": level}
+    factor = 2 ** (level + 1)
+    rows, columns = (
+        ceil(ceil(size / factor) / block)
+        for size, block in zip(dataset.shape, dataset.block_shapes[0], strict=True)
+    )
+    for y, x in product(range(rows), range(columns)):
+        offset, length = (
+            dataset.get_tag_item(f"BLOCK_{name}_{x}_{y}", "TIFF", **where) for name in ("OFFSET", "SIZE")
+        )
+        yield inf if offset is None else int(offset) + int(length)

@@ -32,6 +32,7 @@ from hypersharp.tiled.store import (
     TileProgress,
     finished_tiles,
     open_store,
+    resumable,
 )
 from hypersharp.tiled.workers import Submit, give_back_memory, in_process, on_cluster, stamp_of
 
@@ -96,7 +97,10 @@ class TiledRun:
         give_back_memory()
         with self.workers(announce) as submit:
             submit(self.folder, [number for number in range(count) if number not in done.finished], done)
-            save_cube(self.cube(done), self.out)
+            try:
+                save_cube(self.cube(done), self.out)
+            except OutputError as error:
+                raise resumable(error) from error
         shutil.rmtree(self.folder, ignore_errors=True)
         return self.cube(done)
 

@@ -44,8 +44,10 @@ def write_whole(path: Path, content: bytes | np.ndarray) -> None:
             else:
                 np.save(file, content)
         partial.replace(path)
-    except OSError:
+    except OSError as error:
         partial.unlink(missing_ok=True)
+        if error.errno is None:  # numpy says how much it could not write, not why
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         raise
 
 
@@ -136,11 +138,8 @@ class TileProgress:
         if not isinstance(error, OSError):
             return error
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return OutputError(
-                f"no space left on the disk of {self.out}",
-                "room for the rest of the result; the finished tiles are kept",
-                "free some, then repeat the call with --resume",
-            )
+            full = f"no space left on the disk of {self.out}"
+            return resumable(OutputError(full, "room for the rest of the result", "free some"))
         return OutputError(f"{self.out} unwritable ({error})", "a disk that takes it", "write elsewhere")
 
     def wait_for(self, number: int) -> None:
@@ -148,6 +147,14 @@ class TileProgress:
             self.changed.wait_for(lambda: number in self.finished or self.failure is not None)
             if number not in self.finished and self.failure is not None:
                 raise self.failure
+
+
+def resumable(error: OutputError) -> OutputError:
+    """The error with what is kept and how to go on."""
+    again = "then repeat the call with --resume"
+    if again in error.do:
+        return error
+    return OutputError(error.found, f"{error.expected}; the finished tiles are kept", f"{error.do}, {again}")
 
 
 def finished_tiles(folder: Path, count: int) -> set[int]:
