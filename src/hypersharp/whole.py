@@ -100,6 +100,15 @@ def check_room(path: Path, wanted_bytes: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
+def take_room(path: Path, wanted_bytes: int) -> None:
+    """Let a file take its room on the disk now: one that fills up under a memory map ends the process.
+
+    Raises: OSError where it does not fit.
+    """
+    with path.open("ab") as file:
+        os.posix_fallocate(file.fileno(), 0, wanted_bytes)
+
+
 def _is_full(path: Path) -> bool:
     """Whether next to nothing more fits beside `path`; GDAL and numpy do not say why a write failed."""
     try:

@@ -7,7 +7,6 @@ forms, is left to GDAL's ENVI driver.
 from __future__ import annotations
 
 import gzip
-import os
 import re
 import warnings
 import zlib
@@ -23,6 +22,7 @@ from hypersharp.errors import InputError, OutputError
 from hypersharp.io.foreign import foreign, needs
 from hypersharp.io.packed import Packed, pack, pieces
 from hypersharp.io.source import Choice, Source, check_memory, refuse_choice, spectral_nm
+from hypersharp.whole import take_room
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -259,10 +259,7 @@ def _write_body(values: Any, path: Path, dtype: str, order: list[int]) -> None:
     if isinstance(values, np.ndarray):
         np.ascontiguousarray(values.transpose(order), dtype).tofile(path)
         return
-    with path.open(
-        "wb"
-    ) as file:  # the room is taken first: a disk that fills up under a memory map ends the process
-        os.posix_fallocate(file.fileno(), 0, values.size * np.dtype(dtype).itemsize)
+    take_room(path, values.size * np.dtype(dtype).itemsize)
     body = np.memmap(path, dtype, "r+", shape=tuple(values.shape[axis] for axis in order))
     for rows, columns in pieces(values):
         place = [(slice(None), rows, columns)[axis] for axis in order]

@@ -16,7 +16,7 @@ from hypersharp.io.foreign import foreign
 from hypersharp.io.packed import pieces
 from hypersharp.io.plain import beside, described, find_variable, laid_out, with_stored
 from hypersharp.io.source import Choice, Source
-from hypersharp.whole import check_room
+from hypersharp.whole import take_room
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -71,8 +71,8 @@ def write(cube: xr.DataArray, path: Path) -> None:
         with path.open("wb") as file:
             np.save(file, cube.data, allow_pickle=False)
         return
-    check_room(path, cube.nbytes)
     body = np.lib.format.open_memmap(path, "w+", cube.dtype, cube.shape)
+    take_room(path, path.stat().st_size)
     for rows, columns in pieces(cube.data):
         body[:, rows, columns] = cube.data[:, rows, columns]
     body.flush()

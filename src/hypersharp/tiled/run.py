@@ -31,12 +31,14 @@ from hypersharp.tiled.store import (
     FinishedTiles,
     TileProgress,
     finished_tiles,
+    folder_for,
     open_store,
     resumable,
 )
 from hypersharp.tiled.workers import Submit, give_back_memory, in_process, on_cluster, stamp_of
 
 STREAMED = (".tif", ".tiff", ".hdr", ".img", ".bsq", ".bil", ".bip", ".dat", ".zarr", ".nc", ".npy")
+COMPRESSED = (".tif", ".tiff", ".zarr")  # and safe where the disk fills up all the same
 BLOCK_PX = 256  # side of the pieces in which the result is written
 WHOLE_SHARE = 0.6  # of the memory that is free: what a scene fused at once may take
 
@@ -223,14 +225,15 @@ def check_streamed(out: Path) -> None:
 
 
 def check_room(pair: PairSource, out: Path) -> None:
-    """Raise where the disk has no room for the tiles, let alone the result."""
+    """Raise where the disk has no room for the tiles that are missing, and for a result that cannot be smaller."""
     bands = pair.hs.outline().shape[0]
-    wanted = float(bands * pair.fine.shape_yx[0] * pair.fine.shape_yx[1] * FLOAT_BYTES)
+    whole = float(bands * pair.fine.shape_yx[0] * pair.fine.shape_yx[1] * FLOAT_BYTES)
+    made = sum(path.stat().st_size for path in folder_for(out).glob("*.npy"))
     free = shutil.disk_usage(out.resolve().parent).free
-    if free < wanted:
+    if free < whole * (1 if out.suffix.lower() in COMPRESSED else 2) - made:
         raise OutputError(
             f"{free / 1e9:.1f} GB left on the disk of {out}",
-            f"{2 * wanted / 1e9:.1f} GB for the result and its tiles while they are made",
+            f"{(2 * whole - made) / 1e9:.1f} GB for the result and its tiles while they are made",
             "free some, or write elsewhere",
         )
 
