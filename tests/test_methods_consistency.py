@@ -12,6 +12,7 @@ from hypersharp.methods import fuse
 from hypersharp.methods.base import Settings
 from hypersharp.methods.consistency import (
     agree_with_hs,
+    gram_of,
     inside_pixels,
     likely_weights,
     most_noise,
@@ -53,6 +54,23 @@ def rmse(a: Tensor, b: Tensor) -> float:
 
 def operator() -> BlurDecimation:
     return BlurDecimation(torch.tensor(PSFS["wrap"].kernel), (SIDE, SIDE), RATIO, PSFS["wrap"].start_yx)
+
+
+@pytest.mark.parametrize("boundary", RULES)
+@pytest.mark.parametrize(
+    ("taps", "start", "ratio"), [((12, 12), (1, 1), 4), ((8, 7), (0, 3), 4), ((5, 9), (2, 0), 3), ((1, 1), (0, 0), 2)]
+)
+@pytest.mark.parametrize("shape", [(9, 11), (2, 3), (1, 1)])
+def test_degrading_the_adjoint_is_a_sum_over_neighbours(
+    boundary: Boundary, taps: tuple[int, int], start: tuple[int, int], ratio: int, shape: tuple[int, int]
+) -> None:
+    random = np.random.default_rng(0)
+    sensor = Sensor(PSF(random.random(taps), start, boundary), np.eye(2), ratio)
+    fine = shape[0] * ratio, shape[1] * ratio
+    power = BlurDecimation(torch.tensor(sensor.psf.kernel), fine, ratio, start).coarse_power()
+    coarse = torch.tensor(random.random((2, *shape)))
+    expected = sensor.hs(sensor.hs_adjoint(coarse))
+    torch.testing.assert_close(gram_of(sensor, power, shape)(coarse), expected, rtol=0, atol=1e-12)
 
 
 def test_it_is_the_closed_form_of_a_gaussian_prior() -> None:

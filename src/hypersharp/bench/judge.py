@@ -19,10 +19,11 @@ from hypersharp.errors import InputError
 from hypersharp.methods.base import measured, to_tensor, value_scale
 from hypersharp.methods.consistency import trusted_pixels
 from hypersharp.methods.fuse import known_settings
+from hypersharp.methods.scales import estimate_sensor_of
 from hypersharp.methods.wald import degrade_pair
 from hypersharp.metrics import Scores
 from hypersharp.noreference import d_lambda, d_lambda_khan, d_s, qnr, residuals
-from hypersharp.sensor.estimate import Estimate, complete_sensor, spectral_gaps
+from hypersharp.sensor.estimate import Estimate
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
@@ -92,16 +93,7 @@ def pair_estimate(
     """As `pair_sensor`, with how well it fits."""
     coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
     known, unit = known_settings(hs, ms, psf=psf, srf=srf, ratio=ratio), value_scale(coarse.values)
-    return complete_sensor(
-        to_tensor(coarse, unit),
-        to_tensor(fine, unit),
-        known.ratio,
-        psf=known.psf,
-        srf=known.srf,
-        gaps=spectral_gaps(known.wavelengths_nm),
-        hs_valid=known.hs_valid,
-        ms_valid=known.ms_valid,
-    )
+    return estimate_sensor_of(to_tensor(coarse, unit), to_tensor(fine, unit), known)
 
 
 def judge(

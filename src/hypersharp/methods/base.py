@@ -16,6 +16,7 @@ from torch import Tensor
 from hypersharp.cube import SCALED_ALREADY, like_ms_with_bands_of_hs, only_usable, usable_bands
 from hypersharp.errors import CallError
 from hypersharp.sensor.psf import PSF
+from hypersharp.sensor.spectra import Spectra
 
 Mode = Literal["whole", "tiles", "patches"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -28,8 +29,10 @@ SCALE_QUANTILE = 0.999
 class Settings:
     """What the user chose and what is known of the pair; a method takes from it what it needs.
 
-    `psf` and `srf` (l, L) are None where the user gave none: a method then takes its own or estimates
-    them; `tile_px` is the side of a tile in fine pixels; `progress` is called with the fraction done.
+    `wavelengths_nm` (L,) are those of hs, `ms_wavelengths_nm` and `ms_fwhm_nm` (l,) centres and widths of the ms
+    bands, None where they are not known. `psf` and `srf` (l, L) are None where the user gave none: a method then takes
+    its own or estimates them; `tile_px` is the side of a tile in fine pixels; `progress` is called with the fraction
+    done.
     `hs_valid` (h, w) and `ms_valid` (H, W) are True where a pixel is measured in every band, None where all
     are. The tensors hold the nearest measured pixel elsewhere: leave those out of regressions and means.
     `consistent`: whether the result is to give back hs; None: where that does no harm. `budget_s`: the seconds
@@ -40,6 +43,8 @@ class Settings:
 
     ratio: int
     wavelengths_nm: NDArray[np.float64] | None = None
+    ms_wavelengths_nm: NDArray[np.float64] | None = None
+    ms_fwhm_nm: NDArray[np.float64] | None = None
     psf: PSF | None = None
     srf: NDArray[np.float64] | None = None
     weights: str | Path | None = None
@@ -56,6 +61,11 @@ class Settings:
     in_parts: bool = False
     pixels: int | None = None
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def spectra(self) -> Spectra:
+        """What is known of the wavelengths of both images."""
+        return Spectra(self.wavelengths_nm, self.ms_wavelengths_nm, self.ms_fwhm_nm)
 
     def report(self, fraction: float) -> None:
         if self.progress:

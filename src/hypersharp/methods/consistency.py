@@ -17,14 +17,16 @@ with the circular inverse as preconditioner; with a circular blur and nothing mi
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from hypersharp.methods.base import Settings
+from hypersharp.methods.scales import estimate_sensor_of
 from hypersharp.methods.wald import degraded_valid
-from hypersharp.sensor.estimate import complete_sensor, spectral_gaps
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 from hypersharp.solve.linops import BlurDecimation, Map
@@ -36,6 +38,7 @@ WEIGHTS = 26
 BANDS_AT_ONCE = 8
 TOLERANCE = 1e-3  # of the residual
 MOST_STEPS = 30
+MOST_NEIGHBOURS = 49  # coarse pixels that a blur joins one with: beyond, degrading is quicker than their sum
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,19 +89,7 @@ def agree_with_hs(estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings) 
 def learn_agreement(estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings) -> tuple[Agreement, Tensor]:
     """What a scene (or a sample) tells of how its results become consistent, and its estimate made so."""
     hs, ms = hs.to(estimate), ms.to(estimate)
-    psf = settings.psf
-    if psf is None:
-        gaps = spectral_gaps(settings.wavelengths_nm)
-        psf = complete_sensor(
-            hs,
-            ms,
-            settings.ratio,
-            psf=None,
-            srf=settings.srf,
-            gaps=gaps,
-            hs_valid=settings.hs_valid,
-            ms_valid=settings.ms_valid,
-        ).sensor.psf
+    psf = settings.psf or estimate_sensor_of(hs, ms, settings).sensor.psf
     sensor = Sensor(psf, np.eye(len(hs)), settings.ratio)
     trusted = trusted_pixels(estimate, hs, sensor, hs_valid=settings.hs_valid, ms_valid=settings.ms_valid)
     found = project(estimate, hs, sensor, valid=trusted, progress=settings.report)
@@ -136,7 +127,7 @@ def project(
     )
     power = observe.coarse_power().clamp(min=0)
     weights = likely_weights(residual, power, most_noise(hs, counts)) if weights is None else weights
-    gram, left = gram_of(sensor, power), residual.clone()
+    gram, left = gram_of(sensor, power, (hs.shape[1], hs.shape[2])), residual.clone()
     bands = torch.nonzero(weights.isfinite()).flatten()
     for first in range(0, len(bands), BANDS_AT_ONCE):
         some = bands[first : first + BANDS_AT_ONCE]
@@ -154,11 +145,42 @@ def difference(hs: Tensor, estimate: Tensor, sensor: Sensor) -> Tensor:
     return torch.cat([hs[some] - sensor.hs(estimate[some]) for some in groups])
 
 
-def gram_of(sensor: Sensor, power: Tensor) -> Map:
+def gram_of(sensor: Sensor, power: Tensor, shape_yx: tuple[int, int]) -> Map:
     """A A' on the coarse grid; for a circular blur a product with its spectrum `power` (h, w//2 + 1)."""
-    if sensor.psf.boundary != "wrap":
+    if sensor.psf.boundary == "wrap":
+        return lambda coarse: by_spectrum(coarse, power)
+    sides = [2 * ((taps - 1) // sensor.ratio) + 1 for taps in sensor.psf.kernel.shape]
+    if sides[0] * sides[1] > MOST_NEIGHBOURS:
         return lambda coarse: sensor.hs(sensor.hs_adjoint(coarse))
-    return lambda coarse: by_spectrum(coarse, power)
+    weights = neighbour_weights(sensor, (sides[0], sides[1]), power.new_zeros(shape_yx))
+    return lambda coarse: sum_neighbours(coarse, weights)
+
+
+def neighbour_weights(sensor: Sensor, sides_yx: tuple[int, int], like: Tensor) -> Tensor:
+    """(rows, columns, h, w): the weights of a coarse pixel's neighbours in A A'; beyond them the blur does not reach.
+
+    Found by seeing combs, of which every pixel has one tooth as neighbour; so borders are exact under any rule.
+    """
+    rows, columns = sides_yx
+    combs = like.new_zeros(rows, columns, *like.shape)
+    for y, x in product(range(rows), range(columns)):
+        combs[y, x, y::rows, x::columns] = 1
+    seen = sensor.hs(sensor.hs_adjoint(combs.flatten(0, 1))).view_as(combs)
+    (tooth_y, at_y), (tooth_x, at_x) = (
+        ((at + torch.arange(side, device=like.device)[:, None] - side // 2) % side, at)
+        for side, at in zip(sides_yx, (torch.arange(size, device=like.device) for size in like.shape), strict=True)
+    )
+    return seen[tooth_y[:, None, :, None], tooth_x[None, :, None, :], at_y[:, None], at_x]
+
+
+def sum_neighbours(coarse: Tensor, weights: Tensor) -> Tensor:
+    """(n, h, w): the weighted sum over the neighbours of each pixel; weights (rows, columns, h, w)."""
+    rows, columns, height, width = weights.shape
+    padded = F.pad(coarse, (columns // 2, columns // 2, rows // 2, rows // 2))
+    total = torch.zeros_like(coarse)
+    for y, x in product(range(rows), range(columns)):
+        total.addcmul_(weights[y, x], padded[:, y : y + height, x : x + width])
+    return total
 
 
 def by_spectrum(coarse: Tensor, factor: Tensor) -> Tensor:

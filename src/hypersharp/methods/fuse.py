@@ -164,6 +164,8 @@ def known_settings(
     return Settings(
         ratio=found,
         wavelengths_nm=known_nm,
+        ms_wavelengths_nm=wavelengths_nm(fine),
+        ms_fwhm_nm=fwhm_nm(fine),
         psf=parse_psf(str(psf), found) if isinstance(psf, str | Path) else psf,
         srf=usable_response(response, hs, ms),
         hs_valid=measured(coarse),

@@ -99,25 +99,28 @@ def make_pair(hs: Tensor, ms: Tensor, settings: Settings, psf: PSF) -> Pair:
     )
 
 
-def find_sensor(hs: Tensor, ms: Tensor, settings: Settings) -> Estimate:
+def estimate_sensor_of(hs: Tensor, ms: Tensor, settings: Settings) -> Estimate:
     """What the user gave of the sensor, and the rest from the pair."""
-    gaps = spectral_gaps(settings.wavelengths_nm)
-    found = complete_sensor(
+    return complete_sensor(
         hs,
         ms,
         settings.ratio,
         psf=settings.psf,
         srf=settings.srf,
-        gaps=gaps,
+        gaps=spectral_gaps(settings.wavelengths_nm),
         hs_valid=settings.hs_valid,
         ms_valid=settings.ms_valid,
+        spectra=settings.spectra,
     )
-    if (
-        settings.psf is None
-    ):  # no estimate can say what lies beyond the border: not the other side of the image
-        psf = replace(found.sensor.psf, boundary="reflect")
-        found = replace(found, sensor=replace(found.sensor, psf=psf))
-    return found
+
+
+def find_sensor(hs: Tensor, ms: Tensor, settings: Settings) -> Estimate:
+    """As `estimate_sensor_of`; a blur that was estimated mirrors at the border: no estimate can say what lies there."""
+    found = estimate_sensor_of(hs, ms, settings)
+    if settings.psf is not None:
+        return found
+    psf = replace(found.sensor.psf, boundary="reflect")
+    return replace(found, sensor=replace(found.sensor, psf=psf))
 
 
 def note_estimate(estimate: Estimate, settings: Settings) -> None:
