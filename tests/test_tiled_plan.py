@@ -70,5 +70,5 @@ def test_tiles_of_all_workers_fit_the_memory_together(workers: int) -> None:
 
 
 def test_a_memory_in_which_nothing_fits_says_how_much_does() -> None:
-    with pytest.raises(CallError, match=r"found 1 GB for 2 workers, expected \d\.\d GB or more"):
+    with pytest.raises(CallError, match=r"found 1.0 GB for 2 workers, expected \d\.\d GB or more"):
         make_tiling((100, 100), 4, halo_px=32, bytes_per_px=1000, memory_bytes=1e9, workers=2)

@@ -15,7 +15,7 @@ from hypersharp.cli.large import (
     fuse_large,
     refuse,
     tiled_options,
-    too_large,
+    tiles_if_too_large,
 )
 from hypersharp.cli.options import (
     Device,
@@ -109,7 +109,6 @@ def fuse(
     from hypersharp.methods import fuse as fuse_cubes
     from hypersharp.provenance import peak_bytes
     from hypersharp.sensor.stored import given_sensor
-    from hypersharp.tiled.run import TiledOptions
 
     find_method(method)
     check_output(out)
@@ -121,10 +120,7 @@ def fuse(
         ImageFile(hs, variable, layout, hs_mask, saturated),
         ImageFile(ms, ms_variable, ms_layout, mask, saturated),
     )
-    tiles, reason = tiled_options(memory, workers, scheduler, resume), None
-    if tiles is None and (reason := too_large(*files, method)):
-        say(f"       {reason}")
-        tiles = TiledOptions()
+    tiles = tiled_options(memory, workers, scheduler, resume) or tiles_if_too_large(*files, method)
     if tiles:
         refuse(trust=trust, report=report, grid_ms=grid == "ms", mode=mode != "whole")
         chosen = {"psf": blur, "srf": response, "weights": weights, "device": device, "precision": precision,

@@ -64,6 +64,17 @@ def too_large(hs: "ImageFile", ms: "ImageFile", method: str) -> str | None:
     return f"about {wanted / 1e9:.1f} GB at once, of {free / 1e9:.1f} GB free: fused in tiles"
 
 
+def tiles_if_too_large(hs: "ImageFile", ms: "ImageFile", method: str) -> "TiledOptions | None":
+    """How to fuse two files that are too large for this machine's memory, which is said; None for others."""
+    from hypersharp.tiled.run import TiledOptions
+
+    reason = too_large(hs, ms, method)
+    if reason is None:
+        return None
+    say(f"       {reason}")
+    return TiledOptions()
+
+
 def fuse_large(
     hs: "ImageFile", ms: "ImageFile", out: Path, *, method: str, options: "TiledOptions", ratio: int | None, move: Any,
     settings: dict[str, Any],

@@ -6,7 +6,7 @@ border of the scene at most. Both begin at whole multiples of `step_px`, where t
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import gcd, isqrt
+from math import ceil, gcd, isqrt
 
 from hypersharp.errors import CallError
 from hypersharp.grid import Window
@@ -71,6 +71,13 @@ class Tiling:
         )
         return Tile((y, x, height, width), (top, left, bottom - top, right - left))
 
+    def __str__(self) -> str:
+        """As people read it, in fine pixels."""
+        if len(self) == 1:
+            return "in one tile"
+        side, halo = self.side * self.ratio, self.halo * self.ratio
+        return f"in {len(self)} tiles of {side} x {side} pixels that see {halo} more"
+
     def over(self, rows: slice, columns: slice) -> Iterator[int]:
         """Numbers of the tiles whose cores hold some of these fine pixels."""
         side = self.side * self.ratio
@@ -113,8 +120,8 @@ def make_tiling(
         each = WORKER_BYTES + SPARE * bytes_per_px * (LEAST_SIDE_PX + 2 * halo * ratio) ** 2
         least = workers * each + WRITER_BYTES
         raise CallError(
-            f"{memory_bytes / 1e9:.2g} GB for {workers} workers",
-            f"{least / 1e9:.2g} GB or more for this method and pair",
+            f"{memory_bytes / 1e9:.1f} GB for {workers} {'worker' if workers == 1 else 'workers'}",
+            f"{ceil(least / 1e8) / 10:.1f} GB or more for this method and pair",
             "raise --memory, or lower --workers",
         )
     if side_px is not None:

@@ -77,12 +77,7 @@ class TiledRun:
     @property
     def notes(self) -> list[str]:
         """What was decided, as people read it."""
-        tiling = self.job.tiling
-        side, halo = (length * tiling.ratio for length in (tiling.side, tiling.halo))
-        return [
-            *self.job.settings.notes,
-            f"in {len(tiling)} tiles of {side} x {side} pixels that see {halo} more",
-        ]
+        return [*self.job.settings.notes, str(self.job.tiling)]
 
     def carry_out(
         self,
