@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import rasterio
 
-from hypersharp.cube import make_cube
+from hypersharp.cube import make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import OutputError
-from hypersharp.io import coarse, geotiff, open_source, save_cube
+from hypersharp.io import coarse, geotiff, open_cube, open_source, save_cube
 from hypersharp.io.coarse import read_coarse
 from hypersharp.io.geotiff import overview_factors
 from hypersharp.io.source import Pixels, Source
@@ -97,6 +97,24 @@ def test_a_large_geotiff_is_written_with_overviews(tmp_path: Path, lazy: bool) -
         read_coarse(open_source(path), [1], None, (550, 300))[0], expected[1], rtol=1e-5
     )
     assert not list(tmp_path.glob("*.ovr"))
+
+
+@pytest.mark.parametrize("side", [300, 1100])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_cog_has_overviews_and_tables_before_the_pixels(tmp_path: Path, lazy: bool, side: int) -> None:
+    values = np.random.default_rng(1).uniform(0, 1, (3, side, 600)).astype("f4")
+    cube = make_cube(values, wavelengths_nm=[500, 600, 700], **PLACE)
+    path = save_cube(cube.chunk({"y": 256}) if lazy else cube, tmp_path / "image.cog.tif")
+    with rasterio.open(path) as gdal:
+        assert gdal.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert gdal.overviews(1) == ([2, 4] if side > 1024 else [])
+        levels = [{}, *({"ovr": level} for level in range(len(gdal.overviews(1))))]
+        starts = [int(gdal.get_tag_item("BLOCK_OFFSET_0_0", "TIFF", bidx=1, **level)) for level in levels]
+        assert starts == sorted(starts, reverse=True)
+    read = open_cube(path)
+    np.testing.assert_array_equal(read.values, values)
+    assert wavelengths_nm(read).tolist() == [500, 600, 700] and transform_of(read) == PLACE["transform"]
+    assert [one.name for one in tmp_path.iterdir()] == ["image.cog.tif"]
 
 
 @pytest.mark.parametrize("failing", ["overviews are missing", "the end is missing"])

@@ -1,4 +1,4 @@
-"""GeoTIFF and COG through rasterio (GDAL).
+"""GeoTIFF through rasterio (GDAL); a name that ends in `.cog.tif` makes a cloud-optimised one (COG).
 
 Wavelengths go where GDAL (3.10 and later) and QGIS look for them, the IMAGERY domain in micrometres, and once
 more in nm as plain band tags, which keep every digit.
@@ -159,7 +159,8 @@ def _number_nm(text: str, unit: str | None) -> float | None:
 def write(cube: xr.DataArray, path: Path) -> None:
     """Write tiles of 256 x 256, deflated with a predictor, band after band; piece by piece where lazy.
 
-    Images of more than 1024 pixels a side get overviews in the file, averages of 2 x 2 pixels again and again.
+    Images of more than 1024 pixels a side get overviews in the file, averages of 2 x 2 pixels again and again. A COG
+    has overviews and tables before the pixels: it is written twice, the second time with a pixel's bands side by side.
     """
     with needs("GeoTIFF"):
         import rasterio
@@ -178,6 +179,8 @@ def write(cube: xr.DataArray, path: Path) -> None:
                 dataset.offsets = [packed.offset] * dataset.count
                 _write_pieces(dataset, values)
             _add_overviews(path, cube.shape[1:], values.dtype)
+            if path.name.lower().endswith(".cog.tif"):
+                _rearrange(path)
             if not _is_whole(path):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         except OSError:
@@ -273,6 +276,28 @@ def _add_overviews(path: Path, shape_yx: tuple[int, ...], dtype: np.dtype[Any]) 
         }
         with rasterio.Env(**options), rasterio.open(path, "r+", driver="GTiff") as dataset:
             dataset.build_overviews(factors, Resampling.average)
+
+
+def _rearrange(path: Path) -> None:
+    """Make a COG of a closed file, with the overviews it has."""
+    import rasterio
+    from rasterio.shutil import copy
+
+    plain = path.with_name(f"plain-{path.name}")
+    path.replace(plain)
+    with rasterio.open(plain, driver="GTiff") as dataset:
+        options = {
+            "COMPRESS": dataset.profile["compress"],
+            "LEVEL": "1",
+            "PREDICTOR": "YES",
+            "BLOCKSIZE": str(BLOCK),
+            "BIGTIFF": "IF_SAFER",
+            "NUM_THREADS": THREADS,
+            "OVERVIEWS": "FORCE_USE_EXISTING" if dataset.overviews(1) else "NONE",
+        }
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+        copy(plain, path, driver="COG", **options)
+    plain.unlink()
 
 
 def _is_whole(path: Path) -> bool:
