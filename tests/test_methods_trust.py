@@ -182,3 +182,24 @@ def test_a_result_of_moved_or_aligned_images_gets_its_error_on_its_own_grid() ->
     sharp = fuse(hs, ms, method="gsa", move="none", consistent=False)
     assert sharp.shape[1:] != ms.shape[1:]
     assert predict_error(sharp, hs, ms, consistent=False).shape == sharp.shape
+
+
+@pytest.mark.parametrize("method", ["gsa", "cnmf"])
+def test_the_least_hs_that_is_accepted_suffices(method: str) -> None:
+    """Degraded once more it tells no sensor; that of the pair is used."""
+    hs, ms, truth = small_pair(trusting.LEAST_PX * 4)
+    sharp = fuse(hs, ms, method=method)
+    widths = predict_error(sharp, hs, ms).values
+    assert np.isfinite(widths).all() and np.mean(np.abs(sharp.values - truth) <= widths) > 0.8
+
+
+def small_pair(side: int) -> tuple[xr.DataArray, xr.DataArray, np.ndarray]:
+    """A pair at ratio 4 whose hs has `side` pixels a side."""
+    random = np.random.default_rng(0)
+    places = np.linspace(0, 3 * np.pi, 4 * side)
+    maps = np.stack([1 + np.sin(places * k)[:, None] * np.cos(places * (4 - k)) for k in (1, 2, 3)])
+    maps += 0.2 * random.random(maps.shape)
+    scene = np.tensordot(random.random((6, 3)), maps, 1).astype(np.float32)
+    sensor = Sensor(gaussian(8, 2.0, 4), random.dirichlet(np.ones(6), 2), 4)
+    hs, ms = sensor.observe(torch.from_numpy(scene))
+    return make_cube(hs.numpy()), make_cube(ms.numpy()), scene

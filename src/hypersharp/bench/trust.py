@@ -131,10 +131,9 @@ def method_again(
     sensor: Sensor,
     given: tuple[str | Path | PSF | None, str | Path | NDArray[np.float64] | None],
 ) -> partial[xr.DataArray]:
-    """The method with the sensor of the pair, where it needs one: a degraded pair tells its own less well."""
-    needs = find_method(method).needs
-    psf = sensor.psf if "psf" in needs else given[0]
-    srf = sensor.srf if "srf" in needs else given[1]
+    """The method with the sensor of the pair, for a degraded one tells its own less well; a network with its own."""
+    its_own = set(find_method(method).needs) == {"weights"}
+    psf, srf = given if its_own else (sensor.psf, sensor.srf)
     return partial(fuse, method=method, psf=psf, srf=srf, move="none", budget_s=AGAIN_S)
 
 
