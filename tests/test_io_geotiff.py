@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import rasterio
 
 from hypersharp.cube import fwhm_nm, make_cube, wavelengths_nm
 from hypersharp.errors import CallError, InputError, MissingExtraError
-from hypersharp.io import open_cube, save_cube
+from hypersharp.io import geotiff, open_cube, save_cube
 
 PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(1, 0, 9, 0, -1, 9)}
 PROFILE = {"driver": "GTiff", "width": 4, "height": 3, **PLACE}
@@ -46,15 +47,35 @@ def test_nodata_scale_and_offset_are_applied(tmp_path: Path) -> None:
     assert values.dtype == np.float32
 
 
-@pytest.mark.parametrize("lazy", [False, True])
-def test_an_alpha_band_is_a_mask_and_no_band(tmp_path: Path, lazy: bool) -> None:
+def write_rgba(folder: Path) -> tuple[Path, np.ndarray]:
+    """A file with one transparent pixel, and its alpha band."""
     alpha = np.where(IMAGE[0] == 6, 0, 255)
     colours = {"count": 4, "dtype": "uint8", "photometric": "RGB", "alpha": "YES"}
-    with rasterio.open(tmp_path / "rgba.tif", "w", **PROFILE, **colours) as gdal:
+    with rasterio.open(folder / "rgba.tif", "w", **PROFILE, **colours) as gdal:
         gdal.write(np.stack([*IMAGE, IMAGE[0], alpha]).astype("u1"))
-    cube = open_cube(tmp_path / "rgba.tif", lazy=lazy)
+    return folder / "rgba.tif", alpha
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_an_alpha_band_is_a_mask_and_no_band(tmp_path: Path, lazy: bool) -> None:
+    path, alpha = write_rgba(tmp_path)
+    cube = open_cube(path, lazy=lazy)
     assert cube.shape == (3, 3, 4)
     np.testing.assert_array_equal(np.isnan(cube.values), [alpha == 0] * 3)
+
+
+def test_no_more_of_a_mask_is_read_than_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, alpha = write_rgba(tmp_path)
+    read, cuts = geotiff.TiffMask.read, []
+
+    def noted(self: geotiff.TiffMask, rows: slice, columns: slice, *rest: Any) -> np.ndarray:
+        cuts.append((rows, columns))
+        return read(self, rows, columns, *rest)
+
+    monkeypatch.setattr(geotiff.TiffMask, "read", noted)
+    cube = open_cube(path, window=(1, 2, 2, 1))
+    assert set(map(str, cuts)) == {str((slice(1, 3), slice(2, 3)))}
+    np.testing.assert_array_equal(np.isnan(cube.values), [alpha[1:3, 2:3] == 0] * 3)
 
 
 def test_a_truncated_file_is_refused(tmp_path: Path) -> None:

@@ -40,11 +40,8 @@ def read_coarse(
     raw = coarse(chosen, slice(y0, y0 + height), slice(x0, x0 + width), shape_yx)
     values: NDArray[np.float32] = np.asarray(source.decoded(raw, chosen), np.float32)
     if source.valid is not None:
-        rows, columns = (
-            start + (edges[:-1] + edges[1:]) // 2
-            for start, edges in ((y0, _edges(height, shape_yx[0])), (x0, _edges(width, shape_yx[1])))
-        )
-        values = np.where(source.valid[np.ix_(rows, columns)], values, np.float32(np.nan))
+        kept = source.valid.read(slice(y0, y0 + height), slice(x0, x0 + width), shape_yx)
+        values = np.where(kept, values, np.float32(np.nan))
     return values
 
 

@@ -22,7 +22,7 @@ from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengt
 from hypersharp.errors import OutputError
 from hypersharp.io.foreign import foreign, needs
 from hypersharp.io.packed import BLOCK, pack, pieces
-from hypersharp.io.source import NOTES, Choice, Pixels, Source, refuse_choice, spectral_nm
+from hypersharp.io.source import NOTES, Choice, PixelMask, Pixels, Source, refuse_choice, spectral_nm
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -80,6 +80,20 @@ class TiffPixels(Pixels):
             return bool(dataset.overviews(self.indexes[0]))
 
 
+class TiffMask(PixelMask):
+    """Where the alpha band of a GeoTIFF, or the mask inside it, keeps a pixel."""
+
+    def __init__(self, path: Path, shape_yx: tuple[int, int]) -> None:
+        super().__init__(shape_yx)
+        self.path = path
+
+    def read(self, rows: slice, columns: slice, shape_yx: tuple[int, int] | None = None) -> np.ndarray:
+        with _opened(self.path) as dataset:
+            window = ((rows.start, rows.stop), (columns.start, columns.stop))
+            mask: np.ndarray = dataset.dataset_mask(window=window, out_shape=shape_yx) != 0
+        return mask
+
+
 def read(path: Path, choice: Choice) -> Source:
     """Open a GeoTIFF; an alpha band or internal mask becomes missing pixels."""
     refuse_choice(choice, path)
@@ -99,7 +113,7 @@ def read(path: Path, choice: Choice) -> Source:
             nodata=nodatas.pop() if len(nodatas) == 1 else None,
             scale=_uniform([dataset.scales[i] for i in take]),
             offset=_uniform([dataset.offsets[i] for i in take]),
-            valid=_valid(dataset, len(indexes) < dataset.count),
+            valid=TiffMask(path, dataset.shape) if _has_mask(dataset, len(indexes) < dataset.count) else None,
             notes=dataset.tags().get(NOTES),
         )
 
@@ -109,15 +123,12 @@ def _uniform(numbers: list[float]) -> Any:
     return numbers[0] if len(set(numbers)) == 1 else np.asarray(numbers)
 
 
-def _valid(dataset: Any, has_alpha: bool) -> np.ndarray | None:
-    """Where the alpha band or the mask inside the file keeps a pixel, None where there is neither."""
+def _has_mask(dataset: Any, has_alpha: bool) -> bool:
+    """Whether an alpha band, or a mask inside the file, says which pixels are measured."""
     from rasterio.enums import MaskFlags
 
     flags = dataset.mask_flag_enums[0]
-    if has_alpha or (MaskFlags.per_dataset in flags and MaskFlags.nodata not in flags):
-        mask: np.ndarray = np.asarray(dataset.dataset_mask()) != 0
-        return mask
-    return None
+    return has_alpha or (MaskFlags.per_dataset in flags and MaskFlags.nodata not in flags)
 
 
 def _per_band(dataset: Any, indexes: list[int], find: Callable[[Any, int], Any]) -> list[Any] | None:

@@ -62,6 +62,30 @@ class Pixels(ABC):
         return self.read(bands.tolist(), rows, columns)[:, rest_y, rest_x]
 
 
+class PixelMask(ABC):
+    """Which pixels of an image (y, x) on disk are measured; reads only what is asked of it."""
+
+    ndim, dtype = 2, np.dtype(bool)
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.shape = shape
+
+    @abstractmethod
+    def read(self, rows: slice, columns: slice, shape_yx: tuple[int, int] | None = None) -> np.ndarray:
+        """Rows and columns (whole slices, step 1), or as many of their pixels as shape_yx says."""
+
+    def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
+        (rows, rest_y), (columns, rest_x) = _span(key[0], self.shape[0]), _span(key[1], self.shape[1])
+        return self.read(rows, columns)[rest_y, rest_x]
+
+    def lazy(self, rows: slice, columns: slice) -> Any:
+        """The same as a dask array."""
+        import dask.array as da
+
+        whole = da.from_array(self, chunks="auto", name=False, asarray=True)  # type: ignore[no-untyped-call]
+        return whole[rows, columns]
+
+
 def _span(key: slice, size: int) -> tuple[slice, slice]:
     """A slice as (the whole range to read, what to take of it)."""
     wanted = range(size)[key]
@@ -84,7 +108,7 @@ class Source:
     nodata: float | None = None
     scale: Any = 1.0  # a number or one a band
     offset: Any = 0.0
-    valid: np.ndarray | None = None  # (y, x), False where the file says a pixel is missing
+    valid: PixelMask | None = None  # False where the file says a pixel is missing
     notes: str | None = None  # how `fuse` made it
 
     def cube(self, bands: Sequence[int] | None, window: Window | None, lazy: bool) -> xr.DataArray:
@@ -146,14 +170,18 @@ class Source:
 
     def _without_invalid(self, values: Any, key: Any) -> Any:
         """Values with NaN where the file's own mask says that a pixel is missing."""
-        if self.valid is None or self.valid[key[1:]].all():
+        if self.valid is None:
+            return values
+        lazy = not isinstance(values, np.ndarray)
+        kept = self.valid.lazy(key[1], key[2]) if lazy else self.valid[key[1], key[2]]
+        if not lazy and kept.all():
             return values
         floats = (
             values
             if values.dtype.kind == "f"
             else values.astype("f4" if values.dtype.itemsize <= 2 else "f8")
         )
-        return np.where(self.valid[key[1:]], floats, floats.dtype.type(np.nan))
+        return np.where(kept, floats, floats.dtype.type(np.nan))
 
     def _encoding(self, scale: Any, offset: Any) -> dict[str, Any]:
         """How the file stores its numbers, in xarray's words; left out where bands differ."""
