@@ -106,7 +106,11 @@ def take_room(path: Path, wanted_bytes: int) -> None:
     Raises: OSError where it does not fit.
     """
     with path.open("ab") as file:
-        os.posix_fallocate(file.fileno(), 0, wanted_bytes)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, wanted_bytes)
+        else:  # macOS, Windows
+            check_room(path, wanted_bytes)
+            file.truncate(wanted_bytes)
 
 
 def _is_full(path: Path) -> bool:

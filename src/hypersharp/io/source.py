@@ -6,7 +6,6 @@ opens the file anew, so pieces may be read by several threads, processes or mach
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 
 from hypersharp.cube import decode, make_cube
 from hypersharp.errors import CallError, InputError
@@ -216,9 +216,7 @@ def _taken(listed: Any, chosen: list[int], count: int) -> Any:
 
 def check_memory(wanted_bytes: int) -> None:
     """Raise where an image cannot fit into the machine's memory (a mistyped header also ends here)."""
-    if not hasattr(os, "sysconf"):
-        return
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    machine = psutil.virtual_memory().total
     if wanted_bytes > machine:
         raise InputError(
             f"an image of {wanted_bytes / 1e9:.0f} GB on a machine of {machine / 1e9:.0f} GB",

@@ -6,7 +6,6 @@ agree with the whole image and with each other. While tiles are made, the finish
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 import xarray as xr
 
@@ -62,7 +62,9 @@ class TiledOptions:
         return self.memory_bytes or WHOLE_SHARE * free_bytes()
 
     def processes(self) -> int:
-        return self.workers or torch.cuda.device_count() or len(os.sched_getaffinity(0))
+        from dask.system import CPU_COUNT
+
+        return self.workers or torch.cuda.device_count() or int(CPU_COUNT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,11 +204,7 @@ def bytes_for_whole(hs: ImageFile, ms: ImageFile, method: str) -> float:
 
 def free_bytes() -> float:
     """Memory that programs can still take on this machine."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return 0.5 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return float(psutil.virtual_memory().available)
 
 
 def check_streamed(out: Path) -> None:
