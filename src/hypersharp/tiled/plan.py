@@ -17,6 +17,7 @@ SPARE = 1.25  # of what methods say they take for a pixel
 WRITER_BYTES = 750e6  # those of the process that learns and writes, and its buffers
 MOST_SIDE_PX = 1024  # fine pixels along a core: beyond, a larger tile saves next to nothing
 LEAST_SIDE_PX = 64
+SLOW = 1.2  # times as long as others, about, take tiles whose length Fourier transforms do not like
 FLOAT_BYTES = 4
 
 
@@ -105,9 +106,7 @@ def make_tiling(
     workers: int,
     side_px: int | None = None,
 ) -> Tiling:
-    """The largest tiles (or those of `side_px` fine pixels) of which `workers` fit the memory together.
-
-    Among these sides the largest with which an inner tile sees a length that Fourier transforms like.
+    """Tiles (of `side_px` fine pixels, or) of which `workers` fit the memory, and with which they have least to see.
 
     halo_px: how far, in fine pixels, a result sees; bytes_per_px: what sharpening holds for each fine pixel seen.
 
@@ -126,9 +125,23 @@ def make_tiling(
         )
     if side_px is not None:
         return Tiling(shape_yx, ratio, max(step, side_px // ratio // step * step), halo)
-    sides = range(min(most, MOST_SIDE_PX) // ratio // step * step, 0, -step)
-    side = next((side for side in sides if is_smooth(side + 2 * halo)), step)
-    return Tiling(shape_yx, ratio, side, halo)
+    largest = max(step, min(most, MOST_SIDE_PX) // ratio // step * step)
+    sides = range(largest, largest // 3, -step)
+    return min((Tiling(shape_yx, ratio, side, halo) for side in sides), key=lambda tiling: work(tiling, workers))
+
+
+def work(tiling: Tiling, workers: int) -> float:
+    """Coarse pixels that the busiest worker sees, about; those of a slow length count for more.
+
+    >>> work(Tiling((20, 20), 4, side=10, halo=5), 1), work(Tiling((20, 20), 4, side=20, halo=5), 1)
+    (900.0, 400.0)
+    """
+    columns = tiling.counts_yx[1]
+    seen_y = sum(tiling[number].seen[2] for number in range(0, len(tiling), columns))
+    seen_x = sum(tiling[number].seen[3] for number in range(columns))
+    share = ceil(len(tiling) / workers) / len(tiling)
+    usual = min(tiling.side + 2 * tiling.halo, tiling.shape_yx[1])
+    return seen_y * seen_x * share * (1 if is_smooth(usual) else SLOW)
 
 
 def is_smooth(length: int) -> bool:
