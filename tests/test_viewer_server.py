@@ -351,7 +351,7 @@ def test_a_scene_too_large_for_the_memory_is_fused_in_tiles(
     monkeypatch.setattr(run, "TiledOptions", partial(run.TiledOptions, workers=1))
     child.fuse_files(order)
     notes = capsys.readouterr().out
-    assert "too large" in notes and "tiles of" in notes and "no predicted error" in notes
+    assert "too large" in notes and "in one tile" in notes and "no predicted error" in notes
     assert open_cube(order.out).shape == (5, 24, 24)
 
 
