@@ -80,10 +80,14 @@ class PixelMask(ABC):
 
     def lazy(self, rows: slice, columns: slice) -> Any:
         """The same as a dask array."""
-        import dask.array as da
+        return as_dask(self)[rows, columns]
 
-        whole = da.from_array(self, chunks="auto", name=False, asarray=True)  # type: ignore[no-untyped-call]
-        return whole[rows, columns]
+
+def as_dask(stored: Any) -> Any:
+    """What lies on disk as a dask array, which reads a piece when it is computed."""
+    with needs("lazy reading"):
+        import dask.array as da
+    return da.from_array(stored, chunks="auto", name=False, asarray=True)  # type: ignore[no-untyped-call]
 
 
 def _span(key: slice, size: int) -> tuple[slice, slice]:
@@ -161,10 +165,7 @@ class Source:
     def _cut(self, key: Any, shape: tuple[int, int, int], lazy: bool) -> Any:
         """The stored numbers of a region, in the machine's byte order."""
         if lazy:
-            with needs("lazy reading"):
-                import dask.array as da
-            whole = da.from_array(self.pixels, chunks="auto", name=False, asarray=True)  # type: ignore[no-untyped-call]
-            return whole[key].astype(self.pixels.dtype.newbyteorder("="))
+            return as_dask(self.pixels)[key].astype(self.pixels.dtype.newbyteorder("="))
         check_memory(int(np.prod(shape, dtype=object)) * self.pixels.dtype.itemsize)
         return np.array(self.pixels[key], dtype=self.pixels.dtype.newbyteorder("="))
 
