@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -40,6 +40,9 @@ from hypersharp.cli.options import (
     Weights,
 )
 from hypersharp.cli.shown import progress_bar, say, shown, size, table
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @app.command(rich_help_panel="The main job")
@@ -144,19 +147,10 @@ def fuse(
     say(f"sharp  {size(sharp)}, {sharp.dtype}, in {seconds:.1f} s -> {out}")
     error = None
     if trust:
-        from hypersharp.bench.files import save_figure
-        from hypersharp.bench.trust import predict_error
-        from hypersharp.plots import trust_figure
-
-        with progress_bar("predicting the error"):
-            error = predict_error(
-                sharp, coarse, fine, weights=weights, psf=blur, srf=response, consistent=consistent, mode=mode,
-                tile_px=tile, device=device, precision=precision,
-            )  # fmt: skip
-        save_cube(error, trust)
-        picture = trust.with_suffix(".png")
-        save_figure(trust_figure(sharp, error), picture)
-        say(f"trust  {error.attrs['long_name']}; from {error.attrs['calibration']} -> {trust}, {picture}")
+        error = write_error(
+            sharp, coarse, fine, trust, weights=weights, psf=blur, srf=response, consistent=consistent, mode=mode,
+            tile_px=tile, device=device, precision=precision,
+        )  # fmt: skip
     if report:
         from hypersharp.bench.page.facts import Run, Source, gpu_words
         from hypersharp.bench.page.findings import Known
@@ -167,6 +161,24 @@ def fuse(
             Known(blur, response, weights, consistent), Run(own_command(context), seconds, peak, gpu_words()),
             truth=truth, point=point, error=error,
         )  # fmt: skip
+
+
+def write_error(
+    sharp: "xr.DataArray", hs: "xr.DataArray", ms: "xr.DataArray", path: Path, **again: Any
+) -> "xr.DataArray":
+    """Predict the error of a result, with the options it was made with; write cube and picture; the cube."""
+    from hypersharp.bench.files import save_figure
+    from hypersharp.bench.trust import predict_error
+    from hypersharp.io import save_cube
+    from hypersharp.plots import trust_figure
+
+    with progress_bar("predicting the error"):
+        error = predict_error(sharp, hs, ms, **again)
+    save_cube(error, path)
+    picture = path.with_suffix(".png")
+    save_figure(trust_figure(sharp, error), picture)
+    say(f"trust  {error.attrs['long_name']}; from {error.attrs['calibration']} -> {path}, {picture}")
+    return error
 
 
 @app.command(rich_help_panel="The main job")
