@@ -349,6 +349,16 @@ def test_all_of_it_works_with_the_keyboard(at_berlin: View) -> None:
     )
 
 
+def test_keys_work_at_once_after_the_help_is_closed(at_berlin: View) -> None:
+    at_berlin.page.evaluate("""() => {
+        const help = document.getElementById("keys");
+        help.showModal();
+        help.close();  // the browser leaves the focus in it until it draws the next frame
+        document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "3", bubbles: true, composed: true }));
+    }""")
+    assert at_berlin.page.locator("#stage").get_attribute("class") == "beside"
+
+
 def test_error_maps_are_those_of_the_files(at_pines: View) -> None:
     folder = at_pines.served.folder
     expected = rms_error(open_cube(folder / "sharp.tif"), open_cube(folder / "truth.tif"))

@@ -165,7 +165,7 @@
   const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   document.addEventListener("keydown", (event) => {
     const target = event.composedPath()[0];
-    const typing = target.closest && target.closest("input, select, textarea, [contenteditable], .noUi-handle, dialog");
+    const typing = target.closest && target.closest("input, select, textarea, [contenteditable], .noUi-handle, dialog[open]"); // a closed one keeps the focus for a frame
     const pressing = target.closest && target.closest("button, summary, a") && [" ", "Enter"].includes(event.key);
     if (!doc || typing || pressing || event.ctrlKey || event.metaKey || event.altKey) return;
     const onHandle = target === handle && STEPS[event.key];
