@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 CACHE_MB = 64  # of GDAL, whose own default is a twentieth of the machine's memory
+ZSTD_LEVEL = "1"  # GDAL's own, 9, takes 1.4 times as long for 5 % less
 THREADS = "ALL_CPUS"  # that compress; blocks land in the file in the same order, however many there are
 OVERVIEWS_ABOVE_PX = 1024  # a side; larger images get overviews
 SMALLEST_OVERVIEW_PX = 512
@@ -218,7 +219,7 @@ def _profile(cube: xr.DataArray, dtype: np.dtype[Any]) -> dict[str, Any]:
         "compress": "deflate"
         if isinstance(cube.data, np.ndarray)
         else "zstd",  # the second is 4 times as fast
-        "zstd_level": 1,
+        "zstd_level": ZSTD_LEVEL,
         "predictor": 3 if dtype.kind == "f" else 2,
         "num_threads": THREADS,
         "bigtiff": "IF_SAFER",
@@ -284,6 +285,7 @@ def _add_overviews(path: Path, shape_yx: tuple[int, ...], dtype: np.dtype[Any]) 
             "GDAL_NUM_THREADS": THREADS,
             "GDAL_TIFF_OVR_BLOCKSIZE": str(BLOCK),
             "PREDICTOR_OVERVIEW": "3" if dtype.kind == "f" else "2",
+            "ZSTD_LEVEL_OVERVIEW": ZSTD_LEVEL,
         }
         with rasterio.Env(**options), rasterio.open(path, "r+", driver="GTiff") as dataset:
             dataset.build_overviews(factors, Resampling.average)
@@ -299,7 +301,7 @@ def _rearrange(path: Path) -> None:
     with rasterio.open(plain, driver="GTiff") as dataset:
         options = {
             "COMPRESS": dataset.profile["compress"],
-            "LEVEL": "1",
+            "LEVEL": ZSTD_LEVEL,
             "PREDICTOR": "YES",
             "BLOCKSIZE": str(BLOCK),
             "BIGTIFF": "IF_SAFER",
