@@ -17,7 +17,7 @@ FLOORS = {
     4: {"methods", "train", "plots", "io", "describe"},
     3: {"sensor", "cube"},
     2: {"solve", "metrics", "noreference", "nets", "grid"},
-    1: {"provenance", "whole"},
+    1: {"provenance", "whole", "memory"},
     0: {"errors"},
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

@@ -57,7 +57,7 @@ def staged(path: Path) -> Iterator[Path]:
         yield staging / path.name
         _move_all(staging, path.parent)
     except OSError as error:
-        raise _output_error(path, error) from error
+        raise output_error(path, error) from error
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
@@ -121,7 +121,7 @@ def _is_full(path: Path) -> bool:
         return False
 
 
-def _output_error(path: Path, error: OSError) -> OutputError:
+def output_error(path: Path, error: OSError) -> OutputError:
     """What went wrong on writing, in this package's words."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and _is_full(path)):
         return OutputError(

@@ -3,7 +3,6 @@
 --debug shows the traceback.
 """
 
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,8 +13,7 @@ import typer
 
 from hypersharp.cli.shown import say
 from hypersharp.errors import HypersharpError
-
-LARGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # read by torch as it starts; its large tensors are a fifth faster for it
+from hypersharp.memory import keep_memory
 
 app = typer.Typer(
     help="Sharpen a hyperspectral image with the multispectral, RGB or panchromatic image of the same place.",
@@ -32,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    os.environ.setdefault(LARGE_PAGES, "1")
+    keep_memory()
     try:
         with one_line_warnings(debug):
             app(words, prog_name="hypersharp", obj=words)

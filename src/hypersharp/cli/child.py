@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypersharp.errors import HypersharpError
+from hypersharp.memory import keep_memory
 from hypersharp.viewer.job import Order
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def main() -> int:
     if hasattr(os, "nice"):
         os.nice(5)
     warnings.simplefilter("ignore")
+    keep_memory()
     try:
         fuse_files(Order(**json.loads(sys.argv[1])))
     except HypersharpError as exc:

@@ -56,7 +56,8 @@ def parse_memory(text: str | None) -> float | None:
 
 def too_large(hs: "ImageFile", ms: "ImageFile", method: str) -> str | None:
     """Why two files are better fused in tiles, None where they fit this machine's memory at once."""
-    from hypersharp.tiled.run import WHOLE_SHARE, bytes_for_whole, free_bytes
+    from hypersharp.memory import free_bytes
+    from hypersharp.tiled.run import WHOLE_SHARE, bytes_for_whole
 
     wanted, free = bytes_for_whole(hs, ms, method), free_bytes()
     if wanted <= WHOLE_SHARE * free:

@@ -184,13 +184,17 @@ def write(cube: xr.DataArray, path: Path) -> None:
         try:
             with (
                 rasterio.Env(GDAL_CACHEMAX=CACHE_MB),
-                rasterio.open(path, "w", **_profile(cube, values.dtype), nodata=packed.nodata) as dataset,
+                rasterio.open(path, "w", **_profile(cube, values.dtype)) as dataset,
             ):
                 _describe(dataset, cube)
                 dataset.scales = [packed.scale] * dataset.count
                 dataset.offsets = [packed.offset] * dataset.count
-                _write_pieces(dataset, values)
+                gaps = _write_pieces(dataset, values, packed.nodata)
+            if gaps:
+                _set_nodata(path, packed.nodata)
             _add_overviews(path, cube.shape[1:], values.dtype)
+            if not gaps:  # looking for missing pixels takes GDAL half of the time
+                _set_nodata(path, packed.nodata)
             if path.name.lower().endswith(".cog.tif"):
                 _rearrange(path)
             if not _is_whole(path):
@@ -253,11 +257,21 @@ def _describe(dataset: Any, cube: xr.DataArray) -> None:
             dataset.update_tags(band + 1, ns="IMAGERY", **imagery)
 
 
-def _write_pieces(dataset: Any, values: Any) -> None:
-    """Write whole blocks, one piece after the other."""
+def _write_pieces(dataset: Any, values: Any, nodata: float | None) -> bool:
+    """Write whole blocks, one piece after the other; whether some of their pixels are missing."""
+    gaps = False
     for rows, columns in pieces(values):
         part = np.asarray(values[:, rows, columns])
+        gaps = gaps or _has(part, nodata)
         dataset.write(part, window=((rows.start, rows.stop), (columns.start, columns.stop)))
+    return gaps
+
+
+def _has(part: np.ndarray, nodata: float | None) -> bool:
+    """Whether a value is the one that stands for none."""
+    if nodata is not None and np.isnan(nodata):
+        return part.size > 0 and bool(np.isnan(part.min()))
+    return nodata is not None and bool((part == nodata).any())
 
 
 def overview_factors(shape_yx: tuple[int, ...]) -> list[int]:
@@ -271,6 +285,15 @@ def overview_factors(shape_yx: tuple[int, ...]) -> list[int]:
         factors.append(2 ** (len(factors) + 1))
         longest = -(-max(shape_yx) // factors[-1])
     return factors
+
+
+def _set_nodata(path: Path, nodata: float | None) -> None:
+    """Tell a closed file which value stands for a missing one."""
+    import rasterio
+
+    if nodata is not None:
+        with rasterio.open(path, "r+", driver="GTiff") as dataset:
+            dataset.nodata = nodata
 
 
 def _add_overviews(path: Path, shape_yx: tuple[int, ...], dtype: np.dtype[Any]) -> None:

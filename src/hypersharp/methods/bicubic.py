@@ -19,5 +19,5 @@ BICUBIC = Method(
     halo_px=8,
     licence="Apache-2.0",
     learn=local(interpolate),
-    floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 8,
+    floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 20,
 )

@@ -75,7 +75,7 @@ class Consistent:
 
 def agreement_floats_per_px(bands: int) -> float:
     """How many float32 `project` holds per fine pixel at most: the estimate, the image, and a few bands at work."""
-    return 2.0 * bands + 8.0 * min(bands, BANDS_AT_ONCE)
+    return 3.0 * bands + 8.0 * min(bands, BANDS_AT_ONCE)
 
 
 def agree_with_hs(estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:

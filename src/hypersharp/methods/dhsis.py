@@ -54,5 +54,5 @@ DHSIS_METHOD = Method(
     halo_px=64,
     licence="Apache-2.0",
     learn=learn,
-    floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 450,
+    floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 550,
 )

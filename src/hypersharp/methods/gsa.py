@@ -80,5 +80,5 @@ GSA = Method(
     halo_px=24,
     licence="Apache-2.0",
     learn=learn,
-    floats_per_px=lambda bands, ms_bands: 1.5 * bands + ms_bands + 80,
+    floats_per_px=lambda bands, ms_bands: 1.5 * bands + ms_bands + 90,
 )

@@ -53,6 +53,11 @@ class ExportableSSJCN(SSJCN):
         ms, start = (repeat_to_multiple(image, ratio * coarse_px) for image in (ms, start))
         return [z[..., :height, :width] for z in super().estimates(hs, ms, start)]
 
+    def one_by_one(self, z: Tensor) -> bool:
+        """All bands at once: the graph must not depend on how many images there are."""
+        del z
+        return False
+
     def interpolate(self, coarse: Tensor) -> Tensor:
         with full_precision(coarse):
             return interpolate_bicubic(coarse.float(), self.options.ratio, self.centre_yx)

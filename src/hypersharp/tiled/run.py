@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 import xarray as xr
 
@@ -22,6 +21,7 @@ from hypersharp.errors import CallError, OutputError
 from hypersharp.io import check_output, open_cube, save_cube
 from hypersharp.io.foreign import needs
 from hypersharp.io.image_file import ImageFile
+from hypersharp.memory import free_bytes, give_back_memory
 from hypersharp.methods.fuse import find_method, method_for
 from hypersharp.tiled.job import Job, learn_job, store_job, stored_job
 from hypersharp.tiled.plan import FLOAT_BYTES, make_tiling, whole_bytes
@@ -35,7 +35,7 @@ from hypersharp.tiled.store import (
     open_store,
     resumable,
 )
-from hypersharp.tiled.workers import Submit, give_back_memory, in_process, on_cluster, stamp_of
+from hypersharp.tiled.workers import Submit, in_process, on_cluster, stamp_of
 
 STREAMED = (".tif", ".tiff", ".hdr", ".img", ".bsq", ".bil", ".bip", ".dat", ".zarr", ".nc", ".npy")
 COMPRESSED = (".tif", ".tiff", ".zarr")  # and safe where the disk fills up all the same
@@ -200,11 +200,6 @@ def bytes_for_whole(hs: ImageFile, ms: ImageFile, method: str) -> float:
     coarse, fine = hs.outline(), ms.outline()
     floats = find_method(method).floats_per_px(coarse.shape[0], fine.shape[0])
     return whole_bytes((fine.shape[1], fine.shape[2]), 1, FLOAT_BYTES * floats)
-
-
-def free_bytes() -> float:
-    """Memory that programs can still take on this machine."""
-    return float(psutil.virtual_memory().available)
 
 
 def check_streamed(out: Path) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from hypersharp.errors import CallError, OutputError
 from hypersharp.io.source import Pixels
 from hypersharp.tiled.plan import Tiling
-from hypersharp.whole import check_parent, make_folder
+from hypersharp.whole import check_parent, make_folder, output_error
 
 CALL, JOB = "call.json", "job.pickle"
 
@@ -135,12 +135,7 @@ class TileProgress:
 
     def explained(self, error: BaseException) -> BaseException:
         """A disk that is full, or cannot be written, in our words; other errors as they are."""
-        if not isinstance(error, OSError):
-            return error
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            full = f"no space left on the disk of {self.out}"
-            return resumable(OutputError(full, "room for the rest of the result", "free some"))
-        return OutputError(f"{self.out} unwritable ({error})", "a disk that takes it", "write elsewhere")
+        return resumable(output_error(self.out, error)) if isinstance(error, OSError) else error
 
     def wait_for(self, number: int) -> None:
         with self.changed:
@@ -154,7 +149,8 @@ def resumable(error: OutputError) -> OutputError:
     again = "then repeat the call with --resume"
     if again in error.do:
         return error
-    return OutputError(error.found, f"{error.expected}; the finished tiles are kept", f"{error.do}, {again}")
+    do = error.do.removesuffix(", or write elsewhere")
+    return OutputError(error.found, f"{error.expected}; the finished tiles are kept", f"{do}, {again}")
 
 
 def finished_tiles(folder: Path, count: int) -> set[int]:

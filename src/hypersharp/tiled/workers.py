@@ -6,7 +6,6 @@ worker that dies its unfinished tiles are given to others (dask.distributed).
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 import os
@@ -20,17 +19,12 @@ from typing import Any
 import torch
 
 from hypersharp.errors import InputError, MissingExtraError
+from hypersharp.memory import give_back_memory, keep_memory
 from hypersharp.tiled.job import stored_job
 from hypersharp.tiled.store import JOB, TileProgress, tile_path, write_whole
 
 DEATHS = 10  # of the workers of one tile, before it is given up
-ENVIRONMENT = {  # of local workers: one thread each, memory in large pages, kept rather than asked for anew
-    "OMP_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(2**25),
-    "MALLOC_TRIM_THRESHOLD_": str(2**28),
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-    "GDAL_CACHEMAX": "64",
-}
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "GDAL_CACHEMAX": "64"}  # of local workers: one thread each
 Submit = Callable[[Path, Iterable[int], TileProgress], None]
 
 
@@ -40,16 +34,8 @@ def sharpen_tile(folder: Path, number: int, stamp_ns: int, device: str | None = 
     if not path.exists():
         job = stored_job(folder / JOB, stamp_ns)
         write_whole(path, job.sharpen(job.tiling[number], device))
-        give_back_memory()
+        gc.collect()  # what a tile leaves in cycles would grow by megabytes with each
     return number
-
-
-def give_back_memory() -> None:
-    """Return what a tile left behind, in Python's cycles and glibc's heap, which else grow by megabytes with each."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
-    if trim is not None:
-        trim(0)
 
 
 def stamp_of(folder: Path) -> int:
@@ -124,6 +110,8 @@ def on_cluster(scheduler: str | None, workers: int, announce: Callable[[str], No
         stack.enter_context(client)
         announce(f"dashboard of {len(client.nthreads())} workers: {client.dashboard_link or 'none'}")
         yield lambda folder, numbers, progress: submit_to(client, folder, numbers, progress)
+        if scheduler:  # workers that stay
+            client.run(give_back_memory)
 
 
 def submit_to(client: Any, folder: Path, numbers: Iterable[int], progress: TileProgress) -> None:
@@ -156,6 +144,7 @@ def sharpen_on_worker(folder: Path, number: int, stamp_ns: int) -> int:
     from distributed import get_worker
 
     worker = get_worker()
+    keep_memory()
     torch.set_num_threads(worker.state.nthreads)
     gpus = torch.cuda.device_count()
     device = f"cuda:{int(worker.name) % gpus}" if gpus and str(worker.name).isdigit() else None
