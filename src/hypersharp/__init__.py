@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hypersharp.cube import leave_out
     from hypersharp.io import open_cube as open
     from hypersharp.io import save_cube as save
+    from hypersharp.memory import keep_memory
     from hypersharp.methods import fuse
     from hypersharp.methods.align import align
     from hypersharp.tiled.run import fuse_in_tiles
@@ -32,6 +33,7 @@ __all__ = [
     "fuse",
     "fuse_in_tiles",
     "judge",
+    "keep_memory",
     "leave_out",
     "open",
     "plot",
@@ -49,6 +51,7 @@ HOME = {
     "fuse": ("hypersharp.methods", "fuse"),
     "fuse_in_tiles": ("hypersharp.tiled.run", "fuse_in_tiles"),
     "judge": ("hypersharp.bench.judge", "judge"),
+    "keep_memory": ("hypersharp.memory", "keep_memory"),
     "leave_out": ("hypersharp.cube", "leave_out"),
     "open": ("hypersharp.io", "open_cube"),
     "plot": ("hypersharp.plot", ""),
