@@ -12,12 +12,17 @@ import psutil
 
 TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8  # malloc.h
 NEVER = 2**31 - 1
+KEEP_MEMORY = {  # `keep_memory` for a process to be, all its threads too
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(NEVER),
+    "MALLOC_ARENA_MAX": "1",
+}
 
 
 def keep_memory() -> None:
     """Let freed memory serve the next array: methods are 1.3 to 2.8 times as fast, and take up to a third more of it.
 
-    For all of this process, wherever its C library is glibc; elsewhere nothing happens.
+    For this process and threads that it starts from now on, where the C library is glibc; elsewhere nothing happens.
     """
     choose = c_function("mallopt")
     if choose is not None:

@@ -6,6 +6,8 @@ border of the scene at most. Both begin at whole multiples of `step_px`, where t
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import heapreplace
+from itertools import product
 from math import ceil, gcd, isqrt
 
 from hypersharp.errors import CallError
@@ -17,6 +19,7 @@ SPARE = 1.25  # of what methods say they take for a pixel
 WRITER_BYTES = 750e6  # those of the process that learns and writes, and its buffers
 MOST_SIDE_PX = 1024  # fine pixels along a core: beyond, a larger tile saves next to nothing
 LEAST_SIDE_PX = 64
+EVEN = 50  # tiles a worker from which on all have as much to do
 SLOW = 1.2  # times as long as others, about, take tiles whose length Fourier transforms do not like
 FLOAT_BYTES = 4
 
@@ -131,17 +134,22 @@ def make_tiling(
 
 
 def work(tiling: Tiling, workers: int) -> float:
-    """Coarse pixels that the busiest worker sees, about; those of a slow length count for more.
+    """Coarse pixels that the busiest worker sees, each taking the next tile; those of a slow length count for more.
 
     >>> work(Tiling((20, 20), 4, side=10, halo=5), 1), work(Tiling((20, 20), 4, side=20, halo=5), 1)
     (900.0, 400.0)
     """
     columns = tiling.counts_yx[1]
-    seen_y = sum(tiling[number].seen[2] for number in range(0, len(tiling), columns))
-    seen_x = sum(tiling[number].seen[3] for number in range(columns))
-    share = ceil(len(tiling) / workers) / len(tiling)
+    seen_y = [tiling[number].seen[2] for number in range(0, len(tiling), columns)]
+    seen_x = [tiling[number].seen[3] for number in range(columns)]
+    busy = [0.0] * workers
+    if len(tiling) > EVEN * workers:
+        busy = [sum(seen_y) * sum(seen_x) / workers]
+    else:
+        for height, width in product(seen_y, seen_x):
+            heapreplace(busy, busy[0] + height * width)
     usual = min(tiling.side + 2 * tiling.halo, tiling.shape_yx[1])
-    return seen_y * seen_x * share * (1 if is_smooth(usual) else SLOW)
+    return max(busy) * (1 if is_smooth(usual) else SLOW)
 
 
 def is_smooth(length: int) -> bool:

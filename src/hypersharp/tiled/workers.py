@@ -19,12 +19,12 @@ from typing import Any
 import torch
 
 from hypersharp.errors import InputError, MissingExtraError
-from hypersharp.memory import give_back_memory, keep_memory
+from hypersharp.memory import KEEP_MEMORY
 from hypersharp.tiled.job import stored_job
 from hypersharp.tiled.store import JOB, TileProgress, tile_path, write_whole
 
 DEATHS = 10  # of the workers of one tile, before it is given up
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "GDAL_CACHEMAX": "64"}  # of local workers: one thread each
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "GDAL_CACHEMAX": "64"} | KEEP_MEMORY  # of local workers: one thread each
 Submit = Callable[[Path, Iterable[int], TileProgress], None]
 
 
@@ -110,8 +110,6 @@ def on_cluster(scheduler: str | None, workers: int, announce: Callable[[str], No
         stack.enter_context(client)
         announce(f"dashboard of {len(client.nthreads())} workers: {client.dashboard_link or 'none'}")
         yield lambda folder, numbers, progress: submit_to(client, folder, numbers, progress)
-        if scheduler:  # workers that stay
-            client.run(give_back_memory)
 
 
 def submit_to(client: Any, folder: Path, numbers: Iterable[int], progress: TileProgress) -> None:
@@ -144,7 +142,6 @@ def sharpen_on_worker(folder: Path, number: int, stamp_ns: int) -> int:
     from distributed import get_worker
 
     worker = get_worker()
-    keep_memory()
     torch.set_num_threads(worker.state.nthreads)
     gpus = torch.cuda.device_count()
     device = f"cuda:{int(worker.name) % gpus}" if gpus and str(worker.name).isdigit() else None
