@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import torch
 
+from hypersharp.memory import keep_memory
 from hypersharp.methods.inference import autocast, batched, shortest_s
 from hypersharp.methods.packaged import packaged_weights
 from hypersharp.nets.checkpoint import load_weights, to_fast_layout
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512, help="fine pixels along a side")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_memory()
     net = to_fast_layout(load_weights(packaged_weights()[arguments.weights].path)[0].eval())
     options = net.options
     hs = batched(torch.rand(options.bands, *2 * [arguments.side // options.ratio]))

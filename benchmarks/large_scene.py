@@ -27,6 +27,7 @@ from hypersharp.cube import make_cube
 from hypersharp.grid import coarse_transform
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.source import Pixels
+from hypersharp.memory import keep_memory
 from hypersharp.methods import fuse
 from hypersharp.provenance import commit, machine
 from hypersharp.sensor.observe import Sensor
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--whole", action="store_true", help="also untiled")
     parser.add_argument("--in-memory", action="store_true", help="also untiled, without reading and writing")
     arguments = parser.parse_args()
+    keep_memory()  # as the command line does
     arguments.out.mkdir(parents=True, exist_ok=True)
     scene = JasperRidge(arguments.data / "jasper_ridge" / "jasperRidge2_R198.mat")
     for side in map(int, arguments.sides.split(",")):
