@@ -319,14 +319,15 @@ def test_all_of_it_works_with_the_keyboard(at_berlin: View) -> None:
         "model('caption_a').text.includes('Colour infrared') && model('caption_b').text.includes('Colour infrared')"
     )
     at_berlin.shot("5-colour-infrared")
+    first = int(at_berlin.js("model('band_r').value"))
     press("g")
     press("n")
     at_berlin.until(
-        "model('composite').value === 'One band' && model('caption_b').text.includes('class=\"bar\"')"
+        f"model('composite').value === 'One band' && model('band_r').value === '{first + 1}'"
+        " && model('caption_b').text.includes('class=\"bar\"')"
     )
-    first = at_berlin.js("model('band_r').value")
     press("p")
-    at_berlin.until(f"model('band_r').value === '{int(first) - 1}'")
+    at_berlin.until(f"model('band_r').value === '{first}'")
     press("3")
     press("d")
     page.wait_for_timeout(600)
