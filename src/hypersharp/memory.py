@@ -8,8 +8,6 @@ import ctypes
 import gc
 import os
 
-import psutil
-
 TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8  # malloc.h
 NEVER = 2**31 - 1
 KEEP_MEMORY = {  # `keep_memory` for a process to be, all its threads too
@@ -45,4 +43,6 @@ def c_function(name: str) -> "ctypes._NamedFuncPointer | None":
 
 def free_bytes() -> float:
     """Memory that programs can still take on this machine."""
+    import psutil  # not needed by a command that only starts
+
     return float(psutil.virtual_memory().available)
