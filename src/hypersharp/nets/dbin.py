@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hypersharp.nets.base import FusionNetwork
-from hypersharp.nets.layers import STRIDED_KERNEL, full_precision
+from hypersharp.nets.layers import STRIDED_KERNEL, full_precision, join
 
 SLOPE = 0.2  # of every leaky ReLU
 
@@ -59,7 +59,7 @@ class DBIN(FusionNetwork):
             ms_hat, hs_hat = self.degrade(x)[0]
             estimates.append(x + self.fusion(ms - ms_hat, hs - hs_hat))
         with full_precision(ms):
-            aggregated: Tensor = self.aggregation(torch.cat(estimates, 1))
+            aggregated: Tensor = self.aggregation(join(*estimates))
         return aggregated
 
     def degrade(self, z: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -81,7 +81,7 @@ class Fusion(nn.Module):
         self.tail = nn.Conv2d(o.features, o.bands, 3, padding=1)
 
     def forward(self, ms: Tensor, hs: Tensor) -> Tensor:
-        both = torch.cat([ms, self.up(hs).to(ms.dtype)], 1)  # (B, l + L, H, W)
+        both = join(ms, self.up(hs).to(ms.dtype))  # (B, l + L, H, W)
         return leaky(self.tail(self.body(leaky(self.head(both)))))
 
 

@@ -66,7 +66,27 @@ def full_precision(image: Tensor) -> torch.autocast:
 
 
 def prelu(channels: int) -> nn.PReLU:
-    return nn.PReLU(channels, init=PRELU_START)
+    return PReLU(channels, init=PRELU_START)
+
+
+class PReLU(nn.PReLU):
+    """PReLU, row by row where channels lie together: torch's own takes few of them one after the other there."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda or torch.compiler.is_compiling() or not x.is_contiguous(memory_format=torch.channels_last):
+            return super().forward(x)
+        batch, channels, height, width = x.shape
+        rows = x.permute(0, 2, 3, 1).reshape(batch * height, width * channels)
+        changed = F.prelu(rows, self.weight.repeat(width))
+        return changed.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def join(*images: Tensor) -> Tensor:
+    """(B, n, H, W), .. one after the other along their channels, which lie together in memory.
+
+    torch.cat would spread them where one image has a single channel, and the next convolution gather them again.
+    """
+    return torch.cat([image.permute(0, 2, 3, 1) for image in images], -1).permute(0, 3, 1, 2)
 
 
 def upsample_bicubic(hs: Tensor, ratio: int) -> Tensor:

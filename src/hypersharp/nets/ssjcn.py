@@ -29,6 +29,7 @@ from hypersharp.nets.layers import (
     deconv,
     full_precision,
     interpolate_bicubic,
+    join,
     pad_edges,
     padding_to_levels,
     prelu,
@@ -122,9 +123,9 @@ class SSJCN(FusionNetwork):
             hs_error = self.interpolate(hs_error)
         if self.options.separate:
             images = ms_error, self.contrast(ms), z - ms
-            ms_error, hs_error = torch.cat([as_single_bands(i) for i in images], 1), as_single_bands(hs_error)
+            ms_error, hs_error = join(*map(as_single_bands, images)), as_single_bands(hs_error)
         elif self.options.guided:
-            ms_error = torch.cat([ms_error, ms], 1)
+            ms_error = join(ms_error, ms)
         if not self.one_by_one(z):
             return self.attended(t, ms_error, hs_error).view(z.shape)
         pairs = zip(torch.split(ms_error, 1), torch.split(hs_error, 1), strict=True)
@@ -266,13 +267,14 @@ class ErrorFusion(nn.Module):
 
     def forward(self, ms_error: Tensor, hs_error: Tensor) -> Tensor:
         y = self.hs_up(hs_error)  # (B, L, H, W)
+        below = self.hs_down(y)  # (B, F, H/2, W/2)
         with full_precision(ms_error):
-            x = self.ms_in(ms_error.float()).to(y.dtype)  # (B, F, H, W)
-        fused = torch.cat([self.ms_down(x), self.hs_down(y)], 1)  # (B, 2F, H/2, W/2)
+            x = self.ms_in(ms_error.float()).to(below.dtype)  # (B, F, H, W)
+        fused = join(self.ms_down(x), below)  # (B, 2F, H/2, W/2)
         q = self.fuse2(self.fuse_gate(self.fuse1(fused)))  # (B, F, H/2, W/2)
         e = self.rebuild1(self.down(q))  # (B, F, H/2, W/2)
-        e = self.rebuild2(torch.cat([e, q], 1))  # (B, F, H, W)
-        error: Tensor = self.tail(torch.cat([e, x, y], 1))  # (B, L, H, W)
+        e = self.rebuild2(join(e, q))  # (B, F, H, W)
+        error: Tensor = self.tail(join(e, x, y.to(e.dtype)))  # (B, L, H, W)
         return error
 
 
@@ -287,7 +289,7 @@ class ErrorAttention(nn.Module):
     def forward(self, error: Tensor) -> Tensor:
         error = self.spectral(error)
         largest = error.max(1, keepdim=True).values  # not amax, whose gradient is 0/0 under rounding
-        summary = torch.cat([error.mean(1, keepdim=True), largest], 1)
+        summary = join(error.mean(1, keepdim=True), largest)
         return error * torch.sigmoid(self.spatial(summary))
 
 
