@@ -11,6 +11,7 @@ Where ms has more than LEAST_BANDS bands W_m is refined too, else it is R W. Wha
 W_m; the abundances of any part of it are then found anew, from the same start.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -31,6 +32,7 @@ from hypersharp.solve.subspace import vca
 
 LEAST_BANDS = 3
 LEAST = 1e-9  # a factor that is zero would stay so
+PIECE_VALUES = 2**16  # of H in a piece on a CPU: with its companions they fill a second-level cache
 
 
 @dataclass(frozen=True)
@@ -172,11 +174,22 @@ def update_abundances(
     pixels: Tensor, endmembers: Tensor, abundances: Tensor, updates: int, sum_power: float
 ) -> Tensor:
     """H (M, N) after some updates, for pixels (n, N) and endmembers (n, M), drawn to a sum of one."""
-    pull, gram = (endmembers.mT @ pixels).add_(sum_power), endmembers.mT @ endmembers + sum_power
-    current = abundances.clone()
-    for _ in range(updates):
-        current.mul_(pull / (gram @ current).clamp_(min=LEAST))
-    return current.clamp_(min=LEAST)
+    gram, found = endmembers.mT @ endmembers + sum_power, torch.empty_like(abundances)
+    for part in pieces(abundances):
+        current = abundances[:, part].clone(memory_format=torch.contiguous_format)
+        pull, seen = (endmembers.mT @ pixels[:, part]).add_(sum_power), torch.empty_like(current)
+        for _ in range(updates):
+            torch.mm(gram, current, out=seen)
+            current.mul_(torch.div(pull, seen.clamp_(min=LEAST), out=seen))
+        found[:, part] = current
+    return found.clamp_(min=LEAST)
+
+
+def pieces(abundances: Tensor) -> Iterator[slice]:
+    """Pixels of (M, N) that fit the cache together; on an accelerator all at once."""
+    materials, count = abundances.shape
+    pixels = PIECE_VALUES // materials if abundances.device.type == "cpu" else count
+    return (slice(first, first + pixels) for first in range(0, count, pixels))
 
 
 CNMF = Method(

@@ -9,7 +9,6 @@ parameters) is the size that later tables give.
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
