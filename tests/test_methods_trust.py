@@ -15,11 +15,13 @@ from hypersharp.bench.trust import predict_error
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
 from hypersharp.methods import fuse
+from hypersharp.methods.base import Method, Settings
 from hypersharp.methods.packaged import packaged_weights
+from hypersharp.methods.recipe import Recipe
+from hypersharp.methods.scene import learn_run
 from hypersharp.methods.trust import (
     FEATURES,
-    FINER,
-    FLOOR,
+    ErrorModel,
     Sample,
     conformal_quantile,
     fit_model,
@@ -30,11 +32,13 @@ from hypersharp.methods.trust import (
     read_model,
     scores_of,
 )
+from hypersharp.methods.wald import ReducedPair
 from hypersharp.plots import trust_figure
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 
 SENSOR = Sensor(gaussian(4, 1.0, 2), np.full((2, 6), 1 / 6), 2)
+MODEL = ErrorModel((1e-6, 0, 0, 0, 0), (1.0,) * 6, (1.0,) * 9)
 
 
 def laplace_sample(seed: int, count: int = 8000) -> Sample:
@@ -63,37 +67,80 @@ def test_the_fit_finds_the_scale_and_a_feature_of_zeros_gets_none() -> None:
     assert np.median(np.abs(found / expected - 1)) < 0.05
 
 
-def test_one_level_finer_the_noise_that_hs_averages_is_a_floor() -> None:
-    """No more noise than the errors show counts; what ms shows of missing detail is taken as it is."""
-    pixels = torch.randn(6, 900, generator=torch.Generator().manual_seed(0))
-    sample = laplace_sample(0)
-    quiet, loud = (noise_deviation(pixels, replace(sample, errors=k * sample.errors)) for k in (1e-3, 10))
-    assert (quiet < 0.01).all()
-    np.testing.assert_allclose(loud, 1, rtol=0.2)
-    model = fit_model([sample], [sample], 6)
-    finer = one_level_finer(model, loud, SENSOR.psf)
-    np.testing.assert_allclose(finer.floors, FLOOR * loud / np.linalg.norm(SENSOR.psf.kernel))
-    grown = np.array(finer.weights) / np.array(model.weights)
-    assert dict(zip(FEATURES, grown, strict=True))["missing"] == 1
-    assert sorted(grown)[1:] == pytest.approx([FINER] * 4, nan_ok=True)
+def test_the_noise_of_the_finer_level_is_read_off_hs() -> None:
+    """White noise under what all bands share, of which neighbouring pixels of hs see the same part."""
+    sigma, sensor = 0.02, Sensor(gaussian(9, 1.5, 3), np.full((2, 6), 1 / 6), 3)
+    noise = sigma * torch.randn(6, 216, 216, generator=torch.Generator().manual_seed(0))
+    shared = torch.linspace(0, 3, 216).sin() * torch.linspace(0.1, 1, 6)[:, None, None]
+    truth = sensor.hs(shared + noise)
+    reduced = ReducedPair(sensor.hs(truth), sensor.ms(truth), truth)
+    found = one_level_finer(MODEL, reduced, torch.ones(6, 99), sensor).noise
+    assert np.mean(found) == pytest.approx(sigma, rel=0.1)
+    np.testing.assert_allclose(found, sigma, rtol=0.25)  # bands of little signal lend theirs to others
+
+
+def test_noise_is_no_more_than_errors_show_and_smooth_residuals_are_none() -> None:
+    generator = torch.Generator().manual_seed(0)
+    white = torch.randn(6, 64, 64, generator=generator)
+    smooth = torch.randn(6, 8, 8, generator=generator).repeat_interleave(8, 1).repeat_interleave(8, 2)
+    few = torch.full((6, 99), 1e-3)
+    assert (noise_deviation(white, None, few, SENSOR) < 0.01).all()
+    assert (noise_deviation(smooth, None, 1e3 * few, SENSOR) < 0.3).all()
+    half = torch.zeros(64, 64, dtype=torch.bool)
+    half[:32] = True
+    known = noise_deviation(white, half, 1e4 * few, SENSOR)
+    white[:, 32:] *= 5
+    np.testing.assert_allclose(noise_deviation(white, half, 1e4 * few, SENSOR), known)
+
+
+def test_one_level_finer_noise_is_added_in_quadrature() -> None:
     hs, ms = SENSOR.observe(scene())
-    narrow, wide = (half_widths(one, scene(), hs, ms, SENSOR) for one in (model, finer))
-    assert (wide > narrow).all()
+    model = replace(MODEL, noise=(0.02,) * 6)
+    for coverage, quantile in ((0.5, 0.6745), (0.9, 1.6449), (0.99, 2.5758)):
+        widths = half_widths(model, scene(), hs, ms, SENSOR, coverage=coverage)
+        np.testing.assert_allclose(widths, quantile * 0.02, rtol=1e-3)
+    model = fit_model([laplace_sample(0)], [laplace_sample(1)], 6)
+    narrow, wide = (half_widths(m, scene(), hs, ms, SENSOR) for m in (model, replace(model, noise=(0.5,) * 6)))
+    np.testing.assert_allclose(wide, np.hypot(narrow.numpy(), 1.6449 * 0.5), rtol=1e-3)
 
 
-def test_the_pair_is_degraded_once_more_as_the_result_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_pair_taught_is_applied_to_it_degraded_as_the_result_was_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     hs, ms, _ = pair()
-    said: list[dict[str, object]] = []
+    applied: list[tuple[tuple[int, ...], Settings]] = []
 
-    def spy(*cubes: xr.DataArray, **options: object) -> xr.DataArray:
-        said.append(options)
-        return fuse(*cubes, **options)  # type: ignore[arg-type]
+    def spy(method: Method, hs: torch.Tensor, ms: torch.Tensor, settings: Settings) -> Recipe:
+        recipe = learn_run(method, hs, ms, settings)
+        [part] = recipe.parts
 
-    monkeypatch.setattr(trusting, "fuse", spy)
+        def apply(hs: torch.Tensor, ms: torch.Tensor, settings: Settings) -> torch.Tensor:
+            applied.append((tuple(hs.shape), settings))
+            return part.apply(hs, ms, settings)
+
+        return Recipe((replace(part, apply=apply),))
+
+    monkeypatch.setattr(trusting, "learn_run", spy)
     sharp = fuse(hs, ms, method="bicubic")
     how = {"mode": "tiles", "tile_px": 32, "device": "cpu", "precision": "fp32"}
-    predict_error(sharp, hs, ms, psf=SENSOR.psf, srf=SENSOR.srf, **how)  # type: ignore[arg-type]
-    assert said and all(how.items() <= options.items() for options in said)
+    predict_error(sharp, hs, ms, psf=SENSOR.psf, srf=SENSOR.srf, consistent=False, **how)  # type: ignore[arg-type]
+    assert applied and all(hs_shape[1] <= hs.shape[1] // 2 for hs_shape, _ in applied)
+    assert all(getattr(said, name) == value for _, said in applied for name, value in how.items())
+
+
+def test_any_program_is_run_on_the_degraded_pair() -> None:
+    hs, ms, _ = pair()
+    seen: list[tuple[int, ...]] = []
+
+    def program(hs: xr.DataArray, ms: xr.DataArray) -> xr.DataArray:
+        seen.append((*hs.shape, *ms.shape[1:]))
+        return fuse(hs, ms, method="bicubic", move="none")
+
+    sharp = fuse(hs, ms, method="bicubic")
+    widths = predict_error(sharp, hs, ms, psf=SENSOR.psf, srf=SENSOR.srf, fuse_again=program)
+    assert seen[0] == (6, 12, 16, 24, 32)
+    own = predict_error(sharp, hs, ms, psf=SENSOR.psf, srf=SENSOR.srf, consistent=False)
+    np.testing.assert_allclose(widths, own, rtol=1e-3)
 
 
 def test_the_quantile_has_the_finite_sample_correction() -> None:

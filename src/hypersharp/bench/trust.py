@@ -2,8 +2,9 @@
 
 import re
 import warnings
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,18 +15,27 @@ from torch import Tensor
 from hypersharp.bench.judge import Fuse, check_estimate, like, masked, pair_sensor
 from hypersharp.cube import only_usable, usable_bands, wavelengths_nm
 from hypersharp.errors import CallError, InputError
-from hypersharp.methods import find_method, fuse
-from hypersharp.methods.base import Mode, Precision, from_tensor, measured, to_tensor, value_scale
+from hypersharp.methods import find_method
+from hypersharp.methods.base import Mode, Precision, Settings, from_tensor, measured, to_tensor, value_scale
 from hypersharp.methods.evidence import reduced_pairs
-from hypersharp.methods.fuse import placed_as
+from hypersharp.methods.fuse import known_settings, placed_as
 from hypersharp.methods.packaged import fitting_weights, named_weights
-from hypersharp.methods.trust import ErrorModel, calibrate, half_widths, read_model
+from hypersharp.methods.recipe import Recipe
+from hypersharp.methods.scales import measured_pixels
+from hypersharp.methods.scene import learn_run
+from hypersharp.methods.trust import (
+    ErrorModel,
+    calibrate,
+    half_widths,
+    one_level_finer,
+    read_model,
+)
 from hypersharp.methods.wald import ReducedPair
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
 LEAST_PX = 4  # of hs, degraded once more, along a side
-AGAIN_S = 15.0  # that `auto` may take on each degraded pair
+AGAIN_S = 15.0  # that `auto` may take to choose once more
 SAME_BLUR = 0.02  # relative difference of hs and coarse ms under a stored sensor, above which it is another's
 
 
@@ -48,7 +58,7 @@ def predict_error(
 ) -> xr.DataArray:
     """Half-widths (L, H, W) around a fused cube, in its unit: sharp +- them holds the truth in a share `coverage`.
 
-    The method is run once more on the pair degraded by the sensor, where hs is the truth, and its errors there
+    The method is applied once more to the pair degraded by the sensor, where hs is the truth, and its errors there
     teach how error follows from local detail; packaged weights on pairs of their own sensor have learned it at
     full resolution from other scenes. The share is one over all values: of the hardest pixels less are covered.
     Missing pixels and bands stay missing; attrs say the coverage and where the calibration comes from.
@@ -77,10 +87,15 @@ def predict_error(
         model, sensor, source = stored
     else:
         sensor = pair_sensor(hs, ms, psf=psf, srf=srf)
-        again = fuse_again or partial(
-            method_again(method, sensor, (psf, srf)),
-            weights=weights, consistent=consistent, mode=mode, tile_px=tile_px, device=device, precision=precision,
-        )  # fmt: skip
+        options = {
+            "weights": weights, "consistent": consistent, "mode": mode, "tile_px": tile_px, "device": device,
+            "precision": precision,
+        }  # fmt: skip
+        again = (
+            FusedAgain(fuse_again, coarse, fine, unit)
+            if fuse_again
+            else AppliedAgain.of(method, coarse, fine, sensor, (psf, srf), unit, options)
+        )
         model = learn(again, coarse, fine, sensor, unit)
         source = "errors on the pair degraded once more"
     widths = half_widths(model, estimate, *pair, sensor, coverage=coverage)
@@ -126,18 +141,59 @@ def stored_model(
     return model, estimated, f"other scenes of the sensor of {chosen.name}"
 
 
-def method_again(
-    method: str,
-    sensor: Sensor,
-    given: tuple[str | Path | PSF | None, str | Path | NDArray[np.float64] | None],
-) -> partial[xr.DataArray]:
-    """The method with the sensor of the pair, for a degraded one tells its own less well; a network with its own."""
-    its_own = set(find_method(method).needs) == {"weights"}
-    psf, srf = given if its_own else (sensor.psf, sensor.srf)
-    return partial(fuse, method=method, psf=psf, srf=srf, move="none", budget_s=AGAIN_S)
+@dataclass(frozen=True, eq=False)
+class FusedAgain:
+    """Any program, run on the degraded pair of (hs, ms)."""
+
+    fuse: Fuse
+    hs: xr.DataArray
+    ms: xr.DataArray
+    unit: float
+
+    def __call__(self, pair: ReducedPair) -> Tensor:
+        """(L, h, w)."""
+        parts = ((pair.hs, pair.hs_valid, self.hs), (pair.ms, pair.ms_valid, self.ms))
+        unit = np.float32(self.unit)
+        small = [like(masked(image, valid).astype(np.float32) * unit, cube) for image, valid, cube in parts]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the pair is warned of has been said
+            return to_tensor(self.fuse(*small), self.unit)
 
 
-def learn(again: Fuse, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor, unit: float) -> ErrorModel:
+@dataclass(frozen=True, eq=False)
+class AppliedAgain:
+    """What a method learned of the pair, applied to the degraded one, whose few pixels would teach it less."""
+
+    recipe: Recipe
+    settings: Settings
+
+    @classmethod
+    def of(
+        cls,
+        method: str,
+        hs: xr.DataArray,
+        ms: xr.DataArray,
+        sensor: Sensor,
+        given: tuple[str | Path | PSF | None, str | Path | NDArray[np.float64] | None],
+        unit: float,
+        options: dict[str, Any],
+    ) -> "AppliedAgain":
+        """The method by name with the sensor of the usable pair, but a network with its own or what was given."""
+        chosen = find_method(method)
+        psf, srf = given if set(chosen.needs) == {"weights"} else (sensor.psf, sensor.srf)
+        known = known_settings(hs, ms, psf=psf, srf=srf, ratio=sensor.ratio)
+        settings = replace(known, **options, budget_s=AGAIN_S)
+        return cls(learn_run(chosen, to_tensor(hs, unit), to_tensor(ms, unit), settings), settings)
+
+    def __call__(self, pair: ReducedPair) -> Tensor:
+        """(L, h, w)."""
+        there = replace(self.settings, hs_valid=pair.hs_valid, ms_valid=pair.ms_valid, notes=[])
+        return self.recipe(pair.hs, pair.ms, there).float().cpu()
+
+
+def learn(
+    again: FusedAgain | AppliedAgain, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor, unit: float
+) -> ErrorModel:
     """The model of the usable pair from what `again` makes of it degraded once more.
 
     Raises: InputError for an hs too small for that.
@@ -151,18 +207,17 @@ def learn(again: Fuse, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor, unit:
     pairs = reduced_pairs(
         to_tensor(hs, unit), to_tensor(ms, unit), sensor, hs_valid=measured(hs), ms_valid=measured(ms)
     )
-    estimates, valid = zip(*(estimate_reduced(again, pair, hs, ms, unit) for pair in pairs), strict=True)
-    return calibrate(estimates, pairs, sensor, valid)
+    estimates, valid = [again(pair) for pair in pairs], [counted(pair, sensor.ratio) for pair in pairs]
+    errors = [
+        measured_pixels(estimate - pair.truth, seen)
+        for estimate, pair, seen in zip(estimates, pairs, valid, strict=True)
+    ]
+    model = calibrate(estimates, pairs, sensor, valid)
+    return one_level_finer(model, pairs[0], torch.cat(errors, 1), sensor)
 
 
-def estimate_reduced(
-    again: Fuse, pair: ReducedPair, hs: xr.DataArray, ms: xr.DataArray, unit: float
-) -> tuple[Tensor, Tensor | None]:
-    """What `again` makes of a reduced pair of (hs, ms), and where it and its truth count (None: everywhere)."""
-    parts = ((pair.hs, pair.hs_valid), (pair.ms, pair.ms_valid))
-    small = [masked(image, valid).astype(np.float32) * np.float32(unit) for image, valid in parts]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the pair is warned of has been said
-        sharp = again(like(small[0], hs), like(small[1], ms))
-    known = [valid for valid in (measured(sharp), pair.truth_valid) if valid is not None]
-    return to_tensor(sharp, unit), torch.stack(known).all(0) if known else None
+def counted(pair: ReducedPair, ratio: int) -> Tensor | None:
+    """(h, w): where all three images of a reduced pair were measured; None: everywhere."""
+    hs_valid = None if pair.hs_valid is None else pair.hs_valid.repeat_interleave(ratio, 0).repeat_interleave(ratio, 1)
+    known = [valid for valid in (hs_valid, pair.ms_valid, pair.truth_valid) if valid is not None]
+    return torch.stack(known).all(0) if known else None

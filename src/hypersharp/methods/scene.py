@@ -27,11 +27,18 @@ SEAM_PX = 2  # coarse pixels on either side of a seam that do not count
 
 def run_named(method: Method, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
     """A method the user named: (L, h, w) and (l, H, W) -> (L, H, W); a large scene learns from its sample."""
+    if Sample.of((hs.shape[1], hs.shape[2]), settings.ratio).is_all:
+        return carry_out(decide_named(method, hs, ms, settings), hs, ms)
+    return learn_run(method, hs, ms, settings)(hs, ms, settings)
+
+
+def learn_run(method: Method, hs: Tensor, ms: Tensor, settings: Settings) -> Recipe:
+    """What `run_named` learns of (L, h, w) and (l, H, W) before it applies it to them."""
     sample = Sample.of((hs.shape[1], hs.shape[2]), settings.ratio)
     if sample.is_all:
-        return carry_out(decide_named(method, hs, ms, settings), hs, ms)
+        return learn_recipe(decide_named(method, hs, ms, settings), hs, ms)
     told = replace(sample.settings(settings), pixels=ms[0].numel())
-    return learn_named(method, sample.coarse(hs), sample.fine(ms), told)(hs, ms, settings)
+    return learn_named(method, sample.coarse(hs), sample.fine(ms), told)
 
 
 def learn_named(method: Method, hs: Tensor, ms: Tensor, settings: Settings) -> Recipe:

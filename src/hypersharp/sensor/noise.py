@@ -5,6 +5,7 @@ on its neighbours alone where pixels are few; bands of an ms of few are also mea
 (median absolute deviation, Donoho and Johnstone 1994), and the smaller counts: texture makes both too large.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,19 +48,46 @@ def regression_noise(pixels: FloatArray) -> FloatArray:
     Of w bands with p signal dimensions the regression itself adds the share p / w, which is taken off.
     """
     pixels = pixels[:, :: -(-pixels.shape[1] // MOST_PIXELS)]
+    variance, window = np.zeros(len(pixels)), window_bands(pixels)
+    if window:
+        for rows, told, inverse in regressions(pixels, window):
+            variance[rows] = 1 / np.diag(inverse)[told]
+        variance *= noise_share(pixels, window) / pixels.shape[1]
+    return variance
+
+
+def regression_residuals(pixels: FloatArray) -> FloatArray:
+    """What a band's neighbours do not explain of it, (L, N), scaled to the variance of `regression_noise`."""
+    left, window = np.zeros_like(pixels), window_bands(pixels)
+    if window:
+        for rows, told, inverse in regressions(pixels, window):
+            around = slice(rows.stop - window, rows.stop)
+            left[rows] = (inverse @ pixels[around])[told] / np.diag(inverse)[told, None]
+        left *= np.sqrt(noise_share(pixels, window))
+    return left
+
+
+def noise_share(pixels: FloatArray, window: int) -> float:
+    """The variance of the noise of pixels (L, N) by that of the residuals."""
+    count, rank = pixels.shape[1], min(signal_rank(torch.from_numpy(pixels)), window - 1)
+    return float(count / (count - window + 1) * (1 - rank / window))
+
+
+def window_bands(pixels: FloatArray) -> int:
+    """How many bands of (L, N) are regressed on each other, more where pixels are many; 0: they are too few."""
     bands, count = pixels.shape
-    window = min(bands, max(2, count // PIXELS_A_BAND))
-    if count <= window or bands < 2:
-        return np.zeros(bands)
-    moment = pixels @ pixels.T
+    window = int(min(bands, max(2, count // PIXELS_A_BAND)))
+    return window if count > window and bands > 1 else 0
+
+
+def regressions(pixels: FloatArray, window: int) -> Iterator[tuple[slice, slice, FloatArray]]:
+    """Bands of (L, N), where among the `window` bands that end with them they are, and the inverse moment of those."""
+    moment, bands = pixels @ pixels.T, len(pixels)
     ridge = (RIDGE * float(np.trace(moment)) / bands + 1e-300) * np.eye(window)
-    variance = np.empty(bands)
     for first in range(bands - window + 1):
-        inverse = np.linalg.inv(moment[first : first + window, first : first + window] + ridge)
-        left = window // 2 if first else 0
-        variance[first + left : first + window] = 1 / np.diag(inverse)[left:]
-    rank = min(signal_rank(torch.from_numpy(pixels)), window - 1)
-    return np.asarray(variance / (count - window + 1) * (1 - rank / window))
+        inverse = np.asarray(np.linalg.inv(moment[first : first + window, first : first + window] + ridge))
+        start = window // 2 if first else 0
+        yield slice(first + start, first + window), slice(start, None), inverse
 
 
 def difference_noise(band: FloatArray, valid: Mask) -> float:
