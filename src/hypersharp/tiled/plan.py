@@ -20,7 +20,7 @@ WRITER_BYTES = 750e6  # those of the process that learns and writes, and its buf
 MOST_SIDE_PX = 1024  # fine pixels along a core: beyond, a larger tile saves next to nothing
 LEAST_SIDE_PX = 64
 EVEN = 50  # tiles a worker from which on all have as much to do
-SLOW = 1.2  # times as long as others, about, take tiles whose length Fourier transforms do not like
+SLOW = 1.2  # times as long as others, about, take lengths that Fourier transforms do not like
 FLOAT_BYTES = 4
 
 
@@ -134,31 +134,34 @@ def make_tiling(
 
 
 def work(tiling: Tiling, workers: int) -> float:
-    """Coarse pixels that the busiest worker sees, each taking the next tile; those of a slow length count for more.
+    """What the busiest worker has to do, each taking the next tile: pixels seen, those of slow lengths counted more.
 
     >>> work(Tiling((20, 20), 4, side=10, halo=5), 1), work(Tiling((20, 20), 4, side=20, halo=5), 1)
     (900.0, 400.0)
     """
     columns = tiling.counts_yx[1]
-    seen_y = [tiling[number].seen[2] for number in range(0, len(tiling), columns)]
-    seen_x = [tiling[number].seen[3] for number in range(columns)]
-    busy = [0.0] * workers
+    costs_y = [cost(tiling[number].seen[2], tiling.ratio) for number in range(0, len(tiling), columns)]
+    costs_x = [cost(tiling[number].seen[3], tiling.ratio) for number in range(columns)]
     if len(tiling) > EVEN * workers:
-        busy = [sum(seen_y) * sum(seen_x) / workers]
-    else:
-        for height, width in product(seen_y, seen_x):
-            heapreplace(busy, busy[0] + height * width)
-    usual = min(tiling.side + 2 * tiling.halo, tiling.shape_yx[1])
-    return max(busy) * (1 if is_smooth(usual) else SLOW)
+        return sum(costs_y) * sum(costs_x) / workers
+    busy = [0.0] * workers
+    for height, width in product(costs_y, costs_x):
+        heapreplace(busy, busy[0] + height * width)
+    return max(busy)
+
+
+def cost(length: int, ratio: int) -> float:
+    """Coarse pixels along an axis as Fourier transforms of the fine ones take them."""
+    return length * (1.0 if is_smooth(length * ratio) else SLOW)
 
 
 def is_smooth(length: int) -> bool:
-    """Whether a length has no prime factor above 5, for which Fourier transforms are up to six times as fast.
+    """Whether a length has no prime factor above 11, for which Fourier transforms are up to six times as fast.
 
     >>> [length for length in range(170, 200) if is_smooth(length)]
-    [180, 192]
+    [175, 176, 180, 189, 192, 196, 198]
     """
-    for factor in (2, 3, 5):
+    for factor in (2, 3, 5, 7, 11):
         while length % factor == 0:
             length //= factor
     return length == 1
