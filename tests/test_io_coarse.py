@@ -92,7 +92,7 @@ def test_a_large_geotiff_is_written_with_overviews(tmp_path: Path, lazy: bool) -
     with rasterio.open(path, overview_level=0) as half:
         expected = values.reshape(2, 550, 2, 300, 2).mean((2, 4))
         np.testing.assert_allclose(half.read(), expected, rtol=1e-5)
-        assert half.profile["compress"] == ("zstd" if lazy else "deflate")
+        assert half.profile.get("compress") == (None if lazy else "deflate")
     np.testing.assert_allclose(
         read_coarse(open_source(path), [1], None, (550, 300))[0], expected[1], rtol=1e-5
     )

@@ -100,3 +100,22 @@ def test_without_rasterio_the_extra_is_named(tmp_path: Path, monkeypatch: pytest
     for act in (lambda: open_cube(path), lambda: save_cube(make_cube(np.ones((1, 2, 2))), path)):
         with pytest.raises(MissingExtraError, match=r"hypersharp\[geo\]"):
             act()
+
+
+def test_what_is_written_piece_by_piece_is_compressed_where_that_saves_a_third(tmp_path: Path) -> None:
+    """Noise in floats is stored plainly, for it would take twice as long; whole numbers and NaN are not, nor a COG."""
+    import dask.array as da
+
+    noise = np.random.default_rng(0).normal(size=(3, 300, 300)).astype(np.float32)
+    rounded, missing = np.round(noise), np.full_like(noise, np.nan)
+    for name, image, expected in (
+        ("noise.tif", noise, None),
+        ("noise.cog.tif", noise, "zstd"),
+        ("rounded.tif", rounded, "zstd"),
+        ("missing.tif", missing, "zstd"),
+    ):
+        chunked = da.from_array(image, chunks=(3, 256, 256))  # type: ignore[no-untyped-call]
+        path = save_cube(make_cube(chunked, **PLACE), tmp_path / name)
+        with rasterio.open(path) as dataset:
+            assert dataset.profile.get("compress") == expected
+            np.testing.assert_array_equal(dataset.read(), image)
