@@ -143,6 +143,22 @@ def test_any_program_is_run_on_the_degraded_pair() -> None:
     np.testing.assert_allclose(widths, own, rtol=1e-3)
 
 
+def test_what_another_program_leaves_out_teaches_nothing() -> None:
+    """A border of NaN, as of a program that wants whole neighbourhoods, is no error."""
+    hs, ms, _ = pair()
+
+    def program(border: float, hs: xr.DataArray, ms: xr.DataArray) -> xr.DataArray:
+        sharp = fuse(hs, ms, method="bicubic", move="none")
+        sharp.values[:, :, -4:] = border
+        return sharp
+
+    sharp = fuse(hs, ms, method="bicubic")
+    predict = partial(predict_error, sharp, hs, ms, psf=SENSOR.psf, srf=SENSOR.srf)
+    own = float(predict(consistent=False).mean())
+    left_out, wrong = (float(predict(fuse_again=partial(program, border)).mean()) for border in (np.nan, 9.0))
+    assert left_out == pytest.approx(own, rel=0.05) and wrong > 1.2 * own
+
+
 def test_the_quantile_has_the_finite_sample_correction() -> None:
     scores = np.arange(1.0, 10)
     assert conformal_quantile(scores, 0.9) == 9 and conformal_quantile(scores, 0.5) == 5

@@ -2,7 +2,9 @@
 
 import re
 import warnings
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +20,20 @@ from hypersharp.errors import CallError, InputError
 from hypersharp.methods import find_method
 from hypersharp.methods.base import Mode, Precision, Settings, from_tensor, measured, to_tensor, value_scale
 from hypersharp.methods.evidence import reduced_pairs
-from hypersharp.methods.fuse import known_settings, placed_as
+from hypersharp.methods.fuse import known_settings, method_for, placed_as
 from hypersharp.methods.packaged import fitting_weights, named_weights
 from hypersharp.methods.recipe import Recipe
+from hypersharp.methods.runtime import with_runtime
 from hypersharp.methods.scales import measured_pixels
 from hypersharp.methods.scene import learn_run
-from hypersharp.methods.trust import (
-    ErrorModel,
-    calibrate,
-    half_widths,
-    one_level_finer,
-    read_model,
-)
+from hypersharp.methods.trust import ErrorModel, calibrate, half_widths, one_level_finer, read_model
 from hypersharp.methods.wald import ReducedPair
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
 LEAST_PX = 4  # of hs, degraded once more, along a side
 AGAIN_S = 15.0  # that `auto` may take to choose once more
+Again = Callable[[ReducedPair], tuple[Tensor, Tensor | None]]  # an estimate, and where it counts
 SAME_BLUR = 0.02  # relative difference of hs and coarse ms under a stored sensor, above which it is another's
 
 
@@ -87,15 +85,15 @@ def predict_error(
         model, sensor, source = stored
     else:
         sensor = pair_sensor(hs, ms, psf=psf, srf=srf)
-        options = {
-            "weights": weights, "consistent": consistent, "mode": mode, "tile_px": tile_px, "device": device,
-            "precision": precision,
-        }  # fmt: skip
-        again = (
-            FusedAgain(fuse_again, coarse, fine, unit)
-            if fuse_again
-            else AppliedAgain.of(method, coarse, fine, sensor, (psf, srf), unit, options)
-        )
+        check_large_enough(hs, sensor.ratio)
+        if fuse_again:
+            again: Again = partial(fused_again, fuse_again, coarse, fine, unit)
+        else:
+            options = {
+                "weights": weights, "consistent": consistent, "mode": mode, "tile_px": tile_px, "device": device,
+                "precision": precision,
+            }  # fmt: skip
+            again = learned_again(method, coarse, fine, sensor, (psf, srf), unit, options)
         model = learn(again, coarse, fine, sensor, unit)
         source = "errors on the pair degraded once more"
     widths = half_widths(model, estimate, *pair, sensor, coverage=coverage)
@@ -141,83 +139,75 @@ def stored_model(
     return model, estimated, f"other scenes of the sensor of {chosen.name}"
 
 
-@dataclass(frozen=True, eq=False)
-class FusedAgain:
-    """Any program, run on the degraded pair of (hs, ms)."""
-
-    fuse: Fuse
-    hs: xr.DataArray
-    ms: xr.DataArray
-    unit: float
-
-    def __call__(self, pair: ReducedPair) -> Tensor:
-        """(L, h, w)."""
-        parts = ((pair.hs, pair.hs_valid, self.hs), (pair.ms, pair.ms_valid, self.ms))
-        unit = np.float32(self.unit)
-        small = [like(masked(image, valid).astype(np.float32) * unit, cube) for image, valid, cube in parts]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what the pair is warned of has been said
-            return to_tensor(self.fuse(*small), self.unit)
-
-
-@dataclass(frozen=True, eq=False)
-class AppliedAgain:
-    """What a method learned of the pair, applied to the degraded one, whose few pixels would teach it less."""
-
-    recipe: Recipe
-    settings: Settings
-
-    @classmethod
-    def of(
-        cls,
-        method: str,
-        hs: xr.DataArray,
-        ms: xr.DataArray,
-        sensor: Sensor,
-        given: tuple[str | Path | PSF | None, str | Path | NDArray[np.float64] | None],
-        unit: float,
-        options: dict[str, Any],
-    ) -> "AppliedAgain":
-        """The method by name with the sensor of the usable pair, but a network with its own or what was given."""
-        chosen = find_method(method)
-        psf, srf = given if set(chosen.needs) == {"weights"} else (sensor.psf, sensor.srf)
-        known = known_settings(hs, ms, psf=psf, srf=srf, ratio=sensor.ratio)
-        settings = replace(known, **options, budget_s=AGAIN_S)
-        return cls(learn_run(chosen, to_tensor(hs, unit), to_tensor(ms, unit), settings), settings)
-
-    def __call__(self, pair: ReducedPair) -> Tensor:
-        """(L, h, w)."""
-        there = replace(self.settings, hs_valid=pair.hs_valid, ms_valid=pair.ms_valid, notes=[])
-        return self.recipe(pair.hs, pair.ms, there).float().cpu()
-
-
-def learn(
-    again: FusedAgain | AppliedAgain, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor, unit: float
-) -> ErrorModel:
-    """The model of the usable pair from what `again` makes of it degraded once more.
-
-    Raises: InputError for an hs too small for that.
-    """
-    if min(hs.shape[1:]) < LEAST_PX * sensor.ratio:
+def check_large_enough(hs: xr.DataArray, ratio: int) -> None:
+    """Raise an InputError for an hs too small to learn from when it is degraded once more."""
+    if min(hs.shape[1:]) < LEAST_PX * ratio:
         raise InputError(
-            f"hs of {hs.shape[1]} x {hs.shape[2]} pixels at ratio {sensor.ratio}",
-            f"at least {LEAST_PX * sensor.ratio} along each side, to learn errors from the pair degraded once more",
+            f"hs of {hs.shape[1]} x {hs.shape[2]} pixels at ratio {ratio}",
+            f"at least {LEAST_PX * ratio} along each side, to learn errors from the pair degraded once more",
             "take a larger part of the scene, or leave the predicted error out",
         )
+
+
+def fused_again(
+    fuse: Fuse, hs: xr.DataArray, ms: xr.DataArray, unit: float, pair: ReducedPair
+) -> tuple[Tensor, Tensor | None]:
+    """What any program makes of a reduced pair of (hs, ms), and where it and its truth count (None: everywhere)."""
+    parts = ((pair.hs, pair.hs_valid, hs), (pair.ms, pair.ms_valid, ms))
+    small = [like(masked(image, valid).astype(np.float32) * np.float32(unit), cube) for image, valid, cube in parts]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the pair is warned of has been said
+        sharp = fuse(*small)
+    return to_tensor(sharp, unit), in_all(measured(sharp), pair.truth_valid)
+
+
+def learned_again(
+    method: str,
+    hs: xr.DataArray,
+    ms: xr.DataArray,
+    sensor: Sensor,
+    given: tuple[str | Path | PSF | None, str | Path | NDArray[np.float64] | None],
+    unit: float,
+    options: dict[str, Any],
+) -> Again:
+    """The method as the usable pair teaches it, for a degraded one has few pixels, with the sensor of the pair.
+
+    A network keeps its own sensor, or what was given.
+    """
+    chosen = find_method(method_for(method, options["weights"]))
+    psf, srf = given if set(chosen.needs) == {"weights"} else (sensor.psf, sensor.srf)
+    known = known_settings(hs, ms, psf=psf, srf=srf, ratio=sensor.ratio)
+    settings = with_runtime(chosen, replace(known, **options, budget_s=AGAIN_S))
+    return partial(applied_again, learn_run(chosen, to_tensor(hs, unit), to_tensor(ms, unit), settings), settings)
+
+
+def applied_again(recipe: Recipe, settings: Settings, pair: ReducedPair) -> tuple[Tensor, Tensor | None]:
+    """What a recipe makes of a reduced pair, and where all three images were measured (None: everywhere)."""
+    there = replace(settings, hs_valid=pair.hs_valid, ms_valid=pair.ms_valid, notes=[])
+    coarse = None if pair.hs_valid is None else grown(pair.hs_valid, settings.ratio)
+    return recipe(pair.hs, pair.ms, there).float().cpu(), in_all(coarse, pair.ms_valid, pair.truth_valid)
+
+
+def grown(valid: Tensor, ratio: int) -> Tensor:
+    """(h, w) -> (ratio h, ratio w)."""
+    return valid.repeat_interleave(ratio, 0).repeat_interleave(ratio, 1)
+
+
+def in_all(*valid: Tensor | None) -> Tensor | None:
+    """Where all masks that there are hold; None: everywhere."""
+    known = [mask for mask in valid if mask is not None]
+    return torch.stack(known).all(0) if known else None
+
+
+def learn(again: Again, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor, unit: float) -> ErrorModel:
+    """The model of the usable pair from what `again` makes of it degraded once more."""
     pairs = reduced_pairs(
         to_tensor(hs, unit), to_tensor(ms, unit), sensor, hs_valid=measured(hs), ms_valid=measured(ms)
     )
-    estimates, valid = [again(pair) for pair in pairs], [counted(pair, sensor.ratio) for pair in pairs]
+    estimates, valid = zip(*(again(pair) for pair in pairs), strict=True)
     errors = [
         measured_pixels(estimate - pair.truth, seen)
         for estimate, pair, seen in zip(estimates, pairs, valid, strict=True)
     ]
     model = calibrate(estimates, pairs, sensor, valid)
     return one_level_finer(model, pairs[0], torch.cat(errors, 1), sensor)
-
-
-def counted(pair: ReducedPair, ratio: int) -> Tensor | None:
-    """(h, w): where all three images of a reduced pair were measured; None: everywhere."""
-    hs_valid = None if pair.hs_valid is None else pair.hs_valid.repeat_interleave(ratio, 0).repeat_interleave(ratio, 1)
-    known = [valid for valid in (hs_valid, pair.ms_valid, pair.truth_valid) if valid is not None]
-    return torch.stack(known).all(0) if known else None
