@@ -19,6 +19,7 @@ from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.image_file import ImageFile
 from hypersharp.methods import METHODS, fuse
+from hypersharp.methods.base import FuseOptions
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM
@@ -63,21 +64,21 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return save_cube(hs, folder / "hs.tif"), save_cube(ms, folder / "ms.tif")
 
 
-def made(files: tuple[Path, Path], out: Path, method: str = "gsa", **settings: Any) -> xr.DataArray:
+def made(files: tuple[Path, Path], out: Path, method: str = "gsa", **options: Any) -> xr.DataArray:
     """The file that a run in tiles of 64 pixels writes."""
-    run = prepared(files, out, method, **settings)
+    run = prepared(files, out, method, **options)
     assert len(run.job.tiling) == 9
     run.carry_out()
     return open_cube(out)
 
 
 def prepared(
-    files: tuple[Path, Path], out: Path, method: str = "gsa", *, resume: bool = False, **settings: Any
+    files: tuple[Path, Path], out: Path, method: str = "gsa", *, resume: bool = False, **options: Any
 ) -> TiledRun:
-    options = TiledOptions(workers=1, side_px=64, resume=resume)
+    tiles = TiledOptions(workers=1, side_px=64, resume=resume)
     coarse, fine = (ImageFile(path) for path in files)
-    settings = {"precision": "fp32", "device": "cpu", **settings}
-    return prepare(coarse, fine, out, method=method, options=options, move="none", settings=settings)
+    chosen = FuseOptions(**{"precision": "fp32", "device": "cpu", **options})
+    return prepare(coarse, fine, out, method=method, tiles=tiles, options=chosen, move="none")
 
 
 @pytest.mark.parametrize("method", [*QUICK, *NETWORKS])
@@ -140,9 +141,9 @@ def test_pixels_and_bands_that_are_missing_stay_missing(tmp_path: Path) -> None:
     mask[0, 150, 150] = 1
     save_cube(make_cube(mask, crs="EPSG:32633", transform=PLACE), tmp_path / "mask.tif")
     image = ImageFile(paths[1], mask=tmp_path / "mask.tif")
-    options = TiledOptions(workers=1, side_px=64)
+    tiles = TiledOptions(workers=1, side_px=64)
     out = tmp_path / "sharp.tif"
-    prepare(ImageFile(paths[0]), image, out, method="gsa", options=options, move="none").carry_out()
+    prepare(ImageFile(paths[0]), image, out, method="gsa", tiles=tiles, move="none").carry_out()
     missing = np.isnan(open_cube(out).values)
     assert missing[5].all()
     expected = np.zeros((SIDE, SIDE), bool)
@@ -175,7 +176,7 @@ def test_grids_that_do_not_nest_are_aligned_tile_by_tile(tmp_path: Path) -> None
 def made_by(paths: tuple[Path, Path], out: Path, **options: Any) -> xr.DataArray:
     coarse, fine = (ImageFile(path) for path in paths)
     tiles = TiledOptions(workers=1, side_px=64)
-    prepare(coarse, fine, out, method="bicubic", options=tiles, **options).carry_out()
+    prepare(coarse, fine, out, method="bicubic", tiles=tiles, **options).carry_out()
     return open_cube(out)
 
 
@@ -183,9 +184,8 @@ def test_a_proven_shift_is_undone_in_every_tile(files: tuple[Path, Path], tmp_pa
     hs, ms = (open_cube(path) for path in files)
     moved = ms.copy(data=np.roll(ms.values, (1, 2), (1, 2)))
     paths = files[0], save_cube(moved, tmp_path / "ms.tif")
-    options = TiledOptions(workers=1, side_px=64)
-    run = prepare(*(ImageFile(path) for path in paths), tmp_path / "sharp.tif", method="glp", options=options,
-                  settings={"consistent": False})  # fmt: skip
+    run = prepare(*(ImageFile(path) for path in paths), tmp_path / "sharp.tif", method="glp",
+                  tiles=TiledOptions(workers=1, side_px=64), options=FuseOptions(consistent=False))  # fmt: skip
     run.carry_out()
     whole = fuse(hs, moved, method="glp", consistent=False)
     assert any("now undone" in note for note in run.notes)
@@ -292,6 +292,15 @@ def test_a_scheduler_that_is_not_there_is_named(files: tuple[Path, Path], tmp_pa
 def test_the_face_offers_it(files: tuple[Path, Path], tmp_path: Path) -> None:
     sharp = fuse_in_tiles(*files, tmp_path / "sharp.zarr", method="bicubic", workers=1, memory_bytes=2e9)
     assert sharp.shape == (BANDS, SIDE, SIDE) and not isinstance(sharp.data, np.ndarray)
+
+
+def test_the_face_takes_what_fuse_takes(files: tuple[Path, Path], tmp_path: Path) -> None:
+    told: dict[str, Any] = {"method": "glp", "psf": "gaussian:8:2", "consistent": False, "move": "none"}
+    sharp = fuse_in_tiles(*files, tmp_path / "sharp.npy", workers=1, memory_bytes=2e9, scale=2.0, **told)
+    whole = fuse(*(open_cube(path) for path in files), scale=2.0, **told)
+    np.testing.assert_allclose(sharp.values, whole.values, atol=1e-5)
+    with pytest.raises(InputError, match="precision 'half'"):
+        fuse_in_tiles(*files, tmp_path / "sharp.npy", precision="half")  # type: ignore[arg-type]
 
 
 def test_a_sample_of_a_large_scene_leaves_its_seams_out(

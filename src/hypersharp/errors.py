@@ -52,3 +52,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else "choose one of these"
     return InputError(f"{kind} '{name}'", f"one of {', '.join(names)}", hint)
+
+
+def check_name(kind: str, name: str, known: Iterable[str]) -> None:
+    """Raise an InputError, with the nearest names, for a name that is not known."""
+    if name not in known:
+        raise unknown_name(kind, name, known)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import correlate1d, minimum_filter
 
-from hypersharp.errors import InputError, unknown_name
+from hypersharp.errors import InputError, check_name
 
 FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -205,8 +205,7 @@ def _to_8_bit(cube: FloatArray) -> FloatArray:
 def _find_preset(preset: str | Preset) -> tuple[str, Preset]:
     if isinstance(preset, Preset):
         return "custom", preset
-    if preset not in PRESETS:
-        raise unknown_name("metric preset", preset, PRESETS)
+    check_name("metric preset", preset, PRESETS)
     return preset, PRESETS[preset]
 
 

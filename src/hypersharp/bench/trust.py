@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +17,20 @@ from hypersharp.bench.judge import Fuse, check_estimate, like, masked, pair_sens
 from hypersharp.cube import only_usable, usable_bands, wavelengths_nm
 from hypersharp.errors import CallError, InputError
 from hypersharp.methods import find_method
-from hypersharp.methods.base import Mode, Precision, Settings, from_tensor, measured, to_tensor, value_scale
+from hypersharp.methods.base import (
+    FuseOptions,
+    Mode,
+    Precision,
+    Settings,
+    from_tensor,
+    measured,
+    to_tensor,
+    value_scale,
+)
 from hypersharp.methods.evidence import reduced_pairs
-from hypersharp.methods.fuse import known_settings, method_for, placed_as
+from hypersharp.methods.fuse import method_for, placed_as, settings_for
 from hypersharp.methods.packaged import fitting_weights, named_weights
 from hypersharp.methods.recipe import Recipe
-from hypersharp.methods.runtime import with_runtime
 from hypersharp.methods.scales import measured_pixels
 from hypersharp.methods.scene import learn_run
 from hypersharp.methods.trust import ErrorModel, calibrate, half_widths, one_level_finer, read_model
@@ -89,10 +96,10 @@ def predict_error(
         if fuse_again:
             again: Again = partial(fused_again, fuse_again, coarse, fine, unit)
         else:
-            options = {
-                "weights": weights, "consistent": consistent, "mode": mode, "tile_px": tile_px, "device": device,
-                "precision": precision,
-            }  # fmt: skip
+            options = FuseOptions(
+                weights=weights, consistent=consistent, mode=mode, tile_px=tile_px, device=device,
+                precision=precision, budget_s=AGAIN_S,
+            )  # fmt: skip
             again = learned_again(method, coarse, fine, sensor, (psf, srf), unit, options)
         model = learn(again, coarse, fine, sensor, unit)
         source = "errors on the pair degraded once more"
@@ -168,16 +175,15 @@ def learned_again(
     sensor: Sensor,
     given: tuple[str | Path | PSF | None, str | Path | NDArray[np.float64] | None],
     unit: float,
-    options: dict[str, Any],
+    options: FuseOptions,
 ) -> Again:
     """The method as the usable pair teaches it, for a degraded one has few pixels, with the sensor of the pair.
 
     A network keeps its own sensor, or what was given.
     """
-    chosen = find_method(method_for(method, options["weights"]))
+    chosen = find_method(method_for(method, options.weights))
     psf, srf = given if set(chosen.needs) == {"weights"} else (sensor.psf, sensor.srf)
-    known = known_settings(hs, ms, psf=psf, srf=srf, ratio=sensor.ratio)
-    settings = with_runtime(chosen, replace(known, **options, budget_s=AGAIN_S))
+    settings = settings_for(chosen, hs, ms, options, psf=psf, srf=srf, ratio=sensor.ratio)
     return partial(applied_again, learn_run(chosen, to_tensor(hs, unit), to_tensor(ms, unit), settings), settings)
 
 

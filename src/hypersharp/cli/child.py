@@ -46,11 +46,12 @@ def fuse_files(order: Order) -> None:
     reason = too_large(*files, order.method)
     if reason is None:
         return fuse_whole(order, *(image.cube() for image in files))
-    from hypersharp.tiled.run import TiledOptions, prepare
+    from hypersharp.methods.base import FuseOptions
+    from hypersharp.tiled.run import prepare
 
     say(notes=[reason, *(["no predicted error for a scene fused in tiles"] if order.trust else [])])
-    settings = {"budget_s": order.budget_s, "progress": Progress(0.1)}
-    run = prepare(*files, Path(order.out), method=order.method, options=TiledOptions(), settings=settings)
+    options = FuseOptions(budget_s=order.budget_s, progress=Progress(0.1))
+    run = prepare(*files, Path(order.out), method=order.method, options=options)
     say(fraction=0.1, notes=[f"method {order.method}", *run.notes])
     run.carry_out(Progress(0.9, 0.1))
 

@@ -1,6 +1,7 @@
 """The verbs of the main job: fuse, estimate, demo."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -43,6 +44,9 @@ from hypersharp.cli.shown import progress_bar, say, shown, size, table
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from hypersharp.io.image_file import ImageFile
+    from hypersharp.methods.base import FuseOptions
 
 
 @app.command(rich_help_panel="The main job")
@@ -106,11 +110,10 @@ def fuse(
     A scene that is too large for the memory is fused in tiles, by itself or with --memory, --workers or --scheduler.
     """
     from hypersharp.cli.report import check_page, make_page, own_command
-    from hypersharp.io import check_output, save_cube
+    from hypersharp.io import check_output
     from hypersharp.io.image_file import ImageFile
     from hypersharp.methods import find_method
-    from hypersharp.methods import fuse as fuse_cubes
-    from hypersharp.provenance import peak_bytes
+    from hypersharp.methods.base import FuseOptions
     from hypersharp.sensor.stored import given_sensor
 
     find_method(method)
@@ -123,48 +126,53 @@ def fuse(
         ImageFile(hs, variable, layout, hs_mask, saturated),
         ImageFile(ms, ms_variable, ms_layout, mask, saturated),
     )
+    known: dict[str, Any] = {"psf": blur, "srf": response, "ratio": known_ratio, "move": move}
+    options = FuseOptions(
+        weights=weights, mode=mode, tile_px=tile, device=device, precision=precision, runtime=runtime,
+        consistent=consistent, budget_s=budget,
+    )  # fmt: skip
     tiles = tiled_options(memory, workers, scheduler, resume) or tiles_if_too_large(*files, method)
     if tiles:
         refuse(trust=trust, report=report, grid_ms=grid == "ms", mode=mode != "whole")
-        chosen = {"psf": blur, "srf": response, "weights": weights, "device": device, "precision": precision,
-                  "runtime": runtime, "consistent": consistent, "budget_s": budget}  # fmt: skip
-        return fuse_large(
-            *files, out, method=method, options=tiles, ratio=known_ratio, move=move, settings=chosen
-        )
-    coarse, fine = (image.cube() for image in files)
-    started = time.perf_counter()
-    with progress_bar(f"fusing with {method}") as progress:
-        sharp = fuse_cubes(
-            coarse, fine, method=method, weights=weights, psf=blur, srf=response, ratio=known_ratio, mode=mode,
-            tile_px=tile, device=device, precision=precision, runtime=runtime, consistent=consistent, budget_s=budget,
-            move=move, grid=grid, progress=progress,
-        )  # fmt: skip
-    seconds, peak = time.perf_counter() - started, peak_bytes()
-    save_cube(sharp, out)
-    say(f"hs     {size(coarse)}  ({hs})\nms     {size(fine)}  ({ms})")
-    for note in str(sharp.attrs.get("hypersharp", "")).split("; "):
-        say(f"       {note}")
-    say(f"sharp  {size(sharp)}, {sharp.dtype}, in {seconds:.1f} s -> {out}")
-    error = None
-    if trust:
-        error = write_error(
-            sharp, coarse, fine, trust, weights=weights, psf=blur, srf=response, consistent=consistent, mode=mode,
-            tile_px=tile, device=device, precision=precision,
-        )  # fmt: skip
+        return fuse_large(*files, out, method=method, tiles=tiles, options=options, **known)
+    cubes, seconds, peak = fuse_whole(*files, out, method=method, options=options, grid=grid, **known)
+    error = write_error(cubes, trust, options, psf=blur, srf=response) if trust else None
     if report:
         from hypersharp.bench.page.facts import Run, Source, gpu_words
         from hypersharp.bench.page.findings import Known
 
         make_page(
-            {"result": sharp, "hs": coarse, "ms": fine}, report,
+            cubes, report,
             {"result": Source(out), "hs": Source(hs, hs_mask, saturated), "ms": Source(ms, mask, saturated)},
             Known(blur, response, weights, consistent), Run(own_command(context), seconds, peak, gpu_words()),
             truth=truth, point=point, error=error,
         )  # fmt: skip
 
 
+def fuse_whole(
+    hs: "ImageFile", ms: "ImageFile", out: Path, *, method: str, options: "FuseOptions", **known: Any
+) -> "tuple[dict[str, xr.DataArray], float, int | None]":
+    """Fuse in memory, write the result and say what was decided; "result", "hs", "ms", seconds, peak memory (bytes)."""
+    from hypersharp.io import save_cube
+    from hypersharp.methods import fuse as fuse_cubes
+    from hypersharp.provenance import peak_bytes
+
+    coarse, fine = hs.cube(), ms.cube()
+    started = time.perf_counter()
+    with progress_bar(f"fusing with {method}") as progress:
+        told = vars(replace(options, progress=progress))
+        sharp = fuse_cubes(coarse, fine, method=method, **told, **known)
+    seconds, peak = time.perf_counter() - started, peak_bytes()
+    save_cube(sharp, out)
+    say(f"hs     {size(coarse)}  ({hs.path})\nms     {size(fine)}  ({ms.path})")
+    for note in str(sharp.attrs.get("hypersharp", "")).split("; "):
+        say(f"       {note}")
+    say(f"sharp  {size(sharp)}, {sharp.dtype}, in {seconds:.1f} s -> {out}")
+    return {"result": sharp, "hs": coarse, "ms": fine}, seconds, peak
+
+
 def write_error(
-    sharp: "xr.DataArray", hs: "xr.DataArray", ms: "xr.DataArray", path: Path, **again: Any
+    cubes: "dict[str, xr.DataArray]", path: Path, options: "FuseOptions", *, psf: Any, srf: Any
 ) -> "xr.DataArray":
     """Predict the error of a result, with the options it was made with; write cube and picture; the cube."""
     from hypersharp.bench.files import save_figure
@@ -172,8 +180,12 @@ def write_error(
     from hypersharp.io import save_cube
     from hypersharp.plots import trust_figure
 
+    sharp = cubes["result"]
     with progress_bar("predicting the error"):
-        error = predict_error(sharp, hs, ms, **again)
+        error = predict_error(
+            sharp, cubes["hs"], cubes["ms"], psf=psf, srf=srf, weights=options.weights, consistent=options.consistent,
+            mode=options.mode, tile_px=options.tile_px, device=options.device, precision=options.precision,
+        )  # fmt: skip
     save_cube(error, path)
     picture = path.with_suffix(".png")
     save_figure(trust_figure(sharp, error), picture)

@@ -1,6 +1,7 @@
 """The main job in bounded memory: when `fuse` turns to tiles, and what it says then."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from hypersharp.errors import CallError
 
 if TYPE_CHECKING:
     from hypersharp.io.image_file import ImageFile
+    from hypersharp.methods.base import FuseOptions
     from hypersharp.tiled.run import TiledOptions
 
 Memory = Annotated[
@@ -77,19 +79,18 @@ def tiles_if_too_large(hs: "ImageFile", ms: "ImageFile", method: str) -> "TiledO
 
 
 def fuse_large(
-    hs: "ImageFile", ms: "ImageFile", out: Path, *, method: str, options: "TiledOptions", ratio: int | None, move: Any,
-    settings: dict[str, Any],
+    hs: "ImageFile", ms: "ImageFile", out: Path, *, method: str, tiles: "TiledOptions", options: "FuseOptions",
+    **known: Any,
 ) -> None:  # fmt: skip
-    """Fuse in tiles and say what was decided and made."""
+    """Fuse in tiles and say what was decided and made; known: psf, srf, ratio and move, for `prepare`."""
     from hypersharp.tiled.run import prepare
 
     started = time.perf_counter()
     say(f"hs     {size(hs.outline())}  ({hs.path})\nms     {size(ms.outline())}  ({ms.path})")
     with progress_bar("learning from a sample of the scene") as progress:
         run = prepare(
-            hs, ms, out, method=method, options=options, ratio=ratio, move=move,
-            settings={**settings, "progress": progress},
-        )  # fmt: skip
+            hs, ms, out, method=method, tiles=tiles, options=replace(options, progress=progress), **known
+        )
     say("\n".join(f"       {note}" for note in [f"method {method}", *run.notes]))
     with progress_bar(f"fusing {len(run.job.tiling)} tiles") as progress:
         sharp = run.carry_out(progress, announce=lambda text: say(f"       {text}"))

@@ -88,7 +88,7 @@ def check_page(
 ) -> None:
     """Raise now what would be wrong with a page after a long computation: libraries, folder, points, preset."""
     from hypersharp.bench.page.build import check_libraries
-    from hypersharp.errors import CallError, unknown_name
+    from hypersharp.errors import CallError, check_name
     from hypersharp.metrics import PRESETS
     from hypersharp.plots.places import parse_point
     from hypersharp.whole import make_folder
@@ -101,8 +101,7 @@ def check_page(
     make_folder(out)
     for text in point or ():
         parse_point(text)
-    if preset not in PRESETS:
-        raise unknown_name("metric preset", preset, PRESETS)
+    check_name("metric preset", preset, PRESETS)
 
 
 def make_page(

@@ -29,7 +29,7 @@ from hypersharp.cube import (
     usable_bands,
     wavelengths_nm,
 )
-from hypersharp.errors import InputError, MissingExtraError, unknown_name
+from hypersharp.errors import InputError, MissingExtraError, check_name
 from hypersharp.grid import (
     CommonGrid,
     Grid,
@@ -105,8 +105,7 @@ def align(
     """
     report = progress or (lambda _: None)
     for name, known in ((move, get_args(Move)), (keep, get_args(Keep))):
-        if name not in known:
-            raise unknown_name("choice", name, known)
+        check_name("choice", name, known)
     check_cube(hs, "hs")
     check_cube(ms, "ms")
     check_common_wavelengths(wavelengths_nm(hs), wavelengths_nm(ms), fwhm_nm(ms))

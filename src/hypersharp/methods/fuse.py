@@ -2,20 +2,22 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.cube import fwhm_nm, only_usable, pair_ratio, usable_bands, wavelengths_nm
-from hypersharp.errors import InputError, unknown_name
+from hypersharp.errors import InputError, check_name
 from hypersharp.grid import LEAST_RATIO, MOST_RATIO
 from hypersharp.methods.align import AlignedPair, align_if_needed, to_ms_grid, undo_shift
 from hypersharp.methods.auto import AUTO
 from hypersharp.methods.base import (
+    FuseOptions,
     Method,
     Mode,
     Precision,
@@ -43,7 +45,7 @@ from hypersharp.methods.ssjcn import SSJCN_METHOD
 from hypersharp.sensor.psf import PSF, parse_psf
 from hypersharp.sensor.srf import check_common_wavelengths, find_srf
 
-Name = TypeVar("Name", bound=str)
+Move = Literal["shift", "none"]
 OutGrid = Literal["pair", "ms"]
 
 METHODS: dict[str, Method] = {
@@ -78,7 +80,7 @@ def fuse(
     scale: float | None = None,
     consistent: bool | None = None,
     budget_s: float = 60.0,
-    move: Literal["shift", "none"] = "shift",
+    move: Move = "shift",
     grid: OutGrid = "pair",
     progress: Progress | None = None,
 ) -> xr.DataArray:
@@ -113,37 +115,48 @@ def fuse(
     Raises:
         InputError: unusable or ill-matched images, an unknown name, no weights that fit.
     """
+    check_name("move", move, get_args(Move))
+    check_name("grid", grid, get_args(OutGrid))
+    options = FuseOptions(
+        weights=weights, mode=mode, tile_px=tile_px, device=device, precision=precision, runtime=runtime,
+        consistent=consistent, budget_s=budget_s, progress=progress,
+    )  # fmt: skip
     method = method_for(method, weights)
-    chosen, out_grid = METHODS[method], one_of("grid", grid, get_args(OutGrid))
-    placed = place(
-        hs, ms, ratio=ratio, move=one_of("move", move, ("shift", "none")), psf_told=psf is not None
-    )
+    placed = place(hs, ms, ratio=ratio, move=move, psf_told=psf is not None)
     hs, ms = placed.hs, placed.ms
-    coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
-    settings = replace(
-        known_settings(hs, ms, psf=psf, srf=srf, ratio=placed.ratio),
-        weights=weights,
-        mode=one_of("mode", mode, get_args(Mode)),
-        tile_px=tile_px,
-        device=device,
-        precision=one_of("precision", precision, get_args(Precision)),
-        runtime=one_of("runtime", runtime, get_args(Runtime)),
-        progress=progress,
-        consistent=consistent,
-        budget_s=budget_s,
-        notes=list(placed.notes),
+    settings = settings_for(
+        METHODS[method], hs, ms, options, psf=psf, srf=srf, ratio=placed.ratio, notes=placed.notes
     )
-    settings = with_runtime(chosen, settings)
+    coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
     sample = Sample.of((coarse.shape[1], coarse.shape[2]), placed.ratio)
     unit = value_scale(sample.coarse(coarse.values)) if scale is None else scale
     note_left_out(hs, ms, settings)
     check_units(coarse, fine, settings)
     pair = to_tensor(coarse, unit), to_tensor(fine, unit)
-    sharp = from_tensor(run_named(chosen, *pair, settings), hs, ms, unit)
+    sharp = from_tensor(run_named(METHODS[method], *pair, settings), hs, ms, unit)
     sharp.attrs["hypersharp"] = "; ".join(
         [f"method {method}, ratio {placed.ratio}, scale {unit:g}", *settings.notes]
     )
-    return to_ms_grid(sharp, placed.aligned) if placed.aligned and out_grid == "ms" else sharp
+    return to_ms_grid(sharp, placed.aligned) if placed.aligned and grid == "ms" else sharp
+
+
+def settings_for(
+    method: Method,
+    hs: xr.DataArray,
+    ms: xr.DataArray,
+    options: FuseOptions,
+    *,
+    psf: str | Path | PSF | None,
+    srf: str | Path | NDArray[np.float64] | None,
+    ratio: int | None,
+    notes: Sequence[str] = (),
+) -> Settings:
+    """What a method is told of a pair on nested grids, and what the user chose; notes: what was noted before.
+
+    Raises: as `known_settings` and `with_runtime`.
+    """
+    known = known_settings(hs, ms, psf=psf, srf=srf, ratio=ratio)
+    return with_runtime(method, replace(known, **vars(options), notes=list(notes)))
 
 
 def known_settings(
@@ -185,7 +198,7 @@ class Placed:
 
 
 def place(
-    hs: xr.DataArray, ms: xr.DataArray, *, ratio: int | None, move: Literal["shift", "none"], psf_told: bool
+    hs: xr.DataArray, ms: xr.DataArray, *, ratio: int | None, move: Move, psf_told: bool
 ) -> Placed:
     """The pair as `fuse` takes it: aligned where the georeferences do not nest, a proven shift undone.
 
@@ -216,8 +229,7 @@ def find_method(name: str) -> Method:
 
     Raises: InputError, with the nearest names, for an unknown one.
     """
-    if name not in METHODS:
-        raise unknown_name("method", name, METHODS)
+    check_name("method", name, METHODS)
     return METHODS[name]
 
 
@@ -228,12 +240,6 @@ def method_for(name: str, weights: str | Path | None) -> str:
     """
     find_method(name)
     return named_weights(weights).method if weights is not None and name == AUTO.name else name
-
-
-def one_of(kind: str, name: Name, known: tuple[str, ...]) -> Name:
-    if name not in known:
-        raise unknown_name(kind, name, known)
-    return name
 
 
 def check_pair(hs: xr.DataArray, ms: xr.DataArray, ratio: int | None) -> int:

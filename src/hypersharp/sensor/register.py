@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates, uniform_filter
 from scipy.optimize import nnls
 
-from hypersharp.errors import InputError, unknown_name
+from hypersharp.errors import InputError, check_name
 from hypersharp.sensor.tables import FloatArray
 
 Model = Literal["shift", "affine"]
@@ -176,8 +176,7 @@ def _check(hs: Image, ms: Image, srf: FloatArray | None, model: str) -> None:
         )
     if srf is not None and srf.shape != (ms_bands, bands):
         raise InputError(f"a response of shape {srf.shape}", f"{(ms_bands, bands)}", "give such a one")
-    if model not in get_args(Model):
-        raise unknown_name("displacement", model, get_args(Model))
+    check_name("displacement", model, get_args(Model))
 
 
 def _settled(scene: _Scene, srf: FloatArray | None) -> tuple[_Fit, float]:

@@ -12,11 +12,19 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.cube import fwhm_nm, good_bands, make_cube, only_usable, usable_bands, wavelengths_nm
-from hypersharp.methods.base import Method, Settings, measured, missing_pixels, to_tensor, value_scale
-from hypersharp.methods.fuse import check_units, known_settings, note_left_out
+from hypersharp.methods.base import (
+    FuseOptions,
+    Method,
+    Settings,
+    measured,
+    missing_pixels,
+    to_tensor,
+    value_scale,
+)
+from hypersharp.methods.fuse import check_units, note_left_out, settings_for
 from hypersharp.methods.recipe import Recipe
-from hypersharp.methods.runtime import with_runtime
 from hypersharp.methods.scene import Sample, learn_named
+from hypersharp.sensor.psf import PSF
 from hypersharp.tiled.plan import Tile, Tiling
 from hypersharp.tiled.sources import PairSource
 from hypersharp.tiled.store import write_whole
@@ -69,18 +77,22 @@ class Job:
         return values.astype(self.dtype, copy=False)
 
 
-def learn_job(pair: PairSource, method: Method, settings: dict[str, Any], scale: float | None) -> Job:
-    """The job for a method on a pair, learned from a sample of it.
-
-    settings: what the user chose, as fields of `Settings`, psf and srf in any form that `fuse` takes.
+def learn_job(
+    pair: PairSource,
+    method: Method,
+    options: FuseOptions,
+    *,
+    psf: str | Path | PSF | None = None,
+    srf: str | Path | NDArray[np.float64] | None = None,
+    scale: float | None = None,
+) -> Job:
+    """The job for a method on a pair, learned from a sample of it; psf, srf and scale as `fuse` takes them.
 
     Raises: InputError for a pair that cannot be fused.
     """
     sample = Sample.of(pair.shape_yx, pair.ratio)
     hs, ms = read_sample(pair, sample)
-    told = dict(settings)
-    known = known_settings(hs, ms, psf=told.pop("psf"), srf=told.pop("srf"), ratio=pair.ratio)
-    known = with_runtime(method, replace(known, **told, notes=list(pair.notes)))
+    known = settings_for(method, hs, ms, options, psf=psf, srf=srf, ratio=pair.ratio, notes=pair.notes)
     bands, ms_bands = (np.flatnonzero(usable_in_sample(cube)) for cube in (hs, ms))
     coarse, fine = hs.isel(band=bands), ms.isel(band=ms_bands)
     unit = value_scale(coarse.values) if scale is None else scale

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import NDArray
 
 from hypersharp.cube import with_bands_of
 from hypersharp.errors import CallError, OutputError
@@ -22,10 +23,12 @@ from hypersharp.io import check_output, open_cube, save_cube
 from hypersharp.io.foreign import needs
 from hypersharp.io.image_file import ImageFile
 from hypersharp.memory import free_bytes, give_back_memory
-from hypersharp.methods.fuse import find_method, method_for
+from hypersharp.methods.base import DEFAULTS, FuseOptions, Precision, Progress, Runtime
+from hypersharp.methods.fuse import Move, find_method, method_for
+from hypersharp.sensor.psf import PSF
 from hypersharp.tiled.job import Job, learn_job, store_job, stored_job
 from hypersharp.tiled.plan import FLOAT_BYTES, make_tiling, whole_bytes
-from hypersharp.tiled.sources import Move, PairSource, open_pair
+from hypersharp.tiled.sources import PairSource, open_pair
 from hypersharp.tiled.store import (
     JOB,
     FinishedTiles,
@@ -74,7 +77,7 @@ class TiledRun:
     job: Job
     folder: Path
     out: Path
-    options: TiledOptions
+    tiles: TiledOptions
 
     @property
     def notes(self) -> list[str]:
@@ -104,10 +107,10 @@ class TiledRun:
         return self.cube(done)
 
     def workers(self, announce: Callable[[str], None]) -> AbstractContextManager[Submit]:
-        processes = self.options.processes()
-        if processes == 1 and self.options.scheduler is None:
+        processes = self.tiles.processes()
+        if processes == 1 and self.tiles.scheduler is None:
             return in_process()
-        return on_cluster(self.options.scheduler, processes, announce)
+        return on_cluster(self.tiles.scheduler, processes, announce)
 
     def cube(self, done: TileProgress) -> xr.DataArray:
         """The result as a cube that is read from tiles."""
@@ -127,35 +130,38 @@ def prepare(
     out: Path,
     *,
     method: str = "auto",
-    options: TiledOptions = TiledOptions(),
+    tiles: TiledOptions = TiledOptions(),
+    options: FuseOptions = DEFAULTS,
+    psf: str | Path | PSF | None = None,
+    srf: str | Path | NDArray[np.float64] | None = None,
     ratio: int | None = None,
-    move: Move = "shift",
     scale: float | None = None,
-    settings: dict[str, Any] | None = None,
+    move: Move = "shift",
 ) -> TiledRun:
     """Open the pair, learn from a sample of it what the method needs of the scene, and lay out the tiles.
 
-    settings: fields of `methods.base.Settings` that the user chose; psf and srf in any form that `fuse` takes.
+    From psf to move as `fuse` takes them.
 
     Raises: InputError as `fuse`; CallError for an output that cannot be streamed, a memory too small, or tiles of
     another call; OutputError for a disk with too little room.
     """
-    told = {"psf": None, "srf": None, **(settings or {})}
     check_streamed(out)
-    chosen = find_method(method_for(method, told.get("weights")))
-    pair = open_pair(hs, ms, ratio=ratio, move=move, psf_told=told["psf"] is not None)
+    chosen = find_method(method_for(method, options.weights))
+    pair = open_pair(hs, ms, ratio=ratio, move=move, psf_told=psf is not None)
+    told = {"psf": psf, "srf": srf, **vars(replace(options, progress=None))}
     call = {
         "hs": hs.stamp(), "ms": ms.stamp(), "files": [str(hs), str(ms)], "method": method, "ratio": ratio, "move": move,
-        "scale": scale, "settings": {name: str(value) for name, value in told.items() if name != "progress"},
+        "scale": scale, "options": {name: str(value) for name, value in told.items()},
     }  # fmt: skip
     check_room(pair, out)
-    folder = open_store(out, call, resume=options.resume)
+    folder = open_store(out, call, resume=tiles.resume)
     if not (folder / JOB).exists():
-        store_job(laid_out(learn_job(pair, chosen, told, scale), options), folder / JOB)
-    return TiledRun(stored_job(folder / JOB, stamp_of(folder)), folder, out, options)
+        job = learn_job(pair, chosen, options, psf=psf, srf=srf, scale=scale)
+        store_job(laid_out(job, tiles), folder / JOB)
+    return TiledRun(stored_job(folder / JOB, stamp_of(folder)), folder, out, tiles)
 
 
-def laid_out(job: Job, options: TiledOptions) -> Job:
+def laid_out(job: Job, tiles: TiledOptions) -> Job:
     """The job with its tiles."""
     ratio, bands = job.pair.ratio, len(job.bands)
     tiling = make_tiling(
@@ -163,9 +169,9 @@ def laid_out(job: Job, options: TiledOptions) -> Job:
         ratio,
         halo_px=job.recipe.halo_px(ratio),
         bytes_per_px=FLOAT_BYTES * job.recipe.floats_per_px(bands),
-        memory_bytes=options.memory(),
-        workers=options.processes(),
-        side_px=options.side_px,
+        memory_bytes=tiles.memory(),
+        workers=tiles.processes(),
+        side_px=tiles.side_px,
     )
     return replace(job, tiling=tiling)
 
@@ -180,18 +186,36 @@ def fuse_in_tiles(
     workers: int | None = None,
     scheduler: str | None = None,
     resume: bool = False,
-    progress: Callable[[float], None] = lambda _: None,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    precision: Precision = "auto",
+    runtime: Runtime = "torch",
+    psf: str | Path | PSF | None = None,
+    srf: str | Path | NDArray[np.float64] | None = None,
+    ratio: int | None = None,
+    scale: float | None = None,
+    consistent: bool | None = None,
+    budget_s: float = 60.0,
+    move: Move = "shift",
+    progress: Progress = lambda _: None,
 ) -> xr.DataArray:
     """Sharpen two files into a third in bounded memory, whatever their size; the result, to be read lazily.
 
-    As `fuse` otherwise; see `TiledOptions` for the rest. On several workers a script that calls this needs the usual
-    `if __name__ == "__main__":`, for processes are started that import it.
+    From weights to move as `fuse`; see `TiledOptions` for what comes before them. On several workers a script that
+    calls this needs the usual `if __name__ == "__main__":`, for processes are started that import it.
 
     Raises: InputError, CallError, OutputError as `prepare` and `TiledRun.carry_out`.
     """
     coarse, fine = (image if isinstance(image, ImageFile) else ImageFile(Path(image)) for image in (hs, ms))
-    options = TiledOptions(memory_bytes, workers, scheduler, resume)
-    prepare(coarse, fine, Path(out), method=method, options=options).carry_out(progress)
+    tiles = TiledOptions(memory_bytes, workers, scheduler, resume)
+    options = FuseOptions(
+        weights=weights, device=device, precision=precision, runtime=runtime, consistent=consistent, budget_s=budget_s
+    )  # fmt: skip
+    run = prepare(
+        coarse, fine, Path(out), method=method, tiles=tiles, options=options, psf=psf, srf=srf, ratio=ratio,
+        scale=scale, move=move,
+    )  # fmt: skip
+    run.carry_out(progress)
     return open_cube(out, lazy=True)
 
 

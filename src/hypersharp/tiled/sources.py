@@ -7,7 +7,7 @@ of the scene; a window is then aligned, or moved, on its own, from as much aroun
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,12 +23,12 @@ from hypersharp.methods.align import (
     said_of_shift,
     shifted,
 )
+from hypersharp.methods.fuse import Move
 from hypersharp.sensor.srf import check_common_wavelengths
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Move = Literal["shift", "none"]
 SPLINE_PX = 24  # around a window that is moved: what a cubic spline takes from beyond is below 1e-9
 
 

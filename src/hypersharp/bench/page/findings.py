@@ -16,7 +16,7 @@ from hypersharp.bench.judge import Judgement, check_estimate, judge, pair_estima
 from hypersharp.bench.score import find_peak, score_cubes
 from hypersharp.bench.trust import predict_error
 from hypersharp.cube import fwhm_nm, only_usable, wavelengths_nm
-from hypersharp.errors import HypersharpError, InputError, unknown_name
+from hypersharp.errors import HypersharpError, InputError, check_name
 from hypersharp.methods import fuse
 from hypersharp.methods.base import Progress, measured, to_tensor, value_scale
 from hypersharp.methods.fuse import place, placed_as
@@ -84,8 +84,7 @@ def study_result(
     Raises: InputError for a truth of another shape, or an unknown preset.
     """
     check_truth(sharp, truth)
-    if preset not in PRESETS:
-        raise unknown_name("metric preset", preset, PRESETS)
+    check_name("metric preset", preset, PRESETS)
     found = Findings(sharp, hs, ms, truth, error=error)
     pair = found.attempt("pair", lambda: placed_pair(sharp, hs, ms))
     progress(0.1)
