@@ -21,7 +21,7 @@ from scipy.io import loadmat
 
 from hypersharp import fuse, judge
 from hypersharp.bench.files import save_figure
-from hypersharp.bench.judge import Judgement, pair_sensor
+from hypersharp.bench.judge import Judgement
 from hypersharp.cube import make_cube, wavelengths_nm
 from hypersharp.io import open_cube
 from hypersharp.methods.fuse import placed_as
@@ -48,7 +48,7 @@ def main() -> None:
         sharp = fuse(*given)
         hs, ms = placed_as(sharp, *given)
         path = arguments.out / f"{name}.png"
-        save_figure(draw(hs, ms, sharp, judge(sharp, hs, ms, pair_sensor(hs, ms))), path)
+        save_figure(draw(hs, ms, sharp, judge(sharp, hs, ms)), path)
         print(f"{name}: {sharp.attrs['hypersharp']}\n-> {path}", flush=True)
 
 

@@ -23,11 +23,11 @@ from scipy.ndimage import uniform_filter
 
 from hypersharp import fuse, predict_error
 from hypersharp.bench.indian_pines import load_indian_pines
-from hypersharp.bench.judge import pair_sensor
 from hypersharp.bench.protocols import find_protocol, simulate_pair
 from hypersharp.bench.scenes import find_scenes, load_truth
 from hypersharp.cube import make_cube, wavelengths_nm
 from hypersharp.methods.base import to_tensor
+from hypersharp.methods.estimate import estimate_pair
 from hypersharp.methods.packaged import packaged_weights
 from hypersharp.methods.trust import LEAST_ERROR, TEMPER, Sample, draw_sample, fit_model, save_model
 from hypersharp.sensor.observe import Sensor
@@ -93,7 +93,7 @@ def paris(data: Path) -> Iterator[tuple[str, Cubes, Sensor]]:
     image = loadmat(data / "paris" / "paris_data_hs_ms.mat")["HSim"].transpose(2, 0, 1)
     truth = image / np.quantile(image, 0.999, axis=(1, 2), method="hazen", keepdims=True)
     hs, ms, cube = (make_cube(values.astype(np.float32)) for values in (stored["hs"], stored["ms"], truth))
-    yield "Paris, ratio 3", (hs, ms, cube), pair_sensor(hs, ms)
+    yield "Paris, ratio 3", (hs, ms, cube), estimate_pair(hs, ms).sensor
 
 
 def jasper(data: Path) -> Iterator[tuple[str, Cubes, Sensor]]:

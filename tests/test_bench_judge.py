@@ -10,13 +10,14 @@ import torch
 import xarray as xr
 from scipy.ndimage import gaussian_filter, shift
 
-from hypersharp.bench.judge import MEANINGS, judge, pair_sensor, wald_scores
+from hypersharp.bench.judge import MEANINGS, judge, wald_scores
 from hypersharp.bench.score import score_cubes
 from hypersharp.cli import main
 from hypersharp.cube import leave_out, make_cube
 from hypersharp.errors import InputError
 from hypersharp.io import save_cube
 from hypersharp.methods import fuse
+from hypersharp.methods.estimate import estimate_pair
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 
@@ -45,7 +46,7 @@ def cubes() -> dict[str, xr.DataArray]:
 
 
 def known(hs: xr.DataArray, ms: xr.DataArray) -> Sensor:
-    return pair_sensor(hs, ms, psf=SENSOR.psf, srf=SRF)
+    return estimate_pair(hs, ms, psf=SENSOR.psf, srf=SRF).sensor
 
 
 def test_the_truth_explains_the_pair(cubes: dict[str, xr.DataArray]) -> None:

@@ -10,11 +10,10 @@ import pytest
 import torch
 import xarray as xr
 
-from hypersharp.bench import trust as trusting
 from hypersharp.bench.trust import predict_error
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
-from hypersharp.methods import fuse
+from hypersharp.methods import fuse, trust_pair
 from hypersharp.methods.base import Method, Settings
 from hypersharp.methods.packaged import packaged_weights
 from hypersharp.methods.recipe import Recipe
@@ -120,7 +119,7 @@ def test_what_the_pair_taught_is_applied_to_it_degraded_as_the_result_was_made(
 
         return Recipe((replace(part, apply=apply),))
 
-    monkeypatch.setattr(trusting, "learn_run", spy)
+    monkeypatch.setattr(trust_pair, "learn_run", spy)
     sharp = fuse(hs, ms, method="bicubic")
     how = {"mode": "tiles", "tile_px": 32, "device": "cpu", "precision": "fp32"}
     predict_error(sharp, hs, ms, psf=SENSOR.psf, srf=SENSOR.srf, consistent=False, **how)  # type: ignore[arg-type]
@@ -250,7 +249,7 @@ def test_a_result_of_moved_or_aligned_images_gets_its_error_on_its_own_grid() ->
 @pytest.mark.parametrize("method", ["gsa", "cnmf"])
 def test_the_least_hs_that_is_accepted_suffices(method: str) -> None:
     """Degraded once more it tells no sensor; that of the pair is used."""
-    hs, ms, truth = small_pair(trusting.LEAST_PX * 4)
+    hs, ms, truth = small_pair(trust_pair.LEAST_PX * 4)
     sharp = fuse(hs, ms, method=method)
     widths = predict_error(sharp, hs, ms).values
     assert np.isfinite(widths).all() and np.mean(np.abs(sharp.values - truth) <= widths) > 0.8

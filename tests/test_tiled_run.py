@@ -295,7 +295,8 @@ def test_the_face_offers_it(files: tuple[Path, Path], tmp_path: Path) -> None:
 
 
 def test_the_face_takes_what_fuse_takes(files: tuple[Path, Path], tmp_path: Path) -> None:
-    told: dict[str, Any] = {"method": "glp", "psf": "gaussian:8:2", "consistent": False, "move": "none"}
+    psf = gaussian(8, 2, RATIO, boundary="reflect")
+    told: dict[str, Any] = {"method": "glp", "psf": psf, "consistent": False, "move": "none"}
     sharp = fuse_in_tiles(*files, tmp_path / "sharp.npy", workers=1, memory_bytes=2e9, scale=2.0, **told)
     whole = fuse(*(open_cube(path) for path in files), scale=2.0, **told)
     np.testing.assert_allclose(sharp.values, whole.values, atol=1e-5)

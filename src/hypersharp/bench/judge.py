@@ -6,7 +6,6 @@ by their own sensor, fused, and scored against the given hs (`methods.wald`).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,14 +17,11 @@ from hypersharp.cube import DIMS, fwhm_nm, make_cube, only_usable, usable_bands,
 from hypersharp.errors import InputError
 from hypersharp.methods.base import measured, to_tensor, value_scale
 from hypersharp.methods.consistency import trusted_pixels
-from hypersharp.methods.fuse import known_settings
-from hypersharp.methods.scales import estimate_sensor_of
+from hypersharp.methods.estimate import estimate_pair
 from hypersharp.methods.wald import degrade_pair
 from hypersharp.metrics import Scores
 from hypersharp.noreference import d_lambda, d_lambda_khan, d_s, qnr, residuals
-from hypersharp.sensor.estimate import Estimate
 from hypersharp.sensor.observe import Sensor
-from hypersharp.sensor.psf import PSF
 
 Fuse = Callable[[xr.DataArray, xr.DataArray], xr.DataArray]
 
@@ -67,47 +63,18 @@ class Judgement:
         }
 
 
-def pair_sensor(
-    hs: xr.DataArray,
-    ms: xr.DataArray,
-    *,
-    psf: str | Path | PSF | None = None,
-    srf: str | Path | NDArray[np.float64] | None = None,
-    ratio: int | None = None,
-) -> Sensor:
-    """The sensor of the usable bands of a pair, what is not given of it estimated from the pair.
-
-    Raises: InputError for images that do not match or do not tell.
-    """
-    return pair_estimate(hs, ms, psf=psf, srf=srf, ratio=ratio).sensor
-
-
-def pair_estimate(
-    hs: xr.DataArray,
-    ms: xr.DataArray,
-    *,
-    psf: str | Path | PSF | None = None,
-    srf: str | Path | NDArray[np.float64] | None = None,
-    ratio: int | None = None,
-) -> Estimate:
-    """As `pair_sensor`, with how well it fits."""
-    coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
-    known, unit = known_settings(hs, ms, psf=psf, srf=srf, ratio=ratio), value_scale(coarse.values)
-    return estimate_sensor_of(to_tensor(coarse, unit), to_tensor(fine, unit), known)
-
-
 def judge(
     estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor | None = None
 ) -> Judgement:
     """Judge an estimate (L, H, W) by the hs (L, h, w) and ms (l, H, W) it was made from, all in one unit.
 
-    Pixels and bands that any of the three misses are left out. sensor: as `pair_sensor` gives it, by default
-    estimated from the pair.
+    Pixels and bands that any of the three misses are left out. sensor: by default estimated from the pair
+    (`estimate_pair`).
 
     Raises: InputError for shapes that do not belong together.
     """
     check_estimate(estimate, hs, ms)
-    sensor = sensor or pair_sensor(hs, ms)
+    sensor = sensor or estimate_pair(hs, ms).sensor
     kept = both_usable(estimate, hs)
     response = sensor.srf[:, kept[usable_bands(hs)]]
     fused, coarse = (cube.isel(band=np.flatnonzero(kept)) for cube in (estimate, hs))
@@ -166,7 +133,7 @@ def wald_scores(
 
     Tells how a method does on this scene where a truth exists, one level coarser. Does not tell of the fine level
     where texture changes with the pixel size, nor of a sensor that was estimated wrongly: both levels use it.
-    hs (L, h, w), ms (l, H, W) and what `fuse` returns: cubes in one unit; sensor as `pair_sensor`.
+    hs (L, h, w), ms (l, H, W) and what `fuse` returns: cubes in one unit.
 
     Raises: InputError for an hs too small to be degraded once more, or an unknown preset.
     """

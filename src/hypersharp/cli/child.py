@@ -43,15 +43,16 @@ def fuse_files(order: Order) -> None:
     from hypersharp.io.image_file import ImageFile
 
     files = ImageFile(Path(order.hs)), ImageFile(Path(order.ms))
-    reason = too_large(*files, order.method)
+    reason = too_large(*files, order.method, trust=order.trust is not None)
     if reason is None:
         return fuse_whole(order, *(image.cube() for image in files))
     from hypersharp.methods.base import FuseOptions
     from hypersharp.tiled.run import prepare
 
-    say(notes=[reason, *(["no predicted error for a scene fused in tiles"] if order.trust else [])])
+    say(notes=[reason])
     options = FuseOptions(budget_s=order.budget_s, progress=Progress(0.1))
-    run = prepare(*files, Path(order.out), method=order.method, options=options)
+    trust = Path(order.trust) if order.trust else None
+    run = prepare(*files, Path(order.out), method=order.method, options=options, trust=trust)
     say(fraction=0.1, notes=[f"method {order.method}", *run.notes])
     run.carry_out(Progress(0.9, 0.1))
 

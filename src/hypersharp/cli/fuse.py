@@ -15,6 +15,7 @@ from hypersharp.cli.large import (
     Workers,
     fuse_large,
     refuse,
+    show_trust,
     tiled_options,
     tiles_if_too_large,
 )
@@ -131,10 +132,12 @@ def fuse(
         weights=weights, mode=mode, tile_px=tile, device=device, precision=precision, runtime=runtime,
         consistent=consistent, budget_s=budget,
     )  # fmt: skip
-    tiles = tiled_options(memory, workers, scheduler, resume) or tiles_if_too_large(*files, method)
+    tiles = tiled_options(memory, workers, scheduler, resume) or tiles_if_too_large(
+        *files, method, trust=trust is not None
+    )
     if tiles:
-        refuse(trust=trust, report=report, grid_ms=grid == "ms", mode=mode != "whole")
-        return fuse_large(*files, out, method=method, tiles=tiles, options=options, **known)
+        refuse(report=report, grid_ms=grid == "ms", mode=mode != "whole")
+        return fuse_large(*files, out, method=method, tiles=tiles, options=options, trust=trust, **known)
     cubes, seconds, peak = fuse_whole(*files, out, method=method, options=options, grid=grid, **known)
     error = write_error(cubes, trust, options, psf=blur, srf=response) if trust else None
     if report:
@@ -175,10 +178,8 @@ def write_error(
     cubes: "dict[str, xr.DataArray]", path: Path, options: "FuseOptions", *, psf: Any, srf: Any
 ) -> "xr.DataArray":
     """Predict the error of a result, with the options it was made with; write cube and picture; the cube."""
-    from hypersharp.bench.files import save_figure
     from hypersharp.bench.trust import predict_error
     from hypersharp.io import save_cube
-    from hypersharp.plots import trust_figure
 
     sharp = cubes["result"]
     with progress_bar("predicting the error"):
@@ -187,9 +188,7 @@ def write_error(
             mode=options.mode, tile_px=options.tile_px, device=options.device, precision=options.precision,
         )  # fmt: skip
     save_cube(error, path)
-    picture = path.with_suffix(".png")
-    save_figure(trust_figure(sharp, error), picture)
-    say(f"trust  {error.attrs['long_name']}; from {error.attrs['calibration']} -> {path}, {picture}")
+    show_trust(sharp, error, path)
     return error
 
 

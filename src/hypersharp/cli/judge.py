@@ -136,8 +136,9 @@ def judged_by_pair(
     move: Move,
 ) -> dict[str, dict[str, Any]]:
     """What hs and ms, placed as `fuse` places them, say of the image; `known`: sensor file, psf, srf."""
-    from hypersharp.bench.judge import judge, pair_sensor, wald_scores
+    from hypersharp.bench.judge import judge, wald_scores
     from hypersharp.methods import find_method, fuse
+    from hypersharp.methods.estimate import estimate_pair
     from hypersharp.methods.fuse import place
     from hypersharp.sensor.stored import given_sensor
 
@@ -147,7 +148,7 @@ def judged_by_pair(
     placed = place(hs, ms, ratio=ratio, move=move, psf_told=blur is not None)
     hs, ms = placed.hs, placed.ms
     with progress_bar("judging by the pair") as progress:
-        sensor = pair_sensor(hs, ms, psf=blur, srf=response, ratio=ratio)
+        sensor = estimate_pair(hs, ms, psf=blur, srf=response, ratio=ratio).sensor
         progress(0.2)
         found: dict[str, dict[str, Any]] = {
             "pair": judge(image, hs, ms, sensor).as_dict() | {"placing": list(placed.notes)}

@@ -11,6 +11,8 @@ from hypersharp.cli.shown import progress_bar, say, size
 from hypersharp.errors import CallError
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from hypersharp.io.image_file import ImageFile
     from hypersharp.methods.base import FuseOptions
     from hypersharp.tiled.run import TiledOptions
@@ -25,6 +27,7 @@ Workers = Annotated[
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a dask cluster to fuse tiles on, as tcp://host:8786.")
 ]
+SHOWN_PX = 512  # along a side of a large scene, drawn
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the tiles of an interrupted run.")]
 
 
@@ -56,22 +59,24 @@ def parse_memory(text: str | None) -> float | None:
     return wanted
 
 
-def too_large(hs: "ImageFile", ms: "ImageFile", method: str) -> str | None:
+def too_large(hs: "ImageFile", ms: "ImageFile", method: str, *, trust: bool = False) -> str | None:
     """Why two files are better fused in tiles, None where they fit this machine's memory at once."""
     from hypersharp.memory import free_bytes
     from hypersharp.tiled.run import WHOLE_SHARE, bytes_for_whole
 
-    wanted, free = bytes_for_whole(hs, ms, method), free_bytes()
+    wanted, free = bytes_for_whole(hs, ms, method, trust=trust), free_bytes()
     if wanted <= WHOLE_SHARE * free:
         return None
     return f"about {wanted / 1e9:.1f} GB at once, of {free / 1e9:.1f} GB free: fused in tiles"
 
 
-def tiles_if_too_large(hs: "ImageFile", ms: "ImageFile", method: str) -> "TiledOptions | None":
+def tiles_if_too_large(
+    hs: "ImageFile", ms: "ImageFile", method: str, *, trust: bool = False
+) -> "TiledOptions | None":
     """How to fuse two files that are too large for this machine's memory, which is said; None for others."""
     from hypersharp.tiled.run import TiledOptions
 
-    reason = too_large(hs, ms, method)
+    reason = too_large(hs, ms, method, trust=trust)
     if reason is None:
         return None
     say(f"       {reason}")
@@ -80,21 +85,36 @@ def tiles_if_too_large(hs: "ImageFile", ms: "ImageFile", method: str) -> "TiledO
 
 def fuse_large(
     hs: "ImageFile", ms: "ImageFile", out: Path, *, method: str, tiles: "TiledOptions", options: "FuseOptions",
-    **known: Any,
+    trust: Path | None, **known: Any,
 ) -> None:  # fmt: skip
     """Fuse in tiles and say what was decided and made; known: psf, srf, ratio and move, for `prepare`."""
+    from hypersharp.io import open_source
+    from hypersharp.io.coarse import coarse_cube
     from hypersharp.tiled.run import prepare
 
     started = time.perf_counter()
     say(f"hs     {size(hs.outline())}  ({hs.path})\nms     {size(ms.outline())}  ({ms.path})")
     with progress_bar("learning from a sample of the scene") as progress:
         run = prepare(
-            hs, ms, out, method=method, tiles=tiles, options=replace(options, progress=progress), **known
-        )
+            hs, ms, out, method=method, tiles=tiles, options=replace(options, progress=progress), trust=trust, **known
+        )  # fmt: skip
     say("\n".join(f"       {note}" for note in [f"method {method}", *run.notes]))
     with progress_bar(f"fusing {len(run.job.tiling)} tiles") as progress:
         sharp = run.carry_out(progress, announce=lambda text: say(f"       {text}"))
     say(f"sharp  {size(sharp)}, {sharp.dtype}, in {time.perf_counter() - started:.1f} s -> {out}")
+    if trust and run.job.trust:
+        small, error = (coarse_cube(open_source(path), SHOWN_PX) for path in (out, trust))
+        show_trust(small, error.assign_attrs(run.job.trust.attrs()), trust)
+
+
+def show_trust(sharp: "xr.DataArray", error: "xr.DataArray", path: Path) -> None:
+    """Draw the error of a result, which lies at a path, beside it, and say where both are."""
+    from hypersharp.bench.files import save_figure
+    from hypersharp.plots import trust_figure
+
+    picture = path.with_suffix(".png")
+    save_figure(trust_figure(sharp, error), picture)
+    say(f"trust  {error.attrs['long_name']}; from {error.attrs['calibration']} -> {path}, {picture}")
 
 
 def refuse(**chosen: Any) -> None:
@@ -103,6 +123,6 @@ def refuse(**chosen: Any) -> None:
     if names:
         raise CallError(
             f"--{names[0].replace('_', '-')} for a scene fused in tiles",
-            "none of --trust, --report, --grid ms, --mode tiles, --mode patches",
+            "none of --report, --grid ms, --mode tiles, --mode patches",
             "leave it out, or cut the scene",
         )

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
+from hypersharp.cube import make_cube
 from hypersharp.io.source import Source
 
 if TYPE_CHECKING:
@@ -43,6 +45,14 @@ def read_coarse(
         kept = source.valid.read(slice(y0, y0 + height), slice(x0, x0 + width), shape_yx)
         values = np.where(kept, values, np.float32(np.nan))
     return values
+
+
+def coarse_cube(source: Source, most_px: int) -> xr.DataArray:
+    """The whole image with at most so many pixels a side, all of a size, on no map."""
+    bands, height, width = source.pixels.shape
+    step = max(1.0, max(height, width) / most_px)
+    values = read_coarse(source, range(bands), None, (round(height / step), round(width / step)))
+    return make_cube(values, wavelengths_nm=source.wavelengths_nm, fwhm_nm=source.fwhm_nm)
 
 
 def _averaged(

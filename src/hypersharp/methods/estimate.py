@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
 
-from hypersharp.cube import fwhm_nm, only_usable, wavelengths_nm
-from hypersharp.methods.base import measured, to_tensor, value_scale
-from hypersharp.methods.fuse import check_pair
+from hypersharp.cube import only_usable
+from hypersharp.methods.base import to_tensor, value_scale
+from hypersharp.methods.fuse import known_settings
+from hypersharp.methods.scales import estimate_sensor_of
 from hypersharp.sensor import estimate as sensors
 from hypersharp.sensor.diagnosis import Diagnosis, diagnose, runs
-from hypersharp.sensor.estimate import Estimate, Spectra, complete_sensor, spectral_gaps
-from hypersharp.sensor.psf import parse_psf
+from hypersharp.sensor.estimate import Estimate, Spectra
+from hypersharp.sensor.psf import PSF
 from hypersharp.sensor.spectra import nm_runs
-from hypersharp.sensor.srf import find_srf
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,45 +63,49 @@ def estimate_pair(
     hs: xr.DataArray,
     ms: xr.DataArray,
     *,
-    psf: str | Path | None = None,
-    srf: str | Path | None = None,
+    psf: str | Path | PSF | None = None,
+    srf: str | Path | NDArray[np.float64] | None = None,
     ratio: int | None = None,
 ) -> Estimate:
-    """The estimate of `study_pair` alone."""
-    return study_pair(hs, ms, psf=psf, srf=srf, ratio=ratio).estimate
-
-
-def study_pair(
-    hs: xr.DataArray,
-    ms: xr.DataArray,
-    *,
-    psf: str | Path | None = None,
-    srf: str | Path | None = None,
-    ratio: int | None = None,
-) -> Study:
-    """Blur and response of hs (L, h, w) and ms (l, H, W) in one unit; what is given of the two is kept.
+    """The sensor of hs (L, h, w) and ms (l, H, W) in one unit, and how well it fits; what is given of it is kept.
 
     Bad and empty bands are left out: the response has no column, or row, for them. Pixels that are not measured
     in every band are left out of every equation. Wavelengths of both, and widths of ms, are used where known.
 
     Raises: InputError for images that do not match or do not tell, or a psf, srf or ratio that does not fit.
     """
-    hs, ms = only_usable(hs, "hs"), only_usable(ms, "ms")
-    found, unit = check_pair(hs, ms, ratio), value_scale(hs.values)
-    spectra = Spectra(wavelengths_nm(hs), wavelengths_nm(ms), fwhm_nm(ms))
-    tensors, valid = (to_tensor(hs, unit), to_tensor(ms, unit)), (measured(hs), measured(ms))
-    estimate = complete_sensor(
-        *tensors,
-        found,
-        psf=None if psf is None else parse_psf(str(psf), found),
-        srf=None if srf is None else find_srf(str(srf), spectra.hs_nm),
-        gaps=spectral_gaps(spectra.hs_nm),
-        hs_valid=valid[0],
-        ms_valid=valid[1],
-        spectra=spectra,
-    )
-    pair = sensors.check_pair(*tensors, found, *valid)
-    return Study(estimate, diagnose(estimate, pair, spectra), spectra, unit)
+    known = known_settings(hs, ms, psf=psf, srf=srf, ratio=ratio)
+    return estimate_sensor_of(*usable_tensors(hs, ms), known)
+
+
+def study_pair(
+    hs: xr.DataArray,
+    ms: xr.DataArray,
+    *,
+    psf: str | Path | PSF | None = None,
+    srf: str | Path | NDArray[np.float64] | None = None,
+    ratio: int | None = None,
+) -> Study:
+    """The estimate of `estimate_pair` with what it rests on.
+
+    Raises: as `estimate_pair`.
+    """
+    return studied(estimate_pair(hs, ms, psf=psf, srf=srf, ratio=ratio), hs, ms)
+
+
+def studied(estimate: Estimate, hs: xr.DataArray, ms: xr.DataArray) -> Study:
+    """An estimate of a pair with how well it fits, and what speaks against it."""
+    known = known_settings(hs, ms, psf=None, srf=None, ratio=estimate.sensor.ratio)
+    pair = sensors.check_pair(*usable_tensors(hs, ms), known.ratio, known.hs_valid, known.ms_valid)
+    unit = value_scale(only_usable(hs, "hs").values)
+    return Study(estimate, diagnose(estimate, pair, known.spectra), known.spectra, unit)
+
+
+def usable_tensors(hs: xr.DataArray, ms: xr.DataArray) -> tuple[Tensor, Tensor]:
+    """The usable bands of both, the value that counts as 1 that of hs."""
+    coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
+    unit = value_scale(coarse.values)
+    return to_tensor(coarse, unit), to_tensor(fine, unit)
 
 
 def summarise(study: Study) -> str:

@@ -81,22 +81,27 @@ class Iteration:
         self.gain1, self.start1 = data_step(self.basis, self.hs, options.mu)
         self.gain2, self.start2 = data_step(seen, self.ms, options.mu / options.lambda_m)
         self.threshold = options.lambda_phi / options.mu
-        self.blur_power = self.observe.transfer.abs().square()
-        self.inverse = 1 / (self.blur_power + gradient_power(self.observe.shape_yx, self.u) + 1)
+        blur_power = self.observe.transfer.abs().square()
+        inverse = 1 / (blur_power + gradient_power(self.observe.shape_yx, self.u) + 1)
+        self.blur_power, self.inverse = doubled(blur_power), doubled(inverse)
+        self.blurred = torch.zeros_like(self.a1)
 
     def solve(self) -> None:
-        """u, and its spectrum, of which U B gives V1 + A1 but for the sampled pixels."""
-        update = torch.fft.rfft2(self.pull).add_(self.observe.spread(self.coarse_pull))
-        self.spectrum.mul_(self.blur_power).add_(update).mul_(self.inverse)
-        torch.fft.irfft2(self.spectrum, s=self.observe.shape_yx, out=self.u)
+        """u, its spectrum, of which U B gives V1 + A1 but for the sampled pixels, and those of U B."""
+        for planes in together(self.u):
+            spectrum = self.spectrum[planes]
+            update = self.observe.add_spread(self.coarse_pull[planes], torch.fft.rfft2(self.pull[planes]))
+            parts, pulled = torch.view_as_real(spectrum).flatten(-2), torch.view_as_real(update).flatten(-2)
+            torch.mul(pulled.addcmul_(parts, self.blur_power), self.inverse, out=parts)
+            torch.fft.irfft2(spectrum, s=self.observe.shape_yx, out=self.u[planes])
+            self.blurred[planes] = self.observe.sample(spectrum)
 
     def update(self) -> None:
         """The proximal steps and multipliers, and with them what the next solve needs."""
-        blurred = self.observe.sample(self.spectrum)
-        n1 = blurred - self.a1
+        n1 = self.blurred - self.a1
         v1 = mix_bands(self.gain1, n1).add_(self.start1)
         self.a1 = v1 - n1
-        self.coarse_pull = v1.add_(self.a1).sub_(blurred)
+        self.coarse_pull = v1.add_(self.a1).sub_(self.blurred)
         for rows in strips(self.u):
             self.update_ms_term(rows)
         for rows in strips(self.u):
@@ -135,7 +140,7 @@ class Iteration:
         before = [self.a1, self.a2.clone(), self.a34.clone()]
         self.update()
         gaps = [old - new for old, new in zip(before, (self.a1, self.a2, self.a34), strict=True)]
-        seen = [self.observe.sample(self.spectrum), self.u, gradient(self.u)]
+        seen = [self.blurred, self.u, gradient(self.u)]
         forces = [self.observe.adjoint(self.a1), self.a2, gradient_adjoint(self.a34)]
         primal = relative(joint_norm(gaps), joint_norm(seen))
         return Residuals(primal, relative(joint_norm([torch.stack(forces).sum(0)]), joint_norm(forces)))
@@ -156,6 +161,17 @@ def vector_lengths(n: Tensor) -> Tensor:
     for plane in others:
         total.addcmul_(plane, plane)
     return total.sqrt_()
+
+
+def doubled(factor: Tensor) -> Tensor:
+    """(H, W') -> (H, 2 W'): a real factor for the real and imaginary parts that lie beside each other."""
+    return factor.repeat_interleave(2, -1)
+
+
+def together(u: Tensor) -> Iterator[slice]:
+    """Planes of which one spectrum and its factors fit a large cache; on an accelerator all at once."""
+    at_once = 1 if u.device.type == "cpu" else len(u)
+    return (slice(first, first + at_once) for first in range(0, len(u), at_once))
 
 
 def strips(u: Tensor) -> Iterator[slice]:

@@ -43,10 +43,15 @@ def learn_run(method: Method, hs: Tensor, ms: Tensor, settings: Settings) -> Rec
 
 def learn_named(method: Method, hs: Tensor, ms: Tensor, settings: Settings) -> Recipe:
     """What sharpens any part of a scene, learned from hs (L, h, w) and ms (l, H, W) of its sample."""
+    return learn_recipe(decide_named(method, hs, ms, for_parts(settings)), hs, ms)
+
+
+def for_parts(settings: Settings) -> Settings:
+    """The settings of a scene for parts of it, which have no far side to come in from."""
     psf = settings.psf
-    if psf is not None and psf.boundary == "wrap":  # a part has no far side to come in from
+    if psf is not None and psf.boundary == "wrap":
         psf = replace(psf, boundary="reflect")
-    return learn_recipe(decide_named(method, hs, ms, replace(settings, psf=psf, in_parts=True)), hs, ms)
+    return replace(settings, psf=psf, in_parts=True)
 
 
 @dataclass(frozen=True)

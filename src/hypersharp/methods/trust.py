@@ -93,9 +93,18 @@ class ErrorModel:
 
 
 def half_widths(
-    model: ErrorModel, estimate: Tensor, hs: Tensor, ms: Tensor, sensor: Sensor, *, coverage: float = 0.9
+    model: ErrorModel,
+    estimate: Tensor,
+    hs: Tensor,
+    ms: Tensor,
+    sensor: Sensor,
+    *,
+    coverage: float = 0.9,
+    mean: float | None = None,
 ) -> Tensor:
     """(L, H, W), in the unit of the estimate: estimate +- it holds the truth in a share `coverage` of values.
+
+    mean: S, by default that of this estimate; of the whole scene where this is a part of it.
 
     Raises: CallError for a coverage that cannot be had, InputError for another number of bands than the model's.
     """
@@ -103,15 +112,20 @@ def half_widths(
         raise InputError(
             f"{len(estimate)} bands", f"{len(model.bands)}, as calibrated", "calibrate on this pair"
         )
-    scale = torch.zeros_like(estimate)
-    for weight, feature in zip(model.weights, features(estimate, hs, ms, sensor), strict=True):
-        scale += weight * feature
-    scale *= torch.tensor(model.bands).to(scale)[:, None, None]
-    widths = model.quantile(coverage) * tempered(scale, float(scale.mean()))
+    scale = modelled_errors(model, estimate, hs, ms, sensor)
+    widths = model.quantile(coverage) * tempered(scale, float(scale.mean()) if mean is None else mean)
     if model.noise:
         within = NormalDist().inv_cdf((1 + coverage) / 2)
         widths = torch.hypot(widths, within * torch.tensor(model.noise).to(widths)[:, None, None])
     return widths
+
+
+def modelled_errors(model: ErrorModel, estimate: Tensor, hs: Tensor, ms: Tensor, sensor: Sensor) -> Tensor:
+    """s (L, H, W)."""
+    scale = torch.zeros_like(estimate)
+    for weight, feature in zip(model.weights, features(estimate, hs, ms, sensor), strict=True):
+        scale += weight * feature
+    return scale.mul_(torch.tensor(model.bands).to(scale)[:, None, None])
 
 
 def tempered(scale: Tensor, mean: float) -> Tensor:

@@ -143,6 +143,11 @@ class BlurDecimation:
         spectrum: Tensor = torch.fft.rfft2(embed(self.kernel, self.shape_yx, self.start_yx))
         return spectrum
 
+    @cached_property
+    def folded_conjugate(self) -> Tensor:
+        """The conjugate transfer in folded rows (ratio, h, W//2 + 1)."""
+        return fold_rows(self.transfer, self.ratio).conj().resolve_conj()
+
     def forward(self, image: Tensor) -> Tensor:
         """(..., H, W) -> (..., h, w)."""
         return self.sample(torch.fft.rfft2(image))
@@ -155,17 +160,32 @@ class BlurDecimation:
     def sample(self, spectrum: Tensor) -> Tensor:
         """A x from the half spectrum of x: its rows folded into h, one small inverse transform."""
         height, width = self.shape_yx
-        folded = fold_rows(spectrum * self.transfer, self.ratio).mean(-3)
+        first, *others = zip(
+            fold_rows(spectrum, self.ratio).unbind(-3), fold_rows(self.transfer, self.ratio), strict=True
+        )
+        folded = first[0] * first[1]
+        for rows, transfer in others:
+            folded.addcmul_(rows, transfer)
+        folded /= self.ratio
         coarse: Tensor = torch.fft.irfft2(folded, s=(height // self.ratio, width))[..., :: self.ratio]
         return coarse
 
     def spread(self, coarse: Tensor) -> Tensor:
         """The half spectrum of A'y."""
+        spectrum: Tensor = self.repeated(coarse) * self.folded_conjugate
+        return spectrum.flatten(-3, -2)
+
+    def add_spread(self, coarse: Tensor, spectrum: Tensor) -> Tensor:
+        """Add the half spectrum of A'y to another, in place."""
+        fold_rows(spectrum, self.ratio).addcmul_(self.repeated(coarse), self.folded_conjugate)
+        return spectrum
+
+    def repeated(self, coarse: Tensor) -> Tensor:
+        """The half spectrum (..., 1, h, W//2 + 1) of y with zeros between its columns, the same in all folded rows."""
         rows = coarse.new_zeros(*coarse.shape[:-1], self.shape_yx[1])
         rows[..., :: self.ratio] = coarse
-        repeated = torch.fft.rfft2(rows).unsqueeze(-3)
-        spectrum: Tensor = repeated * fold_rows(self.transfer, self.ratio).conj()
-        return spectrum.flatten(-3, -2)
+        repeated: Tensor = torch.fft.rfft2(rows).unsqueeze(-3)
+        return repeated
 
     def coarse_power(self) -> Tensor:
         """The eigenvalues of A A', a circular convolution, on the coarse half spectrum (h, w//2 + 1)."""

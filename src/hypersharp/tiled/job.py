@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hypersharp.cube import fwhm_nm, good_bands, make_cube, only_usable, usable_bands, wavelengths_nm
 from hypersharp.methods.base import (
@@ -24,18 +25,22 @@ from hypersharp.methods.base import (
 from hypersharp.methods.fuse import check_units, note_left_out, settings_for
 from hypersharp.methods.recipe import Recipe
 from hypersharp.methods.scene import Sample, learn_named
+from hypersharp.methods.trust_pair import Trust
 from hypersharp.sensor.psf import PSF
 from hypersharp.tiled.plan import Tile, Tiling
 from hypersharp.tiled.sources import PairSource
 from hypersharp.tiled.store import write_whole
+
+HALF_WIDTHS = np.dtype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
     """A pair, what was learned from it, and the form of the result.
 
-    `bands` and `ms_bands` are the usable ones, `unit` is the value that counts as 1; `dtype` is the result's; `tiling`
-    lays out the tiles, one that is everything before they are.
+    `bands` and `ms_bands` are the usable ones, `all_bands` counts those of hs; `unit` is the value that counts as 1;
+    `dtype` is the result's; `tiling` lays out the tiles, one that is everything before they are; `trust` predicts the
+    result's error, if wanted.
     """
 
     pair: PairSource
@@ -43,38 +48,58 @@ class Job:
     settings: Settings
     bands: NDArray[np.intp]
     ms_bands: NDArray[np.intp]
+    all_bands: int
     unit: float
     dtype: np.dtype[Any]
     tiling: Tiling
+    trust: Trust | None = None
 
-    def sharpen(self, tile: Tile, device: str | None = None) -> NDArray[Any]:
-        """The core of a tile, (all bands of hs, H, W), in the unit and type of the result."""
-        hs, ms = self.pair.read(tile.seen)
-        kept_hs, kept_ms = hs.isel(band=self.bands), ms.isel(band=self.ms_bands)
-        settings = replace(
-            self.settings,
-            hs_valid=measured(kept_hs),
-            ms_valid=measured(kept_ms),
-            device=device or self.settings.device,
-            notes=[],
-        )
+    def sharpen(self, tile: Tile, device: str | None = None) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """The core of a tile, (all bands of hs, H, W), in the unit and type of the result; its half-widths, if any."""
+        hs, ms = self.read(tile)
+        pair = self.tensors(hs, ms)
         with torch.inference_mode():
-            sharp = self.recipe(to_tensor(kept_hs, self.unit), to_tensor(kept_ms, self.unit), settings)
+            sharp = self.recipe(*pair, self.told(hs, ms, device)).float().cpu()
+            widths = self.trust(sharp, *pair) if self.trust else None
         core = tile.core_in_seen(self.pair.ratio)
-        values = sharp[(slice(None), *core)].float().cpu().numpy() * np.float32(self.unit)
-        return self.finished(values, missing_pixels(kept_hs, kept_ms)[core], len(hs))
+        missing = missing_pixels(hs, ms)[core]
 
-    def finished(self, values: NDArray[np.float32], missing: NDArray[np.bool_], bands: int) -> NDArray[Any]:
-        """With NaN where a band or a pixel is missing, or rounded to whole numbers where none can be."""
-        if len(self.bands) < bands:
-            found, values = values, np.full((bands, *values.shape[1:]), np.nan, np.float32)
-            values[self.bands] = found
-        if self.dtype.kind in "iu":
-            limits = np.iinfo(self.dtype)
-            values = np.clip(np.rint(values), limits.min, limits.max)
-        else:
-            values[:, missing] = np.nan
-        return values.astype(self.dtype, copy=False)
+        def finished(image: Tensor, dtype: np.dtype[Any]) -> NDArray[Any]:
+            values = image[(slice(None), *core)].numpy() * np.float32(self.unit)
+            return as_type(self.with_all_bands(values), missing, dtype)
+
+        return finished(sharp, self.dtype), None if widths is None else finished(widths, HALF_WIDTHS)
+
+    def read(self, tile: Tile) -> tuple[xr.DataArray, xr.DataArray]:
+        """The usable bands of what a tile sees."""
+        hs, ms = self.pair.read(tile.seen)
+        return hs.isel(band=self.bands), ms.isel(band=self.ms_bands)
+
+    def tensors(self, hs: xr.DataArray, ms: xr.DataArray) -> tuple[Tensor, Tensor]:
+        return to_tensor(hs, self.unit), to_tensor(ms, self.unit)
+
+    def told(self, hs: xr.DataArray, ms: xr.DataArray, device: str | None = None) -> Settings:
+        """The settings for a part of the scene."""
+        device = device or self.settings.device
+        return replace(self.settings, hs_valid=measured(hs), ms_valid=measured(ms), device=device, notes=[])
+
+    def with_all_bands(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """With NaN in place of the bands that are left out."""
+        if len(self.bands) == self.all_bands:
+            return values
+        every = np.full((self.all_bands, *values.shape[1:]), np.nan, np.float32)
+        every[self.bands] = values
+        return every
+
+
+def as_type(values: NDArray[np.float32], missing: NDArray[np.bool_], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """With NaN where a pixel is missing, or rounded to whole numbers where none can be."""
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        values = np.clip(np.rint(values), limits.min, limits.max)
+    else:
+        values[:, missing] = np.nan
+    return values.astype(dtype, copy=False)
 
 
 def learn_job(
@@ -102,7 +127,7 @@ def learn_job(
     recipe = learn_named(method, *tensors, known if sample.is_all else sample.without_seams(known))
     dtype = result_type(pair, hs, ms, all_usable=len(bands) == len(hs))
     everything = Tiling(pair.shape_yx, pair.ratio, max(pair.shape_yx), 0)
-    return Job(pair, recipe, replace(known, progress=None), bands, ms_bands, unit, dtype, everything)
+    return Job(pair, recipe, replace(known, progress=None), bands, ms_bands, len(hs), unit, dtype, everything)
 
 
 def read_sample(pair: PairSource, sample: Sample) -> tuple[xr.DataArray, xr.DataArray]:

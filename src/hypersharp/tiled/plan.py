@@ -68,12 +68,7 @@ class Tiling:
             (first, min(self.side, size - first))
             for first, size in zip((row * self.side, column * self.side), self.shape_yx, strict=True)
         )
-        top, left = max(0, y - self.halo), max(0, x - self.halo)
-        bottom, right = (
-            min(size, first + length + self.halo)
-            for size, first, length in zip(self.shape_yx, (y, x), (height, width), strict=True)
-        )
-        return Tile((y, x, height, width), (top, left, bottom - top, right - left))
+        return tile_around((y, x, height, width), self.halo, self.shape_yx)
 
     def __str__(self) -> str:
         """As people read it, in fine pixels."""
@@ -88,6 +83,18 @@ class Tiling:
         for row in range(rows.start // side, -(-rows.stop // side)):
             for column in range(columns.start // side, -(-columns.stop // side)):
                 yield row * self.counts_yx[1] + column
+
+
+def tile_around(core: Window, halo: int, shape_yx: tuple[int, int]) -> Tile:
+    """A tile that sees `halo` more than its core, as far as the scene of that shape goes.
+
+    >>> tile_around((0, 4, 2, 2), 1, (9, 9))
+    Tile(core=(0, 4, 2, 2), seen=(0, 3, 3, 4))
+    """
+    y, x, height, width = core
+    top, left = max(0, y - halo), max(0, x - halo)
+    bottom, right = min(shape_yx[0], y + height + halo), min(shape_yx[1], x + width + halo)
+    return Tile(core, (top, left, bottom - top, right - left))
 
 
 def step_px(ratio: int) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,19 +26,22 @@ from hypersharp.io.image_file import ImageFile
 from hypersharp.memory import free_bytes, give_back_memory
 from hypersharp.methods.base import DEFAULTS, FuseOptions, Precision, Progress, Runtime
 from hypersharp.methods.fuse import Move, find_method, method_for
+from hypersharp.methods.trust_pair import FLOATS, REACH
 from hypersharp.sensor.psf import PSF
-from hypersharp.tiled.job import Job, learn_job, store_job, stored_job
+from hypersharp.tiled.job import HALF_WIDTHS, Job, learn_job, store_job, stored_job
 from hypersharp.tiled.plan import FLOAT_BYTES, make_tiling, whole_bytes
 from hypersharp.tiled.sources import PairSource, open_pair
 from hypersharp.tiled.store import (
     JOB,
     FinishedTiles,
+    Kind,
     TileProgress,
     finished_tiles,
     folder_for,
     open_store,
     resumable,
 )
+from hypersharp.tiled.trust import with_trust
 from hypersharp.tiled.workers import Submit, in_process, on_cluster, stamp_of
 
 STREAMED = (".tif", ".tiff", ".hdr", ".img", ".bsq", ".bil", ".bip", ".dat", ".zarr", ".nc", ".npy")
@@ -78,6 +82,7 @@ class TiledRun:
     folder: Path
     out: Path
     tiles: TiledOptions
+    trust: Path | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -101,6 +106,8 @@ class TiledRun:
             submit(self.folder, [number for number in range(count) if number not in done.finished], done)
             try:
                 save_cube(self.cube(done), self.out)
+                if self.trust:
+                    save_cube(self.trust_cube(done), self.trust)
             except OutputError as error:
                 raise resumable(error) from error
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -114,14 +121,22 @@ class TiledRun:
 
     def cube(self, done: TileProgress) -> xr.DataArray:
         """The result as a cube that is read from tiles."""
+        return self.from_tiles(done, "sharp", self.job.dtype).assign_attrs(hypersharp="; ".join(self.notes))
+
+    def trust_cube(self, done: TileProgress) -> xr.DataArray:
+        """Its half-widths as such a cube."""
+        assert self.job.trust is not None
+        units = self.job.pair.hs.outline().attrs.get("units")
+        return self.from_tiles(done, "trust", HALF_WIDTHS).assign_attrs(self.job.trust.attrs(units=units))
+
+    def from_tiles(self, done: TileProgress, kind: Kind, dtype: np.dtype[Any]) -> xr.DataArray:
         with needs("fusing in tiles"):
             import dask.array as da
         pair, hs = self.job.pair, self.job.pair.hs.outline()
-        pixels = FinishedTiles(self.folder, self.job.tiling, hs.shape[0], self.job.dtype, done)
+        pixels = FinishedTiles(self.folder, self.job.tiling, hs.shape[0], dtype, done, kind)
         chunks = (hs.shape[0], BLOCK_PX, BLOCK_PX)
         values = da.from_array(pixels, chunks=chunks, name=False, asarray=True)  # type: ignore[no-untyped-call]
-        cube = with_bands_of(hs, values, crs=pair.fine.crs, transform=pair.fine.transform)
-        return cube.assign_attrs(hypersharp="; ".join(self.notes))
+        return with_bands_of(hs, values, crs=pair.fine.crs, transform=pair.fine.transform)
 
 
 def prepare(
@@ -137,38 +152,45 @@ def prepare(
     ratio: int | None = None,
     scale: float | None = None,
     move: Move = "shift",
+    trust: Path | None = None,
 ) -> TiledRun:
     """Open the pair, learn from a sample of it what the method needs of the scene, and lay out the tiles.
 
-    From psf to move as `fuse` takes them.
+    From psf to move as `fuse` takes them; trust: where to write the half-widths of 90 % intervals, if wanted.
 
     Raises: InputError as `fuse`; CallError for an output that cannot be streamed, a memory too small, or tiles of
     another call; OutputError for a disk with too little room.
     """
     check_streamed(out)
+    if trust:
+        check_streamed(trust)
     chosen = find_method(method_for(method, options.weights))
     pair = open_pair(hs, ms, ratio=ratio, move=move, psf_told=psf is not None)
     told = {"psf": psf, "srf": srf, **vars(replace(options, progress=None))}
     call = {
         "hs": hs.stamp(), "ms": ms.stamp(), "files": [str(hs), str(ms)], "method": method, "ratio": ratio, "move": move,
         "scale": scale, "options": {name: str(value) for name, value in told.items()},
+        "trust": trust and str(trust),
     }  # fmt: skip
-    check_room(pair, out)
+    check_room(pair, out, trust)
     folder = open_store(out, call, resume=tiles.resume)
     if not (folder / JOB).exists():
         job = learn_job(pair, chosen, options, psf=psf, srf=srf, scale=scale)
-        store_job(laid_out(job, tiles), folder / JOB)
-    return TiledRun(stored_job(folder / JOB, stamp_of(folder)), folder, out, tiles)
+        store_job(laid_out(with_trust(job, chosen) if trust else job, tiles), folder / JOB)
+    return TiledRun(stored_job(folder / JOB, stamp_of(folder)), folder, out, tiles, trust)
 
 
 def laid_out(job: Job, tiles: TiledOptions) -> Job:
     """The job with its tiles."""
     ratio, bands = job.pair.ratio, len(job.bands)
+    halo_px, floats = job.recipe.halo_px(ratio), job.recipe.floats_per_px(bands)
+    if job.trust:
+        halo_px, floats = halo_px + REACH * ratio, max(floats, FLOATS * bands)
     tiling = make_tiling(
         job.pair.shape_yx,
         ratio,
-        halo_px=job.recipe.halo_px(ratio),
-        bytes_per_px=FLOAT_BYTES * job.recipe.floats_per_px(bands),
+        halo_px=halo_px,
+        bytes_per_px=FLOAT_BYTES * floats,
         memory_bytes=tiles.memory(),
         workers=tiles.processes(),
         side_px=tiles.side_px,
@@ -197,12 +219,14 @@ def fuse_in_tiles(
     consistent: bool | None = None,
     budget_s: float = 60.0,
     move: Move = "shift",
+    trust: str | Path | None = None,
     progress: Progress = lambda _: None,
 ) -> xr.DataArray:
     """Sharpen two files into a third in bounded memory, whatever their size; the result, to be read lazily.
 
-    From weights to move as `fuse`; see `TiledOptions` for what comes before them. On several workers a script that
-    calls this needs the usual `if __name__ == "__main__":`, for processes are started that import it.
+    From weights to move as `fuse`; see `TiledOptions` for what comes before them. trust: a file for the half-widths
+    that `predict_error` would give. On several workers a script that calls this needs the usual
+    `if __name__ == "__main__":`, for processes are started that import it.
 
     Raises: InputError, CallError, OutputError as `prepare` and `TiledRun.carry_out`.
     """
@@ -213,16 +237,18 @@ def fuse_in_tiles(
     )  # fmt: skip
     run = prepare(
         coarse, fine, Path(out), method=method, tiles=tiles, options=options, psf=psf, srf=srf, ratio=ratio,
-        scale=scale, move=move,
+        scale=scale, move=move, trust=None if trust is None else Path(trust),
     )  # fmt: skip
     run.carry_out(progress)
     return open_cube(out, lazy=True)
 
 
-def bytes_for_whole(hs: ImageFile, ms: ImageFile, method: str) -> float:
-    """About what `fuse` would take for two files, from their outlines."""
+def bytes_for_whole(hs: ImageFile, ms: ImageFile, method: str, *, trust: bool = False) -> float:
+    """About what `fuse` would take for two files, from their outlines, and for predicting the error if `trust`."""
     coarse, fine = hs.outline(), ms.outline()
     floats = find_method(method).floats_per_px(coarse.shape[0], fine.shape[0])
+    if trust:
+        floats = max(floats, FLOATS * coarse.shape[0])
     return whole_bytes((fine.shape[1], fine.shape[2]), 1, FLOAT_BYTES * floats)
 
 
@@ -236,16 +262,18 @@ def check_streamed(out: Path) -> None:
         )  # fmt: skip
 
 
-def check_room(pair: PairSource, out: Path) -> None:
-    """Raise where the disk has no room for the tiles that are missing, and for a result that cannot be smaller."""
+def check_room(pair: PairSource, out: Path, trust: Path | None = None) -> None:
+    """Raise where the disk has no room for the tiles that are missing, and for results that cannot be smaller."""
+    results = [path for path in (out, trust) if path]
     bands = pair.hs.outline().shape[0]
     whole = float(bands * pair.fine.shape_yx[0] * pair.fine.shape_yx[1] * FLOAT_BYTES)
     made = sum(path.stat().st_size for path in folder_for(out).glob("*.npy"))
     free = shutil.disk_usage(out.resolve().parent).free
-    if free < whole * (1 if out.suffix.lower() in COMPRESSED else 2) - made:
+    least = sum(1 if path.suffix.lower() in COMPRESSED else 2 for path in results)
+    if free < whole * least - made:
         raise OutputError(
             f"{free / 1e9:.1f} GB left on the disk of {out}",
-            f"{(2 * whole - made) / 1e9:.1f} GB for the result and its tiles while they are made",
+            f"{(2 * len(results) * whole - made) / 1e9:.1f} GB for the result and its tiles while they are made",
             "free some, or write elsewhere",
         )
 

@@ -13,7 +13,7 @@ import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from hypersharp.tiled.plan import Tiling
 from hypersharp.whole import check_parent, make_folder, output_error
 
 CALL, JOB = "call.json", "job.pickle"
+Kind = Literal["sharp", "trust"]
 
 
 def folder_for(out: Path) -> Path:
@@ -30,8 +31,9 @@ def folder_for(out: Path) -> Path:
     return out.parent / f".{out.name}.tiles"
 
 
-def tile_path(folder: Path, number: int) -> Path:
-    return folder / f"{number:06d}.npy"
+def tile_path(folder: Path, number: int, kind: Kind = "sharp") -> Path:
+    """Of a tile of the result, or of its half-widths, which is written before it."""
+    return folder / f"{number:06d}{'' if kind == 'sharp' else '-' + kind}.npy"
 
 
 def write_whole(path: Path, content: bytes | np.ndarray) -> None:
@@ -85,12 +87,17 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
 
 
 class FinishedTiles(Pixels):
-    """The result (band, y, x) as far as it is asked for: reading waits for tiles that are not finished yet."""
+    """The result, or another `kind` of image made with it, (band, y, x) as far as it is asked for.
 
-    def __init__(self, folder: Path, tiling: Tiling, bands: int, dtype: Any, progress: TileProgress) -> None:
+    Reading waits for tiles that are not finished yet.
+    """
+
+    def __init__(
+        self, folder: Path, tiling: Tiling, bands: int, dtype: Any, progress: TileProgress, kind: Kind = "sharp"
+    ) -> None:
         height, width = (size * tiling.ratio for size in tiling.shape_yx)
         super().__init__((bands, height, width), dtype)
-        self.folder, self.tiling, self.progress = folder, tiling, progress
+        self.folder, self.tiling, self.progress, self.kind = folder, tiling, progress, kind
 
     def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
         wanted = np.empty((len(bands), rows.stop - rows.start, columns.stop - columns.start), self.dtype)
@@ -99,7 +106,7 @@ class FinishedTiles(Pixels):
             y, x, height, width = (length * self.tiling.ratio for length in self.tiling[number].core)
             y0, y1 = max(y, rows.start), min(y + height, rows.stop)
             x0, x1 = max(x, columns.start), min(x + width, columns.stop)
-            tile = np.load(tile_path(self.folder, number), mmap_mode="r")
+            tile = np.load(tile_path(self.folder, number, self.kind), mmap_mode="r")
             part = tile[:, y0 - y : y1 - y, x0 - x : x1 - x]
             place = slice(y0 - rows.start, y1 - rows.start), slice(x0 - columns.start, x1 - columns.start)
             wanted[(slice(None), *place)] = part if len(bands) == len(tile) else part[bands]

@@ -33,7 +33,10 @@ def sharpen_tile(folder: Path, number: int, stamp_ns: int, device: str | None = 
     path = tile_path(folder, number)
     if not path.exists():
         job = stored_job(folder / JOB, stamp_ns)
-        write_whole(path, job.sharpen(job.tiling[number], device))
+        sharp, half_widths = job.sharpen(job.tiling[number], device)
+        if half_widths is not None:
+            write_whole(tile_path(folder, number, "trust"), half_widths)
+        write_whole(path, sharp)
         gc.collect()  # what a tile leaves in cycles would grow by megabytes with each
     return number
 

@@ -12,18 +12,17 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.bench.judge import Judgement, check_estimate, judge, pair_estimate
+from hypersharp.bench.judge import Judgement, check_estimate, judge
 from hypersharp.bench.score import find_peak, score_cubes
 from hypersharp.bench.trust import predict_error
-from hypersharp.cube import fwhm_nm, only_usable, wavelengths_nm
 from hypersharp.errors import HypersharpError, InputError, check_name
 from hypersharp.methods import fuse
-from hypersharp.methods.base import Progress, measured, to_tensor, value_scale
+from hypersharp.methods.base import Progress
+from hypersharp.methods.estimate import estimate_pair, studied
 from hypersharp.methods.fuse import place, placed_as
 from hypersharp.metrics import PRESETS, Scores
-from hypersharp.sensor import estimate as sensors
-from hypersharp.sensor.diagnosis import Diagnosis, diagnose
-from hypersharp.sensor.estimate import Estimate, Spectra
+from hypersharp.sensor.diagnosis import Diagnosis
+from hypersharp.sensor.estimate import Estimate
 from hypersharp.sensor.psf import PSF
 
 Found = TypeVar("Found")
@@ -91,11 +90,11 @@ def study_result(
     if pair is not None:
         found.hs, found.ms = pair
         found.ratio = pair[1].shape[1] // pair[0].shape[1]
-        found.estimate = found.attempt("sensor", lambda: pair_estimate(*pair, psf=known.psf, srf=known.srf))
+        found.estimate = found.attempt("sensor", lambda: estimate_pair(*pair, psf=known.psf, srf=known.srf))
     progress(0.2)
     if pair is not None and found.estimate is not None:
         sensor, estimate = found.estimate.sensor, found.estimate
-        found.diagnosis = found.attempt("sensor", lambda: diagnose_pair(estimate, *pair))
+        found.diagnosis = found.attempt("sensor", lambda: studied(estimate, *pair).diagnosis)
         found.judgement = found.attempt("judgement", lambda: judge(sharp, *pair, sensor))
     progress(0.5)
     if truth is not None:
@@ -128,21 +127,6 @@ def placed_pair(
         placed = found.hs, found.ms
     check_estimate(sharp, *placed)
     return placed
-
-
-def diagnose_pair(estimate: Estimate, hs: xr.DataArray, ms: xr.DataArray) -> Diagnosis:
-    """How well an estimated sensor fits its pair, and what speaks against it."""
-    coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
-    unit = value_scale(coarse.values)
-    pair = sensors.check_pair(
-        to_tensor(coarse, unit),
-        to_tensor(fine, unit),
-        estimate.sensor.ratio,
-        measured(coarse),
-        measured(fine),
-    )
-    spectra = Spectra(wavelengths_nm(coarse), wavelengths_nm(fine), fwhm_nm(fine))
-    return diagnose(estimate, pair, spectra)
 
 
 def score_result(found: Findings, truth: xr.DataArray, preset: str) -> None:

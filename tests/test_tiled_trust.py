@@ -1,0 +1,134 @@
+"""The predicted error of a result made in tiles: that of the whole image, missing where it is, there after a stop."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from hypersharp.bench.trust import predict_error
+from hypersharp.cli import main
+from hypersharp.cube import make_cube
+from hypersharp.errors import CallError, InputError
+from hypersharp.io import open_cube, save_cube
+from hypersharp.io.image_file import ImageFile
+from hypersharp.methods import fuse
+from hypersharp.methods.base import FuseOptions
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import gaussian
+from hypersharp.tiled.run import TiledOptions, TiledRun, fuse_in_tiles, prepare
+from hypersharp.tiled.store import folder_for
+
+pytest.importorskip("rasterio")
+RATIO, BANDS, SIDE = 4, 8, 192
+RESPONSE = np.kron(np.eye(2), np.full(BANDS // 2, 2 / BANDS))
+SENSOR = Sensor(gaussian(8, 2, RATIO, boundary="reflect"), RESPONSE, RATIO)
+KNOWN: dict[str, Any] = {"psf": SENSOR.psf, "srf": SENSOR.srf}
+
+
+def truth() -> torch.Tensor:
+    """(8, 192, 192): materials of which every corner has its own, rough ones and smooth ones."""
+    random = torch.Generator().manual_seed(0)
+    y, x = torch.meshgrid(torch.arange(SIDE) / 9, torch.arange(SIDE) / 11, indexing="ij")
+    shares = torch.stack([(y * x / 9).sin() > 0, (3 * y).sin() * (2 * x).cos() > 0.2, y.sin() + x.cos() > 0]).float()
+    rough = 0.15 * torch.randn(3, SIDE, SIDE, generator=random) * (x / x.max())
+    spectra = torch.rand(BANDS, 3, generator=random).cumsum(0) / BANDS
+    return torch.einsum("lk,kyx->lyx", spectra, shares * (1 + rough)) * 0.5 + 0.05
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("pair")
+    hs, ms = (make_cube(image.numpy()) for image in SENSOR.observe(truth()))
+    ms[:, 50:60, 100:110] = np.nan
+    return save_cube(hs, folder / "hs.tif"), save_cube(ms, folder / "ms.tif")
+
+
+def prepared(files: tuple[Path, Path], folder: Path, method: str, *, resume: bool = False, **known: Any) -> TiledRun:
+    coarse, fine = (ImageFile(path) for path in files)
+    options = FuseOptions(precision="fp32", device="cpu", consistent=False)
+    tiles = TiledOptions(workers=1, side_px=64, resume=resume)
+    told = {"move": "none", "trust": folder / "error.tif", **known}
+    return prepare(coarse, fine, folder / "sharp.tif", method=method, tiles=tiles, options=options, **told)
+
+
+@pytest.mark.parametrize("method", ["gsa", "bicubic"])
+def test_half_widths_are_those_of_the_whole(method: str, files: tuple[Path, Path], tmp_path: Path) -> None:
+    run = prepared(files, tmp_path, method, **KNOWN)
+    assert len(run.job.tiling) == 9
+    run.carry_out()
+    hs, ms = (open_cube(path) for path in files)
+    sharp = fuse(hs, ms, method=method, move="none", consistent=False, precision="fp32", **KNOWN)
+    whole = predict_error(sharp, hs, ms, consistent=False, precision="fp32", **KNOWN)
+    found = open_cube(tmp_path / "error.tif")
+    np.testing.assert_array_equal(np.isnan(found.values), np.isnan(open_cube(tmp_path / "sharp.tif").values))
+    gap = np.abs(found / whole - 1).values  # around what is missing, the whole fills gaps of the result
+    assert np.nanquantile(gap, 0.99) < 0.01 and np.nanmax(gap) < 0.1
+    assert found.std() > 0.1 * found.mean()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["error.tif", "sharp.tif"]
+
+
+def test_the_sensor_is_found_where_none_is_told(files: tuple[Path, Path], tmp_path: Path) -> None:
+    told: dict[str, Any] = {"method": "gsa", "consistent": False, "move": "none"}
+    fuse_in_tiles(*files, tmp_path / "sharp.npy", workers=1, trust=tmp_path / "error.npy", memory_bytes=2e9, **told)
+    error = open_cube(tmp_path / "error.npy")
+    hs, ms = (open_cube(path) for path in files)
+    sharp = fuse(hs, ms, **told)
+    assert float((error / predict_error(sharp, hs, ms, consistent=False)).median()) == pytest.approx(1, abs=0.15)
+    missing = np.isnan(error.values)
+    assert (np.abs(sharp.values - truth().numpy()) <= error.values)[~missing].mean() > 0.85
+
+
+def test_the_mean_is_that_of_the_scene_and_not_of_a_tile(files: tuple[Path, Path], tmp_path: Path) -> None:
+    job = prepared(files, tmp_path, "gsa", **KNOWN).job
+    assert job.trust is not None and job.trust.mean is not None
+    narrow = replace(job, trust=replace(job.trust, mean=job.trust.mean / 2)).sharpen(job.tiling[0])[1]
+    wide = job.sharpen(job.tiling[0])[1]
+    assert narrow is not None and wide is not None and (narrow < wide)[:, :16, :16].all()
+
+
+def test_a_run_that_stopped_before_the_error_was_written_goes_on(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared(files, tmp_path, "bicubic").carry_out()
+    expected = [(tmp_path / name).read_bytes() for name in ("sharp.tif", "error.tif")]
+
+    def stop(run: TiledRun, done: object) -> xr.DataArray:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TiledRun, "trust_cube", stop)
+        with pytest.raises(KeyboardInterrupt):
+            prepared(files, tmp_path, "bicubic").carry_out()
+    assert len(list(folder_for(tmp_path / "sharp.tif").glob("*-trust.npy"))) == 9
+    with pytest.raises(CallError, match="differs in trust"):
+        prepared(files, tmp_path, "bicubic", resume=True, trust=None)
+    prepared(files, tmp_path, "bicubic", resume=True).carry_out()
+    assert [(tmp_path / name).read_bytes() for name in ("sharp.tif", "error.tif")] == expected
+
+
+def test_the_command_writes_cube_and_picture(
+    files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["fuse", *map(str, files), "-o", str(tmp_path / "sharp.tif"), "--method", "gsa", "--move", "none"]
+    with pytest.raises(SystemExit) as done:
+        main([*words, "--memory", "1.5GB", "--workers", "1", "--trust", str(tmp_path / "error.tif")])
+    assert done.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "half-width of the 90% interval" in said and "errors on the pair degraded once more" in said
+    assert open_cube(tmp_path / "error.tif").shape == (BANDS, SIDE, SIDE)
+    assert (tmp_path / "error.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_cannot_be_had_is_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(CallError, match=r"the output .*error\.mat for a scene fused in tiles"):
+        prepared(files, tmp_path, "gsa", trust=tmp_path / "error.mat")
+    small = [
+        save_cube(open_cube(path)[:, :n, :n], tmp_path / path.name) for path, n in zip(files, (12, 48), strict=True)
+    ]
+    with pytest.raises(InputError, match="hs of 12 x 12 pixels at ratio 4, expected at least 16"):
+        prepared((small[0], small[1]), tmp_path, "gsa")
+    assert not (tmp_path / "sharp.tif").exists()
