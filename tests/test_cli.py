@@ -247,6 +247,30 @@ def test_fuse_overwrites_only_when_it_succeeds(run, folder: Path) -> None:
     assert out.read_bytes() == b"precious"
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "fuse hs.tif ms.tif -o hs.tif",
+        "fuse hs.tif ms.tif -o ./ms.tif --memory 2GB",
+        "fuse hs.tif ms.tif -o link.tif",
+        "fuse hs.tif ms.tif -o out.tif --trust out.tif",
+        "fuse hs.tif ms.tif -o out.tif --trust ms.tif",
+        "fuse hs.hdr ms.tif -o hs.img",
+        "fuse hs.tif ms.tif -o clouds.tif --mask clouds.tif",
+        "align hs.tif ms.tif -o .",
+        "simulate hs.tif -o . --ratio 4",
+    ],
+)
+def test_what_is_read_is_never_replaced(run, folder: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "link.tif").symlink_to("hs.tif")
+    save_cube(open_cube("hs.tif"), "hs.hdr")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    ran = run(*call.split())
+    assert ran.code == 2 and "write elsewhere" in ran.err
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
 @pytest.mark.parametrize("suffix", ["tif", "mat", "npy", "nc"])
 def test_simulate_writes_three_files(run, folder: Path, suffix: str) -> None:
     out = folder / "new" / "pair"

@@ -15,10 +15,11 @@ from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.image_file import ImageFile
-from hypersharp.methods import fuse
+from hypersharp.methods import METHODS, fuse
 from hypersharp.methods.base import FuseOptions
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
+from hypersharp.tiled import part
 from hypersharp.tiled.run import TiledOptions, TiledRun, fuse_in_tiles, prepare
 from hypersharp.tiled.store import folder_for
 
@@ -121,6 +122,31 @@ def test_the_command_writes_cube_and_picture(
     assert "half-width of the 90% interval" in said and "errors on the pair degraded once more" in said
     assert open_cube(tmp_path / "error.tif").shape == (BANDS, SIDE, SIDE)
     assert (tmp_path / "error.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_page_of_a_scene_in_tiles_shows_its_middle(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("jinja2")
+    monkeypatch.setattr(part, "PART_PX", 96)
+    words = ["fuse", *map(str, files), "-o", str(tmp_path / "sharp.tif"), "--method", "gsa", "--workers", "1"]
+    with pytest.raises(SystemExit) as done:
+        main([*words, "--memory", "1.5GB", "--report", str(tmp_path / "page")])
+    assert done.value.code == 0
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert "shown here: the middle 96 x 96 of 192 x 192 pixels" in page and "half-width" in page
+
+
+def test_the_middle_is_what_the_files_hold_there(files: tuple[Path, Path], tmp_path: Path) -> None:
+    run = prepared(files, tmp_path, "gsa", **KNOWN)
+    run.carry_out()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(part, "PART_PX", 96)
+        shown = part.middle_part(run.job, METHODS["gsa"])
+    for name, file in (("result", "sharp.tif"), ("error", "error.tif")):
+        there = open_cube(tmp_path / file, window=(48, 48, 96, 96))
+        np.testing.assert_allclose(shown[name].values, there.values, atol=1e-5)
+    assert shown["hs"].shape == (BANDS, 24, 24) and shown["ms"].shape == (2, 96, 96)
 
 
 def test_what_cannot_be_had_is_refused(files: tuple[Path, Path], tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def fuse(
     A scene that is too large for the memory is fused in tiles, by itself or with --memory, --workers or --scheduler.
     """
     from hypersharp.cli.report import check_page, make_page, own_command
-    from hypersharp.io import check_output
+    from hypersharp.io import check_apart, check_output
     from hypersharp.io.image_file import ImageFile
     from hypersharp.methods import find_method
     from hypersharp.methods.base import FuseOptions
@@ -121,6 +121,7 @@ def fuse(
     check_output(out)
     if trust:
         check_output(trust)
+    check_apart([out, trust], [hs, ms, mask, hs_mask, truth])
     check_page(report, truth, point)
     blur, response, known_ratio = given_sensor(sensor, psf, srf, ratio)
     files = (
@@ -136,10 +137,15 @@ def fuse(
         *files, method, trust=trust is not None
     )
     if tiles:
-        refuse(report=report, grid_ms=grid == "ms", mode=mode != "whole")
-        return fuse_large(*files, out, method=method, tiles=tiles, options=options, trust=trust, **known)
-    cubes, seconds, peak = fuse_whole(*files, out, method=method, options=options, grid=grid, **known)
-    error = write_error(cubes, trust, options, psf=blur, srf=response) if trust else None
+        refuse(grid_ms=grid == "ms", mode=mode != "whole", truth=truth, point=point)
+        cubes, seconds = fuse_large(
+            *files, out, method=method, tiles=tiles, options=options, trust=trust, part=report is not None, **known
+        )  # fmt: skip
+        peak = None
+    else:
+        cubes, seconds, peak = fuse_whole(*files, out, method=method, options=options, grid=grid, **known)
+        if trust:
+            cubes["error"] = write_error(cubes, trust, options, psf=blur, srf=response)
     if report:
         from hypersharp.bench.page.facts import Run, Source, gpu_words
         from hypersharp.bench.page.findings import Known
@@ -148,7 +154,7 @@ def fuse(
             cubes, report,
             {"result": Source(out), "hs": Source(hs, hs_mask, saturated), "ms": Source(ms, mask, saturated)},
             Known(blur, response, weights, consistent), Run(own_command(context), seconds, peak, gpu_words()),
-            truth=truth, point=point, error=error,
+            truth=truth, point=point, placed=tiles is not None,
         )  # fmt: skip
 
 
@@ -221,10 +227,12 @@ def align(
     """Bring HS and MS to one grid, the ms moved to lie on hs where the images show that it does not."""
     from hypersharp.bench.files import save_together
     from hypersharp.cube import crs_of, wavelengths_nm
+    from hypersharp.io import check_apart
     from hypersharp.io.mask import open_masked
     from hypersharp.methods.align import align as align_cubes
     from hypersharp.sensor.srf import find_srf
 
+    check_apart([out / f"{name}.{format}" for name in ("hs", "ms")], [hs, ms, mask, hs_mask])
     coarse = open_masked(hs, variable=variable, layout=layout, mask=hs_mask, saturated=saturated)
     fine = open_masked(ms, variable=ms_variable, layout=ms_layout, mask=mask, saturated=saturated)
     response = None if srf is None else find_srf(srf, wavelengths_nm(coarse))

@@ -38,7 +38,7 @@ def simulate(
     from hypersharp.bench.files import save_together
     from hypersharp.bench.protocols import simulate_pair
     from hypersharp.bench.simulate import as_protocol_wants, find_sensor, whole_coarse_pixels
-    from hypersharp.io import open_cube
+    from hypersharp.io import check_apart, open_cube
 
     if (protocol is None) == (ratio is None):
         raise CallError("--protocol and --ratio" if protocol else "neither --protocol nor --ratio", "one of the two",
@@ -47,6 +47,7 @@ def simulate(
         raise CallError(
             "--psf or --srf beside --protocol", "a protocol, or a sensor of your own", "leave one out"
         )
+    check_apart([out / f"{name}.{format}" for name in ("hs", "ms", "truth")], [scene])
     fine = as_protocol_wants(protocol, open_cube(scene, variable=variable, layout=layout))
     sensor = find_sensor(protocol, ratio, psf, srf, fine)
     truth = whole_coarse_pixels(fine, sensor.ratio)

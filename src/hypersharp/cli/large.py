@@ -85,11 +85,16 @@ def tiles_if_too_large(
 
 def fuse_large(
     hs: "ImageFile", ms: "ImageFile", out: Path, *, method: str, tiles: "TiledOptions", options: "FuseOptions",
-    trust: Path | None, **known: Any,
-) -> None:  # fmt: skip
-    """Fuse in tiles and say what was decided and made; known: psf, srf, ratio and move, for `prepare`."""
+    trust: Path | None, part: bool, **known: Any,
+) -> "tuple[dict[str, xr.DataArray], float]":  # fmt: skip
+    """Fuse in tiles and say what was decided and made; known: psf, srf, ratio and move, for `prepare`.
+
+    "result", "hs", "ms" and "error" of the middle of the scene, if `part`, and seconds.
+    """
     from hypersharp.io import open_source
     from hypersharp.io.coarse import coarse_cube
+    from hypersharp.methods.fuse import find_method, method_for
+    from hypersharp.tiled.part import middle_part
     from hypersharp.tiled.run import prepare
 
     started = time.perf_counter()
@@ -101,10 +106,12 @@ def fuse_large(
     say("\n".join(f"       {note}" for note in [f"method {method}", *run.notes]))
     with progress_bar(f"fusing {len(run.job.tiling)} tiles") as progress:
         sharp = run.carry_out(progress, announce=lambda text: say(f"       {text}"))
-    say(f"sharp  {size(sharp)}, {sharp.dtype}, in {time.perf_counter() - started:.1f} s -> {out}")
+    seconds = time.perf_counter() - started
+    say(f"sharp  {size(sharp)}, {sharp.dtype}, in {seconds:.1f} s -> {out}")
     if trust and run.job.trust:
         small, error = (coarse_cube(open_source(path), SHOWN_PX) for path in (out, trust))
         show_trust(small, error.assign_attrs(run.job.trust.attrs()), trust)
+    return middle_part(run.job, find_method(method_for(method, options.weights))) if part else {}, seconds
 
 
 def show_trust(sharp: "xr.DataArray", error: "xr.DataArray", path: Path) -> None:
@@ -123,6 +130,6 @@ def refuse(**chosen: Any) -> None:
     if names:
         raise CallError(
             f"--{names[0].replace('_', '-')} for a scene fused in tiles",
-            "none of --report, --grid ms, --mode tiles, --mode patches",
+            "none of --grid ms, --mode tiles, --mode patches, --truth, --point",
             "leave it out, or cut the scene",
         )

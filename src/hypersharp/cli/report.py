@@ -115,9 +115,9 @@ def make_page(
     preset: str = "dian",
     point: Sequence[str] | None = None,
     trust: bool = True,
-    error: "xr.DataArray | None" = None,
+    placed: bool = False,
 ) -> None:
-    """Write the page of "result", "hs" and "ms", and say where it is."""
+    """Write the page of "result", "hs", "ms" and perhaps its "error", and say where it is."""
     from hypersharp.bench.page import write_report
     from hypersharp.bench.page.facts import Source
     from hypersharp.io import open_cube
@@ -129,7 +129,8 @@ def make_page(
             cubes["result"], cubes["hs"], cubes["ms"], out,
             truth=None if truth is None else open_cube(truth),
             points=[parse_point(text) for text in point or ()],
-            preset=preset, known=known, error=error, trust=trust, run=run, sources=files, progress=progress,
+            preset=preset, known=known, error=cubes.get("error"), trust=trust, run=run, sources=files,
+            placed=placed, progress=progress,
         )  # fmt: skip
     say(f"report -> {page}")
 

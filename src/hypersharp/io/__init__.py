@@ -176,3 +176,23 @@ def check_output(path: str | Path) -> None:
         GUARDS[suffix](path)
     if path.is_dir() and suffix not in (FOLDER, ".zarr"):
         raise OutputError(f"the folder {path}", "a file to write or replace", "choose another name")
+
+
+def check_apart(outputs: Sequence[Path | None], inputs: Sequence[Path | None]) -> None:
+    """Raise where an output would take the place of an image that is read, or of another output.
+
+    Raises: CallError.
+    """
+    taken = {file: "an image that is read" for path in inputs if path for file in _files_of(path)}
+    for path in outputs:
+        files = _files_of(path) if path else set()
+        if path and not files.isdisjoint(taken):
+            what = next(taken[file] for file in files if file in taken)
+            raise CallError(f"the output {path}, which is {what}", "a file of its own", "write elsewhere")
+        taken |= dict.fromkeys(files, "another output, too")
+
+
+def _files_of(path: Path) -> set[Path]:
+    """The file, and the header of one that has its own, wherever links lead."""
+    real = path.resolve()
+    return {real, real.with_suffix(".hdr")} if READERS.get(path.suffix.lower()) is envi.read else {real}

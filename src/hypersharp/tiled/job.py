@@ -25,7 +25,7 @@ from hypersharp.methods.base import (
 from hypersharp.methods.fuse import check_units, note_left_out, settings_for
 from hypersharp.methods.recipe import Recipe
 from hypersharp.methods.scene import Sample, learn_named
-from hypersharp.methods.trust_pair import Trust
+from hypersharp.methods.trust_pair import FLOATS, REACH, Trust
 from hypersharp.sensor.psf import PSF
 from hypersharp.tiled.plan import Tile, Tiling
 from hypersharp.tiled.sources import PairSource
@@ -69,6 +69,15 @@ class Job:
             return as_type(self.with_all_bands(values), missing, dtype)
 
         return finished(sharp, self.dtype), None if widths is None else finished(widths, HALF_WIDTHS)
+
+    def halo_px(self) -> int:
+        """How far (fine pixels) a pixel of the result and its half-width see."""
+        return self.recipe.halo_px(self.pair.ratio) + (REACH * self.pair.ratio if self.trust else 0)
+
+    def floats_per_px(self) -> float:
+        """How many float32 making a tile holds per fine pixel at most."""
+        most, bands = self.recipe.floats_per_px(len(self.bands)), len(self.bands)
+        return max(most, FLOATS * bands) if self.trust else most
 
     def read(self, tile: Tile) -> tuple[xr.DataArray, xr.DataArray]:
         """The usable bands of what a tile sees."""

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from hypersharp.cube import with_bands_of
 from hypersharp.errors import CallError, OutputError
-from hypersharp.io import check_output, open_cube, save_cube
+from hypersharp.io import check_apart, check_output, open_cube, save_cube
 from hypersharp.io.foreign import needs
 from hypersharp.io.image_file import ImageFile
 from hypersharp.memory import free_bytes, give_back_memory
 from hypersharp.methods.base import DEFAULTS, FuseOptions, Precision, Progress, Runtime
 from hypersharp.methods.fuse import Move, find_method, method_for
-from hypersharp.methods.trust_pair import FLOATS, REACH
+from hypersharp.methods.trust_pair import FLOATS
 from hypersharp.sensor.psf import PSF
 from hypersharp.tiled.job import HALF_WIDTHS, Job, learn_job, store_job, stored_job
 from hypersharp.tiled.plan import FLOAT_BYTES, make_tiling, whole_bytes
@@ -100,13 +100,15 @@ class TiledRun:
         """
         count = len(self.job.tiling)
         done = TileProgress(self.out, finished_tiles(self.folder, count), count, progress)
-        remove_stale(self.out)
+        for path in (self.out, self.trust):
+            remove_stale(path)
         give_back_memory()
         with self.workers(announce) as submit:
             submit(self.folder, [number for number in range(count) if number not in done.finished], done)
             try:
                 save_cube(self.cube(done), self.out)
                 if self.trust:
+                    announce(f"{self.out} is written, half-widths follow")
                     save_cube(self.trust_cube(done), self.trust)
             except OutputError as error:
                 raise resumable(error) from error
@@ -164,6 +166,7 @@ def prepare(
     check_streamed(out)
     if trust:
         check_streamed(trust)
+    check_apart([out, trust], [hs.path, ms.path, hs.mask, ms.mask])
     chosen = find_method(method_for(method, options.weights))
     pair = open_pair(hs, ms, ratio=ratio, move=move, psf_told=psf is not None)
     told = {"psf": psf, "srf": srf, **vars(replace(options, progress=None))}
@@ -182,15 +185,11 @@ def prepare(
 
 def laid_out(job: Job, tiles: TiledOptions) -> Job:
     """The job with its tiles."""
-    ratio, bands = job.pair.ratio, len(job.bands)
-    halo_px, floats = job.recipe.halo_px(ratio), job.recipe.floats_per_px(bands)
-    if job.trust:
-        halo_px, floats = halo_px + REACH * ratio, max(floats, FLOATS * bands)
     tiling = make_tiling(
         job.pair.shape_yx,
-        ratio,
-        halo_px=halo_px,
-        bytes_per_px=FLOAT_BYTES * floats,
+        job.pair.ratio,
+        halo_px=job.halo_px(),
+        bytes_per_px=FLOAT_BYTES * job.floats_per_px(),
         memory_bytes=tiles.memory(),
         workers=tiles.processes(),
         side_px=tiles.side_px,
@@ -278,7 +277,7 @@ def check_room(pair: PairSource, out: Path, trust: Path | None = None) -> None:
         )
 
 
-def remove_stale(out: Path) -> None:
+def remove_stale(out: Path | None) -> None:
     """Remove what a killed run had half written."""
-    for left in out.parent.glob(f".{out.name}.*.partial"):
+    for left in out.parent.glob(f".{out.name}.*.partial") if out else ():
         shutil.rmtree(left, ignore_errors=True)

@@ -83,6 +83,7 @@ def write_report(
     trust: bool = True,
     run: Run | None = None,
     sources: Mapping[str, Source] | None = None,
+    placed: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Write folder/report.html about a result (L, H, W) and the hs (L, h, w) and ms (l, H, W) it was made from.
@@ -95,6 +96,7 @@ def write_report(
         error: what `predict_error` gave; without it and without a truth it is computed, unless `trust` is False.
         run: command, time and memory of the run, where known.
         sources: the files by name: "hs", "ms", "result", "truth".
+        placed: whether hs and ms lie as the result does already, whatever its notes say was done to them.
         progress: called with the fraction done, 0..1.
 
     Raises:
@@ -106,7 +108,7 @@ def write_report(
     for place in points:
         find_pixel(place, sharp)
     found = study_result(
-        sharp, hs, ms, known or Known(), truth=truth, preset=preset, error=error, trust=trust,
+        sharp, hs, ms, known or Known(), truth=truth, preset=preset, error=error, trust=trust, placed=placed,
         progress=lambda fraction: report(0.7 * fraction),
     )  # fmt: skip
     images = {"hs": hs, "ms": ms, "result": sharp} | ({} if truth is None else {"truth": truth})

@@ -76,6 +76,7 @@ def study_result(
     preset: str = "dian",
     error: xr.DataArray | None = None,
     trust: bool = True,
+    placed: bool = False,
     progress: Progress = lambda _: None,
 ) -> Findings:
     """Everything a page tells of a result in numbers; its error is predicted where no truth tells it, if `trust`.
@@ -85,7 +86,7 @@ def study_result(
     check_truth(sharp, truth)
     check_name("metric preset", preset, PRESETS)
     found = Findings(sharp, hs, ms, truth, error=error)
-    pair = found.attempt("pair", lambda: placed_pair(sharp, hs, ms))
+    pair = (hs, ms) if placed else found.attempt("pair", lambda: placed_pair(sharp, hs, ms))
     progress(0.1)
     if pair is not None:
         found.hs, found.ms = pair
