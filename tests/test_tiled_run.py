@@ -294,6 +294,20 @@ def test_the_face_offers_it(files: tuple[Path, Path], tmp_path: Path) -> None:
     assert sharp.shape == (BANDS, SIDE, SIDE) and not isinstance(sharp.data, np.ndarray)
 
 
+def test_a_memory_for_one_worker_gets_one_unless_more_are_asked_for(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coarse, fine = (ImageFile(path) for path in files)
+    out = tmp_path / "sharp.tif"
+    with pytest.raises(CallError, match=r"1\.5 GB for 2 workers, expected 2\.\d GB or more"):
+        prepare(coarse, fine, out, method="bicubic", tiles=TiledOptions(1.5e9, workers=2), move="none")
+    monkeypatch.setattr("dask.system.CPU_COUNT", 2)
+    run = prepare(coarse, fine, out, method="bicubic", tiles=TiledOptions(1.5e9), move="none")
+    assert run.job.workers == 1 and run.notes[-1] == "1 worker, for the memory has no room for more"
+    run.carry_out()
+    assert out.exists() and not folder_for(out).exists()
+
+
 def test_the_face_takes_what_fuse_takes(files: tuple[Path, Path], tmp_path: Path) -> None:
     psf = gaussian(8, 2, RATIO, boundary="reflect")
     told: dict[str, Any] = {"method": "glp", "psf": psf, "consistent": False, "move": "none"}

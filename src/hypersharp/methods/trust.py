@@ -61,6 +61,7 @@ LEVELS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)  # coverages whose qu
 SAMPLED = 40_000  # values of an image that a fit looks at
 UPDATES = 100
 LEAST_ERROR = 1e-6
+BANDS_AT_ONCE = 8
 BAND_PRIOR = 20  # values' worth of belief that a band errs like the others
 
 
@@ -112,37 +113,57 @@ def half_widths(
         raise InputError(
             f"{len(estimate)} bands", f"{len(model.bands)}, as calibrated", "calibrate on this pair"
         )
-    scale = modelled_errors(model, estimate, hs, ms, sensor)
-    widths = model.quantile(coverage) * tempered(scale, float(scale.mean()) if mean is None else mean)
+    widths = modelled_errors(model, estimate, hs, ms, sensor)
+    scene = float(widths.mean()) if mean is None else mean
+    widths.div_(scene).pow_(TEMPER).mul_(model.quantile(coverage) * scene)
     if model.noise:
         within = NormalDist().inv_cdf((1 + coverage) / 2)
-        widths = torch.hypot(widths, within * torch.tensor(model.noise).to(widths)[:, None, None])
+        torch.hypot(widths, within * torch.tensor(model.noise).to(widths)[:, None, None], out=widths)
     return widths
 
 
 def modelled_errors(model: ErrorModel, estimate: Tensor, hs: Tensor, ms: Tensor, sensor: Sensor) -> Tensor:
     """s (L, H, W)."""
     scale = torch.zeros_like(estimate)
-    for weight, feature in zip(model.weights, features(estimate, hs, ms, sensor), strict=True):
-        scale += weight * feature
+    left, missing = misfit(estimate, hs, sensor), missing_detail(ms, sensor)
+    for bands in band_pieces(len(estimate)):
+        for weight, feature in zip(
+            model.weights, band_features(estimate[bands], left[bands], missing, sensor.ratio), strict=True
+        ):
+            scale[bands] += weight * feature
     return scale.mul_(torch.tensor(model.bands).to(scale)[:, None, None])
-
-
-def tempered(scale: Tensor, mean: float) -> Tensor:
-    """S (s / S)^TEMPER."""
-    return mean * (scale / mean) ** TEMPER
 
 
 def features(estimate: Tensor, hs: Tensor, ms: Tensor, sensor: Sensor) -> Iterator[Tensor]:
     """Each of FEATURES in turn, (L, H, W) or what broadcasts to it, none negative."""
-    ratio = sensor.ratio
+    return band_features(estimate, misfit(estimate, hs, sensor), missing_detail(ms, sensor), sensor.ratio)
+
+
+def band_features(estimate: Tensor, left: Tensor, missing: Tensor, ratio: int) -> Iterator[Tensor]:
+    """FEATURES of some bands from what the degraded result leaves of them (n, h, w), and the detail no pixel shows."""
     yield estimate.new_full((1, 1, 1), CONSTANT)
-    left = F.pad((hs - sensor.hs(estimate)).abs()[None, None], (1, 1, 1, 1, 2, 2), mode="replicate")
-    yield upsample_bicubic(F.avg_pool3d(left, (5, 3, 3), 1)[0], ratio)[0].clamp_min(0)
+    yield upsample_bicubic(left[None], ratio)[0].clamp_min(0)
     yield PHOTONS * estimate.clamp_min(0).sqrt()
     yield (estimate - box_mean(estimate, 3)).abs()
-    missing = ms - upsample_bicubic(sensor.hs(ms)[None], ratio)[0]
-    yield box_mean(missing.square().mean(0, keepdim=True), ratio // 2 * 2 + 1).sqrt()
+    yield missing
+
+
+def misfit(estimate: Tensor, hs: Tensor, sensor: Sensor) -> Tensor:
+    """(L, h, w): what the degraded result leaves of hs, the mean over 3 x 3 pixels and 5 bands."""
+    seen = torch.cat([sensor.hs(estimate[bands]) for bands in band_pieces(len(estimate))])
+    left = F.pad((hs - seen).abs()[None, None], (1, 1, 1, 1, 2, 2), mode="replicate")
+    return F.avg_pool3d(left, (5, 3, 3), 1)[0, 0]
+
+
+def missing_detail(ms: Tensor, sensor: Sensor) -> Tensor:
+    """(1, H, W): the detail of ms that no coarse pixel shows."""
+    missing = ms - upsample_bicubic(sensor.hs(ms)[None], sensor.ratio)[0]
+    return box_mean(missing.square().mean(0, keepdim=True), sensor.ratio // 2 * 2 + 1).sqrt()
+
+
+def band_pieces(bands: int) -> Iterator[slice]:
+    """A few bands at a time, so that features need little memory."""
+    return (slice(first, first + BANDS_AT_ONCE) for first in range(0, bands, BANDS_AT_ONCE))
 
 
 def box_mean(image: Tensor, side: int) -> Tensor:

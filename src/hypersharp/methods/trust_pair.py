@@ -25,7 +25,6 @@ from hypersharp.sensor.observe import Sensor
 LEAST_PX = 4  # of hs, degraded once more, along a side
 SAME_BLUR = 0.02  # relative difference of hs and coarse ms under a stored sensor, above which it is another's
 REACH = 5  # coarse pixels around a pixel that tell of its error
-FLOATS = 6.0  # float32 values that predicting an error holds for each value of a result, the result included
 Again = Callable[[ReducedPair], tuple[Tensor, Tensor | None]]  # an estimate, and where it counts
 
 
@@ -103,6 +102,11 @@ def learn_trust(hs: Tensor, ms: Tensor, settings: Settings, again: Callable[[Sen
     ]
     model = one_level_finer(calibrate(estimates, pairs, sensor, valid), pairs[0], torch.cat(errors, 1), sensor)
     return Trust(model, sensor, "errors on the pair degraded once more")
+
+
+def trust_floats_per_px(bands: int) -> float:
+    """How many float32 predicting an error holds per fine pixel at most, hs, ms and result included (measured)."""
+    return 2.4 * bands + 90
 
 
 def check_large_enough(shape_yx: tuple[int, int], ratio: int) -> None:

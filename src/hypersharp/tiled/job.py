@@ -25,7 +25,7 @@ from hypersharp.methods.base import (
 from hypersharp.methods.fuse import check_units, note_left_out, settings_for
 from hypersharp.methods.recipe import Recipe
 from hypersharp.methods.scene import Sample, learn_named
-from hypersharp.methods.trust_pair import FLOATS, REACH, Trust
+from hypersharp.methods.trust_pair import REACH, Trust, trust_floats_per_px
 from hypersharp.sensor.psf import PSF
 from hypersharp.tiled.plan import Tile, Tiling
 from hypersharp.tiled.sources import PairSource
@@ -39,8 +39,8 @@ class Job:
     """A pair, what was learned from it, and the form of the result.
 
     `bands` and `ms_bands` are the usable ones, `all_bands` counts those of hs; `unit` is the value that counts as 1;
-    `dtype` is the result's; `tiling` lays out the tiles, one that is everything before they are; `trust` predicts the
-    result's error, if wanted.
+    `dtype` is the result's; `tiling` lays out the tiles, one that is everything before they are, for so many
+    `workers`; `trust` predicts the result's error, if wanted.
     """
 
     pair: PairSource
@@ -52,6 +52,7 @@ class Job:
     unit: float
     dtype: np.dtype[Any]
     tiling: Tiling
+    workers: int = 1
     trust: Trust | None = None
 
     def sharpen(self, tile: Tile, device: str | None = None) -> tuple[NDArray[Any], NDArray[Any] | None]:
@@ -76,8 +77,9 @@ class Job:
 
     def floats_per_px(self) -> float:
         """How many float32 making a tile holds per fine pixel at most."""
-        most, bands = self.recipe.floats_per_px(len(self.bands)), len(self.bands)
-        return max(most, FLOATS * bands) if self.trust else most
+        bands = len(self.bands)
+        own = self.recipe.floats_per_px(bands)
+        return max(own, trust_floats_per_px(bands)) if self.trust else own
 
     def read(self, tile: Tile) -> tuple[xr.DataArray, xr.DataArray]:
         """The usable bands of what a tile sees."""

@@ -19,6 +19,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.cube import with_bands_of
+from hypersharp.describe import counted
 from hypersharp.errors import CallError, OutputError
 from hypersharp.io import check_apart, check_output, open_cube, save_cube
 from hypersharp.io.foreign import needs
@@ -26,7 +27,7 @@ from hypersharp.io.image_file import ImageFile
 from hypersharp.memory import free_bytes, give_back_memory
 from hypersharp.methods.base import DEFAULTS, FuseOptions, Precision, Progress, Runtime
 from hypersharp.methods.fuse import Move, find_method, method_for
-from hypersharp.methods.trust_pair import FLOATS
+from hypersharp.methods.trust_pair import trust_floats_per_px
 from hypersharp.sensor.psf import PSF
 from hypersharp.tiled.job import HALF_WIDTHS, Job, learn_job, store_job, stored_job
 from hypersharp.tiled.plan import FLOAT_BYTES, make_tiling, whole_bytes
@@ -87,7 +88,9 @@ class TiledRun:
     @property
     def notes(self) -> list[str]:
         """What was decided, as people read it."""
-        return [*self.job.settings.notes, str(self.job.tiling)]
+        fewer = self.tiles.workers is None and self.job.workers < self.tiles.processes()
+        said = [f"{counted(self.job.workers, 'worker')}, for the memory has no room for more"] if fewer else []
+        return [*self.job.settings.notes, str(self.job.tiling), *said]
 
     def carry_out(
         self,
@@ -116,7 +119,7 @@ class TiledRun:
         return self.cube(done)
 
     def workers(self, announce: Callable[[str], None]) -> AbstractContextManager[Submit]:
-        processes = self.tiles.processes()
+        processes = self.tiles.workers or self.job.workers
         if processes == 1 and self.tiles.scheduler is None:
             return in_process()
         return on_cluster(self.tiles.scheduler, processes, announce)
@@ -184,17 +187,28 @@ def prepare(
 
 
 def laid_out(job: Job, tiles: TiledOptions) -> Job:
-    """The job with its tiles."""
-    tiling = make_tiling(
-        job.pair.shape_yx,
-        job.pair.ratio,
-        halo_px=job.halo_px(),
-        bytes_per_px=FLOAT_BYTES * job.floats_per_px(),
-        memory_bytes=tiles.memory(),
-        workers=tiles.processes(),
-        side_px=tiles.side_px,
-    )
-    return replace(job, tiling=tiling)
+    """The job with its tiles, for as many workers as were asked for, or else as fit the memory.
+
+    Raises: CallError for a memory that is too small.
+    """
+    most = tiles.processes()
+    for workers in range(most, 0, -1):
+        try:
+            tiling = make_tiling(
+                job.pair.shape_yx,
+                job.pair.ratio,
+                halo_px=job.halo_px(),
+                bytes_per_px=FLOAT_BYTES * job.floats_per_px(),
+                memory_bytes=tiles.memory(),
+                workers=workers,
+                side_px=tiles.side_px,
+            )
+        except CallError:
+            if workers == 1 or tiles.workers or tiles.scheduler:
+                raise
+        else:
+            break
+    return replace(job, tiling=tiling, workers=workers)
 
 
 def fuse_in_tiles(
@@ -247,7 +261,7 @@ def bytes_for_whole(hs: ImageFile, ms: ImageFile, method: str, *, trust: bool = 
     coarse, fine = hs.outline(), ms.outline()
     floats = find_method(method).floats_per_px(coarse.shape[0], fine.shape[0])
     if trust:
-        floats = max(floats, FLOATS * coarse.shape[0])
+        floats = max(floats, trust_floats_per_px(coarse.shape[0]))
     return whole_bytes((fine.shape[1], fine.shape[2]), 1, FLOAT_BYTES * floats)
 
 
