@@ -33,7 +33,7 @@ from hypersharp.solve.loops import Outcome, Residuals, admm, joint_norm, relativ
 from hypersharp.solve.prox import shrinkage
 from hypersharp.solve.subspace import signal_rank, svd_basis, vca
 
-STRIP_VALUES = 2**18  # values of U in a strip on a CPU: it and its companions stay in the caches, and calls are few (measured)
+STRIP_VALUES = 2**18  # values of U in a strip on a CPU: with its companions in the caches, and calls few (measured)
 MOST_DIMENSIONS = 30
 
 
