@@ -294,6 +294,23 @@ def test_the_face_offers_it(files: tuple[Path, Path], tmp_path: Path) -> None:
     assert sharp.shape == (BANDS, SIDE, SIDE) and not isinstance(sharp.data, np.ndarray)
 
 
+def test_a_network_sees_further_the_coarser_hs_is(tmp_path: Path) -> None:
+    """At ratio 8 what SSJCN sees of hs is twice as far off, in fine pixels, as at ratio 4."""
+    fine = torch.nn.functional.interpolate(scene()[None, ::4], scale_factor=4 / 3, mode="bilinear")[0]
+    response = np.kron(np.eye(2), np.full(4, 0.25))
+    psf = gaussian(16, 4, 8, boundary="reflect")
+    pair_8 = (make_cube(image.numpy()) for image in Sensor(psf, response, 8).observe(fine))
+    paths = [save_cube(cube, tmp_path / f"{name}.tif") for name, cube in zip(("hs", "ms"), pair_8, strict=True)]
+    told: dict[str, Any] = {"weights": "ssjcn-any", "precision": "fp32", "device": "cpu", "consistent": False}
+    known: dict[str, Any] = {"psf": psf, "srf": response, "move": "none"}
+    run = prepare(*(ImageFile(path) for path in paths), tmp_path / "sharp.tif", method="ssjcn",
+                  tiles=TiledOptions(workers=1, side_px=64), options=FuseOptions(**told), **known)  # fmt: skip
+    assert len(run.job.tiling) == 16
+    run.carry_out()
+    whole = fuse(*(open_cube(path) for path in paths), method="ssjcn", **told, **known)
+    assert np.abs(open_cube(tmp_path / "sharp.tif").values - whole.values).max() < 1e-5 * np.ptp(whole.values)
+
+
 def test_a_memory_for_one_worker_gets_one_unless_more_are_asked_for(
     files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,7 +117,8 @@ class Method:
     """A row of the table of methods.
 
     `learn` finds what belongs to a scene as a whole (subspace, sensor, gains, pooled means); what it gives back is
-    local: a result pixel sees `halo_px` fine pixels far, beyond which less than 1e-4 of the range comes in.
+    local: a result pixel sees `halo_px` fine pixels or `halo_coarse` coarse ones far, whichever is further; less than
+    1e-4 of the range comes in from beyond.
     `floats_per_px`: for (L, l), how many float32 applying it holds per fine pixel at most, hs, ms and result included
     (measured: peak of the resident memory on 256 and 448 pixels a side, and a little).
     """
@@ -130,6 +131,7 @@ class Method:
     licence: str
     learn: Learn
     floats_per_px: Callable[[int, int], float] = lambda bands, ms_bands: 8.0 * bands + ms_bands
+    halo_coarse: int = 5  # what any blur and interpolation reach
 
     def run(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W): what the pair tells applied to the pair."""

@@ -14,7 +14,6 @@ from hypersharp.methods.base import Apply, Method, Settings
 from hypersharp.methods.consistency import Agreement, agree_with_hs, agreement_floats_per_px, learn_agreement
 
 TRYING = 0.5  # of the progress, and of the time budget, where methods are compared first
-LEAST_HALO = 5  # coarse pixels: what any blur and interpolation reach
 AGREEMENT_HALO = 4  # coarse pixels that a change for consistency reaches, beyond the methods' own
 
 
@@ -55,6 +54,7 @@ class Part:
     share: float
     apply: Apply
     halo_px: int
+    halo_coarse: int
     floats_per_px: float
 
 
@@ -85,7 +85,7 @@ class Recipe:
 
     def halo_px(self, ratio: int) -> int:
         """How far (fine pixels) a result pixel sees."""
-        own = max(max(part.halo_px for part in self.parts), LEAST_HALO * ratio)
+        own = max(max(part.halo_px, part.halo_coarse * ratio) for part in self.parts)
         return own + (AGREEMENT_HALO * ratio if self.agreement else 0)
 
     def floats_per_px(self, bands: int) -> float:
@@ -105,7 +105,7 @@ def learn_parts(decision: Decision, hs: Tensor, ms: Tensor) -> Recipe:
     for name, share in decision.plan.shares.items():
         method = decision.methods[name]
         apply = method.learn(hs, ms, own_settings(method, decision.known, decision.given))
-        parts.append(Part(share, apply, method.halo_px, method.floats_per_px(len(hs), len(ms))))
+        parts.append(Part(share, apply, method.halo_px, method.halo_coarse, method.floats_per_px(len(hs), len(ms))))
     return Recipe(tuple(parts))
 
 

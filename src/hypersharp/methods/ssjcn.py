@@ -115,6 +115,7 @@ SSJCN_METHOD = Method(
     paper="Wang, Xu, Wu, Wei 2021",
     needs=("weights",),
     halo_px=32,
+    halo_coarse=8,  # its blur and its error maps are as coarse as the ratio
     licence="Apache-2.0",
     learn=learn,
     floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 700,
