@@ -64,6 +64,16 @@ def check_window(window: Window, shape_yx: tuple[int, int]) -> Window:
     return y0, x0, height, width
 
 
+def middle(shape_yx: tuple[int, int], most: int) -> Window:
+    """The window in the middle of an image, of at most so many rows and columns.
+
+    >>> middle((10, 200), 160)
+    (0, 20, 10, 160)
+    """
+    height, width = (min(size, most) for size in shape_yx)
+    return (shape_yx[0] - height) // 2, (shape_yx[1] - width) // 2, height, width
+
+
 def window_transform(transform: Affine, window: Window) -> Affine:
     """The affine of the pixels in a window."""
     return transform @ type(transform).translation(window[1], window[0])

@@ -1,6 +1,7 @@
 """The verbs of the main job: fuse, estimate, demo."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -110,18 +111,14 @@ def fuse(
 
     A scene that is too large for the memory is fused in tiles, by itself or with --memory, --workers or --scheduler.
     """
-    from hypersharp.cli.report import check_page, make_page, own_command
-    from hypersharp.io import check_apart, check_output
+    from hypersharp.cli.report import check_page
     from hypersharp.io.image_file import ImageFile
     from hypersharp.methods import find_method
     from hypersharp.methods.base import FuseOptions
     from hypersharp.sensor.stored import given_sensor
 
     find_method(method)
-    check_output(out)
-    if trust:
-        check_output(trust)
-    check_apart([out, trust], [hs, ms, mask, hs_mask, truth])
+    check_outputs([out, trust], [hs, ms, mask, hs_mask, truth])
     check_page(report, truth, point)
     blur, response, known_ratio = given_sensor(sensor, psf, srf, ratio)
     files = (
@@ -147,15 +144,35 @@ def fuse(
         if trust:
             cubes["error"] = write_error(cubes, trust, options, psf=blur, srf=response)
     if report:
-        from hypersharp.bench.page.facts import Run, Source, gpu_words
-        from hypersharp.bench.page.findings import Known
-
-        make_page(
-            cubes, report,
-            {"result": Source(out), "hs": Source(hs, hs_mask, saturated), "ms": Source(ms, mask, saturated)},
-            Known(blur, response, weights, consistent), Run(own_command(context), seconds, peak, gpu_words()),
-            truth=truth, point=point, placed=tiles is not None,
+        told = blur, response, weights, consistent
+        page_of_run(
+            context, cubes, report, files, out, told=told, seconds=seconds, peak=peak, truth=truth, point=point,
+            placed=tiles is not None,
         )  # fmt: skip
+
+
+def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[Path | None]) -> None:
+    """Raise now what would be wrong with an output after a long computation."""
+    from hypersharp.io import check_apart, check_output
+
+    for path in outputs:
+        if path:
+            check_output(path)
+    check_apart(outputs, inputs)
+
+
+def page_of_run(
+    context: typer.Context, cubes: "dict[str, xr.DataArray]", folder: Path, files: "tuple[ImageFile, ImageFile]",
+    out: Path, *, told: tuple[Any, ...], seconds: float, peak: int | None, **page: Any,
+) -> None:  # fmt: skip
+    """Write the page about a run; told: psf, srf, weights and consistency, as `Known` has them."""
+    from hypersharp.bench.page.facts import Run, Source, gpu_words
+    from hypersharp.bench.page.findings import Known
+    from hypersharp.cli.report import make_page, own_command
+
+    hs, ms = (Source(file.path, file.mask, file.saturated) for file in files)
+    run = Run(own_command(context), seconds, peak, gpu_words())
+    make_page(cubes, folder, {"result": Source(out), "hs": hs, "ms": ms}, Known(*told), run, **page)
 
 
 def fuse_whole(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hypersharp.cube import only_usable
-from hypersharp.methods.base import to_tensor, value_scale
+from hypersharp.methods.base import Settings, to_tensor, value_scale
 from hypersharp.methods.fuse import known_settings
 from hypersharp.methods.scales import estimate_sensor_of
 from hypersharp.sensor import estimate as sensors
@@ -74,8 +74,8 @@ def estimate_pair(
 
     Raises: InputError for images that do not match or do not tell, or a psf, srf or ratio that does not fit.
     """
-    known = known_settings(hs, ms, psf=psf, srf=srf, ratio=ratio)
-    return estimate_sensor_of(*usable_tensors(hs, ms), known)
+    pair = prepared(hs, ms, psf=psf, srf=srf, ratio=ratio)
+    return estimate_sensor_of(*pair.tensors, pair.known)
 
 
 def study_pair(
@@ -90,22 +90,43 @@ def study_pair(
 
     Raises: as `estimate_pair`.
     """
-    return studied(estimate_pair(hs, ms, psf=psf, srf=srf, ratio=ratio), hs, ms)
+    pair = prepared(hs, ms, psf=psf, srf=srf, ratio=ratio)
+    estimate = estimate_sensor_of(*pair.tensors, pair.known)
+    return Study(estimate, pair.diagnosis(estimate), pair.known.spectra, pair.unit)
 
 
-def studied(estimate: Estimate, hs: xr.DataArray, ms: xr.DataArray) -> Study:
-    """An estimate of a pair with how well it fits, and what speaks against it."""
-    known = known_settings(hs, ms, psf=None, srf=None, ratio=estimate.sensor.ratio)
-    pair = sensors.check_pair(*usable_tensors(hs, ms), known.ratio, known.hs_valid, known.ms_valid)
-    unit = value_scale(only_usable(hs, "hs").values)
-    return Study(estimate, diagnose(estimate, pair, known.spectra), known.spectra, unit)
+def diagnose_pair(estimate: Estimate, hs: xr.DataArray, ms: xr.DataArray) -> Diagnosis:
+    """How well an estimated sensor fits its pair, and what speaks against it."""
+    return prepared(hs, ms, psf=None, srf=None, ratio=estimate.sensor.ratio).diagnosis(estimate)
 
 
-def usable_tensors(hs: xr.DataArray, ms: xr.DataArray) -> tuple[Tensor, Tensor]:
-    """The usable bands of both, the value that counts as 1 that of hs."""
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The usable bands of hs (L, h, w) and ms (l, H, W), what is known of them, and the value that counts as 1."""
+
+    tensors: tuple[Tensor, Tensor]
+    known: Settings
+    unit: float
+
+    def diagnosis(self, estimate: Estimate) -> Diagnosis:
+        known = self.known
+        pair = sensors.check_pair(*self.tensors, known.ratio, known.hs_valid, known.ms_valid)
+        return diagnose(estimate, pair, known.spectra)
+
+
+def prepared(
+    hs: xr.DataArray,
+    ms: xr.DataArray,
+    *,
+    psf: str | Path | PSF | None,
+    srf: str | Path | NDArray[np.float64] | None,
+    ratio: int | None,
+) -> Prepared:
+    """A pair of cubes ready for its sensor to be found."""
+    known = known_settings(hs, ms, psf=psf, srf=srf, ratio=ratio)
     coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
     unit = value_scale(coarse.values)
-    return to_tensor(coarse, unit), to_tensor(fine, unit)
+    return Prepared((to_tensor(coarse, unit), to_tensor(fine, unit)), known, unit)
 
 
 def summarise(study: Study) -> str:

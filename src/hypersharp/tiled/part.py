@@ -5,11 +5,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.cube import with_bands_of
-from hypersharp.grid import window_transform
+from hypersharp.grid import middle, window_transform
 from hypersharp.methods.base import Method
 from hypersharp.tiled.job import Job
 from hypersharp.tiled.plan import tile_around
-from hypersharp.tiled.trust import middle, with_trust
+from hypersharp.tiled.trust import with_trust
 
 PART_PX = 384  # fine pixels along a side
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from hypersharp.cube import check_axes, fwhm_nm, grid_of, make_cube, wavelengths_nm
 from hypersharp.errors import InputError
-from hypersharp.grid import Grid, Window, affine_of, fits_exactly, whole_ratio, window_transform
+from hypersharp.grid import Grid, Window, affine_of, fits_exactly, middle, whole_ratio, window_transform
 from hypersharp.io.image_file import ImageFile
 from hypersharp.methods.align import (
     LARGEST_SIDE,
@@ -125,9 +125,7 @@ def aligned_source(hs: ImageFile, ms: ImageFile, ratio: int | None, move: Move) 
 
 def moved_source(pair: PairSource) -> PairSource:
     """The pair with the ms moved where the pixels in the middle prove that it lies off."""
-    (height, width), side = pair.shape_yx, LARGEST_SIDE
-    rows, columns = min(height, side), min(width, side)
-    found = find_shift(*pair.read(((height - rows) // 2, (width - columns) // 2, rows, columns)))
+    found = find_shift(*pair.read(middle(pair.shape_yx, LARGEST_SIDE)))
     if found is None:
         return pair
     return replace(pair, shift_px_yx=found.shift_px_yx, notes=(said_of_shift(found, pair.fine),))

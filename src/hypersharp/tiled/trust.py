@@ -8,7 +8,7 @@ from itertools import product
 import torch
 
 from hypersharp.errors import InputError
-from hypersharp.grid import Window
+from hypersharp.grid import middle
 from hypersharp.methods.base import Method, missing_pixels
 from hypersharp.methods.evidence import MOST_PX
 from hypersharp.methods.scene import Sample, for_parts
@@ -33,16 +33,6 @@ def with_trust(job: Job, method: Method) -> Job:
             changed=job.recipe.agreement is not None,
         )  # fmt: skip
         return replace(job, trust=replace(trust, mean=mean_error(job, trust)))
-
-
-def middle(shape_yx: tuple[int, int], most: int) -> Window:
-    """(y0, x0, height, width) of at most so many rows and columns.
-
-    >>> middle((10, 200), 160)
-    (0, 20, 10, 160)
-    """
-    height, width = (min(size, most) for size in shape_yx)
-    return (shape_yx[0] - height) // 2, (shape_yx[1] - width) // 2, height, width
 
 
 def mean_error(job: Job, trust: Trust) -> float:

@@ -18,7 +18,7 @@ from hypersharp.bench.trust import predict_error
 from hypersharp.errors import HypersharpError, InputError, check_name
 from hypersharp.methods import fuse
 from hypersharp.methods.base import Progress
-from hypersharp.methods.estimate import estimate_pair, studied
+from hypersharp.methods.estimate import diagnose_pair, estimate_pair
 from hypersharp.methods.fuse import place, placed_as
 from hypersharp.metrics import PRESETS, Scores
 from hypersharp.sensor.diagnosis import Diagnosis
@@ -95,7 +95,7 @@ def study_result(
     progress(0.2)
     if pair is not None and found.estimate is not None:
         sensor, estimate = found.estimate.sensor, found.estimate
-        found.diagnosis = found.attempt("sensor", lambda: studied(estimate, *pair).diagnosis)
+        found.diagnosis = found.attempt("sensor", lambda: diagnose_pair(estimate, *pair))
         found.judgement = found.attempt("judgement", lambda: judge(sharp, *pair, sensor))
     progress(0.5)
     if truth is not None:
