@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from hypersharp.bench.protocols import find_protocol, simulate_pair
 from hypersharp.bench.scenes import find_scenes, load_truth
-from hypersharp.bench.score import score_cubes
-from hypersharp.methods import fuse
-from hypersharp.methods.packaged import packaged_weights
-from hypersharp.metrics import Scores
+from hypersharp.fusion.fuse import fuse
+from hypersharp.networks.packaged import packaged_weights
+from hypersharp.quality.metrics import Scores
+from hypersharp.quality.score import score_cubes
+from hypersharp.simulate.pair import simulate_pair
+from hypersharp.simulate.protocols import find_protocol
 
 SCENE = "paints"
 FLOORS_DB = {
@@ -43,9 +44,7 @@ def test_weights_are_small_and_say_where_they_come_from(name: str) -> None:
     told = weights.header.provenance
     assert weights.path.stat().st_size < 8e6
     assert told["protocol"] == "dian-x4"
-    assert not set(told["training_scenes"]) & set(
-        find_protocol("dian-x4").test + tuple(told["validation_scenes"])
-    )
+    assert not set(told["training_scenes"]) & set(find_protocol("dian-x4").test + tuple(told["validation_scenes"]))
     assert {"steps", "val_psnr_db", "commit", "machine", "psf"} <= told.keys()
 
 
