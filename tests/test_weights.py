@@ -12,8 +12,8 @@ from hypersharp.fusion.fuse import fuse
 from hypersharp.networks.packaged import packaged_weights
 from hypersharp.quality.metrics import Scores
 from hypersharp.quality.score import score_cubes
-from hypersharp.simulate.pair import simulate_pair
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 
 SCENE = "paints"
 FLOORS_DB = {
