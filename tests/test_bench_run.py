@@ -24,7 +24,7 @@ from hypersharp.networks.header import WeightsHeader
 from hypersharp.pair.settings import Settings
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.quality.score import find_peak, score_cubes
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.simulation.protocols import find_protocol
 
 SCENES = ("paints", "pompoms")
 OPTIONS = BenchOptions("dian-x4", methods=("bicubic",), scenes=SCENES)

@@ -17,8 +17,8 @@ from hypersharp.networks import packaged
 from hypersharp.networks.packaged import FOLDER, IN_SECOND_PACKAGE, named_weights, packaged_weights
 from hypersharp.quality.metrics import Scores
 from hypersharp.quality.score import score_cubes
-from hypersharp.simulate.pair import simulate_pair
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 
 SCENE = "paints"
 FLOORS_DB = {

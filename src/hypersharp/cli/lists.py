@@ -54,7 +54,7 @@ def sensors() -> None:
 @app.command(rich_help_panel="What there is")
 def protocols() -> None:
     """List the named protocols: scenes, blur, response, ratio, metrics."""
-    from hypersharp.simulate.protocols import PROTOCOLS
+    from hypersharp.simulation.protocols import PROTOCOLS
 
     rows = [
         [
