@@ -34,7 +34,9 @@ PAGES = DOCUMENTS | {name: (ROOT / name).read_text() for name in ("CONTRIBUTING.
 VERBS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 EVERYWHERE = {"--help", "--debug", "--version", "-h"}
 OF_OTHERS = {"--ntasks-per-node", "--index-url"}  # slurm's, pip's
-HOME = re.compile(r"https://(?:github|raw\.githubusercontent)\.com/hypersharp/hypersharp/(?:(?:blob|tree)/)?main/([^)#\s]+)")
+HOME = re.compile(
+    r"https://(?:github|raw\.githubusercontent)\.com/hypersharp/hypersharp/(?:(?:blob|tree)/)?main/([^)#\s]+)"
+)
 README_BYTES = 8192
 BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<reason>.+) -->\n)?```(?P<language>sh|python|text)\n(?P<body>.*?)^```$",
