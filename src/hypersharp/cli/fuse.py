@@ -184,8 +184,8 @@ def page_of_run(
     """Write the page about a run; told: psf, srf, weights and consistency, as `Known` has them."""
     from hypersharp.cli.report import make_page, own_command
     from hypersharp.io.image import Image
-    from hypersharp.report.facts import Run, gpu_words
-    from hypersharp.report.findings import Known
+    from hypersharp.reporting.facts import Run, gpu_words
+    from hypersharp.reporting.findings import Known
 
     run = Run(own_command(context), seconds, peak, gpu_words())
     make_page(cubes, folder, {"result": Image(out), "hs": files[0], "ms": files[1]}, Known(*told), run, **page)

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from hypersharp.io.image import Image
-    from hypersharp.report.facts import Run
-    from hypersharp.report.findings import Known
+    from hypersharp.reporting.facts import Run
+    from hypersharp.reporting.findings import Known
 
 
 @app.command(rich_help_panel="Scores")
@@ -61,8 +61,8 @@ def report(
 ) -> None:
     """Make a page to read of SHARP: pictures, spectra, errors, decisions, sensor; one HTML file in --out."""
     from hypersharp.io.image import Image
-    from hypersharp.report.facts import Run
-    from hypersharp.report.findings import Known
+    from hypersharp.reporting.facts import Run
+    from hypersharp.reporting.findings import Known
     from hypersharp.sensor.stored import given_sensor
 
     check_page(out, truth, point, preset)
@@ -91,7 +91,7 @@ def check_page(out: Path | None, truth: Path | None, point: Sequence[str] | None
     from hypersharp.errors import CallError, check_name
     from hypersharp.plot.places import parse_point
     from hypersharp.quality.metrics import PRESETS
-    from hypersharp.report.build import check_libraries
+    from hypersharp.reporting.build import check_libraries
     from hypersharp.system.atomic import make_folder
 
     if out is None and (truth or point):
@@ -120,8 +120,9 @@ def make_page(
 ) -> None:
     """Write the page of "result", "hs", "ms" and perhaps its "error", and say where it is."""
     from hypersharp.io import open_cube
+    from hypersharp.io.image import Image
     from hypersharp.plot.places import parse_point
-    from hypersharp.report import write_report
+    from hypersharp.reporting import write_report
 
     files = {**sources} if truth is None else {**sources, "truth": Image(truth)}
     with progress_bar("writing the report") as progress:
