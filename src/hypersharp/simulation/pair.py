@@ -20,28 +20,29 @@ def simulate_pair(
     snr_ms_db: float | None = None,
     seed: int = 0,
 ) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
-    """(hs, ms, truth), float32, as the sensor would see a scene (L, H, W) in the truth's own units.
-
-    hs has the truth's bands and, where the truth has an affine, pixels `ratio` times as large from the
-    same corner; ms has the truth's grid and, where the truth has wavelengths, each band at its
-    response-weighted mean wavelength.
+    """Simulate the pair that a sensor would record of a scene: blurred and decimated, and seen through its response.
 
     Args:
-        truth: fine hyperspectral scene (L, H, W), any unit.
-        sensor: blur, response and ratio; `find_protocol(name).sensor()` for a protocol's.
-        snr_hs_db, snr_ms_db: of white Gaussian noise to add, the same for one seed; None: none.
+        truth: the scene (L, H, W) in any unit; H and W are multiples of the ratio.
+        sensor: PSF, spectral response (l, L) and ratio.
+        snr_hs_db, snr_ms_db: signal-to-noise ratio of white Gaussian noise in dB; None adds none.
+        seed: the same seed gives the same noise.
 
     Returns:
-        hs (L, H/ratio, W/ratio), ms (l, H, W) and the truth (L, H, W).
+        hs (L, H / ratio, W / ratio), ms (l, H, W) and truth (L, H, W), float32, in the unit of the truth. hs keeps the
+        bands of the truth, with pixels `ratio` times as large from the same corner; each ms band gets the
+        response-weighted mean wavelength.
 
     Raises:
         InputError: the bands do not fit the response, or H or W is no multiple of the ratio.
 
+    Source: Y = D B Z + noise, M = R Z + noise (Wei, Dobigeon, Tourneret 2015, eq. 1).
+
+    >>> from hypersharp.cube import make_cube
     >>> from hypersharp.simulation.protocols import find_protocol
-    >>> scene = make_cube(np.random.default_rng(0).random((31, 16, 24), np.float32))
-    >>> hs, ms, truth = simulate_pair(scene, find_protocol("dian-x4").sensor(), snr_hs_db=40)
-    >>> hs.shape, ms.shape
-    ((31, 4, 6), (3, 16, 24))
+    >>> hs, ms, truth = simulate_pair(make_cube(np.ones((31, 16, 16))), find_protocol("dian-x4").sensor())
+    >>> hs.shape, ms.shape, truth.shape
+    ((31, 4, 4), (3, 16, 16), (31, 16, 16))
     """
     check_cube(truth, "the scene")
     values = np.array(truth.values, dtype=np.float32, order="C")

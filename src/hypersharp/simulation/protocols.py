@@ -53,12 +53,26 @@ UESTC_TEST = words(
 
 @dataclass(frozen=True)
 class Protocol:
-    """How scenes become pairs and which are for what.
+    """How scenes become pairs, and which scenes are for what: everything that changes a number, under one name.
 
-    `psf` is a PSF spec; `srf` a response by name, applied by band index where `srf_by_index` (as if
-    the scene had CAVE's wavelengths). `train` and `validation` share no scene with `test`.
-    `crop_yx` keeps the upper left (height, width) of a scene; None keeps all. `scaling` brings values
-    to 0..1: "dtype" divides by the integer type's largest, "scene-max" by the scene's own.
+    Attributes:
+        name: that of its row in `PROTOCOLS`.
+        dataset: the data set its scenes come from.
+        ratio: fine pixels per coarse one.
+        psf_spec: the blur, as `parse_psf` reads it.
+        srf: the spectral response, by name.
+        train, validation, test: names of scenes; no scene is in two of them.
+        wavelengths_nm: centres of the bands (L,).
+        scaling: how values come to 0..1: divided by the integer type's largest, or by the scene's own maximum.
+        preset: the metric preset that scores are computed with.
+        source: the papers and programs it follows.
+        srf_by_index: apply the response by band index, as if the scene had CAVE's wavelengths.
+        crop_yx: keep only the upper left (height, width) of a scene.
+        snr_hs_db, snr_ms_db: noise in dB; None is no noise.
+
+    >>> protocol = find_protocol("dian-x4")
+    >>> protocol.ratio, protocol.psf_spec, len(protocol.test)
+    (4, 'gaussian:8:2:start=1:boundary=wrap', 12)
     """
 
     name: str
@@ -89,7 +103,7 @@ class Protocol:
         return parse_psf(self.psf_spec, self.ratio)
 
     def sensor(self) -> Sensor:
-        """The sensor that sees this protocol's scenes."""
+        """The sensor of this protocol: PSF, spectral response (l, L) and ratio."""
         from hypersharp.sensor.observe import Sensor
         from hypersharp.sensor.srf import find_srf
 
@@ -156,7 +170,16 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def find_protocol(name: str) -> Protocol:
-    """The protocol of that name; InputError with the nearest names where there is none.
+    """Find a protocol by its name.
+
+    Args:
+        name: one of `PROTOCOLS`.
+
+    Returns:
+        Its row.
+
+    Raises:
+        InputError: there is none of that name; the message lists similar ones.
 
     >>> find_protocol("dian-x4").sensor().psf.centre_yx()
     (1.5, 1.5)
