@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.cube import usable_bands, wavelengths_nm
-from hypersharp.errors import MissingExtraError
+from hypersharp.errors import needs
 from hypersharp.io.image import Image
 from hypersharp.io.together import write_text
 from hypersharp.pair.settings import Progress
@@ -121,12 +121,9 @@ def write_report(
 
 def check_libraries() -> None:
     """Raise MissingExtraError unless pages can be made."""
-    try:
-        import jinja2
+    with needs("reports", "report"):
+        import jinja2  # noqa: F401
         import matplotlib  # noqa: F401
-    except ImportError as exc:
-        raise MissingExtraError("reports", "report") from exc
-    assert jinja2
 
 
 def render(
