@@ -11,7 +11,7 @@ import xarray as xr
 from hypersharp.bench.indian_pines import load_indian_pines
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io.together import save_figure, save_together
-from hypersharp.plot.compare import comparison_figure
+from hypersharp.plot.figures import comparison
 from hypersharp.quality.score import score_cubes
 from hypersharp.report import write_report
 from hypersharp.report.facts import Run, Source
@@ -20,7 +20,7 @@ from hypersharp.simulate.protocols import find_protocol
 
 PROTOCOL = "dian-x4"
 METHODS = ("ssjcn", "bicubic")
-PIXELS = ((20, 30), (70, 110), (118, 56))  # y, x of the three spectra
+PLACES = ((30, 20), (110, 70), (56, 118))  # x, y of the three spectra
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,11 @@ def run_demo(out_dir: Path, *, device: str = "auto", progress: Callable[[float],
         progress((number + 1) / (len(METHODS) + 1))
     cubes = {"hs": hs, "ms": ms, "truth": truth, **{f"sharp_{name}": cube for name, cube in estimates.items()}}
     paths = save_together(cubes, out_dir, "tif")
-    figure = comparison_figure(hs, ms, estimates, truth, PIXELS)
+    figure = comparison(hs, ms, estimates, truth, PLACES)
     paths.append(save_figure(figure, out_dir / "demo.png"))
     files = dict(zip(("hs", "ms", "truth", "result"), map(Source, paths), strict=False))
     run = Run(f"hypersharp demo -o {out_dir}", scores[METHODS[0]][-1])
-    places = [(x, y) for y, x in PIXELS]
-    page = write_report(estimates[METHODS[0]], hs, ms, out_dir, truth=truth, points=places, run=run, sources=files)
+    page = write_report(estimates[METHODS[0]], hs, ms, out_dir, truth=truth, points=PLACES, run=run, sources=files)
     paths.append(page)
     return DemoResult(scores, str(estimates[METHODS[0]].attrs.get("hypersharp", "")), paths)
 

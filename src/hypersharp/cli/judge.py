@@ -182,24 +182,13 @@ def show_found(found: dict[str, dict[str, Any]], peak_note: str) -> None:
 
 def pair_rows(values: dict[str, Any]) -> list[list[str]]:
     """Name, value and meaning of each; of a residual the median over bands and the worst band."""
+    from hypersharp.describe import shares_words
     from hypersharp.quality.judge import MEANINGS
 
     rows = []
     for name, meaning in MEANINGS.items():
         value = values[name]
         if isinstance(value, list):
-            value = worst_and_median(value, values["wavelengths_nm"] if name == "hs_residual" else None)
+            value = shares_words(value, values["wavelengths_nm"] if name == "hs_residual" else None)
         rows.append([name, shown(value), meaning])
     return rows
-
-
-def worst_and_median(shares: list[float], wavelengths_nm: list[float] | None) -> str:
-    """The median of some relative errors, the largest, and where that is."""
-    from statistics import median
-
-    finite = [share for share in shares if share == share]
-    if not finite:
-        return "nan"
-    worst = shares.index(max(finite))
-    place = f"{wavelengths_nm[worst]:.0f} nm" if wavelengths_nm else f"band {worst + 1}"
-    return f"{median(finite):.2%}, at worst {shares[worst]:.2%} ({place})"
