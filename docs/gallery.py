@@ -18,8 +18,8 @@ from hypersharp.io.together import save_figure
 from hypersharp.pair.estimate import study_pair
 from hypersharp.plot import figures
 from hypersharp.plot.sensor_figure import sensor_figure
-from hypersharp.simulate.pair import simulate_pair
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 from hypersharp.uncertainty.predict import predict_error
 
 METHODS = ("bicubic", "gsa", "hysure", "ssjcn")

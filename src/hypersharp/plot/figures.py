@@ -214,7 +214,8 @@ def _draw_spectra(
         curves = [curve_at(alike[name], at, name) for name, at in places.items() if at is not None]
         title = f"pixel {pixel[1]}, {pixel[0]}"
         draw_curves(axes, curves, f"{LETTERS[n % len(LETTERS)]}: {title}" if lettered else title, axis_label(last))
-    row[0].legend(fontsize=8)
+    if any(alike):
+        row[0].legend(fontsize=8)
 
 
 def by_name(cubes: Cubes) -> Mapping[str, xr.DataArray]:

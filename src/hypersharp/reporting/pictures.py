@@ -13,7 +13,7 @@ from scipy.ndimage import uniform_filter
 from hypersharp.cube import only_usable, wavelengths_nm
 from hypersharp.plot.colour import Mix, component_mix, composite, composite_limits, infrared_mix, mix_for, true_mix
 from hypersharp.plot.inline import MOST_PX, as_data, png
-from hypersharp.report.points import Point
+from hypersharp.reporting.points import Point
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

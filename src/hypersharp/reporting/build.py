@@ -15,11 +15,11 @@ from hypersharp.pair.settings import Progress
 from hypersharp.plot.places import Place, find_pixel
 from hypersharp.quality.judge import MEANINGS
 from hypersharp.quality.metrics import PRESETS
-from hypersharp.report.charts import UNIT, error_charts, ms_bands, residual_chart, sensor_charts, spectra_charts
-from hypersharp.report.facts import Decisions, Facts, Run, Source, image_facts, read_notes, run_facts
-from hypersharp.report.findings import Findings, Known, study_result
-from hypersharp.report.pictures import CHART_STYLE, Picture, composites, detailed_window, marks_of
-from hypersharp.report.points import Point, choose_points
+from hypersharp.reporting.charts import UNIT, error_charts, ms_bands, residual_chart, sensor_charts, spectra_charts
+from hypersharp.reporting.facts import Decisions, Facts, Run, Source, image_facts, read_notes, run_facts
+from hypersharp.reporting.findings import Findings, Known, study_result
+from hypersharp.reporting.pictures import CHART_STYLE, Picture, composites, detailed_window, marks_of
+from hypersharp.reporting.points import Point, choose_points
 from hypersharp.system.atomic import make_folder
 
 NAME = "report.html"
@@ -122,7 +122,7 @@ def render(
     import jinja2
     import matplotlib as mpl
 
-    here = files("hypersharp.report")
+    here = files("hypersharp.reporting")
     page = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string((here / "page.html.j2").read_text(encoding="utf-8"))

@@ -13,9 +13,9 @@ from hypersharp.plot.draw import OKABE_ITO, new_figure
 from hypersharp.plot.errors import angle_error, draw_band_errors, draw_map, label_axes, rms_error
 from hypersharp.plot.places import same_place
 from hypersharp.plot.sensor_figure import draw_blur, draw_response, draw_sensor_residuals
-from hypersharp.report.findings import ENLARGED, RESULT, Findings
-from hypersharp.report.pictures import Picture, chart
-from hypersharp.report.points import Point
+from hypersharp.reporting.findings import ENLARGED, RESULT, Findings
+from hypersharp.reporting.pictures import Picture, chart
+from hypersharp.reporting.points import Point
 from hypersharp.sensor.observe import Sensor
 
 FloatArray = NDArray[np.float64]
