@@ -1,15 +1,11 @@
-"""A cube formatted for display: size, wavelengths, pixel, place; relative errors of its bands."""
+"""A cube formatted for display: size, wavelengths, pixel, place."""
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from hypersharp.cube import crs_of, fwhm_nm, transform_of, wavelengths_nm
-
-Floats = Sequence[float] | NDArray[np.float64]
 
 
 def size_words(cube: xr.DataArray) -> str:
@@ -20,20 +16,6 @@ def size_words(cube: xr.DataArray) -> str:
 
 def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'s' * (number != 1)}"
-
-
-def shares_words(shares: Floats, nm: Floats | None = None) -> str:
-    """Relative errors (L,): the median, the largest, and its band by wavelength (nm) or by number from 1.
-
-    >>> shares_words([0.01, 0.02, float("nan"), 0.3]), shares_words([float("nan")])
-    ('2.00%, at worst 30.00% (band 4)', 'nan')
-    """
-    values = np.asarray(shares, float)
-    if not np.isfinite(values).any():
-        return "nan"
-    worst = int(np.nanargmax(values))
-    place = f"band {worst + 1}" if nm is None else f"{nm[worst]:,.0f} nm"
-    return f"{np.nanmedian(values):.2%}, at worst {values[worst]:.2%} ({place})"
 
 
 def wavelength_words(cube: xr.DataArray) -> str:

@@ -8,15 +8,15 @@ import numpy as np
 import xarray as xr
 
 from hypersharp.cube import only_usable, usable_bands, wavelengths_nm
-from hypersharp.describe import shares_words
-from hypersharp.errors import MissingExtraError
+from hypersharp.errors import needs
+from hypersharp.io.image import Image
 from hypersharp.io.together import write_text
 from hypersharp.pair.settings import Progress
 from hypersharp.plot.places import Place, find_pixel
-from hypersharp.quality.judge import MEANINGS
+from hypersharp.quality.judge import MEANINGS, median_and_worst
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.reporting.charts import UNIT, error_charts, ms_bands, residual_chart, sensor_charts, spectra_charts
-from hypersharp.reporting.facts import Decisions, Facts, Run, Source, image_facts, read_notes, run_facts
+from hypersharp.reporting.facts import Decisions, Facts, Run, image_facts, read_notes, run_facts
 from hypersharp.reporting.findings import Findings, Known, study_result
 from hypersharp.reporting.pictures import CHART_STYLE, Picture, composites, detailed_window, marks_of
 from hypersharp.reporting.points import Point, choose_points
@@ -55,7 +55,7 @@ def write_report(
     error: xr.DataArray | None = None,
     trust: bool = True,
     run: Run | None = None,
-    sources: Mapping[str, Source] | None = None,
+    sources: Mapping[str, Image] | None = None,
     placed: bool = False,
     progress: Progress | None = None,
 ) -> Path:
@@ -102,12 +102,9 @@ def write_report(
 
 def check_libraries() -> None:
     """Raise MissingExtraError unless pages can be made."""
-    try:
-        import jinja2
+    with needs("reports", "report"):
+        import jinja2  # noqa: F401
         import matplotlib  # noqa: F401
-    except ImportError as exc:
-        raise MissingExtraError("reports", "report") from exc
-    assert jinja2
 
 
 def render(
@@ -116,7 +113,7 @@ def render(
     places: Sequence[Place],
     preset: str,
     run: Run,
-    sources: Mapping[str, Source],
+    sources: Mapping[str, Image],
 ) -> str:
     """The page as HTML: what the template shows, by name."""
     import jinja2
@@ -128,11 +125,10 @@ def render(
     ).from_string((here / "page.html.j2").read_text(encoding="utf-8"))
     points = choose_points(places, found.sharp, found.hs)
     decisions = read_notes(str(found.sharp.attrs.get("hypersharp", "")))
-    result = sources.get("result", Source()).path
     with mpl.rc_context(CHART_STYLE):  # type: ignore[arg-type]  # its names are spelt out there
         return page.render(
             css=(here / "page.css").read_text(encoding="utf-8"),
-            title="Sharpened image" if result is None else result.name,
+            title=sources["result"].path.name if "result" in sources else "Sharpened image",
             day=f"{run.ended:%d %B %Y}".lstrip("0"),
             keys=key_numbers(found, decisions, run),
             warnings=[*decisions.warnings, *(found.diagnosis.warnings if found.diagnosis else ())],
@@ -145,7 +141,7 @@ def render(
             score_notes=score_notes(found, preset),
             judged=judgement_rows(found),
             residuals=residual_chart(found),
-            images={name: image_facts(cube, sources.get(name, Source())) for name, cube in images.items()},
+            images={name: image_facts(cube, sources.get(name)) for name, cube in images.items()},
             sensor=list(sensor_charts(found)),
             sensor_facts=sensor_facts(found),
             decisions=decisions,
@@ -252,7 +248,7 @@ def judgement_rows(found: Findings) -> list[tuple[str, str, str, str]]:
     for name, meaning in MEANINGS.items():
         value = getattr(found.judgement, name)
         shares = isinstance(value, np.ndarray)
-        text = shares_words(value, nm if name == "hs_residual" else None) if shares else f"{value:.4f}"
+        text = median_and_worst(value, nm if name == "hs_residual" else None) if shares else f"{value:.4f}"
         rows.append((TITLES[name], name, text, meaning))
     return rows
 
