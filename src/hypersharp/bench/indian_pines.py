@@ -21,7 +21,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.cube import make_cube
-from hypersharp.errors import MissingExtraError
+from hypersharp.errors import needs
 
 BANDS = np.arange(31)
 CENTRES_NM = 400.02 + 9.80 * BANDS + 0.00276 * BANDS**2
@@ -42,11 +42,9 @@ def load_indian_pines() -> xr.DataArray:
     The affine has its origin at the lower left corner, and there is no CRS: where on Earth is not in the data.
     Raises: MissingExtraError without tensorly or a geo library.
     """
-    try:
+    with needs("the demo", "demo"):
         from affine import Affine
         from tensorly import datasets
-    except ImportError as exc:
-        raise MissingExtraError("the demo", "demo") from exc
     file = Path(datasets.__file__).parent / "data" / "Indian_pines_corrected.npy"
     numbers = np.load(file)[:SIDE_PX, :SIDE_PX, : len(BANDS)].transpose(2, 0, 1).astype(np.int64)
     return make_cube(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hypersharp.cli.shown import progress_bar, say, size
-from hypersharp.errors import CallError
+from hypersharp.errors import CallError, needs
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,7 +41,6 @@ def parse_memory(text: str | None) -> float | None:
     """Bytes of `4GB`, `500 MB` or a plain number of bytes."""
     if text is None:
         return None
-    from hypersharp.io.foreign import needs
 
     with needs("fusing in tiles"):
         from dask.utils import parse_bytes

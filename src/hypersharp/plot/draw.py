@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from hypersharp.errors import MissingExtraError
+from hypersharp.errors import needs
 from hypersharp.plot.colour import STRETCH_QUANTILES, Image, Limits, Mix, composite, mix_for
 from hypersharp.plot.places import Pixel
 
@@ -29,10 +29,8 @@ def new_figure(width: float, height: float) -> "Figure":
 
     Raises: MissingExtraError without matplotlib.
     """
-    try:
+    with needs("plots", "plot"):
         from matplotlib.figure import Figure
-    except ImportError as exc:
-        raise MissingExtraError("plots", "plot") from exc
     return Figure(figsize=(width, height), layout="constrained")
 
 

@@ -46,9 +46,9 @@ def cpu_name() -> str:
 
 def peak_bytes() -> int | None:
     """The most memory this process has held, where the system tells."""
-    try:
-        import resource
-    except ImportError:  # Windows
+    if sys.platform == "win32":
         return None
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak) if sys.platform == "darwin" else 1024 * int(peak)
