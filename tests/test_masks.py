@@ -13,8 +13,8 @@ from hypersharp.errors import InputError
 from hypersharp.fusion.fuse import METHODS, fuse
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.mask import open_masked
-from hypersharp.methods import detail as scales
 from hypersharp.methods.base import Method, local
+from hypersharp.pair import sensor as sensors
 from hypersharp.pair.estimate import estimate_pair
 from hypersharp.pair.place import usable_response
 from hypersharp.pair.settings import Settings
@@ -262,14 +262,14 @@ def test_filled_pixels_enter_no_estimate_of_the_sensor(
     pair: tuple[xr.DataArray, xr.DataArray], method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[torch.Tensor] = []
-    estimate = scales.complete_sensor
+    estimate = sensors.complete_sensor
 
     def spy(*given: Any, hs_valid: torch.Tensor, **known: Any) -> Estimate:
         seen.append(hs_valid)
         found: Estimate = estimate(*given, hs_valid=hs_valid, **known)
         return found
 
-    monkeypatch.setattr(scales, "complete_sensor", spy)
+    monkeypatch.setattr(sensors, "complete_sensor", spy)
     mask = np.zeros(pair[0].shape[1:])
     mask[2, 7] = 1
     fuse(leave_out(pair[0], mask), pair[1], method=method, scale=1.0, consistent=False)

@@ -15,6 +15,7 @@ import xarray as xr
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError, unknown_name
 from hypersharp.io import open_cube
+from hypersharp.numerics.unit import full_scale
 from hypersharp.simulate.protocols import Protocol
 
 
@@ -62,20 +63,13 @@ def load_truth(protocol: Protocol, path: str | Path, *, mask_moved: bool = False
             f"{len(protocol.wavelengths_nm)} bands",
             f"check it is {protocol.dataset}",
         )
-    scaled = np.divide(values, _largest(protocol, values, path), dtype=np.float32)
+    largest = full_scale(values, protocol.scaling)
+    if not 0 < largest < np.inf:
+        raise InputError(f"a largest value of {largest} in '{path}'", "a positive one", "check the file")
+    scaled = np.divide(values, largest, dtype=np.float32)
     if mask_moved and protocol.dataset == "harvard":
         scaled[:, _moved(Path(path))[:height, :width]] = np.nan
     return make_cube(scaled, wavelengths_nm=np.array(protocol.wavelengths_nm))
-
-
-def _largest(protocol: Protocol, values: np.ndarray, path: str | Path) -> float:
-    """What the scene's values are divided by."""
-    if protocol.scaling == "dtype" and np.issubdtype(values.dtype, np.integer):
-        return float(np.iinfo(values.dtype).max)
-    largest = float(np.nanmax(values)) if protocol.scaling == "scene-max" else 1.0
-    if not 0 < largest < np.inf:
-        raise InputError(f"a largest value of {largest} in '{path}'", "a positive one", "check the file")
-    return largest
 
 
 def _cave_folder(folder: Path, name: str) -> Path | None:

@@ -5,6 +5,7 @@ import xarray as xr
 
 from hypersharp.cube import wavelengths_nm
 from hypersharp.errors import InputError
+from hypersharp.numerics.unit import full_scale
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import parse_psf
 from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM
@@ -40,17 +41,10 @@ def as_protocol_wants(protocol: str | None, scene: xr.DataArray) -> xr.DataArray
     rules = find_protocol(protocol)
     height, width = rules.crop_yx or scene.shape[1:]
     cropped = scene[:, :height, :width]
-    largest = full_scale(rules.scaling, cropped)
+    largest = full_scale(cropped.values, rules.scaling)
     if not 0 < largest < np.inf:
         raise InputError(f"a scene whose largest value is {largest}", "a positive one", "check the file")
     return cropped if largest == 1 else cropped.astype(np.float32) / np.float32(largest)
-
-
-def full_scale(scaling: str, scene: xr.DataArray) -> float:
-    """What a protocol's scaling divides by."""
-    if scaling == "dtype":
-        return float(np.iinfo(scene.dtype).max) if np.issubdtype(scene.dtype, np.integer) else 1.0
-    return float(scene.max())
 
 
 def whole_coarse_pixels(scene: xr.DataArray, ratio: int) -> xr.DataArray:
