@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from hypersharp.cube import only_usable
 from hypersharp.errors import CallError
-from hypersharp.networks.checkpoint import WeightsHeader, save_weights
+from hypersharp.networks.checkpoint import save_weights
+from hypersharp.networks.header import WeightsHeader
 from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.place import known_settings, place
 from hypersharp.pair.settings import Progress
