@@ -17,13 +17,23 @@ Values = xr.DataArray | NDArray[np.generic]
 def score_cubes(
     estimate: Values, truth: Values, *, ratio: float, preset: str = "dian", peak: float | None = None
 ) -> Scores:
-    """Score an estimate against the truth, both (L, H, W) in one unit of which `peak` is full scale.
+    """Score an estimate against the truth: PSNR, SSIM, SAM, ERGAS, RMSE, UIQI.
 
-    `peak` is found by `numerics.unit.peak` where it is None. PSNR in dB, SAM in degrees;
-    `ratio` (fine pixels per coarse one) enters ERGAS only. Bands that either cube calls bad, or that have no
-    value in it, are left out and counted in `masked_bands`.
+    Args:
+        estimate, truth: (L, H, W) in one unit; bands that either calls bad or lacks are excluded and counted.
+        ratio: fine pixels per coarse one; enters ERGAS only.
+        preset: whose definitions, a name of `PRESETS`.
+        peak: the value that counts as full scale; by default the largest of an integer type, 1 for floats up to
+            about 1.5, else the truth's maximum.
 
-    Raises: InputError for two shapes or an unknown preset, CallError for a peak that is not positive.
+    Returns:
+        PSNR in dB, SAM in degrees, RMSE in the preset's unit.
+
+    Raises:
+        InputError: cubes of different shape, no band in common, or an unknown preset.
+        CallError: a peak that is not positive.
+
+    Source: equations and papers at the head of `hypersharp.quality.metrics`.
 
     >>> truth = np.linspace(0.1, 0.9, 2 * 32 * 32).reshape(2, 32, 32)
     >>> round(score_cubes(truth + 0.01, truth, ratio=4, preset="float").psnr_db, 3)
