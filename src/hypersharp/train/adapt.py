@@ -28,11 +28,12 @@ from hypersharp.networks.checkpoint import save_weights, to_fast_layout
 from hypersharp.networks.header import WeightsHeader
 from hypersharp.networks.inference import autocast
 from hypersharp.networks.subspace import SubspaceSSJCN
-from hypersharp.numerics.subspace import band_noise
+from hypersharp.numerics.noise import band_noise
+from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.place import Move, known_settings, place
 from hypersharp.pair.sensor import find_sensor
 from hypersharp.pair.settings import Progress, Settings, choose_device
-from hypersharp.pair.tensors import to_tensor, value_scale
+from hypersharp.pair.tensors import to_tensor
 from hypersharp.sensor.psf import PSF
 from hypersharp.system.build_info import commit, machine
 
