@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hypersharp.cli.shown import progress_bar, say, size
-from hypersharp.errors import CallError
+from hypersharp.errors import CallError, needs
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,7 +41,6 @@ def parse_memory(text: str | None) -> float | None:
     """Bytes of `4GB`, `500 MB` or a plain number of bytes."""
     if text is None:
         return None
-    from hypersharp.io.foreign import needs
 
     with needs("fusing in tiles"):
         from dask.utils import parse_bytes
@@ -118,10 +117,10 @@ def fuse_large(
 def show_trust(sharp: "xr.DataArray", error: "xr.DataArray", path: Path) -> None:
     """Draw the error of a result, which lies at a path, beside it, and say where both are."""
     from hypersharp.io.together import save_figure
-    from hypersharp.plot.intervals import trust_figure
+    from hypersharp.plot.figures import uncertainty
 
     picture = path.with_suffix(".png")
-    save_figure(trust_figure(sharp, error), picture)
+    save_figure(uncertainty(sharp, error), picture)
     say(f"trust  {error.attrs['long_name']}; from {error.attrs['calibration']} -> {path}, {picture}")
 
 

@@ -6,7 +6,7 @@ rank 1 as two passes of strided additions, first along y, then along x; any othe
 convolution. The adjoint is the transpose of exactly these steps for every boundary rule.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -20,13 +20,24 @@ from hypersharp.sensor.psf import PSF, Boundary
 from hypersharp.sensor.tables import FloatArray
 
 RANK_TOLERANCE = 1e-12
+UNTOUCHED = 1e-3  # share of a blur that may come from pixels that were not measured
 
 
 @dataclass(frozen=True, eq=False)
 class Sensor:
-    """psf + srf (l, L) + ratio: maps a fine scene (..., L, H, W) to hs (..., L, h, w) and ms (..., l, H, W).
+    """What maps a fine scene Z (..., L, H, W) to hs = D B Z (..., L, h, w) and ms = R Z (..., l, H, W).
 
-    Raises InputError for an srf that is not 2-D and finite, or a phase outside 0..ratio-1.
+    Source: Wei, Dobigeon, Tourneret 2015, eq. 1. `hs_adjoint` and `ms_adjoint` are the exact transposes.
+
+    Attributes:
+        psf: the blur B, its phase and its boundary rule.
+        srf: the spectral response R (l, L), finite.
+        ratio: fine pixels per coarse one, above every phase of the PSF.
+
+    >>> from hypersharp.sensor.psf import box
+    >>> hs, ms = Sensor(box(2), np.full((1, 4), 0.25), ratio=2).observe(torch.ones(4, 6, 6))
+    >>> hs.shape, ms.shape
+    (torch.Size([4, 3, 3]), torch.Size([1, 6, 6]))
     """
 
     psf: PSF
@@ -47,7 +58,7 @@ class Sensor:
         object.__setattr__(self, "srf", srf)
 
     def observe(self, scene: Tensor) -> tuple[Tensor, Tensor]:
-        """(hs, ms) of a scene (..., L, H, W); InputError where H or W is no multiple of the ratio."""
+        """(hs, ms) of a scene (..., L, H, W). Raises InputError where H or W is no multiple of the ratio."""
         return self.hs(scene), self.ms(scene)
 
     def hs(self, scene: Tensor) -> Tensor:
@@ -59,6 +70,13 @@ class Sensor:
         taps_y, taps_x = self._factors
         coarse_rows = _strided_sum(_gather(scene, -2, rows), -2, taps_y, self.ratio)
         return _strided_sum(_gather(coarse_rows, -1, columns), -1, taps_x, self.ratio)
+
+    def sees_only(self, valid: Tensor) -> Tensor:
+        """(H, W) -> (h, w), bool: where a coarse pixel's blur reads next to nothing of pixels that are not valid."""
+        if valid.all():
+            return valid.new_ones(valid.shape[0] // self.ratio, valid.shape[1] // self.ratio)
+        reach = replace(self, psf=replace(self.psf, kernel=np.abs(self.psf.kernel)))
+        return reach.hs((~valid).to(torch.float32)[None])[0] < UNTOUCHED
 
     def ms(self, scene: Tensor) -> Tensor:
         """R Z: the scene (..., L, H, W) seen through the spectral response, (..., l, H, W)."""

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 
 from hypersharp.cube import with_bands_of
 from hypersharp.describe import counted
-from hypersharp.errors import CallError, OutputError
+from hypersharp.errors import CallError, OutputError, needs
 from hypersharp.fusion.fuse import find_method, method_for
 from hypersharp.io import check_apart, check_output, open_cube, save_cube
-from hypersharp.io.foreign import needs
 from hypersharp.io.image import Image
 from hypersharp.pair.lazy import PairSource, open_pair
 from hypersharp.pair.place import Move
