@@ -23,6 +23,7 @@ READ_ERRORS: tuple[type[Exception], ...] = (
     AttributeError,
     EOFError,
     LookupError,
+    MemoryError,
     OSError,
     RuntimeError,
     SyntaxError,
