@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from affine import Affine
 
 DIMS = ("band", "y", "x")
-SCALED_ALREADY = 1.5  # floating values up to here are taken as scaled to about 0..1
 
 
 def make_cube(

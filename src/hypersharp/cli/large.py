@@ -117,10 +117,10 @@ def fuse_large(
 def show_trust(sharp: "xr.DataArray", error: "xr.DataArray", path: Path) -> None:
     """Draw the error of a result, which lies at a path, beside it, and say where both are."""
     from hypersharp.io.together import save_figure
-    from hypersharp.plot.intervals import trust_figure
+    from hypersharp.plot.figures import uncertainty
 
     picture = path.with_suffix(".png")
-    save_figure(trust_figure(sharp, error), picture)
+    save_figure(uncertainty(sharp, error), picture)
     say(f"trust  {error.attrs['long_name']}; from {error.attrs['calibration']} -> {path}, {picture}")
 
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from hypersharp.cube import DIMS, fwhm_nm, make_cube, only_usable, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError
+from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.estimate import estimate_pair
 from hypersharp.pair.reduced import degrade_pair, trusted_pixels
-from hypersharp.pair.tensors import measured, to_tensor, value_scale
+from hypersharp.pair.tensors import measured, to_tensor
 from hypersharp.quality.metrics import Scores
 from hypersharp.quality.noreference import d_lambda, d_lambda_khan, d_s, qnr, residuals
 from hypersharp.quality.score import both_usable, score_cubes

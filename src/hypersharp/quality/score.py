@@ -6,24 +6,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.cube import SCALED_ALREADY, make_cube, usable_bands
+from hypersharp.cube import make_cube, usable_bands
 from hypersharp.errors import CallError, InputError
+from hypersharp.numerics import unit
 from hypersharp.quality.metrics import Scores, score
 
 Values = xr.DataArray | NDArray[np.generic]
-
-
-def find_peak(truth: Values) -> float:
-    """The value that counts as 1: the largest an integer dtype holds; 1 for floats up to about 1.5; else the maximum.
-
-    >>> find_peak(np.zeros((1, 2, 2), np.uint16)), find_peak(np.full((1, 2, 2), 900.0))
-    (65535.0, 900.0)
-    """
-    values = np.asarray(truth)
-    if np.issubdtype(values.dtype, np.integer):
-        return float(np.iinfo(values.dtype).max)
-    top = float(np.nanmax(values, initial=0.0))
-    return 1.0 if top <= SCALED_ALREADY else top
 
 
 def score_cubes(
@@ -57,7 +45,7 @@ def score_cubes(
             "two cubes of one shape",
             "crop one of them",
         )
-    scale = find_peak(truth) if peak is None else peak
+    scale = unit.peak(np.asarray(truth)) if peak is None else peak
     if not scale > 0:
         raise CallError(f"a peak of {scale:g}", "a positive number", "give the value that counts as full scale")
     kept = both_usable(estimate, truth)

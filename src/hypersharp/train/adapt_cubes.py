@@ -13,9 +13,10 @@ from hypersharp.cube import only_usable
 from hypersharp.errors import CallError
 from hypersharp.networks.checkpoint import save_weights
 from hypersharp.networks.header import WeightsHeader
+from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.place import known_settings, place
 from hypersharp.pair.settings import Progress
-from hypersharp.pair.tensors import to_tensor, value_scale
+from hypersharp.pair.tensors import to_tensor
 from hypersharp.sensor.psf import PSF
 from hypersharp.system.build_info import commit, machine
 from hypersharp.train.adapt import AdaptOptions, Outcome, adapt
