@@ -46,7 +46,20 @@ Readers = Mapping[str, Callable[[], Array]]
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What a training learns from: readers of the scenes (L, H, W in 0..1), and how they are observed."""
+    """What a training learns from.
+
+    Attributes:
+        training, validation: name -> reader of a scene (L, H, W) in 0..1.
+        sensor: PSF, response and ratio that simulate the pairs.
+        wavelengths_nm: centres of the bands (L,), stored in the weights.
+        preset: the metric preset of the validation scores.
+
+    >>> import numpy as np
+    >>> from hypersharp.simulation.protocols import find_protocol
+    >>> scenes = {"noise": lambda: np.random.default_rng(0).random((31, 64, 64), np.float32)}
+    >>> TrainingSet(scenes, scenes, find_protocol("dian-x4").sensor()).sensor.ratio
+    4
+    """
 
     training: Readers
     validation: Readers
@@ -64,10 +77,31 @@ def train(
     resume: bool = False,
     hardware: Hardware = Hardware(),
 ) -> Path:
-    """Train a network and return the path of its weights file.
+    """Train a network on simulated pairs; a checkpoint is written after every round of validation.
 
-    Raises: InputError where `resume` finds no checkpoint, batch or steps do not divide, or options do not fit;
-        HypersharpError where another process of this training is lost.
+    Args:
+        options: what to train and for how long, as a recipe's YAML file holds it.
+        data: the scenes and the sensor.
+        out_dir: gets weights, checkpoints and logs (CSV and TensorBoard).
+        cache_dir: where simulated pairs are kept; by default `out_dir / "scenes"`.
+        resume: continue from the last checkpoint, with the losses of an uninterrupted training.
+        hardware: devices, nodes and strategy.
+
+    Returns:
+        The path of the weights file.
+
+    Raises:
+        InputError: `resume` finds no checkpoint, batch or steps do not divide, or options do not fit.
+        HypersharpError: another process of this training is lost.
+
+    >>> import numpy as np, tempfile
+    >>> from hypersharp.simulation.protocols import find_protocol
+    >>> scenes = {"noise": lambda: np.random.default_rng(0).random((31, 64, 64), np.float32)}
+    >>> data = TrainingSet(scenes, scenes, find_protocol("dian-x4").sensor())
+    >>> small = {"features": 4, "iterations": 1}
+    >>> options = TrainOptions("small", "dian-x4", network_options=small, steps=1, round_steps=1, batch=1, patch_px=32)
+    >>> print("weights:", train(options, data, Path(tempfile.mkdtemp())).name)  # doctest: +ELLIPSIS
+    Epoch...weights: small.safetensors
     """
     check_options(options, hardware, out_dir, resume)
     commit()  # asked now and kept: the checkout may change while a training runs
