@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from hypersharp.cube import crs_of, transform_of
 from hypersharp.errors import InputError, unknown_name
 from hypersharp.grid import Box, Window
-from hypersharp.io import open_source
 from hypersharp.io.coarse import read_coarse
 from hypersharp.io.geotiff import OVERVIEWS_ABOVE_PX, TiffPixels
-from hypersharp.io.source import Source
+from hypersharp.io.image import Image
+from hypersharp.io.stored import Stored
 
 Role = Literal["image", "hs", "ms", "result", "truth", "uncertainty"]
 ROLES: tuple[Role, ...] = ("image", "hs", "ms", "result", "truth", "uncertainty")
@@ -46,7 +46,7 @@ class Layer:
     name: str
     path: Path
     role: Role
-    source: Source
+    source: Stored
     box: Box
     south_up: bool = False
     of: Path | None = None  # the result whose intervals an uncertainty cube holds
@@ -85,7 +85,7 @@ class Layer:
 
     def spectrum(self, pixel: tuple[int, int]) -> Floats:
         """All bands (L,) of the pixel (row, column), as the file has them."""
-        return self.source.values(None, (*pixel, 1, 1))[:, 0, 0].astype(np.float32)
+        return np.asarray(self.source.values(None, (*pixel, 1, 1))[:, 0, 0], np.float32)
 
     def window(self, view: Box) -> Window | None:
         """The whole pixels that a view shows, None where it shows none."""
@@ -144,7 +144,7 @@ class Scene:
 
         Raises: InputError as `open_cube`; nothing is added then.
         """
-        sources = [open_source(path) for path, *_ in files]
+        sources = [Image(path).stored() for path, *_ in files]
         places = [_place(source) for source in sources]
         if self.box is None and sources:
             self._settle(sources, places)
@@ -158,7 +158,7 @@ class Scene:
         self.layers += made
         return made
 
-    def _settle(self, sources: Sequence[Source], places: Sequence[_Place]) -> None:
+    def _settle(self, sources: Sequence[Stored], places: Sequence[_Place]) -> None:
         """Choose the ground: the first map, else the finest image."""
         known = next((place for place in places if place.box is not None), None)
         if known is not None:
@@ -167,7 +167,7 @@ class Scene:
         height, width = max((source.pixels.shape[1:] for source in sources), key=lambda shape: shape[0] * shape[1])
         self.box = (0.0, -float(height), float(width), 0.0)
 
-    def _laid(self, name: str, path: Path, role: Role, of: Path | None, source: Source, place: _Place) -> Layer:
+    def _laid(self, name: str, path: Path, role: Role, of: Path | None, source: Stored, place: _Place) -> Layer:
         """A layer where its georeference puts it, or over the whole ground."""
         assert self.box is not None
         pixels, notes = source.pixels, []
@@ -214,7 +214,7 @@ class _Place(NamedTuple):
     why: str = ""
 
 
-def _place(source: Source) -> _Place:
+def _place(source: Stored) -> _Place:
     """Where an image says that it lies."""
     corner = source.cube([0], (0, 0, 1, 1), lazy=False)
     affine = transform_of(corner)
