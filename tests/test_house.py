@@ -64,7 +64,7 @@ def module_of(file: Path) -> str:
 
 
 def imported_modules(file: Path) -> set[str]:
-    """The files of the package that a file imports from, wherever in it; what only a type checker reads does not count."""
+    """The files of the package that a file imports from, wherever in it, but for what a type checker alone reads."""
     known, tree, found = {module_of(other) for other in FILES}, ast.parse(file.read_text()), set[str]()
     checks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
     unread = {id(node) for check in checks for line in check.body for node in ast.walk(line)}
