@@ -9,6 +9,7 @@ kept the way rioxarray keeps them, so `cube.rio` works. Missing pixels are NaN i
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -283,8 +284,7 @@ def leave_out(
     height, width = cube.shape[1:]
     out: np.ndarray = np.zeros((height, width), bool) if mask is None else np.asarray(mask) != 0
     if out.shape != (height, width):
-        found = f"a mask of {' x '.join(map(str, out.shape))} for {what} of {height} x {width} pixels"
-        raise InputError(found, "one value for each of its pixels", f"make the mask on the grid of {what}")
+        raise wrong_mask(out.shape, what, (height, width))
     for band in np.flatnonzero(usable_bands(cube)) if saturated is not None else ():
         out |= np.asarray(cube[band].data) >= saturated
     if out.all() and not part:
@@ -298,6 +298,12 @@ def leave_out(
     kept = cube.where(~out[np.newaxis])
     kept.encoding = dict(cube.encoding)
     return kept
+
+
+def wrong_mask(shape: Sequence[int], what: str, shape_yx: tuple[int, int]) -> InputError:
+    """The error for a mask of another shape than its image."""
+    found = f"a mask of {' x '.join(map(str, shape))} for {what} of {shape_yx[0]} x {shape_yx[1]} pixels"
+    return InputError(found, "one value for each of its pixels", f"make the mask on the grid of {what}")
 
 
 def like_ms_with_bands_of_hs(values: Any, hs: xr.DataArray, ms: xr.DataArray) -> xr.DataArray:
