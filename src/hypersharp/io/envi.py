@@ -56,9 +56,7 @@ class Header:
         try:
             return [float(part) for part in parts] or None
         except ValueError as error:
-            raise InputError(
-                f"'{name}' in {self.path} with other than numbers", "numbers", f"correct {name}"
-            ) from error
+            raise InputError(f"'{name}' in {self.path} without numbers", "numbers", f"correct {name}") from error
 
 
 def read(image: Image) -> Stored:
@@ -167,14 +165,11 @@ def _numbers(header: Header, body: Path, dtype: np.dtype[Any], count: int) -> np
 
 def _one_or_each(numbers: list[float] | None, bands: int, default: float, header: Header) -> Any:
     """One number where all are the same, else one a band."""
-    if numbers is None:
-        return default
-    if len(set(numbers)) == 1:
-        return numbers[0]
+    if numbers is None or len(set(numbers)) == 1:
+        return default if numbers is None else numbers[0]
     if len(numbers) != bands:
-        raise InputError(
-            f"{len(numbers)} gains or offsets for {bands} bands in {header.path}", "one a band", "correct them"
-        )
+        found = f"{len(numbers)} gains or offsets for {bands} bands in {header.path}"
+        raise InputError(found, "one a band", "correct them")
     return np.asarray(numbers)
 
 
@@ -188,10 +183,8 @@ def _place(header: Header, body: Path) -> tuple[Any, Affine | None]:
     import rasterio
     from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 
-    with (
-        reading(body, "map info that GDAL understands", RasterioError, CRSError, *READ_ERRORS),
-        warnings.catch_warnings(),
-    ):
+    errors = RasterioError, CRSError, *READ_ERRORS
+    with reading(body, "map info that GDAL understands", *errors), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(body, driver="ENVI") as dataset:
             crs, transform = dataset.crs, None if dataset.transform.is_identity else dataset.transform
@@ -216,11 +209,11 @@ def _body_of(path: Path) -> Path:
 def write(cube: xr.DataArray, path: Path) -> None:
     """Write body and header; .bil and .bip are interleaved so, all else is BSQ."""
     packed = pack(cube if cube.dtype != np.float16 else cube.astype("f4"))
-    values = packed.values
-    dtype = {"b1": "u1", "i1": "i2"}.get(values.dtype.str[1:], values.dtype.str[1:])
-    suffix = path.suffix.lower()
-    interleave = suffix[1:] if suffix[1:] in AXES else "bsq"
-    _write_body(values, _body_of(path), "<" + dtype, ["lhw".index(axis) for axis in AXES[interleave]])
+    kind = packed.values.dtype.str[1:]
+    dtype = {"b1": "u1", "i1": "i2"}.get(kind, kind)
+    interleave = path.suffix.lower()[1:]
+    interleave = interleave if interleave in AXES else "bsq"
+    _write_body(packed.values, _body_of(path), "<" + dtype, ["lhw".index(axis) for axis in AXES[interleave]])
     fields = _fields(cube, packed, dtype, interleave)
     text = "ENVI\n" + "".join(f"{name} = {value}\n" for name, value in fields.items() if value is not None)
     path.with_suffix(".hdr").write_text(text, encoding="latin-1", errors="replace")

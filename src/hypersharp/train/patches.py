@@ -32,7 +32,20 @@ ORIENTATIONS = 8
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What a training learns from: readers of the scenes (L, H, W in 0..1), and how they are observed."""
+    """What a training learns from.
+
+    Attributes:
+        training, validation: name -> reader of a scene (L, H, W) in 0..1.
+        sensor: PSF, response and ratio that simulate the pairs.
+        wavelengths_nm: centres of the bands (L,), stored in the weights.
+        preset: the metric preset of the validation scores.
+
+    >>> import numpy as np
+    >>> from hypersharp.simulation.protocols import find_protocol
+    >>> scenes = {"noise": lambda: np.random.default_rng(0).random((31, 64, 64), np.float32)}
+    >>> TrainingSet(scenes, scenes, find_protocol("dian-x4").sensor()).sensor.ratio
+    4
+    """
 
     training: Readers
     validation: Readers

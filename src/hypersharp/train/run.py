@@ -56,19 +56,32 @@ def train(
     resume: bool = False,
     hardware: Hardware = Hardware(),
 ) -> Path:
-    """Train a network and return the path of its weights file.
+    """Train a network on simulated pairs; a checkpoint is written after every round of validation.
 
     Args:
-        options: what to train and for how long; `sensors="random"` makes weights for any sensor.
-        data: readers of the scenes (L, H, W) in 0..1, and the sensor that observes them.
-        out_dir: folder for the weights, the checkpoint and the logs.
-        cache_dir: folder for the degraded scenes, to be shared by trainings; by default in out_dir.
-        resume: continue from the checkpoint in out_dir.
-        hardware: devices, nodes, strategy.
+        options: what to train and for how long, as a recipe holds it; `sensors="random"` makes weights for any sensor.
+        data: the scenes and the sensor.
+        out_dir: gets weights, checkpoints and logs (CSV and TensorBoard).
+        cache_dir: where simulated pairs are kept; by default `out_dir / "scenes"`.
+        resume: continue from the last checkpoint, with the losses of an uninterrupted training.
+        hardware: devices, nodes and strategy.
+
+    Returns:
+        The path of the weights file.
 
     Raises:
         InputError: `resume` finds no checkpoint, batch or steps do not divide, or options do not fit.
         HypersharpError: another process of this training is lost.
+
+    >>> import numpy as np, tempfile
+    >>> from hypersharp.simulation.protocols import find_protocol
+    >>> scenes = {"noise": lambda: np.random.default_rng(0).random((31, 64, 64), np.float32)}
+    >>> from hypersharp.train.patches import TrainingSet
+    >>> data = TrainingSet(scenes, scenes, find_protocol("dian-x4").sensor())
+    >>> small = {"features": 4, "iterations": 1}
+    >>> options = TrainOptions("small", "dian-x4", network_options=small, steps=1, round_steps=1, batch=1, patch_px=32)
+    >>> print("weights:", train(options, data, Path(tempfile.mkdtemp())).name)  # doctest: +ELLIPSIS
+    Epoch...weights: small.safetensors
     """
     check_options(options, hardware, out_dir, resume)
     commit()  # asked now and kept: the checkout may change while a training runs
