@@ -125,7 +125,7 @@ def test_a_sensor_comes_back_from_its_file(tmp_path: Path) -> None:
 def test_a_file_that_is_no_sensor_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "sensor.json"
     path.write_text(text)
-    with pytest.raises(InputError, match=r"estimate HS MS|write it anew"):
+    with pytest.raises(InputError, match=r"estimate HS MS|estimate it again"):
         read_sensor(path)
     with pytest.raises(InputError, match="no file"):
         read_sensor(tmp_path / "missing.json")
