@@ -99,10 +99,10 @@ class Image:
 
 @dataclass(frozen=True, eq=False)
 class CubeImage:
-    """A cube in memory that is read as an `Image` is."""
+    """A cube in memory that is read as an `Image` is; `path`: the file that it came from, if any."""
 
     values: xr.DataArray
-    path: Path | None = None  # of the file that it comes from
+    path: Path | None = None
 
     leaves_out = False
 
