@@ -1,4 +1,4 @@
-"""SSJCN without weights for the sensor, as it comes and adapted to the pair, beside methods that need none.
+"""SSJCN without weights for the sensor, as it comes and adapted to the pair, next to methods that need none.
 
     HYPERSHARP_DATA=FOLDER python benchmarks/adapt.py [--cases NAME,..] [--steps 100,400] [--minutes 0.5,2]
 
@@ -66,12 +66,12 @@ def compare(case: Case, lengths: list[AdaptOptions]) -> Iterator[Row]:
     any_sensor = replace(known, weights="ssjcn-any")
     yield timed("ssjcn-any", case, lambda: METHODS["ssjcn"].run(case.hs, case.ms, any_sensor))
     for options in lengths:
-        told: list[Outcome] = []
+        outcomes: list[Outcome] = []
 
-        def learnt(options: AdaptOptions = options, told: list[Outcome] = told) -> torch.Tensor:
+        def learnt(options: AdaptOptions = options, outcomes: list[Outcome] = outcomes) -> torch.Tensor:
             started = perf_counter()
             net, outcome = adapt(case.hs, case.ms, known, options)
-            told.append(replace(outcome, seconds=perf_counter() - started))
+            outcomes.append(replace(outcome, seconds=perf_counter() - started))
             return run_network(net, case.hs, case.ms, known)
 
         try:
@@ -79,7 +79,7 @@ def compare(case: Case, lengths: list[AdaptOptions]) -> Iterator[Row]:
         except InputError as exc:
             print(f"not adapted: {exc}")
             return
-        yield row | {"method": describe(options, told[0])}
+        yield row | {"method": describe(options, outcomes[0])}
 
 
 def describe(options: AdaptOptions, outcome: Outcome) -> str:

@@ -1,4 +1,4 @@
-"""`--method auto` beside each of its candidates, on pairs whose blur and response none is told.
+"""`--method auto` next to each of its candidates, on pairs whose PSF and spectral response no method is given.
 
     HYPERSHARP_DATA=FOLDER python benchmarks/auto.py [--cases NAME,..] [--budget SECONDS] [--json FILE]
 
@@ -37,7 +37,7 @@ from hypersharp.fusion.sharpener import own_settings
 from hypersharp.io import open_cube
 from hypersharp.pair.align import undo_shift
 from hypersharp.pair.settings import Settings
-from hypersharp.quality.metrics import psnr_and_sam
+from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, parse_psf
 from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM
@@ -50,7 +50,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A pair, its truth (L, H, W) and what the methods are told."""
+    """A pair, its truth (L, H, W) and what the methods are given."""
 
     hs: Tensor
     ms: Tensor
@@ -79,9 +79,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def compare(name: str, case: Case, budget_s: float) -> Row:
     """One row: every candidate's scores at full size, and auto's."""
-    told = replace(case.settings, budget_s=budget_s, notes=[*case.settings.notes])
+    settings = replace(case.settings, budget_s=budget_s, notes=[*case.settings.notes])
     started, started_clock = process_time(), perf_counter()
-    chosen = scores(AUTO.run(case.hs, case.ms, told), case)
+    chosen = scores(AUTO.run(case.hs, case.ms, settings), case)
     seconds = {"processor": process_time() - started, "clock": perf_counter() - started_clock}
     singles = dict(single_scores(case))
     best = max(singles, key=lambda single: singles[single][0])
@@ -92,7 +92,7 @@ def compare(name: str, case: Case, budget_s: float) -> Row:
         "auto": chosen,
         "gap_db": chosen[0] - singles[best][0],
         "seconds": seconds,
-        "notes": told.notes,
+        "notes": settings.notes,
     }
 
 
@@ -109,7 +109,7 @@ def single_scores(case: Case) -> Any:
 
 
 def scores(estimate: Tensor, case: Case) -> tuple[float, float]:
-    return psnr_and_sam(estimate.numpy(), case.truth.numpy(), preset="float")
+    return psnr_sam_ergas(estimate.numpy(), case.truth.numpy(), preset="float")[:2]
 
 
 def as_markdown(row: Row) -> str:
@@ -179,7 +179,7 @@ def pines(response: str, psf: PSF, ratio: int, snr_db: float) -> Callable[[Path]
 
 
 def paris(data: Path) -> Case:
-    """The pair as `fuse` takes it: the ms moved onto the hs, and so onto the truth, where the images prove a shift."""
+    """The pair as `fuse` takes it: the ms co-registered to the hs, and so to the truth, where a shift is detected."""
     case = paris_unmoved(data)
     moved, notes = undo_shift(make_cube(case.hs.numpy()), make_cube(case.ms.numpy()))
     return replace(case, ms=torch.from_numpy(moved.values), settings=replace(case.settings, notes=list(notes)))
