@@ -5,7 +5,7 @@ import math
 import numpy as np
 import xarray as xr
 
-from hypersharp.cube import crs_of, grid_of, transform_of
+from hypersharp.cube import crs_of, transform_of
 from hypersharp.errors import CallError, InputError
 
 Place = tuple[float, float]  # x, y; whole numbers count pixels from 0, others are map coordinates
@@ -42,9 +42,9 @@ def find_pixel(place: Place, cube: xr.DataArray) -> Pixel:
         if 0 <= column < width and 0 <= row < height:
             return math.floor(row), math.floor(column)
     inside = f"whole pixels from 0,0 to {width - 1},{height - 1} (column,row)"
-    bounds = grid_of(cube).bounds()
-    if bounds is not None:
-        inside += " or map coordinates x {0:.10g} to {2:.10g}, y {1:.10g} to {3:.10g}".format(*bounds)
+    if affine is not None:
+        xs, ys = zip(*(affine @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))), strict=True)
+        inside += f" or map coordinates x {min(xs):.10g} to {max(xs):.10g}, y {min(ys):.10g} to {max(ys):.10g}"
     raise InputError(f"the point {x:.12g},{y:.12g} outside the result", inside, "choose a point inside")
 
 
