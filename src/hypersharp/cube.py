@@ -216,11 +216,8 @@ def pair_ratio(hs: xr.DataArray, ms: xr.DataArray) -> int:
     check_cube(hs, "hs")
     check_cube(ms, "ms")
     if hs.sizes["band"] < ms.sizes["band"] and hs.sizes["y"] * hs.sizes["x"] > ms.sizes["y"] * ms.sizes["x"]:
-        raise InputError(
-            f"hs of {shape_text(hs)} and ms of {shape_text(ms)} (bands x rows x columns)",
-            "an hs with more bands and fewer pixels than the ms",
-            "swap the two, hs comes first",
-        )
+        found = f"hs of {shape_text(hs)} and ms of {shape_text(ms)} (bands x rows x columns)"
+        raise InputError(found, "an hs with more bands and fewer pixels than the ms", "swap the two, hs comes first")
     return whole_ratio(grid_of(hs), grid_of(ms))
 
 
@@ -351,4 +348,5 @@ def check_axes(cube: xr.DataArray, what: str) -> None:
 
 
 def shape_text(cube: xr.DataArray) -> str:
+    """The shape for messages: `31 x 64 x 64`."""
     return " x ".join(map(str, cube.shape))
