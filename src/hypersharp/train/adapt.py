@@ -21,11 +21,12 @@ from hypersharp.errors import InputError
 from hypersharp.methods.detail import coarse_valid
 from hypersharp.methods.ssjcn_any import pair_network
 from hypersharp.networks.checkpoint import to_fast_layout
-from hypersharp.networks.inference import autocast, run_network
+from hypersharp.networks.inference import autocast
 from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.numerics.subspace import band_noise
-from hypersharp.pair.sensor import find_sensor
-from hypersharp.pair.settings import Settings, choose_device
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.options import Options, Precision, Progress, choose_device, ignore
+from hypersharp.pair.tensors import TensorPair
 
 LEAST_PX = 4  # coarser pixels along a side that there must be to learn from
 SMALL_PX = 96 * 96  # images up to this size are scored in all orientations, for the sake of few pixels
@@ -97,35 +98,29 @@ class View:
     score: Tensor
 
 
-def adapted(hs: Tensor, ms: Tensor, settings: Settings, seconds: float) -> Tensor:
-    """(L, h, w) and (l, H, W) -> (L, H, W) by a network that learns from the pair for at most `seconds`."""
-    net, outcome = adapt(hs, ms, settings, AdaptOptions(seconds=seconds))
-    settings.note(summary(outcome))
-    device = choose_device(settings.device)
-    return run_network(to_fast_layout(net).to(device), hs.to(device), ms.to(device), settings)
-
-
-def adapt(hs: Tensor, ms: Tensor, settings: Settings, options: AdaptOptions) -> tuple[SubspaceSSJCN, Outcome]:
-    """The network for hs (L, h, w) and ms (l, H, W) after learning from them; settings.progress is told.
+def adapt(
+    pair: TensorPair, sensor: PairSensor, chosen: Options, options: AdaptOptions, progress: Progress = ignore
+) -> tuple[SubspaceSSJCN, Outcome]:
+    """The network for a pair after learning from it.
 
     Raises: InputError for images too small to be degraded once more, or as `pair_network`.
     """
     started = time.monotonic()
-    least = LEAST_PX * settings.ratio
-    if min(hs.shape[1:]) < least:
+    least = LEAST_PX * pair.ratio
+    if min(pair.hs.shape[1:]) < least:
         raise InputError(
-            f"hs of {hs.shape[1]} x {hs.shape[2]} pixels at ratio {settings.ratio}",
+            f"hs of {pair.hs.shape[1]} x {pair.hs.shape[2]} pixels at ratio {pair.ratio}",
             f"at least {least} x {least} to learn from",
             "use --method ssjcn without adapting, or a larger part of the scene",
         )
-    device, sensor = choose_device(settings.device), find_sensor(hs, ms, settings).sensor
+    device, seer = choose_device(chosen.device), sensor.sensor
     torch.manual_seed(options.seed)
-    net = pair_network(hs, ms, sensor, settings, own_features=options.features)
+    net = pair_network(pair, seer, own_features=options.features)
     net = to_fast_layout(net).to(device)
     net.see_with_sensor()
-    valid = coarse_valid(hs, settings, sensor).to(device)
-    lesson = make_lesson(net, hs.to(device), ms.to(device), valid, options)
-    outcome = Learning(net, lesson, settings, options).run(started)
+    valid = coarse_valid(pair, seer).to(device)
+    lesson = make_lesson(net, pair.hs.to(device), pair.ms.to(device), valid, options)
+    outcome = Learning(net, lesson, chosen.precision, options).run(started, progress)
     return net.cpu().eval(), outcome
 
 
@@ -161,14 +156,14 @@ def turned(image: Tensor, orientation: int) -> Tensor:
 class Learning:
     """The run: steps, scores on the held-out tiles, the state that is kept. The network sees with its sensor."""
 
-    def __init__(self, net: SubspaceSSJCN, lesson: Lesson, settings: Settings, options: AdaptOptions) -> None:
+    def __init__(self, net: SubspaceSSJCN, lesson: Lesson, precision: Precision, options: AdaptOptions) -> None:
         assert net.own is not None
         self.net, self.own, self.lesson = net, net.own, lesson
-        self.settings, self.options = settings, options
+        self.precision, self.options = precision, options
         self.weight = net.basis.norm(dim=0)[:, None, None]
         self.views: dict[int, View] = {}
 
-    def run(self, started: float) -> Outcome:
+    def run(self, started: float, progress: Progress) -> Outcome:
         """Learn until the time is over or nothing improves; the best state is left in the network."""
         o = self.options
         start_db, before_db = self.settle_first_estimate()
@@ -177,7 +172,7 @@ class Learning:
         adam = torch.optim.Adam(self.own.parameters(), lr=o.learning_rate)
         while waited < o.patience:
             spent = max((time.monotonic() - started) / max(o.seconds, LEAST_S), steps / o.steps)
-            self.settings.report(min(1.0, spent))
+            progress(min(1.0, spent))
             if spent >= 1:
                 break
             adam.param_groups[0]["lr"] = o.learning_rate * rate_fraction(steps, spent)
@@ -188,7 +183,7 @@ class Learning:
                 if reached_db > best_db:
                     best_db, best, waited = reached_db, copy.deepcopy(self.own.state_dict()), 0
         self.own.load_state_dict(best)
-        self.settings.report(1.0)
+        progress(1.0)
         return Outcome(start_db, before_db, best_db, steps, time.monotonic() - started)
 
     def settle_first_estimate(self) -> tuple[float, float]:
@@ -206,7 +201,7 @@ class Learning:
     def step(self, adam: torch.optim.Adam, random: Generator) -> None:
         """One step down the mean absolute error in bands, that of the first estimate being 1."""
         c, g, first, truth, counts = self.patches(random)
-        with autocast(c.device, self.settings.precision):
+        with autocast(c.device, self.precision):
             z = self.own(c, g, first)
         factor = self.weight * counts
         error, before = ((factor * (image.float() - truth)).abs().mean() for image in (z, first))
@@ -249,7 +244,7 @@ class Learning:
             height, width = (size // ratio * ratio for size in whole.shape[1:])
             images.append(whole[:, :height, :width])
         g, truth, learn, score = images
-        with torch.no_grad(), autocast(g.device, self.settings.precision):
+        with torch.no_grad(), autocast(g.device, self.precision):
             coarse = self.net.core.degrade(truth[None])[0][1]
             noise = torch.from_numpy(random.standard_normal(coarse.shape)).to(coarse)
             coarse = coarse + noise * lesson.noise[:, None, None]
@@ -265,7 +260,7 @@ class Learning:
 
     def squares(self, view: View) -> tuple[float, int]:
         """The sum of squared errors over held-out pixels, and how many they are."""
-        with torch.no_grad(), autocast(view.g.device, self.settings.precision):
+        with torch.no_grad(), autocast(view.g.device, self.precision):
             z = self.own(view.coarse[None], view.g[None], view.first[None])[0].float()
         return float((self.weight * view.score * (z - view.truth)).square().sum()), int(view.score.sum())
 
