@@ -23,7 +23,7 @@ from hypersharp.networks.checkpoint import count_parameters, load_weights, to_fa
 from hypersharp.networks.inference import run_network
 from hypersharp.pair.settings import Settings
 from hypersharp.quality.metrics import psnr_and_sam
-from hypersharp.simulate.protocols import Protocol, find_protocol
+from hypersharp.simulation.protocols import Protocol, find_protocol
 from hypersharp.system.build_info import commit, machine
 from hypersharp.train.options import TrainOptions, read_options
 from hypersharp.train.run import CHECKPOINT

@@ -25,7 +25,7 @@ from hypersharp.quality.metrics import score
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import parse_psf
 from hypersharp.sensor.srf import find_srf
-from hypersharp.simulate.pair import simulate_pair
+from hypersharp.simulation.pair import simulate_pair
 
 METHODS = "bicubic,gsa,sfim,glp,cnmf,fuse,hysure"
 AVIRIS_BANDS = 224

@@ -13,8 +13,8 @@ from hypersharp.bench.scenes import find_scenes, load_truth
 from hypersharp.cube import make_cube
 from hypersharp.fusion.consistency import project
 from hypersharp.fusion.fuse import fuse
-from hypersharp.simulate.pair import simulate_pair
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 
 PROTOCOL = find_protocol("dian-x4")
 WEIGHTS = ("ssjcn-dian-x4-t1", "ssjcn-dian-x4")

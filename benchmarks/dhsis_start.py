@@ -21,7 +21,7 @@ from hypersharp.numerics.interpolate import upsample_bicubic
 from hypersharp.quality.metrics import psnr_and_sam
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import parse_psf
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.simulation.protocols import find_protocol
 from hypersharp.system.build_info import commit, machine
 
 # decimation start (3 is centred), weight of the prior, is a scene divided by its maximum

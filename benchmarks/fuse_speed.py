@@ -32,8 +32,8 @@ from hypersharp.io import open_cube, save_cube
 from hypersharp.networks.checkpoint import load_weights
 from hypersharp.networks.packaged import fitting_weights, named_weights
 from hypersharp.quality.score import score_cubes
-from hypersharp.simulate.pair import simulate_pair
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 from hypersharp.system.build_info import commit, machine
 
 SIDE_PX, RATIO, CHANNELS, TIMES = 512, 4, 64, 5

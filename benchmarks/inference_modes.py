@@ -20,8 +20,8 @@ from hypersharp.io.together import save_figure
 from hypersharp.networks.inference import MODES, PATCH_PX
 from hypersharp.plot.draw import draw_colours, draw_image, new_figure, rms_error
 from hypersharp.quality.score import score_cubes
-from hypersharp.simulate.pair import simulate_pair
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 from hypersharp.system.atomic import make_folder
 from hypersharp.system.build_info import commit, machine
 

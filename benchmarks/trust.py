@@ -31,8 +31,8 @@ from hypersharp.pair.tensors import to_tensor
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import parse_psf
 from hypersharp.sensor.srf import find_srf
-from hypersharp.simulate.pair import simulate_pair
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 from hypersharp.uncertainty.model import LEAST_ERROR, TEMPER, Sample, draw_sample, fit_model, save_model
 
 PROTOCOL, WEIGHTS, MARGIN = find_protocol("dian-x4"), "ssjcn-dian-x4", 128

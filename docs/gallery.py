@@ -19,8 +19,8 @@ from hypersharp.pair.estimate import study_pair
 from hypersharp.plot.compare import colour_figure, comparison_figure, error_figure
 from hypersharp.plot.intervals import trust_figure
 from hypersharp.plot.sensor_figure import sensor_figure
-from hypersharp.simulate.pair import simulate_pair
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 from hypersharp.uncertainty.predict import predict_error
 
 METHODS = ("bicubic", "gsa", "hysure", "ssjcn")

@@ -16,8 +16,8 @@ from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian_fwhm
 from hypersharp.sensor.responses import SRFS
 from hypersharp.sensor.srf import gaussian_srf
-from hypersharp.simulate.pair import simulate_pair
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 
 UTM, CORNER = "EPSG:32633", (400_000.0, 5_800_000.0)
 OFF_M = (7.0, -13.0)  # x, y: how far the second satellite's image lies off

@@ -13,10 +13,11 @@ from hypersharp.bench.figures import SHOWN, draw_all, figures_of, load_ssjcn, lo
 from hypersharp.cli import main
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError
-from hypersharp.networks.checkpoint import WeightsHeader, build_network, save_weights
+from hypersharp.networks.checkpoint import build_network, save_weights
+from hypersharp.networks.header import WeightsHeader
 from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
-from hypersharp.simulate.pair import simulate_pair
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 
 SIDE, BAND = 48, 19
 PROTOCOL = find_protocol("dian-x4")

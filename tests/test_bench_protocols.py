@@ -13,8 +13,8 @@ from hypersharp.quality.metrics import PRESETS
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import parse_psf
 from hypersharp.sensor.srf import find_srf, gaussian_srf
-from hypersharp.simulate.pair import simulate_pair
-from hypersharp.simulate.protocols import CAVE_SCENES, HARVARD_SCENES, PROTOCOLS, find_protocol
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import CAVE_SCENES, HARVARD_SCENES, PROTOCOLS, find_protocol
 
 every_protocol = pytest.mark.parametrize("name", PROTOCOLS)
 

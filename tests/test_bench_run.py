@@ -19,11 +19,12 @@ from hypersharp.bench.run import BenchOptions, Row, parse_methods, read_rows, ru
 from hypersharp.errors import CallError, InputError
 from hypersharp.fusion.fuse import METHODS
 from hypersharp.methods.base import Method, local
-from hypersharp.networks.checkpoint import WeightsHeader, build_network, save_weights
+from hypersharp.networks.checkpoint import build_network, save_weights
+from hypersharp.networks.header import WeightsHeader
 from hypersharp.pair.settings import Settings
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.quality.score import find_peak, score_cubes
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.simulation.protocols import find_protocol
 
 SCENES = ("paints", "pompoms")
 OPTIONS = BenchOptions("dian-x4", methods=("bicubic",), scenes=SCENES)

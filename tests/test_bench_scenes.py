@@ -12,8 +12,8 @@ from scipy.io import savemat
 from hypersharp.bench.scenes import find_scenes, load_truth
 from hypersharp.cube import wavelengths_nm
 from hypersharp.errors import InputError
-from hypersharp.simulate.pair import simulate_pair
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 
 DIAN, UESTC, HARVARD = find_protocol("dian-x4"), find_protocol("uestc-x4"), find_protocol("harvard-x4")
 

@@ -15,7 +15,7 @@ from hypersharp.bench.run import bare
 from hypersharp.bench.summary import COLUMNS, COSTS, difference, over_scenes, paired_differences, summarise
 from hypersharp.bench.tables import TABLES, Table, find_table
 from hypersharp.errors import InputError
-from hypersharp.simulate.protocols import PROTOCOLS
+from hypersharp.simulation.protocols import PROTOCOLS
 
 SCENES = tuple(f"scene_{n}" for n in range(12))
 

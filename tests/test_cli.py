@@ -11,7 +11,8 @@ from hypersharp.cli import main
 from hypersharp.cube import make_cube
 from hypersharp.fusion.fuse import METHODS
 from hypersharp.io import open_cube, save_cube
-from hypersharp.networks.checkpoint import WeightsHeader, build_network, save_weights
+from hypersharp.networks.checkpoint import build_network, save_weights
+from hypersharp.networks.header import WeightsHeader
 
 NM = np.arange(400.0, 701.0, 10)
 BANDS, RATIO, SIDE = 31, 4, 32

@@ -9,7 +9,7 @@ from PIL import Image
 
 from hypersharp.cli import main
 from hypersharp.io import open_cube
-from hypersharp.simulate.protocols import PROTOCOLS
+from hypersharp.simulation.protocols import PROTOCOLS
 
 CONFIG = """
 name: small

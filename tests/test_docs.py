@@ -161,7 +161,7 @@ def masked(text: str) -> list[str]:
 def test_names_in_the_readme_are_those_in_the_tables() -> None:
     from hypersharp.fusion.fuse import METHODS
     from hypersharp.quality.metrics import PRESETS
-    from hypersharp.simulate.protocols import PROTOCOLS
+    from hypersharp.simulation.protocols import PROTOCOLS
 
     for table in (METHODS, PROTOCOLS, PRESETS):
         assert all(f"`{name}`" in DOCUMENTS["README.md"] for name in table)

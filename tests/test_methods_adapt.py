@@ -19,7 +19,8 @@ from hypersharp.methods import ssjcn
 from hypersharp.methods import ssjcn_any as subspace
 from hypersharp.methods.ssjcn_any import for_scene, pair_network
 from hypersharp.networks import packaged
-from hypersharp.networks.checkpoint import WeightsHeader, build_network, load_weights, save_weights
+from hypersharp.networks.checkpoint import build_network, load_weights, save_weights
+from hypersharp.networks.header import WeightsHeader
 from hypersharp.networks.packaged import Weights
 from hypersharp.numerics.interpolate import upsample_bicubic
 from hypersharp.pair.settings import Settings

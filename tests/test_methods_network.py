@@ -8,7 +8,8 @@ import torch
 
 from hypersharp.errors import InputError
 from hypersharp.methods import dbin, dhsis
-from hypersharp.networks.checkpoint import WeightsHeader, build_network, save_weights
+from hypersharp.networks.checkpoint import build_network, save_weights
+from hypersharp.networks.header import WeightsHeader
 from hypersharp.pair.settings import Settings
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor

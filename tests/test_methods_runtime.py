@@ -15,7 +15,8 @@ from hypersharp.fusion import learn as scene
 from hypersharp.fusion.fuse import fuse
 from hypersharp.methods.ssjcn import SSJCN_METHOD
 from hypersharp.methods.ssjcn_any import pair_network
-from hypersharp.networks.checkpoint import WeightsHeader, build_network, load_weights, save_weights
+from hypersharp.networks.checkpoint import build_network, load_weights, save_weights
+from hypersharp.networks.header import WeightsHeader
 from hypersharp.networks.onnx.cache import cache_folder, exported
 from hypersharp.networks.onnx.export import export_onnx
 from hypersharp.pair.settings import Settings

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from hypersharp.errors import CallError, InputError, MissingExtraError, OutputError
 from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.checkpoint import WeightsHeader, build_network
+from hypersharp.networks.checkpoint import build_network
+from hypersharp.networks.header import WeightsHeader
 from hypersharp.networks.layers import hold_means
 from hypersharp.networks.onnx import export as export_module
 from hypersharp.networks.onnx.export import export_onnx

@@ -17,12 +17,12 @@ from hypersharp.cube import make_cube
 from hypersharp.errors import InputError, MissingExtraError
 from hypersharp.io import save_cube
 from hypersharp.plot.places import find_pixel
-from hypersharp.report.build import NAME, SCORES
-from hypersharp.report.facts import Source, image_facts, read_notes
-from hypersharp.report.findings import placed_pair
-from hypersharp.report.pictures import detailed_window
-from hypersharp.report.points import diverse_pixels, label
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.reporting.build import NAME, SCORES
+from hypersharp.reporting.facts import Source, image_facts, read_notes
+from hypersharp.reporting.findings import placed_pair
+from hypersharp.reporting.pictures import detailed_window
+from hypersharp.reporting.points import diverse_pixels, label
+from hypersharp.simulation.protocols import find_protocol
 
 SECTIONS = ("pictures", "spectra", "errors", "judgement", "decisions", "inputs", "sensor", "run")
 VOID = {"meta", "img", "br", "hr", "link", "input"}

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from hypersharp.errors import InputError
-from hypersharp.networks.checkpoint import load_weights, read_header
+from hypersharp.networks.checkpoint import load_weights
+from hypersharp.networks.header import read_header
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
 from hypersharp.train.options import TrainOptions, read_options

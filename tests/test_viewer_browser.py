@@ -19,8 +19,8 @@ from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube, save_cube
 from hypersharp.plot.colour import RGB_CENTRES_NM
 from hypersharp.plot.draw import rms_error
-from hypersharp.simulate.pair import simulate_pair
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 from hypersharp.uncertainty.predict import predict_error
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

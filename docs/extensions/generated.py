@@ -20,7 +20,7 @@ from hypersharp.fusion.fuse import METHODS
 from hypersharp.networks.packaged import packaged_weights
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.sensor.responses import SRFS
-from hypersharp.simulate.protocols import PROTOCOLS
+from hypersharp.simulation.protocols import PROTOCOLS
 
 
 def table(heading: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -157,8 +157,8 @@ def one_image() -> str:
     from hypersharp.bench.indian_pines import load_indian_pines
     from hypersharp.fusion.fuse import fuse
     from hypersharp.quality.score import score_cubes
-    from hypersharp.simulate.pair import simulate_pair
-    from hypersharp.simulate.protocols import find_protocol
+    from hypersharp.simulation.pair import simulate_pair
+    from hypersharp.simulation.protocols import find_protocol
 
     hs, ms, truth = simulate_pair(load_indian_pines(), find_protocol("dian-x4").sensor())
     sharp = fuse(hs, ms, method="gsa", consistent=False)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from hypersharp.pair.align import align
     from hypersharp.quality.judge import judge
     from hypersharp.quality.score import score_cubes as score
-    from hypersharp.report import write_report as report
-    from hypersharp.simulate.pair import simulate_pair as simulate
+    from hypersharp.reporting import write_report as report
+    from hypersharp.simulation.pair import simulate_pair as simulate
     from hypersharp.system.memory import keep_memory
     from hypersharp.tiles.run import fuse_in_tiles
     from hypersharp.uncertainty.predict import predict_error
@@ -56,11 +56,11 @@ HOME = {
     "open": ("hypersharp.io", "open_cube"),
     "plot": ("hypersharp.plot", ""),
     "predict_error": ("hypersharp.uncertainty.predict", "predict_error"),
-    "report": ("hypersharp.report", "write_report"),
+    "report": ("hypersharp.reporting", "write_report"),
     "save": ("hypersharp.io", "save_cube"),
     "score": ("hypersharp.quality.score", "score_cubes"),
     "show": ("hypersharp.accessor", "show"),
-    "simulate": ("hypersharp.simulate.pair", "simulate_pair"),
+    "simulate": ("hypersharp.simulation.pair", "simulate_pair"),
 }
 
 

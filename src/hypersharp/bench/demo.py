@@ -13,10 +13,10 @@ from hypersharp.fusion.fuse import fuse
 from hypersharp.io.together import save_figure, save_together
 from hypersharp.plot.compare import comparison_figure
 from hypersharp.quality.score import score_cubes
-from hypersharp.report import write_report
-from hypersharp.report.facts import Run, Source
-from hypersharp.simulate.pair import simulate_pair
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.reporting import write_report
+from hypersharp.reporting.facts import Run, Source
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 
 PROTOCOL = "dian-x4"
 METHODS = ("ssjcn", "bicubic")

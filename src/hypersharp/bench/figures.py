@@ -24,8 +24,8 @@ from hypersharp.networks.ssjcn import SSJCN
 from hypersharp.pair.settings import choose_device
 from hypersharp.plot.colour import Image
 from hypersharp.plot.networks import degradation_figure, iterations_figure, prediction_figure
-from hypersharp.simulate.pair import simulate_pair
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 from hypersharp.system.atomic import make_folder
 
 if TYPE_CHECKING:

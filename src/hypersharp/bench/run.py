@@ -32,8 +32,8 @@ from hypersharp.networks.packaged import named_weights
 from hypersharp.pair.settings import Mode, Precision, choose_device
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.quality.score import score_cubes
-from hypersharp.simulate.pair import simulate_pair
-from hypersharp.simulate.protocols import Protocol, find_protocol
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import Protocol, find_protocol
 from hypersharp.system.atomic import make_folder
 from hypersharp.system.build_info import commit, machine
 

@@ -15,7 +15,7 @@ import xarray as xr
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError, unknown_name
 from hypersharp.io import open_cube
-from hypersharp.simulate.protocols import Protocol
+from hypersharp.simulation.protocols import Protocol
 
 
 def find_scenes(protocol: Protocol, data_dir: str | Path, names: Iterable[str] | None = None) -> dict[str, Path]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hypersharp.errors import unknown_name
-from hypersharp.simulate.protocols import PROTOCOLS
+from hypersharp.simulation.protocols import PROTOCOLS
 
 Numbers = tuple[str, str, str, str]
 

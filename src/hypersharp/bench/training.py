@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypersharp.bench.scenes import find_scenes, load_truth
-from hypersharp.simulate.protocols import Protocol, find_protocol
+from hypersharp.simulation.protocols import Protocol, find_protocol
 from hypersharp.train.any_sensor import train_any_sensor
 from hypersharp.train.hardware import Hardware
 from hypersharp.train.options import TrainOptions

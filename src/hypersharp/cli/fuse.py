@@ -186,8 +186,8 @@ def page_of_run(
 ) -> None:
     """Write the page about a run; told: psf, srf, weights and consistency, as `Known` has them."""
     from hypersharp.cli.report import make_page, own_command
-    from hypersharp.report.facts import Run, Source, gpu_words
-    from hypersharp.report.findings import Known
+    from hypersharp.reporting.facts import Run, Source, gpu_words
+    from hypersharp.reporting.findings import Known
 
     hs, ms = (Source(file.path, file.mask, file.saturated) for file in files)
     run = Run(own_command(context), seconds, peak, gpu_words())

@@ -33,8 +33,8 @@ def simulate(
     """Make hs, ms and truth files from one fine SCENE."""
     from hypersharp.io import check_apart, open_cube
     from hypersharp.io.together import save_together
-    from hypersharp.simulate.pair import simulate_pair
-    from hypersharp.simulate.scene import as_protocol_wants, find_sensor, whole_coarse_pixels
+    from hypersharp.simulation.pair import simulate_pair
+    from hypersharp.simulation.scene import as_protocol_wants, find_sensor, whole_coarse_pixels
 
     if (protocol is None) == (ratio is None):
         raise CallError(

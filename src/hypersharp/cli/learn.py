@@ -136,7 +136,7 @@ def bench(
     from hypersharp.bench.report import mean_table
     from hypersharp.bench.run import BenchOptions, parse_methods, run_bench, with_weights
     from hypersharp.bench.tables import find_table
-    from hypersharp.simulate.protocols import find_protocol
+    from hypersharp.simulation.protocols import find_protocol
 
     if what == "figures":
         return draw_figures(data, out, weights, device)

@@ -16,7 +16,7 @@ def methods() -> None:
 @app.command(rich_help_panel="What there is")
 def weights() -> None:
     """List the packaged weights."""
-    from hypersharp.networks.packaged import packaged_weights
+    from hypersharp.networks.packaged import SECOND_PACKAGE, missing_weights, packaged_weights
 
     rows = []
     for entry in packaged_weights().values():
@@ -33,6 +33,8 @@ def weights() -> None:
             ]
         )
     say(table(["name", "network", "hs bands", "ms bands", "ratio", "nm", "protocol", "validation PSNR (dB)"], rows))
+    if missing := missing_weights():
+        say(f"not installed: {', '.join(missing)}: pip install {SECOND_PACKAGE}")
 
 
 @app.command(rich_help_panel="What there is")
@@ -52,7 +54,7 @@ def sensors() -> None:
 @app.command(rich_help_panel="What there is")
 def protocols() -> None:
     """List the named protocols: scenes, blur, response, ratio, metrics."""
-    from hypersharp.simulate.protocols import PROTOCOLS
+    from hypersharp.simulation.protocols import PROTOCOLS
 
     rows = [
         [

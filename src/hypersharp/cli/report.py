@@ -29,8 +29,8 @@ from hypersharp.cli.shown import progress_bar, say
 if TYPE_CHECKING:
     import xarray as xr
 
-    from hypersharp.report.facts import Run, Source
-    from hypersharp.report.findings import Known
+    from hypersharp.reporting.facts import Run, Source
+    from hypersharp.reporting.findings import Known
 
 
 @app.command(rich_help_panel="Scores")
@@ -61,8 +61,8 @@ def report(
     """Make a page to read of SHARP: pictures, spectra, errors, decisions, sensor; one HTML file in --out."""
     from hypersharp.io import open_cube
     from hypersharp.io.mask import open_masked
-    from hypersharp.report.facts import Run, Source
-    from hypersharp.report.findings import Known
+    from hypersharp.reporting.facts import Run, Source
+    from hypersharp.reporting.findings import Known
     from hypersharp.sensor.stored import given_sensor
 
     check_page(out, truth, point, preset)
@@ -91,7 +91,7 @@ def check_page(out: Path | None, truth: Path | None, point: Sequence[str] | None
     from hypersharp.errors import CallError, check_name
     from hypersharp.plot.places import parse_point
     from hypersharp.quality.metrics import PRESETS
-    from hypersharp.report.build import check_libraries
+    from hypersharp.reporting.build import check_libraries
     from hypersharp.system.atomic import make_folder
 
     if out is None and (truth or point):
@@ -121,8 +121,8 @@ def make_page(
     """Write the page of "result", "hs", "ms" and perhaps its "error", and say where it is."""
     from hypersharp.io import open_cube
     from hypersharp.plot.places import parse_point
-    from hypersharp.report import write_report
-    from hypersharp.report.facts import Source
+    from hypersharp.reporting import write_report
+    from hypersharp.reporting.facts import Source
 
     files = {**sources} if truth is None else {**sources, "truth": Source(truth)}
     with progress_bar("writing the report") as progress:

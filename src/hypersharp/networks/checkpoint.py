@@ -6,7 +6,6 @@ Never pickle: a weights file can carry no code.
 import dataclasses
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,11 +18,11 @@ from hypersharp.errors import InputError, unknown_name
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.dbin import DBIN, DBINOptions
 from hypersharp.networks.dhsis import DHSIS, DHSISOptions
+from hypersharp.networks.header import FORMAT, WeightsHeader, read_header
 from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
 from hypersharp.networks.subspace import SubspaceOptions, SubspaceSSJCN
 from hypersharp.system.atomic import make_folder, staged
 
-FORMAT = "hypersharp-1"
 Net = TypeVar("Net", bound=nn.Module)
 # name -> (the network, its options); both are called with the options' names only
 NETWORKS: dict[str, tuple[Callable[..., FusionNetwork], Callable[..., Any]]] = {
@@ -32,20 +31,6 @@ NETWORKS: dict[str, tuple[Callable[..., FusionNetwork], Callable[..., Any]]] = {
     "ssjcn": (SSJCN, SSJCNOptions),
     "ssjcn-subspace": (SubspaceSSJCN, SubspaceOptions),
 }
-
-
-@dataclass(frozen=True)
-class WeightsHeader:
-    """What a weights file says of itself, without its tensors.
-
-    `options` are those of the network's dataclass; `wavelengths_nm` the band centres it was
-    trained for; `provenance` data, protocol, steps, validation PSNR (dB), commit.
-    """
-
-    network: str
-    options: dict[str, Any]
-    wavelengths_nm: tuple[float, ...] | None = None
-    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 def save_weights(path: Path, net: nn.Module, header: WeightsHeader) -> None:
@@ -58,39 +43,6 @@ def save_weights(path: Path, net: nn.Module, header: WeightsHeader) -> None:
     make_folder(path.parent)
     with staged(path) as place:
         place.write_bytes(save(tensors, {"format": FORMAT, "header": text}))
-
-
-def read_header(path: Path) -> WeightsHeader:
-    """The header of a weights file; its tensors stay on disk.
-
-    Raises: InputError for a missing or truncated file, or one of another program.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (OSError, SafetensorError) as exc:
-        raise InputError(
-            f"{path}, which is missing, truncated or no safetensors file ({exc})",
-            "a weights file written by hypersharp",
-            "run `hypersharp weights` to see the packaged ones",
-        ) from exc
-    if metadata.get("format") != FORMAT:
-        raise InputError(
-            f"{path}, a safetensors file of another program",
-            f"one whose metadata says format {FORMAT}",
-            "train one with `hypersharp train`",
-        )
-    try:
-        return decode_header(metadata["header"])
-    except (KeyError, TypeError, ValueError) as exc:
-        raise InputError(f"{path} with an unreadable header ({exc})", "a header by hypersharp", "get it anew") from exc
-
-
-def decode_header(text: str) -> WeightsHeader:
-    fields = json.loads(text)
-    if fields["wavelengths_nm"] is not None:
-        fields["wavelengths_nm"] = tuple(fields["wavelengths_nm"])
-    return WeightsHeader(**fields)
 
 
 def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from hypersharp.errors import CallError
 from hypersharp.io.image import CubeImage
-from hypersharp.networks.checkpoint import WeightsHeader, save_weights
+from hypersharp.networks.checkpoint import save_weights
+from hypersharp.networks.header import WeightsHeader
 from hypersharp.pair.options import Options, Progress, ignore
 from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import place

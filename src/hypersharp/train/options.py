@@ -8,7 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from hypersharp.errors import InputError
-from hypersharp.networks.checkpoint import WeightsHeader
+from hypersharp.networks.header import WeightsHeader
 
 Whole = Annotated[int, Field(gt=0)]
 

@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader
 
 from hypersharp.errors import InputError
 from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.checkpoint import WeightsHeader, adopt_weights, build_network, save_weights, to_fast_layout
+from hypersharp.networks.checkpoint import adopt_weights, build_network, save_weights, to_fast_layout
+from hypersharp.networks.header import WeightsHeader
 from hypersharp.sensor.observe import Sensor
 from hypersharp.system.build_info import commit, machine
 from hypersharp.train.hardware import Hardware

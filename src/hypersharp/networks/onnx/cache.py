@@ -10,7 +10,7 @@ import torch
 
 from hypersharp.errors import CallError
 from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.checkpoint import WeightsHeader
+from hypersharp.networks.header import WeightsHeader
 from hypersharp.networks.onnx.export import export_onnx
 from hypersharp.networks.onnx.session import OnnxNetwork, load_onnx
 from hypersharp.pair.options import Options, choose_device

@@ -27,7 +27,7 @@ from torch.func import functional_call
 
 from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.checkpoint import FORMAT, WeightsHeader
+from hypersharp.networks.header import FORMAT, WeightsHeader
 from hypersharp.networks.onnx.exportable import exportable, share_means
 from hypersharp.networks.onnx.session import CORRECT_A_START, load_onnx, needs_onnx
 from hypersharp.system.atomic import staged

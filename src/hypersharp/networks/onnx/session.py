@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 from hypersharp.errors import InputError, MissingExtraError
 from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.checkpoint import FORMAT, NETWORKS, WeightsHeader, decode_header
+from hypersharp.networks.checkpoint import NETWORKS
+from hypersharp.networks.header import FORMAT, WeightsHeader, decode_header
 from hypersharp.networks.layers import ImageMean
 from hypersharp.numerics.interpolate import upsample_bicubic
 

@@ -9,7 +9,7 @@ from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import parse_psf
 from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM
 from hypersharp.sensor.srf import find_srf
-from hypersharp.simulate.protocols import find_protocol
+from hypersharp.simulation.protocols import find_protocol
 
 USUAL_SRF = "nikon-d700"
 

@@ -17,10 +17,10 @@ from hypersharp.pair.settings import Progress
 from hypersharp.plot.places import Place, find_pixel
 from hypersharp.quality.judge import MEANINGS, Judgement
 from hypersharp.quality.metrics import PRESETS, Scores
-from hypersharp.report.charts import error_charts, ms_bands, residual_chart, sensor_charts, spectra_charts, unit_of
-from hypersharp.report.facts import Decisions, Facts, Run, Source, image_facts, read_notes, run_facts
-from hypersharp.report.findings import Findings, Known, study_result
-from hypersharp.report.pictures import (
+from hypersharp.reporting.charts import error_charts, ms_bands, residual_chart, sensor_charts, spectra_charts, unit_of
+from hypersharp.reporting.facts import Decisions, Facts, Run, Source, image_facts, read_notes, run_facts
+from hypersharp.reporting.findings import Findings, Known, study_result
+from hypersharp.reporting.pictures import (
     CHART_STYLE,
     Picture,
     Scene,
@@ -30,7 +30,7 @@ from hypersharp.report.pictures import (
     detailed_window,
     marks_of,
 )
-from hypersharp.report.points import Point, choose_points
+from hypersharp.reporting.points import Point, choose_points
 from hypersharp.system.atomic import make_folder
 
 NAME = "report.html"
@@ -140,7 +140,7 @@ def render(
     import jinja2
     import matplotlib as mpl
 
-    here = files("hypersharp.report")
+    here = files("hypersharp.reporting")
     page = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string((here / "page.html.j2").read_text(encoding="utf-8"))

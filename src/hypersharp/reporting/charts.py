@@ -12,9 +12,9 @@ from hypersharp.plot.draw import new_figure, rms_error
 from hypersharp.plot.errors import angle_error, band_error_figure, label_axes, map_figure, residual_figure
 from hypersharp.plot.places import same_place
 from hypersharp.plot.sensor_figure import draw_blur, draw_response, draw_sensor_residuals
-from hypersharp.report.findings import ENLARGED, RESULT, Findings
-from hypersharp.report.pictures import Picture, chart, heatmap
-from hypersharp.report.points import Point
+from hypersharp.reporting.findings import ENLARGED, RESULT, Findings
+from hypersharp.reporting.pictures import Picture, chart, heatmap
+from hypersharp.reporting.points import Point
 from hypersharp.sensor.observe import Sensor
 
 FloatArray = NDArray[np.float64]

@@ -22,7 +22,7 @@ from hypersharp.plot.colour import (
     true_mix,
 )
 from hypersharp.plot.inline import MOST_PX, as_data, png
-from hypersharp.report.points import Point
+from hypersharp.reporting.points import Point
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
