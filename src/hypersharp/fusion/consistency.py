@@ -87,12 +87,7 @@ def make_consistent(estimate: Tensor, pair: TensorPair, psf: PSF, weights: Tenso
 
 
 def project(
-    estimate: Tensor,
-    hs: Tensor,
-    sensor: Sensor,
-    *,
-    valid: Tensor | None = None,
-    weights: Tensor | None = None,
+    estimate: Tensor, hs: Tensor, sensor: Sensor, *, valid: Tensor | None = None, weights: Tensor | None = None
 ) -> Consistent:
     """The estimate (L, H, W) changed as little as it takes to agree with hs (L, h, w); see the head of this file.
 

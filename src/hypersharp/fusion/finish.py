@@ -22,9 +22,7 @@ def missing_pixels(pair: TensorPair) -> NDArray[np.bool_]:
     return missing
 
 
-def finished(
-    estimate: Tensor, missing: NDArray[np.bool_], pair: Pair, dtype: np.dtype[Any]
-) -> NDArray[Any]:
+def finished(estimate: Tensor, missing: NDArray[np.bool_], pair: Pair, dtype: np.dtype[Any]) -> NDArray[Any]:
     """(L', H, W) of the usable bands -> (L, H, W) in the user's unit; NaN where something is missing.
 
     Whole numbers are rounded and clipped to what their type holds; nothing may be missing then.

@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -85,7 +83,6 @@ class Fusion:
     def sharpen(self, pair: TensorPair, progress: Progress = ignore) -> Tensor:
         """The estimate (L, H, W) of a part of the scene."""
         return self.sharpener(pair, self.options, progress)
-
 
     def light(self) -> "Fusion":
         """The same without the pixels it was learned from, for other processes and for the disk."""

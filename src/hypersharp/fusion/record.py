@@ -11,7 +11,9 @@ import xarray as xr
 from hypersharp.errors import CallError, InputError
 from hypersharp.fusion.choose.choice import Choice
 from hypersharp.pair.options import Options
-from hypersharp.pair.pair import Pair
+from hypersharp.io.image import CubeImage
+from hypersharp.pair.pair import Pair, check_pair
+from hypersharp.pair.place import place
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
@@ -63,6 +65,11 @@ class Record:
         except (ValueError, TypeError, AttributeError) as exc:
             raise InputError("a record that cannot be read", "one that `fuse` wrote", "fuse the images again") from exc
 
+    @classmethod
+    def find(cls, result: xr.DataArray) -> "Record | None":
+        """The record of a result, None where it has none. Raises: InputError for one that cannot be read."""
+        return cls.of(result) if ATTRIBUTE in result.attrs else None
+
     def json(self) -> str:
         """As it stands in a result's attributes."""
         return json.dumps(asdict(self))
@@ -92,6 +99,11 @@ class Record:
 
     def lines(self) -> Iterator[str]:
         """Formatted for display, a fact a line."""
+        yield from self.decisions(ranking=True)
+        yield from (f"{WARNING}{text}" for text in self.warnings)
+
+    def decisions(self, *, ranking: bool = False) -> Iterator[str]:
+        """The same without warnings and, by default, without the table of candidates."""
         yield f"method {self.method}, ratio {self.placement['ratio']}, scale {self.scale:g}"
         yield from self.placed
         for name in ("hs", "ms"):
@@ -102,8 +114,9 @@ class Record:
                 yield f"{pixels:.1%} of the {name} pixels left out, not measured"
         if self.choice["why"]:
             yield self.choice["why"]
-        if len(self.choice["ranking"]):
-            yield from ranking_table(self.choice["ranking"])
+        if ranking:
+            for name, *cells in ranking_rows(self.choice["ranking"]):
+                yield f"{name:<12} " + " ".join(f"{cell:>9}" for cell in cells)
         if self.choice["skipped"]:
             yield f"skipped: {', '.join(self.choice['skipped'])}"
         yield from self.notes
@@ -113,9 +126,20 @@ class Record:
                 f"degraded result differs from hs by {self.consistency['after']:.2%}, was "
                 f"{self.consistency['before']:.2%}"
             )
-        yield from (f"{WARNING}{text}" for text in self.warnings)
         if self.tiles:
             yield self.tiles
+
+
+def placed_as(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
+    """The pair that a result was made of: placed as its record says; without one as `fuse` places other grids.
+
+    Raises: InputError as `place` and `check_pair`.
+    """
+    record, images = Record.find(sharp), (CubeImage(hs), CubeImage(ms))
+    if record is not None:
+        return check_pair(place(*images, known=dict(record.placement)), scale=record.scale)
+    placement = place(*images, coregister=False)
+    return check_pair(place(*images) if placement.alignment else placement)
 
 
 def record_of(
@@ -164,9 +188,10 @@ def described(sensor: PairSensor) -> dict[str, Any]:
     }
 
 
-def ranking_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The candidates of `auto`, best first, under a heading."""
-    yield f"{'candidate':<12} {'PSNR dB':>8} {'SAM deg':>8} {'ERGAS':>8} {'s (about)':>10}"
-    for row in rows:
-        scores = f"{row['psnr_db']:8.2f} {row['sam_deg']:8.2f} {row['ergas']:8.2f} {row['seconds']:10.1f}"
-        yield f"{row['candidate']:<12} {scores}"
+def ranking_rows(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """The candidates of `auto`, best first, as cells of text under a heading."""
+    cells = [
+        [row["candidate"], *(f"{row[name]:.2f}" for name in ("psnr_db", "sam_deg", "ergas")), f"{row['seconds']:.1f}"]
+        for row in rows
+    ]
+    return [["candidate", "PSNR dB", "SAM deg", "ERGAS", "s (about)"], *cells]

@@ -12,7 +12,7 @@ from hypersharp.pair.tensors import TensorPair
 class Interpolation(Apply):
     """What needs to learn nothing."""
 
-    def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:  # noqa: ARG002
+    def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """(L, h, w) -> (L, ratio h, ratio w); ms lends its size only."""
         return upsample_bicubic(pair.hs[None], pair.ratio)[0]
 

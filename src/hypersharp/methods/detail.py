@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.subspace import signal_rank, svd_basis
-from hypersharp.pair.reduced import degraded_valid
 from hypersharp.pair.options import Options, choose_device
+from hypersharp.pair.reduced import degraded_valid
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF

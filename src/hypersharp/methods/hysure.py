@@ -243,8 +243,8 @@ class Regularisation(Apply):
         return sharpen(hs, ms, self.sensor, basis=self.basis, options=self.options, progress=progress)[0]
 
 
-def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
-    """Sensor and E from (L, h, w) and (l, H, W); estimates of psf and srf what the user did not give."""
+def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:  # noqa: ARG001
+    """Sensor and E from the pair."""
     chosen = HySureOptions()
     counted = pair.hs if pair.hs_valid is None else pair.hs[:, pair.hs_valid, None]
     basis = find_basis(counted, chosen)

@@ -72,9 +72,7 @@ def subspace_weights(pair: TensorPair, options: Options) -> Weights | None:
     return weights
 
 
-def with_response(
-    net: FusionNetwork, pair: TensorPair, sensor: PairSensor
-) -> tuple[FusionNetwork, tuple[str, ...]]:
+def with_response(net: FusionNetwork, pair: TensorPair, sensor: PairSensor) -> tuple[FusionNetwork, tuple[str, ...]]:
     """The network with the user's response and blur where they were given, and a warning where it was trained else."""
     if sensor.given_srf is None and sensor.given_psf is None:
         return net, ()

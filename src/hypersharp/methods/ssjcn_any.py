@@ -58,12 +58,7 @@ def pair_network(
     if not isinstance(source, SubspaceSSJCN):
         raise InputError(f"weights {weights}", "weights for any sensor", "leave --weights out")
     found = fit_coordinates(
-        pair.hs,
-        pair.ms,
-        sensor,
-        dimensions=source.options.dimensions,
-        hs_valid=pair.hs_valid,
-        ms_valid=pair.ms_valid,
+        pair.hs, pair.ms, sensor, dimensions=source.options.dimensions, hs_valid=pair.hs_valid, ms_valid=pair.ms_valid
     )
     window = psf_window(sensor.psf, sensor.ratio)
     options = replace(

@@ -76,7 +76,12 @@ def batched(image: Tensor) -> Tensor:
 
 
 def run_whole(
-    net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None, tile_px: int, progress: Progress  # noqa: ARG001
+    net: FusionNetwork,
+    hs: Tensor,
+    ms: Tensor,
+    start: Tensor | None,
+    tile_px: int,
+    progress: Progress,  # noqa: ARG001
 ) -> Tensor:
     """The image in one pass; attention sees image-wide means."""
     estimate = net(hs, ms, start).float()
@@ -85,7 +90,12 @@ def run_whole(
 
 
 def run_patches(
-    net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None, tile_px: int, progress: Progress  # noqa: ARG001
+    net: FusionNetwork,
+    hs: Tensor,
+    ms: Tensor,
+    start: Tensor | None,
+    tile_px: int,
+    progress: Progress,  # noqa: ARG001
 ) -> Tensor:
     """Patches of 64 fine pixels, each processed alone and pasted."""
     ratio = net.options.ratio

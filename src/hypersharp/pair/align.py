@@ -14,16 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
-from hypersharp.cube import (
-    check_cube,
-    fwhm_nm,
-    grid_of,
-    only_usable,
-    usable_bands,
-    wavelengths_nm,
-)
+from hypersharp.cube import check_cube, fwhm_nm, grid_of, only_usable, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError, check_name
 from hypersharp.grid import (
     CommonGrid,
@@ -32,13 +24,13 @@ from hypersharp.grid import (
     affine_of,
     common_grid,
     covering,
-    middle,
     fine_transform,
+    middle,
     whole_ratio,
     window_transform,
 )
-from hypersharp.pair.register import Model, Registration, register
 from hypersharp.pair.options import Progress, ignore
+from hypersharp.pair.register import Model, Registration, register
 from hypersharp.pair.resample import affine_type, on_grid, project, resampled
 from hypersharp.pair.tensors import fill_gaps, gaps
 from hypersharp.sensor.srf import check_common_wavelengths
@@ -163,7 +155,7 @@ def plan_alignment(
     Raises: InputError as `align`.
     """
     first = common_grid(coarse, fine, ratio=ratio, project=project)
-    to_ms, said = known, ()
+    to_ms, said = known, tuple[str, ...]()
     if to_ms is None:
         y0, x0, *shape = first.window
         y, x, *size = middle((shape[0], shape[1]), LARGEST_SIDE)

@@ -25,8 +25,8 @@ from hypersharp.sensor.spectra import Spectra
 class Pair:
     """hs and ms of one place, as they are fused.
 
-    `hs_bands` and `ms_bands` are the usable ones of `all_bands` = (those of hs, those of ms); `unit` is the value that counts as 1;
-    `sample` is what the scene as a whole is learned from, None where that is done; `left_out`: how many bands, and
+    `hs_bands` and `ms_bands` are the usable ones of `all_bands` = (those of hs, those of ms); `unit` is the value that
+    counts as 1; `sample` is what the scene as a whole is learned from, None where that is done; `left_out`: how many bands, and
     which share of the sample's pixels, do not count.
     """
 
@@ -92,7 +92,7 @@ def check_pair(placement: Placement, *, scale: float | None = None) -> Pair:
     coarse, fine = (cube.isel(band=kept) for cube, kept in zip((hs, ms), bands, strict=True))
     unit = value_scale(coarse.values) if scale is None else scale
     spectra = Spectra(wavelengths_nm(coarse), wavelengths_nm(fine), fwhm_nm(fine))
-    pair = Pair(placement, *bands, (len(hs), len(ms)), unit, spectra, {}, unit_warnings(coarse, fine), None)
+    pair = Pair(placement, bands[0], bands[1], (len(hs), len(ms)), unit, spectra, {}, unit_warnings(coarse, fine), None)
     tensors = pair.tensors(coarse, fine)
     left_out = {
         "hs_bands": len(hs) - len(bands[0]),

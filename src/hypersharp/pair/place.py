@@ -170,7 +170,5 @@ def checked_ratio(hs: Grid, ms: Grid, wanted: int | None) -> int:
             "take a finer ms" if found < LEAST_RATIO else "average ms over blocks of pixels first",
         )
     if wanted not in (None, found):
-        raise InputError(
-            f"sizes of ratio {found}", f"the given ratio {wanted}", "leave --ratio out or check the files"
-        )
+        raise InputError(f"sizes of ratio {found}", f"the given ratio {wanted}", "leave --ratio out or check the files")
     return found

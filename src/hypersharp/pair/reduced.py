@@ -87,9 +87,7 @@ def reduced_pairs(pair: TensorPair, sensor: Sensor) -> list[ReducedPair]:
     """
     first_y, first_x = (max(0, (size - MOST_PX) // 2) for size in pair.hs.shape[1:])
     return [
-        degrade_pair(
-            cut(pair, slice(first_y + y, first_y + MOST_PX), slice(first_x + x, first_x + MOST_PX)), sensor
-        )
+        degrade_pair(cut(pair, slice(first_y + y, first_y + MOST_PX), slice(first_x + x, first_x + MOST_PX)), sensor)
         for y, x in phases((pair.hs.shape[1], pair.hs.shape[2]), sensor.ratio)
     ]
 

@@ -110,5 +110,3 @@ def project(source: object, target: object, xs: Sequence[float], ys: Sequence[fl
 
     there = transform(source, target, xs, ys)
     return there[0], there[1]
-
-

@@ -13,6 +13,7 @@ from hypersharp.cube import SCALED_ALREADY
 from hypersharp.sensor.spectra import Spectra
 
 SCALE_QUANTILE = 0.999
+UNKNOWN = Spectra()
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class TensorPair:
     ms: Tensor
     hs_valid: Tensor | None = None
     ms_valid: Tensor | None = None
-    spectra: Spectra = Spectra()
+    spectra: Spectra = UNKNOWN
     in_parts: bool = False
     scene_px: int | None = None
 

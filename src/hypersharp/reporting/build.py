@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from hypersharp.cube import usable_bands, wavelengths_nm
 from hypersharp.errors import MissingExtraError
 from hypersharp.io.together import write_text
-from hypersharp.pair.settings import Progress
+from hypersharp.fusion.record import Record, ranking_rows
+from hypersharp.pair.options import Progress, ignore, part_of
 from hypersharp.plot.places import Place, find_pixel
 from hypersharp.quality.judge import MEANINGS, Judgement
 from hypersharp.quality.metrics import PRESETS, Scores
 from hypersharp.reporting.charts import error_charts, ms_bands, residual_chart, sensor_charts, spectra_charts, unit_of
-from hypersharp.reporting.facts import Decisions, Facts, Run, Source, image_facts, read_notes, run_facts
-from hypersharp.reporting.findings import Findings, Known, study_result
+from hypersharp.reporting.facts import Facts, Run, Source, image_facts, run_facts
+from hypersharp.reporting.findings import Findings, study_result
 from hypersharp.reporting.pictures import (
     CHART_STYLE,
     Picture,
@@ -31,6 +32,7 @@ from hypersharp.reporting.pictures import (
     marks_of,
 )
 from hypersharp.reporting.points import Point, choose_points
+from hypersharp.sensor.psf import PSF
 from hypersharp.system.atomic import make_folder
 
 NAME = "report.html"
@@ -71,13 +73,14 @@ def write_report(
     truth: xr.DataArray | None = None,
     points: Sequence[Place] = (),
     preset: str = "dian",
-    known: Known | None = None,
+    psf: str | Path | PSF | None = None,
+    srf: str | Path | NDArray[np.float64] | None = None,
+    weights: str | Path | None = None,
     error: xr.DataArray | None = None,
-    trust: bool = True,
+    uncertainty: bool = True,
     run: Run | None = None,
     sources: Mapping[str, Source] | None = None,
-    placed: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = ignore,
 ) -> Path:
     """Write folder/report.html about a result (L, H, W) and the hs (L, h, w) and ms (l, H, W) it was made from.
 
@@ -85,11 +88,10 @@ def write_report(
         truth: what the result should be, (L, H, W): it is then scored by `preset`, and its errors are shown.
         points: places (x, y) whose spectra are shown, beside chosen ones: whole numbers count pixels of the result
             from 0, others are map coordinates.
-        known: what `fuse` was told of the sensor, weights and consistency.
-        error: what `predict_error` gave; without it and without a truth it is computed, unless `trust` is False.
+        psf, srf, weights: as `fuse` takes them, for a result whose record does not say.
+        error: what `predict_error` gave; without it and without a truth it is computed, unless `uncertainty` is False.
         run: command, time and memory of the run, where known.
         sources: the files by name: "hs", "ms", "result", "truth".
-        placed: whether hs and ms lie as the result does already, whatever its notes say was done to them.
         progress: called with the fraction done, 0..1.
 
     Raises:
@@ -97,24 +99,24 @@ def write_report(
         OutputError: the folder cannot be written. MissingExtraError: without matplotlib or jinja2.
     """
     check_libraries()
-    report = progress or (lambda _: None)
     for place in points:
         find_pixel(place, sharp)
     found = study_result(
         sharp,
         hs,
         ms,
-        known or Known(),
+        psf=psf,
+        srf=srf,
+        weights=weights,
         truth=truth,
         preset=preset,
         error=error,
-        trust=trust,
-        placed=placed,
-        progress=lambda fraction: report(0.7 * fraction),
+        uncertainty=uncertainty,
+        progress=part_of(progress, 0, 0.7),
     )
     images = {"hs": hs, "ms": ms, "result": sharp} | ({} if truth is None else {"truth": truth})
     text = render(found, images, points, preset, run or Run(), sources or {})
-    report(1.0)
+    progress(1.0)
     return write_text(make_folder(Path(folder)) / NAME, text)
 
 
@@ -159,13 +161,12 @@ def content(
 ) -> dict[str, Any]:
     """What the template shows, by name."""
     chosen = choose_points(points, found.sharp, found.hs)
-    decisions = read_notes(str(found.sharp.attrs.get("hypersharp", "")))
     doubts = list(found.diagnosis.warnings) if found.diagnosis else []
     return {
         "title": title_of(sources),
         "day": f"{run.ended:%d %B %Y}".lstrip("0"),
-        "keys": key_numbers(found, decisions, run),
-        "warnings": [*decisions.warnings, *doubts],
+        "keys": key_numbers(found, run),
+        "warnings": [*(found.record.warnings if found.record else ()), *doubts],
         "pictures": picture_rows(found, chosen),
         "spectra": list(spectra_charts(found, chosen)),
         "errors": list(error_charts(found)),
@@ -178,7 +179,8 @@ def content(
         "images": {name: image_facts(cube, sources.get(name, Source())) for name, cube in images.items()},
         "sensor": list(sensor_charts(found)),
         "sensor_facts": sensor_facts(found),
-        "decisions": decisions,
+        "decisions": list(found.record.decisions()) if found.record else [],
+        "ranking": ranking_of(found.record),
         "run": run_facts(run),
         "command": run.command,
         "missing": found.missing,
@@ -236,9 +238,9 @@ def ms_colours_nm(found: Findings) -> NDArray[np.float64] | None:
     return None if bands is None else bands[0]
 
 
-def key_numbers(found: Findings, decisions: Decisions, run: Run) -> list[Key]:
+def key_numbers(found: Findings, run: Run) -> list[Key]:
     """The numbers at the head of the page."""
-    keys = [Key("Method", *method_words(decisions)), size_key(found)]
+    keys = [Key("Method", *method_words(found.record)), size_key(found)]
     if found.scores:
         best = found.scores["result"]
         keys += [
@@ -259,16 +261,29 @@ def key_numbers(found: Findings, decisions: Decisions, run: Run) -> list[Key]:
     return keys
 
 
-def method_words(decisions: Decisions) -> tuple[str, str]:
+def method_words(record: Record | None) -> tuple[str, str]:
     """The method, and what it took where it chose."""
-    first = decisions.sentences[0] if decisions.sentences else ""
-    if not first.startswith("method "):
-        return "not said", "the file does not tell"
-    name = first.removeprefix("method ").split(",")[0]
-    ranking = decisions.ranking
-    if ranking is None or not ranking.taken:
-        return name, "as the result says"
-    return ranking.taken, f"chosen by {name} on this pair"
+    if record is None:
+        return "unknown", "the file does not tell"
+    if not record.choice["ranking"]:
+        return record.method, "as the result says"
+    return taken(record), f"chosen by {record.method} on this pair"
+
+
+def taken(record: Record) -> str:
+    """The candidate that makes the result: its name, or that of the blend, +c where made consistent with hs."""
+    name = "blend" if len(record.choice["shares"]) > 1 else next(iter(record.choice["shares"]))
+    return f"{name}+c" if record.choice["consistent"] else name
+
+
+def ranking_of(record: Record | None) -> dict[str, Any] | None:
+    """The candidates as rows of text, best first, and which row (from 0) was chosen, as far as it is there."""
+    if record is None or not record.choice["ranking"]:
+        return None
+    head, *rows = ranking_rows(record.choice["ranking"])
+    names = [row[0].removesuffix("+c") for row in rows]
+    alike = taken(record).removesuffix("+c")
+    return {"head": head, "rows": rows, "chosen": names.index(alike) if alike in names else None}
 
 
 def size_key(found: Findings) -> Key:

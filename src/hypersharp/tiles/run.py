@@ -95,9 +95,7 @@ class TiledRun:
         limited = f", {counted(self.job.workers, 'worker')} (limited by the memory)" if fewer else ""
         return self.job.fusion.record.took(tiles=f"{self.job.tiling}{limited}")
 
-    def carry_out(
-        self, progress: Progress = ignore, announce: Callable[[str], None] = lambda _: None
-    ) -> xr.DataArray:
+    def carry_out(self, progress: Progress = ignore, announce: Callable[[str], None] = lambda _: None) -> xr.DataArray:
         """Make the tiles that are missing, write the result, remove the tiles; the result, to be read lazily.
 
         Raises: OutputError where the disk is full or cannot be written: the finished tiles are kept.
@@ -151,8 +149,8 @@ def prepare(
     out: Path,
     *,
     method: str = "auto",
-    tiles: TiledOptions = TiledOptions(),
-    options: Options = Options(),
+    tiles: TiledOptions | None = None,
+    options: Options | None = None,
     psf: str | Path | PSF | None = None,
     srf: str | Path | NDArray[np.float64] | None = None,
     ratio: int | None = None,
@@ -166,6 +164,7 @@ def prepare(
     Raises: InputError as `fuse`; CallError for an output that cannot be streamed, a memory too small, or tiles of
     another call; OutputError for a disk with too little room.
     """
+    options, tiles = options or Options(), tiles or TiledOptions()
     for path in (out, uncertainty):
         if path:
             check_streamed(path)
@@ -259,9 +258,10 @@ def fuse_in_tiles(
         scale=scale,
         coregister=coregister,
     )
-    images = [image if isinstance(image, Image) else Image(Path(image)) for image in (hs, ms)]
+    coarse, fine = (image if isinstance(image, Image) else Image(Path(image)) for image in (hs, ms))
     run = prepare(
-        *images,
+        coarse,
+        fine,
         Path(out),
         method=method,
         tiles=TiledOptions(memory_bytes, workers, scheduler, resume),

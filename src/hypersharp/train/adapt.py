@@ -24,8 +24,8 @@ from hypersharp.networks.checkpoint import to_fast_layout
 from hypersharp.networks.inference import autocast
 from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.numerics.subspace import band_noise
-from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.options import Options, Precision, Progress, choose_device, ignore
+from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
 
 LEAST_PX = 4  # coarser pixels along a side that there must be to learn from

@@ -34,7 +34,7 @@ def adapt_pair(
     device: str = "auto",
     progress: Progress = ignore,
 ) -> Outcome:
-    """Learn from hs (L, h, w) and ms (l, H, W) in one unit and write the weights; psf, srf and coregister as for `fuse`.
+    """Learn from hs (L, h, w) and ms (l, H, W) in one unit and write the weights; from psf on as `fuse`.
 
     Raises: CallError for a file that is no .safetensors; InputError for images that do not match, do not tell
     their sensor or are too small.

@@ -44,9 +44,7 @@ class Intervals:
 
     def __call__(self, estimate: Tensor, pair: TensorPair, coverage: float = 0.9) -> Tensor:
         """Half-widths (L, H, W) around an estimate. Raises: as `half_widths`."""
-        return half_widths(
-            self.model, estimate, pair.hs, pair.ms, self.sensor, coverage=coverage, mean=self.mean
-        )
+        return half_widths(self.model, estimate, pair.hs, pair.ms, self.sensor, coverage=coverage, mean=self.mean)
 
     def attrs(self, coverage: float = 0.9, units: str | None = None) -> dict[str, str | float]:
         """What a cube of half-widths says of itself."""

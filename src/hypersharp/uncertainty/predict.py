@@ -13,11 +13,9 @@ from torch import Tensor
 
 from hypersharp.fusion.finish import as_cube, finished, missing_pixels
 from hypersharp.fusion.learn import Fusion, learn_again, learn_pair
-from hypersharp.fusion.record import ATTRIBUTE, Record
-from hypersharp.io.image import CubeImage
+from hypersharp.fusion.record import Record, placed_as
 from hypersharp.pair.options import Mode, Options, Precision
-from hypersharp.pair.pair import Pair, check_pair
-from hypersharp.pair.place import place
+from hypersharp.pair.pair import Pair
 from hypersharp.pair.reduced import ReducedPair
 from hypersharp.pair.sensor import PairSensor, given_sensor
 from hypersharp.pair.tensors import measured, to_tensor
@@ -103,14 +101,6 @@ def predict(sharp: xr.DataArray, pair: Pair, intervals: Intervals, coverage: flo
     widths = intervals(estimate, whole, coverage)
     found = as_cube(finished(widths, missing_pixels(whole), pair, np.dtype(np.float32)), pair)
     return found.assign_attrs(intervals.attrs(coverage, hs.attrs.get("units")))
-
-
-def placed_as(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
-    """The pair that a result was made of: placed as its record says, by its georeference alone without one."""
-    record = Record.of(sharp) if ATTRIBUTE in sharp.attrs else None
-    known = None if record is None else dict(record.placement)
-    placement = place(CubeImage(hs), CubeImage(ms), coregister=False, known=known)
-    return check_pair(placement, scale=None if record is None else record.scale)
 
 
 def fused_again(

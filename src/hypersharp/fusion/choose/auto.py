@@ -32,9 +32,7 @@ FAR_DB = 3.0  # so far behind the best, a result is not worth the time it saves
 TIE_DB = 0.1  # less the comparison cannot tell; the blend is taken then, which errs less where it errs
 
 
-def choose(
-    method: str, pair: TensorPair, sensor: PairSensor, options: Options, progress: Progress = ignore
-) -> Choice:
+def choose(method: str, pair: TensorPair, sensor: PairSensor, options: Options, progress: Progress = ignore) -> Choice:
     """How the result is made: by the named method, or by what "auto" finds best; progress hears of its trials.
 
     Raises: InputError for an unknown name, a pair that does not tell its sensor, or that no candidate can sharpen.
@@ -85,9 +83,7 @@ def choose_best(
     rows = [Ranked(*row) for row in trials.singles()] + list(blends(trials, seconds_left))
     ranking = sorted(rows, key=lambda row: -row.quality.db)
     if not ranking:
-        raise InputError(
-            "a pair that no candidate can sharpen: " + ", ".join(skipped), "one", "name a method"
-        )
+        raise InputError("a pair that no candidate can sharpen: " + ", ".join(skipped), "one", "name a method")
     chosen = take(ranking, seconds_left)
     late = [row for row in ranking[: ranking.index(chosen)] if row.quality.db > chosen.quality.db + TIE_DB]
     skipped += [f"{row.name} (about {row.seconds:.0f} s)" for row in late]
@@ -99,9 +95,7 @@ def choose_best(
     )
     choice = Choice(chosen.shares, chosen.consistent, why, tuple(best_of_each(ranking)), tuple(skipped))
     name = f"{chosen.name} = " if len(chosen.shares) > 1 else ""
-    return Choice(
-        choice.shares, choice.consistent, f"auto chose {name}{choice}{why}", choice.ranking, choice.skipped
-    )
+    return Choice(choice.shares, choice.consistent, f"auto chose {name}{choice}{why}", choice.ranking, choice.skipped)
 
 
 def try_all(trials: Trials, candidates: Sequence[Method], until: float, progress: Progress) -> list[str]:
