@@ -9,13 +9,12 @@ kept the way rioxarray keeps them, so `cube.rio` works. Missing pixels are NaN i
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hypersharp.errors import InputError
-from hypersharp.grid import Grid, whole_ratio
+from hypersharp.grid import Grid, Window, check_window, whole_ratio, window_transform
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -237,17 +236,17 @@ def pair_ratio(hs: xr.DataArray, ms: xr.DataArray) -> int:
     return whole_ratio(grid_of(hs), grid_of(ms))
 
 
-def select_bands(cube: xr.DataArray, indices: Sequence[int] | np.ndarray) -> xr.DataArray:
-    """The bands with these indices (from 0), in this order, with all that is known about them.
+def cut(cube: xr.DataArray, window: Window) -> xr.DataArray:
+    """The pixels of a window (y0, x0, height, width) in their place, a view of the cube's own.
 
     Raises:
-        InputError: an index lies outside the cube.
+        InputError: the window is empty or reaches beyond the cube.
     """
-    wanted = np.asarray(indices, dtype=int)
-    bands = cube.sizes["band"]
-    if wanted.size == 0 or wanted.min() < -bands or wanted.max() >= bands:
-        raise InputError(f"band indices {wanted.tolist()}", f"some of 0..{bands - 1}", "choose bands that exist")
-    return cube.isel(band=wanted)
+    y0, x0, height, width = check_window(window, (cube.sizes["y"], cube.sizes["x"]))
+    part, place = cube[:, y0 : y0 + height, x0 : x0 + width], transform_of(cube)
+    if place is None or ("y" in cube.coords and "x" in cube.coords and not (place.b or place.d)):
+        return part  # the coordinates of its pixel centres say where it lies
+    return _georeferenced(part, None, window_transform(place, window))
 
 
 def usable_bands(cube: xr.DataArray) -> np.ndarray:

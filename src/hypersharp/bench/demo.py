@@ -10,11 +10,12 @@ import xarray as xr
 
 from hypersharp.bench.indian_pines import load_indian_pines
 from hypersharp.fusion.fuse import fuse
+from hypersharp.io.image import Image
 from hypersharp.io.together import save_figure, save_together
 from hypersharp.plot.compare import comparison_figure
 from hypersharp.quality.score import score_cubes
 from hypersharp.reporting import write_report
-from hypersharp.reporting.facts import Run, Source
+from hypersharp.reporting.facts import Run
 from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
 
@@ -50,7 +51,7 @@ def run_demo(out_dir: Path, *, device: str = "auto", progress: Callable[[float],
     paths = save_together(cubes, out_dir, "tif")
     figure = comparison_figure(hs, ms, estimates, truth, PIXELS)
     paths.append(save_figure(figure, out_dir / "demo.png"))
-    files = dict(zip(("hs", "ms", "truth", "result"), map(Source, paths), strict=False))
+    files = dict(zip(("hs", "ms", "truth", "result"), map(Image, paths), strict=False))
     run = Run(f"hypersharp demo -o {out_dir}", scores[METHODS[0]][-1])
     places = [(x, y) for y, x in PIXELS]
     page = write_report(estimates[METHODS[0]], hs, ms, out_dir, truth=truth, points=places, run=run, sources=files)

@@ -81,15 +81,15 @@ def evaluate(
 ) -> None:
     """Score ESTIMATE against TRUTH, or judge it without one by the pair it was made from (--hs, --ms)."""
     from hypersharp.io import open_cube
-    from hypersharp.io.mask import open_masked
+    from hypersharp.io.image import Image
 
     check_evaluation(truth, hs, ms, ratio, wald)
     image, found = open_cube(estimate), dict[str, dict[str, Any]]()
     if truth and ratio:
         found["truth"] = scores_against(image, open_cube(truth), ratio, preset, peak)
     if hs and ms:
-        coarse = open_masked(hs, mask=hs_mask, saturated=saturated)
-        fine = open_masked(ms, mask=mask, saturated=saturated)
+        coarse = Image(hs, mask=hs_mask, saturated=saturated).cube()
+        fine = Image(ms, mask=mask, saturated=saturated).cube()
         found |= judged_by_pair(image, coarse, fine, (sensor, psf, srf), wald, move)
     if json:
         from json import dumps

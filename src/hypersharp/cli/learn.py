@@ -80,15 +80,15 @@ def adapt(
     saturated: Saturated = None,
 ) -> None:
     """Learn SSJCN from HS and MS alone, no truth needed; `fuse --weights` takes the result, for other scenes too."""
-    from hypersharp.io.mask import open_masked
+    from hypersharp.io.image import Image
     from hypersharp.sensor.stored import given_sensor
     from hypersharp.train.adapt import AdaptOptions, summary
     from hypersharp.train.adapt_cubes import adapt_pair, check_weights_path
 
     check_weights_path(out)
     blur, response, known_ratio = given_sensor(sensor, psf, srf, ratio)
-    coarse = open_masked(hs, mask=hs_mask, saturated=saturated)
-    fine = open_masked(ms, mask=mask, saturated=saturated)
+    coarse = Image(hs, mask=hs_mask, saturated=saturated).cube()
+    fine = Image(ms, mask=mask, saturated=saturated).cube()
     with progress_bar("adapting") as progress:
         outcome = adapt_pair(
             coarse,

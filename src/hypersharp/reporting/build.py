@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hypersharp.cube import usable_bands, wavelengths_nm
 from hypersharp.errors import MissingExtraError
+from hypersharp.io.image import Image
 from hypersharp.io.together import write_text
 from hypersharp.fusion.record import Record, ranking_rows
 from hypersharp.pair.options import Progress, ignore, part_of
@@ -19,7 +20,7 @@ from hypersharp.plot.places import Place, find_pixel
 from hypersharp.quality.judge import MEANINGS, Judgement
 from hypersharp.quality.metrics import PRESETS, Scores
 from hypersharp.reporting.charts import error_charts, ms_bands, residual_chart, sensor_charts, spectra_charts, unit_of
-from hypersharp.reporting.facts import Facts, Run, Source, image_facts, run_facts
+from hypersharp.reporting.facts import Facts, Run, image_facts, run_facts
 from hypersharp.reporting.findings import Findings, study_result
 from hypersharp.reporting.pictures import (
     CHART_STYLE,
@@ -79,7 +80,7 @@ def write_report(
     error: xr.DataArray | None = None,
     uncertainty: bool = True,
     run: Run | None = None,
-    sources: Mapping[str, Source] | None = None,
+    sources: Mapping[str, Image] | None = None,
     progress: Progress = ignore,
 ) -> Path:
     """Write folder/report.html about a result (L, H, W) and the hs (L, h, w) and ms (l, H, W) it was made from.
@@ -136,7 +137,7 @@ def render(
     points: Sequence[Place],
     preset: str,
     run: Run,
-    sources: Mapping[str, Source],
+    sources: Mapping[str, Image],
 ) -> str:
     """The page as HTML."""
     import jinja2
@@ -157,7 +158,7 @@ def content(
     points: Sequence[Place],
     preset: str,
     run: Run,
-    sources: Mapping[str, Source],
+    sources: Mapping[str, Image],
 ) -> dict[str, Any]:
     """What the template shows, by name."""
     chosen = choose_points(points, found.sharp, found.hs)
@@ -176,7 +177,7 @@ def content(
         "score_notes": score_notes(found.scores, preset, found.peak),
         "judged": judgement_rows(found),
         "residuals": residual_chart(found),
-        "images": {name: image_facts(cube, sources.get(name, Source())) for name, cube in images.items()},
+        "images": {name: image_facts(cube, sources.get(name)) for name, cube in images.items()},
         "sensor": list(sensor_charts(found)),
         "sensor_facts": sensor_facts(found),
         "decisions": list(found.record.decisions()) if found.record else [],
@@ -187,9 +188,8 @@ def content(
     }
 
 
-def title_of(sources: Mapping[str, Source]) -> str:
-    path = sources.get("result", Source()).path
-    return "Sharpened image" if path is None else path.name
+def title_of(sources: Mapping[str, Image]) -> str:
+    return sources["result"].path.name if "result" in sources else "Sharpened image"
 
 
 def picture_rows(found: Findings, points: Sequence[Point]) -> list[tuple[str, str, list[Picture]]]:
