@@ -10,6 +10,7 @@ import xarray as xr
 
 from hypersharp.bench.indian_pines import load_indian_pines
 from hypersharp.fusion.fuse import fuse
+from hypersharp.fusion.record import Record
 from hypersharp.io.image import Image
 from hypersharp.io.together import save_figure, save_together
 from hypersharp.plot.compare import comparison_figure
@@ -56,7 +57,7 @@ def run_demo(out_dir: Path, *, device: str = "auto", progress: Callable[[float],
     places = [(x, y) for y, x in PIXELS]
     page = write_report(estimates[METHODS[0]], hs, ms, out_dir, truth=truth, points=places, run=run, sources=files)
     paths.append(page)
-    return DemoResult(scores, str(estimates[METHODS[0]].attrs.get("hypersharp", "")), paths)
+    return DemoResult(scores, "; ".join(Record.of(estimates[METHODS[0]]).lines()), paths)
 
 
 def score(estimate: xr.DataArray, truth: xr.DataArray) -> tuple[Any, Any, Any, Any]:

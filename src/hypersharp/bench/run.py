@@ -4,7 +4,6 @@ A run that was stopped goes on where it stood: a row that is there without an er
 """
 
 import json
-import re
 import resource
 import sys
 import time
@@ -26,10 +25,12 @@ from hypersharp.bench.scenes import find_scenes, load_truth
 from hypersharp.bench.tables import Published
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError, OutputError
-from hypersharp.fusion.fuse import METHODS, find_method, fuse
+from hypersharp.fusion.fuse import fuse
+from hypersharp.fusion.record import Record
+from hypersharp.methods.table import METHODS, find_method
 from hypersharp.networks.checkpoint import count_parameters, load_weights
 from hypersharp.networks.packaged import named_weights
-from hypersharp.pair.settings import Mode, Precision, choose_device
+from hypersharp.pair.options import Mode, Precision, choose_device
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.quality.score import score_cubes
 from hypersharp.simulation.pair import simulate_pair
@@ -206,10 +207,9 @@ def fuse_pair(task: Task, hs: xr.DataArray, ms: xr.DataArray, protocol: Protocol
 
 def described(task: Task, sharp: xr.DataArray) -> Row:
     """What the method noted, and of its weights the name and the number of parameters."""
-    notes = sharp.attrs["hypersharp"]
-    found = re.search(r"weights (\S+):", notes)
-    weights = found[1] if found else None
-    return {"notes": notes, "weights_used": weights, "parameters": parameters_of(task.weights or weights)}
+    record = Record.of(sharp)
+    weights = record.weights[0] if record.weights else None
+    return {"notes": str(record), "weights_used": weights, "parameters": parameters_of(task.weights or weights)}
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from hypersharp.cli.app import app
-from hypersharp.cli.options import LAYOUT, HsMask, Mask, Move, MoveOption, Out, Psf, Saturated, Srf
+from hypersharp.cli.options import LAYOUT, Coregister, HsMask, Mask, Move, Out, Psf, Saturated, Srf, coregisters
 from hypersharp.cli.shown import progress_bar, say, shown, size, table
 from hypersharp.errors import CallError
 
@@ -73,9 +73,10 @@ def evaluate(
     mask: Mask = None,
     hs_mask: HsMask = None,
     saturated: Saturated = None,
-    move: MoveOption = "shift",
+    coregister: Coregister = True,
+    move: Move = None,
     wald: Annotated[
-        str | None, typer.Option(help="Method to score on the pair degraded once more, against hs.")
+        str | None, typer.Option(help="Method to score at reduced resolution (Wald's protocol), against HS.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -90,7 +91,7 @@ def evaluate(
     if hs and ms:
         coarse = Image(hs, mask=hs_mask, saturated=saturated).cube()
         fine = Image(ms, mask=mask, saturated=saturated).cube()
-        found |= judged_by_pair(image, coarse, fine, (sensor, psf, srf), wald, move)
+        found |= judged_by_pair(image, coarse, fine, (sensor, psf, srf), wald, coregisters(coregister, move))
     if json:
         from json import dumps
 
@@ -130,10 +131,16 @@ def judged_by_pair(
     ms: "xr.DataArray",
     known: tuple[Path | None, str | None, str | None],
     wald: str | None,
-    move: Move,
+    coregister: bool,
 ) -> dict[str, dict[str, Any]]:
-    """What hs and ms, placed as `fuse` places them, say of the image; `known`: sensor file, psf, srf."""
-    from hypersharp.fusion.fuse import find_method, fuse
+    """What hs and ms say of the image, placed and seen by a sensor as its record says, else as `fuse` finds them.
+
+    known: sensor file, psf, srf.
+    """
+    from hypersharp.fusion.fuse import fuse
+    from hypersharp.fusion.record import Record
+    from hypersharp.io.image import CubeImage
+    from hypersharp.methods.table import find_method
     from hypersharp.pair.estimate import estimate_pair
     from hypersharp.pair.place import place
     from hypersharp.quality.judge import judge, wald_scores
@@ -142,13 +149,20 @@ def judged_by_pair(
     if wald:
         find_method(wald)
     blur, response, ratio = given_sensor(*known, None)
-    placed = place(hs, ms, ratio=ratio, move=move, psf_told=blur is not None)
-    hs, ms = placed.hs, placed.ms
+    record = Record.find(image)
+    placement = None if record is None else dict(record.placement)
+    free = coregister and blur is None
+    placed = place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister=free, known=placement)
+    hs, ms = placed.read(placed.everything)
     with progress_bar("judging by the pair") as progress:
-        sensor = estimate_pair(hs, ms, psf=blur, srf=response, ratio=ratio).sensor
+        given = blur is not None or response is not None
+        sensor = None if record is None or given else record.known_sensor()
+        if sensor is None:
+            sensor = estimate_pair(hs, ms, psf=blur, srf=response, ratio=ratio).sensor
         progress(0.2)
         found: dict[str, dict[str, Any]] = {
-            "pair": judge(image, hs, ms, sensor).as_dict() | {"placing": list(placed.notes)}
+            "pair": judge(image, hs, ms, sensor).as_dict()
+            | {"placing": list(record.placed if record else placed.notes)}
         }
         progress(0.5)
         if wald:
@@ -177,7 +191,7 @@ def show_found(found: dict[str, dict[str, Any]], peak_note: str) -> None:
     if "wald" in found:
         method = found["wald"].pop("method")
         say(table([f"wald, {method}", "value"], [[name, shown(value)] for name, value in found["wald"].items()]))
-        say("the pair degraded once more, fused by the method, against the given hs: one level coarser than the result")
+        say("the pair at reduced resolution, fused by the method, against the given hs: a level coarser")
 
 
 def pair_rows(values: dict[str, Any]) -> list[list[str]]:

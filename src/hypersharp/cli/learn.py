@@ -7,18 +7,20 @@ import typer
 
 from hypersharp.cli.app import app
 from hypersharp.cli.options import (
+    Coregister,
     Data,
     Device,
     HsMask,
     Mask,
     ModeOption,
-    MoveOption,
+    Move,
     Out,
     PrecisionOption,
     Psf,
     Ratio,
     Saturated,
     Srf,
+    coregisters,
 )
 from hypersharp.cli.shown import progress_bar, say
 from hypersharp.errors import HypersharpError, MissingExtraError
@@ -73,7 +75,8 @@ def adapt(
         Path | None, typer.Option(help="JSON file of `hypersharp estimate`, instead of --psf and --srf.")
     ] = None,
     ratio: Ratio = None,
-    move: MoveOption = "shift",
+    coregister: Coregister = True,
+    move: Move = None,
     device: Device = "auto",
     mask: Mask = None,
     hs_mask: HsMask = None,
@@ -98,7 +101,7 @@ def adapt(
             psf=blur,
             srf=response,
             ratio=known_ratio,
-            move=move,
+            coregister=coregisters(coregister, move),
             device=device,
             progress=progress,
         )

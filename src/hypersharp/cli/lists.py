@@ -7,9 +7,12 @@ from hypersharp.cli.shown import say, shown, table
 @app.command(rich_help_panel="What there is")
 def methods() -> None:
     """List the fusion methods."""
-    from hypersharp.fusion.fuse import METHODS
+    from hypersharp.methods.table import AUTO, METHODS
 
-    rows = [[m.name, m.title, m.paper, ", ".join(m.needs) or "-", str(m.halo_px), m.licence] for m in METHODS.values()]
+    rows = [
+        [m.name, m.title, m.paper, ", ".join(m.needs) or "-", str(m.halo_px), m.licence]
+        for m in (AUTO, *METHODS.values())
+    ]
     say(table(["name", "method", "paper", "needs", "halo (px)", "licence"], rows))
 
 

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 import typer
 
 Mode = Literal["whole", "tiles", "patches"]
-Move = Literal["shift", "none"]
 Precision = Literal["auto", "fp32", "bf16"]
 Runtime = Literal["torch", "onnx"]
 LAYOUT = "Axes of a plain array: hwl, lhw, lp or pl (bands, rows, columns, pixels)."
@@ -18,12 +17,18 @@ ModeOption = Annotated[Mode, typer.Option(help="Network on the whole image, blen
 Psf = Annotated[str | None, typer.Option(help="Blur of hs: gaussian:8:2, fwhm:4.5, box, mtf:0.3, a file, ...")]
 Srf = Annotated[str | None, typer.Option(help="Response of ms: a name (`hypersharp sensors`) or a file.")]
 Ratio = Annotated[int | None, typer.Option(help="Fine pixels per coarse one; default: from the sizes.")]
-MoveOption = Annotated[
-    Move,
-    typer.Option(
-        help="Move ms by fractions of a pixel onto hs where the images prove a shift; never with a psf given."
-    ),
+Coregister = Annotated[
+    bool,
+    typer.Option(help="Correct a sub-pixel shift between MS and HS if one is detected (skipped when --psf is given)."),
 ]
+Move = Annotated[Literal["shift", "none"] | None, typer.Option("--move", hidden=True)]  # its name before
+
+
+def coregisters(coregister: bool, move: str | None) -> bool:
+    """What --coregister says, or --move where that was given."""
+    return coregister if move is None else move == "shift"
+
+
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 PrecisionOption = Annotated[Precision, typer.Option(help="auto takes bf16 where this machine is fast at it.")]
 RuntimeOption = Annotated[Runtime, typer.Option(help="What runs a network: torch or onnxruntime (fp32).")]

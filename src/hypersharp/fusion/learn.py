@@ -121,8 +121,16 @@ def learn_pair(
     sharpener, made = learn(choice, sample, sensor, options, part_of(progress, trying, 1))
     notes = ["network run by onnxruntime in fp32"] if options.runtime == "onnx" else []
     notes += [note for part in sharpener.parts for note in part.apply.notes]
-    fit = sharpener.fit.described() if sharpener.fit else None
-    record = record_of(pair, method, options, sensor=sensor, choice=choice, consistency=fit, notes=notes)
+    record = record_of(
+        pair,
+        method,
+        options,
+        sensor=sensor,
+        choice=choice,
+        weights=[part.apply.weights for part in sharpener.parts if part.apply.weights is not None],
+        consistency=sharpener.fit.described() if sharpener.fit else None,
+        notes=notes,
+    )
     return Fusion(pair, sharpener, options, choice, sensor, record, None if sample.in_parts else made)
 
 

@@ -10,8 +10,8 @@ import xarray as xr
 
 from hypersharp.errors import CallError, InputError
 from hypersharp.fusion.choose.choice import Choice
-from hypersharp.pair.options import Options
 from hypersharp.io.image import CubeImage
+from hypersharp.pair.options import Options
 from hypersharp.pair.pair import Pair, check_pair
 from hypersharp.pair.place import place
 from hypersharp.pair.sensor import PairSensor
@@ -30,7 +30,8 @@ class Record:
     `inputs`: path and shape of "hs" and "ms"; `placement`: what `pair.place` takes to place them again, `placed` what
     it did in words; `scale`: the value that counted as 1; `sensor`: PSF, response and which of them were given, None
     where nobody needed it; `options`: what differed from the defaults; `choice`: shares of the methods, consistency and
-    ranking; `left_out`: bands and shares of pixels; `consistency`: of the degraded result with hs, before and after.
+    ranking; `weights`: names of those that ran; `left_out`: bands and shares of pixels;
+    `consistency`: how far the degraded result differs from hs, before and after.
     """
 
     version: str
@@ -43,6 +44,7 @@ class Record:
     options: Mapping[str, Any]
     choice: Mapping[str, Any]
     left_out: Mapping[str, float]
+    weights: Sequence[str]
     consistency: Mapping[str, float] | None
     notes: Sequence[str]
     warnings: Sequence[str]
@@ -114,7 +116,7 @@ class Record:
                 yield f"{pixels:.1%} of the {name} pixels left out, not measured"
         if self.choice["why"]:
             yield self.choice["why"]
-        if ranking:
+        if ranking and self.choice["ranking"]:
             for name, *cells in ranking_rows(self.choice["ranking"]):
                 yield f"{name:<12} " + " ".join(f"{cell:>9}" for cell in cells)
         if self.choice["skipped"]:
@@ -149,6 +151,7 @@ def record_of(
     *,
     sensor: PairSensor,
     choice: Choice,
+    weights: Sequence[str],
     consistency: Mapping[str, float] | None,
     notes: Sequence[str],
 ) -> Record:
@@ -170,6 +173,7 @@ def record_of(
         options=options.chosen(),
         choice=choice.described(),
         left_out=pair.left_out,
+        weights=weights,
         consistency=consistency,
         notes=tuple(dict.fromkeys([*sensor.notes, *said])),
         warnings=tuple(dict.fromkeys([*pair.warnings, *sensor.warnings, *warned])),

@@ -23,6 +23,11 @@ class Apply(Protocol):
         """What the user should read of it; warnings begin with "warning: "."""
         return ()
 
+    @property
+    def weights(self) -> str | None:
+        """The name of the weights that it runs, if any."""
+        return None
+
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """HS (L, h, w) and MS (l, H, W), float32, about 0..1 -> estimate (L, H, W); progress hears 0..1."""
         ...

@@ -16,4 +16,4 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:  # n
     """
     weights, notes = choose_weights("dbin", pair, options)
     net = network_of(weights, choose_device(options.device))
-    return Inference(in_runtime(net, weights.header, options), notes=notes)
+    return Inference(in_runtime(net, weights.header, options), notes=notes, weights=weights.name)

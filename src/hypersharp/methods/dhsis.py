@@ -30,6 +30,7 @@ class Explanation(Apply):
     inference: Inference
     sensor: Sensor
     notes: tuple[str, ...] = ()
+    weights: str | None = None
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W)."""
@@ -44,4 +45,4 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """
     weights, notes = choose_weights("dhsis", pair, options)
     net = in_runtime(network_of(weights, choose_device(options.device)), weights.header, options)
-    return Explanation(Inference(net, sensor.sensor, WEIGHT), sensor.sensor, notes)
+    return Explanation(Inference(net, sensor.sensor, WEIGHT), sensor.sensor, notes, weights.name)

@@ -38,7 +38,7 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     else:
         adapted = in_runtime(network_of(weights, torch.device("cpu")), weights.header, options)
         net = to_fast_layout(for_scene(adapted, pair)).to(choose_device(options.device))
-        inference = Inference(net, notes=(f"weights {weights.name}: adapted",))
+        inference = Inference(net, notes=(f"weights {weights.name}: adapted",), weights=weights.name)
     return with_held_means(inference, pair, options)
 
 
@@ -50,10 +50,10 @@ def trained(
     net, notes = in_runtime(net, weights.header, options), (*notes, *warning)
     start_weight = float(weights.header.provenance.get("start_weight", 0.0))
     if not start_weight:
-        return Inference(net, notes=notes)
+        return Inference(net, notes=notes, weights=weights.name)
     psf = sensor.given_psf or PSF.from_dict(weights.header.provenance["psf"])
     own = Sensor(psf, net.get_buffer("srf").cpu().numpy(), pair.ratio)
-    return Inference(net, own, start_weight, notes)
+    return Inference(net, own, start_weight, notes, weights.name)
 
 
 def subspace_weights(pair: TensorPair, options: Options) -> Weights | None:

@@ -40,7 +40,7 @@ def learn_any(weights: Weights, pair: TensorPair, sensor: PairSensor, options: O
         f"weights {weights.name}: for any sensor, not trained for this one: "
         "`hypersharp adapt` makes better ones from the pair"
     )
-    return Inference(to_fast_layout(net).to(choose_device(options.device)), notes=(note,))
+    return Inference(to_fast_layout(net).to(choose_device(options.device)), notes=(note,), weights=weights.name)
 
 
 def pair_network(

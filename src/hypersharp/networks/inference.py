@@ -29,12 +29,16 @@ PATCH_PX = 64
 
 @dataclass(frozen=True, eq=False)
 class Inference:
-    """A network, and the sensor and weight of the closed-form estimate that it corrects, where it does."""
+    """A network, and the sensor and weight of the closed-form estimate that it corrects, where it does.
+
+    `notes` and `weights` as `methods.base.Apply` has them.
+    """
 
     net: FusionNetwork
     sensor: Sensor | None = None
     start_weight: float = 0.0
     notes: tuple[str, ...] = ()
+    weights: str | None = None
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W), on the chosen device."""
@@ -75,28 +79,14 @@ def batched(image: Tensor) -> Tensor:
     return image[None].contiguous(memory_format=torch.channels_last)
 
 
-def run_whole(
-    net: FusionNetwork,
-    hs: Tensor,
-    ms: Tensor,
-    start: Tensor | None,
-    tile_px: int,
-    progress: Progress,  # noqa: ARG001
-) -> Tensor:
+def run_whole(net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None, _: int, progress: Progress) -> Tensor:
     """The image in one pass; attention sees image-wide means."""
     estimate = net(hs, ms, start).float()
     progress(1.0)
     return estimate
 
 
-def run_patches(
-    net: FusionNetwork,
-    hs: Tensor,
-    ms: Tensor,
-    start: Tensor | None,
-    tile_px: int,
-    progress: Progress,  # noqa: ARG001
-) -> Tensor:
+def run_patches(net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None, _: int, progress: Progress) -> Tensor:
     """Patches of 64 fine pixels, each processed alone and pasted."""
     ratio = net.options.ratio
     side = max(1, PATCH_PX // ratio)

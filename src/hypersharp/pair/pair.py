@@ -26,8 +26,8 @@ class Pair:
     """hs and ms of one place, as they are fused.
 
     `hs_bands` and `ms_bands` are the usable ones of `all_bands` = (those of hs, those of ms); `unit` is the value that
-    counts as 1; `sample` is what the scene as a whole is learned from, None where that is done; `left_out`: how many bands, and
-    which share of the sample's pixels, do not count.
+    counts as 1; `sample` is what the scene as a whole is learned from, None where that is done; `left_out`: how many
+    bands, and which share of the sample's pixels, do not count.
     """
 
     placement: Placement

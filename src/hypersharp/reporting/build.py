@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from hypersharp.cube import usable_bands, wavelengths_nm
 from hypersharp.errors import MissingExtraError
+from hypersharp.fusion.record import Record, ranking_rows
 from hypersharp.io.image import Image
 from hypersharp.io.together import write_text
-from hypersharp.fusion.record import Record, ranking_rows
 from hypersharp.pair.options import Progress, ignore, part_of
 from hypersharp.plot.places import Place, find_pixel
 from hypersharp.quality.judge import MEANINGS, Judgement

@@ -97,17 +97,13 @@ def study_result(
     if truth is not None:
         score_result(found, truth, preset)
     elif error is None and uncertainty:
-        told = {} if found.record else {"psf": psf, "srf": srf}
-        found.error = found.attempt("error", lambda: predict_error(sharp, hs, ms, weights=weights, **told))
+        found.error = found.attempt("error", lambda: predict_error(sharp, hs, ms, weights=weights, psf=psf, srf=srf))
     progress(1.0)
     return found
 
 
 def sensor_of(
-    record: Record | None,
-    pair: Pair,
-    psf: str | Path | PSF | None,
-    srf: str | Path | NDArray[np.float64] | None,
+    record: Record | None, pair: Pair, psf: str | Path | PSF | None, srf: str | Path | NDArray[np.float64] | None
 ) -> Estimate:
     """The sensor as the result was made with it, else as it is given, the rest estimated."""
     known = None if record is None or psf is not None or srf is not None else record.known_sensor()
