@@ -9,7 +9,15 @@ from collections.abc import Iterable
 
 
 class HypersharpError(Exception):
-    """The root of the tree: what was found, what was expected, what to do about it."""
+    """The root of the tree: what was found, what was expected, what to do about it.
+
+    Attributes:
+        found, expected, do: the three parts of the message.
+        exit_code: what the command line exits with, 1 for a wrong input, 2 for a wrong call.
+
+    >>> print(InputError("no file a.tif", "an existing image", "check the path"))
+    found no file a.tif, expected an existing image, do: check the path
+    """
 
     exit_code = 1
 

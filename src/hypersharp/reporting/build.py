@@ -17,7 +17,7 @@ from hypersharp.io.image import Image
 from hypersharp.io.together import write_text
 from hypersharp.pair.options import Progress, ignore, part_of
 from hypersharp.plot.places import Place, find_pixel
-from hypersharp.quality.judge import MEANINGS, Judgement
+from hypersharp.quality.judge import MEANINGS, Judgement, median_and_worst
 from hypersharp.quality.metrics import PRESETS, Scores
 from hypersharp.reporting.charts import error_charts, ms_bands, residual_chart, sensor_charts, spectra_charts, unit_of
 from hypersharp.reporting.facts import Facts, Run, image_facts, run_facts
@@ -324,12 +324,8 @@ def value_words(judged: Judgement, name: str) -> str:
     value = getattr(judged, name)
     if not isinstance(value, np.ndarray):
         return f"{value:.4f}"
-    if not np.isfinite(value).any():
-        return "–"
-    worst = int(np.nanargmax(value))
     nm = judged.wavelengths_nm if name == "hs_residual" else None
-    place = f"band {worst + 1}" if nm is None else f"{nm[worst]:,.0f} nm"
-    return f"{np.nanmedian(value):.2%}\nat worst {value[worst]:.2%} ({place})"
+    return median_and_worst(value, nm, gap="\n") if np.isfinite(value).any() else "–"
 
 
 def sensor_facts(found: Findings) -> Facts:
