@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypersharp.pair.settings import Settings
 from scipy.io import loadmat
 from torch import Tensor
 
 from hypersharp.fusion.fuse import METHODS
 from hypersharp.methods.detail import Scales, detail_gains, make_pair
-from hypersharp.pair.settings import Settings
 from hypersharp.quality.metrics import score
 from hypersharp.sensor.estimate import complete_sensor
 from hypersharp.sensor.observe import Sensor, add_noise

@@ -5,10 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from hypersharp.pair.settings import Settings
 from torch import Tensor
 
 from hypersharp.methods.cnmf import CNMF, CNMFOptions, alternate, start_endmembers, update_abundances, update_endmembers
-from hypersharp.pair.settings import Settings
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian_fwhm
 

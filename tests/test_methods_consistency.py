@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypersharp.pair.settings import Settings
 from torch import Tensor
 
 from hypersharp.cube import make_cube
@@ -13,7 +14,6 @@ from hypersharp.fusion.fuse import fuse
 from hypersharp.numerics.linops import BlurDecimation
 from hypersharp.numerics.sylvester import fuse_gaussian
 from hypersharp.pair.reduced import inside_pixels, trusted_pixels
-from hypersharp.pair.settings import Settings
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, Boundary, gaussian
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from hypersharp.pair.settings import Settings
 from torch import Tensor
 
 from hypersharp.methods.bicubic import BICUBIC
@@ -10,7 +11,6 @@ from hypersharp.methods.detail import Pair, Scales, make_pair
 from hypersharp.methods.fuse_wei import FUSE, Gaussians, Posterior, gaussians, mirror
 from hypersharp.numerics.linops import BlurDecimation
 from hypersharp.numerics.sylvester import fuse_gaussian
-from hypersharp.pair.settings import Settings
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, gaussian_fwhm
 

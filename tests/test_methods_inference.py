@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from hypersharp.pair.settings import Settings
 from torch import Tensor
 
 from hypersharp.errors import CallError
 from hypersharp.networks.inference import autocast, fine_window, hann_window, run_network, tile_starts
 from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
-from hypersharp.pair.settings import Settings
 
 OPTIONS = SSJCNOptions(bands=5, ms_bands=2, features=8, iterations=1)
 

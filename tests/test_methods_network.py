@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypersharp.pair.settings import Settings
 
 from hypersharp.errors import InputError
 from hypersharp.methods import dbin, dhsis
 from hypersharp.networks.checkpoint import build_network, save_weights
 from hypersharp.networks.header import WeightsHeader
-from hypersharp.pair.settings import Settings
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
 

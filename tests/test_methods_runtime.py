@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from hypersharp.pair.settings import Settings
 
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError
@@ -19,7 +20,6 @@ from hypersharp.networks.checkpoint import build_network, load_weights, save_wei
 from hypersharp.networks.header import WeightsHeader
 from hypersharp.networks.onnx.cache import cache_folder, exported
 from hypersharp.networks.onnx.export import export_onnx
-from hypersharp.pair.settings import Settings
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from hypersharp.pair.settings import Settings
 from torch import Tensor
 
 from hypersharp.methods.detail import (
@@ -16,7 +17,6 @@ from hypersharp.methods.detail import (
     noise_deviation,
 )
 from hypersharp.numerics.interpolate import upsample_bicubic
-from hypersharp.pair.settings import Settings
 from hypersharp.sensor.psf import PSF, box, gaussian_fwhm
 
 

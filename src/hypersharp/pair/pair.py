@@ -137,7 +137,7 @@ def usable_indices(cube: xr.DataArray, name: str) -> NDArray[np.intp]:
 
 def share_missing(valid: Tensor | None) -> float:
     """The share of pixels that are not measured."""
-    return 0.0 if valid is None else 1 - float(valid.float().mean())
+    return 0.0 if valid is None else float((~valid).double().mean())
 
 
 def unit_warnings(hs: xr.DataArray, ms: xr.DataArray) -> tuple[str, ...]:
