@@ -129,7 +129,7 @@ def test_the_judgement_on_the_page_is_that_of_judge(pines: dict[str, xr.DataArra
     judged = hsp.judge(pines["sharp"], pines["hs"], pines["ms"])
     for heading, value in (("QNR", judged.qnr), ("HQNR", judged.hqnr), ("Dλ, spectral", judged.d_lambda)):
         assert with_truth.row(heading)[1] == f"{value:.4f}"
-    assert with_truth.row("Residual of ms")[1].startswith(f"{np.median(judged.ms_residual):.2%}")
+    assert with_truth.row("Residual of MS")[1].startswith(f"{np.median(judged.ms_residual):.2%}")
 
 
 def test_pictures_spectra_and_errors_are_all_there(with_truth: Page) -> None:
@@ -156,7 +156,7 @@ def test_without_a_truth_the_error_is_predicted(pines: dict[str, xr.DataArray], 
     page = read_page(tmp_path)
     error = hsp.predict_error(pines["sharp"], *pair)
     assert f"± {np.nanmedian(error.values):.3g}" in page.text
-    assert "Half-widths of 90 % intervals" in page.text
+    assert "Half-widths of the 90 % prediction interval" in page.text
     assert "PSNR" not in page.text.split("What was chosen")[0]
 
 
@@ -314,7 +314,7 @@ def test_a_result_with_notes_of_another_kind_has_a_page(
 ) -> None:
     sharp = pines["sharp"].assign_attrs(hypersharp=notes)
     hsp.report(sharp, pines["hs"], pines["ms"], tmp_path, uncertainty=False)
-    assert "the file does not tell" in read_page(tmp_path).text
+    assert "the file does not name it" in read_page(tmp_path).text
 
 
 def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
