@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from hypersharp.pair.settings import Settings
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -21,7 +22,6 @@ from hypersharp.fusion.fuse import METHODS
 from hypersharp.methods.base import Method, local
 from hypersharp.networks.checkpoint import build_network, save_weights
 from hypersharp.networks.header import WeightsHeader
-from hypersharp.pair.settings import Settings
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.quality.score import find_peak, score_cubes
 from hypersharp.simulation.protocols import find_protocol

@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypersharp.fusion.sharpener import Plan, carry_out
+from hypersharp.pair.settings import Settings
 from torch import Tensor
 
 from hypersharp.cube import make_cube
@@ -15,11 +17,9 @@ from hypersharp.fusion.choose.blend import blend_weights
 from hypersharp.fusion.choose.trial import Quality, checkerboard, counted_pixels, judge
 from hypersharp.fusion.fuse import METHODS, fuse
 from hypersharp.fusion.learn import run_named
-from hypersharp.fusion.sharpener import Plan, carry_out
 from hypersharp.methods.base import Method, local
 from hypersharp.methods.bicubic import BICUBIC
 from hypersharp.pair.reduced import as_noisy_as, reduced_pairs
-from hypersharp.pair.settings import Settings
 from hypersharp.sensor.noise import Noise
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from hypersharp.pair.settings import Settings
 
 from hypersharp.cube import crs_of, good_bands, leave_out, make_cube, only_usable, usable_bands
 from hypersharp.errors import InputError
@@ -17,7 +18,6 @@ from hypersharp.methods.base import Method, local
 from hypersharp.pair import sensor as pair_sensor
 from hypersharp.pair.estimate import estimate_pair
 from hypersharp.pair.place import usable_response
-from hypersharp.pair.settings import Settings
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.quality.score import score_cubes
 from hypersharp.sensor.estimate import Estimate

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from hypersharp.pair.settings import FuseOptions
 
 from hypersharp.cube import crs_of, make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.fusion.fuse import METHODS, fuse
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.image import Image
-from hypersharp.pair.settings import FuseOptions
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from hypersharp.pair.settings import FuseOptions
 
 from hypersharp.cli import main
 from hypersharp.cube import make_cube
@@ -15,7 +16,6 @@ from hypersharp.errors import CallError, InputError
 from hypersharp.fusion.fuse import METHODS, fuse
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.image import Image
-from hypersharp.pair.settings import FuseOptions
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 from hypersharp.tiles import part

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypersharp.pair.settings import Settings
 from scipy.ndimage import shift
 from torch import Tensor
 from typer.testing import CliRunner
@@ -23,7 +24,6 @@ from hypersharp.networks.checkpoint import build_network, load_weights, save_wei
 from hypersharp.networks.header import WeightsHeader
 from hypersharp.networks.packaged import Weights
 from hypersharp.numerics.interpolate import upsample_bicubic
-from hypersharp.pair.settings import Settings
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import gaussian_fwhm
 from hypersharp.train import adapt as adapting

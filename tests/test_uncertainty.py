@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from hypersharp.fusion.sharpener import Recipe
+from hypersharp.pair.settings import Settings
 
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
 from hypersharp.fusion.fuse import fuse
 from hypersharp.fusion.learn import learn_run
-from hypersharp.fusion.sharpener import Recipe
 from hypersharp.methods.base import Method
 from hypersharp.networks.packaged import packaged_weights
 from hypersharp.pair.reduced import ReducedPair
-from hypersharp.pair.settings import Settings
 from hypersharp.plot.intervals import trust_figure
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
