@@ -9,8 +9,8 @@ import torch
 
 from hypersharp.cli import main
 from hypersharp.cube import make_cube
-from hypersharp.fusion.fuse import METHODS
 from hypersharp.io import open_cube, save_cube
+from hypersharp.methods.table import METHODS
 from hypersharp.networks.checkpoint import build_network, save_weights
 from hypersharp.networks.header import WeightsHeader
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 import xarray as xr
 from hypersharp.fusion.sharpener import Recipe
-from hypersharp.pair.settings import Settings
+from hypersharp.plot.intervals import trust_figure
 
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
@@ -19,7 +19,6 @@ from hypersharp.fusion.learn import learn_run
 from hypersharp.methods.base import Method
 from hypersharp.networks.packaged import packaged_weights
 from hypersharp.pair.reduced import ReducedPair
-from hypersharp.plot.intervals import trust_figure
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 from hypersharp.uncertainty import calibrate as trust_pair

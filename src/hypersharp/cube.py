@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hypersharp.errors import InputError
+from hypersharp.errors import InputError, installed
 from hypersharp.grid import Grid, Window, check_window, whole_ratio, window_transform
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from affine import Affine
 
 DIMS = ("band", "y", "x")
-SCALED_ALREADY = 1.5  # floating values up to here are taken as scaled to about 0..1
 
 
 def make_cube(
@@ -112,13 +111,13 @@ def _georeferenced(cube: xr.DataArray, crs: Any, transform: Affine | None) -> xr
     """The cube with CRS, affine and pixel centres; as it is, with a warning, where [geo] is missing."""
     if crs is None and transform is None:
         return cube
-    try:
-        import rioxarray  # noqa: F401  (gives DataArray its .rio)
-        from pyproj.exceptions import ProjError
-        from rasterio.errors import CRSError
-    except ImportError:
+    if not installed("rioxarray"):
         warnings.warn("no georeference is kept; pip install 'hypersharp[geo]'", stacklevel=3)
         return cube
+    import rioxarray  # noqa: F401  (gives DataArray its .rio)
+    from pyproj.exceptions import ProjError
+    from rasterio.errors import CRSError
+
     encoding = dict(cube.encoding)
     try:
         cube = cube if crs is None else cube.rio.write_crs(crs)

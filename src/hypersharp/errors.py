@@ -5,7 +5,9 @@ input) or 2 (a wrong call).
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 
 
 class HypersharpError(Exception):
@@ -52,6 +54,20 @@ class MissingExtraError(HypersharpError):
             f"the optional dependencies [{extra}]",
             f"pip install 'hypersharp[{extra}]', or pip install -e '.[{extra}]' in a clone",
         )
+
+
+@contextmanager
+def needs(feature: str, extra: str = "geo") -> Iterator[None]:
+    """Around the imports of optional libraries: a missing one is answered with the command that installs it."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(feature, extra) from error
+
+
+def installed(library: str) -> bool:
+    """Whether an optional library is there, for what is done without it otherwise."""
+    return find_spec(library) is not None
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:

@@ -4,16 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
-
-import xarray as xr
 
 from hypersharp.bench.indian_pines import load_indian_pines
 from hypersharp.fusion.fuse import fuse
 from hypersharp.fusion.record import Record
 from hypersharp.io.image import Image
 from hypersharp.io.together import save_figure, save_together
-from hypersharp.plot.compare import comparison_figure
+from hypersharp.plot.figures import comparison
 from hypersharp.quality.score import score_cubes
 from hypersharp.reporting import write_report
 from hypersharp.reporting.facts import Run
@@ -22,7 +19,7 @@ from hypersharp.simulation.protocols import find_protocol
 
 PROTOCOL = "dian-x4"
 METHODS = ("ssjcn", "bicubic")
-PIXELS = ((20, 30), (70, 110), (118, 56))  # y, x of the three spectra
+PLACES = ((30, 20), (110, 70), (56, 118))  # x, y of the three spectra
 
 
 @dataclass(frozen=True)
@@ -41,26 +38,20 @@ def run_demo(out_dir: Path, *, device: str = "auto", progress: Callable[[float],
 
     Raises: MissingExtraError, OutputError.
     """
-    hs, ms, truth = simulate_pair(load_indian_pines(), find_protocol(PROTOCOL).sensor())
+    protocol = find_protocol(PROTOCOL)
+    hs, ms, truth = simulate_pair(load_indian_pines(), protocol.sensor())
     estimates, scores = {}, {}
     for number, method in enumerate(METHODS):
         started = perf_counter()
         estimates[method] = fuse(hs, ms, method=method, device=device, scale=1.0, consistent=False)
-        scores[method] = (*score(estimates[method], truth), perf_counter() - started)
+        seconds = perf_counter() - started
+        found = score_cubes(estimates[method], truth, ratio=protocol.ratio, preset=protocol.preset, peak=1.0)
+        scores[method] = (found.psnr_db, found.ssim, found.sam_deg, found.ergas, seconds)
         progress((number + 1) / (len(METHODS) + 1))
     cubes = {"hs": hs, "ms": ms, "truth": truth, **{f"sharp_{name}": cube for name, cube in estimates.items()}}
     paths = save_together(cubes, out_dir, "tif")
-    figure = comparison_figure(hs, ms, estimates, truth, PIXELS)
-    paths.append(save_figure(figure, out_dir / "demo.png"))
+    paths.append(save_figure(comparison(hs, ms, estimates, truth, PLACES), out_dir / "demo.png"))
     files = dict(zip(("hs", "ms", "truth", "result"), map(Image, paths), strict=False))
-    run = Run(f"hypersharp demo -o {out_dir}", scores[METHODS[0]][-1])
-    places = [(x, y) for y, x in PIXELS]
-    page = write_report(estimates[METHODS[0]], hs, ms, out_dir, truth=truth, points=places, run=run, sources=files)
-    paths.append(page)
-    return DemoResult(scores, "; ".join(Record.of(estimates[METHODS[0]]).lines()), paths)
-
-
-def score(estimate: xr.DataArray, truth: xr.DataArray) -> tuple[Any, Any, Any, Any]:
-    """PSNR, SSIM, SAM and ERGAS in the protocol's own preset."""
-    scores = score_cubes(estimate, truth, ratio=4, preset=find_protocol(PROTOCOL).preset, peak=1.0)
-    return scores.psnr_db, scores.ssim, scores.sam_deg, scores.ergas
+    sharp, run = estimates[METHODS[0]], Run(f"hypersharp demo -o {out_dir}", scores[METHODS[0]][-1])
+    paths.append(write_report(sharp, hs, ms, out_dir, truth=truth, points=PLACES, run=run, sources=files))
+    return DemoResult(scores, "; ".join(Record.of(sharp).lines()), paths)

@@ -27,21 +27,18 @@ def train_on_protocol(
 
     Raises: InputError for an unknown protocol, missing scenes or options that do not fit.
     """
-    data = training_set(find_protocol(options.protocol), data_dir)
-    learn = train_any_sensor if options.sensors == "random" else train
-    return learn(options, data, out_dir, cache_dir=cache_dir, resume=resume, hardware=hardware)
-
-
-def training_set(protocol: Protocol, data_dir: Path) -> TrainingSet:
-    """Readers of the protocol's training and validation scenes, and what goes with them."""
+    protocol = find_protocol(options.protocol)
     paths = find_scenes(protocol, data_dir, protocol.train + protocol.validation)
-    return TrainingSet(
-        training={name: partial(read_scene, protocol, paths[name]) for name in protocol.train},
-        validation={name: partial(read_scene, protocol, paths[name]) for name in protocol.validation},
+    readers = {name: partial(read_scene, protocol, path) for name, path in paths.items()}
+    data = TrainingSet(
+        training={name: readers[name] for name in protocol.train},
+        validation={name: readers[name] for name in protocol.validation},
         sensor=protocol.sensor(),
         wavelengths_nm=protocol.wavelengths_nm,
         preset=protocol.preset,
     )
+    learn = train_any_sensor if options.sensors == "random" else train
+    return learn(options, data, out_dir, cache_dir=cache_dir, resume=resume, hardware=hardware)
 
 
 def read_scene(protocol: Protocol, path: Path) -> NDArray[np.float32]:

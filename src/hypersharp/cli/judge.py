@@ -124,9 +124,10 @@ def scores_against(
     image: "xr.DataArray", truth: "xr.DataArray", ratio: float, preset: str, peak: float | None
 ) -> dict[str, Any]:
     """Scores by name, and the peak that counts as full scale."""
-    from hypersharp.quality.score import find_peak, score_cubes
+    from hypersharp.numerics import unit
+    from hypersharp.quality.score import score_cubes
 
-    used = find_peak(truth) if peak is None else peak
+    used = unit.peak(truth.values) if peak is None else peak
     return {**score_cubes(image, truth, ratio=ratio, preset=preset, peak=used).as_dict(), "peak": used}
 
 

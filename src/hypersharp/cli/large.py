@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hypersharp.cli.shown import progress_bar, say, size
-from hypersharp.errors import CallError
+from hypersharp.errors import CallError, needs
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,7 +40,6 @@ def parse_memory(text: str | None) -> float | None:
     """Bytes of `4GB`, `500 MB` or a plain number of bytes."""
     if text is None:
         return None
-    from hypersharp.io.foreign import needs
 
     with needs("fusing in tiles"):
         from dask.utils import parse_bytes
@@ -128,10 +127,10 @@ def fuse_large(
 def show_half_widths(sharp: "xr.DataArray", error: "xr.DataArray", path: Path) -> None:
     """Draw the half-widths of a result, which lie at a path, beside it, and say where both are."""
     from hypersharp.io.together import save_figure
-    from hypersharp.plot.intervals import trust_figure
+    from hypersharp.plot.figures import uncertainty
 
     picture = path.with_suffix(".png")
-    save_figure(trust_figure(sharp, error), picture)
+    save_figure(uncertainty(sharp, error), picture)
     say(f"error  {error.attrs['long_name']}; from {error.attrs['calibration']} -> {path}, {picture}")
 
 

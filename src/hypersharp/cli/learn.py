@@ -23,7 +23,7 @@ from hypersharp.cli.options import (
     coregisters,
 )
 from hypersharp.cli.shown import progress_bar, say
-from hypersharp.errors import HypersharpError, MissingExtraError
+from hypersharp.errors import HypersharpError, needs
 
 
 @app.command(rich_help_panel="Training and benchmarks")
@@ -43,10 +43,8 @@ def train(
     cache: Annotated[Path | None, typer.Option(help="Folder of degraded scenes to share.")] = None,
 ) -> None:
     """Learn weights from a protocol's training scenes."""
-    try:
+    with needs("training", "train"):
         import pytorch_lightning  # noqa: F401
-    except ImportError as exc:
-        raise MissingExtraError("training", "train") from exc
     from hypersharp.bench.training import train_on_protocol
     from hypersharp.train.hardware import Hardware
     from hypersharp.train.options import read_options

@@ -69,8 +69,11 @@ class Record:
 
     @classmethod
     def find(cls, result: xr.DataArray) -> "Record | None":
-        """The record of a result, None where it has none. Raises: InputError for one that cannot be read."""
-        return cls.of(result) if ATTRIBUTE in result.attrs else None
+        """The record of a result, None where it has none that can be read."""
+        try:
+            return cls.of(result)
+        except (CallError, InputError):
+            return None
 
     def json(self) -> str:
         """As it stands in a result's attributes."""

@@ -15,9 +15,10 @@ from hypersharp.cube import check_cube, fwhm_nm, good_bands, make_cube, usable_b
 from hypersharp.errors import InputError
 from hypersharp.grid import Window
 from hypersharp.io.image import CubeImage
+from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.place import Placement
 from hypersharp.pair.sample import Sample
-from hypersharp.pair.tensors import TensorPair, measured, to_tensor, value_scale
+from hypersharp.pair.tensors import TensorPair, measured, to_tensor
 from hypersharp.sensor.spectra import Spectra
 
 
@@ -137,7 +138,7 @@ def usable_indices(cube: xr.DataArray, name: str) -> NDArray[np.intp]:
 
 def share_missing(valid: Tensor | None) -> float:
     """The share of pixels that are not measured."""
-    return 0.0 if valid is None else 1 - float(valid.float().mean())
+    return 0.0 if valid is None else float((~valid).double().mean())
 
 
 def unit_warnings(hs: xr.DataArray, ms: xr.DataArray) -> tuple[str, ...]:

@@ -22,7 +22,6 @@ from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
 LEAST_PX = 2  # coarse pixels along a side below which a degraded hs shows nothing
-UNTOUCHED = 1e-3  # share of a blur that may come from pixels that were not measured
 MOST_PX = 160  # along a side of the truth, in pixels of hs
 ENOUGH_PX = 256  # coarse pixels in all phases together
 MOST_PHASES = 4
@@ -60,8 +59,8 @@ def degrade_pair(pair: TensorPair, sensor: Sensor) -> ReducedPair:
     return ReducedPair(
         sensor.hs(whole.hs),
         sensor.hs(whole.ms),
-        degraded_valid(whole.hs_valid, sensor),
-        degraded_valid(whole.ms_valid, sensor),
+        None if whole.hs_valid is None else sensor.sees_only(whole.hs_valid),
+        None if whole.ms_valid is None else sensor.sees_only(whole.ms_valid),
         pair.spectra,
         truth=whole.hs,
         truth_valid=whole.hs_valid,
@@ -90,15 +89,6 @@ def reduced_pairs(pair: TensorPair, sensor: Sensor) -> list[ReducedPair]:
         degrade_pair(cut(pair, slice(first_y + y, first_y + MOST_PX), slice(first_x + x, first_x + MOST_PX)), sensor)
         for y, x in phases((pair.hs.shape[1], pair.hs.shape[2]), sensor.ratio)
     ]
-
-
-def degraded_valid(valid: Tensor | None, sensor: Sensor) -> Tensor | None:
-    """(H, W) -> (h, w): True where the blur reads next to nothing of pixels that are not valid."""
-    if valid is None:
-        return None
-    weights = np.abs(sensor.psf.kernel)
-    reach = Sensor(PSF(weights, sensor.psf.start_yx, sensor.psf.boundary), sensor.srf, sensor.ratio)
-    return reach.hs((~valid).to(torch.float32)[None])[0] < UNTOUCHED
 
 
 def as_noisy_as(pair: ReducedPair, noise: Noise, psf: PSF) -> ReducedPair:
@@ -145,8 +135,8 @@ def trusted_pixels(
     psf, ratio, shape_yx = sensor.psf, sensor.ratio, (estimate.shape[1], estimate.shape[2])
     inside = inside_pixels(psf, ratio, shape_yx).to(hs.device)
     trusted = torch.ones_like(inside) if hs_valid is None else hs_valid.to(hs.device)
-    seen = degraded_valid(None if ms_valid is None else ms_valid.to(hs.device), sensor)
-    trusted = trusted if seen is None else trusted & seen
+    if ms_valid is not None:
+        trusted = trusted & sensor.sees_only(ms_valid.to(hs.device))
     if psf.boundary == "wrap" and not inside.all():
         other = replace(sensor, psf=replace(psf, boundary="nearest"))
         border = trusted & ~inside

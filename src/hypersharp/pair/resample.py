@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import shift
 
 from hypersharp.cube import fwhm_nm, good_bands, make_cube, transform_of, wavelengths_nm
-from hypersharp.errors import MissingExtraError
+from hypersharp.errors import needs
 from hypersharp.grid import Grid, Points, affine_of, lattice_offset
 from hypersharp.pair.tensors import fill_gaps, gaps
 
@@ -96,11 +96,9 @@ def on_grid(cube: xr.DataArray, values: Any, grid: Grid) -> xr.DataArray:
 
 def affine_type() -> type[Affine]:
     """The class of affines, which comes with rasterio."""
-    try:
+    with needs("bringing images to one grid"):
         import rasterio  # noqa: F401  (resamples)
         from affine import Affine
-    except ImportError as exc:
-        raise MissingExtraError("bringing images to one grid", "geo") from exc
     return Affine
 
 

@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from hypersharp.cube import SCALED_ALREADY
 from hypersharp.sensor.spectra import Spectra
 
-SCALE_QUANTILE = 0.999
 UNKNOWN = Spectra()
 
 
@@ -50,14 +48,6 @@ class TensorPair:
         masks = (mask if mask is None else mask.to(device) for mask in (self.hs_valid, self.ms_valid))
         hs_valid, ms_valid = masks
         return replace(self, hs=self.hs.to(device), ms=self.ms.to(device), hs_valid=hs_valid, ms_valid=ms_valid)
-
-
-def value_scale(hs: NDArray[np.generic]) -> float:
-    """The value that counts as 1: that of the dtype's user, or 1 for floats that are scaled already."""
-    finite = hs[np.isfinite(hs)]
-    top = float(np.quantile(finite, SCALE_QUANTILE))
-    floating = np.issubdtype(hs.dtype, np.floating)
-    return 1.0 if floating and top <= SCALED_ALREADY or top <= 0 else top
 
 
 def to_tensor(cube: xr.DataArray, scale: float) -> Tensor:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from hypersharp.errors import InputError
+from hypersharp.numerics.noise import neighbour_noise
 from hypersharp.sensor.moments import TELL, Mask, Moments, Support, enough, find_support, gather, whole_patches
-from hypersharp.sensor.noise import regression_noise
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.physical import FREE, GIVEN, Fit, Known, fit_sensor, system_conditions
 from hypersharp.sensor.psf import PSF
@@ -31,13 +31,24 @@ CONSTANT = 1e-6  # relative spread below which an image shows nothing
 class Estimate:
     """A fitted sensor and how well it fits.
 
-    `gain`: how much brighter hs is, seen through a response of sum one, than ms (HySure's: the sum of the kernel
-    before it was scaled to one). `residual` is ||R hs - D B ms|| / ||R hs|| over measured pixels that the border
-    does not touch: below 0.02 on simulated pairs, 0.03 to 0.1 on real ones. `shift_px_yx` is how far the
-    coarse pixels' centre of mass lies from where the sizes say: what is left of misregistration, fine pixels.
-    `gains` (l,) are the sums of the rows that fit; `offsets` (l,) the constants that would explain ms better, zeros
-    where they do not clearly, no part of the sensor; `blur` and `responses` the families chosen; `equations` the
-    coarse pixels used; `conditions` the condition numbers of the systems of the response and the blur.
+    Attributes:
+        sensor: PSF, response (l, L) and ratio.
+        gain: how much brighter hs is, seen through a response of sum one, than ms.
+        residual: ||R hs - D B ms|| / ||R hs|| over valid pixels away from the border: below 0.02 on simulated pairs,
+            0.03 to 0.1 on real ones.
+        shift_px_yx: residual misregistration in fine pixels: where the coarse pixels' centre of mass lies.
+        gains: sums of the rows before they were scaled to one (l,).
+        offsets: constants that would explain ms better (l,), zero where they do not clearly; no part of the sensor.
+        blur, responses: the families chosen.
+        equations: number of coarse pixels used.
+        conditions: condition numbers of the systems of response and blur.
+
+    Source: the alternation of Simoes et al. 2015 (HySure), section V, on second moments, constrained to be physical.
+
+    >>> from hypersharp.sensor.psf import box
+    >>> one = np.ones(1)
+    >>> Estimate(Sensor(box(2), np.ones((1, 1)), 2), 1.0, 0.01, (0.0, 0.0), one, 0 * one).residual
+    0.01
     """
 
     sensor: Sensor
@@ -114,7 +125,7 @@ def complete_sensor(
     check_texture(pair)
     if not chosen.is_physical:
         return by_ridge(pair, psf, srf, [np.flatnonzero(row).tolist() for row in seen], gaps, chosen)
-    noise = regression_noise(pair.hs[:, torch.from_numpy(pair.hs_valid)].numpy())
+    noise = neighbour_noise(pair.hs[:, torch.from_numpy(pair.hs_valid)]).numpy()
     told = spectra or Spectra()
     centres = None if told.hs_nm is None or stated is not None else told.ms_nm
     known = Known(told.axis(len(hs)), seen, tuple(gaps), noise, stated, srf, centres)
@@ -225,7 +236,7 @@ def gaps_and_seen(sensor: Sensor, pair: Pair) -> tuple[FloatArray, FloatArray]:
     blurred = Sensor(sensor.psf, np.eye(len(pair.ms)), sensor.ratio).hs(pair.ms)
     seen = sensor.ms(pair.hs)
     gaps = torch.where(torch.from_numpy(sensor.srf.any(1))[:, None, None], seen - blurred, 0.0)
-    kept = pair.hs_valid & whole_patches(pair.ms_valid, find_support(pair.ratio), sensor.psf)
+    kept = pair.hs_valid & sensor.sees_only(torch.from_numpy(pair.ms_valid)).numpy()
     edge = -(-max(sensor.psf.kernel.shape) // (2 * sensor.ratio))
     inside = np.zeros_like(kept)
     inside[edge:-edge, edge:-edge] = True
@@ -251,8 +262,14 @@ def check_pair(
         raise InputError(f"ms of {tuple(ms.shape[1:])} pixels", f"{expected}, ratio {ratio} times hs", "crop it")
     if not (hs.isfinite().all() and ms.isfinite().all()):
         raise InputError("values that are not finite", "finite ones", "fill the gaps first")
-    masks = [check_mask(*named) for named in (("hs", hs, hs_valid), ("ms", ms, ms_valid))]
-    return Pair(hs.to("cpu", torch.float64), ms.to("cpu", torch.float64), ratio, masks[0], masks[1])
+    hs_mask, ms_mask = check_mask("hs", hs, hs_valid), check_mask("ms", ms, ms_valid)
+    return Pair(measured_only(hs, hs_mask), measured_only(ms, ms_mask), ratio, hs_mask, ms_mask)
+
+
+def measured_only(image: Tensor, valid: Mask) -> Tensor:
+    """The image in float64 on the CPU, the band's mean where it is not measured, so that what stood there is gone."""
+    image, kept = image.to("cpu", torch.float64), torch.from_numpy(valid)
+    return image if valid.all() else torch.where(kept, image, image[:, kept].mean(1)[:, None, None])
 
 
 def check_mask(name: str, image: Tensor, valid: Tensor | None) -> Mask:

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from hypersharp.errors import InputError
 from hypersharp.numerics.linops import blur, decimation, embed, mix_bands
-from hypersharp.numerics.subspace import signal_rank, svd_basis
+from hypersharp.numerics.noise import signal_rank
+from hypersharp.numerics.subspace import svd_basis
 from hypersharp.sensor.moments import TELL
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF

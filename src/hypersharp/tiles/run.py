@@ -19,12 +19,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.describe import counted
-from hypersharp.errors import CallError, OutputError
+from hypersharp.errors import CallError, OutputError, needs
 from hypersharp.fusion.finish import as_cube
 from hypersharp.fusion.learn import learn_pair
 from hypersharp.fusion.record import Record
 from hypersharp.io import check_apart, check_output, open_cube, save_cube
-from hypersharp.io.foreign import needs
 from hypersharp.io.image import Image
 from hypersharp.methods.table import find_method
 from hypersharp.pair.options import Options, Precision, Progress, Runtime, ignore

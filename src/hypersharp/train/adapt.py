@@ -23,7 +23,7 @@ from hypersharp.methods.ssjcn_any import pair_network
 from hypersharp.networks.checkpoint import to_fast_layout
 from hypersharp.networks.inference import autocast
 from hypersharp.networks.subspace import SubspaceSSJCN
-from hypersharp.numerics.subspace import band_noise
+from hypersharp.numerics.noise import band_noise
 from hypersharp.pair.options import Options, Precision, Progress, choose_device, ignore
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair

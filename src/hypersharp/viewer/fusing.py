@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from hypersharp.errors import HypersharpError
+from hypersharp.methods.table import AUTO
+from hypersharp.methods.table import METHODS as TABLE
 from hypersharp.viewer.job import Fusion, Order
 from hypersharp.viewer.page import offer
 from hypersharp.viewer.scene import Layer, Named
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from hypersharp.viewer.session import Session
 
 EVERY_MS = 250
-METHODS = ("auto", "bicubic", "gsa", "sfim", "glp", "cnmf", "fuse", "hysure", "dhsis", "dbin", "ssjcn")
+METHODS = (AUTO.name, *TABLE)
 
 
 class FuseForm:

@@ -63,11 +63,7 @@ class Trials:
     def of(cls, pair: TensorPair, sensor: PairSensor, options: Options) -> "Trials":
         """None yet. Raises: InputError for an hs too small, or a pair that does not tell its sensor."""
         pairs = reduced_pairs(pair, sensor.sensor)
-        masks = [
-            np.ones(image.shape[1:], bool) if valid is None else valid.cpu().numpy()
-            for image, valid in ((pair.hs, pair.hs_valid), (pair.ms, pair.ms_valid))
-        ]
-        noise = measure_noise(pair.hs.double().cpu().numpy(), pair.ms.double().cpu().numpy(), *masks)
+        noise = measure_noise(pair.hs, pair.ms, pair.hs_valid, pair.ms_valid)
         if np.median(noise.hs_snr_db) < NOISY_DB:
             pairs = [as_noisy_as(reduced, noise, sensor.psf) for reduced in pairs]
         return cls(pairs, sensor, options, pair.scene_px or pair.ms[0].numel())
