@@ -44,7 +44,7 @@ def weights() -> None:
 def sensors() -> None:
     """List the spectral responses known by name."""
     from hypersharp.sensor import cameras
-    from hypersharp.sensor.srf import SRFS
+    from hypersharp.sensor.responses import SRFS
 
     rows = [
         [name, " ".join(entry.usual), " ".join(sorted(set(entry.bands) - set(entry.usual))) or "-", entry.source]

@@ -9,7 +9,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from hypersharp.errors import InputError
 from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM, Curve
@@ -32,6 +31,8 @@ def find_camera(name: str) -> Curve | None:
     match = re.fullmatch(r"camera-(\d+)", name)
     if match is None:
         return None
+    from scipy.io import loadmat  # `hypersharp sensors` lists names without it
+
     number = int(match[1])
     if not 1 <= number <= COUNT:
         raise InputError(f"spectral response '{name}'", NAMES, "choose one of these")
