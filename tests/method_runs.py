@@ -1,11 +1,15 @@
 """What tests know of a pair of tensors, and a method run on it as `fuse` does."""
 
+import sys
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hypersharp.methods.base import Learn, Method
 from hypersharp.methods.table import METHODS
 from hypersharp.pair.options import Options, Progress, ignore
 from hypersharp.pair.sensor import PairSensor
@@ -42,3 +46,12 @@ class Known:
         sensor = self.sensor(hs, ms)
         apply = METHODS[name].learn(self.pair(hs, ms), sensor, self.options)
         return apply(self.pair(hs, ms), self.options, progress), (*sensor.notes, *apply.notes)
+
+
+def add_method(monkeypatch: pytest.MonkeyPatch, name: str, learn: Learn, needs: tuple[str, ...] = ()) -> Method:
+    """A method of a test's own, in the table while the test runs."""
+    module = ModuleType(f"method_{name}")
+    module.learn = learn  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(METHODS, name, Method(name, "", "-", module.__name__, needs))
+    return METHODS[name]

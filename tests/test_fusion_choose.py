@@ -1,34 +1,39 @@
 """Auto: what the evidence says is what is chosen, blends are judged where they were not fitted, time is kept."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
-from hypersharp.fusion.sharpener import Plan, carry_out
-from hypersharp.pair.settings import Settings
 from torch import Tensor
 
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError
-from hypersharp.fusion.choose.auto import CANDIDATES, Ranked, choose, decide
+from hypersharp.fusion.choose import trial
+from hypersharp.fusion.choose.auto import CANDIDATES, choose_best, choose_named, take
 from hypersharp.fusion.choose.blend import blend_weights
-from hypersharp.fusion.choose.trial import Quality, checkerboard, counted_pixels, judge
-from hypersharp.fusion.fuse import METHODS, fuse
-from hypersharp.fusion.learn import run_named
-from hypersharp.methods.base import Method, local
-from hypersharp.methods.bicubic import BICUBIC
+from hypersharp.fusion.choose.choice import Choice, Ranked
+from hypersharp.fusion.choose.trial import Quality, checkerboard, counted_pixels, quality_of
+from hypersharp.fusion.fuse import fuse
+from hypersharp.fusion.learn import learn
+from hypersharp.fusion.record import Record, ranking_rows
+from hypersharp.methods.base import Apply, Method
+from hypersharp.methods.table import METHODS
+from hypersharp.pair.options import Options, Progress, ignore
 from hypersharp.pair.reduced import as_noisy_as, reduced_pairs
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.noise import Noise
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
+from method_runs import add_method
 
 RATIO, BANDS, SIDE = 2, 6, 64
 SRF = np.kron(np.eye(2), np.full(3, 1 / 3))
 PSF_ = gaussian(6, 1.0, RATIO, boundary="reflect")
 SENSOR = Sensor(PSF_, SRF, RATIO)
-Run = Callable[[Tensor, Tensor, Settings], Tensor]
+PLAIN = Options(consistent=False)
 
 
 def scene() -> Tensor:
@@ -40,108 +45,126 @@ def scene() -> Tensor:
 
 TRUTH = scene()
 HS, MS = SENSOR.observe(TRUTH)
+PAIR = TensorPair(HS, MS)
 
 
-def settings(**options: object) -> Settings:
-    return replace(Settings(RATIO, psf=PSF_, srf=SRF, consistent=False), **options)  # type: ignore[arg-type]
+@dataclass(frozen=True, eq=False)
+class Oracle(Apply):
+    """Knows the truth of either level and errs by noise of a given size."""
 
+    size: float
+    seed: int
+    seen: list[str] | None = None
 
-def oracle(size: float, seed: int, seen: list[str] | None = None) -> Run:
-    """A method that knows the truth of either level and errs by noise of a given size."""
-
-    def run(hs: Tensor, ms: Tensor, given: Settings) -> Tensor:
-        small = ms.shape[-1] != SIDE
+    def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
+        small = pair.ms.shape[-1] != SIDE
         truth = HS if small else TRUTH
-        if seen is not None:
-            seen.append("small" if small else "full")
-        noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(seed))
-        return (truth + size * noise)[:, : ms.shape[1], : ms.shape[2]]
-
-    return run
+        if self.seen is not None:
+            self.seen.append("small" if small else "full")
+        noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(self.seed))
+        return (truth + self.size * noise)[:, : pair.ms.shape[1], : pair.ms.shape[2]]
 
 
-def candidate(name: str, run: Run, needs: tuple[str, ...] = ()) -> Method:
-    return replace(BICUBIC, name=name, learn=local(run), needs=needs)
+@pytest.fixture
+def candidate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Method]:
+    """(name, what it applies, needs) -> a method of the table."""
+
+    def make(name: str, apply: Callable[..., Tensor], needs: tuple[str, ...] = ()) -> Method:
+        return add_method(monkeypatch, name, lambda pair, sensor, options: apply, needs)  # type: ignore[arg-type, return-value]
+
+    return make
 
 
-def sharpen(hs: Tensor, ms: Tensor, given: Settings, candidates: list[Method]) -> Tensor:
-    return carry_out(decide(hs, ms, given, candidates), hs, ms)
+def known_sensor(pair: TensorPair = PAIR) -> PairSensor:
+    return PairSensor(pair, PSF_, SRF)
 
 
-def test_the_best_is_taken_and_the_ranking_told() -> None:
+def carry_out(choice: Choice, pair: TensorPair, sensor: PairSensor, options: Options) -> Tensor:
+    sharpener, made = learn(choice, pair, sensor, options)
+    return sharpener(pair, options) if made is None else made
+
+
+def sharpen(
+    candidates: list[Method], options: Options = PLAIN, sensor: PairSensor | None = None
+) -> tuple[Tensor, Choice]:
+    sensor = sensor or known_sensor()
+    choice = choose_best(PAIR, sensor, options, candidates)
+    return carry_out(choice, PAIR, sensor, options), choice
+
+
+def test_the_best_is_taken_and_the_ranking_told(candidate: Callable[..., Method]) -> None:
     seen: list[str] = []
-    good, bad = candidate("good", oracle(0.001, 1)), candidate("bad", oracle(0.1, 2, seen))
-    given = settings()
-    found = sharpen(HS, MS, given, [bad, good])
-    torch.testing.assert_close(found, oracle(0.001, 1)(HS, MS, given), rtol=0, atol=1e-6)
-    text = "\n".join(given.notes)
-    assert "auto chose good" in text and "ahead of bad" in text
-    first_words = [note.split()[0] for note in given.notes]
-    assert first_words.index("good") < first_words.index("bad")
+    good, bad = candidate("good", Oracle(0.001, 1)), candidate("bad", Oracle(0.1, 2, seen))
+    found, choice = sharpen([bad, good])
+    torch.testing.assert_close(found, Oracle(0.001, 1)(PAIR, PLAIN, ignore), rtol=0, atol=1e-6)
+    assert choice.why.startswith("auto chose good") and "ahead of bad" in choice.why
+    told = [row[0] for row in ranking_rows(choice.described()["ranking"])]
+    assert told.index("good") < told.index("bad")
     assert "full" not in seen
 
 
-def test_a_blend_of_different_errors_beats_each() -> None:
-    given = settings()
-    found = sharpen(HS, MS, given, [candidate(f"m{i}", oracle(0.02, i)) for i in range(3)])
-    alone = oracle(0.02, 0)(HS, MS, given)
+def test_a_blend_of_different_errors_beats_each(candidate: Callable[..., Method]) -> None:
+    found, choice = sharpen([candidate(f"m{i}", Oracle(0.02, i)) for i in range(3)])
+    alone = Oracle(0.02, 0)(PAIR, PLAIN, ignore)
     assert (found - TRUTH).norm() < 0.65 * (alone - TRUTH).norm()
-    assert any("auto chose blend" in note for note in given.notes)
+    assert choice.why.startswith("auto chose blend")
 
 
-def test_what_does_not_fit_is_skipped_and_said() -> None:
-    def refuse(hs: Tensor, ms: Tensor, given: Settings) -> Tensor:
+def test_what_does_not_fit_is_skipped_and_said(candidate: Callable[..., Method]) -> None:
+    def refuse(pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         raise InputError("31 bands", "5", "none")
 
-    def nothing(hs: Tensor, ms: Tensor, given: Settings) -> Tensor:
-        return torch.full((BANDS, *ms.shape[1:]), torch.nan)
+    def nothing(pair: TensorPair, options: Options, progress: Progress) -> Tensor:
+        return torch.full((BANDS, *pair.ms.shape[1:]), torch.nan)
 
-    given = settings()
     odd = [candidate("net", refuse, ("weights",)), candidate("odd", refuse), candidate("nan", nothing)]
-    sharpen(HS, MS, given, [*odd, candidate("good", oracle(0.01, 1))])
-    assert given.notes[-1] == "skipped: net (no weights fit), odd (31 bands), nan (values that are not finite)"
+    _, choice = sharpen([*odd, candidate("good", Oracle(0.01, 1))])
+    assert choice.skipped == ("net (no weights fit)", "odd (31 bands)", "nan (values that are not finite)")
     with pytest.raises(InputError, match="no candidate can sharpen"):
-        sharpen(HS, MS, settings(), odd)
+        sharpen(odd)
 
 
-def test_a_network_is_told_the_users_sensor_only() -> None:
-    told: dict[str, Settings] = {}
+def test_a_network_is_told_the_users_sensor_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, list[PairSensor]] = {"net": [], "blind": []}
 
     def listen(name: str, *needs: str) -> Method:
-        def learn(hs: Tensor, ms: Tensor, given: Settings) -> Run:
-            told[name] = given
-            return oracle(0.01, 1)
+        def learn_it(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
+            told[name].append(sensor)
+            return Oracle(0.01, 1)
 
-        return replace(BICUBIC, name=name, learn=learn, needs=needs)
+        return add_method(monkeypatch, name, learn_it, needs)
 
-    given = settings(psf=None, srf=None)
-    sharpen(HS, MS, given, [listen("net", "weights"), listen("gsa")])
-    assert told["net"].psf is None and told["net"].srf is None
-    assert told["gsa"].psf is not None and told["gsa"].srf is not None
+    monkeypatch.setattr(trial, "choose_weights", lambda *given: None)
+    sensor = PairSensor(PAIR)
+    sharpen([listen("net", "weights"), listen("blind")], sensor=sensor)
+    assert all(said.given_psf is None and said.given_srf is None for said in told["net"])
+    assert all(said.psf == sensor.psf for said in told["blind"])
+    assert all(np.array_equal(said.sensor.srf, sensor.sensor.srf) for said in told["blind"])
+    assert told["net"] and told["blind"]
 
 
-def test_without_time_the_quickest_is_taken() -> None:
-    given = settings(budget_s=0.0)
-    sharpen(HS, MS, given, [candidate("first", oracle(0.1, 1)), candidate("second", oracle(0.001, 2))])
-    assert any(note.startswith("auto chose first") for note in given.notes)
-    assert "second (no time left to try it)" in given.notes[-1]
+def test_without_time_the_quickest_is_taken(candidate: Callable[..., Method]) -> None:
+    in_a_hurry = replace(PLAIN, budget_s=0.0)
+    _, choice = sharpen([candidate("first", Oracle(0.1, 1)), candidate("second", Oracle(0.001, 2))], in_a_hurry)
+    assert choice.why.startswith("auto chose first")
+    assert "second (no time left to try it)" in choice.skipped
 
 
 def ranked(name: str, psnr_db: float, seconds: float, *, blend: bool = False) -> Ranked:
     shares = {name: 0.5, "other": 0.5} if blend else {name: 1.0}
-    return Ranked(Plan(shares, False), Quality(psnr_db, 1.0, 1.0), seconds)
+    return Ranked(shares, False, Quality(psnr_db, 1.0, 1.0), seconds)
 
 
 def test_what_takes_too_long_is_left_and_a_tie_goes_to_the_blend() -> None:
     rows = [ranked("slow", 40, 100), ranked("b", 39.05, 5), ranked("mix", 39, 9, blend=True)]
-    assert choose(rows, 200).plan.name == "slow"
-    assert choose(rows, 50).plan.name == "blend"
-    assert choose(rows, 6).plan.name == "b"
-    assert choose(rows, 1).plan.name == "b"
+    assert take(rows, 200).name == "slow"
+    assert take(rows, 50).name == "blend"
+    assert take(rows, 6).name == "b"
+    assert take(rows, 1).name == "b"
     useless = [ranked("good", 40, 9), ranked("fair", 38, 5), ranked("bicubic", 30, 1)]
-    assert choose(useless, 2).plan.name == "fair"
+    assert take(useless, 2).name == "fair"
     far = [ranked("a", 40, 1), ranked("mix", 39, 1, blend=True)]
-    assert choose(far, 10).plan.name == "a"
+    assert take(far, 10).name == "a"
 
 
 def test_blend_weights_are_shares_and_leave_the_useless_out() -> None:
@@ -154,13 +177,13 @@ def test_blend_weights_are_shares_and_leave_the_useless_out() -> None:
 
 
 def test_a_small_image_is_seen_in_several_phases() -> None:
-    small = reduced_pairs(HS[:, :13, :13], MS[:, :26, :26], SENSOR)
+    small = reduced_pairs(TensorPair(HS[:, :13, :13], MS[:, :26, :26]), SENSOR)
     assert [tuple(pair.hs.shape[1:]) for pair in small] == [(6, 6)] * 4
     torch.testing.assert_close(small[1].truth, HS[:, 1:13, 1:13])
-    large = reduced_pairs(torch.rand(BANDS, 400, 40), torch.rand(2, 800, 80), SENSOR)
+    large = reduced_pairs(TensorPair(torch.rand(BANDS, 400, 40), torch.rand(2, 800, 80)), SENSOR)
     assert len(large) == 1 and large[0].truth.shape == (BANDS, 160, 40)
-    with pytest.raises(InputError, match="degraded once more"):
-        reduced_pairs(HS[:, :3, :3], MS[:, :6, :6], SENSOR)
+    with pytest.raises(InputError, match="reduced resolution"):
+        reduced_pairs(TensorPair(HS[:, :3, :3], MS[:, :6, :6]), SENSOR)
 
 
 def test_a_reduced_pair_gets_back_the_noise_that_degrading_takes() -> None:
@@ -170,7 +193,7 @@ def test_a_reduced_pair_gets_back_the_noise_that_degrading_takes() -> None:
     hs, ms = (
         torch.from_numpy(random.normal(size=(3, side, side)) * noise.hs[:, None, None]).float() for side in (128, 512)
     )
-    (pair,) = reduced_pairs(hs, ms, sensor)
+    (pair,) = reduced_pairs(TensorPair(hs, ms), sensor)
     assert pair.hs[2].std() < 0.1
     noisy = as_noisy_as(pair, noise, sensor.psf)
     np.testing.assert_allclose(noisy.hs.std((1, 2)), noise.hs, rtol=0.1)
@@ -182,33 +205,34 @@ def test_a_reduced_pair_gets_back_the_noise_that_degrading_takes() -> None:
 def test_the_border_and_masked_pixels_do_not_count() -> None:
     valid = torch.ones(32, 32, dtype=torch.bool)
     valid[10:14, 10:14] = False
-    (pair,) = reduced_pairs(HS, MS, SENSOR, hs_valid=valid)
-    counted = counted_pixels(pair, RATIO)
+    (pair,) = reduced_pairs(TensorPair(HS, MS, valid), SENSOR)
+    counted = counted_pixels(pair)
     assert int(counted.sum()) == 28 * 28 - 16
     spoilt = pair.truth.clone()
     spoilt[:, ~counted] = 9.0
-    assert judge([spoilt], [pair], RATIO).psnr_db == np.inf
+    assert quality_of([spoilt], [pair]).psnr_db == np.inf
     assert checkerboard((6, 6), 3).sum() == 18
 
 
 def test_a_named_method_is_made_consistent_where_that_helps_and_the_psf_is_known() -> None:
-    plain = BICUBIC.run(HS, MS, settings())
-    alone = settings(psf=None, consistent=None)
-    torch.testing.assert_close(run_named(BICUBIC, HS, MS, alone), plain)
-    assert not alone.notes
-    known = settings(consistent=None)
-    assert (run_named(BICUBIC, HS, MS, known) - TRUTH).norm() < (plain - TRUTH).norm()
-    assert any(note.startswith("consistency on: ") for note in known.notes)
-    tiny = settings(consistent=None)
-    run_named(BICUBIC, HS[:, :3, :3], MS[:, :6, :6], tiny)
-    assert any("consistency off" in note for note in tiny.notes)
+    bicubic = METHODS["bicubic"]
+    plain = bicubic.learn(PAIR, known_sensor(), PLAIN)(PAIR, PLAIN, ignore)
+    blind = PairSensor(PAIR)
+    alone = choose_named(bicubic, PAIR, blind, Options())
+    torch.testing.assert_close(carry_out(alone, PAIR, blind, Options()), plain)
+    assert not alone.why and not blind.is_estimated
+    known = choose_named(bicubic, PAIR, known_sensor(), Options())
+    assert (carry_out(known, PAIR, known_sensor(), Options()) - TRUTH).norm() < (plain - TRUTH).norm()
+    assert known.consistent and known.why.startswith("consistency on: ")
+    tiny = TensorPair(HS[:, :3, :3], MS[:, :6, :6])
+    assert "consistency off" in choose_named(bicubic, tiny, known_sensor(tiny), Options()).why
 
 
 def test_auto_is_the_default_and_blind() -> None:
     hs, ms = make_cube(HS.numpy()), make_cube(MS.numpy())
     sharp = fuse(hs, ms, budget_s=1000.0)
-    notes = sharp.attrs["hypersharp"]
-    assert notes.startswith("method auto") and "estimated" in notes and "auto chose" in notes
+    said = str(Record.of(sharp))
+    assert said.startswith("method auto") and "estimated" in said and "auto chose" in said
     bicubic = fuse(hs, ms, method="bicubic")
     truth = TRUTH.numpy()
     assert np.linalg.norm(sharp.values - truth) < 0.5 * np.linalg.norm(bicubic.values - truth)
@@ -217,8 +241,8 @@ def test_auto_is_the_default_and_blind() -> None:
 def test_an_image_too_small_to_compare_on_is_fused_all_the_same() -> None:
     hs, ms = make_cube(HS[:, :3, :3].numpy()), make_cube(MS[:, :6, :6].numpy())
     sharp = fuse(hs, ms, psf=PSF_, srf=SRF)
-    assert sharp.shape == (BANDS, 6, 6) and "auto took fuse untried" in sharp.attrs["hypersharp"]
+    assert sharp.shape == (BANDS, 6, 6) and "auto took fuse untried" in str(Record.of(sharp))
 
 
 def test_every_other_method_is_a_candidate() -> None:
-    assert {method.name for method in CANDIDATES} == set(METHODS) - {"auto"} | {"ssjcn-any"}
+    assert {method.name for method in CANDIDATES} == set(METHODS)
