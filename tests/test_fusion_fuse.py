@@ -134,7 +134,8 @@ def refused(hs: xr.DataArray, ms: xr.DataArray, **options: object) -> str:
 
 def test_swapped_images_are_refused(weights: Path) -> None:
     hs, ms = cubes()
-    assert "give the hyperspectral image first" in refused(ms, hs, weights=weights)
+    told = refused(ms, hs, weights=weights)
+    assert "hs of 2 x 24 x 32 and ms of 5 x 6 x 8" in told and "swap the two, hs comes first" in told
 
 
 def test_sizes_of_no_whole_ratio_are_refused() -> None:
