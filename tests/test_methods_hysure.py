@@ -13,9 +13,10 @@ from torch import Tensor
 
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError
-from hypersharp.fusion.fuse import METHODS, fuse
+from hypersharp.fusion.fuse import fuse
 from hypersharp.methods import hysure
 from hypersharp.methods.hysure import HySureOptions, find_basis, sharpen
+from hypersharp.methods.table import METHODS
 from hypersharp.numerics.linops import BlurDecimation, Operator, blur, embed, gradient_power, gradients, mix_bands
 from hypersharp.numerics.loops import Split, split_minimum
 from hypersharp.numerics.prox import vector_soft

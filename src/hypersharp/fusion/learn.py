@@ -111,11 +111,8 @@ def learn_pair(
     if options.weights is not None and method == AUTO.name:
         method = named_weights(options.weights).method
     options = with_runtime(method, options)
-    blur, response = given_sensor(pair, psf, srf)
     sample = pair.to_learn_from(in_parts=in_parts)
-    if sample.in_parts and blur is not None and blur.boundary == "wrap":  # parts have no far side to come in from
-        blur = replace(blur, boundary="reflect")
-    sensor = PairSensor(sample, blur, response)
+    sensor = sensor_of(pair, sample, psf, srf)
     trying = TRYING if method == AUTO.name else 0.0
     choice = choose(method, sample, sensor, options, part_of(progress, 0, trying))
     sharpener, made = learn(choice, sample, sensor, options, part_of(progress, trying, 1))
@@ -134,17 +131,41 @@ def learn_pair(
     return Fusion(pair, sharpener, options, choice, sensor, record, None if sample.in_parts else made)
 
 
-def learn_again(pair: Pair, record: Record, options: Options) -> Fusion:
+def learn_again(
+    pair: Pair,
+    record: Record,
+    options: Options,
+    *,
+    psf: str | Path | PSF | None = None,
+    srf: str | Path | NDArray[np.float64] | None = None,
+) -> Fusion:
     """What a recorded result was made with, from the same pair: nothing is estimated or chosen a second time.
+
+    What is given of psf, srf and `options.consistent` counts instead of what the record says.
 
     Raises: InputError where a method of the record cannot serve the pair.
     """
     sample = pair.to_learn_from(in_parts=record.tiles is not None)
-    known = record.known_sensor()
-    sensor = PairSensor(sample) if known is None else PairSensor.known(sample, known, record.sensor_given)
-    choice = Choice(record.choice["shares"], record.choice["consistent"])
+    sensor, known = sensor_of(pair, sample, psf, srf), record.known_sensor()
+    if known is not None:
+        blur, response = sensor.given_psf, sensor.given_srf
+        given = {name for name, value in (("psf", blur), ("srf", response)) if value is not None}
+        known = replace(known, psf=blur or known.psf, srf=known.srf if response is None else response)
+        sensor = PairSensor.known(sample, known, {*record.sensor_given, *given})
+    consistent = record.choice["consistent"] if options.consistent is None else options.consistent
+    choice = Choice(record.choice["shares"], consistent)
     sharpener, _ = learn(choice, sample, sensor, options)
     return Fusion(pair, sharpener, options, choice, sensor, record)
+
+
+def sensor_of(
+    pair: Pair, sample: TensorPair, psf: str | Path | PSF | None, srf: str | Path | NDArray[np.float64] | None
+) -> PairSensor:
+    """The sensor of a pair's sample, as far as the user gave it. Raises: InputError as `given_sensor`."""
+    blur, response = given_sensor(pair, psf, srf)
+    if sample.in_parts and blur is not None and blur.boundary == "wrap":  # parts have no far side to come in from
+        blur = replace(blur, boundary="reflect")
+    return PairSensor(sample, blur, response)
 
 
 def learn(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hypersharp.cube import check_axes, check_cube, fwhm_nm, grid_of, make_cube, wavelengths_nm
+from hypersharp.cube import check_axes, check_cube, fwhm_nm, grid_of, make_cube, shape_text, wavelengths_nm
 from hypersharp.errors import InputError
 from hypersharp.grid import (
     LEAST_RATIO,
@@ -152,10 +152,11 @@ def place(
 def check_bands(hs: xr.DataArray, ms: xr.DataArray) -> None:
     """Raise InputError for swapped images, and for wavelengths that do not meet."""
     if ms.shape[0] > hs.shape[0]:
+        swapped = hs[0].size > ms[0].size
         raise InputError(
-            f"{hs.shape[0]} bands in hs and {ms.shape[0]} in ms",
-            "hs with more bands than ms",
-            "give the hyperspectral image first",
+            f"hs of {shape_text(hs)} and ms of {shape_text(ms)} (bands x rows x columns)",
+            "an hs with more bands and fewer pixels than the ms",
+            "swap the two, hs comes first" if swapped else "give the hyperspectral image first",
         )
     check_common_wavelengths(wavelengths_nm(hs), wavelengths_nm(ms), fwhm_nm(ms))
 

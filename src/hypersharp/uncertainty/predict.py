@@ -52,8 +52,9 @@ def predict_error(
 
     Args:
         sharp: what fuse(hs, ms) gave, whole or in tiles; its record says how it was made.
-        method: by default the one of the record, with its sensor, placement and options; a name is for results without
-            a record, with the same options from weights to precision as were used.
+        method: by default the one of the record, with its placement and, unless others are given, its sensor and
+            options; a name is for results without a record, with the same options from weights to precision as were
+            used.
         coverage: 0.5 to 0.99.
         fuse_again: any program's (hs, ms) -> sharp instead of `method`.
 
@@ -77,7 +78,8 @@ def predict_error(
         fusion = learn_pair(pair, method, given, psf=psf, srf=srf)
     else:
         used = replace(given, **{name: value for name, value in record.options.items() if name in SAME})
-        fusion = learn_again(pair, record, replace(used, weights=weights or record.options.get("weights")))
+        used = replace(used, weights=weights or record.options.get("weights"))
+        fusion = learn_again(pair, record, used, psf=psf, srf=srf)
     return predict_for(fusion, sharp, coverage)
 
 
