@@ -113,10 +113,9 @@ def test_methods_are_told_which_pixels_count(
     assert int((~told.hs_valid).sum()) == 1
     assert torch.nonzero(~told.ms_valid).tolist() == [[7, 9]]
     record = Record.of(sharp)
-    assert record.left_out["hs_pixels"] == pytest.approx(1 / 144) and record.left_out["ms_pixels"] == pytest.approx(
-        1 / 48**2
-    )
-    assert "0.7% of the hs pixels left out" in str(record)
+    assert [record.left_out[name]["pixels"] for name in ("hs", "ms")] == [1, 1]
+    assert record.left_out["hs"]["share"] == pytest.approx(1 / 144)
+    assert "1 hs pixels (0.7%) left out\n1 ms pixels (0.0%) left out" in str(record)
     fuse(hs, ms, method="spy")
     assert seen[1].hs_valid is None and seen[1].ms_valid is None
 

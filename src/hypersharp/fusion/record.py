@@ -43,7 +43,7 @@ class Record:
     sensor: Mapping[str, Any] | None
     options: Mapping[str, Any]
     choice: Mapping[str, Any]
-    left_out: Mapping[str, float]
+    left_out: Mapping[str, Mapping[str, float]]
     weights: Sequence[str]
     consistency: Mapping[str, float] | None
     notes: Sequence[str]
@@ -112,11 +112,11 @@ class Record:
         yield f"method {self.method}, ratio {self.placement['ratio']}, scale {self.scale:g}"
         yield from self.placed
         for name in ("hs", "ms"):
-            bands, pixels = self.left_out[f"{name}_bands"], self.left_out[f"{name}_pixels"]
-            if bands:
-                yield f"{bands:g} of {self.inputs[name]['shape'][0]} {name} bands left out, bad or empty"
-            if pixels:
-                yield f"{pixels:.1%} of the {name} pixels left out, not measured"
+            left = self.left_out[name]
+            if left["bands"]:
+                yield f"{left['bands']:g} of {self.inputs[name]['shape'][0]} {name} bands left out, bad or empty"
+            if left["pixels"]:
+                yield f"{left['pixels']} {name} pixels ({left['share']:.1%}) left out"
         if self.choice["why"]:
             yield self.choice["why"]
         if ranking and self.choice["ranking"]:

@@ -37,7 +37,7 @@ class Pair:
     all_bands: tuple[int, int]
     unit: float
     spectra: Spectra
-    left_out: dict[str, float]
+    left_out: dict[str, dict[str, float]]
     warnings: tuple[str, ...]
     sample: TensorPair | None
 
@@ -86,20 +86,19 @@ def check_pair(placement: Placement, *, scale: float | None = None) -> Pair:
     """
     sample = Sample.of(placement.shape_yx, placement.ratio)
     hs, ms = read_sample(placement, sample)
-    for image, cube, name in ((placement.hs, hs, "hs"), (placement.ms, ms, "ms")):
-        if not isinstance(image, CubeImage):  # cubes were checked whole as they were placed
-            check_cube(cube, name)
     bands = [usable_indices(cube, name) for cube, name in ((hs, "hs"), (ms, "ms"))]
     coarse, fine = (cube.isel(band=kept) for cube, kept in zip((hs, ms), bands, strict=True))
+    for image, cube, name in ((placement.hs, coarse, "hs"), (placement.ms, fine, "ms")):
+        if not isinstance(image, CubeImage):  # cubes were checked whole as they were placed
+            check_cube(cube, name)
     unit = value_scale(coarse.values) if scale is None else scale
     spectra = Spectra(wavelengths_nm(coarse), wavelengths_nm(fine), fwhm_nm(fine))
     pair = Pair(placement, bands[0], bands[1], (len(hs), len(ms)), unit, spectra, {}, unit_warnings(coarse, fine), None)
     tensors = pair.tensors(coarse, fine)
+    rows, columns = placement.shape_yx
     left_out = {
-        "hs_bands": len(hs) - len(bands[0]),
-        "ms_bands": len(ms) - len(bands[1]),
-        "hs_pixels": share_missing(tensors.hs_valid),
-        "ms_pixels": share_missing(tensors.ms_valid),
+        "hs": {"bands": len(hs) - len(bands[0]), **missing_of(tensors.hs_valid, rows * columns)},
+        "ms": {"bands": len(ms) - len(bands[1]), **missing_of(tensors.ms_valid, rows * columns * pair.ratio**2)},
     }
     return replace(pair, left_out=left_out, sample=sample.without_seams(tensors))
 
@@ -136,9 +135,10 @@ def usable_indices(cube: xr.DataArray, name: str) -> NDArray[np.intp]:
     return kept
 
 
-def share_missing(valid: Tensor | None) -> float:
-    """The share of pixels that are not measured."""
-    return 0.0 if valid is None else float((~valid).double().mean())
+def missing_of(valid: Tensor | None, pixels: int) -> dict[str, float]:
+    """The share of pixels that are not measured, and how many of an image that makes."""
+    share = 0.0 if valid is None else float((~valid).double().mean())
+    return {"pixels": round(share * pixels), "share": share}
 
 
 def unit_warnings(hs: xr.DataArray, ms: xr.DataArray) -> tuple[str, ...]:

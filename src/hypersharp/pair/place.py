@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hypersharp.cube import check_axes, check_cube, fwhm_nm, grid_of, make_cube, shape_text, wavelengths_nm
+from hypersharp.cube import check_axes, check_cube, fwhm_nm, good_bands, grid_of, make_cube, shape_text, wavelengths_nm
 from hypersharp.errors import InputError
 from hypersharp.grid import (
     LEAST_RATIO,
@@ -120,8 +120,9 @@ def place(
     for name, image, outline in zip(("hs", "ms"), (hs, ms), outlines, strict=True):
         check_axes(outline, name)
         image.check()
-        if isinstance(image, CubeImage):
-            check_cube(outline, name)
+        flags = good_bands(outline)
+        if isinstance(image, CubeImage) and (flags is None or flags.any()):
+            check_cube(outline if flags is None else outline.isel(band=np.flatnonzero(flags)), name)
     check_bands(*outlines)
     coarse, fine = (grid_of(outline) for outline in outlines)
     wanted = ratio if known is None else known["ratio"]
