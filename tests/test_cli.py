@@ -1,6 +1,7 @@
 """The command line: verbs, exit codes, one line per error, nothing half written."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -328,3 +329,20 @@ def test_evaluate_is_free_of_units(run, folder: Path) -> None:
     assert found[1.0]["psnr_db"] == pytest.approx(40, abs=0.5)
     for name in ("psnr_db", "sam_deg", "ergas", "ssim"):
         assert found[1.0][name] == pytest.approx(found[10_000.0][name])
+
+
+def test_help_lists_the_main_job_first(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    panels = re.findall(r"─ (The main job|Scores|Training and benchmarks|What there is) ─", capsys.readouterr().out)
+    assert panels == ["The main job", "Scores", "Training and benchmarks", "What there is"]
+
+
+@pytest.mark.parametrize(
+    "words", [["fuse", "--trust", "x.tif"], ["fuse", "--move", "none"], ["evaluate", "--move", "none"]]
+)
+def test_names_of_before_are_taken_and_not_shown(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--help"])
+    assert stop.value.code == 0
+    assert words[1] not in capsys.readouterr().out

@@ -7,42 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from hypersharp.cli import options as opt
 from hypersharp.cli.app import app
-from hypersharp.cli.large import (
-    Memory,
-    Resume,
-    Scheduler,
-    Workers,
-    fuse_large,
-    refuse,
-    show_half_widths,
-    tiled_options,
-    tiles_if_too_large,
-)
-from hypersharp.cli.options import (
-    Coregister,
-    Device,
-    HsMask,
-    Layout,
-    Mask,
-    Method,
-    ModeOption,
-    Move,
-    MsLayout,
-    MsVariable,
-    Out,
-    Points,
-    PrecisionOption,
-    Psf,
-    Ratio,
-    RuntimeOption,
-    Saturated,
-    Srf,
-    Truth,
-    Variable,
-    Weights,
-    coregisters,
-)
+from hypersharp.cli.large import fuse_large, refuse, show_half_widths, tiled_options, tiles_if_too_large
 from hypersharp.cli.shown import progress_bar, say, shown, size, table
 
 if TYPE_CHECKING:
@@ -55,23 +22,21 @@ if TYPE_CHECKING:
 @app.command(rich_help_panel="The main job")
 def fuse(
     context: typer.Context,
-    hs: Annotated[Path, typer.Argument(help="Low-resolution hyperspectral image.", show_default=False)],
-    ms: Annotated[Path, typer.Argument(help="High-resolution MS, RGB or pan image.", show_default=False)],
+    hs: opt.Hs,
+    ms: opt.Ms,
     out: Annotated[Path, typer.Option("--out", "-o", help="Sharp image to write; its suffix is the format.")],
-    method: Method = "auto",
+    method: opt.Method = "auto",
     budget: Annotated[float, typer.Option(help="Seconds that --method auto may take, about.", min=0)] = 60.0,
-    weights: Weights = None,
-    psf: Psf = None,
-    srf: Srf = None,
-    sensor: Annotated[
-        Path | None, typer.Option(help="JSON file of `hypersharp estimate`, instead of --psf and --srf.")
-    ] = None,
-    ratio: Ratio = None,
-    mode: ModeOption = "whole",
+    weights: opt.Weights = None,
+    psf: opt.Psf = None,
+    srf: opt.Srf = None,
+    sensor: opt.SensorFile = None,
+    ratio: opt.Ratio = None,
+    mode: opt.ModeOption = "whole",
     tile: Annotated[int, typer.Option(help="Side of a tile in fine pixels, with --mode tiles.", min=16)] = 128,
-    device: Device = "auto",
-    precision: PrecisionOption = "auto",
-    runtime: RuntimeOption = "torch",
+    device: opt.Device = "auto",
+    precision: opt.PrecisionOption = "auto",
+    runtime: opt.RuntimeOption = "torch",
     consistent: Annotated[
         bool | None,
         typer.Option(
@@ -79,11 +44,11 @@ def fuse(
             "resolution."
         ),
     ] = None,
-    mask: Mask = None,
-    hs_mask: HsMask = None,
-    saturated: Saturated = None,
-    coregister: Coregister = True,
-    move: Move = None,
+    mask: opt.Mask = None,
+    hs_mask: opt.HsMask = None,
+    saturated: opt.Saturated = None,
+    coregister: opt.Coregister = True,
+    move: opt.Move = None,
     grid: Annotated[
         Literal["pair", "ms"],
         typer.Option(help="Where MS had to be resampled: nest in HS's pixels, or come back to the MS's own grid."),
@@ -96,16 +61,16 @@ def fuse(
     ] = None,
     trust: Annotated[Path | None, typer.Option(hidden=True)] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report of the run to this folder.")] = None,
-    truth: Truth = None,
-    point: Points = None,
-    memory: Memory = None,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
-    resume: Resume = False,
-    variable: Variable = None,
-    layout: Layout = None,
-    ms_variable: MsVariable = None,
-    ms_layout: MsLayout = None,
+    truth: opt.Truth = None,
+    point: opt.Points = None,
+    memory: opt.Memory = None,
+    workers: opt.Workers = None,
+    scheduler: opt.Scheduler = None,
+    resume: opt.Resume = False,
+    variable: opt.Variable = None,
+    layout: opt.Layout = None,
+    ms_variable: opt.MsVariable = None,
+    ms_layout: opt.MsLayout = None,
 ) -> None:
     """Sharpen HS with MS and write the result; georeferenced images on other grids are aligned first.
 
@@ -133,7 +98,7 @@ def fuse(
         runtime=runtime,
         consistent=consistent,
         budget_s=budget,
-        coregister=coregisters(coregister, move),
+        coregister=opt.coregisters(coregister, move),
         grid=grid,
     )
     tiles = tiled_options(memory, workers, scheduler, resume) or tiles_if_too_large(
@@ -221,9 +186,9 @@ def page_of_run(
 
 @app.command(rich_help_panel="The main job")
 def align(
-    hs: Annotated[Path, typer.Argument(help="Low-resolution hyperspectral image.", show_default=False)],
-    ms: Annotated[Path, typer.Argument(help="High-resolution MS, RGB or pan image.", show_default=False)],
-    out: Out,
+    hs: opt.Hs,
+    ms: opt.Ms,
+    out: opt.Out,
     coregister: Annotated[
         Literal["shift", "affine", "none"],
         typer.Option(help="Model of the displacement that is corrected; none: the georeference alone counts."),
@@ -235,15 +200,15 @@ def align(
     ratio: Annotated[
         int | None, typer.Option(help="Fine pixels per coarse one; default: the nearest whole number.", min=1)
     ] = None,
-    srf: Srf = None,
+    srf: opt.Srf = None,
     format: Annotated[Literal["tif", "mat", "npy", "nc"], typer.Option(help="Format of the files.")] = "tif",
-    mask: Mask = None,
-    hs_mask: HsMask = None,
-    saturated: Saturated = None,
-    variable: Variable = None,
-    layout: Layout = None,
-    ms_variable: MsVariable = None,
-    ms_layout: MsLayout = None,
+    mask: opt.Mask = None,
+    hs_mask: opt.HsMask = None,
+    saturated: opt.Saturated = None,
+    variable: opt.Variable = None,
+    layout: opt.Layout = None,
+    ms_variable: opt.MsVariable = None,
+    ms_layout: opt.MsLayout = None,
 ) -> None:
     """Bring HS and MS to one grid, MS co-registered to HS where the images show a displacement."""
     from hypersharp.cube import crs_of, wavelengths_nm
@@ -271,15 +236,15 @@ def align(
 
 @app.command(rich_help_panel="The main job")
 def estimate(
-    hs: Annotated[Path, typer.Argument(help="Low-resolution hyperspectral image.", show_default=False)],
-    ms: Annotated[Path, typer.Argument(help="High-resolution MS, RGB or pan image.", show_default=False)],
+    hs: opt.Hs,
+    ms: opt.Ms,
     out: Annotated[Path, typer.Option("--out", "-o", help="JSON file to write; `fuse --sensor` takes it.")],
-    psf: Psf = None,
-    srf: Srf = None,
-    ratio: Ratio = None,
-    mask: Mask = None,
-    hs_mask: HsMask = None,
-    saturated: Saturated = None,
+    psf: opt.Psf = None,
+    srf: opt.Srf = None,
+    ratio: opt.Ratio = None,
+    mask: opt.Mask = None,
+    hs_mask: opt.HsMask = None,
+    saturated: opt.Saturated = None,
     plot: Annotated[
         Path | None, typer.Option(help="Picture (.png) of the blur, the responses and the residuals.")
     ] = None,
@@ -305,7 +270,7 @@ def estimate(
 
 
 @app.command(rich_help_panel="The main job")
-def demo(out: Out = Path("hypersharp-demo"), device: Device = "auto") -> None:
+def demo(out: opt.Out = Path("hypersharp-demo"), device: opt.Device = "auto") -> None:
     """Sharpen a real airborne scene that comes with the dependencies; no file needed."""
     from hypersharp.bench.demo import run_demo
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from hypersharp.cli import options as opt
 from hypersharp.cli.app import app
-from hypersharp.cli.options import LAYOUT, Coregister, HsMask, Mask, Move, Out, Psf, Saturated, Srf, coregisters
 from hypersharp.cli.shown import progress_bar, say, shown, size, table
 from hypersharp.errors import CallError
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 @app.command(rich_help_panel="Scores")
 def simulate(
     scene: Annotated[Path, typer.Argument(help="Fine hyperspectral scene.", show_default=False)],
-    out: Out,
+    out: opt.Out,
     protocol: Annotated[str | None, typer.Option(help="A named protocol's psf, srf and ratio.")] = None,
     ratio: Annotated[int | None, typer.Option(help="Fine pixels per coarse one.", min=1)] = None,
-    psf: Psf = None,
-    srf: Srf = None,
+    psf: opt.Psf = None,
+    srf: opt.Srf = None,
     snr_hs: Annotated[float | None, typer.Option(help="Signal to noise of hs in dB; default: no noise.")] = None,
     snr_ms: Annotated[float | None, typer.Option(help="Signal to noise of ms in dB; default: no noise.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     format: Annotated[Literal["tif", "mat", "npy", "nc"], typer.Option(help="Format of the files.")] = "tif",
     variable: Annotated[str | None, typer.Option(help="Variable of the scene's file to read.")] = None,
-    layout: Annotated[str | None, typer.Option(help=LAYOUT)] = None,
+    layout: Annotated[str | None, typer.Option(help=opt.LAYOUT)] = None,
 ) -> None:
     """Make hs, ms and truth files from one fine SCENE."""
     from hypersharp.io import check_apart, open_cube
@@ -72,14 +72,14 @@ def evaluate(
     peak: Annotated[float | None, typer.Option(help="Full scale; default: by dtype, 1, or the maximum.")] = None,
     hs: Annotated[Path | None, typer.Option(help="With --ms: judge by the pair it was made from.")] = None,
     ms: Annotated[Path | None, typer.Option(help="As --hs.")] = None,
-    psf: Psf = None,
-    srf: Srf = None,
-    sensor: Annotated[Path | None, typer.Option(help="JSON file of `hypersharp estimate`.")] = None,
-    mask: Mask = None,
-    hs_mask: HsMask = None,
-    saturated: Saturated = None,
-    coregister: Coregister = True,
-    move: Move = None,
+    psf: opt.Psf = None,
+    srf: opt.Srf = None,
+    sensor: opt.SensorFile = None,
+    mask: opt.Mask = None,
+    hs_mask: opt.HsMask = None,
+    saturated: opt.Saturated = None,
+    coregister: opt.Coregister = True,
+    move: opt.Move = None,
     wald: Annotated[
         str | None, typer.Option(help="Method to score at reduced resolution (Wald's protocol), against HS.")
     ] = None,
@@ -96,7 +96,7 @@ def evaluate(
     if hs and ms:
         coarse = Image(hs, mask=hs_mask, saturated=saturated).cube()
         fine = Image(ms, mask=mask, saturated=saturated).cube()
-        found |= judged_by_pair(image, coarse, fine, (sensor, psf, srf), wald, coregisters(coregister, move))
+        found |= judged_by_pair(image, coarse, fine, (sensor, psf, srf), wald, opt.coregisters(coregister, move))
     if json:
         from json import dumps
 

@@ -2,9 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from hypersharp.cli.shown import progress_bar, say, size
 from hypersharp.errors import CallError, needs
@@ -16,13 +14,7 @@ if TYPE_CHECKING:
     from hypersharp.pair.options import Options
     from hypersharp.tiles.run import TiledOptions
 
-Memory = Annotated[
-    str | None, typer.Option(help="What all processes together may take, as 4GB: the scene is fused in tiles that fit.")
-]
-Workers = Annotated[int | None, typer.Option(help="Processes that fuse tiles; default: one a core or GPU.", min=1)]
-Scheduler = Annotated[str | None, typer.Option(help="Address of a dask cluster to fuse tiles on, as tcp://host:8786.")]
 SHOWN_PX = 512  # along a side of a large scene, drawn
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the tiles of an interrupted run.")]
 
 
 def tiled_options(

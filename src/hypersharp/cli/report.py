@@ -7,23 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hypersharp.cli import options as opt
 from hypersharp.cli.app import app
-from hypersharp.cli.options import (
-    HsMask,
-    Layout,
-    Mask,
-    MsLayout,
-    MsVariable,
-    Out,
-    Points,
-    Preset,
-    Psf,
-    Saturated,
-    Srf,
-    Truth,
-    Variable,
-    Weights,
-)
 from hypersharp.cli.shown import progress_bar, say
 
 if TYPE_CHECKING:
@@ -39,26 +24,26 @@ def report(
     sharp: Annotated[Path, typer.Argument(help="Sharpened image.", show_default=False)],
     hs: Annotated[Path, typer.Option(help="Hyperspectral image it was made from.", show_default=False)],
     ms: Annotated[Path, typer.Option(help="MS, RGB or pan image it was made from.", show_default=False)],
-    out: Out,
-    truth: Truth = None,
-    preset: Preset = "dian",
-    point: Points = None,
+    out: opt.Out,
+    truth: opt.Truth = None,
+    preset: opt.Preset = "dian",
+    point: opt.Points = None,
     uncertainty: Annotated[
         bool,
         typer.Option(help="Without TRUTH, predict the error: this runs the method once more, at reduced resolution."),
     ] = True,
     trust: Annotated[bool | None, typer.Option("--trust/--no-trust", hidden=True)] = None,
-    psf: Psf = None,
-    srf: Srf = None,
-    sensor: Annotated[Path | None, typer.Option(help="JSON file of `hypersharp estimate`.")] = None,
-    weights: Weights = None,
-    mask: Mask = None,
-    hs_mask: HsMask = None,
-    saturated: Saturated = None,
-    variable: Variable = None,
-    layout: Layout = None,
-    ms_variable: MsVariable = None,
-    ms_layout: MsLayout = None,
+    psf: opt.Psf = None,
+    srf: opt.Srf = None,
+    sensor: opt.SensorFile = None,
+    weights: opt.Weights = None,
+    mask: opt.Mask = None,
+    hs_mask: opt.HsMask = None,
+    saturated: opt.Saturated = None,
+    variable: opt.Variable = None,
+    layout: opt.Layout = None,
+    ms_variable: opt.MsVariable = None,
+    ms_layout: opt.MsLayout = None,
 ) -> None:
     """Make a page to read of SHARP: pictures, spectra, errors, decisions, sensor; one HTML file in --out."""
     from hypersharp.io.image import Image
