@@ -29,8 +29,17 @@ from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import gaussian_fwhm
 from hypersharp.train import adapt as adapting
-from hypersharp.train.adapt import AdaptOptions, Learning, Outcome, adapt, held_out, make_lesson, summary, turned
-from hypersharp.train.adapt_cubes import adapt_pair
+from hypersharp.train.adapt import (
+    AdaptOptions,
+    Learning,
+    Outcome,
+    adapt,
+    adapt_pair,
+    held_out,
+    make_lesson,
+    summary,
+    turned,
+)
 from method_runs import Known
 
 BANDS, MS_BANDS, RATIO, SHAPE = 14, 3, 3, (72, 84)

@@ -35,7 +35,15 @@ ROW = '<tr><th style="text-align:left">{}</th><td style="text-align:left">{}</td
 
 @xr.register_dataarray_accessor("hyper")  # type: ignore[no-untyped-call]
 class Hyper:
-    """What there is to see of a cube (band, y, x); dask-backed cubes are read in steps, and only the bands needed."""
+    """`cube.hyper`: what there is to see of a cube; dask-backed cubes are read in steps, and only the bands needed.
+
+    Args:
+        cube: (L, H, W).
+
+    >>> from hypersharp.cube import make_cube
+    >>> make_cube(np.ones((3, 2, 2)), wavelengths_nm=[480, 560, 660]).hyper.wavelengths_nm
+    array([480., 560., 660.])
+    """
 
     def __init__(self, cube: xr.DataArray) -> None:
         self._cube = cube
@@ -83,9 +91,16 @@ class Hyper:
 
 
 def show(cube: xr.DataArray) -> Hyper:
-    """A cube (band, y, x) as a thumbnail with what is known of it: a picture in Jupyter, a few lines of text elsewhere.
+    """Show a cube as a thumbnail with its metadata: a picture in Jupyter, a few lines of text elsewhere.
 
-    Raises: InputError for an array that is no cube.
+    Args:
+        cube: (L, H, W).
+
+    Returns:
+        What shows itself; the same as `cube.hyper`.
+
+    Raises:
+        InputError: an array that is no cube.
 
     >>> from hypersharp.cube import make_cube
     >>> show(make_cube(np.ones((3, 4, 5), "f4"), wavelengths_nm=[480, 560, 660]))

@@ -165,45 +165,35 @@ def transform_of(cube: xr.DataArray) -> Affine | None:
     The stored affine counts unless the coordinates of the pixel centres contradict it, which they do
     after a slice such as `cube[:, 10:]`.
     """
-    stored = _stored_transform(cube)
-    if "y" not in cube.coords or "x" not in cube.coords:
-        return stored
-    xs, ys = cube.x.values.astype(float), cube.y.values.astype(float)
-    if stored is not None and (stored.b or stored.d):
-        return stored
-    if stored is not None and _centres_agree(stored, xs, ys):
-        return stored
-    return _transform_from_centres(xs, ys, stored)
-
-
-def _stored_transform(cube: xr.DataArray) -> Affine | None:
-    """The affine in GDAL's order that rioxarray keeps with the CRS."""
     text = cube.coords["spatial_ref"].attrs.get("GeoTransform") if "spatial_ref" in cube.coords else None
-    if text is None:
+    return affine_from(text, *(cube.coords[axis].values if axis in cube.coords else None for axis in ("x", "y")))
+
+
+def affine_from(geo_transform: Any, xs: np.ndarray | None, ys: np.ndarray | None) -> Affine | None:
+    """The affine in GDAL's text, unless the pixel centres lie over 1e-4 pixels elsewhere: then the one they imply.
+
+    The centres are taken as evenly spaced; a single row or column keeps the step of the text.
+    """
+    if geo_transform is None and (xs is None or ys is None):
         return None
     from affine import Affine
 
-    return Affine.from_gdal(*(float(number) for number in str(text).split()))
-
-
-def _centres_agree(transform: Affine, xs: np.ndarray, ys: np.ndarray) -> bool:
-    """Whether first and last pixel centres lie within 1e-4 pixels of where the affine puts them."""
-    expected = _centres(transform, len(ys), len(xs))
-    gap_x, gap_y = np.abs(expected["x"] - xs), np.abs(expected["y"] - ys)
-    return bool(max(gap_x[[0, -1]]) < 1e-4 * abs(transform.a) and max(gap_y[[0, -1]]) < 1e-4 * abs(transform.e))
-
-
-def _transform_from_centres(xs: np.ndarray, ys: np.ndarray, stored: Affine | None) -> Affine | None:
-    """The affine that evenly spaced pixel centres imply; a single row or column keeps the stored step."""
-    from affine import Affine
-
-    steps = [
+    stored = None if geo_transform is None else Affine.from_gdal(*map(float, str(geo_transform).split()))
+    if xs is None or ys is None or (stored is not None and (stored.b or stored.d)):
+        return stored
+    xs, ys = xs.astype(float), ys.astype(float)
+    if stored is not None:
+        expected = _centres(stored, len(ys), len(xs))
+        gap_x, gap_y = (np.abs(expected[axis] - found)[[0, -1]].max() for axis, found in (("x", xs), ("y", ys)))
+        if gap_x < 1e-4 * abs(stored.a) and gap_y < 1e-4 * abs(stored.e):
+            return stored
+    step_x, step_y = (
         (centres[-1] - centres[0]) / (len(centres) - 1) if len(centres) > 1 else known
         for centres, known in ((xs, stored.a if stored else None), (ys, stored.e if stored else None))
-    ]
-    if steps[0] is None or steps[1] is None:
+    )
+    if step_x is None or step_y is None:
         return None
-    return Affine(steps[0], 0, xs[0] - steps[0] / 2, 0, steps[1], ys[0] - steps[1] / 2)
+    return Affine(step_x, 0, xs[0] - step_x / 2, 0, step_y, ys[0] - step_y / 2)
 
 
 def crs_of(cube: xr.DataArray) -> Any:

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from hypersharp.bench.scenes import find_scenes, load_truth
 from hypersharp.simulation.protocols import Protocol, find_protocol
-from hypersharp.train.any_sensor import train_any_sensor
 from hypersharp.train.hardware import Hardware
 from hypersharp.train.options import TrainOptions
-from hypersharp.train.run import TrainingSet, train
+from hypersharp.train.patches import TrainingSet
+from hypersharp.train.run import train
 
 
 def train_on_protocol(
@@ -37,8 +37,7 @@ def train_on_protocol(
         wavelengths_nm=protocol.wavelengths_nm,
         preset=protocol.preset,
     )
-    learn = train_any_sensor if options.sensors == "random" else train
-    return learn(options, data, out_dir, cache_dir=cache_dir, resume=resume, hardware=hardware)
+    return train(options, data, out_dir, cache_dir=cache_dir, resume=resume, hardware=hardware)
 
 
 def read_scene(protocol: Protocol, path: Path) -> NDArray[np.float32]:

@@ -144,7 +144,7 @@ def fuse_whole(
     from hypersharp.system.build_info import peak_bytes
     from hypersharp.uncertainty.predict import predict_for
 
-    images = [CubeImage(image.cube(), image.path, image.mask, image.saturated) for image in (hs, ms)]
+    images = [CubeImage(image.cube(), image.path) for image in (hs, ms)]
     started = time.perf_counter()
     with progress_bar(f"fusing with {method}") as progress:
         sharp, fusion = fuse_images(*images, method=method, options=options, progress=progress, **known)
@@ -201,7 +201,7 @@ def align(
         int | None, typer.Option(help="Fine pixels per coarse one; default: the nearest whole number.", min=1)
     ] = None,
     srf: opt.Srf = None,
-    format: Annotated[Literal["tif", "mat", "npy", "nc"], typer.Option(help="Format of the files.")] = "tif",
+    format: opt.FileFormat = "tif",
     mask: opt.Mask = None,
     hs_mask: opt.HsMask = None,
     saturated: opt.Saturated = None,

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,7 +26,7 @@ def simulate(
     snr_hs: Annotated[float | None, typer.Option(help="Signal to noise of hs in dB; default: no noise.")] = None,
     snr_ms: Annotated[float | None, typer.Option(help="Signal to noise of ms in dB; default: no noise.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
-    format: Annotated[Literal["tif", "mat", "npy", "nc"], typer.Option(help="Format of the files.")] = "tif",
+    format: opt.FileFormat = "tif",
     variable: Annotated[str | None, typer.Option(help="Variable of the scene's file to read.")] = None,
     layout: Annotated[str | None, typer.Option(help=opt.LAYOUT)] = None,
 ) -> None:

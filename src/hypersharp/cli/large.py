@@ -83,8 +83,8 @@ def fuse_large(
     "result", "hs", "ms" and "error" of the middle of the scene, if `part`.
     """
     from hypersharp.fusion.record import Record
-    from hypersharp.io import open_source
     from hypersharp.io.coarse import coarse_cube
+    from hypersharp.io.image import Image
     from hypersharp.tiles.part import middle_part
     from hypersharp.tiles.run import prepare
 
@@ -108,7 +108,7 @@ def fuse_large(
     seconds = time.perf_counter() - started
     say(f"sharp  {size(sharp)}, {sharp.dtype}, in {seconds:.1f} s -> {out}")
     if uncertainty and run.job.intervals:
-        small, error = (coarse_cube(open_source(path), SHOWN_PX) for path in (out, uncertainty))
+        small, error = (coarse_cube(Image(path).stored(), SHOWN_PX) for path in (out, uncertainty))
         show_half_widths(small, error.assign_attrs(run.job.intervals.attrs()), uncertainty)
     if not part:
         return {}

@@ -66,8 +66,7 @@ def adapt(
     """Learn SSJCN from HS and MS alone, no truth needed; `fuse --weights` takes the result, for other scenes too."""
     from hypersharp.io.image import Image
     from hypersharp.sensor.stored import given_sensor
-    from hypersharp.train.adapt import AdaptOptions, summary
-    from hypersharp.train.adapt_cubes import adapt_pair, check_weights_path
+    from hypersharp.train.adapt import AdaptOptions, adapt_pair, check_weights_path, summary
 
     check_weights_path(out)
     blur, response, known_ratio = given_sensor(sensor, psf, srf, ratio)

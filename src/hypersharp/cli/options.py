@@ -1,10 +1,16 @@
 """Options that several verbs share: type, help and name of each in one place."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Argument, Option
 
+from hypersharp.io.format import FOLDER, FORMATS
+
+if TYPE_CHECKING:
+    FormatName = str
+else:  # typer offers these, and refuses others
+    FormatName = Literal[tuple(format.suffixes[0].removeprefix(".") for format in FORMATS if format is not FOLDER)]
 SENSOR, INPUTS, LARGE, PAGE = "Sensor", "Reading the images", "Large scenes", "Report"
 LAYOUT = "Axes of a plain array: hwl, lhw, lp or pl (bands, rows, columns, pixels)."
 JSON = "JSON file of `hypersharp estimate`, instead of --psf and --srf."
@@ -12,6 +18,7 @@ JSON = "JSON file of `hypersharp estimate`, instead of --psf and --srf."
 Hs = Annotated[Path, Argument(help="Low-resolution hyperspectral image.", show_default=False)]
 Ms = Annotated[Path, Argument(help="High-resolution MS, RGB or pan image.", show_default=False)]
 Out = Annotated[Path, Option("--out", "-o", help="Folder to write into; made if missing.")]
+FileFormat = Annotated[FormatName, Option(help="Format of the files.")]
 Method = Annotated[str, Option(help="Fusion method; `hypersharp methods` lists them.")]
 Weights = Annotated[
     str | None, Option(help="Packaged weights, a .safetensors or an .onnx file; default: those that fit.")

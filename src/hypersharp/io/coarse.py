@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.cube import make_cube
-from hypersharp.io.source import Source
+from hypersharp.io.stored import Stored
 
 if TYPE_CHECKING:
     from hypersharp.grid import Window
@@ -24,7 +24,7 @@ STRIP_BYTES = 2**25
 
 
 def read_coarse(
-    source: Source, bands: Sequence[int], window: Window | None, most_yx: tuple[int, int]
+    stored: Stored, bands: Sequence[int], window: Window | None, most_yx: tuple[int, int]
 ) -> NDArray[np.float32]:
     """Decoded values (band, n, m) of a window with n, m <= most_yx; NaN where nothing was measured.
 
@@ -32,38 +32,38 @@ def read_coarse(
 
     Raises: InputError for bands or a window that are not there.
     """
-    chosen, (y0, x0, height, width) = source.region(bands, window)
+    chosen, (y0, x0, height, width) = stored.region(bands, window)
     shape_yx = min(height, max(1, most_yx[0])), min(width, max(1, most_yx[1]))
     if shape_yx == (height, width):
-        return source.values(chosen, (y0, x0, height, width)).astype(np.float32)
-    coarse = getattr(source.pixels, "coarse", None)
+        return np.asarray(stored.values(chosen, (y0, x0, height, width)), np.float32)
+    coarse = getattr(stored.pixels, "coarse", None)
     if coarse is None:
-        return _averaged(source, chosen, (y0, x0, height, width), shape_yx)
+        return _averaged(stored, chosen, (y0, x0, height, width), shape_yx)
     raw = coarse(chosen, slice(y0, y0 + height), slice(x0, x0 + width), shape_yx)
-    values: NDArray[np.float32] = np.asarray(source.decoded(raw, chosen), np.float32)
-    if source.valid is not None:
-        kept = source.valid.read(slice(y0, y0 + height), slice(x0, x0 + width), shape_yx)
+    values: NDArray[np.float32] = np.asarray(stored.decoded(raw, chosen), np.float32)
+    if stored.valid is not None:
+        kept = stored.valid.read(slice(y0, y0 + height), slice(x0, x0 + width), shape_yx)
         values = np.where(kept, values, np.float32(np.nan))
     return values
 
 
-def coarse_cube(source: Source, most_px: int) -> xr.DataArray:
+def coarse_cube(stored: Stored, most_px: int) -> xr.DataArray:
     """The whole image with at most so many pixels a side, all of a size, on no map."""
-    bands, height, width = source.pixels.shape
+    bands, height, width = stored.pixels.shape
     step = max(1.0, max(height, width) / most_px)
-    values = read_coarse(source, range(bands), None, (round(height / step), round(width / step)))
-    return make_cube(values, wavelengths_nm=source.wavelengths_nm, fwhm_nm=source.fwhm_nm)
+    values = read_coarse(stored, range(bands), None, (round(height / step), round(width / step)))
+    return make_cube(values, wavelengths_nm=stored.wavelengths_nm, fwhm_nm=stored.fwhm_nm)
 
 
-def _averaged(source: Source, bands: list[int], window: Window, shape_yx: tuple[int, int]) -> NDArray[np.float32]:
+def _averaged(stored: Stored, bands: list[int], window: Window, shape_yx: tuple[int, int]) -> NDArray[np.float32]:
     """Means over blocks of the window's pixels, those missing left out."""
     y0, x0, height, width = window
     columns = _edges(width, shape_yx[1])
-    row_bytes = width * len(bands) * source.pixels.dtype.itemsize
-    sparse = isinstance(source.pixels, np.ndarray) and height * row_bytes > MOST_BYTES
+    row_bytes = width * len(bands) * stored.pixels.dtype.itemsize
+    sparse = isinstance(stored.pixels, np.ndarray) and height * row_bytes > MOST_BYTES
     found = np.empty((len(bands), *shape_yx), np.float32)
     for first, rows in _strips(_edges(height, shape_yx[0]), row_bytes, sparse):
-        values = source.values(bands, (y0 + rows[0], x0, rows[-1] - rows[0], width))
+        values = stored.values(bands, (y0 + rows[0], x0, rows[-1] - rows[0], width))
         found[:, first : first + len(rows) - 1] = _block_means(values, rows - rows[0], columns)
     return found
 

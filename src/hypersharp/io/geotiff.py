@@ -20,12 +20,14 @@ import numpy as np
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
 from hypersharp.errors import OutputError, needs
-from hypersharp.io.foreign import foreign
 from hypersharp.io.packed import BLOCK, pack, pieces
-from hypersharp.io.source import NOTES, Choice, PixelMask, Pixels, Source, refuse_choice, spectral_nm
+from hypersharp.io.stored import NOTES, PixelMask, Pixels, Stored, spectral_nm
+from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from hypersharp.io.image import Image
 
 CACHE_MB = 64  # of GDAL, whose own default is a twentieth of the machine's memory
 ZSTD_LEVEL = "1"  # GDAL's own, 9, takes 1.4 times as long for 5 % less
@@ -42,8 +44,7 @@ def _opened(path: Path) -> Iterator[Any]:
     with needs("GeoTIFF"):
         import rasterio
         from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
-    errors = (RasterioError, CRSError, OSError, ValueError, OverflowError)
-    with foreign(path, EXPECTED, *errors), warnings.catch_warnings():
+    with reading(path, EXPECTED, RasterioError, CRSError, *READ_ERRORS), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(path, driver="GTiff") as dataset:
             yield dataset
@@ -92,16 +93,16 @@ class TiffMask(PixelMask):
         return mask
 
 
-def read(path: Path, choice: Choice) -> Source:
+def read(image: Image) -> Stored:
     """Open a GeoTIFF; an alpha band or internal mask becomes missing pixels."""
-    refuse_choice(choice, path)
+    path = image.path
     with _opened(path) as dataset:
         indexes = [i for i in dataset.indexes if dataset.colorinterp[i - 1].name != "alpha"]
         take = [i - 1 for i in indexes]
         dtypes = [np.dtype(dataset.dtypes[i]) for i in take]
         nodatas = {dataset.nodatavals[i] for i in take}
         georeferenced = not dataset.transform.is_identity
-        return Source(
+        return Stored(
             TiffPixels(path, indexes, dataset.shape, np.result_type(*dtypes) if dtypes else "u1"),
             wavelengths_nm=_per_band(dataset, indexes, _wavelength_nm),
             fwhm_nm=_per_band(dataset, indexes, _fwhm_nm),

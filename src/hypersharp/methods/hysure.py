@@ -21,9 +21,8 @@ from torch import Tensor
 from hypersharp.errors import InputError
 from hypersharp.methods.base import Apply
 from hypersharp.numerics.linops import BlurDecimation, gradient, gradient_adjoint, gradient_power, mix_bands
-from hypersharp.numerics.loops import Outcome, Residuals, admm, joint_norm, relative
+from hypersharp.numerics.loops import Outcome, Residuals, admm, joint_norm, relative, shrinkage
 from hypersharp.numerics.noise import signal_rank
-from hypersharp.numerics.prox import shrinkage
 from hypersharp.numerics.subspace import svd_basis, vca
 from hypersharp.pair.options import Options, Progress, choose_device
 from hypersharp.pair.sensor import PairSensor

@@ -80,18 +80,26 @@ def spectra(cubes: Cubes, places: Sequence[Place]) -> "Figure":
 def comparison(
     hs: xr.DataArray, ms: xr.DataArray, sharp: Cubes, truth: xr.DataArray | None = None, places: Sequence[Place] = ()
 ) -> "Figure":
-    """hs, ms, a result and its truth in true colour; below them spectra, and errors against the truth.
+    """HS, MS, a result and its truth in true colour; below them spectra, and errors against the truth.
 
     All but ms are shown in the stretch of the truth, or of the result.
 
     Args:
-        hs: (L, h, w). ms: (l, H, W), in a unit of its own.
+        hs: (L, h, w).
+        ms: (l, H, W), in a unit of its own.
         sharp: a result (L, H, W), or several by name: the first is pictured, spectra and errors are those of all.
-        truth: what the result should be, (L, H, W), where that is known.
+        truth: the fine scene (L, H, W), where it is known.
         places: (x, y) in the result whose spectra are shown.
+
+    Returns: a figure, a row each of images, spectra and errors.
 
     Raises:
         InputError: a place outside the result, a truth of another shape. MissingExtraError: no matplotlib.
+
+    >>> from hypersharp.cube import make_cube
+    >>> cube = make_cube(np.random.default_rng(0).random((30, 8, 8)))
+    >>> len(comparison(cube[:, ::2, ::2], cube[:3], cube, places=[(2, 5)]).subfigs)
+    2
     """
     results = by_name(sharp) if isinstance(sharp, Mapping) else {"result": sharp}
     first, result = next(iter(results.items()))
@@ -121,6 +129,8 @@ def error_map(estimate: Cubes, truth: xr.DataArray) -> "Figure":
         estimate: (L, H, W), or several by name: then their RMS errors on one scale.
         truth: (L, H, W).
 
+    Returns: a figure, two maps of one estimate or a map each of several.
+
     Raises:
         InputError: two shapes. MissingExtraError: no matplotlib.
 
@@ -138,14 +148,25 @@ def error_map(estimate: Cubes, truth: xr.DataArray) -> "Figure":
 def sensor(
     hs: xr.DataArray, ms: xr.DataArray, *, psf: str | Path | None = None, srf: str | Path | None = None
 ) -> "Figure":
-    """Blur of hs, responses of ms, and what is left between the two under them.
+    """The PSF of HS, the spectral responses of MS, and the difference between the two under them.
 
     Args:
-        hs: (L, h, w). ms: (l, H, W).
+        hs: (L, h, w).
+        ms: (l, H, W).
         psf, srf: as `fuse` takes them; what is not given is estimated from the pair.
+
+    Returns: a figure of three panels.
 
     Raises:
         InputError: as `hypersharp estimate`. MissingExtraError: no matplotlib.
+
+    >>> import hypersharp as hsp
+    >>> from hypersharp.cube import make_cube
+    >>> from hypersharp.simulation.protocols import find_protocol
+    >>> scene = make_cube(np.random.default_rng(0).random((31, 64, 64)), wavelengths_nm=range(400, 701, 10))
+    >>> hs, ms, _ = hsp.simulate(scene, find_protocol("dian-x4").sensor())
+    >>> len(sensor(hs, ms, srf="nikon-d700").axes) >= 3
+    True
     """
     study = study_pair(hs, ms, psf=psf, srf=srf)
     found = study.estimate
@@ -160,7 +181,9 @@ def uncertainty(sharp: xr.DataArray, error: xr.DataArray, truth: xr.DataArray | 
     Args:
         sharp: a result (L, H, W).
         error: half-widths (L, H, W), as `predict_error` gives them; the stated share is in its attrs.
-        truth: what the result should be: then the share of each band's values that the intervals hold is drawn too.
+        truth: the fine scene (L, H, W): then the coverage of each band is drawn too.
+
+    Returns: a figure of four panels, five with a truth.
 
     Raises:
         MissingExtraError: no matplotlib.

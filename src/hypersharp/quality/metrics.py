@@ -65,6 +65,7 @@ class Preset:
 
     @property
     def span(self) -> float:
+        """Full scale of the cubes scored: 255 after rounding, else 1."""
         return 255.0 if self.eight_bit else 1.0
 
 

@@ -57,9 +57,22 @@ class TrainOptions:
 
 
 def read_options(path: Path) -> TrainOptions:
-    """TrainOptions from a YAML file.
+    r"""Read a recipe: the options of a training from a YAML file.
 
-    Raises: InputError for a missing file, malformed YAML, an unknown name or a value out of range.
+    Args:
+        path: the .yaml file; its names are those of `TrainOptions`.
+
+    Returns:
+        The options, checked.
+
+    Raises:
+        InputError: a missing file, malformed YAML, an unknown name or a value out of range.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "small.yaml"
+    >>> _ = path.write_text("name: small\nprotocol: dian-x4\nsteps: 60\nround_steps: 20")
+    >>> read_options(path).steps
+    60
     """
     try:
         fields = yaml.safe_load(path.read_text())
