@@ -21,9 +21,9 @@ from scipy.io import loadmat
 
 from hypersharp import fuse, judge
 from hypersharp.cube import make_cube, wavelengths_nm
-from hypersharp.fusion.record import Record, placed_as
 from hypersharp.io import open_cube
 from hypersharp.io.together import save_figure
+from hypersharp.pair.record import Record, placed_as
 from hypersharp.plot.draw import OKABE_ITO, draw_composite, draw_marks, new_figure
 from hypersharp.quality.judge import Judgement
 from hypersharp.sensor.responses import SRFS, Bands

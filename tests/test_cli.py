@@ -200,7 +200,7 @@ def test_a_fault_of_ours_is_one_line_too(run, folder: Path, monkeypatch: pytest.
     def broken(*_: object, **__: object) -> None:
         raise KeyError("oops")
 
-    monkeypatch.setattr("hypersharp.fusion.fuse", broken)
+    monkeypatch.setattr("hypersharp.fusion.fuse.fuse_images", broken)
     ran = run("fuse", folder / "hs.tif", folder / "ms.tif", "-o", folder / "out.tif")
     assert ran.code == 1
     assert ran.err.startswith("error: found a fault in hypersharp (KeyError: 'oops')")

@@ -10,11 +10,11 @@ import xarray as xr
 from hypersharp.cube import crs_of, make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import CallError, HypersharpError, InputError
 from hypersharp.fusion.fuse import fuse
-from hypersharp.fusion.record import Record
 from hypersharp.methods.table import AUTO, METHODS, find_method
 from hypersharp.networks import packaged
 from hypersharp.networks.checkpoint import build_network, save_weights
 from hypersharp.networks.header import WeightsHeader
+from hypersharp.pair.record import Record
 
 NM = np.array([450.0, 500.0, 550.0, 600.0, 650.0])
 HEADER = WeightsHeader("ssjcn", {"bands": 5, "ms_bands": 2, "ratio": 4, "features": 8}, tuple(NM))

@@ -13,7 +13,6 @@ import xarray as xr
 from hypersharp.cube import crs_of, good_bands, leave_out, make_cube, only_usable, usable_bands
 from hypersharp.errors import InputError
 from hypersharp.fusion.fuse import fuse
-from hypersharp.fusion.record import Record
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.methods.base import Apply, Method
@@ -23,6 +22,7 @@ from hypersharp.pair.estimate import estimate_pair
 from hypersharp.pair.options import Options, Progress
 from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import place
+from hypersharp.pair.record import Record
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.quality.score import score_cubes

@@ -16,11 +16,11 @@ from affine import Affine
 from hypersharp.cube import crs_of, make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import HypersharpError, InputError
 from hypersharp.fusion.fuse import fuse
-from hypersharp.fusion.record import Record
 from hypersharp.io import open_cube
 from hypersharp.io.image import CubeImage
 from hypersharp.pair.align import align, to_ms_grid
 from hypersharp.pair.place import place
+from hypersharp.pair.record import Record
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 

@@ -16,9 +16,9 @@ from hypersharp.bench.indian_pines import load_indian_pines
 from hypersharp.cli import main
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError, MissingExtraError
-from hypersharp.fusion.record import Record
 from hypersharp.io import save_cube
 from hypersharp.io.image import Image
+from hypersharp.pair.record import Record
 from hypersharp.plot.places import find_pixel
 from hypersharp.reporting.build import NAME, SCORES
 from hypersharp.reporting.facts import image_facts

@@ -14,9 +14,9 @@ from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
 from hypersharp.fusion.fuse import fuse
 from hypersharp.fusion.learn import Sharpener
-from hypersharp.fusion.record import Record
 from hypersharp.networks.packaged import packaged_weights
 from hypersharp.pair.options import Options
+from hypersharp.pair.record import Record
 from hypersharp.pair.reduced import ReducedPair
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.plot.figures import uncertainty

@@ -7,9 +7,9 @@ from time import perf_counter
 
 from hypersharp.bench.indian_pines import load_indian_pines
 from hypersharp.fusion.fuse import fuse
-from hypersharp.fusion.record import Record
 from hypersharp.io.image import Image
 from hypersharp.io.together import save_figure, save_together
+from hypersharp.pair.record import Record
 from hypersharp.plot.figures import comparison
 from hypersharp.quality.score import score_cubes
 from hypersharp.reporting import write_report

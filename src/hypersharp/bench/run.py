@@ -24,11 +24,11 @@ from hypersharp.bench.tables import Published
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.fusion.fuse import fuse
-from hypersharp.fusion.record import Record
 from hypersharp.methods.table import METHODS, find_method
 from hypersharp.networks.checkpoint import count_parameters, load_weights
 from hypersharp.networks.packaged import named_weights
 from hypersharp.pair.options import Mode, Precision, choose_device
+from hypersharp.pair.record import Record
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.quality.score import score_cubes
 from hypersharp.simulation.pair import simulate_pair

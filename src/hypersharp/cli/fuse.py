@@ -175,8 +175,8 @@ def page_of_run(
 ) -> None:
     """Write the page about a run."""
     from hypersharp.cli.report import make_page, own_command
-    from hypersharp.fusion.record import Record
     from hypersharp.io.image import Image
+    from hypersharp.pair.record import Record
     from hypersharp.reporting.facts import Run, gpu_words
 
     record = Record.of(cubes["result"])

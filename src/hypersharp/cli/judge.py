@@ -144,11 +144,11 @@ def judged_by_pair(
     known: sensor file, psf, srf.
     """
     from hypersharp.fusion.fuse import fuse
-    from hypersharp.fusion.record import Record
     from hypersharp.io.image import CubeImage
     from hypersharp.methods.table import find_method
     from hypersharp.pair.estimate import estimate_pair
     from hypersharp.pair.place import place
+    from hypersharp.pair.record import Record
     from hypersharp.quality.judge import judge, wald_scores
     from hypersharp.sensor.stored import given_sensor
 

@@ -82,9 +82,9 @@ def fuse_large(
 
     "result", "hs", "ms" and "error" of the middle of the scene, if `part`.
     """
-    from hypersharp.fusion.record import Record
     from hypersharp.io.coarse import coarse_cube
     from hypersharp.io.image import Image
+    from hypersharp.pair.record import Record
     from hypersharp.tiles.part import middle_part
     from hypersharp.tiles.run import prepare
 

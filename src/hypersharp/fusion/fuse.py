@@ -64,7 +64,7 @@ def fuse(
 
     Returns:
         (L, H, W) with the bands of hs, the grid and CRS of ms (aligned), the unit and dtype of hs; how it was made
-        stands in attrs["hypersharp"], see `fusion.record.Record`.
+        stands in attrs["hypersharp"], see `pair.record.Record`.
 
     Raises:
         InputError: unusable or ill-matched images, an unknown name, no weights that fit.

@@ -11,13 +11,13 @@ from hypersharp.errors import CallError
 from hypersharp.fusion.choose.auto import TRYING, choose
 from hypersharp.fusion.choose.choice import Choice
 from hypersharp.fusion.consistency import ConsistencyFit, consistency_floats_per_px, make_consistent
-from hypersharp.fusion.record import Record, record_of
 from hypersharp.methods.base import Apply
 from hypersharp.methods.table import AUTO, METHODS, find_method
 from hypersharp.networks.onnx.cache import SUFFIX
 from hypersharp.networks.packaged import named_weights
 from hypersharp.pair.options import Options, Progress, ignore, part_of
 from hypersharp.pair.pair import Pair
+from hypersharp.pair.record import Record, record_of
 from hypersharp.pair.sensor import PairSensor, given_sensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.psf import PSF
@@ -123,7 +123,7 @@ def learn_pair(
         method,
         options,
         sensor=sensor,
-        choice=choice,
+        choice=choice.described(),
         weights=[part.apply.weights for part in sharpener.parts if part.apply.weights is not None],
         consistency=sharpener.fit.described() if sharpener.fit else None,
         notes=notes,

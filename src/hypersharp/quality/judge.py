@@ -16,6 +16,7 @@ from hypersharp.cube import DIMS, fwhm_nm, make_cube, only_usable, usable_bands,
 from hypersharp.errors import InputError
 from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.estimate import estimate_pair
+from hypersharp.pair.record import Record
 from hypersharp.pair.reduced import degrade_pair, trusted_pixels
 from hypersharp.pair.tensors import TensorPair, measured, to_tensor
 from hypersharp.quality.metrics import Scores
@@ -95,7 +96,8 @@ def judge(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Se
     True
     """
     check_estimate(estimate, (hs.shape[0], *ms.shape[1:]))
-    sensor = sensor or estimate_pair(hs, ms).sensor
+    record = Record.find(estimate)
+    sensor = sensor or (record.known_sensor() if record else None) or estimate_pair(hs, ms).sensor
     kept = both_usable(estimate, hs)
     response = sensor.srf[:, kept[usable_bands(hs)]]
     fused, coarse = (cube.isel(band=np.flatnonzero(kept)) for cube in (estimate, hs))

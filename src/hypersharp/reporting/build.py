@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from hypersharp.cube import only_usable, usable_bands, wavelengths_nm
 from hypersharp.errors import needs
-from hypersharp.fusion.record import Record, ranking_rows
 from hypersharp.io.image import Image
 from hypersharp.io.together import write_text
 from hypersharp.pair.options import Progress, ignore, part_of
+from hypersharp.pair.record import Record, ranking_rows
 from hypersharp.plot.places import Place, find_pixel
 from hypersharp.quality.judge import MEANINGS, median_and_worst
 from hypersharp.quality.metrics import PRESETS

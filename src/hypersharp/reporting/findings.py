@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from hypersharp.errors import HypersharpError, InputError, check_name
 from hypersharp.fusion.fuse import fuse
-from hypersharp.fusion.record import Record, placed_as
 from hypersharp.numerics import unit
 from hypersharp.pair.estimate import diagnosis_of
 from hypersharp.pair.options import Progress, ignore
 from hypersharp.pair.pair import Pair
+from hypersharp.pair.record import Record, placed_as
 from hypersharp.pair.sensor import estimate_sensor, given_sensor
 from hypersharp.quality.judge import Judgement, check_estimate, judge
 from hypersharp.quality.metrics import PRESETS, Scores

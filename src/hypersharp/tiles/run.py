@@ -22,7 +22,6 @@ from hypersharp.describe import counted
 from hypersharp.errors import CallError, OutputError, needs
 from hypersharp.fusion.finish import as_cube
 from hypersharp.fusion.learn import learn_pair
-from hypersharp.fusion.record import Record
 from hypersharp.io import check_apart, check_output, open_cube, save_cube
 from hypersharp.io.format import format_for, suffixes
 from hypersharp.io.image import Image
@@ -30,6 +29,7 @@ from hypersharp.methods.table import find_method
 from hypersharp.pair.options import Options, Precision, Progress, Runtime, ignore
 from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import Placement, place
+from hypersharp.pair.record import Record
 from hypersharp.sensor.psf import PSF
 from hypersharp.system.memory import free_bytes, give_back_memory
 from hypersharp.tiles.job import HALF_WIDTHS, Job, store_job, stored_job

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from hypersharp.fusion.finish import as_cube, finished, missing_pixels
 from hypersharp.fusion.learn import Fusion, learn_again, learn_pair
-from hypersharp.fusion.record import Record, placed_as
 from hypersharp.pair.options import Mode, Options, Precision
 from hypersharp.pair.pair import Pair
+from hypersharp.pair.record import Record, placed_as
 from hypersharp.pair.reduced import ReducedPair
 from hypersharp.pair.sensor import PairSensor, given_sensor
 from hypersharp.pair.tensors import measured, to_tensor

@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 
 from hypersharp.errors import CallError, InputError
-from hypersharp.fusion.choose.choice import Choice
 from hypersharp.io.image import CubeImage
 from hypersharp.pair.options import Options
 from hypersharp.pair.pair import Pair, check_pair
@@ -153,7 +152,7 @@ def record_of(
     options: Options,
     *,
     sensor: PairSensor,
-    choice: Choice,
+    choice: Mapping[str, Any],
     weights: Sequence[str],
     consistency: Mapping[str, float] | None,
     notes: Sequence[str],
@@ -174,7 +173,7 @@ def record_of(
         scale=pair.unit,
         sensor=described(sensor) if sensor.is_estimated else None,
         options=options.chosen(),
-        choice=choice.described(),
+        choice=choice,
         left_out=pair.left_out,
         weights=weights,
         consistency=consistency,
