@@ -22,7 +22,7 @@ from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import count_parameters, load_weights, to_fast_layout
 from hypersharp.networks.inference import run_network
 from hypersharp.pair.options import Options
-from hypersharp.quality.metrics import psnr_and_sam
+from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.simulation.protocols import Protocol, find_protocol
 from hypersharp.system.build_info import commit, machine
 from hypersharp.train.options import TrainOptions, read_options
@@ -111,7 +111,7 @@ def score_scenes(
         hs, ms = sensor.observe(truth)
         estimate = run_network(net, hs, ms, Options()).clamp(0, 1)
         gaps = degradation_gaps(net, truth, hs, ms)
-        yield (*psnr_and_sam(estimate.numpy(), truth.numpy(), preset=protocol.preset), *gaps)
+        yield (*psnr_sam_ergas(estimate.numpy(), truth.numpy(), preset=protocol.preset)[:2], *gaps)
 
 
 def degradation_gaps(

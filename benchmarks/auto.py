@@ -40,7 +40,7 @@ from hypersharp.pair.options import Options, ignore
 from hypersharp.pair.place import place
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
-from hypersharp.quality.metrics import psnr_and_sam
+from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, parse_psf
 from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM
@@ -114,7 +114,7 @@ def single_scores(case: Case) -> Any:
 
 
 def scores(estimate: Tensor, case: Case) -> tuple[float, float]:
-    return psnr_and_sam(estimate.numpy(), case.truth.numpy(), preset="float")
+    return psnr_sam_ergas(estimate.numpy(), case.truth.numpy(), preset="float")[:2]
 
 
 def as_markdown(row: Row) -> str:

@@ -16,7 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hypersharp.bench import run
 from hypersharp.bench.report import markdown
-from hypersharp.bench.run import BenchOptions, Row, parse_methods, read_rows, run_bench, with_weights
+from hypersharp.bench.run import Row, parse_methods, read_rows, run_bench, with_weights
+from hypersharp.bench.tables import Benchmark
 from hypersharp.errors import CallError, InputError
 from hypersharp.methods.base import Apply, Method
 from hypersharp.methods.table import METHODS
@@ -28,7 +29,7 @@ from hypersharp.quality.score import score_cubes
 from hypersharp.simulation.protocols import find_protocol
 
 SCENES = ("paints", "pompoms")
-OPTIONS = BenchOptions("dian-x4", methods=("bicubic",), scenes=SCENES)
+OPTIONS = Benchmark("dian-x4", methods=("bicubic",), scenes=SCENES)
 
 
 @pytest.fixture

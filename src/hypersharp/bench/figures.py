@@ -1,7 +1,7 @@
 """Figures 4 to 6 of the SSJCN paper (Wang, Xu, Wu, Wei 2021): what the network holds on its way, on two scenes.
 
 4: the estimate after each iteration and the attended error map added to it; 5: the true error after the first
-reconstruction beside the error map that the second block predicts; 6: the degraded estimate beside the image
+reconstruction next to the error map that the second block predicts; 6: the degraded estimate next to the image
 that was observed.
 """
 

@@ -1,5 +1,6 @@
 """The verbs of training and benchmarks: train, bench."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -117,7 +118,7 @@ def bench(
 ) -> None:
     """Run methods over test scenes: rows, tables in Markdown, LaTeX and CSV; or draw the paper's figures."""
     from hypersharp.bench.report import mean_table
-    from hypersharp.bench.run import BenchOptions, parse_methods, run_bench, with_weights
+    from hypersharp.bench.run import parse_methods, run_bench, with_weights
     from hypersharp.bench.tables import find_table
     from hypersharp.simulation.protocols import find_protocol
 
@@ -125,7 +126,7 @@ def bench(
         return draw_figures(data, out, weights, device)
     table = find_table(what)
     chosen = with_weights(parse_methods(methods) if methods else table.methods, weights)
-    options = BenchOptions(table.protocol, chosen, names(scenes), mode, device, precision, table.published)
+    options = replace(table, methods=chosen, scenes=names(scenes), mode=mode, device=device, precision=precision)
     with progress_bar(f"bench {what}") as progress:
         rows = run_bench(options, data, out, on_row=lambda number, of, _: progress(number / of))
     finished = [row for row in rows if "error" not in row]

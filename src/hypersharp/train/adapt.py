@@ -94,7 +94,7 @@ def adapt_pair(
     device: str = "auto",
     progress: Progress = ignore,
 ) -> Outcome:
-    """Learn from hs (L, h, w) and ms (l, H, W) in one unit and write the weights; from psf on as `fuse`.
+    """Learn from hs (L, h, w) and ms (l, H, W) in one unit and write the weights; psf, srf and coregister as `fuse`.
 
     Raises: CallError for a file that is no .safetensors; InputError for images that do not match, do not tell
     their sensor or are too small.
@@ -138,18 +138,6 @@ class Lesson:
     score: Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """The lesson from one side: c degraded, g, first estimate, c and what counts for learning and scoring."""
-
-    coarse: Tensor
-    g: Tensor
-    first: Tensor
-    truth: Tensor
-    learn: Tensor
-    score: Tensor
-
-
 def adapt(
     pair: TensorPair, sensor: PairSensor, chosen: Options, options: AdaptOptions, progress: Progress = ignore
 ) -> tuple[SubspaceSSJCN, Outcome]:
@@ -167,8 +155,7 @@ def adapt(
         )
     device, seer = choose_device(chosen.device), sensor.sensor
     torch.manual_seed(options.seed)
-    net = pair_network(pair, seer, own_features=options.features)
-    net = to_fast_layout(net).to(device)
+    net = to_fast_layout(pair_network(pair, seer, own_features=options.features)).to(device)
     net.see_with_sensor()
     valid = coarse_valid(pair, seer).to(device)
     lesson = make_lesson(net, pair.hs.to(device), pair.ms.to(device), valid, options)
@@ -213,7 +200,7 @@ class Learning:
         self.net, self.own, self.lesson = net, net.own, lesson
         self.precision, self.options = precision, options
         self.weight = net.basis.norm(dim=0)[:, None, None]
-        self.views: dict[int, View] = {}
+        self.views: dict[int, tuple[Tensor, ...]] = {}
 
     def run(self, started: float, progress: Progress) -> Outcome:
         """Learn until the time is over or nothing improves; the best state is left in the network."""
@@ -266,9 +253,9 @@ class Learning:
         adam.zero_grad()
 
     def patches(self, random: Generator) -> list[Tensor]:
-        """Patches of one view: c degraded, g, first estimate, c, what counts."""
-        view, ratio = self.view(int(random.integers(VIEWS))), self.net.options.ratio
-        sizes = view.coarse.shape[1:]
+        """Patches of one view: c degraded, g, first estimate, c, what counts for learning."""
+        coarse, *fine, _ = self.view(int(random.integers(VIEWS)))
+        ratio, sizes = self.net.options.ratio, coarse.shape[1:]
         sides = [min(max(1, self.options.patch_px // ratio), size) for size in sizes]
         corners = [
             [int(random.integers(size - side + 1)) for size, side in zip(sizes, sides, strict=True)]
@@ -279,13 +266,12 @@ class Learning:
             (side_y, side_x), places = sides, [(factor * y, factor * x) for y, x in corners]
             return torch.stack([image[:, y : y + factor * side_y, x : x + factor * side_x] for y, x in places])
 
-        fine = (view.g, view.first, view.truth, view.learn)
-        return [cut(view.coarse, 1), *(cut(image, ratio) for image in fine)]
+        return [cut(coarse, 1), *(cut(image, ratio) for image in fine)]
 
-    def view(self, number: int) -> View:
-        """The lesson turned, its first rows and columns cut off, degraded, with noise; made once.
+    def view(self, number: int) -> tuple[Tensor, ...]:
+        """The lesson turned, its first rows and columns cut off: c degraded, with noise, g, first estimate, c,
 
-        The first ones are whole, in all orientations.
+        and what counts for learning and for scoring. The first ones are whole, in all orientations.
         """
         if number in self.views:
             return self.views[number]
@@ -296,24 +282,24 @@ class Learning:
             whole = turned(image, number % ORIENTATIONS)[:, top:, left:]
             height, width = (size // ratio * ratio for size in whole.shape[1:])
             images.append(whole[:, :height, :width])
-        g, truth, learn, score = images
+        g, c, learn, score = images
         with torch.no_grad(), autocast(g.device, self.precision):
-            coarse = self.net.core.degrade(truth[None])[0][1]
+            coarse = self.net.core.degrade(c[None])[0][1]
             noise = torch.from_numpy(random.standard_normal(coarse.shape)).to(coarse)
             coarse = coarse + noise * lesson.noise[:, None, None]
             first = self.net.first_estimate(coarse, g[None])[0].float()
-        self.views[number] = View(coarse[0], g, first, truth, learn, score)
+        self.views[number] = (coarse[0], g, first, c, learn, score)
         return self.views[number]
 
     def score_db(self) -> float:
         """PSNR on the held-out tiles."""
-        small = self.lesson.score.numel() <= SMALL_PX
         squares, count = 0.0, 0
-        for view in (self.view(k) for k in (range(ORIENTATIONS) if small else (0, 5))):
-            with torch.no_grad(), autocast(view.g.device, self.precision):
-                z = self.own(view.coarse[None], view.g[None], view.first[None])[0].float()
-            squares += float((self.weight * view.score * (z - view.truth)).square().sum())
-            count += int(view.score.sum())
+        for k in range(ORIENTATIONS) if self.lesson.score.numel() <= SMALL_PX else (0, 5):
+            coarse, g, first, c, _, score = self.view(k)
+            with torch.no_grad(), autocast(g.device, self.precision):
+                z = self.own(coarse[None], g[None], first[None])[0].float()
+            squares += float((self.weight * score * (z - c)).square().sum())
+            count += int(score.sum())
         return float(10 * np.log10(float(self.weight.square().sum()) / max(squares / max(1, count), LEAST_ERROR)))
 
 

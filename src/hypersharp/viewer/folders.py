@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,16 +83,10 @@ class Folders:
                 entries = sorted(root.iterdir())
             for path in entries:
                 hidden = path.name.startswith(".") or path.suffix.lower() not in suffixes()
-                if not hidden and self._holds(path):
-                    names[path.name] = None
+                with suppress(InputError):
+                    if not hidden and self.inside(path):
+                        names[path.name] = None
         return list(names)[:MOST_LISTED]
-
-    def _holds(self, path: Path) -> bool:
-        try:
-            self.inside(path)
-        except InputError:
-            return False
-        return True
 
 
 def refused() -> InputError:

@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,6 +64,11 @@ class Fusion:
         self.state = "cancelled"
         self.kill()
 
+    async def wait(self) -> None:
+        """Until the fusion has ended, and what it left behind is gone."""
+        if self._task is not None:
+            await self._task
+
     def close(self) -> None:
         """End the child and take away its files, when the server ends."""
         self.kill()
@@ -80,10 +85,8 @@ class Fusion:
         """Start the child, listen to it, move its files."""
         target = Path(order.out)
         folder = self._folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=".fusion."))
-        inside = Order(
-            **asdict(order)
-            | {"out": str(folder / target.name), "trust": order.trust and str(folder / Path(order.trust).name)}
-        )
+        trust = order.trust and str(folder / Path(order.trust).name)
+        inside = replace(order, out=str(folder / target.name), trust=trust)
         try:
             await self._listen(inside)
             if self.state == "running":
@@ -108,15 +111,11 @@ class Fusion:
             self.kill()
         assert self._process.stdout is not None
         async for line in self._process.stdout:
-            self._hear(line)
+            with suppress(ValueError):
+                message: dict[str, Any] = json.loads(line)
+                self.fraction = float(message.get("fraction", self.fraction))
+                self.notes += message.get("notes", [])
         code = await self._process.wait()
         if self.state == "running" and code != 0:
             self.state = "failed"
             self.notes = self.notes or [f"the process ended with code {code}, perhaps for want of memory"]
-
-    def _hear(self, line: bytes) -> None:
-        """Take one message of the child."""
-        with suppress(ValueError):
-            message: dict[str, Any] = json.loads(line)
-            self.fraction = float(message.get("fraction", self.fraction))
-            self.notes += message.get("notes", [])

@@ -32,7 +32,8 @@ class DownloadHandler(RequestHandler):
             raise HTTPError(404, reason="a folder cannot be downloaded")
         self.set_header("Content-Type", "application/octet-stream")
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Content-Disposition", f'attachment; filename="{ascii_name(path.name)}"')
+        safe = "".join(c if c.isascii() and (c.isalnum() or c in "._- ()") else "_" for c in path.name)
+        self.set_header("Content-Disposition", f'attachment; filename="{safe}"')
         self.set_header("Content-Length", str(path.stat().st_size))
         with path.open("rb") as file:
             while piece := file.read(PIECE):
@@ -41,11 +42,6 @@ class DownloadHandler(RequestHandler):
                     await self.flush()
                 except StreamClosedError:
                     return
-
-
-def ascii_name(name: str) -> str:
-    """A file name that is safe in a header."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "._- ()") else "_" for c in name)
 
 
 @stream_request_body
@@ -98,17 +94,14 @@ class UploadHandler(RequestHandler):
         self.finish({"error": text})
 
     def on_finish(self) -> None:
-        self._drop()
-
-    def on_connection_close(self) -> None:
-        self._drop()
-
-    def _drop(self) -> None:
-        """Take away what has come so far."""
+        """Take away what has come so far, unless it is whole."""
         if self.file is not None:
             self.file.close()
             Path(self.file.name).unlink(missing_ok=True)
             self.file = None
+
+    def on_connection_close(self) -> None:
+        self.on_finish()
 
 
 def routes(folders: Folders, most_bytes: int) -> list[tuple[str, type[RequestHandler], dict[str, Any]]]:
