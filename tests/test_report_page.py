@@ -168,7 +168,7 @@ def test_what_cannot_be_had_is_said(tmp_path: Path) -> None:
     hsp.report(sharp, hs, ms, tmp_path)
     page = read_page(tmp_path)
     assert "The result does not say how it was made" in page.text
-    assert "Predicted error: not to be had here (found a result that does not say its method" in page.text
+    assert "Predicted error: not to be had here (found a result without a record of how it was made" in page.text
 
 
 def test_a_result_on_another_grid_still_has_a_page(tmp_path: Path) -> None:

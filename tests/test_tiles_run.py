@@ -20,11 +20,13 @@ from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.image import Image
 from hypersharp.methods.table import METHODS
+from hypersharp.pair import sample as samples
 from hypersharp.pair.options import Options
+from hypersharp.pair.pair import check_pair, read_sample
+from hypersharp.pair.place import place
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM
-from hypersharp.tiles import job as jobs
 from hypersharp.tiles import store, workers
 from hypersharp.tiles.run import TiledOptions, TiledRun, fuse_in_tiles, prepare
 from hypersharp.tiles.store import folder_for
@@ -348,20 +350,16 @@ def test_the_face_takes_what_fuse_takes(files: tuple[Path, Path], tmp_path: Path
 def test_a_sample_of_a_large_scene_leaves_its_seams_out(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hypersharp.fusion import learn as scenes
-
-    monkeypatch.setattr(scenes, "MOST_COARSE", 32)
-    pair_source = jobs.PairSource(*(Image(path) for path in files), (48, 48), RATIO, jobs_grid(files))
-    sample = scenes.Sample.of((48, 48), RATIO)
-    assert not sample.is_all and sample.inside().shape == (32, 32)
-    hs, ms = jobs.read_sample(pair_source, sample)
+    monkeypatch.setattr(samples, "MOST_COARSE", 32)
+    placement = place(Image(files[0]), Image(files[1]), coregister=False)
+    sample = samples.Sample.of((48, 48), RATIO)
+    assert not sample.is_all
+    hs, ms = read_sample(placement, sample)
+    coarse = np.concatenate([np.arange(run.start, run.stop) for run in sample.rows])
+    fine = np.concatenate([np.arange(RATIO * run.start, RATIO * run.stop) for run in sample.rows])
     whole_hs, whole_ms = (open_cube(path).values for path in files)
-    np.testing.assert_array_equal(hs.values, sample.coarse(whole_hs))
-    np.testing.assert_array_equal(ms.values, sample.fine(whole_ms))
-    assert not sample.inside()[:, 6:10].any() and sample.inside()[2, 2]
-
-
-def jobs_grid(files: tuple[Path, Path]) -> Any:
-    from hypersharp.cube import grid_of
-
-    return grid_of(open_cube(files[1], lazy=True))
+    np.testing.assert_array_equal(hs.values, whole_hs[:, coarse][:, :, coarse])
+    np.testing.assert_array_equal(ms.values, whole_ms[:, fine][:, :, fine])
+    valid = check_pair(placement).to_learn_from(in_parts=True).hs_valid
+    assert valid is not None and valid.shape == (32, 32)
+    assert not valid[:, 6:10].any() and valid[2, 2]
