@@ -334,4 +334,5 @@ def check_axes(cube: xr.DataArray, what: str) -> None:
 
 
 def shape_text(cube: xr.DataArray) -> str:
+    """The shape for messages: `31 x 64 x 64`."""
     return " x ".join(map(str, cube.shape))

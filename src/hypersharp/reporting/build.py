@@ -21,8 +21,8 @@ from hypersharp.quality.metrics import PRESETS
 from hypersharp.reporting.charts import UNIT, error_charts, ms_bands, residual_chart, sensor_charts, spectra_charts
 from hypersharp.reporting.facts import Facts, Run, image_facts, run_facts
 from hypersharp.reporting.findings import Findings, study_result
-from hypersharp.reporting.pictures import CHART_STYLE, Picture, composites, detailed_window, marks_of
-from hypersharp.reporting.points import Point, choose_points
+from hypersharp.reporting.pictures import CHART_STYLE, Picture, Window, composites, detailed_window
+from hypersharp.reporting.points import choose_points
 from hypersharp.sensor.psf import PSF
 from hypersharp.system.atomic import make_folder
 
@@ -128,7 +128,7 @@ def render(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string((here / "page.html.j2").read_text(encoding="utf-8"))
     points = choose_points(places, found.sharp, found.hs)
-    record = found.record
+    record, window = found.record, None if found.ratio is None else detailed_window(found.ms, found.ratio)
     with mpl.rc_context(CHART_STYLE):  # type: ignore[arg-type]  # its names are spelt out there
         return page.render(
             css=(here / "page.css").read_text(encoding="utf-8"),
@@ -136,7 +136,10 @@ def render(
             day=f"{run.ended:%d %B %Y}".lstrip("0"),
             keys=key_numbers(found, run),
             warnings=[*(record.warnings if record else ()), *(found.diagnosis.warnings if found.diagnosis else ())],
-            pictures=picture_rows(found, points),
+            pictures=picture_rows(found, window),
+            points=points,
+            window=window,
+            size_yx=found.sharp.shape[1:],
             spectra=list(spectra_charts(found, points)),
             errors=list(error_charts(found)),
             error=found.error,
@@ -156,15 +159,13 @@ def render(
         )
 
 
-def picture_rows(found: Findings, points: Sequence[Point]) -> list[tuple[str, str, list[Picture]]]:
-    """Rows of pictures with title and a word: true colour, a close-up, false colour."""
+def picture_rows(found: Findings, window: Window | None) -> list[tuple[str, str, list[Picture]]]:
+    """Rows of pictures with title and a word: true colour, a close-up of the window, false colour."""
     cubes, ms_nm = shown_cubes(found), wavelengths_nm(only_usable(found.ms, "ms"))
     known = wavelengths_nm(found.hs) is not None
     if ms_nm is None and known and (bands := ms_bands(found)):
         ms_nm = bands[0]
-    window = None if found.ratio is None else detailed_window(found.ms, found.ratio)
-    marks = [] if window is None else marks_of(points, window, found.sharp.shape[2])
-    true, false = composites(cubes, ms_nm, marks=marks), composites(cubes, ms_nm, false=True)
+    true, false = composites(cubes, ms_nm, marked=window is not None), composites(cubes, ms_nm, false=True)
     rows = [("True colour" if known else "Three bands", mix_words(true), true)]
     if window is not None:
         y, x, height, width = window
