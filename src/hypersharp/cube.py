@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypersharp.errors import InputError, installed
-from hypersharp.grid import Grid, Window, check_window, whole_ratio, window_transform
+from hypersharp.grid import Grid, Window, check_window, window_transform
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -205,20 +205,6 @@ def nodata_of(cube: xr.DataArray) -> float | None:
 def grid_of(cube: xr.DataArray) -> Grid:
     """Shape, affine and CRS of a cube."""
     return Grid((cube.sizes["y"], cube.sizes["x"]), transform_of(cube), crs_of(cube))
-
-
-def pair_ratio(hs: xr.DataArray, ms: xr.DataArray) -> int:
-    """Fine pixels per coarse pixel of a checked pair, see `grid.whole_ratio`.
-
-    Raises:
-        InputError: an image is unusable, the two are swapped, or the grids do not belong together.
-    """
-    check_cube(hs, "hs")
-    check_cube(ms, "ms")
-    if hs.sizes["band"] < ms.sizes["band"] and hs.sizes["y"] * hs.sizes["x"] > ms.sizes["y"] * ms.sizes["x"]:
-        found = f"hs of {shape_text(hs)} and ms of {shape_text(ms)} (bands x rows x columns)"
-        raise InputError(found, "an hs with more bands and fewer pixels than the ms", "swap the two, hs comes first")
-    return whole_ratio(grid_of(hs), grid_of(ms))
 
 
 def cut(cube: xr.DataArray, window: Window) -> xr.DataArray:

@@ -6,12 +6,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from hypersharp.errors import HypersharpError
+from hypersharp.methods.table import AUTO
+from hypersharp.methods.table import METHODS as TABLE
 from hypersharp.viewer.job import Fusion, Order
 from hypersharp.viewer.page import Page, offer
 from hypersharp.viewer.scene import ROLES, Layer, Named
 
 EVERY_MS = 250
-METHODS = ("auto", "bicubic", "gsa", "sfim", "glp", "cnmf", "fuse", "hysure", "dhsis", "dbin", "ssjcn")
+METHODS = (AUTO.name, *TABLE)
 Show = Callable[[list[Layer]], None]  # images that have just been opened
 
 
