@@ -22,7 +22,10 @@ from torch.nn import functional as F
 
 from hypersharp.numerics.subspace import principal_axes, second_moment
 
-RIDGE = 1e-10  # of the mean band power, keeps the regression solvable where bands repeat each other
+RIDGE, NEIGHBOUR_RIDGE = (
+    1e-10,
+    1e-12,
+)  # of the mean band power, keep a regression solvable where bands repeat each other
 NORMAL_PER_MEDIAN = 1.4826  # standard deviation per median absolute value of a normal variable
 DIAGONAL, CURVATURE = (1.0, -1.0), (1.0, -2.0, 1.0)  # differences along an axis
 PIXELS_A_BAND = 4  # at least, in a regression on neighbouring bands
@@ -36,10 +39,10 @@ def band_noise(pixels: Tensor, window: int | None = None) -> Tensor:
     degrees of freedom the regression takes; needs more pixels than bands, else zeros (unknown).
     """
     bands, count = pixels.shape
-    window = window or bands
+    ridge, window = (NEIGHBOUR_RIDGE, window) if window else (RIDGE, bands)
     variance = pixels.new_zeros(bands, dtype=torch.float64)
     if count > window:
-        for rows, own, inverse in regressions(pixels, window):
+        for rows, own, inverse in regressions(pixels, window, ridge):
             variance[rows] = 1 / inverse.diagonal()[own] / (count - window + 1)
     return variance
 
@@ -117,7 +120,7 @@ def normal_deviation(values: Tensor) -> Tensor:
 def residuals(pixels: Tensor, window: int) -> Tensor:
     """What the others of `window` neighbouring bands do not explain of each band, (L, N)."""
     left = torch.empty_like(pixels)
-    for rows, own, inverse in regressions(pixels, window):
+    for rows, own, inverse in regressions(pixels, window, NEIGHBOUR_RIDGE):
         weights = (inverse / inverse.diagonal()[:, None])[own].to(pixels)
         left[rows] = weights @ pixels[rows.stop - window : rows.stop]
     return left
@@ -135,11 +138,10 @@ def window_bands(pixels: Tensor) -> int:
     return window if count > window and bands > 1 else 0
 
 
-def regressions(pixels: Tensor, window: int) -> Iterator[tuple[slice, slice, Tensor]]:
+def regressions(pixels: Tensor, window: int, ridge: float) -> Iterator[tuple[slice, slice, Tensor]]:
     """Bands of (L, N), where among the `window` bands that end with them they are, and the inverse moment of those."""
     moment = second_moment(pixels)
-    ridge = RIDGE * moment.diagonal().mean().clamp(min=torch.finfo(torch.float64).tiny)
-    moment.diagonal().add_(ridge)
+    moment.diagonal().add_(ridge * moment.diagonal().mean().clamp(min=torch.finfo(torch.float64).tiny))
     for first in range(len(pixels) - window + 1):
         end = first + window
         start = window // 2 if first else 0
