@@ -217,7 +217,7 @@ def pair_ratio(hs: xr.DataArray, ms: xr.DataArray) -> int:
     check_cube(ms, "ms")
     if hs.sizes["band"] < ms.sizes["band"] and hs.sizes["y"] * hs.sizes["x"] > ms.sizes["y"] * ms.sizes["x"]:
         raise InputError(
-            f"hs of {_shape(hs)} and ms of {_shape(ms)} (bands x rows x columns)",
+            f"hs of {shape_text(hs)} and ms of {shape_text(ms)} (bands x rows x columns)",
             "an hs with more bands and fewer pixels than the ms",
             "swap the two, hs comes first",
         )
@@ -345,10 +345,10 @@ def check_axes(cube: xr.DataArray, what: str) -> None:
     if cube.dims != DIMS:
         raise InputError(f"{what} with axes {cube.dims}", f"axes {DIMS}", "rename or transpose them")
     if 0 in cube.shape:
-        raise InputError(f"{what} of {_shape(cube)}", "at least one band, row and column", "check how it was cut")
+        raise InputError(f"{what} of {shape_text(cube)}", "at least one band, row and column", "check how it was cut")
     if cube.dtype.kind not in "iufb":
         raise InputError(f"{what} of type {cube.dtype}", "real numbers", "convert it")
 
 
-def _shape(cube: xr.DataArray) -> str:
+def shape_text(cube: xr.DataArray) -> str:
     return " x ".join(map(str, cube.shape))

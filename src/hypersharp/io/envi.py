@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import re
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from math import hypot, prod
 from pathlib import Path
@@ -17,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
-from hypersharp.errors import InputError, OutputError, installed, needs
-from hypersharp.io.packed import Packed, pack, pieces
+from hypersharp.errors import InputError, OutputError, installed
+from hypersharp.io.packed import Packed, pack, write_numbers
 from hypersharp.io.stored import Stored, check_memory, spectral_nm
-from hypersharp.system.atomic import take_room
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
@@ -213,23 +213,10 @@ def write(cube: xr.DataArray, path: Path) -> None:
     dtype = {"b1": "u1", "i1": "i2"}.get(kind, kind)
     interleave = path.suffix.lower()[1:]
     interleave = interleave if interleave in AXES else "bsq"
-    _write_body(packed.values, _body_of(path), "<" + dtype, ["lhw".index(axis) for axis in AXES[interleave]])
+    write_numbers(packed.values, _body_of(path), "<" + dtype, ["lhw".index(axis) for axis in AXES[interleave]])
     fields = _fields(cube, packed, dtype, interleave)
     text = "ENVI\n" + "".join(f"{name} = {value}\n" for name, value in fields.items() if value is not None)
     path.with_suffix(".hdr").write_text(text, encoding="latin-1", errors="replace")
-
-
-def _write_body(values: Any, path: Path, dtype: str, order: list[int]) -> None:
-    """The numbers in the order of the axes; of lazy ones a piece at a time."""
-    if isinstance(values, np.ndarray):
-        np.ascontiguousarray(values.transpose(order), dtype).tofile(path)
-        return
-    take_room(path, values.size * np.dtype(dtype).itemsize)
-    body = np.memmap(path, dtype, "r+", shape=tuple(values.shape[axis] for axis in order))
-    for rows, columns in pieces(values):
-        place = [(slice(None), rows, columns)[axis] for axis in order]
-        body[tuple(place)] = np.asarray(values[:, rows, columns]).transpose(order)
-    body.flush()
 
 
 def _fields(cube: xr.DataArray, packed: Packed, dtype: str, interleave: str) -> dict[str, Any]:
@@ -265,16 +252,15 @@ def _braced(numbers: Any) -> str | None:
 
 
 def _wkt(cube: xr.DataArray) -> str | None:
-    """The CRS as ENVI (ESRI) writes it."""
+    """The CRS as ENVI (ESRI) writes it, as WKT where that cannot be."""
     crs = crs_of(cube)
     if crs is None:
         return None
-    with needs("a CRS"):
-        from rasterio.errors import CRSError
-    try:
+    from rasterio.errors import CRSError
+
+    with suppress(CRSError):
         return f"{{{crs.to_wkt(version='WKT1_ESRI')}}}"
-    except CRSError:
-        return f"{{{crs.to_wkt()}}}"
+    return f"{{{crs.to_wkt()}}}"
 
 
 def _map_info(cube: xr.DataArray) -> str | None:

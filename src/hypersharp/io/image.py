@@ -99,11 +99,11 @@ class Image:
 
 @dataclass(frozen=True, eq=False)
 class CubeImage:
-    """A cube in memory that is read as an `Image` is."""
+    """A cube in memory that is read as an `Image` is; `path`: the file that it came from, if any."""
 
     values: xr.DataArray
+    path: Path | None = None
 
-    path = mask = saturated = None
     leaves_out = False
 
     def cube(self, window: Window | None = None) -> xr.DataArray:
@@ -122,10 +122,3 @@ class CubeImage:
     def stamp(self) -> dict[str, Any]:
         """What a record can say of it: shape and type."""
         return {"shape": list(self.values.shape), "dtype": str(self.values.dtype)}
-
-
-def image_of(image: str | Path | Image | CubeImage | xr.DataArray) -> Image | CubeImage:
-    """An image by its path or its cube; one that is an image already as it is."""
-    if isinstance(image, Image | CubeImage):
-        return image
-    return Image(Path(image)) if isinstance(image, str | Path) else CubeImage(image)
