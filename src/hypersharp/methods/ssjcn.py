@@ -1,7 +1,6 @@
 """SSJCN as a method: packaged or given weights, run over the pair; where none fit, those for any sensor."""
 
 import copy
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -13,7 +12,6 @@ from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import to_fast_layout
 from hypersharp.networks.coordinates import psf_window
 from hypersharp.networks.inference import Inference
-from hypersharp.networks.layers import hold_means
 from hypersharp.networks.load import check_fit, choose_weights, network_of
 from hypersharp.networks.onnx.cache import check_pair_runtime, in_runtime
 from hypersharp.networks.onnx.session import OnnxNetwork
@@ -38,8 +36,7 @@ def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
     else:
         inference = Inference(in_subspace(weights, hs, ms, settings))
     if settings.in_parts:
-        inference = replace(inference, net=copy.deepcopy(inference.net))
-        hold_means(inference.net, lambda: inference(hs, ms, replace(settings, mode="whole", progress=None)))
+        inference = inference.with_means_of(hs, ms, settings)
     return inference
 
 

@@ -25,7 +25,7 @@ from hypersharp.system.atomic import make_folder, staged
 
 Net = TypeVar("Net", bound=nn.Module)
 # name -> (the network, its options); both are called with the options' names only
-NETWORKS: dict[str, tuple[Callable[..., FusionNetwork], Callable[..., Any]]] = {
+NETWORKS: dict[str, tuple[type[FusionNetwork], Callable[..., Any]]] = {
     "dbin": (DBIN, DBINOptions),
     "dhsis": (DHSIS, DHSISOptions),
     "ssjcn": (SSJCN, SSJCNOptions),

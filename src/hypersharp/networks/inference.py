@@ -4,10 +4,11 @@ Only `patches` shows seams: each patch is padded, pooled and interpolated alone.
 bicubic start is that of the whole image and overlapping tiles are blended with Hann weights.
 """
 
+import copy
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from hypersharp.errors import CallError
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import to_fast_layout
+from hypersharp.networks.layers import Means
 from hypersharp.networks.start import first_estimate
 from hypersharp.numerics.interpolate import upsample_bicubic
 from hypersharp.pair.settings import Mode, Precision, Settings, choose_device
@@ -34,10 +36,24 @@ class Inference:
 
     def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W), on the chosen device."""
+        images = self.images(hs, ms, settings)
+        return run_network(self.net, *images[:2], settings, images[2])
+
+    def images(self, hs: Tensor, ms: Tensor, settings: Settings) -> tuple[Tensor, Tensor, Tensor | None]:
+        """hs, ms and the start, where the network corrects a closed-form one, on the chosen device."""
         device = choose_device(settings.device)
         hs, ms = hs.to(device), ms.to(device)
-        start = first_estimate(hs, ms, self.sensor, self.start_weight) if self.sensor else None
-        return run_network(self.net, hs, ms, settings, start)
+        return hs, ms, first_estimate(hs, ms, self.sensor, self.start_weight) if self.sensor else None
+
+    def with_means_of(self, hs: Tensor, ms: Tensor, settings: Settings) -> "Inference":
+        """The same for parts of this scene, with the means that the network finds in all of it."""
+        means, net = Means(), copy.deepcopy(self.net)
+        coarse, fine, start = self.images(hs, ms, settings)
+        first = None if start is None else batched(start)
+        with torch.inference_mode(), autocast(fine.device, settings.precision):
+            net(batched(coarse), batched(fine), first, means=means)
+        net.held = tuple(means.found)
+        return replace(self, net=net)
 
 
 def run_network(net: FusionNetwork, hs: Tensor, ms: Tensor, settings: Settings, start: Tensor | None = None) -> Tensor:
