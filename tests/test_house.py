@@ -125,3 +125,9 @@ def test_the_face_has_what_it_lists() -> None:
     assert set(dir(hypersharp)) == set(hypersharp.__all__)
     with pytest.raises(AttributeError, match="no attribute 'fuze'"):
         _ = hypersharp.fuze
+
+
+@pytest.mark.parametrize("verb", ["--version", "methods", "weights", "sensors", "protocols"])
+def test_what_lists_things_loads_no_torch_and_no_scipy(verb: str) -> None:
+    listed = ["from hypersharp.cli import main", f"try: main(['{verb}'])", "except SystemExit: pass"]
+    assert not loaded_by(*listed) & {"torch", "scipy", "xarray", "rasterio"}

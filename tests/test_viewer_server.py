@@ -21,8 +21,8 @@ import pytest
 from hypersharp.cli import child, large
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
-from hypersharp.fusion.fuse import METHODS as TABLE
 from hypersharp.io import open_cube, save_cube
+from hypersharp.methods.table import METHODS as TABLE
 from hypersharp.tiles import run
 from hypersharp.viewer import forms
 from hypersharp.viewer.folders import Folders
@@ -286,7 +286,7 @@ def test_the_command_line_says_what_is_wrong(serve: Callable[..., Viewer], folde
 
 
 def test_the_form_offers_all_methods() -> None:
-    assert set(forms.METHODS) == set(TABLE)
+    assert set(forms.METHODS) == {"auto", *TABLE}
 
 
 def pair_in(folder: Path) -> Order:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypersharp.errors import InputError, installed
-from hypersharp.grid import Grid, Window, check_window, whole_ratio, window_transform
+from hypersharp.grid import Grid, Window, check_window, window_transform
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -207,23 +207,6 @@ def grid_of(cube: xr.DataArray) -> Grid:
     return Grid((cube.sizes["y"], cube.sizes["x"]), transform_of(cube), crs_of(cube))
 
 
-def pair_ratio(hs: xr.DataArray, ms: xr.DataArray) -> int:
-    """Fine pixels per coarse pixel of a checked pair, see `grid.whole_ratio`.
-
-    Raises:
-        InputError: an image is unusable, the two are swapped, or the grids do not belong together.
-    """
-    check_cube(hs, "hs")
-    check_cube(ms, "ms")
-    if hs.sizes["band"] < ms.sizes["band"] and hs.sizes["y"] * hs.sizes["x"] > ms.sizes["y"] * ms.sizes["x"]:
-        raise InputError(
-            f"hs of {shape_text(hs)} and ms of {shape_text(ms)} (bands x rows x columns)",
-            "an hs with more bands and fewer pixels than the ms",
-            "swap the two, hs comes first",
-        )
-    return whole_ratio(grid_of(hs), grid_of(ms))
-
-
 def cut(cube: xr.DataArray, window: Window) -> xr.DataArray:
     """The pixels of a window (y0, x0, height, width) in their place, a view of the cube's own.
 
@@ -351,4 +334,5 @@ def check_axes(cube: xr.DataArray, what: str) -> None:
 
 
 def shape_text(cube: xr.DataArray) -> str:
+    """The shape for messages: `31 x 64 x 64`."""
     return " x ".join(map(str, cube.shape))

@@ -50,11 +50,8 @@ def check_window(window: Window, shape_yx: tuple[int, int]) -> Window:
     """
     y0, x0, height, width = window
     if min(y0, x0) < 0 or min(height, width) < 1 or y0 + height > shape_yx[0] or x0 + width > shape_yx[1]:
-        raise InputError(
-            f"the window {window} on an image of {shape_yx[0]} x {shape_yx[1]} pixels",
-            "(y0, x0, height, width) inside the image",
-            "give a smaller window",
-        )
+        found = f"the window {window} on an image of {shape_yx[0]} x {shape_yx[1]} pixels"
+        raise InputError(found, "(y0, x0, height, width) inside the image", "give a smaller window")
     return window
 
 
@@ -220,11 +217,8 @@ def _true_ratio(hs: Grid, ms: Grid, project: Project | None) -> float:
         raise InputError("an ms that has no place in the CRS of hs", "two images of one place", "check their CRS")
     ratio = 1 / sqrt(area)
     if ratio < 1:
-        raise InputError(
-            f"ms pixels {1 / ratio:.3g} times as wide as those of hs",
-            "an ms finer than hs",
-            "give the coarse hyperspectral image first, the fine one second",
-        )
+        found = f"ms pixels {1 / ratio:.3g} times as wide as those of hs"
+        raise InputError(found, "an ms finer than hs", "give the coarse hyperspectral image first, the fine one second")
     if not LEAST_RATIO <= ratio <= MOST_RATIO:
         raise InputError(
             f"hs pixels {ratio:.3g} times as wide as those of ms",
@@ -244,11 +238,8 @@ def _covered(kept: Grid, other: Grid, multiple: int, project: Project | None) ->
         count[axis] = (end - first[axis]) // multiple * multiple
     if min(count) < 1:
         there = _box(kept, (xs, ys)) if xs.size else "no place in its CRS"
-        raise InputError(
-            f"an image at {_box(kept, _outline(kept))} and one at {there} (x min, y min, x max, y max)",
-            "two that share at least one whole hs pixel",
-            "check that the files belong together",
-        )
+        found = f"an image at {_box(kept, _outline(kept))} and one at {there} (x min, y min, x max, y max)"
+        raise InputError(found, "two that share at least one whole hs pixel", "check that the files belong together")
     return first[0], first[1], count[0], count[1]
 
 
@@ -276,15 +267,9 @@ def _check_same_ground(hs: Grid, ms: Grid) -> None:
     (height, width), (xs, ys) = hs.shape_yx, _mapped(~affine_of(hs) @ ms.transform, _outline(ms))  # hs pixels
     if xs.min() >= width or xs.max() <= 0 or ys.min() >= height or ys.max() <= 0:
         boxes = [f"{name} at {_box(grid, _outline(grid))}" for name, grid in (("hs", hs), ("ms", ms))]
-        raise InputError(
-            f"{' and '.join(boxes)} (x min, y min, x max, y max)",
-            "images that show the same place",
-            "check that the two files belong together",
-        )
+        found = f"{' and '.join(boxes)} (x min, y min, x max, y max)"
+        raise InputError(found, "images that show the same place", "check that the two files belong together")
     worst = np.abs([xs[0], ys[0], xs[-1] - width, ys[-1] - height]).max()
     if worst >= 1:
-        raise InputError(
-            f"hs of {hs} and ms of {ms} whose corners lie {worst:.3g} hs pixels apart",
-            "the same extent to within one hs pixel",
-            "run `hypersharp align HS MS -o DIR` first",
-        )
+        found = f"hs of {hs} and ms of {ms} whose corners lie {worst:.3g} hs pixels apart"
+        raise InputError(found, "the same extent to within one hs pixel", "run `hypersharp align HS MS -o DIR` first")

@@ -21,7 +21,7 @@ from hypersharp.io.together import save_figure
 from hypersharp.networks.checkpoint import load_weights
 from hypersharp.networks.packaged import misfit, named_weights
 from hypersharp.networks.ssjcn import SSJCN
-from hypersharp.pair.settings import choose_device
+from hypersharp.pair.options import choose_device
 from hypersharp.plot.colour import Image
 from hypersharp.plot.networks import degradation_figure, iterations_figure, prediction_figure
 from hypersharp.simulation.pair import simulate_pair

@@ -4,7 +4,6 @@ A run that was stopped goes on where it stood: a row that is there without an er
 """
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -23,10 +22,12 @@ from hypersharp.bench.scenes import find_scenes, load_truth
 from hypersharp.bench.tables import Benchmark
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError, OutputError
-from hypersharp.fusion.fuse import METHODS, find_method, fuse
+from hypersharp.fusion.fuse import fuse
+from hypersharp.methods.table import METHODS, find_method
 from hypersharp.networks.checkpoint import count_parameters, load_weights
 from hypersharp.networks.packaged import named_weights
-from hypersharp.pair.settings import Mode, Precision, choose_device
+from hypersharp.pair.options import Mode, Precision, choose_device
+from hypersharp.pair.record import Record
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.quality.score import score_cubes
 from hypersharp.simulation.pair import simulate_pair
@@ -148,14 +149,13 @@ def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
         started = time.perf_counter()
         sharp = fuse_pair(task, hs, ms, protocol, device)
         seconds, peak = time.perf_counter() - started, peak_bytes() or 0
-        notes = sharp.attrs["hypersharp"]
-        found = re.search(r"weights (\S+):", notes)
-        weights = found[1] if found else None
+        record = Record.of(sharp)
+        weights = record.weights[0] if record.weights else None
         return {
             **row,
             "seconds": round(seconds, 3),
             "peak_mb": round(peak / 2**20),
-            "notes": notes,
+            "notes": str(record),
             "weights_used": weights,
             "parameters": parameters_of(task.weights or weights),
             "flops": count_flops(task._replace(scene=""), protocol, truth.shape[1:], device),

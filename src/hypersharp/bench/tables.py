@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hypersharp.errors import check_name
-from hypersharp.pair.settings import Mode, Precision
+from hypersharp.pair.options import Mode, Precision
 from hypersharp.simulation.protocols import PROTOCOLS
 
 

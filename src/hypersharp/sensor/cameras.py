@@ -31,6 +31,7 @@ def find_camera(name: str) -> Curve | None:
     match = re.fullmatch(r"camera-(\d+)", name)
     if match is None:
         return None
+
     number = int(match[1])
     if not 1 <= number <= COUNT:
         raise InputError(f"spectral response '{name}'", NAMES, "choose one of these")

@@ -1,3 +1,3 @@
 """The interactive viewer, from the files up: scene, maps, pictures, lines (what is read and in which colours); page,
-session, stage, readings, forms, view (one browser page); folders, job, gate, transfers, server (what it may touch).
+stage, readings, forms, view (one browser page); folders, job, gate, transfers, server (what it may touch).
 """

@@ -5,8 +5,6 @@ request says its Origin (browsers do on websockets and on all that changes somet
 token is asked for where one is set: in the first address, as a cookie ever after.
 """
 
-from __future__ import annotations
-
 import hmac
 import socket
 from collections.abc import Sequence
@@ -37,12 +35,20 @@ def names_of(address: str, more: Sequence[str] = ()) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Gate:
-    """What a request must bring along; `token` None asks for none."""
+class Gate(Matcher):
+    """What a request must bring along; `token` None asks for none.
+
+    It matches the requests that are turned away, and the first one, whose address holds the token.
+    """
 
     hosts: tuple[str, ...]
     token: str | None
     cookie: str = "hypersharp-token"
+
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        reason = self.refusal(request)
+        first = request.path == "/" and "token" in request.query_arguments and request.method == "GET"
+        return {"target_kwargs": {"gate": self, "reason": reason}} if reason or first else None
 
     def refusal(self, request: HTTPServerRequest) -> str | None:
         """Why a request is turned away, None where it is not."""
@@ -63,18 +69,6 @@ class Gate:
         if self.token is not None and not any(hmac.compare_digest(one, self.token.encode()) for one in shown):
             return "no token, or a wrong one: open the address that `hypersharp view` printed"
         return None
-
-
-class Gatekeeper(Matcher):
-    """Takes the requests that the gate turns away, and the first one, whose address holds the token."""
-
-    def __init__(self, gate: Gate) -> None:
-        self.gate = gate
-
-    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
-        reason = self.gate.refusal(request)
-        first = request.path == "/" and "token" in request.query_arguments and request.method == "GET"
-        return {"target_kwargs": {"gate": self.gate, "reason": reason}} if reason or first else None
 
 
 class GateHandler(RequestHandler):

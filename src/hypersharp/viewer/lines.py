@@ -1,14 +1,11 @@
 """Spectra, profiles and histograms: numbers for lines, from layers and from the patches that are shown."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hypersharp.viewer.scene import Floats, Layer, Patch, Scene
+from hypersharp.viewer.scene import Coordinates, Floats, Layer, Patch, Scene
 
 BINS = 80
 
@@ -23,7 +20,7 @@ class Spectrum:
     half_widths: Floats | None = None
 
     @property
-    def where(self) -> NDArray[np.float64]:
+    def where(self) -> Coordinates:
         """Wavelengths in nm, or band numbers from 1."""
         nm = self.layer.wavelengths_nm
         return np.arange(1.0, self.layer.bands + 1) if nm is None else nm
@@ -60,23 +57,19 @@ def table_of(spectra: list[Spectrum]) -> dict[str, list[Any]]:
     return columns
 
 
-def profile(patch: Patch, x: float, y: float, along_row: bool) -> tuple[NDArray[np.float64], Floats] | None:
+def profile(patch: Patch, x: float, y: float, along_row: bool) -> tuple[Coordinates, Floats] | None:
     """Ground coordinates and values (channel, n) of a patch's row or column through a point; None beside it."""
-    left, low, right, high = patch.box
-    rows, columns = patch.values.shape[1:]
-    if not (left <= x < right and low < y <= high):
+    (column, row), (xs, ys) = patch.index(x, y), patch.centres()
+    if not (0 <= column < len(xs) and 0 <= row < len(ys)):
         return None
-    row, column = int((high - y) / (high - low) * rows), int((x - left) / (right - left) * columns)
-    if along_row:
-        return left + (np.arange(columns) + 0.5) * (right - left) / columns, patch.values[:, row]
-    return high - (np.arange(rows) + 0.5) * (high - low) / rows, patch.values[:, :, column]
+    return (xs, patch.values[:, row]) if along_row else (ys, patch.values[:, :, column])
 
 
-def histogram(values: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Outline (x, y) of the shares of pixels, %, in BINS bins between the 0.1 and 99.9 % quantiles."""
+def histogram(values: Floats) -> tuple[Coordinates, Coordinates]:
+    """Outline (x, y) of shares of pixels, %, in BINS bins between the 0.1 and 99.9 % quantiles; empty without any."""
     there = values[np.isfinite(values)]
     if there.size == 0:
-        return None
+        return np.empty(0), np.empty(0)
     low, high = np.quantile(there, (0.001, 0.999))
     counts, edges = np.histogram(there, BINS, (low, high if high > low else low + 1))
     shares = 100 * counts / there.size

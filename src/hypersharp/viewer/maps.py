@@ -4,8 +4,6 @@ Bands are taken some at a time. Where the view holds more pixels than the screen
 blocks of pixels; `Patch.pixels_a_value` says how many.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -75,12 +73,9 @@ def _onto(patch: Patch | None, grid: Patch) -> Floats:
         return np.full_like(grid.values, np.nan)
     if patch.box == grid.box and patch.values.shape == grid.values.shape:
         return patch.values
-    rows, columns = grid.values.shape[1:]
-    xs = grid.box[0] + (np.arange(columns) + 0.5) * (grid.box[2] - grid.box[0]) / columns
-    ys = grid.box[3] - (np.arange(rows) + 0.5) * (grid.box[3] - grid.box[1]) / rows
+    xs, ys = grid.centres()
+    x, y = patch.index(xs, ys)
     height, width = patch.values.shape[1:]
-    x = np.floor((xs - patch.box[0]) / (patch.box[2] - patch.box[0]) * width).astype(int)
-    y = np.floor((patch.box[3] - ys) / (patch.box[3] - patch.box[1]) * height).astype(int)
     inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))[None]
     taken = patch.values[:, y.clip(0, height - 1)[:, None], x.clip(0, width - 1)[None]]
     return np.where(inside, taken, np.float32(np.nan))

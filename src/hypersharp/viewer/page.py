@@ -1,14 +1,18 @@
-"""What the browser shows: Bokeh figures and controls by name, and the page around them (page.html, .css, .js)."""
+"""One open page: Bokeh's figures and controls by name, its scene, and how slow work is done for it.
 
-from __future__ import annotations
+Files are read in threads, so that the server never waits for a disk. The parts of a page (`stage`, `readings`, `forms`)
+do what its models ask for and do not know of each other; `view` ties them. Around them stand page.html, .css and .js.
+"""
 
+import asyncio
 from collections.abc import Callable, Sequence
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bokeh.document import Document
+from bokeh.document import Document, without_document_lock
 from bokeh.model import Model
 from bokeh.models import BasicTickFormatter, ColumnDataSource, InlineStyleSheet, Range1d
 from bokeh.models.annotations import Span
@@ -18,9 +22,12 @@ from bokeh.resources import Resources
 from bokeh.server.views.static_handler import StaticHandler
 from jinja2 import Template
 
+from hypersharp.errors import HypersharpError
 from hypersharp.plot.draw import OKABE_ITO
+from hypersharp.viewer.folders import Folders
+from hypersharp.viewer.job import Fusion
 from hypersharp.viewer.pictures import COMPOSITES, DEFAULT_STRETCH, ONE, PALETTES, THREE
-from hypersharp.viewer.scene import ROLES
+from hypersharp.viewer.scene import ROLES, Scene
 
 HERE = Path(__file__).parent
 EMPTY: dict[str, list[Any]] = {"image": [], "x": [], "y": [], "dw": [], "dh": []}  # of an image glyph
@@ -29,13 +36,32 @@ FIRST_ROW_NORTH: dict[str, Any] = {"origin": "top_left", "anchor": "bottom_left"
 ON_IMAGE = ":host { color: #f2f5f9; margin: 0; }"
 ACCENT = OKABE_ITO[2]
 THEMES = {"dark": {"text": "#c9d1de", "grid": "#313b4c"}, "light": {"text": "#333d4b", "grid": "#dfe4ea"}}
+TEMPLATE = Template((HERE / "page.html").read_text(encoding="utf-8"))
+SCRIPTS = Resources(mode="server", root_url="", path_versioner=StaticHandler.append_version)
+SCRIPTS.components = ["bokeh", "bokeh-widgets"]  # of Bokeh's own those that are needed, from this server
 M = TypeVar("M", bound=Model)
+Result = TypeVar("Result")
+
+
+@dataclass
+class Shared:
+    """What all pages of a server share; `threads` read files."""
+
+    scene: Scene
+    folders: Folders
+    fusion: Fusion
+    title: str
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
 
 
 class Page:
-    """All models of one browser page; what they do stands in `stage`, `readings` and `forms`."""
+    """A page with its own copy of the scene, and all models that the browser shows of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, doc: Document, shared: Shared) -> None:
+        self.doc, self.shared = doc, shared
+        self.scene = replace(shared.scene, layers=list(shared.scene.layers))
+        self.turns: dict[str, int] = {}
+        doc.on_session_destroyed(lambda _: self.turns.clear())  # what is still being read is not shown any more
         self.sheet = InlineStyleSheet(css=(HERE / "controls.css").read_text(encoding="utf-8"))
         self.roots: list[Model] = []
         self.x, self.y = Range1d(start=0, end=1, name="x"), Range1d(start=0, end=1, name="y")
@@ -55,7 +81,6 @@ class Page:
         self.bases, self.details = ([ColumnDataSource(dict(EMPTY)) for _ in "ab"] for _ in range(2))
 
     def _make_controls(self) -> None:
-        """Which images, in which colours."""
         self.layers = [self.select(f"Image {side}", f"layer_{side.lower()}") for side in "AB"]
         self.composite = self.select("Bands", "composite", [*COMPOSITES, THREE, ONE])
         self.bands = [self.select(title, f"band_{title[0].lower()}") for title in ("Red", "Green", "Blue")]
@@ -72,7 +97,6 @@ class Page:
         self.notice = self.root(Div(name="notice", stylesheets=[self.sheet]))
 
     def _make_forms(self) -> None:
-        """The forms of a fusion and of another image."""
         self.fuse_hs, self.fuse_ms = self.select("HS, coarse", "fuse_hs"), self.select("MS, fine", "fuse_ms")
         self.fuse_method = self.select("Method", "fuse_method")
         self.fuse_budget = self.control(
@@ -103,7 +127,6 @@ class Page:
         return self.root(made)
 
     def _make_plots(self) -> None:
-        """Spectrum, profile, histogram, and the table of values."""
         self.readout = self.control(Div, "readout")
         self.spectrum = self._plot("spectrum", "wavelength (nm)", "")
         self.shown_bands = [Span(dimension="height", line_width=1, line_dash="dotted") for _ in range(3)]
@@ -115,7 +138,6 @@ class Page:
         self.profiles, self.histograms = self._lines(self.profile), self._lines(self.histogram)
 
     def _plot(self, name: str, x: str, y: str) -> figure:
-        """A small plot with its own pan and zoom."""
         tips = [("x", "$x{0.[0]}"), ("value", "$y{0.[000]}")]
         made = figure(tools="xpan,xwheel_zoom,reset,hover", tooltips=tips, x_axis_label=x, y_axis_label=y)
         made.update(name=name, sizing_mode="stretch_both", toolbar_location=None, min_border_right=12)
@@ -145,7 +167,6 @@ class Page:
         return self.root(kind(name=name, sizing_mode="stretch_width", stylesheets=[self.sheet], **properties))
 
     def select(self, title: str, name: str, options: Sequence[str] = ()) -> Select:
-        """A list to choose from; the first is chosen."""
         made = self.control(Select, name, title=title, value=options[0] if options else "")
         offer(made, options)
         return made
@@ -158,42 +179,45 @@ class Page:
             plot.axis.axis_line_color = plot.axis.major_tick_line_color = colours["text"]
             plot.grid.grid_line_color = colours["grid"]
 
-    def add_to(self, doc: Document, title: str) -> None:
-        """Put everything into a document."""
-        with doc.models.freeze():  # or Bokeh walks through all models for each root
+    def send(self) -> None:
+        with self.doc.models.freeze():  # or Bokeh walks through all models for each root
             for root in self.roots:
-                doc.add_root(root)
+                self.doc.add_root(root)
         self.notice.tags = [self.signals, self.view, self.home, self.grids, self.spectra]  # so they travel too
-        doc.title = title
-        doc.template = page_template()
-        doc.template_variables.update(
-            scene_title=escape(title),
-            page_scripts=scripts(),
+        self.doc.title, self.doc.template = self.shared.title, TEMPLATE
+        self.doc.template_variables.update(
+            scene_title=escape(self.shared.title),
+            page_scripts=SCRIPTS.render_js(),
             page_css=(HERE / "page.css").read_text(encoding="utf-8"),
             page_js=(HERE / "page.js").read_text(encoding="utf-8"),
         )
 
+    def work(self, turn: str, do: Callable[[], Result], then: Callable[[Result], None]) -> None:
+        """Do something slow in a thread, then change the page; an older call of the same turn is forgotten."""
+        number = self.turns[turn] = self.turns.get(turn, 0) + 1
+
+        @without_document_lock
+        async def run() -> None:
+            try:
+                result = await asyncio.get_running_loop().run_in_executor(self.shared.threads, do)
+            except (HypersharpError, MemoryError) as exc:
+                message = str(exc) or "too little memory"
+                self.doc.add_next_tick_callback(lambda: self.say(message, warn=True))
+                return
+            if self.turns.get(turn) == number:
+                self.doc.add_next_tick_callback(lambda: then(result))
+
+        self.doc.add_next_tick_callback(run)  # type: ignore[arg-type]  # it may be a coroutine
+
+    def say(self, text: str, warn: bool = False) -> None:
+        """A line in the header."""
+        self.notice.text = f'<span class="{"warn" if warn else "muted"}">{escape(text)}</span>'
+
 
 def offer(select: Select, options: Sequence[Any]) -> None:
-    """What can be chosen from a list."""
     select.options = list(options)
 
 
 def when(model: Model, what: str, do: Callable[[], None]) -> None:
     """Do something whenever a property of a model has changed."""
     model.on_change(what, lambda _name, _old, _new: do())
-
-
-@cache
-def scripts() -> str:
-    """Of Bokeh's own scripts those that the page needs, from this server."""
-    needed = Resources(mode="server", root_url="", path_versioner=StaticHandler.append_version)
-    needed.components = ["bokeh", "bokeh-widgets"]
-    return str(needed.render_js())
-
-
-@cache
-def page_template() -> Template:
-    """The page around the figures."""
-    template: Template = Template((HERE / "page.html").read_text(encoding="utf-8"))
-    return template

@@ -1,10 +1,9 @@
 """What one side of the viewer shows: bands or a map, read for the whole scene and for the view, and their colours."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import numpy as np
 from bokeh.palettes import Cividis256, Greys256, Magma256, Viridis256
@@ -78,15 +77,10 @@ class Picture:
     look: Look
     what: str  # is shown: bands, or what a map's numbers are
 
-    @property
-    def colours(self) -> tuple[str, ...]:
-        """Of lines for each channel."""
-        return CHANNEL_COLOURS[len(self.base.values)]
-
-    def rgba(self, patch: Patch, between: Limits | None = None) -> NDArray[np.uint32]:
-        """The pixels of a patch for the screen."""
-        gamma = self.look.stretch.gamma if self.bands else MAP_STRETCH.gamma
-        return rgba(patch.values, between or self.limits, gamma, PALETTES[self.look.palette])
+    def columns(self, patch: Patch, between: Limits | None = None) -> dict[str, list[Any]]:
+        (left, low, right, high), stretch = patch.box, self.look.stretch if self.bands else MAP_STRETCH
+        pixels = rgba(patch.values, between or self.limits, stretch.gamma, PALETTES[self.look.palette])
+        return {"image": [pixels], "x": [left], "y": [low], "dw": [right - left], "dh": [high - low]}
 
 
 def composite_bands(name: str, nm: Wavelengths, bands: int) -> tuple[int, ...] | None:
@@ -122,7 +116,6 @@ def band_name(layer: Layer, band: int) -> str:
 
 
 def bands_shown(layer: Layer, look: Look) -> tuple[int, ...]:
-    """The bands of a layer for a look."""
     nm, ours = layer.wavelengths_nm, look.reference
     if look.composite in COMPOSITES:
         found = composite_bands(look.composite, nm, layer.bands)

@@ -1,7 +1,5 @@
 """What is read at the picked pixel and of the pictures: spectra with intervals, a table, profiles, histograms."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -14,10 +12,9 @@ from numpy.typing import NDArray
 from hypersharp.plot.band_curves import broken
 from hypersharp.plot.draw import OKABE_ITO
 from hypersharp.viewer.lines import Spectrum, histogram, profile, spectra_at, table_of
-from hypersharp.viewer.page import when
+from hypersharp.viewer.page import Page, when
 from hypersharp.viewer.pictures import CHANNEL_COLOURS, band_name, bands_shown
 from hypersharp.viewer.scene import Layer
-from hypersharp.viewer.session import Session
 from hypersharp.viewer.stage import Stage
 
 Floats = NDArray[np.float64]
@@ -35,17 +32,17 @@ MORE_COLOURS = (OKABE_ITO[5], OKABE_ITO[7], "#9c7fd6", "#8a8f99")
 class Readings:
     """The right side of the page."""
 
-    def __init__(self, session: Session, stage: Stage) -> None:
-        self.session, self.stage, self.page = session, stage, session.page
+    def __init__(self, page: Page, stage: Stage) -> None:
+        self.page, self.stage = page, stage
         self.styles: dict[str, tuple[str, str]] = {}  # colour and dash of each image
         self.lines: dict[str, ColumnDataSource] = {}
         self.intervals: dict[str, ColumnDataSource] = {}
-        self.add_lines(session.scene.layers)
+        self.add_lines(page.scene.layers)
         stage.shown, stage.refined = self.show_lines, self.show_profiles
         self.page.spectrum.on_event(Tap, lambda event: stage.choose_band(event.x))
         when(self.page.pick, "data", self.read)
         when(self.page.profile_along, "value", self.show_profiles)
-        known = {layer.wavelengths_nm is not None for layer in session.scene.layers}
+        known = {layer.wavelengths_nm is not None for layer in page.scene.layers}
         if False in known:
             self.page.spectrum.xaxis[0].axis_label = "band, or wavelength (nm)" if True in known else "band"
         self.page.readout.text = '<span class="muted">Click into the image to read spectra there.</span>'
@@ -68,14 +65,12 @@ class Readings:
             self.lines[layer.name], self.intervals[layer.name] = line, band
 
     def read(self) -> None:
-        """Read the spectra of the picked point."""
-        data, scene = self.page.pick.data, self.session.scene
+        data, scene = self.page.pick.data, self.page.scene
         if len(data["x"]):
             x, y = float(data["x"][0]), float(data["y"][0])
-            self.session.work("pick", lambda: spectra_at(scene, x, y), self.show)
+            self.page.work("pick", lambda: spectra_at(scene, x, y), self.show)
 
     def show(self, spectra: list[Spectrum]) -> None:
-        """Draw what has been read."""
         found = {spectrum.layer.name: spectrum for spectrum in spectra}
         for name, line in self.lines.items():
             line.data, self.intervals[name].data = drawn(found.get(name))
@@ -104,9 +99,7 @@ class Readings:
     def show_lines(self) -> None:
         """Histograms, profiles, and which bands are shown, after a picture has changed."""
         for source, picture in zip(self.page.histograms, self.stage.pictures, strict=True):
-            channels = zip(picture.base.values, picture.colours, strict=True) if picture else ()
-            outlines = ((histogram(channel), colour) for channel, colour in channels)
-            source.data = columns([(*outline, colour) for outline, colour in outlines if outline])
+            source.data = columns([histogram(channel) for channel in picture.base.values] if picture else [])
         look = self.stage.look()
         shown, nm = bands_shown(look.reference, look), look.reference.wavelengths_nm
         for n, span in enumerate(self.page.shown_bands):
@@ -126,9 +119,8 @@ class Readings:
             found = None
             for shown in (patch, picture.base) if picture and len(picked["x"]) else ():
                 found = found or (shown and profile(shown, picked["x"][0], picked["y"][0], along_row))
-            colours = picture.colours if picture else ()
-            source.data = columns([(found[0], *line) for line in zip(found[1], colours, strict=True)] if found else [])
-        unit = f" ({self.session.scene.unit})" if self.session.scene.unit else ""
+            source.data = columns([(found[0], values) for values in found[1]] if found else [])
+        unit = f" ({self.page.scene.unit})" if self.page.scene.unit else ""
         page.profile.xaxis[0].axis_label = ("x" if along_row else "y") + unit
 
 
@@ -159,6 +151,7 @@ def drawn(spectrum: Spectrum | None) -> tuple[dict[str, Any], dict[str, Any]]:
     return {"x": x, "y": y}, outlines
 
 
-def columns(lines: Sequence[tuple[Any, Any, str]]) -> dict[str, list[Any]]:
-    """Lines (x, y, colour) as the columns of a source."""
-    return {name: [line[n] for line in lines] for n, name in enumerate(("xs", "ys", "colour"))}
+def columns(lines: Sequence[tuple[Any, Any]]) -> dict[str, list[Any]]:
+    """Lines (x, y), one a channel, as the columns of a source."""
+    colours = CHANNEL_COLOURS[len(lines)] if lines else ()
+    return {"xs": [x for x, _ in lines], "ys": [y for _, y in lines], "colour": list(colours)}

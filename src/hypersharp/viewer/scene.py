@@ -5,10 +5,8 @@ them, else columns and minus rows of the finest image. An image that does not sa
 over the whole extent of the reference, and a note says so. No more is read than a view shows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil, floor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -17,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypersharp.cube import crs_of, transform_of
-from hypersharp.errors import InputError, unknown_name
+from hypersharp.errors import unknown_name
 from hypersharp.grid import Box, Window
 from hypersharp.io.coarse import read_coarse
 from hypersharp.io.geotiff import OVERVIEWS_ABOVE_PX, TiffPixels
@@ -28,6 +26,7 @@ Role = Literal["image", "hs", "ms", "result", "truth", "uncertainty"]
 ROLES: tuple[Role, ...] = ("image", "hs", "ms", "result", "truth", "uncertainty")
 Named = tuple[Path, Role, Path | None]  # a file, what it is, and the result whose intervals it holds
 Floats = NDArray[np.float32]
+Coordinates = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +36,18 @@ class Patch:
     values: Floats
     box: Box
     pixels_a_value: float = 1.0  # along a side; above 1, values are means
+
+    def centres(self) -> tuple[Coordinates, Coordinates]:
+        """x of each column, y of each row."""
+        (left, low, right, high), (_, rows, columns) = self.box, self.values.shape
+        xs = left + (np.arange(columns) + 0.5) * (right - left) / columns
+        return xs, high - (np.arange(rows) + 0.5) * (high - low) / rows
+
+    def index(self, x: Coordinates | float, y: Coordinates | float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Columns at x and rows at y, beside the patch too."""
+        (left, low, right, high), (_, rows, columns) = self.box, self.values.shape
+        shares = (x - left) / (right - left) * columns, (high - y) / (high - low) * rows
+        return np.floor(shares[0]).astype(np.intp), np.floor(shares[1]).astype(np.intp)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +107,7 @@ class Layer:
         width = min(ceil(max(columns)), self.shape_yx[1]) - left
         return (top, left, height, width) if height > 0 and width > 0 else None
 
-    def ground(self, window: Window) -> Box:
-        """The ground under a window of pixels."""
+    def ground_under(self, window: Window) -> Box:
         (x0, y0, across, down), (row, column, rows, columns) = self.lattice, window
         low, high = sorted((y0 + row * down, y0 + (row + rows) * down))
         return x0 + column * across, low, x0 + (column + columns) * across, high
@@ -110,7 +120,28 @@ class Layer:
         values = read_coarse(self.source, bands, window, most_yx)
         if self.south_up:
             values = values[:, ::-1]
-        return Patch(values, self.ground(window), max(window[2] / values.shape[1], window[3] / values.shape[2]))
+        return Patch(values, self.ground_under(window), max(window[2] / values.shape[1], window[3] / values.shape[2]))
+
+
+class Place(NamedTuple):
+    """CRS and box of an image, or why it has none."""
+
+    crs: Any = None
+    box: Box | None = None
+    south_up: bool = False
+    why: str = ""
+
+
+def place_of(source: Stored) -> Place:
+    corner = source.cube([0], (0, 0, 1, 1), lazy=False)
+    affine = transform_of(corner)
+    if affine is None:
+        return Place(why="it has no georeference")
+    if abs(affine.b) + abs(affine.d) > 1e-6 * abs(affine.a) or affine.a <= 0 or affine.e == 0:
+        return Place(why="its grid is rotated or mirrored")
+    height, width = source.pixels.shape[1:]
+    low, high = sorted((affine.f, affine.f + height * affine.e))
+    return Place(crs_of(corner), (affine.c, low, affine.c + width * affine.a, high), affine.e > 0)
 
 
 @dataclass
@@ -145,45 +176,34 @@ class Scene:
         Raises: InputError as `open_cube`; nothing is added then.
         """
         sources = [Image(path).stored() for path, *_ in files]
-        places = [_place(source) for source in sources]
-        if self.box is None and sources:
-            self._settle(sources, places)
-        taken, made = {layer.name for layer in self.layers}, list[Layer]()
+        places = [place_of(source) for source in sources]
+        if self.box is None and sources:  # the ground is that of the first map, else of the finest image
+            known = next((place for place in places if place.box is not None), Place())
+            rows, columns = max((source.pixels.shape[1:] for source in sources), key=lambda shape: shape[0] * shape[1])
+            self.crs, self.mapped = known.crs, known.box is not None
+            self.box = known.box or (0.0, -float(rows), float(columns), 0.0)
+        made = list[Layer]()
         for (path, role, of), source, place in zip(files, sources, places, strict=True):
             name, number = path.name, 2
-            while name in taken:
+            while name in [layer.name for layer in self.layers + made]:
                 name, number = f"{path.name} ({number})", number + 1
-            taken.add(name)
-            made.append(self._laid(name, path, role, of, source, place))
+            made.append(self._laid(Layer(name, path, role, source, self.box or (0, 0, 0, 0), of=of), place))
         self.layers += made
         return made
 
-    def _settle(self, sources: Sequence[Stored], places: Sequence[_Place]) -> None:
-        """Choose the ground: the first map, else the finest image."""
-        known = next((place for place in places if place.box is not None), None)
-        if known is not None:
-            self.crs, self.box, self.mapped = known.crs, known.box, True
-            return
-        height, width = max((source.pixels.shape[1:] for source in sources), key=lambda shape: shape[0] * shape[1])
-        self.box = (0.0, -float(height), float(width), 0.0)
-
-    def _laid(self, name: str, path: Path, role: Role, of: Path | None, source: Stored, place: _Place) -> Layer:
-        """A layer where its georeference puts it, or over the whole ground."""
-        assert self.box is not None
-        pixels, notes = source.pixels, []
-        if isinstance(pixels, TiffPixels) and max(pixels.shape[1:]) > OVERVIEWS_ABOVE_PX and not pixels.has_overviews():
+    def _laid(self, layer: Layer, place: Place) -> Layer:
+        """A layer where its georeference puts it, else over the whole ground, with what a user should know of it."""
+        pixels, notes = layer.source.pixels, list[str]()
+        if isinstance(pixels, TiffPixels) and max(layer.shape_yx) > OVERVIEWS_ABOVE_PX and not pixels.has_overviews():
             notes.append("without overviews, so slow to show: run gdaladdo -r average on it")
-        box, south_up = self.box, False
-        if self.mapped and place.box is not None and place.crs == self.crs:
-            box, south_up = place.box, place.south_up
-        elif self.mapped:
+        there = place.box is not None and place.crs == self.crs
+        if self.mapped and not there:
             notes.append(f"laid over the whole scene: {place.why or 'it is in another CRS'}")
-        return Layer(name, path, role, source, box, south_up, of, tuple(notes))
+        if self.mapped and place.box is not None and there:
+            layer = replace(layer, box=place.box, south_up=place.south_up)
+        return replace(layer, notes=tuple(notes))
 
     def extent(self) -> Box:
-        """The ground under all layers. Raises: InputError without one."""
-        if not self.layers:
-            raise InputError("no image", "one at least", "name a file")
         boxes = np.array([layer.box for layer in self.layers])
         low, high = boxes[:, :2].min(0), boxes[:, 2:].max(0)
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
@@ -194,34 +214,7 @@ def named_files(
 ) -> list[Named]:
     """Files with the roles that a command line gives them: beside any of the others, `files` are results."""
     role: Role = "result" if hs or ms or truth or uncertainty else "image"
-    of = files[0] if files else None
-    named: list[tuple[Path | None, Role, Path | None]] = [
-        (hs, "hs", None),
-        (ms, "ms", None),
-        *((path, role, None) for path in files),
-        (truth, "truth", None),
-        (uncertainty, "uncertainty", of),
-    ]
-    return [(path, role, of) for path, role, of in named if path is not None]
-
-
-class _Place(NamedTuple):
-    """CRS and box of an image, or why it has none."""
-
-    crs: Any = None
-    box: Box | None = None
-    south_up: bool = False
-    why: str = ""
-
-
-def _place(source: Stored) -> _Place:
-    """Where an image says that it lies."""
-    corner = source.cube([0], (0, 0, 1, 1), lazy=False)
-    affine = transform_of(corner)
-    if affine is None:
-        return _Place(why="it has no georeference")
-    if abs(affine.b) + abs(affine.d) > 1e-6 * abs(affine.a) or affine.a <= 0 or affine.e == 0:
-        return _Place(why="its grid is rotated or mirrored")
-    height, width = source.pixels.shape[1:]
-    low, high = sorted((affine.f, affine.f + height * affine.e))
-    return _Place(crs_of(corner), (affine.c, low, affine.c + width * affine.a, high), affine.e > 0)
+    named: list[tuple[Path | None, Role, Path | None]] = [(hs, "hs", None), (ms, "ms", None)]
+    named += [(path, role, None) for path in files]
+    named += [(truth, "truth", None), (uncertainty, "uncertainty", files[0] if files else None)]
+    return [(path, role, of) for path, role, of in named if path]

@@ -1,7 +1,5 @@
 """The web server of the viewer: Bokeh's, behind the gate, with downloads and uploads; everything it sends is local."""
 
-from __future__ import annotations
-
 import logging
 import os
 import secrets
@@ -12,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypersharp.errors import CallError, InputError, needs
-from hypersharp.viewer.folders import Folders
 
 with needs("the viewer", "view"):
     from bokeh.application import Application
@@ -25,11 +22,11 @@ with needs("the viewer", "view"):
     from tornado.ioloop import IOLoop
     from tornado.routing import Rule
 
-from hypersharp.viewer.gate import Gate, GateHandler, Gatekeeper, is_loopback, names_of
+from hypersharp.viewer.folders import DownloadHandler, Folders, UploadHandler
+from hypersharp.viewer.gate import Gate, GateHandler, is_loopback, names_of
 from hypersharp.viewer.job import Fusion
+from hypersharp.viewer.page import Shared
 from hypersharp.viewer.scene import Named, Scene
-from hypersharp.viewer.session import Shared
-from hypersharp.viewer.transfers import routes
 from hypersharp.viewer.view import View
 
 MESSAGE_BYTES = 2**22  # what a browser may send in one message
@@ -80,13 +77,16 @@ class Viewer:
             raise CallError(found, "a free address of this machine", "choose another --port or --host") from exc
         application = BokehTornado(
             {"/": Application(FunctionHandler(self._open_page))},
-            extra_patterns=[*routes(self.folders, options.most_upload_bytes)],
+            extra_patterns=[
+                ("/download", DownloadHandler, {"folders": self.folders}),
+                ("/upload", UploadHandler, {"folders": self.folders, "most_bytes": options.most_upload_bytes}),
+            ],
             # the gate asks for the same origin, whatever port a tunnel has
             extra_websocket_origins=create_hosts_allowlist(["*"], port),
             websocket_max_message_size_bytes=MESSAGE_BYTES,
         )
         gate = Gate(names_of(options.address, options.allow_hosts), self.token, f"hypersharp-{port}")
-        application.add_handlers(".*", [Rule(Gatekeeper(gate), GateHandler)])
+        application.add_handlers(".*", [Rule(gate, GateHandler)])
         http = HTTPServer(application, max_body_size=MESSAGE_BYTES)
         http.add_sockets(sockets)
         return BaseServer(IOLoop.current(), application, http), port

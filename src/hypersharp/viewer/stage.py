@@ -1,22 +1,18 @@
 """The two sides of a page, A and B: which images they show, in which colours, and how much of them is read."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from hypersharp.grid import Box
 from hypersharp.viewer.maps import map_names
-from hypersharp.viewer.page import EMPTY, offer, when
+from hypersharp.viewer.page import EMPTY, Page, offer, when
 from hypersharp.viewer.pictures import (
     COMPOSITES,
     ONE,
     THREE,
     Bases,
-    Limits,
     Look,
     Picture,
     Stretch,
@@ -28,17 +24,17 @@ from hypersharp.viewer.pictures import (
     paint,
 )
 from hypersharp.viewer.scene import Layer, Patch
-from hypersharp.viewer.session import Session
 
 MOST_SCREEN_PX = 6000  # a side; what a browser says is not taken for granted
+GRID = ("name", "x0", "y1", "width", "height", "rows", "columns")
 FIRST = ("result", "image", "ms", "hs", "truth", "uncertainty")  # the roles shown first
 
 
 class Stage:
     """`shown` and `refined` are called when a picture, or what a view shows of it, is there."""
 
-    def __init__(self, session: Session) -> None:
-        self.session, self.page, self.scene = session, session.page, session.scene
+    def __init__(self, page: Page) -> None:
+        self.page, self.scene = page, page.scene
         self.pictures: list[Picture | None] = [None, None]
         self.details: list[Patch | None] = [None, None]
         self.bases: Bases = {}
@@ -48,7 +44,6 @@ class Stage:
         self._first_choice()
         self._connect()
 
-    # ---- choices ----------------------------------------------------------------------------------------------
     def _first_choice(self) -> None:
         """The finest result as B, beside hs or the next best as A, in true colour where the bands allow it."""
         page, ranked = self.page, sorted(self.scene.layers, key=lambda layer: FIRST.index(layer.role))
@@ -63,14 +58,13 @@ class Stage:
         self.quiet = False
         self.list_bands(found if found and reference.bands > 2 else (0, 0, 0))
         x0, y0, x1, y1 = self.scene.extent()
-        for made, start, end in ((page.x, x0, x1), (page.y, y0, y1)):
-            made.update(start=start, end=end)
+        page.x.update(start=x0, end=x1)
+        page.y.update(start=y0, end=y1)
         home = {"x0": x0, "y0": y0, "x1": x1, "y1": y1, "unit": self.scene.unit}
         home["mode"] = "single" if other is best else "swipe"
         page.home.data = {name: [value] for name, value in home.items()}  # where Fit leads to
 
     def list_layers(self) -> None:
-        """Images and maps to choose from."""
         for chooser in self.page.layers:
             offer(chooser, [layer.name for layer in self.scene.layers] + list(map_names(self.scene)))
 
@@ -106,22 +100,19 @@ class Stage:
         page.palette.visible = one or any(chooser.value in map_names(self.scene) for chooser in page.layers)
 
     def look(self) -> Look:
-        """The colours as the controls say."""
         page = self.page
         low, high = page.percentiles.value
         stretch = Stretch(low, high if high > low else low + 0.5, page.gamma.value)
         return Look(page.composite.value, self.bands, self.reference, page.palette.value, stretch)
 
-    # ---- pictures ---------------------------------------------------------------------------------------------
     def repaint(self, *sides: int) -> None:
         """Paint sides again: the whole scene, then what the view shows of it."""
         look, scene, known = self.look(), self.scene, self.bases
         for side in sides:
             title = self.page.layers[side].value
-            self.session.work(f"base {side}", partial(paint, scene, title, look, known), partial(self._show_base, side))
+            self.page.work(f"base {side}", partial(paint, scene, title, look, known), partial(self._show_base, side))
 
     def _show_base(self, side: int, picture: Picture) -> None:
-        """Show a picture of the whole scene."""
         self.pictures[side], self.details[side] = picture, None
         self._show(side)
         if side == 0 and self.page.same.active:
@@ -137,17 +128,13 @@ class Stage:
         picture, patch = self.pictures[side], self.details[side]
         if picture is None:
             return
-        between = self._limits_of(side, picture)
+        first, between = self.pictures[0], picture.limits
+        if side == 1 and self.page.same.active and first and len(first.limits) == len(between):
+            between = first.limits  # black and white of A for B too
         if whole:
-            self.page.bases[side].data = image_data(picture.base, picture, between)
+            self.page.bases[side].data = picture.columns(picture.base, between)
             self.page.captions[side].text = caption("AB"[side], picture, between)
-        self.page.details[side].data = image_data(patch, picture, between) if patch else dict(EMPTY)
-
-    def _limits_of(self, side: int, picture: Picture) -> Limits:
-        """Black and white: those of A for B too, where wanted and where both show as many channels."""
-        first = self.pictures[0]
-        shared = side == 1 and self.page.same.active and first is not None
-        return first.limits if shared and first and len(first.limits) == len(picture.limits) else picture.limits
+        self.page.details[side].data = picture.columns(patch, between) if patch else dict(EMPTY)
 
     def refine(self, *sides: int) -> None:
         """Read what the view shows, where that is finer than what is there."""
@@ -159,7 +146,7 @@ class Stage:
             view: Box = (data["x0"][0], data["y0"][0], data["x1"][0], data["y1"][0])
             screen = (min(int(data["height"][0]), MOST_SCREEN_PX), min(int(data["width"][0]), MOST_SCREEN_PX))
             read = partial(detail, self.scene, picture, view, screen)
-            self.session.work(f"detail {side}", read, partial(self._show_detail, side, picture))
+            self.page.work(f"detail {side}", read, partial(self._show_detail, side, picture))
 
     def _show_detail(self, side: int, picture: Picture, patch: Patch | None) -> None:
         """Show what has been read for a view, if its picture is still the one shown."""
@@ -170,17 +157,11 @@ class Stage:
 
     def _list_grids(self) -> None:
         """Where the pixels of A and B lie, for the line under the image."""
-        rows: list[tuple[Any, ...]] = []
-        for picture in self.pictures:
-            layer = picture.layer if picture else None
-            numbers = (layer.box[0], layer.box[3], *layer.pixel_size, *layer.shape_yx) if layer else (0.0,) * 6
-            rows.append((layer.name if layer else "", *numbers))
-        names = ("name", "x0", "y1", "width", "height", "rows", "columns")
-        self.page.grids.data = {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+        layers = [picture.layer for picture in self.pictures if picture]
+        rows = [(layer.name, layer.box[0], layer.box[3], *layer.pixel_size, *layer.shape_yx) for layer in layers]
+        self.page.grids.data = dict(zip(GRID, map(list, zip(*rows, strict=True)), strict=True))
 
-    # ---- controls ---------------------------------------------------------------------------------------------
     def _connect(self) -> None:
-        """Tie the controls to what they do."""
         page = self.page
         for side in (0, 1):
             when(page.layers[side], "value", partial(self.on_layer, side))
@@ -216,7 +197,7 @@ class Stage:
         if name in COMPOSITES:
             found = composite_bands(name, reference.wavelengths_nm, reference.bands)
             if found is None:
-                self.session.say(f"{reference.name} has no bands for {name.lower()}: true colour is shown", warn=True)
+                self.page.say(f"{reference.name} has no bands for {name.lower()}: true colour is shown", warn=True)
             else:
                 self.list_bands(found)
         self.show_controls()
@@ -246,10 +227,3 @@ class Stage:
         where = np.arange(1.0, self.listed.bands + 1) if nm is None else nm
         self.page.composite.value = ONE
         self.page.bands[0].value = str(int(np.abs(where - x).argmin()))
-
-
-def image_data(patch: Patch, picture: Picture, between: Limits) -> dict[str, list[Any]]:
-    """The columns of an image glyph."""
-    left, low, right, high = patch.box
-    pixels = picture.rgba(patch, between)
-    return {"image": [pixels], "x": [left], "y": [low], "dw": [right - left], "dh": [high - low]}

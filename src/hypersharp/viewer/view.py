@@ -1,16 +1,13 @@
 """One open page, whole: the stage, the readings and the forms tied together, and what keys and buttons ask of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from bokeh.document import Document
 
 from hypersharp.viewer.forms import FuseForm, OpenForm
-from hypersharp.viewer.page import when
+from hypersharp.viewer.page import Page, Shared, when
 from hypersharp.viewer.readings import Readings
 from hypersharp.viewer.scene import Layer
-from hypersharp.viewer.session import Session, Shared
 from hypersharp.viewer.stage import Stage
 
 
@@ -18,13 +15,13 @@ class View:
     """What a browser has open."""
 
     def __init__(self, doc: Document, shared: Shared) -> None:
-        session = Session(doc, shared)
-        self.page, self.stage = session.page, Stage(session)
-        self.readings = Readings(session, self.stage)
-        self.fuse_form, self.open_form = FuseForm(session, self.add_layers), OpenForm(session, self.add_layers)
-        when(self.page.signals, "data", self.on_signal)
-        self.page.dress("dark")
-        self.page.add_to(doc, shared.title)
+        self.page = page = Page(doc, shared)
+        self.stage = Stage(page)
+        self.readings = Readings(page, self.stage)
+        self.fuse_form, self.open_form = FuseForm(page, self.add_layers), OpenForm(page, self.add_layers)
+        when(page.signals, "data", self.on_signal)
+        page.dress("dark")
+        page.send()
         self.stage.repaint(0)  # B follows when A is there
 
     def add_layers(self, made: list[Layer]) -> None:
