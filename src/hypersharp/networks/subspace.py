@@ -133,7 +133,7 @@ class SubspaceSSJCN(FusionNetwork):
 
 
 def guided_start(core: SSJCN, c: Tensor, g: Tensor) -> Tensor:
-    """g + upsample(c - B g), (B, p, H, W): the guide where it tells, the coordinates where it does not."""
+    """g + upsample(c - B g), (B, p, H, W): the guide, corrected so that it agrees with the coordinates."""
     with full_precision(c):
         return g + core.interpolate(c - core.degrade(g)[0][1])
 

@@ -1,6 +1,6 @@
 """How much white noise images carry, and how many dimensions stand out of it, read off the images themselves.
 
-Two things tell noise from signal. Other bands explain a band's signal linearly, not its noise (Roger and Arnold 1996,
+Two things separate noise from signal. Other bands explain a band's signal linearly, not its noise (Roger and Arnold 1996,
 Int. J. Remote Sensing 17(10); HySime, Bioucas-Dias and Nascimento 2008, IEEE TGRS 46(8), equations 10 to 13 and 24 to
 26). Differences of neighbouring pixels leave noise and little signal (Immerkaer 1996, CVIU 64(2), equation 3), and the
 median of their absolute values overlooks edges (Donoho and Johnstone 1994). Every estimate is made of these steps:

@@ -149,7 +149,7 @@ def register(
     """How far ms (l, H, W) lies off hs (L, h, w); finite, one extent nominally, H / h = W / w whole.
 
     srf: (l, L) where known. model: one shift, or an affine map. *_valid: pixels that count (None: all).
-    Displacements up to a quarter of the image are found. A pair that does not tell stays, with the reason.
+    Displacements up to a quarter of the image are found. A pair without clear evidence is left where it lies, with the reason.
 
     Raises: InputError for sizes of no whole ratio, a response of another shape, an unknown model.
     """
@@ -232,7 +232,7 @@ def _descended(scene: _Scene, srf: FloatArray | None, start: _Fit) -> _Fit:
     least, most = ((scene.ratio * limit) ** 2 for limit in SIGMA_LIMITS)
     fit = _linearised(scene, targets, start.coefficients, start.sigma_px)
     for _ in range(STEPS):
-        step = np.linalg.lstsq(fit.normal.sum((0, 1)), fit.rhs.sum((0, 1)), rcond=None)[0]  # 0 along what is not told
+        step = np.linalg.lstsq(fit.normal.sum((0, 1)), fit.rhs.sum((0, 1)), rcond=None)[0]  # 0 along what is not seen
         moved = np.clip(step[:-1], -scene.ratio, scene.ratio).reshape(2, -1)
         variance = min(max(fit.sigma_px**2 + float(step[-1]), least), most)
         fit = _linearised(scene, targets, fit.coefficients + moved, variance**0.5)

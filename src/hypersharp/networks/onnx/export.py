@@ -121,8 +121,8 @@ def as_onnx(net: FusionNetwork, header: WeightsHeader, signature: Signature) -> 
         model.graph.initializer.append(onnx.numpy_helper.from_array(value.cpu().numpy(), name))
     say_sizes(model, net.options.ratio, signature)
     model.producer_name, model.doc_string = "hypersharp", str(__doc__)
-    told = {"format": FORMAT, "header": json.dumps(dataclasses.asdict(header), sort_keys=True)}
-    onnx.helper.set_model_props(model, told)
+    metadata = {"format": FORMAT, "header": json.dumps(dataclasses.asdict(header), sort_keys=True)}
+    onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString()
     return content
@@ -207,14 +207,10 @@ def largest_difference(net: FusionNetwork, path: Path) -> float:
 @contextmanager
 def quiet_exporter() -> Iterator[None]:
     """Without the exporter's remarks on torchvision, names of sizes and its own deprecations."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    before = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
             yield
-        finally:
-            for logger, level in zip(loggers, before, strict=True):
-                logger.setLevel(level)
+    finally:
+        logging.disable(before)
