@@ -149,7 +149,8 @@ def register(
     """How far ms (l, H, W) lies off hs (L, h, w); finite, one extent nominally, H / h = W / w whole.
 
     srf: (l, L) where known. model: one shift, or an affine map. *_valid: pixels that count (None: all).
-    Displacements up to a quarter of the image are found. A pair without clear evidence is left where it lies, with the reason.
+    Displacements up to a quarter of the image are found. Without clear evidence the pair is left as it is, with the
+    reason.
 
     Raises: InputError for sizes of no whole ratio, a response of another shape, an unknown model.
     """
