@@ -9,12 +9,13 @@ kept the way rioxarray keeps them, so `cube.rio` works. Missing pixels are NaN i
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hypersharp.errors import InputError, installed
-from hypersharp.grid import Grid, Window, check_window, whole_ratio, window_transform
+from hypersharp.grid import Grid, Window, check_window, window_transform
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -61,18 +62,14 @@ def make_cube(
     per_band = (("wavelength", wavelengths_nm, float), ("fwhm", fwhm_nm, float), ("good_band", good_bands, bool))
     for name, given, kind in per_band:
         if given is not None:
-            cube.coords[name] = ("band", _one_a_band(name, given, kind, cube.sizes["band"]))
+            listed, bands = np.array(given, dtype=kind).ravel(), cube.sizes["band"]
+            if len(listed) != bands:
+                found = f"{len(listed)} values of {name} for {bands} bands"
+                raise InputError(found, "one for each band", f"give {bands}, or none")
+            cube.coords[name] = ("band", listed)
     if nodata is not None:
         cube.encoding["_FillValue"] = nodata
     return _georeferenced(cube, crs, transform)
-
-
-def _one_a_band(name: str, given: Any, kind: type, bands: int) -> np.ndarray:
-    """A list with one entry for each band, as an array that is its own."""
-    listed: np.ndarray = np.array(given, dtype=kind).ravel()
-    if len(listed) != bands:
-        raise InputError(f"{len(listed)} values of {name} for {bands} bands", "one for each band", "mend the list")
-    return listed
 
 
 def decode(raw: Any, nodata: float | None, scale: Any = 1.0, offset: Any = 0.0) -> Any:
@@ -122,7 +119,7 @@ def _georeferenced(cube: xr.DataArray, crs: Any, transform: Affine | None) -> xr
     try:
         cube = cube if crs is None else cube.rio.write_crs(crs)
     except (CRSError, ProjError) as error:
-        raise InputError(f"the CRS {str(crs)[:60]!r}", "one that PROJ knows, such as EPSG:32633", "mend it") from error
+        raise InputError(f"the CRS {str(crs)[:60]!r}", "one that PROJ knows, such as EPSG:32633", "use that") from error
     if transform is not None:
         cube = cube.rio.write_transform(transform).assign_coords(_centres(transform, cube.sizes["y"], cube.sizes["x"]))
     cube.encoding.update(encoding)
@@ -140,23 +137,17 @@ def _centres(transform: Affine, height: int, width: int) -> dict[str, np.ndarray
 
 def wavelengths_nm(cube: xr.DataArray) -> np.ndarray | None:
     """The bands' centre wavelengths in nm, None where unknown."""
-    return _band_values(cube, "wavelength")
+    return np.asarray(cube.coords["wavelength"].values) if "wavelength" in cube.coords else None
 
 
 def fwhm_nm(cube: xr.DataArray) -> np.ndarray | None:
     """The bands' full widths at half maximum in nm, None where unknown."""
-    return _band_values(cube, "fwhm")
+    return np.asarray(cube.coords["fwhm"].values) if "fwhm" in cube.coords else None
 
 
 def good_bands(cube: xr.DataArray) -> np.ndarray | None:
     """True for each band to be trusted, None where no list is known."""
-    flags = _band_values(cube, "good_band")
-    return None if flags is None else flags.astype(bool)
-
-
-def _band_values(cube: xr.DataArray, name: str) -> np.ndarray | None:
-    """A coordinate on `band`."""
-    return np.asarray(cube.coords[name].values) if name in cube.coords else None
+    return cube.coords["good_band"].values.astype(bool) if "good_band" in cube.coords else None
 
 
 def transform_of(cube: xr.DataArray) -> Affine | None:
@@ -216,23 +207,6 @@ def grid_of(cube: xr.DataArray) -> Grid:
     return Grid((cube.sizes["y"], cube.sizes["x"]), transform_of(cube), crs_of(cube))
 
 
-def pair_ratio(hs: xr.DataArray, ms: xr.DataArray) -> int:
-    """Fine pixels per coarse pixel of a checked pair, see `grid.whole_ratio`.
-
-    Raises:
-        InputError: an image is unusable, the two are swapped, or the grids do not belong together.
-    """
-    check_cube(hs, "hs")
-    check_cube(ms, "ms")
-    if hs.sizes["band"] < ms.sizes["band"] and hs.sizes["y"] * hs.sizes["x"] > ms.sizes["y"] * ms.sizes["x"]:
-        raise InputError(
-            f"hs of {_shape(hs)} and ms of {_shape(ms)} (bands x rows x columns)",
-            "an hs with more bands and fewer pixels than the ms",
-            "swap the two, hs comes first",
-        )
-    return whole_ratio(grid_of(hs), grid_of(ms))
-
-
 def cut(cube: xr.DataArray, window: Window) -> xr.DataArray:
     """The pixels of a window (y0, x0, height, width) in their place, a view of the cube's own.
 
@@ -250,26 +224,21 @@ def usable_bands(cube: xr.DataArray) -> np.ndarray:
     """True for each band that no list calls bad and that has a value anywhere."""
     flags = good_bands(cube)
     usable: np.ndarray = np.ones(cube.sizes["band"], bool) if flags is None else flags.copy()
-    if cube.dtype.kind == "f":
-        for band in np.flatnonzero(usable):
-            usable[band] = not np.isnan(np.asarray(cube[band].data)).all()
+    for band in np.flatnonzero(usable) if cube.dtype.kind == "f" else ():
+        usable[band] = not np.isnan(np.asarray(cube[band].data)).all()
     return usable
 
 
 def only_usable(cube: xr.DataArray, what: str) -> xr.DataArray:
     """The cube without the bands that `usable_bands` rules out; `what` names it in the message.
 
-    Raises:
-        InputError: wrong axes, no pixel, or no usable band.
+    Raises: InputError for wrong axes, no pixel, or no usable band.
     """
     check_axes(cube, what)
     kept = usable_bands(cube)
     if not kept.any():
-        raise InputError(
-            f"{what} without one band that is good and has a finite value",
-            "an image",
-            "check its bad-band list, its nodata value and its extent",
-        )
+        found = f"{what} without one band that is good and has a finite value"
+        raise InputError(found, "an image", "check its bad-band list, its nodata value and its extent")
     return cube if kept.all() else cube.isel(band=np.flatnonzero(kept))
 
 
@@ -295,16 +264,12 @@ def leave_out(
     >>> leave_out(cube, [[1, 0], [0, 0]], saturated=255).values.tolist()
     [[[nan, 2.0], [3.0, nan]]]
     """
-    shape_yx = cube.shape[1:]
-    out: np.ndarray = np.zeros(shape_yx, bool) if mask is None else np.asarray(mask) != 0
-    if out.shape != shape_yx:
-        raise InputError(
-            f"a mask of {' x '.join(map(str, out.shape))} for {what} of {shape_yx[0]} x {shape_yx[1]} pixels",
-            "one value for each of its pixels",
-            f"make the mask on the grid of {what}",
-        )
-    if saturated is not None:
-        out |= _reaches(cube, saturated)
+    height, width = cube.shape[1:]
+    out: np.ndarray = np.zeros((height, width), bool) if mask is None else np.asarray(mask) != 0
+    if out.shape != (height, width):
+        raise wrong_mask(out.shape, what, (height, width))
+    for band in np.flatnonzero(usable_bands(cube)) if saturated is not None else ():
+        out |= np.asarray(cube[band].data) >= saturated
     if out.all() and not part:
         raise InputError(
             f"a mask that leaves out all of {what}",
@@ -318,12 +283,10 @@ def leave_out(
     return kept
 
 
-def _reaches(cube: xr.DataArray, value: float) -> np.ndarray:
-    """(y, x): where a usable band is at or above a value."""
-    found: np.ndarray = np.zeros(cube.shape[1:], bool)
-    for band in np.flatnonzero(usable_bands(cube)):
-        found |= np.asarray(cube[band].data) >= value
-    return found
+def wrong_mask(shape: Sequence[int], what: str, shape_yx: tuple[int, int]) -> InputError:
+    """The error for a mask of another shape than its image."""
+    found = f"a mask of {' x '.join(map(str, shape))} for {what} of {shape_yx[0]} x {shape_yx[1]} pixels"
+    return InputError(found, "one value for each of its pixels", f"make the mask on the grid of {what}")
 
 
 def like_ms_with_bands_of_hs(values: Any, hs: xr.DataArray, ms: xr.DataArray) -> xr.DataArray:
@@ -333,16 +296,9 @@ def like_ms_with_bands_of_hs(values: Any, hs: xr.DataArray, ms: xr.DataArray) ->
 
 def with_bands_of(hs: xr.DataArray, values: Any, *, crs: Any, transform: Affine | None) -> xr.DataArray:
     """A cube of these values in that place; wavelengths, flags and nodata of `hs`."""
-    nodata = None if "scale_factor" in hs.encoding else nodata_of(hs)
-    cube = make_cube(
-        values,
-        wavelengths_nm=wavelengths_nm(hs),
-        fwhm_nm=fwhm_nm(hs),
-        good_bands=good_bands(hs),
-        crs=crs,
-        transform=transform,
-    )
-    if nodata is not None and cube.dtype.kind == "f":
+    known: dict[str, Any] = {"wavelengths_nm": wavelengths_nm(hs), "fwhm_nm": fwhm_nm(hs), "good_bands": good_bands(hs)}
+    cube, nodata = make_cube(values, **known, crs=crs, transform=transform), nodata_of(hs)
+    if nodata is not None and cube.dtype.kind == "f" and "scale_factor" not in hs.encoding:
         cube.encoding["_FillValue"] = nodata
     return cube
 
@@ -350,41 +306,33 @@ def with_bands_of(hs: xr.DataArray, values: Any, *, crs: Any, transform: Affine 
 def check_cube(cube: xr.DataArray, what: str) -> None:
     """Check that a cube can be worked with; `what` names it in the message.
 
-    Raises:
-        InputError: wrong axes, no pixel, no numbers, infinite values, or no finite value at all.
+    Raises: InputError for wrong axes, no pixel, no numbers, infinite values, or no finite value at all.
     """
     check_axes(cube, what)
-    if cube.dtype.kind == "f":
-        _check_finite(cube, what)
+    infinite = missing = 0
+    for plane in cube if cube.dtype.kind == "f" else ():  # band by band, to spare memory
+        values = np.asarray(plane.data)
+        infinite += int(np.isinf(values).sum())
+        missing += int(np.isnan(values).sum())
+    if infinite:
+        raise InputError(f"{what} with {infinite} infinite values", "finite numbers or NaN", "mask them as NaN")
+    if missing == cube.size:
+        raise InputError(f"{what} without one finite pixel", "an image", "check its nodata value and its extent")
 
 
 def check_axes(cube: xr.DataArray, what: str) -> None:
     """Check axes, size and type of a cube; `what` names it in the message.
 
-    Raises:
-        InputError: wrong axes, no pixel, or no numbers.
+    Raises: InputError for wrong axes, no pixel, or no numbers.
     """
     if cube.dims != DIMS:
         raise InputError(f"{what} with axes {cube.dims}", f"axes {DIMS}", "rename or transpose them")
     if 0 in cube.shape:
-        raise InputError(f"{what} of {_shape(cube)}", "at least one band, row and column", "check how it was cut")
+        raise InputError(f"{what} of {shape_text(cube)}", "at least one band, row and column", "check how it was cut")
     if cube.dtype.kind not in "iufb":
         raise InputError(f"{what} of type {cube.dtype}", "real numbers", "convert it")
 
 
-def _shape(cube: xr.DataArray) -> str:
-    """A shape as people read it."""
+def shape_text(cube: xr.DataArray) -> str:
+    """The shape for messages: `31 x 64 x 64`."""
     return " x ".join(map(str, cube.shape))
-
-
-def _check_finite(cube: xr.DataArray, what: str) -> None:
-    """Raise on infinite values and where there is nothing but NaN; band by band, to spare memory."""
-    infinite = missing = 0
-    for band in range(cube.sizes["band"]):
-        plane = np.asarray(cube[band].data)
-        infinite += int(np.isinf(plane).sum())
-        missing += int(np.isnan(plane).sum())
-    if infinite:
-        raise InputError(f"{what} with {infinite} infinite values", "finite numbers or NaN", "mask them as NaN")
-    if missing == cube.size:
-        raise InputError(f"{what} without one finite pixel", "an image", "check its nodata value and its extent")

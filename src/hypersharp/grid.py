@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil, floor, isfinite, sqrt
+from math import ceil, floor, sqrt
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hypersharp.errors import InputError
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 Window = tuple[int, int, int, int]  # y0, x0, height, width
 Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max
+FloatArray = NDArray[np.float64]
+Places = tuple[FloatArray, FloatArray]  # xs, ys of points
 Points = tuple[Sequence[float], Sequence[float]]  # xs, ys
 Project = Callable[[object, object, Sequence[float], Sequence[float]], Points]  # from CRS, to CRS, xs, ys
 
@@ -37,31 +42,17 @@ class Grid:
     def __str__(self) -> str:
         return f"{self.shape_yx[0]} x {self.shape_yx[1]} pixels"
 
-    def bounds(self) -> Box | None:
-        """Map coordinates (x_min, y_min, x_max, y_max) of the outer edges, None without an affine."""
-        if self.transform is None:
-            return None
-        return _box_around([self.transform @ corner for corner in _corners(self)])
-
 
 def check_window(window: Window, shape_yx: tuple[int, int]) -> Window:
     """Return the window if it is not empty and lies inside the image.
 
-    >>> check_window((2, 0, 4, 3), (6, 3))
-    (2, 0, 4, 3)
-
-    Raises:
-        InputError: the window is empty or reaches beyond the image.
+    Raises: InputError.
     """
     y0, x0, height, width = window
-    inside = y0 >= 0 and x0 >= 0 and y0 + height <= shape_yx[0] and x0 + width <= shape_yx[1]
-    if not inside or height < 1 or width < 1:
-        raise InputError(
-            f"the window {window} on an image of {shape_yx[0]} x {shape_yx[1]} pixels",
-            "(y0, x0, height, width) inside the image",
-            "give a smaller window",
-        )
-    return y0, x0, height, width
+    if min(y0, x0) < 0 or min(height, width) < 1 or y0 + height > shape_yx[0] or x0 + width > shape_yx[1]:
+        found = f"the window {window} on an image of {shape_yx[0]} x {shape_yx[1]} pixels"
+        raise InputError(found, "(y0, x0, height, width) inside the image", "give a smaller window")
+    return window
 
 
 def middle(shape_yx: tuple[int, int], most: int) -> Window:
@@ -92,14 +83,13 @@ def fine_transform(coarse: Affine, ratio: int) -> Affine:
 def whole_ratio(hs: Grid, ms: Grid) -> int:
     """Fine pixels per coarse pixel along one side, the same whole number along both.
 
-    Where both grids have an affine and a CRS, they must also lie on the same ground: one CRS, a
-    common area, corners less than one coarse pixel apart.
+    Where both grids have an affine and a CRS, they must also lie on the same ground: one CRS, corners less than one
+    coarse pixel apart.
 
     >>> whole_ratio(Grid((24, 30)), Grid((96, 120)))
     4
 
-    Raises:
-        InputError: hs is finer than ms, the sizes are no whole ratio, or the grids do not coincide.
+    Raises: InputError where hs is finer than ms, the sizes are no whole ratio, or the grids do not coincide.
     """
     _check_same_ground(hs, ms)
     (h, w), (height, width) = hs.shape_yx, ms.shape_yx
@@ -155,7 +145,7 @@ def common_grid(
 
     `keep`: whose pixels stay as they are; the other's image is to be resampled. `ratio`: by default the whole number
     nearest the true ratio. `project` changes coordinates between CRS, as `rasterio.warp.transform` does. Where one
-    image lies askew of the other, the window is the box around the covered part.
+    image is rotated against the other, the window is the box around the covered part.
 
     >>> from affine import Affine
     >>> hs = Grid((80, 60), Affine(30, 0, 383472.37, 0, -30, 5818302.35))
@@ -164,20 +154,19 @@ def common_grid(
     >>> common.window, common.ratio, round(common.true_ratio, 2), common.ms.shape_yx
     ((0, 0, 79, 59), 8, 8.33, (632, 472))
 
-    Raises:
-        InputError: pixels without area, an ms coarser than hs, a ratio below 1.5 or above 32, no common coarse pixel.
+    Raises: InputError for pixels without area, an ms coarser than hs, a ratio below 1.5 or above 32, no common pixel.
     """
     true_ratio = _true_ratio(hs, ms, project)
     whole = round(true_ratio) if ratio is None else ratio
     if keep == "hs":
         window = _covered(hs, ms, 1, project)
-        coarse = _cut(hs, window)
-        fine = Grid((whole * window[2], whole * window[3]), fine_transform(affine_of(coarse), whole), hs.crs)
-    else:
-        window = _covered(ms, hs, whole, project)
-        fine = _cut(ms, window)
-        coarse = Grid((window[2] // whole, window[3] // whole), coarse_transform(affine_of(fine), whole), ms.crs)
-    return CommonGrid(window, coarse, fine, whole, true_ratio)
+        corner = window_transform(affine_of(hs), window)
+        fine = Grid((whole * window[2], whole * window[3]), fine_transform(corner, whole), hs.crs)
+        return CommonGrid(window, Grid(window[2:], corner, hs.crs), fine, whole, true_ratio)
+    window = _covered(ms, hs, whole, project)
+    corner = window_transform(affine_of(ms), window)
+    coarse = Grid((window[2] // whole, window[3] // whole), coarse_transform(corner, whole), ms.crs)
+    return CommonGrid(window, coarse, Grid(window[2:], corner, ms.crs), whole, true_ratio)
 
 
 def covering(source: Grid, target: Grid, *, margin_px: float, project: Project | None = None) -> Window:
@@ -186,58 +175,50 @@ def covering(source: Grid, target: Grid, *, margin_px: float, project: Project |
     Height and width are 0 where there are none.
     """
     xs, ys = _pixels_in(target, source, _outline(target), project)
-    if not xs:
+    if not xs.size:
         return 0, 0, 0, 0
-    rows, columns = target.shape_yx
-    step = max(1.0, (max(xs) - min(xs)) / columns, (max(ys) - min(ys)) / rows)
-    y0, x0 = (max(0, floor(min(places) - margin_px * step)) for places in (ys, xs))
-    y1, x1 = (
-        min(size, ceil(max(places) + margin_px * step)) for places, size in zip((ys, xs), source.shape_yx, strict=True)
-    )
+    margin = margin_px * max(1.0, np.ptp(xs) / target.shape_yx[1], np.ptp(ys) / target.shape_yx[0])
+    y0, x0 = (max(0, floor(places.min() - margin)) for places in (ys, xs))
+    y1, x1 = (min(size, ceil(places.max() + margin)) for places, size in zip((ys, xs), source.shape_yx, strict=True))
     return y0, x0, max(0, y1 - y0), max(0, x1 - x0)
 
 
 def affine_of(grid: Grid) -> Affine:
     """The affine of a grid that must have one.
 
-    Raises:
-        InputError: there is none, or its pixels have no area.
+    Raises: InputError where there is none, or its pixels have no area.
     """
     if grid.transform is None or grid.transform.is_degenerate:
-        raise InputError("an image without pixels of a size on the ground", "an affine", "mend its georeference")
+        raise InputError("an image without pixels of a size on the ground", "an affine", "give it a georeference")
     return grid.transform
 
 
-def _cut(grid: Grid, window: Window) -> Grid:
-    """The grid of a window."""
-    return Grid(window[2:], window_transform(affine_of(grid), window), grid.crs)
-
-
-def _pixels_in(source: Grid, target: Grid, points: Points, project: Project | None) -> Points:
-    """Pixel coordinates of one grid as those of another."""
-    placed = [affine_of(source) @ point for point in zip(*points, strict=True)]
-    xs, ys = [x for x, _ in placed], [y for _, y in placed]
+def _pixels_in(source: Grid, target: Grid, points: Places, project: Project | None) -> Places:
+    """Pixel coordinates of one grid as those of another; points without a place there are left out."""
+    xs, ys = _mapped(affine_of(source), points)
     if source.crs != target.crs and project is not None:
-        xs, ys = map(list, project(source.crs, target.crs, xs, ys))
-    to_pixels = ~affine_of(target)
-    there = [to_pixels @ point for point in zip(xs, ys, strict=True) if isfinite(point[0] + point[1])]
-    return [x for x, _ in there], [y for _, y in there]
+        xs, ys = (np.asarray(axis, float) for axis in project(source.crs, target.crs, xs.tolist(), ys.tolist()))
+    there = np.isfinite(xs + ys)
+    return _mapped(~affine_of(target), (xs[there], ys[there]))
+
+
+def _mapped(to: Affine, points: Places) -> Places:
+    """Where an affine puts points."""
+    xs, ys = points
+    return to.a * xs + to.b * ys + to.c, to.d * xs + to.e * ys + to.f
 
 
 def _true_ratio(hs: Grid, ms: Grid, project: Project | None) -> float:
     """Root of the area of an hs pixel over that of the ms pixel in the middle, where fusion can bridge it."""
     y, x = (side / 2 for side in ms.shape_yx)
-    xs, ys = _pixels_in(ms, hs, ((x, x + 1, x), (y, y, y + 1)), project)
+    xs, ys = _pixels_in(ms, hs, (np.array([x, x + 1, x]), np.array([y, y, y + 1])), project)
     area = abs((xs[1] - xs[0]) * (ys[2] - ys[0]) - (xs[2] - xs[0]) * (ys[1] - ys[0])) if len(xs) == 3 else 0.0
     if area == 0:
         raise InputError("an ms that has no place in the CRS of hs", "two images of one place", "check their CRS")
     ratio = 1 / sqrt(area)
     if ratio < 1:
-        raise InputError(
-            f"ms pixels {1 / ratio:.3g} times as wide as those of hs",
-            "an ms finer than hs",
-            "give the coarse hyperspectral image first, the fine one second",
-        )
+        found = f"ms pixels {1 / ratio:.3g} times as wide as those of hs"
+        raise InputError(found, "an ms finer than hs", "give the coarse hyperspectral image first, the fine one second")
     if not LEAST_RATIO <= ratio <= MOST_RATIO:
         raise InputError(
             f"hs pixels {ratio:.3g} times as wide as those of ms",
@@ -250,46 +231,30 @@ def _true_ratio(hs: Grid, ms: Grid, project: Project | None) -> float:
 def _covered(kept: Grid, other: Grid, multiple: int, project: Project | None) -> Window:
     """The pixels of one grid that the other image covers, a multiple of so many along both sides."""
     xs, ys = _pixels_in(other, kept, _outline(other), project)
-    height, width = kept.shape_yx
-    y0, rows = _whole_pixels(ys, height, multiple)
-    x0, columns = _whole_pixels(xs, width, multiple)
-    if rows < 1 or columns < 1:
-        to_map = affine_of(kept)
-        places = [to_map @ point for point in zip(xs, ys, strict=True)]
-        there = _box(_box_around(places)) if places else "no place in its CRS"
-        raise InputError(
-            f"an image at {_box(_box_around([to_map @ corner for corner in _corners(kept)]))} and one at {there} "
-            "(x min, y min, x max, y max)",
-            "two that share at least one whole hs pixel",
-            "check that the files belong together",
-        )
-    return y0, x0, rows, columns
+    first, count = [0, 0], [0, 0]
+    for axis, places in enumerate((ys, xs) if xs.size else ()):
+        first[axis] = max(0, ceil(places.min() - EXACT_PX))
+        end = min(kept.shape_yx[axis], floor(places.max() + EXACT_PX))
+        count[axis] = (end - first[axis]) // multiple * multiple
+    if min(count) < 1:
+        there = _box(kept, (xs, ys)) if xs.size else "no place in its CRS"
+        found = f"an image at {_box(kept, _outline(kept))} and one at {there} (x min, y min, x max, y max)"
+        raise InputError(found, "two that share at least one whole hs pixel", "check that the files belong together")
+    return first[0], first[1], count[0], count[1]
 
 
-def _outline(grid: Grid) -> Points:
-    """Points along the edges, pixels."""
-    height, width = grid.shape_yx
-    steps = [i / SIDE_STEPS for i in range(SIDE_STEPS + 1)]
-    around = [(s, e) for s in steps for e in (0, 1)] + [(e, s) for s in steps for e in (0, 1)]
-    return [width * x for x, _ in around], [height * y for _, y in around]
+def _outline(grid: Grid) -> Places:
+    """Points along the edges, pixels; the first is the upper left corner, the last the lower right one."""
+    (height, width), steps = grid.shape_yx, np.linspace(0, 1, SIDE_STEPS + 1)
+    low, high = np.zeros_like(steps), np.ones_like(steps)
+    xs, ys = np.concatenate([steps, low, high, steps]), np.concatenate([low, steps, steps, high])
+    return width * xs, height * ys
 
 
-def _whole_pixels(places: Sequence[float], side: int, multiple: int) -> tuple[int, int]:
-    """First and number of the pixels 0..side-1 that lie between the least and the largest place."""
-    first = max(0, ceil(min(places, default=0.0) - EXACT_PX))
-    end = min(side, floor(max(places, default=0.0) + EXACT_PX))
-    return first, (end - first) // multiple * multiple
-
-
-def _corners(grid: Grid) -> list[tuple[int, int]]:
-    """The outer corners, pixels (x, y)."""
-    height, width = grid.shape_yx
-    return [(0, 0), (width, 0), (0, height), (width, height)]
-
-
-def _box_around(points: Sequence[tuple[float, float]]) -> Box:
-    xs, ys = zip(*points, strict=True)
-    return min(xs), min(ys), max(xs), max(ys)
+def _box(grid: Grid, pixels: Places) -> str:
+    """The box (x min, y min, x max, y max) around pixels on the map, formatted for display."""
+    xs, ys = _mapped(affine_of(grid), pixels)
+    return "(" + ", ".join(f"{value:.10g}" for value in (xs.min(), ys.min(), xs.max(), ys.max())) + ")"
 
 
 def _check_same_ground(hs: Grid, ms: Grid) -> None:
@@ -297,50 +262,14 @@ def _check_same_ground(hs: Grid, ms: Grid) -> None:
     if hs.transform is None or ms.transform is None or hs.crs is None or ms.crs is None:
         return
     if hs.crs != ms.crs:
-        raise InputError(
-            f"hs in {_short(hs.crs)} and ms in {_short(ms.crs)}", "one CRS", "run `hypersharp align HS MS -o DIR` first"
-        )
-    hs_box, ms_box = hs.bounds(), ms.bounds()
-    assert hs_box is not None and ms_box is not None
-    if not _overlap(hs_box, ms_box):
-        raise InputError(
-            f"hs at {_box(hs_box)} and ms at {_box(ms_box)} (x min, y min, x max, y max)",
-            "images that show the same place",
-            "check that the two files belong together",
-        )
-    _check_corners(hs, ms)
-
-
-def _check_corners(hs: Grid, ms: Grid) -> None:
-    """Raise where opposite corners of the two extents lie a coarse pixel or more apart."""
-    assert hs.transform is not None and ms.transform is not None
-    if hs.transform.is_degenerate:
-        raise InputError("an hs whose affine has no area", "pixels with a size", "mend its georeference")
-    to_hs_pixels = ~hs.transform
-    height, width = ms.shape_yx
-    first = to_hs_pixels @ (ms.transform @ (0, 0))
-    last = to_hs_pixels @ (ms.transform @ (width, height))
-    gaps = first[0], first[1], last[0] - hs.shape_yx[1], last[1] - hs.shape_yx[0]
-    worst = max(abs(gap) for gap in gaps)
+        found = " and ".join(f"{name} in {str(crs)[:60]}" for name, crs in (("hs", hs.crs), ("ms", ms.crs)))
+        raise InputError(found, "one CRS", "run `hypersharp align HS MS -o DIR` first")
+    (height, width), (xs, ys) = hs.shape_yx, _mapped(~affine_of(hs) @ ms.transform, _outline(ms))  # hs pixels
+    if xs.min() >= width or xs.max() <= 0 or ys.min() >= height or ys.max() <= 0:
+        boxes = [f"{name} at {_box(grid, _outline(grid))}" for name, grid in (("hs", hs), ("ms", ms))]
+        found = f"{' and '.join(boxes)} (x min, y min, x max, y max)"
+        raise InputError(found, "images that show the same place", "check that the two files belong together")
+    worst = np.abs([xs[0], ys[0], xs[-1] - width, ys[-1] - height]).max()
     if worst >= 1:
-        raise InputError(
-            f"hs of {hs} and ms of {ms} whose corners lie {worst:.3g} hs pixels apart",
-            "the same extent to within one hs pixel",
-            "run `hypersharp align HS MS -o DIR` first",
-        )
-
-
-def _overlap(a: Box, b: Box) -> bool:
-    """Whether two boxes (x_min, y_min, x_max, y_max) share an area."""
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def _box(box: Box) -> str:
-    """A box as people read it."""
-    return "(" + ", ".join(f"{value:.10g}" for value in box) + ")"
-
-
-def _short(crs: object) -> str:
-    """A CRS in few characters."""
-    text = str(crs)
-    return text if len(text) <= 60 else text[:57] + "..."
+        found = f"hs of {hs} and ms of {ms} whose corners lie {worst:.3g} hs pixels apart"
+        raise InputError(found, "the same extent to within one hs pixel", "run `hypersharp align HS MS -o DIR` first")

@@ -6,8 +6,8 @@ GeoTIFFs answer from their overviews. Elsewhere the window is read in strips and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -42,7 +42,7 @@ def read_coarse(
     raw = coarse(chosen, slice(y0, y0 + height), slice(x0, x0 + width), shape_yx)
     values: NDArray[np.float32] = np.asarray(stored.decoded(raw, chosen), np.float32)
     if stored.valid is not None:
-        kept = stored.valid.read(slice(y0, y0 + height), slice(x0, x0 + width), shape_yx)
+        kept = stored.valid.coarse([0], slice(y0, y0 + height), slice(x0, x0 + width), shape_yx)
         values = np.where(kept, values, np.float32(np.nan))
     return values
 
@@ -58,38 +58,22 @@ def coarse_cube(stored: Stored, most_px: int) -> xr.DataArray:
 def _averaged(stored: Stored, bands: list[int], window: Window, shape_yx: tuple[int, int]) -> NDArray[np.float32]:
     """Means over blocks of the window's pixels, those missing left out."""
     y0, x0, height, width = window
-    columns = _edges(width, shape_yx[1])
+    rows, columns = (np.arange(n + 1) * side // n for n, side in zip(shape_yx, (height, width), strict=True))  # edges
     row_bytes = width * len(bands) * stored.pixels.dtype.itemsize
-    sparse = isinstance(stored.pixels, np.ndarray) and height * row_bytes > MOST_BYTES
+    if isinstance(stored.pixels, np.ndarray) and height * row_bytes > MOST_BYTES:  # the middle row of each block
+        strips = [(n, np.array([row, row + 1])) for n, row in enumerate((rows[:-1] + rows[1:]) // 2)]
+    else:
+        step = max(1, STRIP_BYTES // (row_bytes * int(np.diff(rows).max())))
+        strips = [(n, rows[n : n + step + 1]) for n in range(0, len(rows) - 1, step)]
     found = np.empty((len(bands), *shape_yx), np.float32)
-    for first, rows in _strips(_edges(height, shape_yx[0]), row_bytes, sparse):
-        values = stored.values(bands, (y0 + rows[0], x0, rows[-1] - rows[0], width))
-        found[:, first : first + len(rows) - 1] = _block_means(values, rows - rows[0], columns)
+    for first, edges in strips:
+        values = stored.values(bands, (y0 + edges[0], x0, edges[-1] - edges[0], width))
+        found[:, first : first + len(edges) - 1] = _block_means(values, edges - edges[0], columns)
     return found
 
 
-def _edges(length: int, count: int) -> NDArray[np.int64]:
-    """Where `count` blocks of a side begin, and the end of the last."""
-    edges: NDArray[np.int64] = np.arange(count + 1) * length // count
-    return edges
-
-
-def _strips(rows: NDArray[np.int64], row_bytes: int, sparse: bool) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """(first block, edges of its blocks) of strips of at most STRIP_BYTES, or of the middle row of each block."""
-    if sparse:
-        middles = (rows[:-1] + rows[1:]) // 2
-        yield from ((n, np.array([row, row + 1])) for n, row in enumerate(middles))
-        return
-    largest = int(np.diff(rows).max())
-    step = max(1, STRIP_BYTES // (row_bytes * largest))
-    for first in range(0, len(rows) - 1, step):
-        yield first, rows[first : first + step + 1]
-
-
-def _block_means(
-    values: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """(band, y, x) -> the mean of each block without its NaN; NaN where there is nothing else."""
+def _block_means(values: NDArray[np.floating], rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.float32]:
+    """(band, y, x) -> the mean of each block, from its edges, without its NaN; NaN where there is nothing else."""
     there = np.isfinite(values)
     sums, counts = (
         np.add.reduceat(np.add.reduceat(part, rows[:-1], axis=1), columns[:-1], axis=2)

@@ -67,23 +67,6 @@ class VariablePixels(Pixels):
         return values[[band - first for band in bands]]
 
 
-class PixelMask(ABC):
-    """Which pixels of an image (y, x) on disk are measured; reads only what is asked of it."""
-
-    ndim, dtype = 2, np.dtype(bool)
-
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self.shape = shape
-
-    @abstractmethod
-    def read(self, rows: slice, columns: slice, shape_yx: tuple[int, int] | None = None) -> np.ndarray:
-        """Rows and columns (whole slices, step 1), or as many of their pixels as shape_yx says."""
-
-    def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
-        (rows, rest_y), (columns, rest_x) = _span(key[0], self.shape[0]), _span(key[1], self.shape[1])
-        return self.read(rows, columns)[rest_y, rest_x]
-
-
 def _span(key: slice, size: int) -> tuple[slice, slice]:
     """A slice as (the whole range to read, what to take of it)."""
     wanted = range(size)[key]
@@ -113,7 +96,7 @@ class Stored:
     nodata: float | None = None
     scale: Any = 1.0  # a number or one a band
     offset: Any = 0.0
-    valid: PixelMask | None = None  # False where the file says a pixel is missing
+    valid: Any = None  # Pixels (1, y, x), False where the file says a pixel is missing
     notes: str | None = None  # how `fuse` made it
 
     def cube(
@@ -150,11 +133,11 @@ class Stored:
         key = slice(None) if chosen == list(range(self.pixels.shape[0])) else chosen, rows, columns
         if lazy:
             values = self.decoded(_as_dask(self.pixels)[key].astype(dtype), chosen)
-            kept = None if self.valid is None else _as_dask(self.valid)[rows, columns]
+            kept = None if self.valid is None else _as_dask(self.valid)[:, rows, columns]
         else:
             check_memory(len(chosen) * height * width * dtype.itemsize)
             values = self.decoded(np.array(self.pixels[key], dtype=dtype), chosen)
-            kept = None if self.valid is None else self.valid[rows, columns]
+            kept = None if self.valid is None else self.valid[:, rows, columns]
         if kept is None or (not lazy and kept.all()):
             return values
         floats = values if values.dtype.kind == "f" else values.astype("f4" if values.dtype.itemsize <= 2 else "f8")
@@ -200,11 +183,8 @@ def check_memory(wanted_bytes: int) -> None:
     """Raise where an image cannot fit into the machine's memory (a mistyped header also ends here)."""
     machine = psutil.virtual_memory().total
     if wanted_bytes > machine:
-        raise InputError(
-            f"an image of {wanted_bytes / 1e9:.0f} GB on a machine of {machine / 1e9:.0f} GB",
-            "one that fits into memory",
-            "read a window of it, or open it with lazy=True",
-        )
+        found = f"an image of {wanted_bytes / 1e9:.0f} GB on a machine of {machine / 1e9:.0f} GB"
+        raise InputError(found, "one that fits into memory", "read a window of it, or open it with lazy=True")
 
 
 def spectral_nm(values: Any, unit: str | None) -> np.ndarray | None:
