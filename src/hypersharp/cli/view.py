@@ -18,7 +18,8 @@ def view(
     ms: Annotated[Path | None, typer.Option(help="The high-resolution MS, RGB or pan image.")] = None,
     truth: Annotated[Path | None, typer.Option(help="The true fine image: adds maps of error and angle.")] = None,
     uncertainty: Annotated[
-        Path | None, typer.Option(help="Half-widths of the first FILE, from `fuse --uncertainty`: adds intervals.")
+        Path | None,
+        typer.Option(help="Half-widths that `fuse --uncertainty` wrote for the first FILE: adds prediction intervals."),
     ] = None,
     trust: Annotated[Path | None, typer.Option(hidden=True)] = None,
     folder: Annotated[
