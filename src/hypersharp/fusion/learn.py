@@ -195,11 +195,8 @@ def with_runtime(method: str, options: Options) -> Options:
     if options.runtime != "onnx":
         return options
     if not find_method(method).is_network:
-        raise CallError(
-            f"--runtime onnx with method {method}",
-            "a method with a network",
-            "name --method ssjcn, dbin or dhsis, or leave --runtime out",
-        )
+        found = f"--runtime onnx with method {method}"
+        raise CallError(found, "a method with a network", "name --method ssjcn, dbin or dhsis, or leave --runtime out")
     if options.precision == "bf16":
         raise CallError("--runtime onnx with --precision bf16", "fp32 or auto", "leave --precision out")
     return options

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
@@ -52,28 +51,32 @@ class Method:
 
     Args:
         needs: what of "psf", "srf", "weights" the method cannot do without; psf and srf are estimated if not given.
-        floats_per_px: for (L, l), how many float32 applying it holds per fine pixel at most, HS, MS and result
-            included (measured: peak of the resident memory on 256 and 448 pixels a side, and a little).
-        candidate: whether `auto` tries it. quick: whether it takes seconds on a screenful.
+        floats: (a, b): applying it holds about a L + l + b float32 per fine pixel at most, HS (L bands), MS (l) and
+            result included (measured: peak of the resident memory on 256 and 448 pixels a side, and a little).
+        candidate: whether `auto` tries it.
+        module: the method's file; by default the one of its name in `hypersharp.methods`.
     """
 
     name: str
     title: str
     paper: str
-    module: str
     needs: tuple[str, ...] = ()
     halo_px: int = 0
+    floats: tuple[float, float] = (8, 0)
     halo_coarse: int = 5  # what any blur and interpolation reach
-    floats_per_px: Callable[[int, int], float] = lambda bands, ms_bands: 8.0 * bands + ms_bands
-    candidate: bool = False
-    quick: bool = False
+    candidate: bool = True
+    module: str = ""
     licence: str = "Apache-2.0"
 
     @property
     def learn(self) -> Learn:
         """The function of that name in the method's file."""
-        found: Learn = import_module(self.module).learn
+        found: Learn = import_module(self.module or f"hypersharp.methods.{self.name.replace('-', '_')}").learn
         return found
+
+    def floats_per_px(self, bands: int, ms_bands: int) -> float:
+        """How many float32 applying it holds per fine pixel at most."""
+        return self.floats[0] * bands + ms_bands + self.floats[1]
 
     @property
     def is_network(self) -> bool:

@@ -8,18 +8,18 @@ H_h = H D B and W_m = R W; the result is W H. Its updates (equations 7 to 12, Le
 Abundances sum to about one: a row of weight delta, as bright as the image, says so in every update of H.
 Start: endmembers by VCA on hs in the subspace that stands out of its noise; H on hs alone, interpolated for the ms.
 Where ms has more than LEAST_BANDS bands W_m is refined too, else it is R W. What is learned from a scene is W and
-W_m; the abundances of any part of it are then found anew, from the same start.
+W_m; the abundances of any part of it are then found from the same start.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Match, Scales, SubspacePair, make_pair, match
+from hypersharp.methods.detail import Match, Scales, make_pair, match
 from hypersharp.numerics.linops import mix_bands
+from hypersharp.numerics.loops import slices
 from hypersharp.numerics.subspace import vca
 from hypersharp.pair.options import Options, Progress
 from hypersharp.pair.sensor import PairSensor
@@ -47,9 +47,16 @@ class CNMFOptions:
 
 
 @dataclass(frozen=True, eq=False)
-class Materials:
-    """What unmixing learns: W of hs alone and at last (L, M), W_m (l, M) of every stage, delta's power for each."""
+class Unmixing(Apply):
+    """How any part of the scene is unmixed.
 
+    E (L, p), how ms comes to the level of hs; W of hs alone and at last (L, M), W_m (l, M) of every stage, delta's
+    power for each image.
+    """
+
+    basis: Tensor
+    match: Match
+    scales: Scales
     start: Tensor
     endmembers: Tensor
     seen: tuple[Tensor, ...]
@@ -57,60 +64,44 @@ class Materials:
     ms_power: float
     options: CNMFOptions
 
-
-@dataclass(frozen=True, eq=False)
-class Unmixing(Apply):
-    """How any part of the scene is unmixed: E (L, p), how ms comes to the level of hs, and the materials."""
-
-    basis: Tensor
-    match: Match
-    scales: Scales
-    materials: Materials
-
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """W H (L, H, W) of (L, h, w) and (l, H, W)."""
-        found, o = self.materials, self.materials.options
+        o = self.options
         pixels = mix_bands(self.basis @ self.basis.mT, pair.hs.to(self.basis)).flatten(1).clamp_(min=0)
         fine = self.match(pair.ms.to(self.basis)).flatten(1).clamp_(min=0)
-        abundances = pixels.new_full((found.start.shape[1], pixels.shape[1]), 1 / found.start.shape[1])
-        updates = o.start + o.hs_updates
-        abundances = update_abundances(pixels, found.start, abundances, updates, found.hs_power)
+        abundances = pixels.new_full((self.start.shape[1], pixels.shape[1]), 1 / self.start.shape[1])
+        abundances = update_abundances(pixels, self.start, abundances, o.start + o.hs_updates, self.hs_power)
         abundances = self.scales.expand(abundances.view(-1, *pair.hs.shape[1:])).flatten(1).clamp_(min=LEAST)
-        for number, seen in enumerate(found.seen, 1):
-            abundances = update_abundances(fine, seen, abundances, o.ms_updates, found.ms_power)
-            progress(number / len(found.seen))
-        return mix_bands(found.endmembers, abundances.view(-1, *pair.ms.shape[1:]))
+        for number, seen in enumerate(self.seen, 1):
+            abundances = update_abundances(fine, seen, abundances, o.ms_updates, self.ms_power)
+            progress(number / len(self.seen))
+        return mix_bands(self.endmembers, abundances.view(-1, *pair.ms.shape[1:]))
 
 
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
-    """The materials of (L, h, w) and (l, H, W); estimates of psf and srf what the user did not give."""
-    seer = sensor.sensor
+    """The materials of (L, h, w) and (l, H, W); psf and srf are estimated where not given."""
+    o, seer = CNMFOptions(), sensor.sensor
     inside = make_pair(pair, seer.psf, options)
     response = torch.tensor(seer.srf).to(inside.basis)
     levels = match(inside, mix_bands(response @ inside.basis, inside.coefficients))
-    materials = unmix(replace(inside, ms=levels(inside.ms)), response, CNMFOptions())
-    return Unmixing(inside.basis, levels, inside.scales, materials)
-
-
-def unmix(pair: SubspacePair, response: Tensor, options: CNMFOptions) -> Materials:
-    """The materials of the pair, for a response (l, L)."""
-    pixels, fine = (mix_bands(pair.basis, pair.coefficients).flatten(1).clamp_(min=0), pair.ms.flatten(1).clamp(min=0))
-    valid = pair.valid.flatten()
-    counted = None if pair.ms_valid is None else pair.ms_valid.flatten()
-    start, abundances = unmix_hs(pixels, valid, options)
-    power = sum_power(fine if counted is None else fine[:, counted], options)
-    abundances = pair.scales.expand(abundances.view(-1, *pair.valid.shape)).flatten(1).clamp_(min=LEAST)
+    pixels = mix_bands(inside.basis, inside.coefficients).flatten(1).clamp_(min=0)
+    fine, valid = levels(inside.ms).flatten(1).clamp(min=0), inside.valid.flatten()
+    counted = None if inside.ms_valid is None else inside.ms_valid.flatten()
+    start, abundances = unmix_hs(pixels, valid, o)
+    power = sum_power(fine if counted is None else fine[:, counted], o)
+    abundances = inside.scales.expand(abundances.view(-1, *inside.valid.shape)).flatten(1).clamp_(min=LEAST)
     endmembers, stages = start, []
-    for _ in range(options.rounds):
+    for _ in range(o.rounds):
         seen = (response @ endmembers).clamp(min=LEAST)
-        abundances = update_abundances(fine, seen, abundances, options.ms_updates, power)
+        abundances = update_abundances(fine, seen, abundances, o.ms_updates, power)
         stages.append(seen)
         if len(fine) > LEAST_BANDS:
-            seen, abundances = alternate(fine, seen, abundances, options.ms_updates, power, counted=counted)
+            seen, abundances = alternate(fine, seen, abundances, o.ms_updates, power, counted=counted)
             stages.append(seen)
-        low = pair.scales.reduce(abundances.view(-1, *pair.ms.shape[1:])).flatten(1)[:, valid].clamp(min=LEAST)
-        endmembers = update_endmembers(pixels[:, valid], endmembers, low, options.hs_updates)
-    return Materials(start, endmembers, tuple(stages), sum_power(pixels[:, valid], options), power, options)
+        low = inside.scales.reduce(abundances.view(-1, *inside.ms.shape[1:])).flatten(1)[:, valid].clamp(min=LEAST)
+        endmembers = update_endmembers(pixels[:, valid], endmembers, low, o.hs_updates)
+    hs_power = sum_power(pixels[:, valid], o)
+    return Unmixing(inside.basis, levels, inside.scales, start, endmembers, tuple(stages), hs_power, power, o)
 
 
 def unmix_hs(pixels: Tensor, valid: Tensor, options: CNMFOptions) -> tuple[Tensor, Tensor]:
@@ -162,7 +153,8 @@ def update_endmembers(pixels: Tensor, endmembers: Tensor, abundances: Tensor, up
 def update_abundances(pixels: Tensor, endmembers: Tensor, abundances: Tensor, updates: int, sum_power: float) -> Tensor:
     """H (M, N) after some updates, for pixels (n, N) and endmembers (n, M), drawn to a sum of one."""
     gram, found = endmembers.mT @ endmembers + sum_power, torch.empty_like(abundances)
-    for part in pieces(abundances):
+    at_once = PIECE_VALUES // len(abundances) if abundances.device.type == "cpu" else abundances.shape[1]
+    for part in slices(abundances.shape[1], at_once):
         current = abundances[:, part].clone(memory_format=torch.contiguous_format)
         pull, seen = (endmembers.mT @ pixels[:, part]).add_(sum_power), torch.empty_like(current)
         for _ in range(updates):
@@ -170,10 +162,3 @@ def update_abundances(pixels: Tensor, endmembers: Tensor, abundances: Tensor, up
             current.mul_(torch.div(pull, seen.clamp_(min=LEAST), out=seen))
         found[:, part] = current
     return found.clamp_(min=LEAST)
-
-
-def pieces(abundances: Tensor) -> Iterator[slice]:
-    """Pixels of (M, N) that fit the cache together; on an accelerator all at once."""
-    materials, count = abundances.shape
-    pixels = PIECE_VALUES // materials if abundances.device.type == "cpu" else count
-    return (slice(first, first + pixels) for first in range(0, count, pixels))

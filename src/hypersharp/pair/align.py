@@ -204,11 +204,8 @@ def _places(hs: xr.DataArray, ms: xr.DataArray) -> tuple[Grid, Grid]:
     ):
         if lacking[0] != lacking[1]:
             names = ("hs", "ms") if lacking[0] else ("ms", "hs")
-            raise InputError(
-                f"no {what} for {names[0]} and one for {names[1]}",
-                "both or neither georeferenced",
-                "give it one (gdal_edit -a_srs, -a_ullr)",
-            )
+            found = f"no {what} for {names[0]} and one for {names[1]}"
+            raise InputError(found, "both or neither georeferenced", "give it one (gdal_edit -a_srs, -a_ullr)")
     if coarse.transform is not None:
         return coarse, fine
     affine, ratio = affine_type(), whole_ratio(coarse, fine)

@@ -127,11 +127,8 @@ def usable_indices(cube: xr.DataArray, name: str) -> NDArray[np.intp]:
     """The bands that can be worked with, see `cube.usable_bands`. Raises: InputError where there are none."""
     kept = np.flatnonzero(usable_bands(cube))
     if not kept.size:
-        raise InputError(
-            f"{name} without one band that is good and has a finite value",
-            "an image",
-            "check its bad-band list, its nodata value and its extent",
-        )
+        found = f"{name} without one band that is good and has a finite value"
+        raise InputError(found, "an image", "check its bad-band list, its nodata value and its extent")
     return kept
 
 

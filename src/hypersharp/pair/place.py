@@ -166,11 +166,8 @@ def checked_ratio(hs: Grid, ms: Grid, wanted: int | None) -> int:
     """The pair's whole ratio. Raises: InputError for one that is none, unheard of, or not the wanted one."""
     found = whole_ratio(hs, ms)
     if not LEAST_RATIO <= found <= MOST_RATIO:
-        raise InputError(
-            f"{found} fine pixels per coarse pixel",
-            f"{math.ceil(LEAST_RATIO)} to {MOST_RATIO}",
-            "take a finer ms" if found < LEAST_RATIO else "average ms over blocks of pixels first",
-        )
+        advice = "take a finer ms" if found < LEAST_RATIO else "average ms over blocks of pixels first"
+        raise InputError(f"{found} fine pixels per coarse pixel", f"{math.ceil(LEAST_RATIO)} to {MOST_RATIO}", advice)
     if wanted not in (None, found):
         raise InputError(f"sizes of ratio {found}", f"the given ratio {wanted}", "leave --ratio out or check the files")
     return found

@@ -286,11 +286,8 @@ def check_streamed(out: Path) -> None:
     """Raise where a result cannot be written piece by piece."""
     check_output(out)
     if not format_for(out).streamed:
-        raise CallError(
-            f"the output {out} for a scene fused in tiles",
-            f"a name ending in one of {', '.join(suffixes(streamed=True))}",
-            "change its suffix",
-        )
+        found = f"the output {out} for a scene fused in tiles"
+        raise CallError(found, f"a name ending in one of {', '.join(suffixes(streamed=True))}", "change its suffix")
 
 
 def check_room(placement: Placement, out: Path, uncertainty: Path | None = None) -> None:

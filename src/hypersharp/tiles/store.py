@@ -67,17 +67,11 @@ def open_store(out: Path, call: dict[str, Any], *, resume: bool) -> Path:
         make_folder(folder)
         write_whole(stored, said.encode())
     elif not resume:
-        raise CallError(
-            f"the tiles of an unfinished run in {folder}",
-            "a fresh start",
-            "add --resume to go on with them, or remove that folder",
-        )
+        found = f"the tiles of an unfinished run in {folder}"
+        raise CallError(found, "a fresh start", "add --resume to go on with them, or remove that folder")
     elif stored.read_text() != said:
-        raise CallError(
-            f"tiles of a run that differs in {differences(json.loads(stored.read_text()), call)}",
-            "the same call with the same files",
-            f"repeat that call, or remove {folder}",
-        )
+        found = f"tiles of a run that differs in {differences(json.loads(stored.read_text()), call)}"
+        raise CallError(found, "the same call with the same files", f"repeat that call, or remove {folder}")
     return folder
 
 

@@ -99,16 +99,14 @@ def on_cluster(scheduler: str | None, workers: int, announce: Callable[[str], No
                     local_directory=stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)),
                 )
             except RuntimeError as exc:
-                raise InputError(
-                    f"workers that died as they started ({exc})", "processes that live", "repeat with --resume"
-                ) from exc
+                found = f"workers that died as they started ({exc})"
+                raise InputError(found, "processes that live", "repeat with --resume") from exc
             stack.enter_context(cluster)
         try:
             client = Client(scheduler or cluster, set_as_default=False, timeout=30)
         except (OSError, TimeoutError, ValueError) as exc:
-            raise InputError(
-                f"no scheduler at {scheduler}", "the address of a running one", "start `dask scheduler`"
-            ) from exc
+            found = f"no scheduler at {scheduler}"
+            raise InputError(found, "the address of a running one", "start `dask scheduler`") from exc
         stack.enter_context(client)
         announce(f"dashboard of {len(client.nthreads())} workers: {client.dashboard_link or 'none'}")
         yield lambda folder, numbers, progress: submit_to(client, folder, numbers, progress)
@@ -149,11 +147,8 @@ def check_folder(client: Any, folder: Path) -> None:
     seen = client.run(os.path.exists, str(folder / JOB))
     blind = sorted(address for address, found in seen.items() if not found)
     if blind:
-        raise InputError(
-            f"{len(blind)} of {len(seen)} workers ({blind[0]}, ...) that do not see {folder}",
-            "a folder that all machines share",
-            "write to a shared disk, where the images lie too",
-        )
+        found = f"{len(blind)} of {len(seen)} workers ({blind[0]}, ...) that do not see {folder}"
+        raise InputError(found, "a folder that all machines share", "write to a shared disk, where the images lie too")
 
 
 def explained(error: BaseException) -> BaseException:
