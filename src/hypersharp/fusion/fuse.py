@@ -1,5 +1,6 @@
 """The main job: two images in, one sharp image out, in the user's units, on the ms's grid."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,19 +70,8 @@ def fuse(
     Raises:
         InputError: unusable or ill-matched images, an unknown name, no weights that fit.
     """
-    options = Options(
-        weights=weights,
-        mode=mode,
-        tile_px=tile_px,
-        device=device,
-        precision=precision,
-        runtime=runtime,
-        consistent=consistent,
-        budget_s=budget_s,
-        scale=scale,
-        coregister=coregister,
-        grid=grid,
-    )
+    run = Options(weights=weights, mode=mode, tile_px=tile_px, device=device, precision=precision, runtime=runtime)
+    options = replace(run, consistent=consistent, budget_s=budget_s, scale=scale, coregister=coregister, grid=grid)
     images = CubeImage(hs), CubeImage(ms)
     return fuse_images(*images, method=method, options=options, psf=psf, srf=srf, ratio=ratio, progress=progress)[0]
 

@@ -123,6 +123,16 @@ def phases(shape_yx: tuple[int, int], ratio: int) -> list[tuple[int, int]]:
     return [(0, 0), *others][: max(1, min(MOST_PHASES, -(-ENOUGH_PX // pixels)))]
 
 
+def checkerboard(shape_yx: tuple[int, int], tile_px: int) -> Tensor:
+    """(h, w): True on every other tile, so that what is fitted on some is judged on the others.
+
+    >>> checkerboard((2, 4), 1).int().tolist()
+    [[0, 1, 0, 1], [1, 0, 1, 0]]
+    """
+    rows, columns = (torch.arange(size) // tile_px for size in shape_yx)
+    return (rows[:, None] + columns) % 2 == 1
+
+
 def trusted_pixels(
     estimate: Tensor, hs: Tensor, sensor: Sensor, *, hs_valid: Tensor | None, ms_valid: Tensor | None
 ) -> Tensor:

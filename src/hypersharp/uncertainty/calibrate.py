@@ -26,7 +26,7 @@ from hypersharp.uncertainty.model import ErrorModel, calibrate, half_widths, one
 
 LEAST_PX = 4  # of hs at reduced resolution, along a side
 SAME_BLUR = 0.02  # relative difference of hs and coarse ms under a stored sensor, above which it is another's
-REACH = 5  # coarse pixels around a pixel that tell of its error
+REACH = 5  # coarse pixels around a pixel that its error is predicted from
 Refit = Callable[[ReducedPair], tuple[Tensor, Tensor | None]]  # an estimate, and where it counts
 
 
@@ -92,13 +92,15 @@ def stored_intervals(fusion: Fusion, pair: TensorPair) -> Intervals | None:
 
 def learn_intervals(pair: TensorPair, sensor: Sensor, refit: Refit) -> Intervals:
     """What errors at reduced resolution teach. Raises: InputError for an hs too small for that."""
-    check_large_enough((pair.hs.shape[1], pair.hs.shape[2]), pair.ratio)
+    rows, columns = pair.hs.shape[1:]
+    if min(rows, columns) < LEAST_PX * pair.ratio:
+        found = f"hs of {rows} x {columns} pixels at ratio {pair.ratio}"
+        expected = f"at least {LEAST_PX * pair.ratio} along each side, to learn errors at reduced resolution"
+        raise InputError(found, expected, "take a larger part of the scene, or leave the uncertainty out")
     reduced = reduced_pairs(pair, sensor)
     estimates, valid = zip(*(refit(one) for one in reduced), strict=True)
-    errors = [
-        measured_pixels(estimate - one.truth, seen)
-        for estimate, one, seen in zip(estimates, reduced, valid, strict=True)
-    ]
+    tried = zip(estimates, reduced, valid, strict=True)
+    errors = [measured_pixels(estimate - one.truth, seen) for estimate, one, seen in tried]
     model = one_level_finer(calibrate(estimates, reduced, sensor, valid), reduced[0], torch.cat(errors, 1), sensor)
     return Intervals(model, sensor, "errors on the pair at reduced resolution")
 
@@ -106,16 +108,6 @@ def learn_intervals(pair: TensorPair, sensor: Sensor, refit: Refit) -> Intervals
 def interval_floats_per_px(bands: int) -> float:
     """How many float32 predicting an error holds per fine pixel at most, hs, ms and result included (measured)."""
     return 2.4 * bands + 90
-
-
-def check_large_enough(shape_yx: tuple[int, int], ratio: int) -> None:
-    """Raise an InputError for an hs too small to learn from at reduced resolution."""
-    if min(shape_yx) < LEAST_PX * ratio:
-        raise InputError(
-            f"hs of {shape_yx[0]} x {shape_yx[1]} pixels at ratio {ratio}",
-            f"at least {LEAST_PX * ratio} along each side, to learn errors at reduced resolution",
-            "take a larger part of the scene, or leave the uncertainty out",
-        )
 
 
 def applied(sharpener: Sharpener, options: Options, pair: ReducedPair) -> tuple[Tensor, Tensor | None]:

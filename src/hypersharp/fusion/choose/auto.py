@@ -10,14 +10,15 @@ is for trying, the clock being read between candidates.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from time import perf_counter
 
 import torch
 
 from hypersharp.errors import InputError
 from hypersharp.fusion.choose.blend import blend_weights
-from hypersharp.fusion.choose.choice import Choice, Ranked
-from hypersharp.fusion.choose.trial import Trials
+from hypersharp.fusion.choose.choice import Choice
+from hypersharp.fusion.choose.trial import Ranked, Trials
 from hypersharp.methods.base import Method
 from hypersharp.methods.table import AUTO, METHODS, find_method
 from hypersharp.pair.options import Options, Progress, ignore
@@ -57,8 +58,7 @@ def choose_named(method: Method, pair: TensorPair, sensor: PairSensor, options: 
         trials.attempt(method)
     except (InputError, LinAlgError):
         return Choice(shares, False, "consistency off: the pair is too small for its reduced resolution")
-    ranking = tuple(Ranked(*row) for row in trials.singles())
-    plain, agreed = (row.quality for row in ranking)
+    plain, agreed = (row.quality for row in trials.singles())
     helps = agreed.db > plain.db
     why = (
         f"consistency {'on' if helps else 'off'}: at reduced resolution {plain.psnr_db:.2f} dB, "
@@ -80,8 +80,7 @@ def choose_best(
         return Choice({FALLBACK: 1.0}, options.consistent or False, why)
     skipped = try_all(trials, candidates, deadline - (1 - TRYING) * options.budget_s, progress)
     seconds_left = max(0.0, deadline - perf_counter())
-    rows = [Ranked(*row) for row in trials.singles()] + list(blends(trials, seconds_left))
-    ranking = sorted(rows, key=lambda row: -row.quality.db)
+    ranking = sorted([*trials.singles(), *blends(trials, seconds_left)], key=lambda row: -row.quality.db)
     if not ranking:
         raise InputError("a pair that no candidate can sharpen: " + ", ".join(skipped), "one", "name a method")
     chosen = take(ranking, seconds_left)
@@ -93,9 +92,12 @@ def choose_best(
         f"{first.truth.shape[2]} x {first.truth.shape[1]} pixels{f', {count} phases' if count > 1 else ''}, "
         "ranked by 3/4 PSNR - 1/4 20 log10 SAM)"
     )
-    choice = Choice(chosen.shares, chosen.consistent, why, tuple(best_of_each(ranking)), tuple(skipped))
+    best_of_each: dict[str, Ranked] = {}  # consistent or not, as the candidate did better
+    for row in ranking:
+        best_of_each.setdefault(row.name.removesuffix("+c"), row)
+    choice = Choice(chosen.shares, chosen.consistent, why, tuple(best_of_each.values()), tuple(skipped))
     name = f"{chosen.name} = " if len(chosen.shares) > 1 else ""
-    return Choice(choice.shares, choice.consistent, f"auto chose {name}{choice}{why}", choice.ranking, choice.skipped)
+    return replace(choice, why=f"auto chose {name}{choice}{why}")
 
 
 def try_all(trials: Trials, candidates: Sequence[Method], until: float, progress: Progress) -> list[str]:
@@ -159,11 +161,3 @@ def lead(ranking: Sequence[Ranked], chosen: Ranked) -> str:
     tied = other.seconds <= chosen.seconds or gap >= -TIE_DB
     why = "which is a tie, and a mean is the safer" if tied else "for which the time does not suffice"
     return f", {-gap:.2f} dB behind {other.name}, {why}"
-
-
-def best_of_each(ranking: Sequence[Ranked]) -> list[Ranked]:
-    """The ranking with each candidate once, as it did better: consistent or not."""
-    first: dict[str, Ranked] = {}
-    for row in ranking:
-        first.setdefault(row.name.removesuffix("+c"), row)
-    return list(first.values())

@@ -1,7 +1,8 @@
 """Methods tried on a pair at reduced resolution (`pair.reduced`): what counts there, scores, trials and blends."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from time import perf_counter
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypersharp.fusion.consistency import make_consistent
 from hypersharp.methods.base import Method
 from hypersharp.networks.load import choose_weights
 from hypersharp.pair.options import Options, ignore
-from hypersharp.pair.reduced import ReducedPair, as_noisy_as, reduced_pairs
+from hypersharp.pair.reduced import ReducedPair, as_noisy_as, checkerboard, reduced_pairs
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.quality.metrics import psnr_sam_ergas
@@ -37,6 +38,22 @@ class Quality:
     def db(self) -> float:
         """What is ranked: both errors in dB, 3/4 PSNR - 1/4 20 log10(SAM)."""
         return PSNR_SHARE * self.psnr_db - (1 - PSNR_SHARE) * 20 * float(np.log10(max(self.sam_deg, 1e-6)))
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What methods made of the reduced pairs, alone or blended: their shares, scores, and seconds at full size."""
+
+    shares: Mapping[str, float]
+    consistent: bool
+    quality: Quality
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """`gsa`, `gsa+c` (consistent) or `blend+c`."""
+        name = "blend" if len(self.shares) > 1 else next(iter(self.shares))
+        return f"{name}+c" if self.consistent else name
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,12 +110,11 @@ class Trials:
         self.by_name[method.name] = Trial(plain, agreed, min(seconds), min(agreeing))
         return self.by_name[method.name]
 
-    def singles(self) -> Iterator[tuple[dict[str, float], bool, Quality, float]]:
-        """Every candidate alone: shares, whether consistent, quality, seconds at full size."""
-        for name in self.by_name:
-            for consistent in self.wanted:
-                quality = quality_of(self._estimates(name, consistent), self.pairs)
-                yield {name: 1.0}, consistent, quality, self.seconds([name], consistent)
+    def singles(self) -> Iterator[Ranked]:
+        """Every candidate alone, in the order tried."""
+        for name, consistent in product(self.by_name, self.wanted):
+            quality = quality_of(self._estimates(name, consistent), self.pairs)
+            yield Ranked({name: 1.0}, consistent, quality, self.seconds([name], consistent))
 
     def estimates(self, names: Sequence[str], consistent: bool, fold: bool | None) -> tuple[Tensor, Tensor]:
         """What the candidates made (n, L, N) and the truth (L, N), of pixels that count, all or those of one fold."""
@@ -135,10 +151,8 @@ class Trials:
 
     def _sensor_for(self, method: Method, pair: ReducedPair) -> PairSensor:
         """The sensor of the scene; for a network only what the user gave, for its own it was trained with."""
-        sensor = self.sensor
-        if method.is_network:
-            return PairSensor(pair, sensor.given_psf, sensor.given_srf)
-        return PairSensor(pair, sensor.psf, sensor.sensor.srf)
+        own, sensor = method.is_network, self.sensor
+        return PairSensor(pair, *(sensor.given_psf, sensor.given_srf) if own else (sensor.psf, sensor.sensor.srf))
 
 
 def counted_pixels(pair: ReducedPair) -> Tensor:
@@ -155,16 +169,6 @@ def folds(pair: ReducedPair) -> Tensor:
     """(h, w): True on every other tile of the truth."""
     height, width = pair.truth.shape[1:]
     return checkerboard((height, width), max(1, min(height, width) // TILES))
-
-
-def checkerboard(shape_yx: tuple[int, int], tile_px: int) -> Tensor:
-    """(h, w): True on every other tile, so that what is fitted on some is judged on the others.
-
-    >>> checkerboard((2, 4), 1).int().tolist()
-    [[0, 1, 0, 1], [1, 0, 1, 0]]
-    """
-    rows, columns = (torch.arange(size) // tile_px for size in shape_yx)
-    return (rows[:, None] + columns) % 2 == 1
 
 
 def quality_of(estimates: Sequence[Tensor], pairs: Sequence[ReducedPair]) -> Quality:
