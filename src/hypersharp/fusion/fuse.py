@@ -15,6 +15,7 @@ from hypersharp.pair.align import to_ms_grid
 from hypersharp.pair.options import Mode, Options, OutGrid, Precision, Progress, Runtime, ignore, part_of
 from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import place
+from hypersharp.pair.sensor import GivenPSF, GivenSRF
 from hypersharp.sensor.psf import PSF
 
 
@@ -82,8 +83,8 @@ def fuse_images(
     *,
     method: str,
     options: Options,
-    psf: str | Path | PSF | None = None,
-    srf: str | Path | NDArray[np.float64] | None = None,
+    psf: GivenPSF = None,
+    srf: GivenSRF = None,
     ratio: int | None = None,
     progress: Progress = ignore,
 ) -> tuple[xr.DataArray, Fusion]:

@@ -27,7 +27,7 @@ from hypersharp.grid import (
     window_transform,
 )
 from hypersharp.io.image import CubeImage, Image
-from hypersharp.pair.align import LARGEST_SIDE, Alignment, find_shift, plan_alignment, shift_message
+from hypersharp.pair.align import LARGEST_SIDE, Alignment, Coregister, find_shift, plan_alignment, shift_message
 from hypersharp.pair.resample import affine_type, shifted
 from hypersharp.sensor.srf import check_common_wavelengths
 
@@ -110,7 +110,7 @@ def place(
     Args:
         ratio: fine pixels per coarse one; by default from the sizes or georeferences, which it must agree with.
         coregister: whether a displacement is looked for.
-        known: what `Placement.described` said of the same images, instead of looking.
+        known: what `Placement.described` gave of the same images, instead of looking.
 
     Raises: InputError for images that cannot be read or used, swapped ones, sizes of no whole, another or an unheard-of
         ratio, no common ground or wavelengths.
@@ -129,14 +129,12 @@ def place(
     placed = all(grid.crs is not None and grid.transform is not None for grid in (coarse, fine))
     if placed and not fits_exactly(coarse, fine):
         to_ms = None if known is None or known["to_ms"] is None else affine_type()(*known["to_ms"])
-        found = plan_alignment(
-            coarse,
-            fine,
-            lambda window, fine_window: (hs.cube(window), ms.cube(fine_window)),
-            ratio=wanted,
-            coregister="shift" if coregister else "none",
-            known=to_ms,
-        )
+
+        def read(window: Window, fine_window: Window) -> tuple[xr.DataArray, xr.DataArray]:
+            return hs.cube(window), ms.cube(fine_window)
+
+        model: Coregister = "shift" if coregister else "none"
+        found = plan_alignment(coarse, fine, read, ratio=wanted, coregister=model, known=to_ms)
         y, x, *shape = found.grid.window
         size = (shape[0], shape[1])
         return Placement(hs, ms, size, found.grid.ratio, found.grid.ms, (y, x), found, notes=found.notes)

@@ -125,17 +125,14 @@ class Record:
             yield f"skipped: {', '.join(self.choice['skipped'])}"
         yield from self.notes
         if self.consistency is not None:
-            yield (
-                f"consistency: {self.consistency['bands_changed']} of {self.consistency['bands']} bands changed, the "
-                f"degraded result differs from hs by {self.consistency['after']:.2%}, was "
-                f"{self.consistency['before']:.2%}"
-            )
+            changed = "{bands_changed} of {bands} bands changed, the degraded result differs from hs by {after:.2%}"
+            yield f"consistency: {changed}, was {{before:.2%}}".format(**self.consistency)
         if self.tiles:
             yield self.tiles
 
 
 def placed_as(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
-    """The pair that a result was made of: placed as its record says; without one as `fuse` places other grids.
+    """The pair that a result was made of: placed as in its record; without one as `fuse` places other grids.
 
     Raises: InputError as `place` and `check_pair`.
     """
@@ -157,17 +154,17 @@ def record_of(
     consistency: Mapping[str, float] | None,
     notes: Sequence[str],
 ) -> Record:
-    """The record of a fusion as it was learned; notes: what its methods say, warnings among them."""
-    said = [note for note in notes if not note.startswith(WARNING)]
+    """The record of a fusion as it was learned; notes: those of its methods, warnings among them."""
+    plain = [note for note in notes if not note.startswith(WARNING)]
     warned = [note.removeprefix(WARNING) for note in notes if note.startswith(WARNING)]
-    images = {"hs": pair.placement.hs, "ms": pair.placement.ms}
+    inputs = {
+        name: {"path": image.path and str(image.path), "shape": list(image.outline().shape)}
+        for name, image in (("hs", pair.placement.hs), ("ms", pair.placement.ms))
+    }
     return Record(
         version=release(),
         method=method,
-        inputs={
-            name: {"path": image.path and str(image.path), "shape": list(image.outline().shape)}
-            for name, image in images.items()
-        },
+        inputs=inputs,
         placement=pair.placement.described(),
         placed=pair.placement.notes,
         scale=pair.unit,
@@ -177,7 +174,7 @@ def record_of(
         left_out=pair.left_out,
         weights=weights,
         consistency=consistency,
-        notes=tuple(dict.fromkeys([*sensor.notes, *said])),
+        notes=tuple(dict.fromkeys([*sensor.notes, *plain])),
         warnings=tuple(dict.fromkeys([*pair.warnings, *sensor.warnings, *warned])),
     )
 

@@ -29,10 +29,11 @@ from hypersharp.pair.options import Options, Precision, Progress, Runtime, ignor
 from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import Placement, place
 from hypersharp.pair.record import Record
+from hypersharp.pair.sensor import GivenPSF, GivenSRF
 from hypersharp.sensor.psf import PSF
 from hypersharp.system.memory import free_bytes, give_back_memory
 from hypersharp.tiles.job import HALF_WIDTHS, Job, store_job, stored_job
-from hypersharp.tiles.plan import FLOAT_BYTES, make_tiling, whole_bytes
+from hypersharp.tiles.plan import FLOAT_BYTES, WRITER_BYTES, make_tiling
 from hypersharp.tiles.store import (
     JOB,
     FinishedTiles,
@@ -139,8 +140,8 @@ def prepare(
     method: str = "auto",
     tiles: TiledOptions | None = None,
     options: Options | None = None,
-    psf: str | Path | PSF | None = None,
-    srf: str | Path | NDArray[np.float64] | None = None,
+    psf: GivenPSF = None,
+    srf: GivenSRF = None,
     ratio: int | None = None,
     uncertainty: Path | None = None,
     progress: Progress = ignore,
@@ -259,7 +260,7 @@ def bytes_for_whole(hs: Image, ms: Image, method: str, *, uncertainty: bool = Fa
     floats = find_method(method).floats_per_px(coarse.shape[0], fine.shape[0])
     if uncertainty:
         floats = max(floats, interval_floats_per_px(coarse.shape[0]))
-    return whole_bytes((fine.shape[1], fine.shape[2]), 1, FLOAT_BYTES * floats)
+    return WRITER_BYTES + FLOAT_BYTES * floats * fine.shape[1] * fine.shape[2]
 
 
 def check_streamed(out: Path) -> None:
@@ -279,8 +280,5 @@ def check_room(placement: Placement, out: Path, uncertainty: Path | None = None)
     free = shutil.disk_usage(out.resolve().parent).free
     least = sum(1 if format_for(path).compressed else 2 for path in results)
     if free < whole * least - made:
-        raise OutputError(
-            f"{free / 1e9:.1f} GB left on the disk of {out}",
-            f"{(2 * len(results) * whole - made) / 1e9:.1f} GB for the result and its tiles while they are made",
-            "free some, or write elsewhere",
-        )
+        needed = f"{(2 * len(results) * whole - made) / 1e9:.1f} GB for the result and its tiles while they are made"
+        raise OutputError(f"{free / 1e9:.1f} GB left on the disk of {out}", needed, "free some, or write elsewhere")

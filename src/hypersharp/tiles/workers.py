@@ -113,8 +113,15 @@ def on_cluster(scheduler: str | None, workers: int, announce: Callable[[str], No
 
 
 def submit_to(client: Any, folder: Path, numbers: Iterable[int], progress: TileProgress) -> None:
-    """Give the tiles to a cluster's workers, the first ones first."""
-    check_folder(client, folder)
+    """Give the tiles to a cluster's workers, the first ones first.
+
+    Raises: InputError where a worker does not see the run's folder.
+    """
+    seen = client.run(os.path.exists, str(folder / JOB))
+    blind = sorted(address for address, there in seen.items() if not there)
+    if blind:
+        found = f"{len(blind)} of {len(seen)} workers ({blind[0]}, ...) that do not see {folder}"
+        raise InputError(found, "a folder that all machines share", "write to a shared disk, where the images lie too")
     stamp_ns = stamp_of(folder)
 
     def done(future: Any) -> None:
@@ -142,21 +149,9 @@ def sharpen_on_worker(folder: Path, number: int, stamp_ns: int) -> int:
     return sharpen_tile(folder, number, stamp_ns, device)
 
 
-def check_folder(client: Any, folder: Path) -> None:
-    """Raise an InputError where a worker does not see the run's folder."""
-    seen = client.run(os.path.exists, str(folder / JOB))
-    blind = sorted(address for address, found in seen.items() if not found)
-    if blind:
-        found = f"{len(blind)} of {len(seen)} workers ({blind[0]}, ...) that do not see {folder}"
-        raise InputError(found, "a folder that all machines share", "write to a shared disk, where the images lie too")
-
-
 def explained(error: BaseException) -> BaseException:
     """A worker's death in our words; its other errors as they are."""
     if type(error).__name__ != "KilledWorker":
         return error
-    return InputError(
-        f"a tile whose workers died {DEATHS} times",
-        "enough memory for each worker",
-        "lower --workers or --memory, then repeat the call with --resume",
-    )
+    advice = "lower --workers or --memory, then repeat the call with --resume"
+    return InputError(f"a tile whose workers died {DEATHS} times", "enough memory for each worker", advice)
