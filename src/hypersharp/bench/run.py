@@ -97,9 +97,9 @@ def parse_methods(text: str) -> tuple[str, ...]:
     """
     methods = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     for name, _, weights in (method.partition(":") for method in methods):
-        check_names(name, weights)
-        if weights and "weights" not in METHODS[bare(name)].needs:
+        if weights and "weights" not in find_method(bare(name)).needs:
             raise CallError(f"weights '{weights}' for {name}", "a method with a network", f"write {name} alone")
+        check_names(name, weights)
     return methods
 
 
@@ -113,11 +113,7 @@ def with_weights(methods: tuple[str, ...], weights: str | None) -> tuple[str, ..
 
 
 def bare(method: str) -> str:
-    """The method's own name.
-
-    >>> bare("ssjcn+c"), bare("ssjcn")
-    ('ssjcn', 'ssjcn')
-    """
+    """The method's own name, without CONSISTENT."""
     return method.removesuffix(CONSISTENT)
 
 

@@ -32,13 +32,13 @@ class Substitution(Apply):
     """E and G, and the intensities I = W A + c: W (l, r) of the strongest r coefficients of hs, c (l,), float64."""
 
     injection: Injection
-    weights: Tensor
+    mixing: Tensor
     constant: Tensor
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W)."""
         coefficients = mix_bands(self.injection.basis.mT, pair.hs.to(self.injection.basis))
-        source = intensities(coefficients, self.weights, self.constant)
+        source = intensities(coefficients, self.mixing, self.constant)
         sharp = self.injection.inject(coefficients, pair.ms.to(coefficients), source)
         progress(1.0)
         return sharp

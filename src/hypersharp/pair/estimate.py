@@ -15,9 +15,9 @@ from hypersharp.pair.sensor import GivenPSF, GivenSRF, estimate_sensor, given_se
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor import estimate as sensors
 from hypersharp.sensor.diagnosis import Diagnosis, diagnose, runs
-from hypersharp.sensor.estimate import Estimate, Spectra
+from hypersharp.sensor.estimate import Estimate
 from hypersharp.sensor.psf import PSF
-from hypersharp.sensor.spectra import nm_runs
+from hypersharp.sensor.spectra import Spectra, nm_runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,7 @@ def study_pair(
 
 def diagnosis_of(estimate: Estimate, pair: TensorPair) -> Diagnosis:
     """How well an estimated sensor fits its pair, and what speaks against it."""
-    checked = sensors.check_pair(pair.hs, pair.ms, pair.ratio, pair.hs_valid, pair.ms_valid)
+    checked = sensors.check_images(pair.hs, pair.ms, pair.ratio, pair.hs_valid, pair.ms_valid)
     return diagnose(estimate, checked, pair.spectra)
 
 

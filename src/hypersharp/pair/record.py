@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from hypersharp.errors import CallError, InputError
 from hypersharp.io.image import CubeImage
@@ -83,11 +84,14 @@ class Record:
         return result.assign_attrs({ATTRIBUTE: self.json()})
 
     def known_sensor(self) -> Sensor | None:
-        """The sensor that the result was made with, None where nobody needed it."""
-        if self.sensor is None:
-            return None
-        psf = PSF.from_dict(self.sensor["psf"])
-        return Sensor(psf, np.array(self.sensor["srf"], dtype=np.float64), self.placement["ratio"])
+        """The sensor that the result was made with, None where PSF or response is unknown."""
+        psf, srf = self.known_psf_and_srf()
+        return None if psf is None or srf is None else Sensor(psf, srf, self.placement["ratio"])
+
+    def known_psf_and_srf(self) -> tuple[PSF | None, NDArray[np.float64] | None]:
+        """PSF and response as far as they were given or estimated."""
+        psf, srf = (None, None) if self.sensor is None else (self.sensor["psf"], self.sensor["srf"])
+        return psf and PSF.from_dict(psf), None if srf is None else np.array(srf, dtype=np.float64)
 
     @property
     def sensor_given(self) -> Sequence[str]:
@@ -168,7 +172,7 @@ def record_of(
         placement=pair.placement.described(),
         placed=pair.placement.notes,
         scale=pair.unit,
-        sensor=described(sensor) if sensor.is_estimated else None,
+        sensor=described(sensor),
         options=options.chosen(),
         choice=choice,
         left_out=pair.left_out,
@@ -179,15 +183,19 @@ def record_of(
     )
 
 
-def described(sensor: PairSensor) -> dict[str, Any]:
-    """The sensor as plain data, JSON-able."""
-    found, given = sensor.estimate, (sensor.given_psf, sensor.given_srf)
+def described(sensor: PairSensor) -> dict[str, Any] | None:
+    """The sensor, as far as it was given or estimated, as plain data, JSON-able."""
+    psf, srf = sensor.given_psf, sensor.given_srf
+    given = [name for name, value in (("psf", psf), ("srf", srf)) if value is not None]
+    if not sensor.is_estimated and not given:
+        return None
+    if sensor.is_estimated:
+        psf, srf = sensor.sensor.psf, sensor.sensor.srf
     return {
-        "psf": found.sensor.psf.to_dict(),
-        "srf": found.sensor.srf.tolist(),
-        "given": [name for name, value in zip(("psf", "srf"), given, strict=True) if value is not None],
-        "residual": found.residual,
-        "gain": found.gain,
+        "psf": psf and psf.to_dict(),
+        "srf": None if srf is None else srf.tolist(),
+        "given": given,
+        "residual": sensor.estimate.residual if sensor.is_estimated else None,
     }
 
 

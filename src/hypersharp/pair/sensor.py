@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hypersharp.errors import InputError
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.tensors import TensorPair
-from hypersharp.sensor.estimate import Estimate, complete_sensor, spectral_gaps
+from hypersharp.sensor.estimate import Estimate, complete_sensor
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF, parse_psf
 from hypersharp.sensor.srf import find_srf
@@ -97,8 +97,8 @@ class PairSensor:
 
 def estimate_sensor(pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] | None) -> Estimate:
     """What is given of the sensor, and the rest from the pair. Raises: InputError where the pair does not tell."""
-    gaps, masks = spectral_gaps(pair.spectra.hs_nm), {"hs_valid": pair.hs_valid, "ms_valid": pair.ms_valid}
-    return complete_sensor(pair.hs, pair.ms, pair.ratio, psf=psf, srf=srf, gaps=gaps, spectra=pair.spectra, **masks)
+    masks = {"hs_valid": pair.hs_valid, "ms_valid": pair.ms_valid}
+    return complete_sensor(pair.hs, pair.ms, pair.ratio, psf=psf, srf=srf, spectra=pair.spectra, **masks)
 
 
 def given_sensor(pair: Pair, psf: GivenPSF, srf: GivenSRF) -> tuple[PSF | None, NDArray[np.float64] | None]:
