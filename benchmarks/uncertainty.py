@@ -38,12 +38,12 @@ from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
 from hypersharp.uncertainty.model import (
     LEAST_ERROR,
+    STORED,
     TEMPER,
     Sample,
     as_model,
     draw_sample,
     fit_scale,
-    model_path,
     scores_of,
 )
 
@@ -183,7 +183,7 @@ def calibrate(data: Path) -> None:
     weights = packaged_weights()[WEIGHTS].path
     digest = sha256(weights.read_bytes()).hexdigest()
     content = {"model": asdict(model), "psf": sensor.psf.to_dict(), "sha256": digest}
-    model_path(weights).write_text(json.dumps(content) + "\n", encoding="utf-8")
+    weights.with_suffix(STORED).write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -119,13 +118,8 @@ def learn_pair(
     notes += [note for part in sharpener.parts for note in part.apply.notes]
     consistency = sharpener.fit.described() if sharpener.fit else None
     weights = [part.apply.weights for part in sharpener.parts if part.apply.weights is not None]
-    facts: dict[str, Any] = {
-        "choice": choice.described(),
-        "weights": weights,
-        "consistency": consistency,
-        "notes": notes,
-    }
-    record = record_of(pair, method, options, sensor=sensor, **facts)
+    learned = {"choice": choice.described(), "weights": weights, "consistency": consistency}
+    record = record_of(pair, method, options, sensor, notes, **learned)
     return Fusion(pair, sharpener, options, choice, sensor, record, None if sample.in_parts else made)
 
 

@@ -75,14 +75,10 @@ def make_pair(pair: TensorPair, psf: PSF, options: Options) -> SubspacePair:
     device = choose_device(options.device)
     pixels = measured_pixels(pair.hs, pair.hs_valid)
     basis = svd_basis(pixels, signal_rank(pixels))
-    return SubspacePair(
-        basis=basis.to(device),
-        coefficients=mix_bands(basis.mT, pair.hs).to(device),
-        ms=pair.ms.to(device),
-        valid=coarse_valid(pair, Sensor(psf, np.eye(1), pair.ratio)).to(device),
-        ms_valid=None if pair.ms_valid is None else pair.ms_valid.to(device),
-        scales=Scales(psf, pair.ratio),
-    )
+    coefficients, valid = mix_bands(basis.mT, pair.hs), coarse_valid(pair, Sensor(psf, np.eye(1), pair.ratio))
+    ms, ms_valid = pair.ms.to(device), None if pair.ms_valid is None else pair.ms_valid.to(device)
+    scales = Scales(psf, pair.ratio)
+    return SubspacePair(basis.to(device), coefficients.to(device), ms, valid.to(device), ms_valid, scales)
 
 
 def measured_pixels(image: Tensor, valid: Tensor | None) -> Tensor:

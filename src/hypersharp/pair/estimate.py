@@ -98,9 +98,8 @@ def summarise(study: Study) -> str:
     (sigma_y, sigma_x), (shift_y, shift_x) = found.sensor.psf.sigma_yx_px(), found.shift_px_yx
     ms_bands, hs_bands = found.sensor.srf.shape
     families = ", ".join(dict.fromkeys(found.responses))
-    known = [
-        f"  the ms has the centres of {study.spectra.recognised}: its widths were taken where the images do not object"
-    ]
+    named = study.spectra.recognised
+    known = f"  the ms has the centres of {named}: its widths were taken where the images do not object"
     bands = [
         f"  ms {m + 1:<3}  sees {f'hs bands {runs(seen_bands)}' if nm is None else nm_runs(seen_bands, nm)}; "
         f"gain {found.gains[m]:.3f}, residual {seen.residuals[m]:.1%}"
@@ -111,7 +110,7 @@ def summarise(study: Study) -> str:
         f"psf       sigma {sigma_y:.2f} x {sigma_x:.2f} fine pixels (y, x), {found.blur}, ratio {found.sensor.ratio}",
         f"shift     {shift_y:+.2f} y, {shift_x:+.2f} x fine pixels, of the blur's centre off the coarse pixel's",
         f"srf       {ms_bands} ms bands of {hs_bands} hs bands, {families}, from {found.equations} coarse pixels",
-        *(known if study.spectra.recognised else []),
+        *([known] if named else []),
         *bands,
         f"residual  {found.residual:.1%} (hs and ms under this sensor; below 2 % simulated, 3 to 10 % real), "
         f"gain {found.gain:.3g}",

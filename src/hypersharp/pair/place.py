@@ -1,8 +1,7 @@
 """Two images on nested grids, read a window at a time: where hs and ms lie on each other, found once.
 
-Geometry decides where the georeferences do not nest (`align`); where they do, or there are none, the pixels in the
-middle of the scene tell whether the ms lies a fraction of a pixel off. A window is then resampled, or shifted, from as
-much around it as that takes.
+Geometry decides where the georeferences do not nest (`align`); where they do, or there are none, the middle of the
+scene shows whether the ms is shifted. A window is then resampled, or shifted, from as much around it as that takes.
 """
 
 from __future__ import annotations

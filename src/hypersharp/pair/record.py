@@ -129,8 +129,9 @@ class Record:
             yield f"skipped: {', '.join(self.choice['skipped'])}"
         yield from self.notes
         if self.consistency is not None:
-            changed = "{bands_changed} of {bands} bands changed, the degraded result differs from hs by {after:.2%}"
-            yield f"consistency: {changed}, was {{before:.2%}}".format(**self.consistency)
+            c = self.consistency
+            changed = f"consistency: {c['bands_changed']} of {c['bands']} bands changed"
+            yield f"{changed}, the degraded result differs from hs by {c['after']:.2%}, was {c['before']:.2%}"
         if self.tiles:
             yield self.tiles
 
@@ -148,17 +149,9 @@ def placed_as(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
 
 
 def record_of(
-    pair: Pair,
-    method: str,
-    options: Options,
-    *,
-    sensor: PairSensor,
-    choice: Mapping[str, Any],
-    weights: Sequence[str],
-    consistency: Mapping[str, float] | None,
-    notes: Sequence[str],
+    pair: Pair, method: str, options: Options, sensor: PairSensor, notes: Sequence[str], **learned: Any
 ) -> Record:
-    """The record of a fusion as it was learned; notes: those of its methods, warnings among them."""
+    """The record of a fusion; notes: those of its methods, warnings among them; learned: its other fields."""
     plain = [note for note in notes if not note.startswith(WARNING)]
     warned = [note.removeprefix(WARNING) for note in notes if note.startswith(WARNING)]
     inputs = {
@@ -174,12 +167,10 @@ def record_of(
         scale=pair.unit,
         sensor=described(sensor),
         options=options.chosen(),
-        choice=choice,
         left_out=pair.left_out,
-        weights=weights,
-        consistency=consistency,
         notes=tuple(dict.fromkeys([*sensor.notes, *plain])),
         warnings=tuple(dict.fromkeys([*pair.warnings, *sensor.warnings, *warned])),
+        **learned,
     )
 
 

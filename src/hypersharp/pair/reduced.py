@@ -112,11 +112,8 @@ def phases(shape_yx: tuple[int, int], ratio: int) -> list[tuple[int, int]]:
     """
     pixels = max(1, shape_yx[0] // ratio * (shape_yx[1] // ratio))
     half = ratio // 2
-    others = [
-        (y, x)
-        for y, x in ((half, half), (0, half), (half, 0))
-        if min(shape_yx[0] - y, shape_yx[1] - x) >= LEAST_PX * ratio
-    ]
+    height, width = (size - LEAST_PX * ratio for size in shape_yx)
+    others = [(y, x) for y, x in ((half, half), (0, half), (half, 0)) if y <= height and x <= width]
     return [(0, 0), *others][: max(1, min(MOST_PHASES, -(-ENOUGH_PX // pixels)))]
 
 

@@ -185,8 +185,7 @@ def laid_out(job: Job, tiles: TiledOptions) -> Job:
 
     Raises: CallError for a memory that is too small.
     """
-    most = tiles.processes()
-    for workers in range(most, 0, -1):
+    for workers in range(tiles.processes(), 0, -1):
         try:
             tiling = make_tiling(
                 job.fusion.pair.shape_yx,

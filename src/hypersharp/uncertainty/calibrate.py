@@ -1,7 +1,4 @@
-"""Prediction intervals for what a method makes of a pair: an error model stored with weights, or learned from the pair.
-
-What the pair taught the method is applied to the pair at reduced resolution, where hs is the truth (`model`).
-"""
+"""Prediction intervals for a result: an error model stored with weights, or learned from the pair."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,7 +44,7 @@ class Intervals:
         return half_widths(self.model, estimate, pair.hs, pair.ms, self.sensor, coverage=coverage, mean=self.mean)
 
     def attrs(self, coverage: float = 0.9, units: str | None = None) -> dict[str, str | float]:
-        """What a cube of half-widths says of itself."""
+        """The attributes of a cube of half-widths."""
         return {
             "long_name": f"half-width of the {coverage:.0%} interval around the sharpened image",
             "units": units or "as the sharpened image",
@@ -63,9 +60,8 @@ def find_intervals(fusion: Fusion, pair: TensorPair) -> Intervals:
 
     Raises: InputError for an hs too small for its reduced resolution.
     """
-    return stored_intervals(fusion, pair) or learn_intervals(
-        pair, fusion.sensor.on(pair).sensor, partial(applied, fusion.sharpener, fusion.options)
-    )
+    apply = partial(applied, fusion.sharpener, fusion.options)
+    return stored_intervals(fusion, pair) or learn_intervals(pair, fusion.sensor.on(pair).sensor, apply)
 
 
 def stored_intervals(fusion: Fusion, pair: TensorPair) -> Intervals | None:
@@ -111,9 +107,9 @@ def interval_floats_per_px(bands: int) -> float:
 
 
 def applied(sharpener: Sharpener, options: Options, pair: ReducedPair) -> tuple[Tensor, Tensor | None]:
-    """What was learned from the pair makes of it at reduced resolution, and where all three images were measured.
+    """The result at reduced resolution, and where all three images were measured.
 
-    It is not learned a second time, for a reduced pair has few pixels.
+    By what was learned from the pair itself, for a reduced pair has few pixels.
     """
     ratio = pair.ratio
     coarse = None if pair.hs_valid is None else pair.hs_valid.repeat_interleave(ratio, 0).repeat_interleave(ratio, 1)

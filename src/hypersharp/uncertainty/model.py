@@ -39,6 +39,7 @@ from hypersharp.pair.reduced import ReducedPair, checkerboard
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
+STORED = ".trust.json"  # next to a weights file, with its name
 FEATURES = ("constant", "misfit", "photons", "finest", "missing")
 CONSTANT, PHOTONS = 1e-3, 0.1  # so that the features are of one order for values of 0..1
 TEMPER = 0.6
@@ -227,18 +228,11 @@ def calibrate(
         there = torch.ones_like(tiles) if seen is None else seen
         for half, chosen in ((first, tiles), (second, ~tiles)):
             half.append(draw_sample(estimate, pair.truth, (pair.hs, pair.ms), sensor, chosen & there))
-    bands = len(estimates[0])
-    scores = [
-        scores_of(sample, *fit_scale(fitted, bands))
-        for fitted, held_out in ((first, second), (second, first))
-        for sample in held_out
-    ]
+    bands, scores = len(estimates[0]), []
+    for fitted, held_out in ((first, second), (second, first)):
+        scale = fit_scale(fitted, bands)
+        scores += [scores_of(sample, *scale) for sample in held_out]
     return as_model(*fit_scale(first + second, bands), np.concatenate(scores))
-
-
-def model_path(weights: Path) -> Path:
-    """Where the model of a weights file is stored."""
-    return weights.with_suffix(".trust.json")
 
 
 def one_level_finer(model: ErrorModel, pair: ReducedPair, errors: Tensor, sensor: Sensor) -> ErrorModel:
@@ -279,7 +273,7 @@ def read_model(weights: Path) -> tuple[ErrorModel, PSF] | None:
 
     A JSON file of "model", "psf" and the "sha256" of the weights.
     """
-    path = model_path(weights)
+    path = weights.with_suffix(STORED)
     if not path.exists():
         return None
     content = json.loads(path.read_text(encoding="utf-8"))

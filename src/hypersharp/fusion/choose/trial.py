@@ -130,12 +130,13 @@ class Trials:
 
     def crossed(self, by_fold: Sequence[dict[str, float]], consistent: bool) -> Quality:
         """The quality of blends of these shares, fitted on the tiles of either fold, each on those of the other."""
+
+        def blend(shares: dict[str, float], number: int) -> Tensor:
+            return torch.stack([share * self.by_name[name].plain[number] for name, share in shares.items()]).sum(0)
+
         blended = []
         for number, pair in enumerate(self.pairs):
-            first, second = (
-                torch.stack([share * self.by_name[name].plain[number] for name, share in shares.items()]).sum(0)
-                for shares in by_fold
-            )
+            first, second = (blend(shares, number) for shares in by_fold)
             mixed = torch.where(folds(pair), first, second)
             blended.append(make_consistent(mixed, pair, self.sensor.psf).image if consistent else mixed)
         return quality_of(blended, self.pairs)
@@ -177,8 +178,7 @@ def quality_of(estimates: Sequence[Tensor], pairs: Sequence[ReducedPair]) -> Qua
     for estimate, pair in zip(estimates, pairs, strict=True):
         counted = counted_pixels(pair).to(estimate.device)
         top = max(1.0, float(pair.truth.abs().max()))
-        found, truth = (
-            (image[:, counted] / top).cpu().numpy()[..., None] for image in (estimate, pair.truth.to(estimate))
-        )
+        images = estimate, pair.truth.to(estimate)
+        found, truth = ((image[:, counted] / top).cpu().numpy()[..., None] for image in images)
         rows.append(psnr_sam_ergas(found, truth, ratio=pair.ratio, preset="float"))
     return Quality(*np.mean(rows, axis=0).tolist())
