@@ -40,7 +40,7 @@ class Explanation(Apply):
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """The network and the sensor for the pair.
 
-    Raises: InputError where no weights fit, the given ones do not, or the pair does not tell its sensor.
+    Raises: InputError where no weights fit, the given ones do not, or the pair does not show its sensor.
     """
     weights, notes = choose_weights("dhsis", pair, options)
     net = in_runtime(network_of(weights, choose_device(options.device)), weights.header, options)

@@ -96,7 +96,7 @@ class PairSensor:
 
 
 def estimate_sensor(pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] | None) -> Estimate:
-    """What is given of the sensor, and the rest from the pair. Raises: InputError where the pair does not tell."""
+    """What is given of the sensor, and the rest from the pair. Raises: InputError where the pair does not show it."""
     masks = {"hs_valid": pair.hs_valid, "ms_valid": pair.ms_valid}
     return complete_sensor(pair.hs, pair.ms, pair.ratio, psf=psf, srf=srf, spectra=pair.spectra, **masks)
 

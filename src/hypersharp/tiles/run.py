@@ -67,9 +67,6 @@ class TiledOptions:
     resume: bool = False
     side_px: int | None = None
 
-    def memory(self) -> float:
-        return self.memory_bytes or WHOLE_SHARE * free_bytes()
-
     def processes(self) -> int:
         from dask.system import CPU_COUNT
 
@@ -192,7 +189,7 @@ def laid_out(job: Job, tiles: TiledOptions) -> Job:
                 job.fusion.pair.ratio,
                 halo_px=job.halo_px(),
                 bytes_per_px=FLOAT_BYTES * job.floats_per_px(),
-                memory_bytes=tiles.memory(),
+                memory_bytes=tiles.memory_bytes or WHOLE_SHARE * free_bytes(),
                 workers=workers,
                 side_px=tiles.side_px,
             )

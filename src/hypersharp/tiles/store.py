@@ -1,7 +1,7 @@
-"""The finished tiles of a run that is under way: a hidden folder beside the result, one file a tile.
+"""The finished tiles of a run that is under way: a hidden folder next to the result, one file a tile.
 
 A file appears when it is whole, so whatever stops a run, what lies there is right, and the run goes on with the rest.
-`call.json` says what the run was asked for; tiles of another call are never mixed in.
+`call.json` holds what the run was asked for; tiles of another call are never mixed in.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def write_whole(path: Path, content: bytes | np.ndarray) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        if error.errno is None:  # numpy says how much it could not write, not why
+        if error.errno is None:  # numpy reports how much it could not write, not why
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         raise
 
@@ -112,11 +112,7 @@ class TileProgress:
     def __init__(self, out: Path, finished: set[int], count: int, report: Callable[[float], None]) -> None:
         self.out, self.finished, self.count, self.report = out, finished, count, report
         self.changed = threading.Condition()
-        self.kept: list[object] = []
-
-    def keep(self, handle: object) -> None:
-        """Hold something for as long as the run goes on."""
-        self.kept.append(handle)
+        self.kept: list[object] = []  # as long as the run goes on
 
     def finish(self, number: int) -> None:
         with self.changed:

@@ -16,7 +16,7 @@ from hypersharp.tiles.plan import tile_around
 from hypersharp.uncertainty.calibrate import REACH, Intervals, find_intervals
 from hypersharp.uncertainty.model import modelled_errors
 
-WINDOW_PX = 40  # coarse pixels at most along a side of the windows that tell the mean error
+WINDOW_PX = 40  # coarse pixels at most along a side of the windows that the mean error is taken from
 
 
 def with_intervals(job: Job) -> Job:

@@ -134,7 +134,7 @@ def submit_to(client: Any, folder: Path, numbers: Iterable[int], progress: TileP
         future = client.submit(
             sharpen_on_worker, folder, number, stamp_ns, key=f"{folder.name}-{number}", priority=-number, pure=False
         )
-        progress.keep(future)  # dask cancels futures without a reference
+        progress.kept.append(future)  # dask cancels futures without a reference
         future.add_done_callback(done)
 
 

@@ -30,13 +30,13 @@ FALLBACK = "fuse"  # where hs is too small for its reduced resolution
 LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
 TRYING = 0.5  # of the progress, and of the time budget, where methods are compared first
 FAR_DB = 3.0  # so far behind the best, a result is not worth the time it saves
-TIE_DB = 0.1  # less the comparison cannot tell; the blend is taken then, which errs less where it errs
+TIE_DB = 0.1  # a smaller difference is a tie: the blend is taken then, which errs less where it errs
 
 
 def choose(method: str, pair: TensorPair, sensor: PairSensor, options: Options, progress: Progress = ignore) -> Choice:
     """How the result is made: by the named method, or by what "auto" finds best; progress hears of its trials.
 
-    Raises: InputError for an unknown name, a pair that does not tell its sensor, or that no candidate can sharpen.
+    Raises: InputError for an unknown name, a pair that does not show its sensor, or that no candidate can sharpen.
     """
     if method == AUTO.name:
         return choose_best(pair, sensor, options, CANDIDATES, progress)
@@ -44,7 +44,7 @@ def choose(method: str, pair: TensorPair, sensor: PairSensor, options: Options, 
 
 
 def choose_named(method: Method, pair: TensorPair, sensor: PairSensor, options: Options) -> Choice:
-    """The method, made consistent with hs as the user says, by default where that raises its scores.
+    """The method, made consistent with hs as the user chose, by default where that raises its scores.
 
     That is tried where the psf is given or the method needs it anyway; a network or bicubic without one gives its own
     result.
@@ -72,7 +72,7 @@ def choose_best(
 ) -> Choice:
     """What does best of the candidates and their blend, see the head of this file."""
     deadline = perf_counter() + options.budget_s
-    _ = sensor.estimate  # a pair that does not tell its sensor ends here, whatever its size
+    _ = sensor.estimate  # a pair that does not show its sensor ends here, whatever its size
     try:
         trials = Trials.of(pair, sensor, options)
     except InputError as exc:

@@ -22,7 +22,7 @@ from hypersharp.sensor.noise import measure_noise
 
 BORDER = 1 / 8  # of a side of the truth is the most that is left out as border
 PSNR_SHARE = 0.75  # of the quality; the rest is SAM's
-NOISY_DB = 30.0  # signal to noise of hs below which noise tells methods apart; above, ms's texture passes for it
+NOISY_DB = 30.0  # signal to noise of hs below which noise decides between methods; above, ms's texture passes for it
 TILES = 6  # along the shorter side of a reduced pair: blends are fitted on every other one
 
 
@@ -78,7 +78,7 @@ class Trials:
 
     @classmethod
     def of(cls, pair: TensorPair, sensor: PairSensor, options: Options) -> "Trials":
-        """None yet. Raises: InputError for an hs too small, or a pair that does not tell its sensor."""
+        """None yet. Raises: InputError for an hs too small, or a pair that does not show its sensor."""
         pairs = reduced_pairs(pair, sensor.sensor)
         noise = measure_noise(pair.hs, pair.ms, pair.hs_valid, pair.ms_valid)
         if np.median(noise.hs_snr_db) < NOISY_DB:
