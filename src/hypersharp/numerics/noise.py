@@ -142,13 +142,18 @@ def window_bands(pixels: Tensor) -> int:
 def regressions(pixels: Tensor, window: int, ridge: float) -> Iterator[tuple[slice, slice, Tensor]]:
     """Bands of (L, N), where among the `window` bands that end with them they are, and the inverse moment of those.
 
-    By NumPy whatever holds the pixels: of a pair without noise the rounding of an inverse shows in what is estimated.
+    Where the ridge is so low that rounding shows in the inverse of bands without noise, by NumPy on every device.
     """
-    values = pixels.to("cpu", torch.float64).numpy()
-    moment = values @ values.T
-    moment += (ridge * float(np.trace(moment)) / len(moment) + np.finfo(np.float64).tiny) * np.eye(len(moment))
+    by_numpy = ridge < RIDGE
+    if by_numpy:
+        values = pixels.to("cpu", torch.float64).numpy()
+        moment = torch.from_numpy(values @ values.T)
+    else:
+        moment = second_moment(pixels)
+    moment.diagonal().add_(ridge * moment.diagonal().mean().clamp(min=torch.finfo(torch.float64).tiny))
     for first in range(len(pixels) - window + 1):
         end = first + window
         start = window // 2 if first else 0
-        inverse = torch.from_numpy(np.linalg.inv(moment[first:end, first:end])).to(pixels.device)
-        yield slice(first + start, end), slice(start, None), inverse
+        block = moment[first:end, first:end]
+        inverse = torch.from_numpy(np.linalg.inv(block.numpy())) if by_numpy else torch.linalg.inv(block)
+        yield slice(first + start, end), slice(start, None), inverse.to(pixels.device)
