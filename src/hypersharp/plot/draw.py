@@ -24,10 +24,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure, inches, that belongs to nobody else.
-
-    Raises: MissingExtraError without matplotlib.
-    """
+    """An empty figure, inches, that belongs to nobody else. Raises: MissingExtraError without matplotlib."""
     with needs("plots", "plot"):
         from matplotlib.figure import Figure
     return Figure(figsize=(width, height), layout="constrained")

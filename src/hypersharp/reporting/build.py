@@ -164,9 +164,11 @@ def render(
             spectra=list(spectra_charts(found, points)),
             errors=list(error_charts(found)),
             error=found.error,
-            score_head=list(found.scores),
-            scores=score_rows(found),
-            score_notes=score_notes(found, preset),
+            scores=found.scores,
+            score_rows=SCORES,
+            peak=found.peak,
+            preset=preset,
+            definition=PRESETS[preset],
             judged=judgement_rows(found),
             residuals=residual_chart(found),
             images={name: image_facts(cube, sources.get(name)) for name, cube in images.items()},
@@ -252,26 +254,6 @@ def ranking_of(record: Record | None) -> dict[str, Any] | None:
     name = "blend" if len(shares) > 1 else next(iter(shares))
     taken = f"{name}+c" if record.choice["consistent"] else name
     return {"head": head, "rows": rows, "taken": taken, "chosen": names.index(name) if name in names else None}
-
-
-def score_rows(found: Findings) -> list[tuple[str, str, list[str]]]:
-    """Score, which way is better, and the value of each estimate; nothing without estimates."""
-    if not found.scores:
-        return []
-    return [
-        (heading, better, [f"{getattr(values, key):.{digits}f}" for values in found.scores.values()])
-        for key, heading, digits, better in SCORES
-    ]
-
-
-def score_notes(found: Findings, preset: str) -> str:
-    """Preset, full scale, and what did not count."""
-    if not found.scores:
-        return ""
-    first = next(iter(found.scores.values()))
-    left = f"{first.masked_pixels:,} pixels and {first.masked_bands} bands left out"
-    unit = "RMSE counts in 255ths of it. " if PRESETS[preset].eight_bit else ""
-    return f"Preset {preset}: {PRESETS[preset].source}. Full scale {found.peak:g}. {unit}{left}."
 
 
 def judgement_rows(found: Findings) -> list[tuple[str, str, str, str]]:
