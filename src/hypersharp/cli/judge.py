@@ -38,11 +38,8 @@ def simulate(
     from hypersharp.simulation.scene import crop_and_scale, make_sensor, whole_coarse_pixels
 
     if (protocol is None) == (ratio is None):
-        raise CallError(
-            "--protocol and --ratio" if protocol else "neither --protocol nor --ratio",
-            "one of the two",
-            "give --protocol dian-x4, or --ratio 4 with --psf and --srf",
-        )
+        found = "--protocol and --ratio" if protocol else "neither --protocol nor --ratio"
+        raise CallError(found, "one of the two", "give --protocol dian-x4, or --ratio 4 with --psf and --srf")
     if protocol and (psf or srf):
         raise CallError("--psf or --srf beside --protocol", "a protocol, or a sensor of your own", "leave one out")
     check_apart([out / f"{name}.{format}" for name in ("hs", "ms", "truth")], [scene])
@@ -60,8 +57,10 @@ def simulate(
 
 
 @app.command(rich_help_panel="Scores")
+@opt.grouped
 def evaluate(
     estimate: Annotated[Path, typer.Argument(help="Sharpened image.", show_default=False)],
+    reading: opt.Reading,
     truth: Annotated[Path | None, typer.Argument(help="What it should be, if known.", show_default=False)] = None,
     ratio: Annotated[
         float | None, typer.Option(help="Fine pixels per coarse one; ERGAS against TRUTH needs it.", min=1)
@@ -75,9 +74,6 @@ def evaluate(
     psf: opt.Psf = None,
     srf: opt.Srf = None,
     sensor: opt.SensorFile = None,
-    mask: opt.Mask = None,
-    hs_mask: opt.HsMask = None,
-    saturated: opt.Saturated = None,
     coregister: opt.Coregister = True,
     move: opt.Move = None,
     wald: Annotated[
@@ -87,16 +83,14 @@ def evaluate(
 ) -> None:
     """Score ESTIMATE against TRUTH, or judge it without one by the pair it was made from (--hs, --ms)."""
     from hypersharp.io import open_cube
-    from hypersharp.io.image import Image
 
     check_evaluation(truth, hs, ms, ratio, wald)
     image, found = open_cube(estimate), dict[str, dict[str, Any]]()
     if truth and ratio:
         found["truth"] = scores_against(image, open_cube(truth), ratio, preset, peak)
     if hs and ms:
-        coarse = Image(hs, mask=hs_mask, saturated=saturated).cube()
-        fine = Image(ms, mask=mask, saturated=saturated).cube()
-        found |= judged_by_pair(image, coarse, fine, (sensor, psf, srf), wald, opt.coregisters(coregister, move))
+        free = opt.coregisters(coregister, move)
+        found |= judged_by_pair(image, *reading.cubes(hs, ms), (sensor, psf, srf), wald, free)
     if json:
         from json import dumps
 
@@ -109,11 +103,8 @@ def check_evaluation(
 ) -> None:
     """Raise CallError unless there is something to score against, and all it takes."""
     if (hs is None) != (ms is None) or (truth is None and hs is None):
-        raise CallError(
-            "one of --hs and --ms" if hs or ms else "neither TRUTH nor a pair",
-            "TRUTH, or --hs and --ms, or all three",
-            "name the missing file",
-        )
+        found = "one of --hs and --ms" if hs or ms else "neither TRUTH nor a pair"
+        raise CallError(found, "TRUTH, or --hs and --ms, or all three", "name the missing file")
     if truth and not ratio:
         raise CallError("TRUTH without --ratio", "fine pixels per coarse one", "give it, --ratio 4 say")
     if wald and hs is None:

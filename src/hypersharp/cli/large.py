@@ -10,6 +10,7 @@ from hypersharp.errors import CallError, needs
 if TYPE_CHECKING:
     import xarray as xr
 
+    from hypersharp.cli.options import Large
     from hypersharp.io.image import Image
     from hypersharp.pair.options import Options
     from hypersharp.tiles.run import TiledOptions
@@ -17,15 +18,19 @@ if TYPE_CHECKING:
 SHOWN_PX = 512  # along a side of a large scene, drawn
 
 
-def tiled_options(
-    memory: str | None, workers: int | None, scheduler: str | None, resume: bool
+def tiles_for(
+    hs: "Image", ms: "Image", method: str, chosen: "Large", *, uncertainty: bool = False
 ) -> "TiledOptions | None":
-    """What was said of tiles; None where nothing was."""
+    """How to fuse two files in tiles, where that was asked for or they are too large otherwise, which is shown."""
     from hypersharp.tiles.run import TiledOptions
 
-    if memory is None and workers is None and scheduler is None and not resume:
+    if any(value not in (None, False) for value in vars(chosen).values()):
+        return TiledOptions(parse_memory(chosen.memory), chosen.workers, chosen.scheduler, chosen.resume)
+    reason = too_large(hs, ms, method, uncertainty=uncertainty)
+    if reason is None:
         return None
-    return TiledOptions(parse_memory(memory), workers, scheduler, resume)
+    say(f"       {reason}")
+    return TiledOptions()
 
 
 def parse_memory(text: str | None) -> float | None:
@@ -53,17 +58,6 @@ def too_large(hs: "Image", ms: "Image", method: str, *, uncertainty: bool = Fals
     if wanted <= WHOLE_SHARE * free:
         return None
     return f"about {wanted / 1e9:.1f} GB at once, of {free / 1e9:.1f} GB free: fused in tiles"
-
-
-def tiles_if_too_large(hs: "Image", ms: "Image", method: str, *, uncertainty: bool = False) -> "TiledOptions | None":
-    """How to fuse two files that are too large for this machine's memory, which is said; None for others."""
-    from hypersharp.tiles.run import TiledOptions
-
-    reason = too_large(hs, ms, method, uncertainty=uncertainty)
-    if reason is None:
-        return None
-    say(f"       {reason}")
-    return TiledOptions()
 
 
 def fuse_large(

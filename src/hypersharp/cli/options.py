@@ -1,13 +1,22 @@
 """Options that several verbs share: type, help and name of each in one place."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from typer import Argument, Option
 
 from hypersharp.io.format import FOLDER, FORMATS
 
 if TYPE_CHECKING:
+    import xarray as xr
+
+    from hypersharp.io.image import Image
+    from hypersharp.pair.options import Options
+
     FormatName = str
 else:  # typer offers these, and refuses others
     FormatName = Literal[tuple(format.suffixes[0].removeprefix(".") for format in FORMATS if format is not FOLDER)]
@@ -101,6 +110,116 @@ Points = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known of the sensor."""
+
+    psf: Psf = None
+    srf: Srf = None
+    sensor: SensorFile = None
+    ratio: Ratio = None
+
+    def given(self) -> dict[str, Any]:
+        """psf, srf and ratio, those of the sensor file where that is named."""
+        from hypersharp.sensor.stored import given_sensor
+
+        return dict(
+            zip(("psf", "srf", "ratio"), given_sensor(self.sensor, self.psf, self.srf, self.ratio), strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class Fusing:
+    """How a pair is fused; the names are those of `pair.options.Options`."""
+
+    method: Method = "auto"
+    budget_s: Annotated[float, Option("--budget", help="Seconds that --method auto may take, about.", min=0)] = 60.0
+    weights: Weights = None
+    mode: ModeOption = "whole"
+    tile_px: Annotated[int, Option("--tile", help="Side of a tile in fine pixels, with --mode tiles.", min=16)] = 128
+    device: Device = "auto"
+    precision: PrecisionOption = "auto"
+    runtime: RuntimeOption = "torch"
+    consistent: Annotated[
+        bool | None,
+        Option(
+            help="Project the result onto the set consistent with HS. Default: only if it scores better at reduced "
+            "resolution."
+        ),
+    ] = None
+    coregister: Coregister = True
+    move: Move = None
+    grid: Annotated[
+        Literal["pair", "ms"],
+        Option(help="Where MS had to be resampled: nest in HS's pixels, or come back to the MS's own grid."),
+    ] = "pair"
+
+    def options(self) -> "Options":
+        from hypersharp.pair.options import Options
+
+        chosen = vars(self) | {"coregister": coregisters(self.coregister, self.move)}
+        return Options(**{name: value for name, value in chosen.items() if name not in ("method", "move")})
+
+
 def coregisters(coregister: bool, move: str | None) -> bool:
     """What --coregister says, or --move where that was given."""
     return coregister if move is None else move == "shift"
+
+
+@dataclass(frozen=True)
+class Large:
+    """How a scene larger than memory is fused."""
+
+    memory: Memory = None
+    workers: Workers = None
+    scheduler: Scheduler = None
+    resume: Resume = False
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the images of a pair are read, the same in every verb that reads one."""
+
+    mask: Mask = None
+    hs_mask: HsMask = None
+    saturated: Saturated = None
+    variable: Variable = None
+    layout: Layout = None
+    ms_variable: MsVariable = None
+    ms_layout: MsLayout = None
+
+    @property
+    def masks(self) -> tuple[Path | None, Path | None]:
+        return self.mask, self.hs_mask
+
+    def images(self, hs: Path, ms: Path) -> "tuple[Image, Image]":
+        """Both, not opened yet."""
+        from hypersharp.io.image import Image
+
+        coarse = Image(hs, self.variable, self.layout, self.hs_mask, self.saturated)
+        return coarse, Image(ms, self.ms_variable, self.ms_layout, self.mask, self.saturated)
+
+    def cubes(self, hs: Path, ms: Path) -> "tuple[xr.DataArray, xr.DataArray]":
+        """Both in memory."""
+        coarse, fine = self.images(hs, ms)
+        return coarse.cube(), fine.cube()
+
+
+def grouped(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb as typer sees it: a dataclass among its parameters (`Reading`) becomes an option for each field."""
+    parameters, types = signature(verb).parameters, get_type_hints(verb)
+    groups = {name: types[name] for name in parameters if is_dataclass(types[name])}
+
+    @wraps(verb)
+    def run(**given: Any) -> None:
+        made = {
+            name: kind(**{part.name: given.pop(part.name) for part in fields(kind)}) for name, kind in groups.items()
+        }
+        verb(**given, **made)
+
+    flat = list[Parameter]()
+    for name, parameter in parameters.items():
+        flat += signature(groups[name]).parameters.values() if name in groups else [parameter]
+    run.__annotations__ = {part.name: part.annotation for part in flat}
+    run.__signature__ = Signature([part.replace(kind=Parameter.KEYWORD_ONLY) for part in flat])  # type: ignore[attr-defined]
+    return run

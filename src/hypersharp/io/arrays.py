@@ -1,21 +1,16 @@
 """Files of named arrays (.mat, .npz, .nc, .zarr): which is the image, which axis is which, what else is known."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, nodata_of, transform_of, wavelengths_nm
 from hypersharp.errors import CallError, InputError, installed, unknown_name
+from hypersharp.io.image import Image
 from hypersharp.io.stored import NOTES, Stored, spectral_nm
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from hypersharp.io.image import Image
 
 LAYOUTS = ("lhw", "hwl", "hlw", "lp", "pl", "hw")
 BANDS = ("nband", "nbands", "bands")

@@ -17,18 +17,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import numpy as np
+import xarray as xr
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
 from hypersharp.errors import InputError, OutputError, installed
+from hypersharp.io.image import Image
 from hypersharp.io.packed import Packed, pack, write_numbers
 from hypersharp.io.stored import NOTES, Stored, check_memory, spectral_nm
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
-    import xarray as xr
     from affine import Affine
-
-    from hypersharp.io.image import Image
 
 DTYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
 AXES = {"bsq": "lhw", "bil": "hlw", "bip": "hwl"}

@@ -3,26 +3,21 @@
 Numbers are as stored. What images cannot say (wavelengths, place) lies in a file `bands.json` of those written here.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from hypersharp.errors import InputError, OutputError
 from hypersharp.io.arrays import affine_of_six, metadata_of
+from hypersharp.io.image import Image
 from hypersharp.io.stored import NOTES, Pixels, Stored
 from hypersharp.system.read_errors import READ_ERRORS, reading
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from hypersharp.io.image import Image
 
 IMAGES = (".png", ".tif", ".tiff")
 SIDECAR = "bands.json"

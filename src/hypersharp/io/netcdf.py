@@ -1,26 +1,21 @@
 """NetCDF through xarray: CF names and attributes, CRS and affine as rioxarray keeps them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from hypersharp.cube import affine_from, transform_of
 from hypersharp.errors import InputError, installed, needs
 from hypersharp.io.arrays import GOOD_BANDS, WAVELENGTHS, WIDTHS, find_variable, listed, order_lhw
+from hypersharp.io.image import Image
 from hypersharp.io.packed import pack
 from hypersharp.io.stored import NOTES, Stored, VariablePixels, spectral_nm
 from hypersharp.system.atomic import check_room
 from hypersharp.system.read_errors import READ_ERRORS, reading
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from hypersharp.io.image import Image
 
 EXPECTED = "a whole NetCDF file"
 SPARE_BYTES = 2**17  # headers, coordinates, chunk index

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
+import xarray as xr
 
 from hypersharp.cube import decode, make_cube
 from hypersharp.errors import InputError, needs
 from hypersharp.grid import Window, check_window, window_transform
 
 if TYPE_CHECKING:
-    import xarray as xr
     from affine import Affine
 
 NOTES = "hypersharp"  # the attribute, and in a file the tag, in which a result says how it was made

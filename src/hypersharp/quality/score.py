@@ -40,11 +40,8 @@ def score_cubes(
     40.0
     """
     if estimate.shape != truth.shape:
-        raise InputError(
-            f"an estimate of {estimate.shape} and a truth of {truth.shape}",
-            "two cubes of one shape",
-            "crop one of them",
-        )
+        found = f"an estimate of {estimate.shape} and a truth of {truth.shape}"
+        raise InputError(found, "two cubes of one shape", "crop one of them")
     scale = unit.peak(np.asarray(truth)) if peak is None else peak
     if not scale > 0:
         raise CallError(f"a peak of {scale:g}", "a positive number", "give the value that counts as full scale")
