@@ -289,11 +289,6 @@ def wrong_mask(shape: Sequence[int], what: str, shape_yx: tuple[int, int]) -> In
     return InputError(found, "one value for each of its pixels", f"make the mask on the grid of {what}")
 
 
-def like_ms_with_bands_of_hs(values: Any, hs: xr.DataArray, ms: xr.DataArray) -> xr.DataArray:
-    """A fused result (L, H, W): grid, CRS and affine of `ms`; wavelengths, flags and nodata of `hs`."""
-    return with_bands_of(hs, values, crs=crs_of(ms), transform=transform_of(ms))
-
-
 def with_bands_of(hs: xr.DataArray, values: Any, *, crs: Any, transform: Affine | None) -> xr.DataArray:
     """A cube of these values in that place; wavelengths, flags and nodata of `hs`."""
     known: dict[str, Any] = {"wavelengths_nm": wavelengths_nm(hs), "fwhm_nm": fwhm_nm(hs), "good_bands": good_bands(hs)}

@@ -44,10 +44,7 @@ class Grid:
 
 
 def check_window(window: Window, shape_yx: tuple[int, int]) -> Window:
-    """Return the window if it is not empty and lies inside the image.
-
-    Raises: InputError.
-    """
+    """Return the window if it is not empty and lies inside the image. Raises: InputError."""
     y0, x0, height, width = window
     if min(y0, x0) < 0 or min(height, width) < 1 or y0 + height > shape_yx[0] or x0 + width > shape_yx[1]:
         found = f"the window {window} on an image of {shape_yx[0]} x {shape_yx[1]} pixels"
@@ -184,10 +181,7 @@ def covering(source: Grid, target: Grid, *, margin_px: float, project: Project |
 
 
 def affine_of(grid: Grid) -> Affine:
-    """The affine of a grid that must have one.
-
-    Raises: InputError where there is none, or its pixels have no area.
-    """
+    """The affine of a grid that must have one. Raises: InputError where there is none, or its pixels have no area."""
     if grid.transform is None or grid.transform.is_degenerate:
         raise InputError("an image without pixels of a size on the ground", "an affine", "give it a georeference")
     return grid.transform

@@ -41,7 +41,7 @@ def simulate(
         found = "--protocol and --ratio" if protocol else "neither --protocol nor --ratio"
         raise CallError(found, "one of the two", "give --protocol dian-x4, or --ratio 4 with --psf and --srf")
     if protocol and (psf or srf):
-        raise CallError("--psf or --srf beside --protocol", "a protocol, or a sensor of your own", "leave one out")
+        raise CallError("--psf or --srf with --protocol", "a protocol, or a sensor of your own", "leave one out")
     check_apart([out / f"{name}.{format}" for name in ("hs", "ms", "truth")], [scene])
     fine = open_cube(scene, variable=variable, layout=layout)
     if protocol:

@@ -102,9 +102,9 @@ def bench(
     weights: Annotated[
         str | None, typer.Option(help="Weights of the networks in --methods that name none, or of the figures.")
     ] = None,
-    mode: opt.ModeOption = "whole",
+    mode: opt.Mode = "whole",
     device: opt.Device = "auto",
-    precision: opt.PrecisionOption = "auto",
+    precision: opt.Precision = "auto",
 ) -> None:
     """Run methods over test scenes: rows, tables in Markdown, LaTeX and CSV; or draw the paper's figures."""
     from hypersharp.bench.report import mean_table

@@ -101,12 +101,11 @@ def with_stored(image: Image, arrays: Mapping[str, Any], default: str | None = N
 def described(pixels: Any, arrays: Mapping[str, Any]) -> Stored:
     """An image (band, y, x) and what the variables stored with it say of it."""
     bands = pixels.shape[0]
-    centres, widths = listed(arrays, WAVELENGTHS, bands), listed(arrays, WIDTHS, bands)
     unit, nodata = text(arrays, "wavelength_units"), listed(arrays, ("nodata",), 1)
     return Stored(
         pixels,
-        wavelengths_nm=None if centres is None else spectral_nm(centres, unit),
-        fwhm_nm=None if widths is None else spectral_nm(widths, unit or "nm"),
+        wavelengths_nm=spectral_nm(listed(arrays, WAVELENGTHS, bands), unit),
+        fwhm_nm=spectral_nm(listed(arrays, WIDTHS, bands), unit or "nm"),
         good_bands=listed(arrays, GOOD_BANDS, bands),
         crs=text(arrays, "crs_wkt"),
         transform=affine_of_six(listed(arrays, ("transform",), 6)),

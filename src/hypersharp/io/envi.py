@@ -77,8 +77,8 @@ def read(image: Image) -> Stored:
     nodata = header.numbers("data ignore value")
     return Stored(
         pixels,
-        wavelengths_nm=None if centres is None else spectral_nm(centres, unit),
-        fwhm_nm=None if widths is None else spectral_nm(widths, _width_unit(unit, centres)),
+        wavelengths_nm=spectral_nm(centres, unit),
+        fwhm_nm=spectral_nm(widths, _width_unit(unit, centres)),
         good_bands=None if flags is None else np.asarray(flags) != 0,
         crs=crs,
         transform=transform,

@@ -33,10 +33,8 @@ def _opened(path: Path) -> Iterator[Any]:
         engine = {b"\x89HDF": "h5netcdf", b"CDF\x01": "scipy", b"CDF\x02": "scipy"}.get(file.read(4))
     if engine is None:
         raise InputError(f"{path} that does not begin like NetCDF", EXPECTED, "check the file")
-    with needs("NetCDF"):
-        import xarray as xr
-
-        if engine == "h5netcdf":
+    if engine == "h5netcdf":
+        with needs("NetCDF"):
             import h5netcdf  # noqa: F401
     raw: dict[str, Any] = {"engine": engine, "mask_and_scale": False, "decode_times": False}
     with reading(path, EXPECTED, *READ_ERRORS), xr.open_dataset(path, **raw) as dataset:
@@ -116,8 +114,6 @@ def _place(dataset: Any, variable: Any, axes: list[int]) -> tuple[Any, Any]:
 
 def dataset_of(cube: xr.DataArray) -> xr.Dataset:
     """A Dataset that stores a cube as its file did, with all that is known about it."""
-    import xarray as xr
-
     packed = pack(cube)
     image = xr.DataArray(packed.values, dims=cube.dims, coords=cube.coords, name="cube")
     image.attrs = {"long_name": "image"}

@@ -26,7 +26,6 @@ def _opened(path: Path) -> Iterator[Any]:
     if not path.is_dir() or not any((path / mark).exists() for mark in MARKS):
         raise InputError(f"{path} that is no Zarr store", EXPECTED, "check the folder")
     with needs("Zarr"):
-        import xarray as xr
         import zarr.errors
     errors = (*READ_ERRORS, zarr.errors.BaseZarrError, SystemError)  # numcodecs raises the last
     raw: dict[str, Any] = {"engine": "zarr", "mask_and_scale": False, "decode_times": False, "consolidated": False}

@@ -69,7 +69,9 @@ def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         net.load_state_dict(tensors)
     except (OSError, SafetensorError, RuntimeError) as exc:
-        raise InputError(f"{path} whose tensors do not fit ({exc})", "those of its options", "get it anew") from exc
+        raise InputError(
+            f"{path} whose tensors do not fit ({exc})", "those of its options", "fetch it again"
+        ) from exc
     return net.eval(), header
 
 
@@ -99,7 +101,7 @@ def build_network(name: str, options: dict[str, Any]) -> FusionNetwork:
     try:
         return network(options_type(**options))
     except (TypeError, ValueError) as exc:
-        raise InputError(f"network options {options} ({exc})", f"those of {name}", "mend the options") from exc
+        raise InputError(f"network options {options} ({exc})", f"those of {name}", "correct the options") from exc
 
 
 def count_parameters(net: nn.Module) -> int:

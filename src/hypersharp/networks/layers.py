@@ -29,7 +29,7 @@ def deconv(channels_in: int, channels_out: int, kernel: int, stride: int, paddin
 class ImageMean(nn.Module):
     """The mean over the image of each channel, (B, n, H, W) -> (B, n, 1, 1), or what is held of a whole scene.
 
-    A network that sees a part of a scene is then told what it would find in all of it; `hold_means` fills `held`,
+    A network that sees a part of a scene then gets what it would find in all of it; `hold_means` fills `held`,
     one mean for each time that the network asks.
     """
 

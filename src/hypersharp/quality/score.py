@@ -51,10 +51,7 @@ def score_cubes(
 
 
 def both_usable(estimate: Values, truth: Values) -> NDArray[np.bool_]:
-    """True for each band that both cubes have.
-
-    Raises: InputError where there is none.
-    """
+    """True for each band that both cubes have. Raises: InputError where there is none."""
     kept: NDArray[np.bool_] = np.ones(len(truth), bool)
     for cube in (estimate, truth):
         kept &= usable_bands(cube if isinstance(cube, xr.DataArray) else make_cube(cube))

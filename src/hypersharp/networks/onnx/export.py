@@ -125,8 +125,8 @@ def as_onnx(net: FusionNetwork, header: WeightsHeader, signature: Signature) -> 
         model.graph.initializer.append(onnx.numpy_helper.from_array(value.cpu().numpy(), name))
     say_sizes(model, net.options.ratio, signature)
     model.producer_name, model.doc_string = "hypersharp", str(__doc__)
-    told = {"format": FORMAT, "header": json.dumps(dataclasses.asdict(header), sort_keys=True)}
-    onnx.helper.set_model_props(model, told)
+    properties = {"format": FORMAT, "header": json.dumps(dataclasses.asdict(header), sort_keys=True)}
+    onnx.helper.set_model_props(model, properties)
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString()
     return content

@@ -45,8 +45,8 @@ def read_onnx(path: Path) -> OnnxFile:
     try:
         content = path.read_bytes()
         model = onnx.load_model_from_string(content)
-        told = {entry.key: entry.value for entry in model.metadata_props}
-        header = decode_header(told["header"]) if told.get("format") == FORMAT else None
+        properties = {entry.key: entry.value for entry in model.metadata_props}
+        header = decode_header(properties["header"]) if properties.get("format") == FORMAT else None
     except (OSError, DecodeError, KeyError, TypeError, ValueError) as exc:
         raise InputError(
             f"{path}, which is missing or no whole ONNX file ({exc})", "a file by `hypersharp export`", "export it"
