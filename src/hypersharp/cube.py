@@ -271,11 +271,8 @@ def leave_out(
     for band in np.flatnonzero(usable_bands(cube)) if saturated is not None else ():
         out |= np.asarray(cube[band].data) >= saturated
     if out.all() and not part:
-        raise InputError(
-            f"a mask that leaves out all of {what}",
-            "pixels that are left",
-            "turn the mask round: it is zero where a pixel counts; or raise --saturated",
-        )
+        do = "turn the mask round: it is zero where a pixel counts; or raise --saturated"
+        raise InputError(f"a mask that leaves out all of {what}", "pixels that are left", do)
     if not out.any():
         return cube
     kept = cube.where(~out[np.newaxis])

@@ -94,11 +94,9 @@ def whole_ratio(hs: Grid, ms: Grid) -> int:
     if height <= h and width <= w and (h, w) != (height, width):
         raise InputError(found, "an ms with more pixels than hs", "give the coarse image first, the fine one second")
     if height % h or width % w or height // h != width // w:
-        raise InputError(
-            f"{found}, {height / h:.3g} and {width / w:.3g} fine pixels per coarse pixel",
-            "one whole ratio along both sides",
-            "give both a georeference and run `hypersharp align`, or cut them to one extent",
-        )
+        found += f", {height / h:.3g} and {width / w:.3g} fine pixels per coarse pixel"
+        do = "give both a georeference and run `hypersharp align`, or cut them to one extent"
+        raise InputError(found, "one whole ratio along both sides", do)
     return height // h
 
 
@@ -214,11 +212,9 @@ def _true_ratio(hs: Grid, ms: Grid, project: Project | None) -> float:
         found = f"ms pixels {1 / ratio:.3g} times as wide as those of hs"
         raise InputError(found, "an ms finer than hs", "give the coarse hyperspectral image first, the fine one second")
     if not LEAST_RATIO <= ratio <= MOST_RATIO:
-        raise InputError(
-            f"hs pixels {ratio:.3g} times as wide as those of ms",
-            f"{LEAST_RATIO:g} to {MOST_RATIO:g} times",
-            "use a finer ms" if ratio < LEAST_RATIO else "resample ms to larger pixels first",
-        )
+        found = f"hs pixels {ratio:.3g} times as wide as those of ms"
+        do = "use a finer ms" if ratio < LEAST_RATIO else "resample ms to larger pixels first"
+        raise InputError(found, f"{LEAST_RATIO:g} to {MOST_RATIO:g} times", do)
     return ratio
 
 

@@ -85,17 +85,8 @@ def fuse_large(
     started = time.perf_counter()
     say(f"hs     {size(hs.outline())}  ({hs.path})\nms     {size(ms.outline())}  ({ms.path})")
     with progress_bar("learning from a sample of the scene") as progress:
-        run = prepare(
-            hs,
-            ms,
-            out,
-            method=method,
-            tiles=tiles,
-            options=options,
-            uncertainty=uncertainty,
-            progress=progress,
-            **known,
-        )
+        chosen: dict[str, Any] = {"method": method, "tiles": tiles, "options": options, "uncertainty": uncertainty}
+        run = prepare(hs, ms, out, **chosen, **known, progress=progress)
     say("\n".join(f"       {line}" for line in run.record.lines()))
     with progress_bar(f"fusing {len(run.job.tiling)} tiles") as progress:
         sharp = run.carry_out(progress, announce=lambda text: say(f"       {text}"))
@@ -124,8 +115,6 @@ def refuse(**chosen: Any) -> None:
     """Raise where an option was chosen that needs the whole image in memory."""
     names = [name for name, value in chosen.items() if value]
     if names:
-        raise CallError(
-            f"--{names[0].replace('_', '-')} for a scene fused in tiles",
-            "none of --grid ms, --mode tiles, --mode patches, --truth, --point",
-            "leave it out, or cut the scene",
-        )
+        found = f"--{names[0].replace('_', '-')} for a scene fused in tiles"
+        expected = "none of --grid ms, --mode tiles, --mode patches, --truth, --point"
+        raise CallError(found, expected, "leave it out, or cut the scene")

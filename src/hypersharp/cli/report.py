@@ -99,12 +99,10 @@ def make_page(
     from hypersharp.plot.places import parse_point
     from hypersharp.reporting import write_report
 
-    files = {**sources} if truth is None else {**sources, "truth": Image(truth)}
+    files = dict(sources) | ({} if truth is None else {"truth": Image(truth)})
     with progress_bar("writing the report") as progress:
         written = write_report(
-            cubes["result"],
-            cubes["hs"],
-            cubes["ms"],
+            *(cubes["result"], cubes["hs"], cubes["ms"]),
             out,
             truth=None if truth is None else open_cube(truth),
             points=[parse_point(text) for text in point or ()],

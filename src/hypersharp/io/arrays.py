@@ -137,11 +137,9 @@ def laid_out(array: np.ndarray, image: Image, what: str, arrays: Mapping[str, An
     if layout == "hw" or (layout is None and max(array.shape) <= STRIP * min(array.shape)):
         return array[np.newaxis]
     if layout is None or image.shape_yx is None or pixels not in array.shape:
-        raise InputError(
-            f"{what} of {array.shape[0]} x {array.shape[1]}, which looks like bands x pixels",
-            "rows x columns that multiply to the number of pixels",
-            "open it in Python with shape_yx=(rows, columns), or give the layout hw if it is one band",
-        )
+        found = f"{what} of {array.shape[0]} x {array.shape[1]}, which looks like bands x pixels"
+        do = "open it in Python with shape_yx=(rows, columns), or give the layout hw if it is one band"
+        raise InputError(found, "rows x columns that multiply to the number of pixels", do)
     rows, columns = image.shape_yx
     spectra = array.T if layout == "pl" else array
     if spectra.shape[1] != pixels:
@@ -169,11 +167,8 @@ def order_lhw(shape: tuple[int, ...], image: Image, what: str, arrays: Mapping[s
     lengths = {np.size(other) for other in arrays.values() if np.size(other) > 1}
     if first != last and (first in lengths) != (last in lengths):  # a list has as many entries as there are bands
         return [0, 1, 2] if first in lengths else [2, 0, 1]
-    raise InputError(
-        f"{what} of {first} x {middle} x {last}, which may be bands first or last",
-        "axes that can be told from each other",
-        "give the layout hwl (rows, columns, bands) or lhw",
-    )
+    found = f"{what} of {first} x {middle} x {last}, which may be bands first or last"
+    raise InputError(found, "axes that differ clearly", "give the layout hwl (rows, columns, bands) or lhw")
 
 
 def _check_layout(layout: str | None) -> None:

@@ -134,11 +134,9 @@ def _pixels(header: Header, body: Path) -> np.ndarray:
     shape = {axis: header.integer(name) for axis, name in (("l", "bands"), ("h", "lines"), ("w", "samples"))}
     code, interleave = header.integer("data type"), header.fields.get("interleave", "bsq").lower()
     if code not in DTYPES or interleave not in AXES:
-        raise InputError(
-            f"data type {code}, interleave {interleave} in {header.path}",
-            f"a type among {', '.join(map(str, DTYPES))} and one of {', '.join(AXES)}",
-            "convert the image",
-        )
+        found = f"data type {code}, interleave {interleave} in {header.path}"
+        expected = f"a type among {', '.join(map(str, DTYPES))} and one of {', '.join(AXES)}"
+        raise InputError(found, expected, "convert the image")
     order = ">" if header.integer("byte order", 0) else "<"
     dtype, axes = np.dtype(order + DTYPES[code]), AXES[interleave]
     stored = tuple(shape[axis] for axis in axes)

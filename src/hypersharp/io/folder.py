@@ -43,11 +43,9 @@ class BandImages(Pixels):
         for band in bands:
             plane = _plane(self.files[band])
             if plane.shape != self.shape[1:] or plane.dtype != self.dtype:
-                raise InputError(
-                    f"{plane.dtype} of {plane.shape[0]} x {plane.shape[1]} in {self.files[band]}",
-                    f"{self.dtype} of {self.shape[1]} x {self.shape[2]} as in {self.files[0].name}",
-                    "remove or convert that image",
-                )
+                found = f"{plane.dtype} of {plane.shape[0]} x {plane.shape[1]} in {self.files[band]}"
+                expected = f"{self.dtype} of {self.shape[1]} x {self.shape[2]} as in {self.files[0].name}"
+                raise InputError(found, expected, "remove or convert that image")
             planes.append(plane[rows, columns])
         return np.stack(planes)
 

@@ -69,9 +69,7 @@ def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         net.load_state_dict(tensors)
     except (OSError, SafetensorError, RuntimeError) as exc:
-        raise InputError(
-            f"{path} whose tensors do not fit ({exc})", "those of its options", "fetch it again"
-        ) from exc
+        raise InputError(f"{path} whose tensors do not fit ({exc})", "those of its options", "fetch it again") from exc
     return net.eval(), header
 
 
