@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from hypersharp.io.image import Image
-    from hypersharp.pair.options import Options
 
 
 @app.command(rich_help_panel="The main job")
@@ -74,18 +73,11 @@ def fuse(
 
 
 def fuse_whole(
-    hs: "Image",
-    ms: "Image",
-    out: Path,
-    *,
-    method: str,
-    options: "Options",
-    uncertainty: Path | None = None,
-    **known: Any,
+    hs: "Image", ms: "Image", out: Path, *, method: str, uncertainty: Path | None = None, **chosen: Any
 ) -> "dict[str, xr.DataArray]":
     """Fuse in memory, write the result (and its half-widths) and say what was decided; "result", "hs", "ms", "error".
 
-    known: psf, srf and ratio, for `fuse_images`.
+    chosen: what else `fuse_images` takes.
     """
     from hypersharp.fusion.fuse import fuse_images
     from hypersharp.io import save_cube
@@ -96,7 +88,7 @@ def fuse_whole(
     images = [CubeImage(image.cube(), image.path) for image in (hs, ms)]
     started = time.perf_counter()
     with progress_bar(f"fusing with {method}") as progress:
-        sharp, fusion = fuse_images(*images, method=method, options=options, progress=progress, **known)
+        sharp, fusion = fuse_images(*images, method=method, progress=progress, **chosen)
     seconds = time.perf_counter() - started
     record = fusion.record.took(seconds=round(seconds, 3), peak_bytes=peak_bytes())
     sharp = record.on(sharp)

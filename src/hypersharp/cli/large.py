@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from hypersharp.cli.options import Large
     from hypersharp.io.image import Image
-    from hypersharp.pair.options import Options
     from hypersharp.tiles.run import TiledOptions
 
 SHOWN_PX = 512  # along a side of a large scene, drawn
@@ -61,18 +60,9 @@ def too_large(hs: "Image", ms: "Image", method: str, *, uncertainty: bool = Fals
 
 
 def fuse_large(
-    hs: "Image",
-    ms: "Image",
-    out: Path,
-    *,
-    method: str,
-    tiles: "TiledOptions",
-    options: "Options",
-    uncertainty: Path | None,
-    part: bool,
-    **known: Any,
+    hs: "Image", ms: "Image", out: Path, *, uncertainty: Path | None, part: bool, **chosen: Any
 ) -> "dict[str, xr.DataArray]":
-    """Fuse in tiles and say what was decided and made; known: psf, srf and ratio, for `prepare`.
+    """Fuse in tiles and say what was decided and made; chosen: what else `prepare` takes.
 
     "result", "hs", "ms" and "error" of the middle of the scene, if `part`.
     """
@@ -85,8 +75,7 @@ def fuse_large(
     started = time.perf_counter()
     say(f"hs     {size(hs.outline())}  ({hs.path})\nms     {size(ms.outline())}  ({ms.path})")
     with progress_bar("learning from a sample of the scene") as progress:
-        chosen: dict[str, Any] = {"method": method, "tiles": tiles, "options": options, "uncertainty": uncertainty}
-        run = prepare(hs, ms, out, **chosen, **known, progress=progress)
+        run = prepare(hs, ms, out, uncertainty=uncertainty, progress=progress, **chosen)
     say("\n".join(f"       {line}" for line in run.record.lines()))
     with progress_bar(f"fusing {len(run.job.tiling)} tiles") as progress:
         sharp = run.carry_out(progress, announce=lambda text: say(f"       {text}"))
