@@ -151,7 +151,7 @@ def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
             **row,
             "seconds": round(seconds, 3),
             "peak_mb": round(peak / 2**20),
-            "notes": str(record),
+            "notes": "; ".join(str(record).splitlines()),
             "weights_used": weights,
             "parameters": parameters_of(task.weights or weights),
             "flops": count_flops(task._replace(scene=""), protocol, truth.shape[1:], device),

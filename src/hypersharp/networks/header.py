@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from hypersharp.errors import InputError
 
 FORMAT = "hypersharp-1"
+METHOD_OF = {"ssjcn-subspace": "ssjcn"}  # network -> the method that runs it, where it has another name
 
 
 @dataclass(frozen=True)

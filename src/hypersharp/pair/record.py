@@ -25,13 +25,31 @@ WARNING = "warning: "
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What a result was made of and how.
+    """What a result was made of and how; `print(Record.of(sharp))` is the summary people read.
 
-    `inputs`: path and shape of "hs" and "ms"; `placement`: what `pair.place` takes to place them again, `placed` what
-    it did in words; `scale`: the value that counted as 1; `sensor`: PSF, response and which of them were given, None
-    where nobody needed it; `options`: what differed from the defaults; `choice`: shares of the methods, consistency and
-    ranking; `weights`: names of those that ran; `left_out`: bands and shares of pixels;
-    `consistency`: how far the degraded result differs from hs, before and after.
+    Attributes:
+        version: of hypersharp.
+        method: that made the result.
+        inputs: path and shape of "hs" and "ms".
+        placement: what `pair.place` takes to place them again.
+        placed: what it did, in words.
+        scale: the value that counted as 1.
+        sensor: PSF, response (l, L) and which of them were given; None where nobody needed it.
+        options: what differed from the defaults.
+        choice: shares of the methods, consistency and ranking of "auto".
+        left_out: bands and shares of pixels that were excluded.
+        weights: names of those that ran.
+        consistency: how far the blurred, downsampled result differs from hs, before and after.
+        notes, warnings: what the methods said.
+        tiles: how the scene was cut; None for a whole image.
+        seconds, peak_bytes: of the run, where measured.
+
+    >>> import hypersharp as hsp
+    >>> from hypersharp.cube import make_cube
+    >>> random = np.random.default_rng(0)
+    >>> hs, ms = make_cube(random.random((5, 8, 8))), make_cube(random.random((1, 16, 16)))
+    >>> Record.of(hsp.fuse(hs, ms, method="bicubic")).method
+    'bicubic'
     """
 
     version: str
