@@ -24,7 +24,7 @@ from hypersharp.reporting.build import NAME, SCORES
 from hypersharp.reporting.facts import image_facts
 from hypersharp.reporting.findings import placed_pair
 from hypersharp.reporting.pictures import detailed_window
-from hypersharp.reporting.points import diverse_pixels
+from hypersharp.reporting.points import choose_points, diverse_pixels
 from hypersharp.simulation.protocols import find_protocol
 
 SECTIONS = ("pictures", "spectra", "errors", "judgement", "decisions", "inputs", "sensor", "run")

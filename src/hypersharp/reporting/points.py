@@ -35,10 +35,9 @@ def choose_points(places: Sequence[Place], sharp: xr.DataArray, hs: xr.DataArray
     diverse = diverse_pixels(sharp, hs, CHOSEN + len(given))
     chosen = [pixel for pixel in diverse if pixel not in given][: CHOSEN - len(given) % 2]
     pixels = [(pixel, True) for pixel in given] + [(pixel, False) for pixel in chosen]
-    letters = [
-        f"{letter}{turn + 1 if turn else ''}" for turn in range(1 + len(pixels) // len(LETTERS)) for letter in LETTERS
-    ]
-    return [Point(letter, *place) for letter, place in zip(letters, pixels, strict=False)]
+    turns = (divmod(n, len(LETTERS)) for n in range(len(pixels)))  # A to Z, A2 to Z2, ...
+    labels = [f"{LETTERS[n]}{turn + 1 if turn else ''}" for turn, n in turns]
+    return [Point(label, *place) for label, place in zip(labels, pixels, strict=True)]
 
 
 def diverse_pixels(sharp: xr.DataArray, hs: xr.DataArray, count: int) -> list[Pixel]:
