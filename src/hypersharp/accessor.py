@@ -1,9 +1,7 @@
 """`cube.hyper`: what a hyperspectral image can be asked for in a notebook, as an xarray accessor.
 
-xarray's own way of adding to its arrays, as rioxarray's `.rio` does: nothing of xarray is changed, and `cube` alone is
-still shown as xarray shows it. `cube.hyper` as the last line of a cell shows a thumbnail with what is known of the
-image; so does `hypersharp.show(cube)`. Registered with the first name that is used of `hypersharp`, or by
-`import hypersharp.accessor`.
+`cube.hyper` as the last line of a cell shows a thumbnail with what is known of the image; so does `show(cube)`.
+Registered with the first name that is used of `hypersharp`, or by `import hypersharp.accessor`.
 """
 
 import html
@@ -15,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.cube import check_axes, good_bands, wavelengths_nm
-from hypersharp.describe import pixel_words, place_words, size_words, wavelength_words
+from hypersharp.describe import facts_of
 from hypersharp.errors import InputError
 from hypersharp.plot.colour import Image, Kind, Mix, composite, nearest_band, true_mix
 from hypersharp.plot.inline import png
@@ -115,14 +113,8 @@ def show(cube: xr.DataArray) -> Hyper:
 
 def facts(cube: xr.DataArray) -> dict[str, str]:
     """What is known of a cube without reading its pixels."""
-    lines = {
-        "Size": size_words(cube),
-        "Wavelengths": wavelength_words(cube),
-        "Pixel": pixel_words(cube),
-        "Place": place_words(cube),
-        "Numbers": f"{cube.dtype}, {cube.attrs['units']}" if "units" in cube.attrs else str(cube.dtype),
-    }
-    return {name: text for name, text in lines.items() if text}
+    numbers = f"{cube.dtype}, {cube.attrs['units']}" if "units" in cube.attrs else str(cube.dtype)
+    return {name: text for name, text in (facts_of(cube) | {"Numbers": numbers}).items() if text}
 
 
 def thumbnail(cube: xr.DataArray) -> tuple[Image, Mix]:
