@@ -1,5 +1,6 @@
 """A training on a protocol's scenes: from names and a data folder to what `train.run` learns from."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -8,9 +9,11 @@ from numpy.typing import NDArray
 
 from hypersharp.bench.protocols import Protocol, find_protocol
 from hypersharp.bench.scenes import find_scenes, load_truth
+from hypersharp.errors import check_name
 from hypersharp.train.any_sensor import train_any_sensor
 from hypersharp.train.hardware import Hardware
-from hypersharp.train.options import TrainOptions
+from hypersharp.train.options import RecordOptions, TrainOptions
+from hypersharp.train.record import train_record
 from hypersharp.train.run import TrainingSet, train
 
 
@@ -30,6 +33,39 @@ def train_on_protocol(
     data = training_set(find_protocol(options.protocol), data_dir)
     learn = train_any_sensor if options.sensors == "random" else train
     return learn(options, data, out_dir, cache_dir=cache_dir, resume=resume, hardware=hardware)
+
+
+def train_record_on_protocol(
+    options: RecordOptions,
+    data_dir: Path,
+    out_dir: Path,
+    *,
+    resume: bool = False,
+    start_from: Path | None = None,
+    minutes: float | None = None,
+    finish_only: bool = False,
+) -> Path:
+    """A long training on the protocol's scenes; as `train_record`.
+
+    Raises: InputError for an unknown protocol, missing scenes or options that do not fit.
+    """
+    data = training_set(held_out(find_protocol(options.protocol), options.validation_scenes), data_dir)
+    return train_record(
+        options, data, out_dir, resume=resume, start_from=start_from, minutes=minutes, finish_only=finish_only
+    )
+
+
+def held_out(protocol: Protocol, scenes: tuple[str, ...] | None) -> Protocol:
+    """The protocol with other scenes of its training for validation.
+
+    Raises: InputError for a scene that is not one of them.
+    """
+    if scenes is None:
+        return protocol
+    known = sorted(protocol.train + protocol.validation)
+    for scene in scenes:
+        check_name("training scene", scene, known)
+    return replace(protocol, train=tuple(s for s in known if s not in scenes), validation=scenes)
 
 
 def training_set(protocol: Protocol, data_dir: Path) -> TrainingSet:

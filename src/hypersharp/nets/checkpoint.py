@@ -21,6 +21,7 @@ from hypersharp.nets.dbin import DBIN, DBINOptions
 from hypersharp.nets.dhsis import DHSIS, DHSISOptions
 from hypersharp.nets.ssjcn import SSJCN, SSJCNOptions
 from hypersharp.nets.subspace import SubspaceOptions, SubspaceSSJCN
+from hypersharp.networks.ssjcn_v2 import SSJCN2, SSJCN2Options
 from hypersharp.whole import make_folder, staged
 
 FORMAT = "hypersharp-1"
@@ -30,6 +31,7 @@ NETWORKS: dict[str, tuple[Callable[..., FusionNetwork], Callable[..., Any]]] = {
     "dbin": (DBIN, DBINOptions),
     "dhsis": (DHSIS, DHSISOptions),
     "ssjcn": (SSJCN, SSJCNOptions),
+    "ssjcn-v2": (SSJCN2, SSJCN2Options),
     "ssjcn-subspace": (SubspaceSSJCN, SubspaceOptions),
 }
 

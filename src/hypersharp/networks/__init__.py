@@ -1,0 +1,1 @@
+"""The fusion networks: each one file and one frozen dataclass of options."""
