@@ -29,6 +29,7 @@ from hypersharp.nets.checkpoint import (
     to_fast_layout,
 )
 from hypersharp.networks.ssjcn_v2 import SSJCN2
+from hypersharp.networks.winograd import use_winograd
 from hypersharp.provenance import commit, machine
 from hypersharp.train.crops import CropStream, wrapped_margin_px
 from hypersharp.train.muon import Muon
@@ -102,6 +103,8 @@ def train_record(
     last, deadline = make_folder(out_dir) / LAST, time.monotonic() + 60 * minutes if minutes else None
     state = begin(options, data, start_from)
     course = make_course(options, data, out_dir, state.net)
+    if options.precision == "fp32":
+        use_winograd(state.net), use_winograd(state.average)
     if resume or finish_only:
         if not last.exists():
             raise InputError(f"no {LAST} in {out_dir}", "an interrupted training", "train without --resume")
