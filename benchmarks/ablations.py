@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from hypersharp.bench.protocols import Protocol, find_protocol
 from hypersharp.bench.scenes import find_scenes, load_truth
 from hypersharp.bench.training import train_on_protocol
-from hypersharp.methods.base import Settings
-from hypersharp.methods.inference import run_network
-from hypersharp.metrics import psnr_and_sam
-from hypersharp.nets.base import FusionNetwork
-from hypersharp.nets.checkpoint import count_parameters, load_weights, to_fast_layout
-from hypersharp.provenance import commit, machine
+from hypersharp.networks.base import FusionNetwork
+from hypersharp.networks.checkpoint import count_parameters, load_weights, to_fast_layout
+from hypersharp.networks.inference import run_network
+from hypersharp.pair.settings import Settings
+from hypersharp.quality.metrics import psnr_and_sam
+from hypersharp.simulation.protocols import Protocol, find_protocol
+from hypersharp.system.build_info import commit, machine
 from hypersharp.train.options import TrainOptions, read_options
 from hypersharp.train.run import CHECKPOINT
 

@@ -24,10 +24,10 @@ from auto import CASES, Case, paris, scores
 from scipy.ndimage import shift
 
 from hypersharp.errors import InputError
-from hypersharp.methods import METHODS
-from hypersharp.methods.adapt import AdaptOptions, Outcome, adapt
-from hypersharp.methods.inference import run_network
-from hypersharp.methods.scales import find_sensor
+from hypersharp.fusion.fuse import METHODS
+from hypersharp.networks.inference import run_network
+from hypersharp.pair.sensor import find_sensor
+from hypersharp.train.adapt import AdaptOptions, Outcome, adapt
 
 BESIDE = ("bicubic", "glp", "cnmf", "hysure")
 UNLIMITED_S = 1e6
@@ -45,9 +45,7 @@ def main() -> None:
     print("| pair | method | PSNR (dB) | SAM (degrees) | s (processor) |", "|---|---|---|---|---|", sep="\n")
     for name in arguments.cases.split(","):
         case = {**CASES, "paris-aligned": aligned_paris}[name](Path(os.environ["HYPERSHARP_DATA"]))
-        lengths = [
-            AdaptOptions(seconds=UNLIMITED_S, steps=int(text)) for text in arguments.steps.split(",") if text
-        ]
+        lengths = [AdaptOptions(seconds=UNLIMITED_S, steps=int(text)) for text in arguments.steps.split(",") if text]
         lengths += [AdaptOptions(seconds=60 * float(text)) for text in arguments.minutes.split(",") if text]
         for row in compare(case, lengths):
             rows.append({"case": name, **row})

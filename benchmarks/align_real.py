@@ -15,14 +15,14 @@ from scipy.io import loadmat
 from scipy.ndimage import shift
 
 from hypersharp.cube import make_cube, transform_of, wavelengths_nm
+from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube, save_cube
-from hypersharp.methods import fuse
-from hypersharp.methods.align import AlignedPair, align
-from hypersharp.methods.base import to_tensor, value_scale
+from hypersharp.pair.align import AlignedPair, align
+from hypersharp.pair.register import register
+from hypersharp.pair.tensors import to_tensor, value_scale
 from hypersharp.sensor.estimate import complete_sensor
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, gaussian_fwhm
-from hypersharp.sensor.register import register
 from hypersharp.sensor.srf import find_srf
 from hypersharp.sensor.tables import FloatArray
 
@@ -88,9 +88,7 @@ def corner_gap(sharp: xr.DataArray, pair: AlignedPair) -> str:
     rows, columns = pair.hs.shape[1:]
     corners = [(x, y) for x in (0, columns) for y in (0, rows)]
     ratio = pair.grid.ratio
-    gaps = [
-        np.subtract(to_sharp @ (ratio * x, ratio * y), to_hs @ (x, y)) / abs(to_sharp.a) for x, y in corners
-    ]
+    gaps = [np.subtract(to_sharp @ (ratio * x, ratio * y), to_hs @ (x, y)) / abs(to_sharp.a) for x, y in corners]
     return f"corners off by {np.abs(gaps).max():.1e} fine pixels"
 
 
@@ -98,9 +96,7 @@ def main(data: Path, out: Path, methods: list[str]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for ratio in (3, 4):
         for response in ("sentinel-2a", "landsat-8"):
-            planted(
-                f"Jasper Ridge, {response}, ratio {ratio}", *jasper(data / "jasper_ridge", ratio, response)
-            )
+            planted(f"Jasper Ridge, {response}, ratio {ratio}", *jasper(data / "jasper_ridge", ratio, response))
     pan = loadmat(data / "paris" / "paris_data_hs_pan.mat")
     hs, fine = pan["HSim"].transpose(2, 0, 1), pan["PCim"][None]
     planted("Paris, pan, ratio 3", hs, fine)

@@ -31,13 +31,13 @@ from torch import Tensor
 from hypersharp.bench.indian_pines import load_indian_pines
 from hypersharp.cube import make_cube, wavelengths_nm
 from hypersharp.errors import InputError
+from hypersharp.fusion.choose.auto import AUTO, CANDIDATES, with_sensor
+from hypersharp.fusion.consistency import agree_with_hs
+from hypersharp.fusion.sharpener import own_settings
 from hypersharp.io import open_cube
-from hypersharp.methods.align import undo_shift
-from hypersharp.methods.auto import AUTO, CANDIDATES, with_sensor
-from hypersharp.methods.base import Settings
-from hypersharp.methods.consistency import agree_with_hs
-from hypersharp.methods.recipe import own_settings
-from hypersharp.metrics import psnr_and_sam
+from hypersharp.pair.align import undo_shift
+from hypersharp.pair.settings import Settings
+from hypersharp.quality.metrics import psnr_and_sam
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, parse_psf
 from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM
@@ -61,9 +61,7 @@ class Case:
 def main() -> None:
     arguments = parse_arguments()
     rows, known = [], {**CASES, **FRESH}
-    print(
-        "| pair | candidates (PSNR / SAM) | auto | gap | s (processor) |", "|---|---|---|---|---|", sep="\n"
-    )
+    print("| pair | candidates (PSNR / SAM) | auto | gap | s (processor) |", "|---|---|---|---|---|", sep="\n")
     for name in arguments.cases.split(","):
         rows.append(compare(name, known[name](Path(os.environ["HYPERSHARP_DATA"])), arguments.budget))
         print(as_markdown(rows[-1]), flush=True)
@@ -88,9 +86,14 @@ def compare(name: str, case: Case, budget_s: float) -> Row:
     singles = dict(single_scores(case))
     best = max(singles, key=lambda single: singles[single][0])
     return {
-        "case": name, "singles": singles, "best": best, "auto": chosen, "gap_db": chosen[0] - singles[best][0],
-        "seconds": seconds, "notes": told.notes,
-    }  # fmt: skip
+        "case": name,
+        "singles": singles,
+        "best": best,
+        "auto": chosen,
+        "gap_db": chosen[0] - singles[best][0],
+        "seconds": seconds,
+        "notes": told.notes,
+    }
 
 
 def single_scores(case: Case) -> Any:
@@ -126,9 +129,7 @@ def simulated(scene: Tensor, sensor: Sensor, wavelengths_nm: Floats | None, snr_
     return Case(hs, ms, truth, Settings(sensor.ratio, wavelengths_nm))
 
 
-def jasper(
-    response: str | Floats, psf: PSF | None, ratio: int, snr_db: float = 40.0
-) -> Callable[[Path], Case]:
+def jasper(response: str | Floats, psf: PSF | None, ratio: int, snr_db: float = 40.0) -> Callable[[Path], Case]:
     """Jasper Ridge under a named or drawn response and a blur, by default a Gaussian of FWHM ratio."""
 
     def make(data: Path) -> Case:
@@ -181,9 +182,7 @@ def paris(data: Path) -> Case:
     """The pair as `fuse` takes it: the ms moved onto the hs, and so onto the truth, where the images prove a shift."""
     case = paris_unmoved(data)
     moved, notes = undo_shift(make_cube(case.hs.numpy()), make_cube(case.ms.numpy()))
-    return replace(
-        case, ms=torch.from_numpy(moved.values), settings=replace(case.settings, notes=list(notes))
-    )
+    return replace(case, ms=torch.from_numpy(moved.values), settings=replace(case.settings, notes=list(notes)))
 
 
 def paris_unmoved(data: Path) -> Case:
@@ -195,9 +194,7 @@ def paris_unmoved(data: Path) -> Case:
     return Case(hs, ms, torch.from_numpy(truth).float(), Settings(3))
 
 
-def tilted(
-    sigma_yx: tuple[float, float], degrees: float, shift_px_yx: tuple[float, float], ratio: int = 4
-) -> PSF:
+def tilted(sigma_yx: tuple[float, float], degrees: float, shift_px_yx: tuple[float, float], ratio: int = 4) -> PSF:
     """A Gaussian: deviations along its own axes in coarse pixels, its centre off by fine pixels."""
     half = 0.0 if ratio % 2 else 0.5
     places = np.arange(4 * ratio + 1) - 2 * ratio + half
@@ -214,9 +211,7 @@ def drawn(ms_bands: int, bands: int, seed: int) -> Floats:
     """(l, L): ragged bell curves across the spectrum; of one, a broad one."""
     random = np.random.default_rng(seed)
     one = ms_bands == 1
-    centres = (
-        np.array([0.4]) if one else np.linspace(0.12, 0.88, ms_bands) + random.uniform(-0.05, 0.05, ms_bands)
-    )
+    centres = np.array([0.4]) if one else np.linspace(0.12, 0.88, ms_bands) + random.uniform(-0.05, 0.05, ms_bands)
     widths = np.array([0.25]) if one else random.uniform(0.04, 0.1, ms_bands)
     curves = np.exp(-0.5 * ((np.linspace(0, 1, bands) - centres[:, None]) / widths[:, None]) ** 2)
     curves *= random.uniform(0.8, 1.2, curves.shape)
@@ -243,15 +238,11 @@ FRESH: dict[str, Callable[[Path], Case]] = {
     "cave-cloth-spot-6-x2": cave(
         "cloth", (120, 40), tilted((0.6, 0.6), 0, (0.4, 0.3), 2), "spot-6:blue,green,red", 2, 40.0
     ),
-    "cave-glass-tiles-x8": cave(
-        "glass_tiles", (60, 160), tilted((0.4, 0.5), 20, (0, 0), 8), drawn(5, 31, 11), 8, 45.0
-    ),
+    "cave-glass-tiles-x8": cave("glass_tiles", (60, 160), tilted((0.4, 0.5), 20, (0, 0), 8), drawn(5, 31, 11), 8, 45.0),
     "jasper-spot-6-x5": jasper("spot-6", tilted((0.3, 0.3), 0, (0, 0), 5), 5, 25.0),
     "pines-spot-6-x4-22-db": pines("spot-6:blue,green,red", tilted((0.45, 0.45), 0, (0, 0)), 4, 22.0),
     "jasper-ali-x3-26-db": jasper("ali", tilted((0.5, 0.4), 10, (0.3, 0.2), 3), 3, 26.0),
-    "cave-hairs-x4-24-db": cave(
-        "hairs", (100, 100), tilted((0.5, 0.5), 0, (0, 0)), drawn(3, 31, 21), 4, 24.0
-    ),
+    "cave-hairs-x4-24-db": cave("hairs", (100, 100), tilted((0.5, 0.5), 0, (0, 0)), drawn(3, 31, 21), 4, 24.0),
     "jasper-ikonos-x2": jasper("ikonos", tilted((0.7, 0.5), 80, (-0.3, 0.5), 2), 2, 35.0),
 }
 

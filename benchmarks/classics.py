@@ -19,13 +19,13 @@ import numpy as np
 import xarray as xr
 from scipy.io import loadmat
 
-from hypersharp.bench.protocols import simulate_pair
 from hypersharp.cube import make_cube
-from hypersharp.methods import fuse
-from hypersharp.metrics import score
+from hypersharp.fusion.fuse import fuse
+from hypersharp.quality.metrics import score
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import parse_psf
 from hypersharp.sensor.srf import find_srf
+from hypersharp.simulation.pair import simulate_pair
 
 METHODS = "bicubic,gsa,sfim,glp,cnmf,fuse,hysure"
 AVIRIS_BANDS = 224
@@ -99,9 +99,7 @@ def row(scene: str, method: str, sharp: xr.DataArray, truth: xr.DataArray, secon
 
 
 def as_markdown(found: dict[str, Any]) -> str:
-    numbers = (
-        f"{found['psnr_db']:.2f} | {found['sam_deg']:.2f} | {found['ergas']:.2f} | {found['seconds']:.1f}"
-    )
+    numbers = f"{found['psnr_db']:.2f} | {found['sam_deg']:.2f} | {found['ergas']:.2f} | {found['seconds']:.1f}"
     return f"| {found['scene']} | {found['method']} | {numbers} |"
 
 

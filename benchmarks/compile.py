@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 import torch
 
-from hypersharp.memory import keep_memory
-from hypersharp.methods.inference import autocast, batched, shortest_s
-from hypersharp.methods.packaged import packaged_weights
-from hypersharp.nets.checkpoint import load_weights, to_fast_layout
-from hypersharp.provenance import commit, machine
+from hypersharp.networks.checkpoint import load_weights, to_fast_layout
+from hypersharp.networks.inference import autocast, batched, shortest_s
+from hypersharp.networks.packaged import packaged_weights
+from hypersharp.system.build_info import commit, machine
+from hypersharp.system.memory import keep_memory
 
 
 def main() -> None:

@@ -9,11 +9,12 @@ import sys
 import numpy as np
 import torch
 
-from hypersharp.bench.protocols import find_protocol, simulate_pair
 from hypersharp.bench.scenes import find_scenes, load_truth
 from hypersharp.cube import make_cube
-from hypersharp.methods import fuse
-from hypersharp.methods.consistency import project
+from hypersharp.fusion.consistency import project
+from hypersharp.fusion.fuse import fuse
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 
 PROTOCOL = find_protocol("dian-x4")
 WEIGHTS = ("ssjcn-dian-x4-t1", "ssjcn-dian-x4")
@@ -40,9 +41,7 @@ def main(noises: list[float | None]) -> None:
                 fixed = [psnr_db(project(sharp, given, sensor, weights=w).image, truth) for w in same]
                 found = project(sharp, given, sensor)
                 row = [psnr_db(sharp, truth), *fixed, psnr_db(found.image, truth)]
-                print(
-                    name, weights, snr_db or np.inf, *(f"{value:.3f}" for value in row), sep=" | ", flush=True
-                )
+                print(name, weights, snr_db or np.inf, *(f"{value:.3f}" for value in row), sep=" | ", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,14 +15,14 @@ from statistics import fmean
 import numpy as np
 import torch
 
-from hypersharp.bench.protocols import find_protocol
 from hypersharp.bench.scenes import find_scenes, load_truth
-from hypersharp.metrics import psnr_and_sam
-from hypersharp.nets.layers import upsample_bicubic
-from hypersharp.provenance import commit, machine
-from hypersharp.sensor.closed_form import first_estimate
+from hypersharp.networks.start import first_estimate
+from hypersharp.numerics.interpolate import upsample_bicubic
+from hypersharp.quality.metrics import psnr_and_sam
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import parse_psf
+from hypersharp.simulation.protocols import find_protocol
+from hypersharp.system.build_info import commit, machine
 
 # decimation start (3 is centred), weight of the prior, is a scene divided by its maximum
 CASES = ((0, 5e-4, True), (0, 5e-4, False), (0, 5e-3, False), (0, 5e-5, False), (3, 5e-4, False))
@@ -34,9 +34,7 @@ def main(data_dir: Path) -> None:
         torch.from_numpy(np.asarray(load_truth(protocol, path).values, dtype=np.float32))
         for path in find_scenes(protocol, data_dir, protocol.test).values()
     ]
-    print(
-        "| decimation from | weight | scaled by | bicubic: PSNR (dB) | SAM (°) | X_in: PSNR (dB) | SAM (°) |"
-    )
+    print("| decimation from | weight | scaled by | bicubic: PSNR (dB) | SAM (°) | X_in: PSNR (dB) | SAM (°) |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for start, weight, by_maximum in CASES:
         sensor = replace(protocol.sensor(), psf=parse_psf(f"gaussian:8:2:start={start}", protocol.ratio))
@@ -52,10 +50,9 @@ def mean_scores(truths: list[torch.Tensor], sensor: Sensor, weight: float) -> li
     for truth in truths:
         hs, ms = sensor.observe(truth)
         estimates = upsample_bicubic(hs[None], sensor.ratio)[0], first_estimate(hs, ms, sensor, weight)
-        rows.append([
-            value for estimate in estimates
-            for value in psnr_and_sam(estimate.clamp(0, 1).numpy(), truth.numpy())
-        ])  # fmt: skip
+        rows.append(
+            [value for estimate in estimates for value in psnr_and_sam(estimate.clamp(0, 1).numpy(), truth.numpy())]
+        )
     return [fmean(column) for column in zip(*rows, strict=True)]
 
 

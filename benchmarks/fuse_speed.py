@@ -25,15 +25,16 @@ import xarray as xr
 from torch.utils.flop_counter import FlopCounterMode
 
 from hypersharp.bench.indian_pines import load_indian_pines
-from hypersharp.bench.protocols import find_protocol, simulate_pair
 from hypersharp.bench.run import peak_memory_mb
-from hypersharp.bench.score import score_cubes
 from hypersharp.cube import make_cube, wavelengths_nm
+from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube, save_cube
-from hypersharp.methods import fuse
-from hypersharp.methods.packaged import fitting_weights, named_weights
-from hypersharp.nets.checkpoint import load_weights
-from hypersharp.provenance import commit, machine
+from hypersharp.networks.checkpoint import load_weights
+from hypersharp.networks.packaged import fitting_weights, named_weights
+from hypersharp.quality.score import score_cubes
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
+from hypersharp.system.build_info import commit, machine
 
 SIDE_PX, RATIO, CHANNELS, TIMES = 512, 4, 64, 5
 
@@ -88,9 +89,7 @@ def make_pair() -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
     scene = load_indian_pines()
     margin = SIDE_PX - scene.shape[1]
     values = np.pad(scene.values, ((0, 0), (0, margin), (0, margin)), mode="symmetric")
-    return simulate_pair(
-        make_cube(values, wavelengths_nm=wavelengths_nm(scene)), find_protocol("dian-x4").sensor()
-    )
+    return simulate_pair(make_cube(values, wavelengths_nm=wavelengths_nm(scene)), find_protocol("dian-x4").sensor())
 
 
 def count_gflop(weights: str | None, hs: xr.DataArray, ms: xr.DataArray) -> float:
@@ -105,12 +104,8 @@ def count_gflop(weights: str | None, hs: xr.DataArray, ms: xr.DataArray) -> floa
 
 def measure_convolution() -> float:
     """GFLOP/s of one bfloat16 channels-last 3 x 3 convolution."""
-    layer = torch.nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1).to(
-        torch.bfloat16, memory_format=torch.channels_last
-    )  # type: ignore[call-overload]
-    image = torch.rand(1, CHANNELS, SIDE_PX, SIDE_PX, dtype=torch.bfloat16).to(
-        memory_format=torch.channels_last
-    )
+    layer = torch.nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1).to(torch.bfloat16, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    image = torch.rand(1, CHANNELS, SIDE_PX, SIDE_PX, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
     with torch.inference_mode():
         seconds = median_s(lambda: layer(image))
     return 2 * 9 * CHANNELS**2 * SIDE_PX**2 / seconds / 1e9
@@ -156,12 +151,14 @@ def as_markdown(numbers: dict[str, Any]) -> str:
             f"| {precision} | {row['seconds']:.2f} | {row['gflop_per_s']:.0f} | {row['share_of_convolution']:.0%} "
             f"| {row['psnr_db']:.3f} |"
         )
-    return "\n".join([
-        *lines,
-        "",
-        f"Network {numbers['network_gflop']:.0f} GFLOP; convolution alone {numbers['convolution_gflop_per_s']:.0f} "
-        f"GFLOP/s; peak memory {numbers['peak_mb']:.0f} MB; bf16 - fp32 {numbers['bf16_minus_fp32_db']:+.4f} dB.",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Network {numbers['network_gflop']:.0f} GFLOP; convolution alone {numbers['convolution_gflop_per_s']:.0f} "
+            f"GFLOP/s; peak memory {numbers['peak_mb']:.0f} MB; bf16 - fp32 {numbers['bf16_minus_fp32_db']:+.4f} dB.",
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def main() -> None:
     arguments = parse_arguments()
     if arguments.once:
         return run_once(arguments.once, arguments.iterations)
-    from hypersharp.provenance import commit, machine
+    from hypersharp.system.build_info import commit, machine
 
     numbers: dict[str, Any] = {"commit": commit(), "machine": machine(), "iterations": arguments.iterations}
     for name in ("torch", "numpy"):
@@ -73,9 +73,7 @@ def make_pair() -> tuple[Floats, Floats, Floats, Floats, Floats]:
     """(hs, ms, kernel, response, basis) of smooth abundances with edges; the speed does not hang on the content."""
     random = np.random.default_rng(0)
     y, x = np.mgrid[:SIDE_PX, :SIDE_PX] / 40
-    waves = [
-        np.sin((k + 1) * y / 3) * np.cos(x + k) + np.sign(np.sin(x * (k + 1) / 2)) for k in range(DIMENSIONS)
-    ]
+    waves = [np.sin((k + 1) * y / 3) * np.cos(x + k) + np.sign(np.sin(x * (k + 1) / 2)) for k in range(DIMENSIONS)]
     shares = np.abs(np.stack(waves)) / DIMENSIONS
     basis = np.cumsum(random.random((BANDS, DIMENSIONS)), axis=0) / BANDS
     response = random.dirichlet(np.ones(BANDS), MS_BANDS)
@@ -148,17 +146,19 @@ def pixelwise(matrix: Floats, image: Floats, weight: float, n: Floats) -> Floats
 
 def as_markdown(numbers: dict[str, Any]) -> str:
     torch_row, numpy_row = numbers["torch"], numbers["numpy"]
-    return "\n".join([
-        f"HySure, {SIDE_PX} x {SIDE_PX} x {BANDS}, ratio {RATIO}, p = {DIMENSIONS}, "
-        f"{numbers['iterations']} iterations; {numbers['machine']}, commit {numbers['commit']}",
-        "",
-        "| program | seconds | peak memory (MB) |",
-        "| --- | --- | --- |",
-        f"| hypersharp, float32 | {torch_row['seconds']:.1f} | {torch_row['peak_mb']:.0f} |",
-        f"| plain NumPy, float64 | {numpy_row['seconds']:.1f} | {numpy_row['peak_mb']:.0f} |",
-        "",
-        f"{numpy_row['seconds'] / torch_row['seconds']:.1f} times as fast.",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"HySure, {SIDE_PX} x {SIDE_PX} x {BANDS}, ratio {RATIO}, p = {DIMENSIONS}, "
+            f"{numbers['iterations']} iterations; {numbers['machine']}, commit {numbers['commit']}",
+            "",
+            "| program | seconds | peak memory (MB) |",
+            "| --- | --- | --- |",
+            f"| hypersharp, float32 | {torch_row['seconds']:.1f} | {torch_row['peak_mb']:.0f} |",
+            f"| plain NumPy, float64 | {numpy_row['seconds']:.1f} | {numpy_row['peak_mb']:.0f} |",
+            "",
+            f"{numpy_row['seconds'] / torch_row['seconds']:.1f} times as fast.",
+        ]
+    )
 
 
 if __name__ == "__main__":

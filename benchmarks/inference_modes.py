@@ -14,15 +14,16 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from hypersharp.bench.files import save_figure
 from hypersharp.bench.indian_pines import load_indian_pines
-from hypersharp.bench.protocols import find_protocol, simulate_pair
-from hypersharp.bench.score import score_cubes
-from hypersharp.methods import fuse
-from hypersharp.methods.inference import MODES, PATCH_PX
-from hypersharp.plots import draw_colours, draw_image, new_figure, rms_error
-from hypersharp.provenance import commit, machine
-from hypersharp.whole import make_folder
+from hypersharp.fusion.fuse import fuse
+from hypersharp.io.together import save_figure
+from hypersharp.networks.inference import MODES, PATCH_PX
+from hypersharp.plot.draw import draw_colours, draw_image, new_figure, rms_error
+from hypersharp.quality.score import score_cubes
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
+from hypersharp.system.atomic import make_folder
+from hypersharp.system.build_info import commit, machine
 
 TILE_PX = 64  # the scene has 144 pixels a side: tiles as large as the patches, so that both have borders
 
@@ -43,12 +44,7 @@ def main() -> None:
         sharp = results[mode] = fuse(hs, ms, method="ssjcn", mode=mode, tile_px=TILE_PX, scale=1.0)
         seconds = time.perf_counter() - started
         scores = score_cubes(sharp, truth, ratio=protocol.ratio, preset=protocol.preset, peak=1.0)
-        numbers = (
-            f"{scores.psnr_db:.2f}",
-            f"{scores.ssim:.4f}",
-            f"{scores.sam_deg:.2f}",
-            f"{scores.ergas:.3f}",
-        )
+        numbers = (f"{scores.psnr_db:.2f}", f"{scores.ssim:.4f}", f"{scores.sam_deg:.2f}", f"{scores.ergas:.3f}")
         print_line(f"`{mode}`", *numbers, f"{seam_ratio(sharp - truth):.2f}", f"{seconds:.2f}")
     draw(results, out)
 

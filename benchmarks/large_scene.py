@@ -25,14 +25,14 @@ import torch
 from affine import Affine
 
 from hypersharp.cube import make_cube
+from hypersharp.fusion.fuse import fuse
 from hypersharp.grid import coarse_transform
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.source import Pixels
-from hypersharp.memory import keep_memory
-from hypersharp.methods import fuse
-from hypersharp.provenance import commit, machine
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
+from hypersharp.system.build_info import commit, machine
+from hypersharp.system.memory import keep_memory
 
 RATIO, BANDS, MARGIN = 4, 60, 8
 PLACE = Affine(5.0, 0, 560_000, 0, -5.0, 4_140_000)
@@ -119,9 +119,7 @@ class Seen(Pixels):
 
     def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
         margin = MARGIN if self.step > 1 else 0
-        spans = [
-            range(part.start * self.step - margin, part.stop * self.step + margin) for part in (rows, columns)
-        ]
+        spans = [range(part.start * self.step - margin, part.stop * self.step + margin) for part in (rows, columns)]
         fine = torch.from_numpy(self.scene(*spans))
         seen = self.sensor.hs(fine) if self.step > 1 else self.sensor.ms(fine)
         edge = margin // self.step

@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 
 from large_scene import JasperRidge, make_pair
 
+from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube
-from hypersharp.memory import keep_memory
-from hypersharp.methods import fuse
-from hypersharp.provenance import commit, machine, peak_bytes
+from hypersharp.system.build_info import commit, machine, peak_bytes
+from hypersharp.system.memory import keep_memory
 
 
 def main() -> None:

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from hypersharp import fuse, judge
-from hypersharp.bench.files import save_figure
-from hypersharp.bench.judge import Judgement
 from hypersharp.cube import make_cube, wavelengths_nm
 from hypersharp.io import open_cube
-from hypersharp.methods.fuse import placed_as
-from hypersharp.plots.draw import OKABE_ITO, draw_colours, new_figure
+from hypersharp.io.together import save_figure
+from hypersharp.pair.place import placed_as
+from hypersharp.plot.draw import OKABE_ITO, draw_colours, new_figure
+from hypersharp.quality.judge import Judgement
 from hypersharp.sensor.responses import SRFS, Bands
 
 Pair = tuple[xr.DataArray, xr.DataArray]
@@ -100,9 +100,7 @@ def draw(hs: xr.DataArray, ms: xr.DataArray, sharp: xr.DataArray, said: Judgemen
     y, x = (int(size * (1 - PART) / 2) for size in hs.shape[1:])
     height, width = (int(size * PART) for size in hs.shape[1:])
     pixels = [(int(row * height * ratio), int(column * width * ratio)) for row, column in PLACES]
-    parts = {
-        name: part(cube, (y, x, height, width), 1 if name == "hs" else ratio) for name, cube in images.items()
-    }
+    parts = {name: part(cube, (y, x, height, width), 1 if name == "hs" else ratio) for name, cube in images.items()}
     for cube, axes in zip(parts.items(), below[:3], strict=True):
         draw_colours([axes], dict([cube]), pixels if cube[0] == "result" else (), balanced=True)
     draw_both(below[3], parts["hs"], parts["result"], pixels)

@@ -19,9 +19,9 @@ import torch
 import xarray as xr
 from fuse_speed import RATIO, SIDE_PX, make_pair
 
-from hypersharp.bench.score import score_cubes
-from hypersharp.methods import fuse
-from hypersharp.provenance import commit, machine
+from hypersharp.fusion.fuse import fuse
+from hypersharp.quality.score import score_cubes
+from hypersharp.system.build_info import commit, machine
 
 WAYS: dict[str, dict[str, Any]] = {
     "torch, fp32": {"precision": "fp32"},
@@ -73,12 +73,7 @@ def measure(weights: str | None, method: str, times: int) -> dict[str, Any]:
         }
         for way in WAYS
     }
-    about = {
-        "commit": commit(),
-        "machine": machine(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-    }
+    about = {"commit": commit(), "machine": machine(), "threads": torch.get_num_threads(), "torch": torch.__version__}
     return {**about, "method": method, "ways": rows}
 
 

@@ -82,12 +82,7 @@ def cases(scenes: list[str], snrs: list[float]) -> Iterator[Case]:
                     yield Case(scene, kernel, 4, response, "both" if scene == "jasper" else "-", snr)
                 for ratio in (3, 6):
                     yield Case(
-                        scene,
-                        "sigma 1.5, off by 1.4, -0.6",
-                        ratio,
-                        response,
-                        "both" if scene == "jasper" else "-",
-                        snr,
+                        scene, "sigma 1.5, off by 1.4, -0.6", ratio, response, "both" if scene == "jasper" else "-", snr
                     )
                 if scene == "jasper":
                     for known in ("centres", NAMELESS, "-"):
@@ -113,9 +108,7 @@ def row(case: Case, scene: Tensor, nm: Floats) -> str:
     pair = Sensor(psf, srf, case.ratio).observe(scene[:, : sides[0], : sides[1]])
     hs, ms = (add_noise(image, case.snr_db, seed) for seed, image in enumerate(pair))
     started = process_time()
-    found = complete_sensor(
-        hs, ms, case.ratio, psf=None, srf=None, gaps=spectral_gaps(nm), spectra=spectra(case, nm)
-    )
+    found = complete_sensor(hs, ms, case.ratio, psf=None, srf=None, gaps=spectral_gaps(nm), spectra=spectra(case, nm))
     seconds = process_time() - started
     rows = found.sensor.srf / found.sensor.srf.sum(1, keepdims=True)
     wide = [100 * (got / true - 1) for got, true in zip(found.sensor.psf.sigma_yx_px(), sigma, strict=True)]
@@ -123,9 +116,19 @@ def row(case: Case, scene: Tensor, nm: Floats) -> str:
     wrong = 100 * float(np.linalg.norm(rows - srf) / np.linalg.norm(srf))
     seen, true_seen = (np.tensordot(some, scene.numpy(), 1) for some in (rows, srf))
     unseen = 100 * float(np.linalg.norm(seen - true_seen) / np.linalg.norm(true_seen))
-    cells = [case.scene, case.kernel, str(case.ratio), case.response, case.known, f"{case.snr_db:g}",
-             f"{wide[0]:+.1f}, {wide[1]:+.1f}", f"{off:.2f}", f"{wrong:.1f}", f"{unseen:.2f}",
-             f"{seconds:.1f}"]  # fmt: skip
+    cells = [
+        case.scene,
+        case.kernel,
+        str(case.ratio),
+        case.response,
+        case.known,
+        f"{case.snr_db:g}",
+        f"{wide[0]:+.1f}, {wide[1]:+.1f}",
+        f"{off:.2f}",
+        f"{wrong:.1f}",
+        f"{unseen:.2f}",
+        f"{seconds:.1f}",
+    ]
     return "| " + " | ".join(cells) + " |"
 
 

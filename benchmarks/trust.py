@@ -23,16 +23,17 @@ from scipy.ndimage import uniform_filter
 
 from hypersharp import fuse, predict_error
 from hypersharp.bench.indian_pines import load_indian_pines
-from hypersharp.bench.protocols import find_protocol, simulate_pair
 from hypersharp.bench.scenes import find_scenes, load_truth
 from hypersharp.cube import make_cube, wavelengths_nm
-from hypersharp.methods.base import to_tensor
-from hypersharp.methods.estimate import estimate_pair
-from hypersharp.methods.packaged import packaged_weights
-from hypersharp.methods.trust import LEAST_ERROR, TEMPER, Sample, draw_sample, fit_model, save_model
+from hypersharp.networks.packaged import packaged_weights
+from hypersharp.pair.estimate import estimate_pair
+from hypersharp.pair.tensors import to_tensor
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import parse_psf
 from hypersharp.sensor.srf import find_srf
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
+from hypersharp.uncertainty.model import LEAST_ERROR, TEMPER, Sample, draw_sample, fit_model, save_model
 
 PROTOCOL, WEIGHTS, MARGIN = find_protocol("dian-x4"), "ssjcn-dian-x4", 128
 AVIRIS_LOST = {*range(3), *range(107, 112), *range(153, 166), *range(219, 224)}

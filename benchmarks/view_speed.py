@@ -18,10 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from hypersharp.provenance import commit, machine
+from hypersharp.system.build_info import commit, machine
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--no-first-run"]  # fmt: skip
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 MODEL = "(name) => Bokeh.documents[0].get_model_by_name(name)"
 SHOWN = f"() => ({MODEL})('figure_a').renderers.slice(0, 2).some(r => r.data_source.data.image.length)"
 TIMED = f"""(act) => new Promise((done) => {{
@@ -64,10 +70,21 @@ def write_raster(path: Path, side: int, bands: int) -> Path:
     from hypersharp.io.geotiff import overview_factors
 
     profile = {
-        "driver": "GTiff", "width": side, "height": side, "count": bands, "dtype": "uint16", "tiled": True,
-        "blockxsize": 256, "blockysize": 256, "compress": "deflate", "predictor": 2, "interleave": "band",
-        "crs": "EPSG:32633", "transform": rasterio.Affine(2, 0, 400_000, 0, -2, 5_800_000), "bigtiff": "YES",
-    }  # fmt: skip
+        "driver": "GTiff",
+        "width": side,
+        "height": side,
+        "count": bands,
+        "dtype": "uint16",
+        "tiled": True,
+        "blockxsize": 256,
+        "blockysize": 256,
+        "compress": "deflate",
+        "predictor": 2,
+        "interleave": "band",
+        "crs": "EPSG:32633",
+        "transform": rasterio.Affine(2, 0, 400_000, 0, -2, 5_800_000),
+        "bigtiff": "YES",
+    }
     random = np.random.default_rng(0)
     with rasterio.open(path, "w", **profile) as file:
         for band in range(1, bands + 1):
@@ -142,16 +159,11 @@ def acts(page: Any, url: str, repeats: int) -> dict[str, list[float]]:
         x, y = anywhere()
         return {"what": "zoom", "x": x, "y": y, "w": (x1 - x0) / 8, "h": (y1 - y0) / 8}
 
-    found = {
-        "click to spectrum": timed(click),
-        "new view to sharp picture (80 ms of it waiting)": timed(zoom),
-    }
+    found = {"click to spectrum": timed(click), "new view to sharp picture (80 ms of it waiting)": timed(zoom)}
     page.keyboard.press("g")
     page.wait_for_timeout(1500)
     bands = page.evaluate(f"() => ({MODEL})('band_r').options.length")
-    return found | {
-        "another band of the whole scene": timed(lambda n: {"what": "band", "n": (n + 1) % min(bands, 8)})
-    }
+    return found | {"another band of the whole scene": timed(lambda n: {"what": "band", "n": (n + 1) % min(bands, 8)})}
 
 
 if __name__ == "__main__":

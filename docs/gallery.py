@@ -11,14 +11,17 @@ from matplotlib.figure import Figure
 from scipy.ndimage import shift
 
 from hypersharp.bench.demo import PIXELS
-from hypersharp.bench.files import save_figure
 from hypersharp.bench.indian_pines import load_indian_pines
-from hypersharp.bench.protocols import find_protocol, simulate_pair
-from hypersharp.bench.trust import predict_error
 from hypersharp.cube import leave_out
-from hypersharp.methods import fuse
-from hypersharp.methods.estimate import study_pair
-from hypersharp.plots import colour_figure, comparison_figure, error_figure, sensor_figure, trust_figure
+from hypersharp.fusion.fuse import fuse
+from hypersharp.io.together import save_figure
+from hypersharp.pair.estimate import study_pair
+from hypersharp.plot.compare import colour_figure, comparison_figure, error_figure
+from hypersharp.plot.intervals import trust_figure
+from hypersharp.plot.sensor_figure import sensor_figure
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
+from hypersharp.uncertainty.predict import predict_error
 
 METHODS = ("bicubic", "gsa", "hysure", "ssjcn")
 RIVALS = ("gsa", "cnmf", "hysure", "dbin", "ssjcn")

@@ -10,13 +10,14 @@ import xarray as xr
 from affine import Affine
 
 from hypersharp.bench.indian_pines import load_indian_pines
-from hypersharp.bench.protocols import find_protocol, simulate_pair
 from hypersharp.cube import make_cube
 from hypersharp.io import save_cube
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian_fwhm
 from hypersharp.sensor.responses import SRFS
 from hypersharp.sensor.srf import gaussian_srf
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 
 UTM, CORNER = "EPSG:32633", (400_000.0, 5_800_000.0)
 OFF_M = (7.0, -13.0)  # x, y: how far the second satellite's image lies off
@@ -42,9 +43,13 @@ def satellite_pair() -> tuple[xr.DataArray, xr.DataArray]:
     x, y = CORNER
     return (
         make_cube(hs.float().numpy(), crs=UTM, transform=Affine(30, 0, x, 0, -30, y)),
-        make_cube(ms.float().numpy(), wavelengths_nm=centres, crs=UTM,
-                  transform=Affine(10, 0, x + OFF_M[0], 0, -10, y + OFF_M[1])),
-    )  # fmt: skip
+        make_cube(
+            ms.float().numpy(),
+            wavelengths_nm=centres,
+            crs=UTM,
+            transform=Affine(10, 0, x + OFF_M[0], 0, -10, y + OFF_M[1]),
+        ),
+    )
 
 
 def mask() -> xr.DataArray:

@@ -52,10 +52,7 @@ def test_curves_are_written_and_named_after_their_weights(tmp_path: Path) -> Non
 
 
 def test_minutes_are_the_axis_where_every_log_has_them() -> None:
-    timed = [
-        {"step": 2, "minutes": 0.5, "val_psnr_db": 30.0},
-        {"step": 4, "minutes": 1.5, "val_psnr_db": 31.0},
-    ]
+    timed = [{"step": 2, "minutes": 0.5, "val_psnr_db": 30.0}, {"step": 4, "minutes": 1.5, "val_psnr_db": 31.0}]
     untimed = [{"step": 2, "val_psnr_db": 29.0}]
     (line,) = draw_curves({"a": timed}).axes[0].lines
     assert list(line.get_xdata()) == [0.5, 1.5]
@@ -70,7 +67,5 @@ def test_folders_without_a_log_and_runs_of_one_name_are_refused(tmp_path: Path) 
     with pytest.raises(InputError, match="no validation round"):
         read_curve(training(tmp_path / "new", "epoch,step,loss\n0,0,0.5\n"))
     with pytest.raises(InputError, match="different names"):
-        write_curves(
-            [training(tmp_path / "x" / "same", LOG), training(tmp_path / "y" / "same", LOG)], tmp_path / "out"
-        )
+        write_curves([training(tmp_path / "x" / "same", LOG), training(tmp_path / "y" / "same", LOG)], tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -10,12 +10,14 @@ from PIL import Image
 
 from hypersharp.bench import figures
 from hypersharp.bench.figures import SHOWN, draw_all, figures_of, load_ssjcn, look_inside
-from hypersharp.bench.protocols import find_protocol, simulate_pair
 from hypersharp.cli import main
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError
-from hypersharp.nets.checkpoint import WeightsHeader, build_network, save_weights
-from hypersharp.nets.ssjcn import SSJCN, SSJCNOptions
+from hypersharp.networks.checkpoint import build_network, save_weights
+from hypersharp.networks.header import WeightsHeader
+from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 
 SIDE, BAND = 48, 19
 PROTOCOL = find_protocol("dian-x4")
@@ -23,9 +25,7 @@ PROTOCOL = find_protocol("dian-x4")
 
 def pair(seed: int = 0):
     values = np.random.default_rng(seed).uniform(0, 1, (31, SIDE, SIDE)).astype(np.float32)
-    return simulate_pair(
-        make_cube(values, wavelengths_nm=np.array(PROTOCOL.wavelengths_nm)), PROTOCOL.sensor()
-    )
+    return simulate_pair(make_cube(values, wavelengths_nm=np.array(PROTOCOL.wavelengths_nm)), PROTOCOL.sensor())
 
 
 def tiny(**options: object) -> SSJCN:
@@ -41,9 +41,7 @@ def weights(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.safetensors"
     shape = {"bands": 31, "ms_bands": 3, "ratio": 4}
     save_weights(
-        path,
-        build_network("ssjcn", options),
-        WeightsHeader("ssjcn", shape | options, PROTOCOL.wavelengths_nm),
+        path, build_network("ssjcn", options), WeightsHeader("ssjcn", shape | options, PROTOCOL.wavelengths_nm)
     )
     return path
 
@@ -113,9 +111,7 @@ def test_the_command_writes_them(
         main(["bench", "figures", "--data", str(tmp_path), "-o", str(out), "--weights", str(weights)])
     assert stop.value.code == 0
     made = sorted(path.name for path in out.iterdir())
-    assert made == sorted(
-        f"figure{n}-{scene}-{band}.png" for n in (4, 5, 6) for scene, band in figures.SHOWN.items()
-    )
+    assert made == sorted(f"figure{n}-{scene}-{band}.png" for n in (4, 5, 6) for scene, band in figures.SHOWN.items())
     with Image.open(out / made[0]) as picture:
         assert np.asarray(picture).std() > 5
 
@@ -123,9 +119,7 @@ def test_the_command_writes_them(
 def test_weights_of_another_kind_are_refused(tmp_path: Path) -> None:
     options = {"bands": 31, "ms_bands": 3, "ratio": 8, "features": 4, "iterations": 1}
     path = tmp_path / "eight.safetensors"
-    save_weights(
-        path, build_network("ssjcn", options), WeightsHeader("ssjcn", options, PROTOCOL.wavelengths_nm)
-    )
+    save_weights(path, build_network("ssjcn", options), WeightsHeader("ssjcn", options, PROTOCOL.wavelengths_nm))
     with pytest.raises(InputError, match="SSJCN weights for dian-x4"):
         load_ssjcn(str(path))
     with pytest.raises(InputError, match="ssjcn-dian-x4"):
@@ -142,8 +136,5 @@ def test_the_degradation_blocks_know_the_sensor_on_a_real_scene(data_dir: Callab
     net = load_ssjcn(figures.WEIGHTS)
     inside = look_inside(net, *simulate_pair(truth, PROTOCOL.sensor()))
     inner = np.s_[:, 4:-4, 4:-4]  # dian-x4's blur wraps around, which the network knows of whole scenes only
-    for made, observed in (
-        (inside.hs_hat[inner], inside.hs[inner]),
-        (inside.ms_hat[inner], inside.ms[inner]),
-    ):
+    for made, observed in ((inside.hs_hat[inner], inside.hs[inner]), (inside.ms_hat[inner], inside.ms[inner])):
         assert np.sqrt(np.mean((made - observed) ** 2)) < 0.1 * observed.std()

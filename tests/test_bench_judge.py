@@ -10,14 +10,14 @@ import torch
 import xarray as xr
 from scipy.ndimage import gaussian_filter, shift
 
-from hypersharp.bench.judge import MEANINGS, judge, wald_scores
-from hypersharp.bench.score import score_cubes
 from hypersharp.cli import main
 from hypersharp.cube import leave_out, make_cube
 from hypersharp.errors import InputError
+from hypersharp.fusion.fuse import fuse
 from hypersharp.io import save_cube
-from hypersharp.methods import fuse
-from hypersharp.methods.estimate import estimate_pair
+from hypersharp.pair.estimate import estimate_pair
+from hypersharp.quality.judge import MEANINGS, judge, wald_scores
+from hypersharp.quality.score import score_cubes
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 
@@ -32,9 +32,7 @@ def cubes() -> dict[str, xr.DataArray]:
     """A scene of three materials with edges, and the pair that the sensor makes of it."""
     random = np.random.default_rng(3)
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
-    shares = (
-        np.stack([np.sin(29 * y + 2 * x) > 0, np.cos(17 * x * y + 1) > 0.2, np.sin(40 * x) * (1 - y)]) + 1.2
-    )
+    shares = np.stack([np.sin(29 * y + 2 * x) > 0, np.cos(17 * x * y + 1) > 0.2, np.sin(40 * x) * (1 - y)]) + 1.2
     spectra = random.uniform(0.05, 0.3, (BANDS, 3))
     scene = np.einsum("ka,ayx->kyx", spectra, shares.astype(float)).astype(np.float32)
     hs, ms = SENSOR.observe(torch.from_numpy(scene))
@@ -62,8 +60,7 @@ def test_the_truth_explains_the_pair(cubes: dict[str, xr.DataArray]) -> None:
 def test_a_better_result_looks_better(cubes: dict[str, xr.DataArray]) -> None:
     truth, hs, ms = cubes.values()
     best, rough = (
-        judge(image, hs, ms, known(hs, ms))
-        for image in (truth, fuse(hs, ms, method="bicubic", consistent=False))
+        judge(image, hs, ms, known(hs, ms)) for image in (truth, fuse(hs, ms, method="bicubic", consistent=False))
     )
     assert best.hqnr > rough.hqnr
     assert best.d_s < rough.d_s
@@ -175,18 +172,8 @@ def test_the_verb_places_the_pair_as_fuse_did(tmp_path: Path, capsys: pytest.Cap
     pair = make_cube(hs.numpy().astype(np.float32)), make_cube(ms.numpy().astype(np.float32))
     for name, cube in zip(("hs", "ms", "sharp"), (*pair, fuse(*pair, method="gsa")), strict=True):
         save_cube(cube, tmp_path / f"{name}.npy")
-    words = [
-        "evaluate",
-        tmp_path / "sharp.npy",
-        "--hs",
-        tmp_path / "hs.npy",
-        "--ms",
-        tmp_path / "ms.npy",
-        "--json",
-    ]
-    placed, left = (
-        json.loads(called(capsys, *words, "--move", move)[1])["pair"] for move in ("shift", "none")
-    )
+    words = ["evaluate", tmp_path / "sharp.npy", "--hs", tmp_path / "hs.npy", "--ms", tmp_path / "ms.npy", "--json"]
+    placed, left = (json.loads(called(capsys, *words, "--move", move)[1])["pair"] for move in ("shift", "none"))
     assert "now undone" in placed["placing"][0] and left["placing"] == []
     assert np.median(placed["ms_residual"]) < 0.5 * np.median(left["ms_residual"])
 

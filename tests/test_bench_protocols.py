@@ -7,13 +7,14 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypersharp.bench.protocols import CAVE_SCENES, HARVARD_SCENES, PROTOCOLS, find_protocol, simulate_pair
 from hypersharp.cube import crs_of, fwhm_nm, make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import InputError
-from hypersharp.metrics import PRESETS
+from hypersharp.quality.metrics import PRESETS
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import parse_psf
 from hypersharp.sensor.srf import find_srf, gaussian_srf
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import CAVE_SCENES, HARVARD_SCENES, PROTOCOLS, find_protocol
 
 every_protocol = pytest.mark.parametrize("name", PROTOCOLS)
 
@@ -73,8 +74,7 @@ def test_harvard_takes_the_daylight_scenes_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "centre"),
-    [("dian-x4", 8, 1.5), ("dian-x8", 8, 3.5), ("uestc-x4", 3, 2.0), ("harvard-x4", 8, 1.5)],
+    ("name", "size", "centre"), [("dian-x4", 8, 1.5), ("dian-x8", 8, 3.5), ("uestc-x4", 3, 2.0), ("harvard-x4", 8, 1.5)]
 )
 def test_blur_and_phase(name: str, size: int, centre: float) -> None:
     psf = find_protocol(name).psf
@@ -127,9 +127,7 @@ def test_the_coarse_grid_has_the_same_corner_and_larger_pixels() -> None:
     from affine import Affine
 
     fine = Affine(5.0, 0.0, 400_000.0, 0.0, -5.0, 5_800_000.0)
-    truth = make_cube(
-        scene().values, wavelengths_nm=400.0 + 10 * np.arange(31), crs="EPSG:32633", transform=fine
-    )
+    truth = make_cube(scene().values, wavelengths_nm=400.0 + 10 * np.arange(31), crs="EPSG:32633", transform=fine)
     hs, ms, again = simulate_pair(truth, find_protocol("dian-x4").sensor())
     assert transform_of(hs) == Affine(20.0, 0.0, 400_000.0, 0.0, -20.0, 5_800_000.0)
     assert transform_of(ms) == transform_of(again) == fine
@@ -170,15 +168,11 @@ def test_scenes_that_do_not_fit(shape: tuple[int, int, int]) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    st.sampled_from([2, 3, 4, 8]), st.integers(1, 3), st.integers(1, 3), st.sampled_from(["box", "mtf:0.3"])
-)
+@given(st.sampled_from([2, 3, 4, 8]), st.integers(1, 3), st.integers(1, 3), st.sampled_from(["box", "mtf:0.3"]))
 def test_pairs_of_any_shape(ratio: int, h: int, w: int, spec: str) -> None:
     truth = scene(4, h * ratio, w * ratio)
     nm = wavelengths_nm(truth)
     assert nm is not None
-    hs, ms, _ = simulate_pair(
-        truth, Sensor(parse_psf(spec, ratio), gaussian_srf([410, 425], [20, 10], nm), ratio)
-    )
+    hs, ms, _ = simulate_pair(truth, Sensor(parse_psf(spec, ratio), gaussian_srf([410, 425], [20, 10], nm), ratio))
     assert (hs.shape, ms.shape) == ((4, h, w), (2, h * ratio, w * ratio))
     assert float(truth.min()) - 1e-6 <= float(hs.min()) <= float(hs.max()) <= float(truth.max()) + 1e-6

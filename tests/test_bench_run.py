@@ -14,15 +14,17 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from hypersharp.bench import run
-from hypersharp.bench.protocols import find_protocol
 from hypersharp.bench.report import markdown
 from hypersharp.bench.run import BenchOptions, Row, parse_methods, read_rows, run_bench, with_weights
-from hypersharp.bench.score import find_peak, score_cubes
 from hypersharp.errors import CallError, InputError
-from hypersharp.methods import METHODS
-from hypersharp.methods.base import Method, Settings, local
-from hypersharp.metrics import PRESETS
-from hypersharp.nets.checkpoint import WeightsHeader, build_network, save_weights
+from hypersharp.fusion.fuse import METHODS
+from hypersharp.methods.base import Method, local
+from hypersharp.networks.checkpoint import build_network, save_weights
+from hypersharp.networks.header import WeightsHeader
+from hypersharp.pair.settings import Settings
+from hypersharp.quality.metrics import PRESETS
+from hypersharp.quality.score import find_peak, score_cubes
+from hypersharp.simulation.protocols import find_protocol
 
 SCENES = ("paints", "pompoms")
 OPTIONS = BenchOptions("dian-x4", methods=("bicubic",), scenes=SCENES)
@@ -170,13 +172,7 @@ def test_a_table_of_failures_only_is_a_table() -> None:
     assert "* x, s: E: e" in markdown([row], "dian")
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"scenes": ("paint",)}, "paints"),
-        ({"protocol": "dian"}, "dian-x4"),
-    ],
-)
+@pytest.mark.parametrize(("change", "says"), [({"scenes": ("paint",)}, "paints"), ({"protocol": "dian"}, "dian-x4")])
 def test_unknown_names_are_refused_before_anything_is_done(
     data: Path, tmp_path: Path, change: dict[str, object], says: str
 ) -> None:
@@ -185,9 +181,7 @@ def test_unknown_names_are_refused_before_anything_is_done(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_perfect_method_scores_perfectly(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_perfect_method_scores_perfectly(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Method and truth meet on one grid: what a method returns is what is scored."""
     from hypersharp.bench.scenes import load_truth
 

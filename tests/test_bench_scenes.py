@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from hypersharp.bench.protocols import find_protocol, simulate_pair
 from hypersharp.bench.scenes import find_scenes, load_truth
 from hypersharp.cube import wavelengths_nm
 from hypersharp.errors import InputError
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 
 DIAN, UESTC, HARVARD = find_protocol("dian-x4"), find_protocol("uestc-x4"), find_protocol("harvard-x4")
 
@@ -117,12 +118,7 @@ def test_files_that_are_no_scene(tmp_path: Path) -> None:
     savemat(tmp_path / "img2.mat", {"ref": np.zeros((40, 48, 31)), "lbl": np.ones((40, 48))})
     savemat(tmp_path / "imga1.mat", {"other": np.ones((40, 48, 31))})
     (tmp_path / "imga2.mat").write_bytes(b"broken")
-    for name, said in [
-        ("img1", "30 bands"),
-        ("img2", "largest value of 0"),
-        ("imga1", "ref"),
-        ("imga2", "imga2"),
-    ]:
+    for name, said in [("img1", "30 bands"), ("img2", "largest value of 0"), ("imga1", "ref"), ("imga2", "imga2")]:
         with pytest.raises(InputError, match=said):
             load_truth(HARVARD, tmp_path / f"{name}.mat")
 

@@ -10,12 +10,12 @@ import pytest
 from scipy.stats import binom
 
 from hypersharp.bench.latex import as_latex
-from hypersharp.bench.protocols import PROTOCOLS
 from hypersharp.bench.report import markdown
 from hypersharp.bench.run import bare
 from hypersharp.bench.summary import COLUMNS, COSTS, difference, over_scenes, paired_differences, summarise
 from hypersharp.bench.tables import TABLES, Table, find_table
 from hypersharp.errors import InputError
+from hypersharp.simulation.protocols import PROTOCOLS
 
 SCENES = tuple(f"scene_{n}" for n in range(12))
 
@@ -23,16 +23,20 @@ SCENES = tuple(f"scene_{n}" for n in range(12))
 def row(method: str, scene: str, shift: float = 0.0, **more: Any) -> dict[str, Any]:
     """A finished row whose scores depend on the scene, and on the method by `shift`."""
     n = float(SCENES.index(scene))
-    scores = {
-        "psnr_db": 40 + n + shift,
-        "ssim": 0.9 + n / 200,
-        "sam_deg": 5 - n / 10 - shift,
-        "ergas": 1 + n / 10,
-    }
+    scores = {"psnr_db": 40 + n + shift, "ssim": 0.9 + n / 200, "sam_deg": 5 - n / 10 - shift, "ergas": 1 + n / 10}
     return {
-        "protocol": "dian-x4", "commit": "c", "machine": "m", "mode": "whole", "method": method, "scene": scene,
-        "scores": {"dian": scores, "float": scores}, "seconds": 2.0, "peak_mb": 100 + n, "parameters": 0, **more,
-    }  # fmt: skip
+        "protocol": "dian-x4",
+        "commit": "c",
+        "machine": "m",
+        "mode": "whole",
+        "method": method,
+        "scene": scene,
+        "scores": {"dian": scores, "float": scores},
+        "seconds": 2.0,
+        "peak_mb": 100 + n,
+        "parameters": 0,
+        **more,
+    }
 
 
 def rows_of(**shifts: float) -> list[dict[str, Any]]:
@@ -45,8 +49,11 @@ def test_mean_and_spread_are_over_scenes() -> None:
     assert found.scores["psnr_db"].value == pytest.approx(45.5)
     assert found.scores["psnr_db"].spread == pytest.approx(np.std(np.arange(12), ddof=1))
     assert dict(zip(COSTS, found.costs, strict=True)) == {
-        "s a scene": "2.00", "peak MB": "111", "parameters (M)": "1.259", "GFLOP a scene": "213.4",
-    }  # fmt: skip
+        "s a scene": "2.00",
+        "peak MB": "111",
+        "parameters (M)": "1.259",
+        "GFLOP a scene": "213.4",
+    }
     (plain,) = summarise([row("bicubic", SCENES[0])], "dian")
     assert plain.scores["ssim"].spread is None
     assert plain.costs[2:] == ["-", "-"]
@@ -83,9 +90,12 @@ def test_markdown_has_means_published_rows_and_differences() -> None:
     text = markdown(rows_of(ssjcn=2.0, bicubic=0.0), "dian", TABLES["table1"].published)
     sections = re.findall(r"^## (.*)$", text, re.MULTILINE)
     assert [title.split(":")[0].split(",")[0] for title in sections] == [
-        "Mean ± standard deviation over scenes", "Published", "Paired differences",
-        "Mean ± standard deviation over scenes", "Every scene",
-    ]  # fmt: skip
+        "Mean ± standard deviation over scenes",
+        "Published",
+        "Paired differences",
+        "Mean ± standard deviation over scenes",
+        "Every scene",
+    ]
     assert "| ssjcn | 12 | 47.50 ± 3.61 | 0.9275 ± 0.0180 |" in text
     assert "| HySure | 40.58 | 0.9779 | 6.25 | 2.51 |" in text
     assert "| bicubic | 12 | +2.00 ± 0.00 | 0.00049 |" in text

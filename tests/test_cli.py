@@ -9,9 +9,10 @@ import torch
 
 from hypersharp.cli import main
 from hypersharp.cube import make_cube
+from hypersharp.fusion.fuse import METHODS
 from hypersharp.io import open_cube, save_cube
-from hypersharp.methods import METHODS
-from hypersharp.nets.checkpoint import WeightsHeader, build_network, save_weights
+from hypersharp.networks.checkpoint import build_network, save_weights
+from hypersharp.networks.header import WeightsHeader
 
 NM = np.arange(400.0, 701.0, 10)
 BANDS, RATIO, SIDE = 31, 4, 32
@@ -52,14 +53,7 @@ def folder(tmp_path: Path) -> Path:
 def tiny_weights(tmp_path: Path) -> Path:
     """A network that starts at bicubic and has learnt nothing yet."""
     torch.manual_seed(0)
-    options = {
-        "bands": BANDS,
-        "ms_bands": 3,
-        "ratio": RATIO,
-        "features": 4,
-        "iterations": 1,
-        "zero_init": True,
-    }
+    options = {"bands": BANDS, "ms_bands": 3, "ratio": RATIO, "features": 4, "iterations": 1, "zero_init": True}
     path = tmp_path / "tiny.safetensors"
     save_weights(path, build_network("ssjcn", options), WeightsHeader("ssjcn", options, tuple(NM)))
     return path
@@ -97,12 +91,7 @@ def test_version(run) -> None:
 def test_lists_name_what_there_is(run, verb: str) -> None:
     shown = run(verb)
     assert shown.code == 0
-    expected = {
-        "methods": METHODS,
-        "weights": ["network"],
-        "sensors": ["nikon-d700"],
-        "protocols": ["dian-x4"],
-    }
+    expected = {"methods": METHODS, "weights": ["network"], "sensors": ["nikon-d700"], "protocols": ["dian-x4"]}
     assert all(name in shown.out for name in expected[verb])
 
 
@@ -210,7 +199,7 @@ def test_a_fault_of_ours_is_one_line_too(run, folder: Path, monkeypatch: pytest.
     def broken(*_: object, **__: object) -> None:
         raise KeyError("oops")
 
-    monkeypatch.setattr("hypersharp.methods.fuse", broken)
+    monkeypatch.setattr("hypersharp.fusion.fuse", broken)
     ran = run("fuse", folder / "hs.tif", folder / "ms.tif", "-o", folder / "out.tif")
     assert ran.code == 1
     assert ran.err.startswith("error: found a fault in hypersharp (KeyError: 'oops')")
@@ -302,15 +291,13 @@ def test_simulate_crops_to_whole_coarse_pixels_and_seeds_its_noise(run, folder: 
     assert not np.array_equal(a, c)
 
 
-def test_simulate_leaves_nothing_where_one_file_fails(
-    run, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_simulate_leaves_nothing_where_one_file_fails(run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(cube: object, path: Path) -> Path:
         if "truth" in str(path):
             raise OSError(28, "No space left on device")
         return save_cube(cube, path)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("hypersharp.bench.files.save_cube", full)
+    monkeypatch.setattr("hypersharp.io.together.save_cube", full)
     out = folder / "pair"
     out.mkdir()
     (out / "hs.npy").write_bytes(b"precious")

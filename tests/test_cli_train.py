@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hypersharp.bench.protocols import PROTOCOLS
 from hypersharp.cli import main
 from hypersharp.io import open_cube
+from hypersharp.simulation.protocols import PROTOCOLS
 
 CONFIG = """
 name: small
@@ -33,9 +33,7 @@ def call(*words: object) -> int | str | None:
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A protocol of one training, one validation and one test scene, in CAVE's layout."""
-    row = replace(
-        PROTOCOLS["dian-x4"], name="small-x4", train=("cd",), validation=("clay",), test=("paints",)
-    )
+    row = replace(PROTOCOLS["dian-x4"], name="small-x4", train=("cd",), validation=("clay",), test=("paints",))
     monkeypatch.setitem(PROTOCOLS, row.name, row)
     for seed, scene in enumerate(row.scenes):
         folder = tmp_path / "cave" / f"{scene}_ms"

@@ -34,13 +34,7 @@ def test_all_that_is_given_can_be_asked_for() -> None:
 
 def test_a_bare_cube_knows_nothing() -> None:
     cube = make_cube(np.zeros((1, 2, 2)))
-    assert (
-        cubes.wavelengths_nm(cube)
-        is cubes.transform_of(cube)
-        is cubes.crs_of(cube)
-        is cubes.nodata_of(cube)
-        is None
-    )
+    assert cubes.wavelengths_nm(cube) is cubes.transform_of(cube) is cubes.crs_of(cube) is cubes.nodata_of(cube) is None
 
 
 def test_the_affine_follows_a_slice() -> None:

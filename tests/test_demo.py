@@ -10,7 +10,7 @@ from hypersharp.bench import demo, indian_pines
 from hypersharp.cli import main
 from hypersharp.cube import transform_of
 from hypersharp.io import open_cube
-from hypersharp.methods.packaged import packaged_weights
+from hypersharp.networks.packaged import packaged_weights
 
 
 def test_the_scene_is_the_first_spectrometer_scaled() -> None:

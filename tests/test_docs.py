@@ -33,8 +33,10 @@ PAGES = DOCUMENTS | {name: (ROOT / name).read_text() for name in ("CONTRIBUTING.
 VERBS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 EVERYWHERE = {"--help", "--debug", "--version", "-h"}
 OF_OTHERS = {"--ntasks-per-node"}  # slurm's
-BLOCK = re.compile(r"^(?:<!-- not run: (?P<reason>.+) -->\n)?```(?P<language>sh|python|text)\n(?P<body>.*?)^```$",
-                   re.DOTALL | re.MULTILINE)  # fmt: skip
+BLOCK = re.compile(
+    r"^(?:<!-- not run: (?P<reason>.+) -->\n)?```(?P<language>sh|python|text)\n(?P<body>.*?)^```$",
+    re.DOTALL | re.MULTILINE,
+)
 SET_UP = ("make", "pip", "source")  # what these name is looked at, they are not run
 FEW = 0.25  # of the blocks may be left out of running
 
@@ -64,8 +66,10 @@ def blocks(text: str) -> list[Block]:
 ALL_BLOCKS = [(name, block) for name, text in PAGES.items() for block in blocks(text)]
 COMMANDS = [
     pytest.param(words, id=f"{name}:{block.line}:{' '.join(words)}")
-    for name, block in ALL_BLOCKS if block.language == "sh" for words, _ in block.commands()
-]  # fmt: skip
+    for name, block in ALL_BLOCKS
+    if block.language == "sh"
+    for words, _ in block.commands()
+]
 
 
 @pytest.mark.parametrize("words", COMMANDS)
@@ -155,16 +159,16 @@ def masked(text: str) -> list[str]:
 
 
 def test_names_in_the_readme_are_those_in_the_tables() -> None:
-    from hypersharp.bench.protocols import PROTOCOLS
-    from hypersharp.methods import METHODS
-    from hypersharp.metrics import PRESETS
+    from hypersharp.fusion.fuse import METHODS
+    from hypersharp.quality.metrics import PRESETS
+    from hypersharp.simulation.protocols import PROTOCOLS
 
     for table in (METHODS, PROTOCOLS, PRESETS):
         assert all(f"`{name}`" in DOCUMENTS["README.md"] for name in table)
 
 
 def test_every_method_has_its_page() -> None:
-    from hypersharp.methods import METHODS
+    from hypersharp.fusion.fuse import METHODS
 
     for name in METHODS:
         page = DOCUMENTS[f"docs/methods/{name}.md"]
@@ -200,7 +204,7 @@ def test_contributing_adds_a_method(monkeypatch: pytest.MonkeyPatch) -> None:
             assert callable(check)
             check()
 
-    from hypersharp.methods import METHODS, fuse
+    from hypersharp.fusion.fuse import METHODS, fuse
 
     monkeypatch.setitem(METHODS, "nearest", module.NEAREST)
     hs, ms = make_cube(torch.rand(5, 3, 4).numpy()), make_cube(torch.rand(3, 6, 8).numpy())

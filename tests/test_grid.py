@@ -103,9 +103,7 @@ def test_another_whole_ratio_may_be_asked_for() -> None:
     assert common_grid(BERLIN_HS, BERLIN_MS, ratio=9).ms.shape_yx == (9 * 79, 9 * 59)
 
 
-@given(
-    st.floats(-400, 400), st.floats(-400, 400), st.floats(1.6, 20), st.integers(5, 40), st.integers(60, 400)
-)
+@given(st.floats(-400, 400), st.floats(-400, 400), st.floats(1.6, 20), st.integers(5, 40), st.integers(60, 400))
 def test_every_kept_pixel_is_covered(right: float, down: float, fine: float, side: int, width: int) -> None:
     hs = Grid((side, side + 3), COARSE, UTM33)
     place = Affine(fine, 0, COARSE.c + right, 0, -fine, COARSE.f - down)
@@ -127,11 +125,7 @@ def test_every_kept_pixel_is_covered(right: float, down: float, fine: float, sid
 
 @pytest.mark.parametrize(
     ("pixel_m", "said"),
-    [
-        (60.0, "ms pixels 2 times as wide"),
-        (25.0, "hs pixels 1.2 times as wide"),
-        (0.9, "hs pixels 33.3 times as wide"),
-    ],
+    [(60.0, "ms pixels 2 times as wide"), (25.0, "hs pixels 1.2 times as wide"), (0.9, "hs pixels 33.3 times as wide")],
 )
 def test_a_ratio_that_cannot_be_bridged_is_refused(pixel_m: float, said: str) -> None:
     ms = Grid((500, 500), Affine(pixel_m, 0, 383472, 0, -pixel_m, 5818302), UTM33)

@@ -24,9 +24,7 @@ MEANS = WHOLE.reshape(3, 6, 4, 9, 4).mean((2, 4))
 def test_every_format_gives_the_means_of_blocks(tmp_path: Path, suffix: str) -> None:
     source = open_source(save_cube(make_cube(WHOLE), tmp_path / f"image{suffix}"))
     np.testing.assert_allclose(read_coarse(source, [0, 1, 2], None, (6, 9)), MEANS, rtol=1e-6)
-    np.testing.assert_allclose(
-        read_coarse(source, [2], (4, 8, 8, 12), (2, 3)), MEANS[2:, 1:3, 2:5], rtol=1e-6
-    )
+    np.testing.assert_allclose(read_coarse(source, [2], (4, 8, 8, 12), (2, 3)), MEANS[2:, 1:3, 2:5], rtol=1e-6)
     np.testing.assert_array_equal(read_coarse(source, [1], (3, 5, 2, 2), (9, 9))[0], WHOLE[1, 3:5, 5:7])
 
 
@@ -57,9 +55,7 @@ def test_blocks_need_not_divide_the_image(tmp_path: Path) -> None:
     np.testing.assert_allclose(found[0, -1, -1], WHOLE[0, 18:23, 26:31].mean(), rtol=1e-6)
 
 
-def test_of_a_large_plain_file_only_some_rows_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_a_large_plain_file_only_some_rows_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coarse, "MOST_BYTES", 1000)
     source = open_source(save_cube(make_cube(WHOLE), tmp_path / "image.npy"))
     expected = WHOLE[:, 2::4].reshape(3, 6, 9, 4).mean(-1)
@@ -93,9 +89,7 @@ def test_a_large_geotiff_is_written_with_overviews(tmp_path: Path, lazy: bool) -
         expected = values.reshape(2, 550, 2, 300, 2).mean((2, 4))
         np.testing.assert_allclose(half.read(), expected, rtol=1e-5)
         assert half.profile.get("compress") == (None if lazy else "deflate")
-    np.testing.assert_allclose(
-        read_coarse(open_source(path), [1], None, (550, 300))[0], expected[1], rtol=1e-5
-    )
+    np.testing.assert_allclose(read_coarse(open_source(path), [1], None, (550, 300))[0], expected[1], rtol=1e-5)
     assert not list(tmp_path.glob("*.ovr"))
 
 

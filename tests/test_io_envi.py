@@ -16,14 +16,18 @@ IMAGE = np.arange(24).reshape(2, 3, 4)  # bands, lines, samples
 AXES = {"bsq": (0, 1, 2), "bil": (1, 0, 2), "bip": (1, 2, 0)}
 
 
-def written(
-    folder: Path, *lines: str, interleave: str = "bsq", dtype: str = "<i2", body: bytes | None = None
-) -> Path:
+def written(folder: Path, *lines: str, interleave: str = "bsq", dtype: str = "<i2", body: bytes | None = None) -> Path:
     """An ENVI pair of IMAGE with some more header lines."""
     head = [
-        "ENVI", "samples = 4", "lines = 3", "bands = 2", f"interleave = {interleave}",
-        "data type = 2" if dtype[1:] == "i2" else "data type = 4", f"byte order = {int(dtype[0] == '>')}", *lines,
-    ]  # fmt: skip
+        "ENVI",
+        "samples = 4",
+        "lines = 3",
+        "bands = 2",
+        f"interleave = {interleave}",
+        "data type = 2" if dtype[1:] == "i2" else "data type = 4",
+        f"byte order = {int(dtype[0] == '>')}",
+        *lines,
+    ]
     (folder / "image.hdr").write_text("\n".join(head) + "\n")
     pixels = IMAGE.transpose(AXES[interleave]).astype(dtype).tobytes()
     (folder / "image.img").write_bytes(pixels if body is None else body)
@@ -57,9 +61,7 @@ def test_a_gzipped_body_with_an_offset(tmp_path: Path) -> None:
         (("wavelength units = Index", "wavelength = {1, 2}"), None),
     ],
 )
-def test_wavelengths_in_any_unit(
-    lines: tuple[str, ...], expected_nm: list[float] | None, tmp_path: Path
-) -> None:
+def test_wavelengths_in_any_unit(lines: tuple[str, ...], expected_nm: list[float] | None, tmp_path: Path) -> None:
     found = wavelengths_nm(open_cube(written(tmp_path, *lines)))
     assert found is None if expected_nm is None else found.tolist() == expected_nm
 
@@ -119,9 +121,7 @@ def test_the_header_of_another_body_is_not_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "shape"), [("EnMAP", (177, 80, 60)), ("HighResolution", (4, 660, 494))])
-def test_the_berlin_pair(
-    name: str, shape: tuple[int, ...], data_dir: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_the_berlin_pair(name: str, shape: tuple[int, ...], data_dir: Callable[[str], Path], tmp_path: Path) -> None:
     body = data_dir("berlin") / f"{name}_BerlinUrbanGradient.bsq"
     cube = open_cube(body)
     assert cube.shape == shape
@@ -146,7 +146,5 @@ def test_a_rotated_grid_is_written_as_gdal_reads_it(tmp_path: Path) -> None:
     from affine import Affine
 
     turned = Affine(10, 0, 500000, 0, -10, 4000000) @ Affine.rotation(20)
-    back = open_cube(
-        save_cube(make_cube(np.ones((1, 3, 4)), crs=32633, transform=turned), tmp_path / "turned.img")
-    )
+    back = open_cube(save_cube(make_cube(np.ones((1, 3, 4)), crs=32633, transform=turned), tmp_path / "turned.img"))
     assert transform_of(back).almost_equals(turned, 1e-6)

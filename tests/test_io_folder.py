@@ -12,9 +12,7 @@ from hypersharp.errors import InputError, OutputError
 from hypersharp.io import open_cube, save_cube
 
 
-def scene(
-    root: Path, name: str = "toys_ms", bands: int = 31, nested: bool = True, rgba: bool = False
-) -> Path:
+def scene(root: Path, name: str = "toys_ms", bands: int = 31, nested: bool = True, rgba: bool = False) -> Path:
     """A stand-in for a CAVE scene: band k holds k, beside an RGB picture and what Windows leaves behind."""
     folder = root / name / name if nested else root / name
     folder.mkdir(parents=True)
@@ -84,6 +82,4 @@ def test_cave_itself(name: str, dtype: str, data_dir: Callable[[str], Path]) -> 
     assert cube.shape == (31, 16, 8)
     assert cube.dtype == dtype
     plane = np.asarray(Image.open(path / name / f"{name}_12.png"))
-    np.testing.assert_array_equal(
-        cube.values[11], (plane if plane.ndim == 2 else plane[..., 0])[100:116, 200:208]
-    )
+    np.testing.assert_array_equal(cube.values[11], (plane if plane.ndim == 2 else plane[..., 0])[100:116, 200:208])

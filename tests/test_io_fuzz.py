@@ -91,17 +91,7 @@ def opens_or_says_why(path: Path) -> None:
 @pytest.mark.parametrize("damage", [flip, cut, digits, splice])
 @pytest.mark.parametrize(
     "name",
-    [
-        "image.tif",
-        "image.img",
-        "image.hdr",
-        "lines.hdr",
-        "image.mat",
-        "v73.mat",
-        "image.npy",
-        "image.npz",
-        "image.nc",
-    ],
+    ["image.tif", "image.img", "image.hdr", "lines.hdr", "image.mat", "v73.mat", "image.npy", "image.npz", "image.nc"],
 )
 def test_a_damaged_file_is_answered_in_one_line(
     whole: Path, tmp_path: Path, name: str, damage: Callable[[bytes, random.Random], bytes]
@@ -127,9 +117,7 @@ def test_a_damaged_folder_is_answered_in_one_line(
     for turn in range(ROUNDS):
         copy = tmp_path / str(turn) / name
         shutil.copytree(whole / name, copy)
-        file = rng.choice(
-            [file for file in sorted(copy.rglob("*")) if file.is_file() and file.stat().st_size]
-        )
+        file = rng.choice([file for file in sorted(copy.rglob("*")) if file.is_file() and file.stat().st_size])
         file.write_bytes(damage(file.read_bytes(), rng))
         opens_or_says_why(copy)
 

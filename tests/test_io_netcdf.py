@@ -15,9 +15,7 @@ IMAGE = np.arange(24, dtype="i2").reshape(2, 3, 4)
 
 def foreign(dims: tuple[str, str, str] = ("lat", "lon", "wavelength")) -> xr.Dataset:
     """Bands last, wavelengths in micrometres, degrees on the axes, CF packing."""
-    image = xr.DataArray(
-        IMAGE.transpose(1, 2, 0), dims=dims, attrs={"scale_factor": 0.5, "_FillValue": np.int16(7)}
-    )
+    image = xr.DataArray(IMAGE.transpose(1, 2, 0), dims=dims, attrs={"scale_factor": 0.5, "_FillValue": np.int16(7)})
     image.coords[dims[2]] = (dims[2], [0.45, 0.65], {"units": "um"})
     image.coords[dims[0]] = [52.5, 52.4, 52.3]
     image.coords[dims[1]] = [13.0, 13.1, 13.2, 13.3]

@@ -8,7 +8,7 @@ import pytest
 from hypersharp.cube import make_cube
 from hypersharp.io import open_cube, save_cube
 
-NOTES = "method auto, ratio 4; candidate   PSNR dB; gsa   30.1; (σ = 2) <&> \"quoted\""
+NOTES = 'method auto, ratio 4; candidate   PSNR dB; gsa   30.1; (σ = 2) <&> "quoted"'
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".nc", ".zarr"])

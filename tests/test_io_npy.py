@@ -33,9 +33,7 @@ def test_pickles_are_never_opened(tmp_path: Path) -> None:
             open_cube(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    "array", [np.ones(4), np.ones((1, 2, 2, 2)), np.array([["a"]]), np.ones((2, 2, 2)) * 1j]
-)
+@pytest.mark.parametrize("array", [np.ones(4), np.ones((1, 2, 2, 2)), np.array([["a"]]), np.ones((2, 2, 2)) * 1j])
 def test_other_arrays_are_refused(tmp_path: Path, array: np.ndarray) -> None:
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(InputError):

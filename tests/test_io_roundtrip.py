@@ -97,9 +97,7 @@ def test_a_window_and_some_bands_are_a_part_of_the_whole(suffix: str, tmp_path: 
         np.testing.assert_array_equal(part.values, full_cube().values[[3, 0], 1:5, 2:5])
         if suffix not in PLAIN:
             assert wavelengths_nm(part).tolist() == [1550.123456, 450.1]
-            assert transform_of(part).almost_equals(
-                transform_of(full_cube()) @ Affine.translation(2, 1), 1e-6
-            )
+            assert transform_of(part).almost_equals(transform_of(full_cube()) @ Affine.translation(2, 1), 1e-6)
 
 
 @pytest.mark.parametrize("suffix", ALL)

@@ -8,16 +8,18 @@ import pytest
 import torch
 import xarray as xr
 
-from hypersharp.bench.score import score_cubes
 from hypersharp.cube import crs_of, good_bands, leave_out, make_cube, only_usable, usable_bands
 from hypersharp.errors import InputError
+from hypersharp.fusion.fuse import METHODS, fuse
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.mask import open_masked
-from hypersharp.methods import fuse, scales
-from hypersharp.methods.base import Method, Settings, local
-from hypersharp.methods.estimate import estimate_pair
-from hypersharp.methods.fuse import METHODS, usable_response
-from hypersharp.metrics import PRESETS
+from hypersharp.methods import detail as scales
+from hypersharp.methods.base import Method, local
+from hypersharp.pair.estimate import estimate_pair
+from hypersharp.pair.place import usable_response
+from hypersharp.pair.settings import Settings
+from hypersharp.quality.metrics import PRESETS
+from hypersharp.quality.score import score_cubes
 from hypersharp.sensor.estimate import Estimate
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
@@ -71,11 +73,7 @@ def test_a_masked_pixel_is_felt_no_further_than_the_blur_reaches(
     pair: tuple[xr.DataArray, xr.DataArray], method: str
 ) -> None:
     hs, ms = pair
-    hs_mask, ms_mask, reach = (
-        np.zeros(hs.shape[1:], bool),
-        np.zeros(ms.shape[1:], bool),
-        np.zeros(ms.shape[1:], bool),
-    )
+    hs_mask, ms_mask, reach = (np.zeros(hs.shape[1:], bool), np.zeros(ms.shape[1:], bool), np.zeros(ms.shape[1:], bool))
     hs_mask[5, 5], ms_mask[20:24, 20:24] = True, True
     reach[(5 - 2) * RATIO - 2 : (5 + 3) * RATIO + 2, (5 - 2) * RATIO - 2 : (5 + 3) * RATIO + 2] = True
     whole = sharpened(hs, ms, method).values
@@ -109,9 +107,7 @@ def test_methods_are_told_which_pixels_count(
     assert seen[1].hs_valid is None and seen[1].ms_valid is None
 
 
-def test_bad_and_empty_bands_are_left_out_and_come_back_missing(
-    pair: tuple[xr.DataArray, xr.DataArray],
-) -> None:
+def test_bad_and_empty_bands_are_left_out_and_come_back_missing(pair: tuple[xr.DataArray, xr.DataArray]) -> None:
     hs, ms = pair
     values = hs.values.copy()
     values[1], values[4] = np.inf, np.nan
@@ -159,8 +155,7 @@ def test_nothing_to_leave_out_leaves_the_cube_itself(pair: tuple[xr.DataArray, x
 
 
 @pytest.mark.parametrize(
-    ("mask", "said"),
-    [(np.zeros((3, 4)), "a mask of 3 x 4 for image of 12 x 12"), (np.ones((12, 12)), "all of")],
+    ("mask", "said"), [(np.zeros((3, 4)), "a mask of 3 x 4 for image of 12 x 12"), (np.ones((12, 12)), "all of")]
 )
 def test_masks_that_cannot_be_meant_are_refused(
     pair: tuple[xr.DataArray, xr.DataArray], mask: np.ndarray, said: str

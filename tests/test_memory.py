@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from hypersharp.memory import c_function, free_bytes
+from hypersharp.system.memory import c_function, free_bytes
 
 MIB = 2**20
 PROGRAM = """
 import numpy as np, psutil
-from hypersharp.memory import give_back_memory, keep_memory
+from hypersharp.system.memory import give_back_memory, keep_memory
 
 def resident():
     return psutil.Process().memory_info().rss
@@ -29,9 +29,7 @@ print(kept, resident() - before)
 
 def measured(keep: bool) -> tuple[float, float]:
     """MiB that a freed array of 128 still takes, and what of it after giving back."""
-    run = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(keep=keep)], capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", PROGRAM.format(keep=keep)], capture_output=True, text=True, check=True)
     kept, left = (int(word) / MIB for word in run.stdout.split())
     return kept, left
 

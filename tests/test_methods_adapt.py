@@ -13,18 +13,22 @@ from typer.testing import CliRunner
 from hypersharp.cli import app
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
+from hypersharp.fusion.fuse import fuse
 from hypersharp.io import save_cube
-from hypersharp.methods import adapt as adapting
-from hypersharp.methods import fuse, packaged, ssjcn, subspace
-from hypersharp.methods.adapt import AdaptOptions, Learning, adapt, adapted, held_out, make_lesson, turned
-from hypersharp.methods.adapt_pair import adapt_pair
-from hypersharp.methods.base import Settings
-from hypersharp.methods.packaged import Weights
-from hypersharp.methods.subspace import for_scene, pair_network
-from hypersharp.nets.checkpoint import WeightsHeader, build_network, load_weights, save_weights
-from hypersharp.nets.layers import upsample_bicubic
+from hypersharp.methods import ssjcn
+from hypersharp.methods import ssjcn_any as subspace
+from hypersharp.methods.ssjcn_any import for_scene, pair_network
+from hypersharp.networks import packaged
+from hypersharp.networks.checkpoint import build_network, load_weights, save_weights
+from hypersharp.networks.header import WeightsHeader
+from hypersharp.networks.packaged import Weights
+from hypersharp.numerics.interpolate import upsample_bicubic
+from hypersharp.pair.settings import Settings
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import gaussian_fwhm
+from hypersharp.train import adapt as adapting
+from hypersharp.train.adapt import AdaptOptions, Learning, adapt, adapted, held_out, make_lesson, turned
+from hypersharp.train.adapt_cubes import adapt_pair
 
 BANDS, MS_BANDS, RATIO, SHAPE = 14, 3, 3, (72, 84)
 QUICK = AdaptOptions(seconds=1000, steps=6, features=16, batch=2, every=3)
@@ -51,9 +55,7 @@ def make_sensor(bands: int = BANDS, ms_bands: int = MS_BANDS, ratio: int = RATIO
     return Sensor(psf, response / response.sum(1, keepdims=True), ratio)
 
 
-def make_scene(
-    bands: int = BANDS, shape_yx: tuple[int, int] = SHAPE, seed: int = 0, contrast: float = 2.0
-) -> Tensor:
+def make_scene(bands: int = BANDS, shape_yx: tuple[int, int] = SHAPE, seed: int = 0, contrast: float = 2.0) -> Tensor:
     """(bands, H, W): patches of five smooth spectra, soft or, with much contrast, sharp."""
     random = torch.Generator().manual_seed(seed)
     places = torch.linspace(0, 1, bands)[:, None]
@@ -66,12 +68,7 @@ def make_scene(
 def make_pair(snr_db: float = 40, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Settings]:
     scene, sensor = make_scene(seed=seed), make_sensor()
     hs, ms = (add_noise(image, snr_db, k) for k, image in enumerate(sensor.observe(scene)))
-    return (
-        hs,
-        ms,
-        scene,
-        Settings(ratio=RATIO, psf=sensor.psf, srf=sensor.srf, device="cpu", precision="fp32"),
-    )
+    return (hs, ms, scene, Settings(ratio=RATIO, psf=sensor.psf, srf=sensor.srf, device="cpu", precision="fp32"))
 
 
 def rmse(estimate: Tensor, truth: Tensor) -> float:
@@ -144,15 +141,13 @@ def test_the_weights_file_gives_what_was_learnt_and_serves_another_scene(tmp_pat
     hs, ms, _, settings = make_pair()
     path = tmp_path / "own.safetensors"
     adapt_pair(
-        *(make_cube(image.numpy()) for image in (hs, ms)), path, options=QUICK, psf=settings.psf, srf=settings.srf,
-    )  # fmt: skip
+        *(make_cube(image.numpy()) for image in (hs, ms)), path, options=QUICK, psf=settings.psf, srf=settings.srf
+    )
     net, header = load_weights(path)
     assert {"steps", "after_db", "commit"} <= header.provenance.keys()
     own = replace(settings, weights=path)
     with torch.inference_mode():
-        torch.testing.assert_close(
-            ssjcn.SSJCN_METHOD.run(hs, ms, own), net(hs[None], ms[None])[0], atol=1e-5, rtol=0
-        )
+        torch.testing.assert_close(ssjcn.SSJCN_METHOD.run(hs, ms, own), net(hs[None], ms[None])[0], atol=1e-5, rtol=0)
     other_hs, other_ms, other_scene, _ = make_pair(seed=3)
     found = ssjcn.SSJCN_METHOD.run(other_hs, other_ms, own)
     assert rmse(found, other_scene) < rmse(upsample_bicubic(other_hs[None], RATIO)[0], other_scene)
@@ -164,9 +159,7 @@ def test_a_scene_in_another_unit_moves_the_means_only() -> None:
     hs, ms, _, settings = make_pair()
     net = pair_network(hs, ms, make_sensor(), settings)
     other = for_scene(net, hs + 1, ms + 1, settings)
-    torch.testing.assert_close(
-        other(hs[None] + 1, ms[None] + 1), net(hs[None], ms[None]) + 1, atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(other(hs[None] + 1, ms[None] + 1), net(hs[None], ms[None]) + 1, atol=1e-4, rtol=0)
 
 
 def test_unmeasured_pixels_say_nothing() -> None:
@@ -197,17 +190,7 @@ def test_the_verb_adapts_and_fuse_takes_the_weights(tmp_path: Path, monkeypatch:
     runner = CliRunner()
     result = runner.invoke(app, ["adapt", "hs.npy", "ms.npy", "-o", "own.safetensors", "--minutes", "0.02"])
     assert result.exit_code == 0 and "held-out" in result.stdout
-    fused = [
-        "fuse",
-        "hs.npy",
-        "ms.npy",
-        "--method",
-        "ssjcn",
-        "--weights",
-        "own.safetensors",
-        "-o",
-        "sharp.npy",
-    ]
+    fused = ["fuse", "hs.npy", "ms.npy", "--method", "ssjcn", "--weights", "own.safetensors", "-o", "sharp.npy"]
     assert runner.invoke(app, fused).exit_code == 0
     assert np.load("sharp.npy").shape == (BANDS, *SHAPE)
 
@@ -217,8 +200,7 @@ def test_an_ms_that_lies_off_is_moved_before_anything_is_learnt(tmp_path: Path) 
     hs, lying_off = make_sensor().observe(scene)[0], shift(scene.numpy(), (0, 0.9, -0.7), mode="nearest")
     cubes = make_cube(hs.numpy()), make_cube(make_sensor().ms(torch.from_numpy(lying_off)).numpy())
     moved, left = (
-        adapt_pair(*cubes, tmp_path / f"{move}.safetensors", options=QUICK, move=move)
-        for move in ("shift", "none")
+        adapt_pair(*cubes, tmp_path / f"{move}.safetensors", options=QUICK, move=move) for move in ("shift", "none")
     )
     assert "now undone" in moved.notes[0] and not any("undone" in note for note in left.notes)
     assert load_weights(tmp_path / "shift.safetensors")[1].provenance["notes"] == list(moved.notes)

@@ -15,9 +15,9 @@ from affine import Affine
 
 from hypersharp.cube import crs_of, make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import HypersharpError, InputError
+from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube
-from hypersharp.methods import fuse
-from hypersharp.methods.align import align, to_ms_grid, undo_shift
+from hypersharp.pair.align import align, to_ms_grid, undo_shift
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 
@@ -26,9 +26,7 @@ NM = np.linspace(450, 900, 12)
 HS_PLACE = Affine(30, 0, 383472.37, 0, -30, 5818302.35)
 
 
-def ground(
-    place: Affine, shape_yx: tuple[int, int], crs: str = UTM33, off_m: tuple[float, float] = (0, 0)
-) -> Any:
+def ground(place: Affine, shape_yx: tuple[int, int], crs: str = UTM33, off_m: tuple[float, float] = (0, 0)) -> Any:
     """(12, h, w): a smooth scene that is a function of UTM 33 coordinates, and a texture at each place."""
     from rasterio.warp import transform
 
@@ -39,16 +37,15 @@ def ground(
         xs, ys = (np.reshape(values, shape_yx) for values in there)
     east, south = xs - HS_PLACE.c - off_m[1], HS_PLACE.f - ys - off_m[0]
     draw = np.random.default_rng(5)
-    waves = [np.cos(2 * np.pi * (east * fx + south * fy) / 1000 + phase)
-             for fx, fy, phase in draw.uniform(-8, 8, (40, 3))]  # fmt: skip
+    waves = [
+        np.cos(2 * np.pi * (east * fx + south * fy) / 1000 + phase) for fx, fy, phase in draw.uniform(-8, 8, (40, 3))
+    ]
     spectra = np.abs(draw.normal(size=(12, 40)))
     return 20 + np.tensordot(spectra, np.asarray(waves), 1)
 
 
 def coarse(shape_yx: tuple[int, int] = (40, 36), **known: Any) -> xr.DataArray:
-    return make_cube(
-        ground(HS_PLACE, shape_yx), wavelengths_nm=NM, **{"crs": UTM33, "transform": HS_PLACE, **known}
-    )
+    return make_cube(ground(HS_PLACE, shape_yx), wavelengths_nm=NM, **{"crs": UTM33, "transform": HS_PLACE, **known})
 
 
 def fine(
@@ -87,9 +84,7 @@ def test_a_displaced_ms_is_moved_back(down_m: float) -> None:
     assert (
         np.abs(pair.ms.values - expected).mean()
         < 0.2
-        * np.abs(
-            align(hs, ms, move="none").ms.values - expected[:, : pair.ms.shape[1], : pair.ms.shape[2]]
-        ).mean()
+        * np.abs(align(hs, ms, move="none").ms.values - expected[:, : pair.ms.shape[1], : pair.ms.shape[2]]).mean()
     )
     assert "(down, right) off hs, now undone" in pair.notes[1]
 
@@ -184,10 +179,13 @@ def test_fuse_leaves_a_pair_that_nests_alone() -> None:
         (coarse(), fine(Affine(25, 0, HS_PLACE.c, 0, -25, HS_PLACE.f), (60, 60)), "hs pixels 1.2 times as wide"),
         (coarse((4, 4)), fine(Affine(0.9, 0, HS_PLACE.c, 0, -0.9, HS_PLACE.f), (100, 100)), "33.3 times as wide"),
         (coarse(), make_cube(np.ones((3, 160, 140))), "no CRS for ms and one for hs"),
-        (coarse(), make_cube(np.ones((1, 160, 140)), wavelengths_nm=[2200.0], crs=UTM33, transform=MS_PLACE),
-         "hs bands from 450 to 900 nm and ms bands from 2200 to 2200 nm"),
+        (
+            coarse(),
+            make_cube(np.ones((1, 160, 140)), wavelengths_nm=[2200.0], crs=UTM33, transform=MS_PLACE),
+            "hs bands from 450 to 900 nm and ms bands from 2200 to 2200 nm",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_answered_with_one_line(hs: xr.DataArray, ms: xr.DataArray, said: str) -> None:
     with pytest.raises(HypersharpError, match=said) as caught:
         align(hs, ms)
@@ -214,9 +212,7 @@ def test_berlin(data_dir: Callable[[str], Path]) -> None:
     assert np.abs(again.shift_px_yx).max() < 0.05
 
 
-def test_the_verb_writes_the_pair_and_says_what_it_did(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_verb_writes_the_pair_and_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from hypersharp.cli import main
     from hypersharp.io import save_cube
 

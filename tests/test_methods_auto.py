@@ -10,21 +10,16 @@ from torch import Tensor
 
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError
-from hypersharp.methods import METHODS, fuse
-from hypersharp.methods.auto import CANDIDATES, Ranked, choose, decide
-from hypersharp.methods.base import Method, Settings, local
+from hypersharp.fusion.choose.auto import CANDIDATES, Ranked, choose, decide
+from hypersharp.fusion.choose.blend import blend_weights
+from hypersharp.fusion.choose.trial import Quality, checkerboard, counted_pixels, judge
+from hypersharp.fusion.fuse import METHODS, fuse
+from hypersharp.fusion.learn import run_named
+from hypersharp.fusion.sharpener import Plan, carry_out
+from hypersharp.methods.base import Method, local
 from hypersharp.methods.bicubic import BICUBIC
-from hypersharp.methods.blend import blend_weights
-from hypersharp.methods.evidence import (
-    Quality,
-    as_noisy_as,
-    checkerboard,
-    counted_pixels,
-    judge,
-    reduced_pairs,
-)
-from hypersharp.methods.recipe import Plan, carry_out
-from hypersharp.methods.scene import run_named
+from hypersharp.pair.reduced import as_noisy_as, reduced_pairs
+from hypersharp.pair.settings import Settings
 from hypersharp.sensor.noise import Noise
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
@@ -104,9 +99,7 @@ def test_what_does_not_fit_is_skipped_and_said() -> None:
     given = settings()
     odd = [candidate("net", refuse, ("weights",)), candidate("odd", refuse), candidate("nan", nothing)]
     sharpen(HS, MS, given, [*odd, candidate("good", oracle(0.01, 1))])
-    assert (
-        given.notes[-1] == "skipped: net (no weights fit), odd (31 bands), nan (values that are not finite)"
-    )
+    assert given.notes[-1] == "skipped: net (no weights fit), odd (31 bands), nan (values that are not finite)"
     with pytest.raises(InputError, match="no candidate can sharpen"):
         sharpen(HS, MS, settings(), odd)
 
@@ -175,8 +168,7 @@ def test_a_reduced_pair_gets_back_the_noise_that_degrading_takes() -> None:
     random = np.random.default_rng(0)
     noise = Noise(*(np.array([0.1, 0.2, 0.3]) for _ in range(4)))
     hs, ms = (
-        torch.from_numpy(random.normal(size=(3, side, side)) * noise.hs[:, None, None]).float()
-        for side in (128, 512)
+        torch.from_numpy(random.normal(size=(3, side, side)) * noise.hs[:, None, None]).float() for side in (128, 512)
     )
     (pair,) = reduced_pairs(hs, ms, sensor)
     assert pair.hs[2].std() < 0.1

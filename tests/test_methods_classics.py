@@ -10,10 +10,10 @@ import torch
 from scipy.io import loadmat
 from torch import Tensor
 
-from hypersharp.methods import METHODS
-from hypersharp.methods.base import Settings
-from hypersharp.methods.scales import Scales, detail_gains, make_pair
-from hypersharp.metrics import score
+from hypersharp.fusion.fuse import METHODS
+from hypersharp.methods.detail import Scales, detail_gains, make_pair
+from hypersharp.pair.settings import Settings
+from hypersharp.quality.metrics import score
 from hypersharp.sensor.estimate import complete_sensor
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, gaussian_fwhm, parse_psf
@@ -34,9 +34,7 @@ def pair(ratio: int, ms_bands: int, snr_db: float = 45.0) -> tuple[Tensor, Tenso
     """(hs, ms, truth, settings that name the sensor), noise of that SNR in both."""
     truth = scene(shape_yx=(ratio * (48 // ratio), ratio * (60 // ratio)))
     response = np.repeat(np.eye(ms_bands), -(-12 // ms_bands), axis=1)[:, :12]
-    sensor = Sensor(
-        gaussian_fwhm(ratio, ratio, boundary="reflect"), response / response.sum(1)[:, None], ratio
-    )
+    sensor = Sensor(gaussian_fwhm(ratio, ratio, boundary="reflect"), response / response.sum(1)[:, None], ratio)
     hs, ms = (add_noise(image, snr_db, seed).float() for seed, image in enumerate(sensor.observe(truth)))
     return hs, ms, truth, Settings(ratio=ratio, psf=sensor.psf, srf=sensor.srf, device="cpu")
 
@@ -47,9 +45,7 @@ def rmse(estimate: Tensor, truth: Tensor) -> float:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("ratio", "ms_bands", "share"), [(2, 6, 0.4), (3, 4, 0.5), (3, 1, 0.9), (5, 3, 0.6)])
-def test_it_beats_bicubic_at_any_ratio_and_number_of_bands(
-    name: str, ratio: int, ms_bands: int, share: float
-) -> None:
+def test_it_beats_bicubic_at_any_ratio_and_number_of_bands(name: str, ratio: int, ms_bands: int, share: float) -> None:
     hs, ms, truth, settings = pair(ratio, ms_bands)
     seen: list[float] = []
     kept = hs.clone(), ms.clone()
@@ -127,9 +123,7 @@ def test_without_noise_gsa_finds_a_scene_that_obeys_its_model() -> None:
     settings = Settings(ratio=3, psf=psf, device="cpu")
     for name in ("gsa", "glp"):
         found = METHODS[name].run(hs.float(), ms.float(), settings)
-        assert rmse(found, truth) < 0.25 * rmse(
-            METHODS["bicubic"].run(hs.float(), ms.float(), settings), truth
-        )
+        assert rmse(found, truth) < 0.25 * rmse(METHODS["bicubic"].run(hs.float(), ms.float(), settings), truth)
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hypersharp.methods.base import Settings
-from hypersharp.methods.cnmf import (
-    CNMF,
-    CNMFOptions,
-    alternate,
-    start_endmembers,
-    update_abundances,
-    update_endmembers,
-)
+from hypersharp.methods.cnmf import CNMF, CNMFOptions, alternate, start_endmembers, update_abundances, update_endmembers
+from hypersharp.pair.settings import Settings
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian_fwhm
 

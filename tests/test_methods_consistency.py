@@ -8,21 +8,14 @@ import torch
 from torch import Tensor
 
 from hypersharp.cube import make_cube
-from hypersharp.methods import fuse
-from hypersharp.methods.base import Settings
-from hypersharp.methods.consistency import (
-    agree_with_hs,
-    gram_of,
-    inside_pixels,
-    likely_weights,
-    most_noise,
-    project,
-    trusted_pixels,
-)
+from hypersharp.fusion.consistency import agree_with_hs, gram_of, likely_weights, most_noise, project
+from hypersharp.fusion.fuse import fuse
+from hypersharp.numerics.linops import BlurDecimation
+from hypersharp.numerics.sylvester import fuse_gaussian
+from hypersharp.pair.reduced import inside_pixels, trusted_pixels
+from hypersharp.pair.settings import Settings
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, Boundary, gaussian
-from hypersharp.solve.linops import BlurDecimation
-from hypersharp.solve.sylvester import fuse_gaussian
 
 RATIO, BANDS, SIDE = 4, 5, 64
 RULES: tuple[Boundary, ...] = ("wrap", "reflect", "nearest")
@@ -80,9 +73,13 @@ def test_it_is_the_closed_form_of_a_gaussian_prior() -> None:
     for band, weight in enumerate(found.weights.tolist()):
         one = [image[band : band + 1] for image in (hs, estimate)]
         expected = fuse_gaussian(
-            one[0], torch.zeros_like(one[1]), one[1], observe=observe,
-            response=torch.zeros(1, 1, dtype=torch.float64), weight=weight,
-        )  # fmt: skip
+            one[0],
+            torch.zeros_like(one[1]),
+            one[1],
+            observe=observe,
+            response=torch.zeros(1, 1, dtype=torch.float64),
+            weight=weight,
+        )
         torch.testing.assert_close(found.image[band : band + 1], expected, rtol=0, atol=1e-9)
 
 
@@ -205,8 +202,7 @@ def test_fuse_agrees_with_hs_when_asked() -> None:
         )
         given, one = torch.tensor(hs.values), slice(1, -1)
         gaps = [
-            rmse(sensor.hs(torch.tensor(sharp.values))[:, one, one], given[:, one, one])
-            for sharp in (plain, agreed)
+            rmse(sensor.hs(torch.tensor(sharp.values))[:, one, one], given[:, one, one]) for sharp in (plain, agreed)
         ]
         assert gaps[1] < 0.2 * gaps[0]
         assert "consistency: 5 of 5 bands changed" in agreed.attrs["hypersharp"]

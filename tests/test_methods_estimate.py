@@ -11,7 +11,7 @@ from hypersharp.cli import main
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError
 from hypersharp.io import open_cube, save_cube
-from hypersharp.methods.estimate import estimate_pair
+from hypersharp.pair.estimate import estimate_pair
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 from hypersharp.sensor.stored import given_sensor, read_sensor
@@ -28,9 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     scene = np.einsum("lk,kyx->lyx", np.cumsum(random.random((12, 4)), axis=0), shares) * 300
     for name, image in zip(("hs", "ms"), SENSOR.observe(torch.from_numpy(scene)), strict=True):
         nm = NM if name == "hs" else None
-        save_cube(
-            make_cube(np.rint(image.numpy()).astype(np.uint16), wavelengths_nm=nm), tmp_path / f"{name}.npy"
-        )
+        save_cube(make_cube(np.rint(image.numpy()).astype(np.uint16), wavelengths_nm=nm), tmp_path / f"{name}.npy")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

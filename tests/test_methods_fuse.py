@@ -9,8 +9,10 @@ import xarray as xr
 
 from hypersharp.cube import crs_of, make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import CallError, HypersharpError, InputError
-from hypersharp.methods import METHODS, fuse, packaged
-from hypersharp.nets.checkpoint import WeightsHeader, build_network, save_weights
+from hypersharp.fusion.fuse import METHODS, fuse
+from hypersharp.networks import packaged
+from hypersharp.networks.checkpoint import build_network, save_weights
+from hypersharp.networks.header import WeightsHeader
 
 NM = np.array([450.0, 500.0, 550.0, 600.0, 650.0])
 HEADER = WeightsHeader("ssjcn", {"bands": 5, "ms_bands": 2, "ratio": 4, "features": 8}, tuple(NM))
@@ -47,9 +49,7 @@ def test_an_image_of_one_value_stays_it() -> None:
     np.testing.assert_allclose(sharp.values, 0.3, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "top"), [("uint16", 9000), ("int16", 9000), ("float64", 250.0), ("float32", 0.4)]
-)
+@pytest.mark.parametrize(("dtype", "top"), [("uint16", 9000), ("int16", 9000), ("float64", 250.0), ("float32", 0.4)])
 def test_units_and_dtype_come_back(weights: Path, dtype: str, top: float) -> None:
     hs, ms = cubes(dtype, top)
     sharp = fuse(hs, ms, weights=weights)
@@ -106,9 +106,7 @@ def test_a_given_response_is_used(weights: Path) -> None:
     assert "response differs" in sharp.attrs["hypersharp"]
 
 
-def test_packaged_weights_are_picked_by_shape_and_wavelengths(
-    weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_packaged_weights_are_picked_by_shape_and_wavelengths(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packaged, "FOLDER", weights.parent)
     packaged.packaged_weights.cache_clear()
     try:

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from hypersharp.methods.base import Settings
 from hypersharp.methods.bicubic import BICUBIC
-from hypersharp.methods.fuse_gauss import FUSE, Gaussians, Posterior, gaussians, mirror
-from hypersharp.methods.scales import Pair, Scales, make_pair
+from hypersharp.methods.detail import Pair, Scales, make_pair
+from hypersharp.methods.fuse_wei import FUSE, Gaussians, Posterior, gaussians, mirror
+from hypersharp.numerics.linops import BlurDecimation
+from hypersharp.numerics.sylvester import fuse_gaussian
+from hypersharp.pair.settings import Settings
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, gaussian_fwhm
-from hypersharp.solve.linops import BlurDecimation
-from hypersharp.solve.sylvester import fuse_gaussian
 
 RATIO, SHAPE, RANK, MS_BANDS = 3, (12, 9), 3, 2
 
@@ -42,9 +42,7 @@ def posterior_mean(pair: Pair, seen: Tensor, found: Gaussians) -> Tensor:
 def test_it_is_the_dense_minimiser_of_the_paper() -> None:
     pair, seen = small_pair()
     factor = random(RANK, RANK, seed=7)
-    found = Gaussians(
-        0.3, torch.tensor([0.2, 0.7], dtype=torch.float64), factor @ factor.mT + torch.eye(RANK)
-    )
+    found = Gaussians(0.3, torch.tensor([0.2, 0.7], dtype=torch.float64), factor @ factor.mT + torch.eye(RANK))
     pixels = SHAPE[0] * SHAPE[1]
     images = torch.eye(pixels, dtype=torch.float64).view(pixels, *SHAPE)
     a = operator(pair.scales).forward(images).flatten(1).mT
@@ -75,9 +73,7 @@ def test_with_white_covariances_it_is_the_closed_form_step() -> None:
 
 def test_single_precision_is_enough() -> None:
     pair, seen = small_pair()
-    found = Gaussians(
-        1e-5, torch.full((MS_BANDS,), 1e-6).double(), torch.diag(torch.tensor([1.0, 0.1, 1e-5])).double()
-    )
+    found = Gaussians(1e-5, torch.full((MS_BANDS,), 1e-6).double(), torch.diag(torch.tensor([1.0, 0.1, 1e-5])).double())
     exact = posterior_mean(pair, seen, found)
     single = Pair(pair.basis, pair.coefficients.float(), pair.ms.float(), pair.valid, None, pair.scales)
     rounded = posterior_mean(single, seen.float(), found)

@@ -13,23 +13,16 @@ from torch import Tensor
 
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError
-from hypersharp.methods import METHODS, fuse, hysure
+from hypersharp.fusion.fuse import METHODS, fuse
+from hypersharp.methods import hysure
 from hypersharp.methods.hysure import HySureOptions, find_basis, sharpen
-from hypersharp.metrics import score
+from hypersharp.numerics.linops import BlurDecimation, Operator, blur, embed, gradient_power, gradients, mix_bands
+from hypersharp.numerics.loops import Split, split_minimum
+from hypersharp.numerics.prox import vector_soft
+from hypersharp.quality.metrics import score
 from hypersharp.sensor.estimate import EstimateOptions, estimate_sensor
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF, gaussian
-from hypersharp.solve.linops import (
-    BlurDecimation,
-    Operator,
-    blur,
-    embed,
-    gradient_power,
-    gradients,
-    mix_bands,
-)
-from hypersharp.solve.loops import Split, split_minimum
-from hypersharp.solve.prox import vector_soft
 
 Arrays = dict[str, np.ndarray]
 BANDS, MS_BANDS, RATIO, SHAPE = 6, 2, 3, (12, 18)
@@ -91,9 +84,7 @@ def test_its_residuals_are_those_of_the_textbook() -> None:
     options = HySureOptions(lambda_phi=2e-2, iterations=30, tolerance=1e-12)
     hs, ms, sensor, basis = small_pair()
     splits, invert = textbook_splits(options)
-    _, expected = split_minimum(
-        splits, invert, torch.zeros(3, *SHAPE).double(), iterations=30, tolerance=1e-12
-    )
+    _, expected = split_minimum(splits, invert, torch.zeros(3, *SHAPE).double(), iterations=30, tolerance=1e-12)
     _, outcome = sharpen(hs, ms, sensor, basis=basis, options=options)
     assert outcome.residuals is not None and expected.residuals is not None
     assert outcome.residuals.dual == pytest.approx(expected.residuals.dual, rel=0.2)
@@ -135,9 +126,7 @@ def paris(data_dir: Callable[[str], Path]) -> Arrays:
 
 @pytest.mark.parametrize(("dtype", "most"), [(torch.float64, 1e-6), (torch.float32, 1e-4)])
 @pytest.mark.parametrize("iterations", [10, 200])
-def test_it_meets_the_original_program(
-    paris: Arrays, dtype: torch.dtype, most: float, iterations: int
-) -> None:
+def test_it_meets_the_original_program(paris: Arrays, dtype: torch.dtype, most: float, iterations: int) -> None:
     hs, ms, basis = (torch.from_numpy(paris[name]).to(dtype) for name in ("hs", "ms", "E"))
     sensor = Sensor(PSF(np.fft.fftshift(paris["B_est"]), (1, 1)), paris["R_est"], 3)
     found, _ = sharpen(hs, ms, sensor, basis=basis, options=HySureOptions(iterations=iterations))
@@ -166,9 +155,7 @@ def test_from_the_band_map_alone_it_reaches_the_level_of_the_original(
     assert reached.psnr_db >= psnr_db and reached.sam_deg <= sam_deg
 
 
-def test_blind_it_beats_the_original_once_the_ms_lies_on_the_hs(
-    paris: Arrays, data_dir: Callable[[str], Path]
-) -> None:
+def test_blind_it_beats_the_original_once_the_ms_lies_on_the_hs(paris: Arrays, data_dir: Callable[[str], Path]) -> None:
     """No band map either: 27.0 dB and 3.1 degrees are asked for; that ms lies half a pixel off, which fuse undoes."""
     image = loadmat(data_dir("paris") / "paris_data_hs_ms.mat")["HSim"].transpose(2, 0, 1)
     truth = image / np.quantile(image, 0.999, axis=(1, 2), method="hazen", keepdims=True)

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from hypersharp.errors import CallError
-from hypersharp.methods.base import Settings
-from hypersharp.methods.inference import autocast, fine_window, hann_window, run_network, tile_starts
-from hypersharp.nets.ssjcn import SSJCN, SSJCNOptions
+from hypersharp.networks.inference import autocast, fine_window, hann_window, run_network, tile_starts
+from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
+from hypersharp.pair.settings import Settings
 
 OPTIONS = SSJCNOptions(bands=5, ms_bands=2, features=8, iterations=1)
 

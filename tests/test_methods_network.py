@@ -8,8 +8,9 @@ import torch
 
 from hypersharp.errors import InputError
 from hypersharp.methods import dbin, dhsis
-from hypersharp.methods.base import Settings
-from hypersharp.nets.checkpoint import WeightsHeader, build_network, save_weights
+from hypersharp.networks.checkpoint import build_network, save_weights
+from hypersharp.networks.header import WeightsHeader
+from hypersharp.pair.settings import Settings
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
 
@@ -19,9 +20,7 @@ OPTIONS = {"dbin": {"blocks": 1, "refinements": 1}, "dhsis": {"layers": 3}}
 
 def weights_of(network: str, folder: Path) -> Path:
     torch.manual_seed(0)
-    header = WeightsHeader(
-        network, {"bands": 4, "ms_bands": 2, "ratio": 4, "features": 8, **OPTIONS[network]}
-    )
+    header = WeightsHeader(network, {"bands": 4, "ms_bands": 2, "ratio": 4, "features": 8, **OPTIONS[network]})
     net = build_network(network, header.options)
     path = folder / f"{network}.safetensors"
     save_weights(path, net, header)
@@ -33,9 +32,7 @@ def make_pair() -> tuple[torch.Tensor, torch.Tensor]:
     return SENSOR.observe(steps.cumsum(1).cumsum(2).sqrt() / 40)
 
 
-@pytest.mark.parametrize(
-    "method", [dbin.DBIN_METHOD, dhsis.DHSIS_METHOD], ids=lambda method: str(method.name)
-)
+@pytest.mark.parametrize("method", [dbin.DBIN_METHOD, dhsis.DHSIS_METHOD], ids=lambda method: str(method.name))
 def test_a_network_gives_the_fine_image_and_says_which_weights(method: dbin.Method, tmp_path: Path) -> None:
     hs, ms = make_pair()
     settings = Settings(ratio=4, weights=weights_of(method.name, tmp_path), psf=SENSOR.psf, srf=SENSOR.srf)

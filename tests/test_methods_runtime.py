@@ -11,13 +11,15 @@ import xarray as xr
 
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError
-from hypersharp.methods import fuse, scene
-from hypersharp.methods.base import Settings
-from hypersharp.methods.runtime import cache_folder, exported
+from hypersharp.fusion import learn as scene
+from hypersharp.fusion.fuse import fuse
 from hypersharp.methods.ssjcn import SSJCN_METHOD
-from hypersharp.methods.subspace import pair_network
-from hypersharp.nets.checkpoint import WeightsHeader, build_network, load_weights, save_weights
-from hypersharp.nets.export import export_onnx
+from hypersharp.methods.ssjcn_any import pair_network
+from hypersharp.networks.checkpoint import build_network, load_weights, save_weights
+from hypersharp.networks.header import WeightsHeader
+from hypersharp.networks.onnx.cache import cache_folder, exported
+from hypersharp.networks.onnx.export import export_onnx
+from hypersharp.pair.settings import Settings
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
 
@@ -112,12 +114,7 @@ def test_the_cache_knows_weights_by_what_is_in_them(tmp_path: Path) -> None:
 def test_a_large_scene_holds_the_means_of_its_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a response of the user's own."""
     hs, ms = make_pair()
-    told = {
-        "method": "ssjcn",
-        "weights": weights_of("ssjcn", tmp_path),
-        "srf": SRF + 0.02,
-        "consistent": False,
-    }
+    told = {"method": "ssjcn", "weights": weights_of("ssjcn", tmp_path), "srf": SRF + 0.02, "consistent": False}
     small = fuse(hs, ms, precision="fp32", **told)  # type: ignore[arg-type]
     monkeypatch.setattr(scene, "MOST_COARSE", 8)
     by_torch = fuse(hs, ms, precision="fp32", **told)  # type: ignore[arg-type]

@@ -5,8 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hypersharp.methods.base import Settings
-from hypersharp.methods.scales import (
+from hypersharp.methods.detail import (
     WINDOW_PX,
     Scales,
     cubic_weights,
@@ -16,7 +15,8 @@ from hypersharp.methods.scales import (
     match,
     noise_deviation,
 )
-from hypersharp.nets.layers import upsample_bicubic
+from hypersharp.numerics.interpolate import upsample_bicubic
+from hypersharp.pair.settings import Settings
 from hypersharp.sensor.psf import PSF, box, gaussian_fwhm
 
 

@@ -10,15 +10,20 @@ import pytest
 import torch
 import xarray as xr
 
-from hypersharp.bench.trust import predict_error
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
-from hypersharp.methods import fuse, trust_pair
-from hypersharp.methods.base import Method, Settings
-from hypersharp.methods.packaged import packaged_weights
-from hypersharp.methods.recipe import Recipe
-from hypersharp.methods.scene import learn_run
-from hypersharp.methods.trust import (
+from hypersharp.fusion.fuse import fuse
+from hypersharp.fusion.learn import learn_run
+from hypersharp.fusion.sharpener import Recipe
+from hypersharp.methods.base import Method
+from hypersharp.networks.packaged import packaged_weights
+from hypersharp.pair.reduced import ReducedPair
+from hypersharp.pair.settings import Settings
+from hypersharp.plot.intervals import trust_figure
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import gaussian
+from hypersharp.uncertainty import calibrate as trust_pair
+from hypersharp.uncertainty.model import (
     FEATURES,
     ErrorModel,
     Sample,
@@ -31,10 +36,7 @@ from hypersharp.methods.trust import (
     read_model,
     scores_of,
 )
-from hypersharp.methods.wald import ReducedPair
-from hypersharp.plots import trust_figure
-from hypersharp.sensor.observe import Sensor
-from hypersharp.sensor.psf import gaussian
+from hypersharp.uncertainty.predict import predict_error
 
 SENSOR = Sensor(gaussian(4, 1.0, 2), np.full((2, 6), 1 / 6), 2)
 MODEL = ErrorModel((1e-6, 0, 0, 0, 0), (1.0,) * 6, (1.0,) * 9)
@@ -103,9 +105,7 @@ def test_one_level_finer_noise_is_added_in_quadrature() -> None:
     np.testing.assert_allclose(wide, np.hypot(narrow.numpy(), 1.6449 * 0.5), rtol=1e-3)
 
 
-def test_what_the_pair_taught_is_applied_to_it_degraded_as_the_result_was_made(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_the_pair_taught_is_applied_to_it_degraded_as_the_result_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
     hs, ms, _ = pair()
     applied: list[tuple[tuple[int, ...], Settings]] = []
 
@@ -165,9 +165,7 @@ def test_the_quantile_has_the_finite_sample_correction() -> None:
 
 def scene() -> torch.Tensor:
     y, x = np.mgrid[0:48, 0:64] / 9
-    shapes = np.stack(
-        [np.sin((k + 1) * y) * np.cos(x + k) + np.sign(np.sin(x * (k + 1) / 2)) for k in range(6)]
-    )
+    shapes = np.stack([np.sin((k + 1) * y) * np.cos(x + k) + np.sign(np.sin(x * (k + 1) / 2)) for k in range(6)])
     noise = np.random.default_rng(0).normal(0, 0.01, shapes.shape)
     return torch.from_numpy(0.5 + 0.15 * shapes + noise).float()
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
 from hypersharp.errors import InputError
-from hypersharp.metrics import PRESETS, Preset, psnr_and_sam, score
+from hypersharp.quality.metrics import PRESETS, Preset, psnr_and_sam, score
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
 
@@ -82,9 +82,7 @@ def test_an_image_is_perfect_against_itself(preset: str) -> None:
 
 
 def test_torchmetrics_agrees() -> None:
-    from torchmetrics.functional.image import (
-        error_relative_global_dimensionless_synthesis as ergas,
-    )
+    from torchmetrics.functional.image import error_relative_global_dimensionless_synthesis as ergas
     from torchmetrics.functional.image import (
         peak_signal_noise_ratio,
         spectral_angle_mapper,
@@ -126,12 +124,8 @@ def test_uiqi_of_constant_windows() -> None:
 
 def test_the_zero_border_of_ssrnet_differs_from_valid_windows() -> None:
     estimate, truth = random_pair(3)
-    by_border = {
-        border: dataclasses.replace(PRESETS["float"], ssim_border=border) for border in ("valid", "zero")
-    }
-    similar = {
-        border: score(estimate, truth, ratio=4, preset=preset).ssim for border, preset in by_border.items()
-    }
+    by_border = {border: dataclasses.replace(PRESETS["float"], ssim_border=border) for border in ("valid", "zero")}
+    similar = {border: score(estimate, truth, ratio=4, preset=preset).ssim for border, preset in by_border.items()}
     kernel = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
     kernel = torch.from_numpy(np.outer(kernel, kernel) / kernel.sum() ** 2)[None, None]
 
@@ -223,9 +217,16 @@ def test_any_shape_gives_scores_in_range(seed: int, shape: tuple[int, int, int],
 
 
 PRESET_INDEPENDENT = {
-    "psnr_db", "ssim", "sam_deg", "ergas", "rmse", "uiqi", "masked_pixels", "zero_pixels",
+    "psnr_db",
+    "ssim",
+    "sam_deg",
+    "ergas",
+    "rmse",
+    "uiqi",
+    "masked_pixels",
+    "zero_pixels",
     "masked_bands",
-}  # fmt: skip
+}
 
 
 def test_nothing_the_caller_owns_is_changed() -> None:

@@ -7,13 +7,11 @@ import torch
 from safetensors.torch import save_file
 
 from hypersharp.errors import InputError, OutputError
-from hypersharp.nets.checkpoint import WeightsHeader, build_network, load_weights, read_header, save_weights
+from hypersharp.networks.checkpoint import build_network, load_weights, save_weights
+from hypersharp.networks.header import WeightsHeader, read_header
 
 HEADER = WeightsHeader(
-    "ssjcn",
-    {"bands": 4, "ms_bands": 2, "ratio": 2, "features": 8},
-    (450.0, 550.0, 650.0, 750.0),
-    {"steps": 3},
+    "ssjcn", {"bands": 4, "ms_bands": 2, "ratio": 2, "features": 8}, (450.0, 550.0, 650.0, 750.0), {"steps": 3}
 )
 
 

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from hypersharp.nets.checkpoint import count_parameters
-from hypersharp.nets.dbin import DBIN, DBINOptions
+from hypersharp.networks.checkpoint import count_parameters
+from hypersharp.networks.dbin import DBIN, DBINOptions
 
 SMALL = DBINOptions(bands=7, ms_bands=2, features=8, refinements=2, blocks=1)
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from hypersharp.nets.checkpoint import count_parameters
-from hypersharp.nets.dhsis import DHSIS, DHSISOptions
+from hypersharp.networks.checkpoint import count_parameters
+from hypersharp.networks.dhsis import DHSIS, DHSISOptions
 
 SMALL = DHSISOptions(bands=5, ms_bands=2, features=8, layers=4)
 

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from hypersharp.errors import CallError, InputError, MissingExtraError, OutputError
-from hypersharp.nets import export as export_module
-from hypersharp.nets.base import FusionNetwork
-from hypersharp.nets.checkpoint import WeightsHeader, build_network
-from hypersharp.nets.export import export_onnx
-from hypersharp.nets.exportable import right_inverse
-from hypersharp.nets.layers import hold_means
-from hypersharp.nets.runtime import load_onnx, read_onnx
+from hypersharp.networks.base import FusionNetwork
+from hypersharp.networks.checkpoint import build_network
+from hypersharp.networks.header import WeightsHeader
+from hypersharp.networks.layers import hold_means
+from hypersharp.networks.onnx import export as export_module
+from hypersharp.networks.onnx.export import export_onnx
+from hypersharp.networks.onnx.exportable import right_inverse
+from hypersharp.networks.onnx.session import load_onnx, read_onnx
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -33,29 +34,16 @@ CASES: dict[str, tuple[str, int, dict[str, Any], bool]] = {
     "odd-ratio": ("ssjcn", 3, {"degradation": "sensor", "psf_px": 5, "iterations": 1}, False),
     "dbin": ("dbin", 4, {"refinements": 1, "blocks": 1}, False),
     "dhsis": ("dhsis", 4, {"layers": 3}, False),
-    "adapted": (
-        "ssjcn-subspace",
-        4,
-        {"dimensions": 2, "iterations": 1, "psf_px": 6, "own_features": 4},
-        False,
-    ),
+    "adapted": ("ssjcn-subspace", 4, {"dimensions": 2, "iterations": 1, "psf_px": 6, "own_features": 4}, False),
 }
-OPTIONAL = {
-    "paper": ["srf"],
-    "start": ["srf"],
-    "odd-ratio": ["srf", "psf"],
-    "adapted": ["hs_mean", "ms_mean"],
-}
+OPTIONAL = {"paper": ["srf"], "start": ["srf"], "odd-ratio": ["srf", "psf"], "adapted": ["hs_mean", "ms_mean"]}
 
 
 def network(name: str, ratio: int, options: dict[str, Any]) -> tuple[FusionNetwork, WeightsHeader]:
     """A network of random weights that has met a sensor and a pair."""
     torch.manual_seed(0)
     header = WeightsHeader(
-        name,
-        {"bands": BANDS, "ms_bands": MS_BANDS, "ratio": ratio, "features": 8, **options},
-        None,
-        {"steps": 1},
+        name, {"bands": BANDS, "ms_bands": MS_BANDS, "ratio": ratio, "features": 8, **options}, None, {"steps": 1}
     )
     net = build_network(name, header.options).eval()
     srf = torch.rand(MS_BANDS, BANDS)
@@ -149,9 +137,7 @@ def test_sizes_are_free_and_named(tmp_path: Path) -> None:
     assert session.get_outputs()[0].shape == ["batch", 5, "3*h", "3*w"]
 
 
-def test_a_file_that_disagrees_with_torch_is_not_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_disagrees_with_torch_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     net, header = network(*CASES["dbin"][:3])
     other = network("dbin", 4, {"refinements": 1, "blocks": 1})[0]
     torch.nn.init.zeros_(other.aggregation.weight)  # type: ignore[operator, union-attr]

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from hypersharp.nets.checkpoint import count_parameters
-from hypersharp.nets.layers import upsample_bicubic
-from hypersharp.nets.ssjcn import SSJCN, SSJCNOptions
+from hypersharp.networks.checkpoint import count_parameters
+from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
+from hypersharp.numerics.interpolate import upsample_bicubic
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hypersharp.errors import InputError
-from hypersharp.noreference import (
+from hypersharp.quality.noreference import (
     best_partner,
     block_side,
     d_lambda,
@@ -67,9 +67,7 @@ def test_d_s_by_the_book() -> None:
     for band in range(BANDS):
         rho = [np.corrcoef(hs[band].ravel(), other.ravel())[0, 1] for other in coarse_ms]
         k = int(np.argmax(rho))
-        gaps.append(
-            abs(slow_quality(estimate[band], ms[k], fine) - slow_quality(hs[band], coarse_ms[k], coarse))
-        )
+        gaps.append(abs(slow_quality(estimate[band], ms[k], fine) - slow_quality(hs[band], coarse_ms[k], coarse)))
     assert d_s(estimate, hs, ms, coarse_ms) == pytest.approx(np.mean(gaps), rel=1e-12)
 
 

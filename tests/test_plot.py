@@ -14,8 +14,8 @@ from PIL import Image
 import hypersharp as hsp
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
-from hypersharp.plots.colour import component_mix, composite, infrared_mix, true_mix
-from hypersharp.plots.places import find_pixel, parse_point, same_place
+from hypersharp.plot.colour import component_mix, composite, infrared_mix, true_mix
+from hypersharp.plot.places import find_pixel, parse_point, same_place
 
 NM = np.linspace(420, 920, 26)
 PLACE = Affine(10, 0, 500_000, 0, -10, 5_800_000)

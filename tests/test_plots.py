@@ -6,18 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hypersharp.bench.files import save_figure
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError, OutputError
-from hypersharp.plots import (
-    colour_figure,
-    comparison_figure,
-    error_figure,
-    rgb_weights,
-    rms_error,
-    spectra_figure,
-    true_colour,
-)
+from hypersharp.io.together import save_figure
+from hypersharp.plot.colour import rgb_weights, true_colour
+from hypersharp.plot.compare import colour_figure, comparison_figure, error_figure, spectra_figure
+from hypersharp.plot.draw import rms_error
 
 NM = np.arange(400.0, 701.0, 10)
 
@@ -27,9 +21,7 @@ def scene(bands: int = 31, side: int = 16, seed: int = 0):
     return make_cube(values, wavelengths_nm=NM[:bands] if bands > 3 else None)
 
 
-@pytest.mark.parametrize(
-    "nm", [NM, NM[::-1].copy(), np.linspace(400, 2500, 200), np.array([480.0, 560.0, 660.0])]
-)
+@pytest.mark.parametrize("nm", [NM, NM[::-1].copy(), np.linspace(400, 2500, 200), np.array([480.0, 560.0, 660.0])])
 def test_rgb_weights_sum_to_one_and_follow_the_wavelengths(nm: np.ndarray) -> None:
     weights = rgb_weights(nm, len(nm))
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)

@@ -12,17 +12,17 @@ from affine import Affine
 
 import hypersharp as hsp
 from hypersharp.bench.indian_pines import load_indian_pines
-from hypersharp.bench.page.build import NAME, SCORES
-from hypersharp.bench.page.facts import Source, image_facts, read_notes
-from hypersharp.bench.page.findings import placed_pair
-from hypersharp.bench.page.pictures import detailed_window
-from hypersharp.bench.page.points import diverse_pixels, label
-from hypersharp.bench.protocols import find_protocol
 from hypersharp.cli import main
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError, MissingExtraError
 from hypersharp.io import save_cube
-from hypersharp.plots.places import find_pixel
+from hypersharp.plot.places import find_pixel
+from hypersharp.reporting.build import NAME, SCORES
+from hypersharp.reporting.facts import Source, image_facts, read_notes
+from hypersharp.reporting.findings import placed_pair
+from hypersharp.reporting.pictures import detailed_window
+from hypersharp.reporting.points import diverse_pixels, label
+from hypersharp.simulation.protocols import find_protocol
 
 SECTIONS = ("pictures", "spectra", "errors", "judgement", "decisions", "inputs", "sensor", "run")
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -122,9 +122,7 @@ def test_the_scores_on_the_page_are_those_of_score(pines: dict[str, xr.DataArray
     assert "Preset dian" in with_truth.text
 
 
-def test_the_judgement_on_the_page_is_that_of_judge(
-    pines: dict[str, xr.DataArray], with_truth: Page
-) -> None:
+def test_the_judgement_on_the_page_is_that_of_judge(pines: dict[str, xr.DataArray], with_truth: Page) -> None:
     judged = hsp.judge(pines["sharp"], pines["hs"], pines["ms"])
     for heading, value in (("QNR", judged.qnr), ("HQNR", judged.hqnr), ("Dλ, spectral", judged.d_lambda)):
         assert with_truth.row(heading)[1] == f"{value:.4f}"
@@ -184,9 +182,7 @@ def test_bands_that_one_image_lacks_are_no_part_of_its_pictures(tmp_path: Path) 
     flags = np.ones((2, 6), bool)
     flags[0, 1] = flags[1, 4] = False
     truth = make_cube(rng.random((6, 1, 1)) + rng.random((6, 24, 24)), wavelengths_nm=nm, good_bands=flags[0])
-    hs = make_cube(
-        truth.values.reshape(6, 6, 4, 6, 4).mean((2, 4)), wavelengths_nm=nm, good_bands=flags[1]
-    )
+    hs = make_cube(truth.values.reshape(6, 6, 4, 6, 4).mean((2, 4)), wavelengths_nm=nm, good_bands=flags[1])
     ms = make_cube(truth.values[::2], wavelengths_nm=nm[::2])
     sharp = hsp.fuse(hs, ms, method="bicubic")
     hsp.report(sharp, hs, ms, tmp_path, truth=truth)
@@ -229,8 +225,21 @@ def test_fuse_writes_the_page_with_the_run(
     pines: dict[str, xr.DataArray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths, out = files_of(pines, tmp_path), str(tmp_path / "made by auto.tif")
-    words = ["fuse", paths["hs"], paths["ms"], "-o", out, "--budget", "6", "--truth", paths["truth"],
-             "--report", str(tmp_path / "page"), "--point", "30,20"]  # fmt: skip
+    words = [
+        "fuse",
+        paths["hs"],
+        paths["ms"],
+        "-o",
+        out,
+        "--budget",
+        "6",
+        "--truth",
+        paths["truth"],
+        "--report",
+        str(tmp_path / "page"),
+        "--point",
+        "30,20",
+    ]
     assert run(*words) == 0
     assert "report -> " in capsys.readouterr().out
     page = read_page(tmp_path / "page")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from hypersharp.networks.start import explain, first_estimate
 from hypersharp.sensor import psf
-from hypersharp.sensor.closed_form import explain, first_estimate
 from hypersharp.sensor.observe import Sensor
 
 SENSOR = Sensor(psf.gaussian(8, 2.0, ratio=4), np.array([[0.6, 0.4, 0.0, 0.0], [0.0, 0.0, 0.3, 0.7]]), 4)

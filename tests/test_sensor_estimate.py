@@ -11,17 +11,12 @@ from scipy.io import loadmat
 from torch import Tensor
 
 from hypersharp.errors import InputError
-from hypersharp.sensor.estimate import (
-    EstimateOptions,
-    complete_sensor,
-    estimate_sensor,
-    spectral_gaps,
-)
+from hypersharp.numerics.linops import embed
+from hypersharp.sensor.estimate import EstimateOptions, complete_sensor, estimate_sensor, spectral_gaps
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF, gaussian
 from hypersharp.sensor.ridge import support_of
 from hypersharp.sensor.stored import describe_estimate, read_sensor
-from hypersharp.solve.linops import embed
 
 ALI_BANDS = [(9, 10), (11, 16), (18, 25), (28, 33), (42, 45), (49, 53), (106, 115), (141, 160), (193, 219)]
 RATIO = 4
@@ -129,9 +124,7 @@ def test_smoothing_stops_at_gaps() -> None:
     assert spectral_gaps(None) == []
     hs, ms = Sensor(gaussian(8, 1.5, RATIO), SRF, RATIO).observe(scene())
     heavy = EstimateOptions(fit="hysure", lambda_r=1e9)
-    smooth, split = (
-        estimate_sensor(hs, ms, RATIO, gaps=gaps, options=heavy).sensor.srf for gaps in ((), (2,))
-    )
+    smooth, split = (estimate_sensor(hs, ms, RATIO, gaps=gaps, options=heavy).sensor.srf for gaps in ((), (2,)))
     assert np.abs(np.diff(smooth, axis=1)).max() < 1e-4
     assert np.abs(split[:, 2] - split[:, 3]).min() > 1e-2
 

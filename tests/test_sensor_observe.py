@@ -72,9 +72,7 @@ def test_hs_is_what_the_definition_says(spec: str, boundary: str, ratio: int) ->
     np.testing.assert_allclose(seen, direct_hs(image, psf, ratio), rtol=1e-10)
 
 
-@pytest.mark.parametrize(
-    ("spec", "ratio"), [("gaussian:8:2", 4), ("gaussian:3:0.5:start=2", 4), ("fwhm:3", 3)]
-)
+@pytest.mark.parametrize(("spec", "ratio"), [("gaussian:8:2", 4), ("gaussian:3:0.5:start=2", 4), ("fwhm:3", 3)])
 def test_hs_is_the_psf2otf_product_then_decimation(spec: str, ratio: int) -> None:
     psf = parse_psf(spec, ratio)
     image = np.random.default_rng(4).random((24, 36))
@@ -112,9 +110,7 @@ def test_constants_stay(spec: str, boundary: str, ratio: int) -> None:
 def test_linear(spec: str, boundary: str) -> None:
     sensor = Sensor(any_psf(spec, 3, boundary), SRF, 3)
     a, b = torch.randn(2, L, 9, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
-    for seen, of_a, of_b in zip(
-        sensor.observe(2 * a - 3 * b), sensor.observe(a), sensor.observe(b), strict=True
-    ):
+    for seen, of_a, of_b in zip(sensor.observe(2 * a - 3 * b), sensor.observe(a), sensor.observe(b), strict=True):
         torch.testing.assert_close(seen, 2 * of_a - 3 * of_b)
 
 

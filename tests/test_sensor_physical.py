@@ -108,14 +108,10 @@ def test_no_equation_touches_what_is_not_measured() -> None:
 
     def masked(garbage: float) -> Estimate:
         spoiled_hs, spoiled_ms = torch.where(hs_valid, hs, garbage), torch.where(ms_valid, ms, garbage)
-        return complete_sensor(
-            spoiled_hs, spoiled_ms, 3, psf=None, srf=None, hs_valid=hs_valid, ms_valid=ms_valid
-        )
+        return complete_sensor(spoiled_hs, spoiled_ms, 3, psf=None, srf=None, hs_valid=hs_valid, ms_valid=ms_valid)
 
     first, second = masked(0.0), masked(1e4)
-    assert np.allclose(first.sensor.srf, second.sensor.srf) and first.residual == pytest.approx(
-        second.residual
-    )
+    assert np.allclose(first.sensor.srf, second.sensor.srf) and first.residual == pytest.approx(second.residual)
     assert np.allclose(first.sensor.psf.kernel, second.sensor.psf.kernel)
     assert first.sensor.psf.sigma_yx_px() == pytest.approx((1.3, 1.3), rel=0.1)
 
@@ -133,9 +129,7 @@ def test_wavelengths_restrict_what_a_band_sees_and_the_blind_are_named() -> None
     assert seen.left_out == (3,) and "ms band 4 (2200 nm) sees none" in seen.warnings[0]
     assert len(NM) - 1 in seen.unseen and "700 nm" in seen.warnings[1]
     with pytest.raises(InputError, match="share wavelengths"):
-        complete_sensor(
-            hs, ms, 3, psf=None, srf=None, spectra=Spectra(NM, np.full(4, 2200.0), np.full(4, 50.0))
-        )
+        complete_sensor(hs, ms, 3, psf=None, srf=None, spectra=Spectra(NM, np.full(4, 2200.0), np.full(4, 50.0)))
 
 
 def test_noise_is_measured() -> None:
@@ -149,9 +143,7 @@ def test_noise_is_measured() -> None:
     assert alone.ms_snr_db == pytest.approx([30], abs=0.5)
 
 
-@pytest.mark.parametrize(
-    ("ratio", "cells", "step"), [(2, 12, 1), (3, 13, 1), (4, 12, 1), (6, 18, 1), (8, 12, 2)]
-)
+@pytest.mark.parametrize(("ratio", "cells", "step"), [(2, 12, 1), (3, 13, 1), (4, 12, 1), (6, 18, 1), (8, 12, 2)])
 def test_the_support_is_centred(ratio: int, cells: int, step: int) -> None:
     support = find_support(ratio)
     assert (support.cells, support.step) == (cells, step)
@@ -172,9 +164,7 @@ def test_moments_are_sums_over_the_pixels(ratio: int) -> None:
     both = parts[0] + parts[1]
     rows = np.column_stack([SRF, np.zeros(3)])
     assert both.count == sum(part.count for part in parts) and min(part.count for part in parts) > 50
-    assert (
-        both.squared_gaps(rows, taps / taps.sum()).max() < 1e-9 * both.target_powers(taps / taps.sum()).min()
-    )
+    assert both.squared_gaps(rows, taps / taps.sum()).max() < 1e-9 * both.target_powers(taps / taps.sum()).min()
 
 
 def test_nonnegative_least_squares_meets_its_optimality_conditions() -> None:
@@ -273,7 +263,5 @@ def test_a_centre_alone_leaves_one_width_to_find() -> None:
         return response_error(complete_sensor(hs, ms, 3, psf=None, srf=None, spectra=spectra), srf)
 
     assert off(Spectra(nm, centres)) < 0.1 < off(Spectra(nm))
-    found = complete_sensor(
-        hs, ms, 3, psf=None, srf=None, spectra=Spectra(nm, centres + np.array([0, 60, 0]))
-    )
+    found = complete_sensor(hs, ms, 3, psf=None, srf=None, spectra=Spectra(nm, centres + np.array([0, 60, 0])))
     assert found.responses[0] == "centred" and found.responses[1] != "centred"

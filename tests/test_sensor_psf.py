@@ -143,9 +143,7 @@ def test_a_malformed_spec_is_answered_with_an_example(spec: str) -> None:
         P.parse_psf(spec, 4)
 
 
-@pytest.mark.parametrize(
-    "content", [{}, {"kernel": [[1.0]]}, {"kernel": "x", "start_yx": [0, 0], "boundary": "wrap"}]
-)
+@pytest.mark.parametrize("content", [{}, {"kernel": [[1.0]]}, {"kernel": "x", "start_yx": [0, 0], "boundary": "wrap"}])
 def test_a_dict_that_is_no_psf(content: dict[str, object]) -> None:
     with pytest.raises(InputError):
         P.PSF.from_dict(content)

@@ -10,9 +10,9 @@ from scipy.io import loadmat
 from scipy.ndimage import affine_transform, gaussian_filter, shift
 
 from hypersharp.errors import InputError
+from hypersharp.pair.register import register
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, box, gaussian_fwhm
-from hypersharp.sensor.register import register
 from hypersharp.sensor.srf import find_srf, gaussian_srf
 from hypersharp.sensor.tables import FloatArray
 
@@ -23,10 +23,7 @@ def textured(height: int, width: int, seed: int = 0) -> FloatArray:
     """A scene (20, height, width) of four smooth spectra with texture at every scale."""
     draw = np.random.default_rng(seed)
     spectra = np.abs(np.cumsum(draw.normal(size=(4, len(NM))), 1)) + 1
-    maps = sum(
-        scale * gaussian_filter(draw.normal(size=(4, height, width)), (0, scale, scale))
-        for scale in (1, 2, 5)
-    )
+    maps = sum(scale * gaussian_filter(draw.normal(size=(4, height, width)), (0, scale, scale)) for scale in (1, 2, 5))
     return np.einsum("kl,khw->lhw", spectra, np.asarray(maps) - np.min(maps))
 
 
@@ -70,9 +67,18 @@ def test_masked_pixels_do_not_matter() -> None:
 def test_an_affine_displacement_is_found() -> None:
     hs, ms = observed(textured(160, 160), box(4), gaussian_srf([500, 650, 850], 90, NM), 4)
     scale, middle = 1.01, 79.5  # what was at p is now at middle + 1.01 (p - middle) + (1, 0)
-    ms = np.array([affine_transform(band, [1 / scale] * 2, (middle * (1 - 1 / scale) - 1 / scale,
-                                                            middle * (1 - 1 / scale)), order=5, mode="reflect")
-                   for band in ms])  # fmt: skip
+    ms = np.array(
+        [
+            affine_transform(
+                band,
+                [1 / scale] * 2,
+                (middle * (1 - 1 / scale) - 1 / scale, middle * (1 - 1 / scale)),
+                order=5,
+                mode="reflect",
+            )
+            for band in ms
+        ]
+    )
     found = register(hs, ms, model="affine")
     reach = 0.01 * 78
     expected = np.array([[1, reach, 0], [0, 0, reach]])

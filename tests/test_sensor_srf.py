@@ -50,9 +50,7 @@ def test_the_order_and_spacing_of_the_bands_do_not_matter(name: str) -> None:
     np.testing.assert_allclose(find_srf(name, WIDE_NM[shuffled]), find_srf(name, WIDE_NM)[:, shuffled])
     uneven = np.concatenate([WIDE_NM[WIDE_NM < 600], WIDE_NM[WIDE_NM >= 600][::2]])
     np.testing.assert_allclose(
-        band_centres_nm(find_srf(name, uneven), uneven),
-        band_centres_nm(find_srf(name, WIDE_NM), WIDE_NM),
-        atol=2,
+        band_centres_nm(find_srf(name, uneven), uneven), band_centres_nm(find_srf(name, WIDE_NM), WIDE_NM), atol=2
     )
 
 
@@ -96,12 +94,7 @@ def test_a_band_narrower_than_the_spacing_sees_the_nearest_hs_band() -> None:
 
 @pytest.mark.parametrize(
     ("centres", "widths", "nm"),
-    [
-        ([500.0], [0.0], CAVE_NM),
-        ([np.nan], [10.0], CAVE_NM),
-        ([500.0], [9.0], []),
-        ([500.0], [9.0], [np.nan]),
-    ],
+    [([500.0], [0.0], CAVE_NM), ([np.nan], [10.0], CAVE_NM), ([500.0], [9.0], []), ([500.0], [9.0], [np.nan])],
 )
 def test_bad_numbers_are_refused(centres: list[float], widths: list[float], nm: list[float]) -> None:
     with pytest.raises(InputError):
@@ -156,9 +149,7 @@ def test_the_d700_is_that_of_other_programs(data_dir: Callable[[str], Path]) -> 
         ("pleiades-1a:blue,green,red,nir,pan", "Pleiades_1A"),
     ],
 )
-def test_gaussians_sit_where_the_measured_curves_do(
-    data_dir: Callable[[str], Path], spec: str, stem: str
-) -> None:
+def test_gaussians_sit_where_the_measured_curves_do(data_dir: Callable[[str], Path], spec: str, stem: str) -> None:
     measured = find_srf(str(data_dir("srf") / f"prosail_{stem}_Spectral_Response.csv"), WIDE_NM)
     ours = find_srf(spec, WIDE_NM)
     np.testing.assert_allclose(

@@ -53,8 +53,7 @@ def test_a_table_with_names_and_comments(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
-    [("table.tif", "suffix '.tif'"), ("table.mat:C", "no variable 'C'"), ("no.csv", "no file")],
+    ("name", "said"), [("table.tif", "suffix '.tif'"), ("table.mat:C", "no variable 'C'"), ("no.csv", "no file")]
 )
 def test_what_is_asked_for_must_be_there(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "table.tif").write_bytes(b"II")

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hypersharp.errors import InputError
-from hypersharp.sensor.observe import Sensor
-from hypersharp.sensor.psf import PSF
-from hypersharp.solve.linops import (
+from hypersharp.numerics.linops import (
     BlurDecimation,
     Operator,
     blur,
@@ -22,6 +20,8 @@ from hypersharp.solve.linops import (
     gradients,
     mixing,
 )
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import PSF
 
 SHAPE = (12, 18)
 Laws = Operator | BlurDecimation
@@ -65,9 +65,7 @@ def test_the_adjoint_is_that_of_autograd(name: str) -> None:
 def test_the_map_is_linear(name: str) -> None:
     operator = OPERATORS[name]()
     x, y = random(3, *SHAPE), random(3, *SHAPE, seed=1)
-    torch.testing.assert_close(
-        operator.forward(2 * x - 3 * y), 2 * operator.forward(x) - 3 * operator.forward(y)
-    )
+    torch.testing.assert_close(operator.forward(2 * x - 3 * y), 2 * operator.forward(x) - 3 * operator.forward(y))
 
 
 @given(

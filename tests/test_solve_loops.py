@@ -6,9 +6,9 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor
 
-from hypersharp.solve.linops import Operator
-from hypersharp.solve.loops import Residuals, Split, admm, conjugate_gradients, split_minimum
-from hypersharp.solve.prox import nonnegative, soft
+from hypersharp.numerics.linops import Operator
+from hypersharp.numerics.loops import Residuals, Split, admm, conjugate_gradients, split_minimum
+from hypersharp.numerics.prox import nonnegative, soft
 
 RANDOM = np.random.default_rng(0)
 A = torch.from_numpy(RANDOM.standard_normal((12, 5)))
@@ -64,9 +64,7 @@ def test_admm_without_a_tolerance_runs_its_course_and_reports() -> None:
 
 def test_admm_stops_only_when_both_residuals_are_small() -> None:
     measured = iter([Residuals(0.0, 1.0), Residuals(1.0, 0.0), Residuals(0.01, 0.02)])
-    outcome = admm(
-        lambda: None, lambda: None, lambda: next(measured), iterations=99, tolerance=0.1, check_every=5
-    )
+    outcome = admm(lambda: None, lambda: None, lambda: next(measured), iterations=99, tolerance=0.1, check_every=5)
     assert (outcome.iterations, outcome.converged) == (15, True)
     assert outcome.residuals is not None and outcome.residuals.worst == 0.02
 

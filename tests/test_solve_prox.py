@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from torch import Tensor
 
-from hypersharp.solve.prox import nonnegative, shrinkage, simplex, soft, vector_soft
+from hypersharp.numerics.prox import nonnegative, shrinkage, simplex, soft, vector_soft
 
 T = 0.7
 MAPS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -47,11 +47,7 @@ def test_nothing_near_the_result_is_better(name: str) -> None:
     def objective(x: Tensor) -> float:
         return float(PENALTIES[name](x) + 0.5 * (x - v).square().sum())
 
-    assert all(
-        objective(best) <= objective(best + scale * random(seed))
-        for seed in range(20)
-        for scale in (1e-3, 0.1)
-    )
+    assert all(objective(best) <= objective(best + scale * random(seed)) for seed in range(20) for scale in (1e-3, 0.1))
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=7))

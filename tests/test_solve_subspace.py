@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.errors import InputError
-from hypersharp.solve.subspace import band_noise, signal_rank, svd_basis, vca
+from hypersharp.numerics.subspace import band_noise, signal_rank, svd_basis, vca
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

@@ -5,16 +5,10 @@ import torch
 from torch import Tensor
 
 from hypersharp.errors import InputError
-from hypersharp.solve.linops import BlurDecimation, mix_bands
-from hypersharp.solve.sylvester import fuse_gaussian, sylvester
+from hypersharp.numerics.linops import BlurDecimation, mix_bands
+from hypersharp.numerics.sylvester import fuse_gaussian, sylvester
 
-CASES = [
-    ((4, 6), 2, (0, 0)),
-    ((6, 4), 2, (1, 0)),
-    ((6, 9), 3, (2, 1)),
-    ((4, 8), 4, (1, 3)),
-    ((5, 3), 1, (0, 0)),
-]
+CASES = [((4, 6), 2, (0, 0)), ((6, 4), 2, (1, 0)), ((6, 9), 3, (2, 1)), ((4, 8), 4, (1, 3)), ((5, 3), 1, (0, 0))]
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -29,9 +23,7 @@ def dense(operator: BlurDecimation) -> Tensor:
 
 
 @pytest.mark.parametrize(("shape_yx", "ratio", "start_yx"), CASES)
-def test_the_step_meets_the_dense_solution(
-    shape_yx: tuple[int, int], ratio: int, start_yx: tuple[int, int]
-) -> None:
+def test_the_step_meets_the_dense_solution(shape_yx: tuple[int, int], ratio: int, start_yx: tuple[int, int]) -> None:
     bands, pixels = 3, shape_yx[0] * shape_yx[1]
     operator = BlurDecimation(random(3, 4), shape_yx, ratio, start_yx)
     root = random(bands, bands, seed=1)
@@ -71,9 +63,7 @@ def test_single_precision_is_kept() -> None:
     operator = BlurDecimation(random(4, 4).float(), (8, 12), 4, (1, 1))
     hs, ms, prior = random(3, 2, 3).float(), random(2, 8, 12).float(), random(3, 8, 12).float()
     response = random(2, 3).float()
-    assert (
-        fuse_gaussian(hs, ms, prior, observe=operator, response=response, weight=0.1).dtype == torch.float32
-    )
+    assert fuse_gaussian(hs, ms, prior, observe=operator, response=response, weight=0.1).dtype == torch.float32
 
 
 def test_what_has_no_unique_solution_is_refused() -> None:
@@ -82,10 +72,5 @@ def test_what_has_no_unique_solution_is_refused() -> None:
         sylvester(torch.zeros(2, 2, dtype=torch.float64), random(2, 4, 4), operator)
     with pytest.raises(InputError, match="a positive one"):
         fuse_gaussian(
-            random(2, 2, 2),
-            random(1, 4, 4),
-            random(2, 4, 4),
-            observe=operator,
-            response=random(1, 2),
-            weight=0.0,
+            random(2, 2, 2), random(1, 4, 4), random(2, 4, 4), observe=operator, response=random(1, 2), weight=0.0
         )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypersharp.errors import CallError
-from hypersharp.tiled.plan import WORKER_BYTES, WRITER_BYTES, Tiling, make_tiling, step_px
+from hypersharp.tiles.plan import WORKER_BYTES, WRITER_BYTES, Tiling, make_tiling, step_px
 
 SIDES = st.integers(1, 60)
 RATIOS = st.integers(2, 12)
@@ -59,9 +59,7 @@ def test_the_tiles_over_a_window_are_those_that_hold_its_pixels(
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_tiles_of_all_workers_fit_the_memory_together(workers: int) -> None:
     bytes_per_px, memory = 1500.0, 8e9
-    tiling = make_tiling(
-        (2500, 2500), 4, halo_px=30, bytes_per_px=bytes_per_px, memory_bytes=memory, workers=workers
-    )
+    tiling = make_tiling((2500, 2500), 4, halo_px=30, bytes_per_px=bytes_per_px, memory_bytes=memory, workers=workers)
     assert tiling.halo == 8 and tiling.side * 4 <= 1024
     seen = (tiling.side + 2 * tiling.halo) * 4
     assert WRITER_BYTES + workers * (WORKER_BYTES + bytes_per_px * seen**2) <= memory

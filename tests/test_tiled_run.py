@@ -16,17 +16,17 @@ import xarray as xr
 
 from hypersharp.cube import crs_of, make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import CallError, InputError, OutputError
+from hypersharp.fusion.fuse import METHODS, fuse
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.image_file import ImageFile
-from hypersharp.methods import METHODS, fuse
-from hypersharp.methods.base import FuseOptions
+from hypersharp.pair.settings import FuseOptions
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM
-from hypersharp.tiled import job as jobs
-from hypersharp.tiled import store, workers
-from hypersharp.tiled.run import TiledOptions, TiledRun, fuse_in_tiles, prepare
-from hypersharp.tiled.store import folder_for
+from hypersharp.tiles import job as jobs
+from hypersharp.tiles import store, workers
+from hypersharp.tiles.run import TiledOptions, TiledRun, fuse_in_tiles, prepare
+from hypersharp.tiles.store import folder_for
 
 affine = pytest.importorskip("affine")
 PLACE = affine.Affine(3, 0, 400_000, 0, -3, 5_800_000)
@@ -118,9 +118,7 @@ def test_auto_learns_once_and_tells_the_ranking(files: tuple[Path, Path], tmp_pa
 
 
 @pytest.mark.parametrize("suffix", [".img", ".bip", ".zarr", ".nc", ".npy"])
-def test_formats_that_are_streamed_hold_the_same_values(
-    suffix: str, files: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_formats_that_are_streamed_hold_the_same_values(suffix: str, files: tuple[Path, Path], tmp_path: Path) -> None:
     expected = made(files, tmp_path / "sharp.tif")
     found = made(files, tmp_path / f"sharp{suffix}")
     np.testing.assert_array_equal(found.values, expected.values)
@@ -184,8 +182,13 @@ def test_a_proven_shift_is_undone_in_every_tile(files: tuple[Path, Path], tmp_pa
     hs, ms = (open_cube(path) for path in files)
     moved = ms.copy(data=np.roll(ms.values, (1, 2), (1, 2)))
     paths = files[0], save_cube(moved, tmp_path / "ms.tif")
-    run = prepare(*(ImageFile(path) for path in paths), tmp_path / "sharp.tif", method="glp",
-                  tiles=TiledOptions(workers=1, side_px=64), options=FuseOptions(consistent=False))  # fmt: skip
+    run = prepare(
+        *(ImageFile(path) for path in paths),
+        tmp_path / "sharp.tif",
+        method="glp",
+        tiles=TiledOptions(workers=1, side_px=64),
+        options=FuseOptions(consistent=False),
+    )
     run.carry_out()
     whole = fuse(hs, moved, method="glp", consistent=False)
     assert any("now undone" in note for note in run.notes)
@@ -303,8 +306,14 @@ def test_a_network_sees_further_the_coarser_hs_is(tmp_path: Path) -> None:
     paths = [save_cube(cube, tmp_path / f"{name}.tif") for name, cube in zip(("hs", "ms"), pair_8, strict=True)]
     told: dict[str, Any] = {"weights": "ssjcn-any", "precision": "fp32", "device": "cpu", "consistent": False}
     known: dict[str, Any] = {"psf": psf, "srf": response, "move": "none"}
-    run = prepare(*(ImageFile(path) for path in paths), tmp_path / "sharp.tif", method="ssjcn",
-                  tiles=TiledOptions(workers=1, side_px=64), options=FuseOptions(**told), **known)  # fmt: skip
+    run = prepare(
+        *(ImageFile(path) for path in paths),
+        tmp_path / "sharp.tif",
+        method="ssjcn",
+        tiles=TiledOptions(workers=1, side_px=64),
+        options=FuseOptions(**told),
+        **known,
+    )
     assert len(run.job.tiling) == 16
     run.carry_out()
     whole = fuse(*(open_cube(path) for path in paths), method="ssjcn", **told, **known)
@@ -338,7 +347,7 @@ def test_the_face_takes_what_fuse_takes(files: tuple[Path, Path], tmp_path: Path
 def test_a_sample_of_a_large_scene_leaves_its_seams_out(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hypersharp.methods import scene as scenes
+    from hypersharp.fusion import learn as scenes
 
     monkeypatch.setattr(scenes, "MOST_COARSE", 32)
     pair_source = jobs.PairSource(*(ImageFile(path) for path in files), (48, 48), RATIO, jobs_grid(files))

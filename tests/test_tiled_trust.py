@@ -9,19 +9,19 @@ import pytest
 import torch
 import xarray as xr
 
-from hypersharp.bench.trust import predict_error
 from hypersharp.cli import main
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
+from hypersharp.fusion.fuse import METHODS, fuse
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.image_file import ImageFile
-from hypersharp.methods import METHODS, fuse
-from hypersharp.methods.base import FuseOptions
+from hypersharp.pair.settings import FuseOptions
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
-from hypersharp.tiled import part
-from hypersharp.tiled.run import TiledOptions, TiledRun, fuse_in_tiles, prepare
-from hypersharp.tiled.store import folder_for
+from hypersharp.tiles import part
+from hypersharp.tiles.run import TiledOptions, TiledRun, fuse_in_tiles, prepare
+from hypersharp.tiles.store import folder_for
+from hypersharp.uncertainty.predict import predict_error
 
 pytest.importorskip("rasterio")
 RATIO, BANDS, SIDE = 4, 8, 192

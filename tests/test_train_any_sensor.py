@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from hypersharp.nets.checkpoint import load_weights
-from hypersharp.nets.layers import interpolate_bicubic, upsample_bicubic
-from hypersharp.nets.subspace import SubspaceSSJCN
-from hypersharp.sensor.coordinates import psf_window
+from hypersharp.networks.checkpoint import load_weights
+from hypersharp.networks.coordinates import psf_window
+from hypersharp.networks.subspace import SubspaceSSJCN
+from hypersharp.numerics.interpolate import interpolate_bicubic, upsample_bicubic
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF, gaussian
 from hypersharp.train.any_sensor import Pair, RandomPairs, random_response, train_any_sensor
@@ -18,9 +18,19 @@ from hypersharp.train.patches import Array
 from hypersharp.train.run import TrainingSet
 
 OPTIONS = TrainOptions(
-    name="any", protocol="dian-x4", network="ssjcn-subspace", sensors="random", steps=2, round_steps=1, batch=2,
-    network_options={"features": 4}, patch_px=24, warmup_steps=0, ema_decay=0, precision="fp32",
-)  # fmt: skip
+    name="any",
+    protocol="dian-x4",
+    network="ssjcn-subspace",
+    sensors="random",
+    steps=2,
+    round_steps=1,
+    batch=2,
+    network_options={"features": 4},
+    patch_px=24,
+    warmup_steps=0,
+    ema_decay=0,
+    precision="fp32",
+)
 
 
 def make_scene() -> Array:
@@ -53,9 +63,7 @@ def test_responses_are_means() -> None:
 
 
 def test_it_trains_and_writes_weights_that_serve_any_sensor(tmp_path: Path) -> None:
-    data = TrainingSet(
-        {"a": make_scene}, {"b": make_scene}, Sensor(gaussian(8, 2, 4), np.full((3, 12), 1 / 12), 4)
-    )
+    data = TrainingSet({"a": make_scene}, {"b": make_scene}, Sensor(gaussian(8, 2, 4), np.full((3, 12), 1 / 12), 4))
     net, header = load_weights(train_any_sensor(OPTIONS, data, tmp_path))
     assert isinstance(net, SubspaceSSJCN)
     assert header.provenance["any_sensor"] and "val_gain_db" in header.provenance

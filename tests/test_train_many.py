@@ -70,10 +70,17 @@ def container() -> dict[str, Any]:
 def as_slurm(rank: int, port: int) -> dict[str, str]:
     """What `srun` sets for two tasks, one on each of two nodes."""
     return {
-        "SLURM_JOB_ID": "12345", "SLURM_JOB_NAME": "hypersharp-train", "SLURM_NODELIST": "localhost",
-        "SLURM_NNODES": "2", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "1",
-        "SLURM_PROCID": str(rank), "SLURM_NODEID": str(rank), "SLURM_LOCALID": "0", "MASTER_PORT": str(port),
-    }  # fmt: skip
+        "SLURM_JOB_ID": "12345",
+        "SLURM_JOB_NAME": "hypersharp-train",
+        "SLURM_NODELIST": "localhost",
+        "SLURM_NNODES": "2",
+        "SLURM_NTASKS": "2",
+        "SLURM_NTASKS_PER_NODE": "1",
+        "SLURM_PROCID": str(rank),
+        "SLURM_NODEID": str(rank),
+        "SLURM_LOCALID": "0",
+        "MASTER_PORT": str(port),
+    }
 
 
 def as_kubernetes(rank: int, port: int) -> dict[str, str]:
@@ -83,9 +90,7 @@ def as_kubernetes(rank: int, port: int) -> dict[str, str]:
     return values
 
 
-def run_two(
-    environment: Any, out: Path, resume: str = "fresh", dies: str = "nobody"
-) -> list[tuple[int, str]]:
+def run_two(environment: Any, out: Path, resume: str = "fresh", dies: str = "nobody") -> list[tuple[int, str]]:
     """Exit code and stderr of both processes."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -93,14 +98,7 @@ def run_two(
     processes = []
     for rank in (0, 1):
         told = os.environ | {"OMP_NUM_THREADS": "1"} | environment(rank, port)
-        command = [
-            sys.executable,
-            "-c",
-            WORKER,
-            str(out),
-            resume,
-            "dies" if dies == f"rank {rank}" else "lives",
-        ]
+        command = [sys.executable, "-c", WORKER, str(out), resume, "dies" if dies == f"rank {rank}" else "lives"]
         processes.append(
             subprocess.Popen(command, env=told, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         )
@@ -125,9 +123,7 @@ def assert_same_losses(found: dict[int, float], expected: dict[int, float]) -> N
     np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=1e-4)
 
 
-def test_processes_started_by_slurm_give_the_losses_of_one(
-    tmp_path: Path, uninterrupted: dict[int, float]
-) -> None:
+def test_processes_started_by_slurm_give_the_losses_of_one(tmp_path: Path, uninterrupted: dict[int, float]) -> None:
     ends = run_two(as_slurm, tmp_path)
     assert [code for code, _ in ends] == [0, 0], ends
     assert_same_losses(losses(tmp_path), uninterrupted)

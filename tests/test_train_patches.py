@@ -10,14 +10,7 @@ from numpy.typing import NDArray
 from hypersharp.errors import InputError, OutputError
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
-from hypersharp.train.patches import (
-    ORIENTATIONS,
-    PatchStream,
-    RoundSampler,
-    TrainingScene,
-    orient,
-    prepare_scenes,
-)
+from hypersharp.train.patches import ORIENTATIONS, PatchStream, RoundSampler, TrainingScene, orient, prepare_scenes
 
 OFF_CENTRE = Sensor(psf.gaussian(3, 0.5, ratio=4, start=2), np.array([[0.2, 0.3, 0.5]]), 4)
 
@@ -32,9 +25,7 @@ def scene(tmp_path: Path) -> TrainingScene:
 
 
 @pytest.mark.parametrize("orientation", range(ORIENTATIONS))
-def test_a_patch_is_a_piece_of_the_turned_scene_degraded_whole(
-    scene: TrainingScene, orientation: int
-) -> None:
+def test_a_patch_is_a_piece_of_the_turned_scene_degraded_whole(scene: TrainingScene, orientation: int) -> None:
     """Also where the PSF is off the centre, so that turning a finished pair would be wrong."""
     turned = torch.from_numpy(np.ascontiguousarray(orient(random_scene(), orientation)))
     whole_hs, whole_ms = OFF_CENTRE.observe(turned)
@@ -55,9 +46,7 @@ def test_prepared_scenes_are_reused(tmp_path: Path) -> None:
     assert prepare_scenes({"a": unread}, OFF_CENTRE, tmp_path)[0].truth.shape == (3, 48, 64)
 
 
-def test_a_scene_that_cannot_be_written_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_scene_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 

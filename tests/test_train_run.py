@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from hypersharp.errors import InputError
-from hypersharp.nets.checkpoint import load_weights, read_header
+from hypersharp.networks.checkpoint import load_weights
+from hypersharp.networks.header import read_header
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
 from hypersharp.train.options import TrainOptions, read_options
@@ -48,11 +49,7 @@ def small_set() -> TrainingSet:
 
 def losses(out_dir: Path) -> dict[int, float]:
     """Step -> loss from the CSV logs of all versions of a run."""
-    rows = [
-        row
-        for log in sorted(out_dir.rglob("metrics.csv"))
-        for row in csv.DictReader(log.read_text().splitlines())
-    ]
+    rows = [row for log in sorted(out_dir.rglob("metrics.csv")) for row in csv.DictReader(log.read_text().splitlines())]
     return {int(row["step"]): float(row["loss"]) for row in rows if row["loss"]}
 
 
@@ -84,17 +81,12 @@ def test_weights_carry_options_and_provenance(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("network", "options", "start_weight"),
-    [
-        ("dbin", {"features": 8, "refinements": 1, "blocks": 1}, 0.0),
-        ("dhsis", {"features": 8, "layers": 3}, 5e-4),
-    ],
+    [("dbin", {"features": 8, "refinements": 1, "blocks": 1}, 0.0), ("dhsis", {"features": 8, "layers": 3}, 5e-4)],
 )
 def test_every_network_is_trained_the_same_way(
     tmp_path: Path, network: str, options: dict[str, int], start_weight: float
 ) -> None:
-    chosen = replace(
-        OPTIONS, network=network, network_options=options, start_weight=start_weight, loss="mse", steps=2
-    )
+    chosen = replace(OPTIONS, network=network, network_options=options, start_weight=start_weight, loss="mse", steps=2)
     path = train(chosen, small_set(), tmp_path, hardware=CPU)
     header = read_header(path)
     assert (header.network, header.provenance["start_weight"]) == (network, start_weight)
@@ -115,9 +107,7 @@ def test_a_longer_training_scores_better(tmp_path: Path) -> None:
     assert scores[1] > scores[0] + 1
 
 
-def test_resume_gives_the_losses_of_an_uninterrupted_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resume_gives_the_losses_of_an_uninterrupted_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = train(OPTIONS, small_set(), tmp_path / "whole", hardware=CPU)
     with monkeypatch.context() as patched:
         stop_after_rounds(patched, rounds=2)
@@ -154,9 +144,7 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"), [({"batch": 3}, "multiple of the devices"), ({"round_steps": 3}, "whole rounds")]
 )
-def test_numbers_that_do_not_divide_are_refused(
-    tmp_path: Path, changes: dict[str, int], message: str
-) -> None:
+def test_numbers_that_do_not_divide_are_refused(tmp_path: Path, changes: dict[str, int], message: str) -> None:
     with pytest.raises(InputError, match=message):
         train(replace(OPTIONS, **changes), small_set(), tmp_path, hardware=replace(CPU, devices=2))
 
@@ -166,9 +154,7 @@ def test_resume_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
         train(OPTIONS, small_set(), tmp_path, resume=True)
 
 
-@pytest.mark.parametrize(
-    "recipe", sorted(Path(__file__).parents[1].glob("recipes/*.yaml")), ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("recipe", sorted(Path(__file__).parents[1].glob("recipes/*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_is_valid(recipe: Path) -> None:
     options = read_options(recipe)
     assert options.name == recipe.stem

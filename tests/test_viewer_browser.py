@@ -14,19 +14,24 @@ import numpy as np
 import pytest
 
 from hypersharp.bench.indian_pines import load_indian_pines
-from hypersharp.bench.protocols import find_protocol, simulate_pair
-from hypersharp.bench.trust import predict_error
 from hypersharp.cube import transform_of
+from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube, save_cube
-from hypersharp.methods import fuse
-from hypersharp.plots import rms_error
-from hypersharp.plots.colour import RGB_CENTRES_NM
+from hypersharp.plot.colour import RGB_CENTRES_NM
+from hypersharp.plot.draw import rms_error
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
+from hypersharp.uncertainty.predict import predict_error
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
     "--no-first-run",
-]  # fmt: skip
+]
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
 UPLOAD_MIB = 0.5
 PATIENCE_MS = 60_000
@@ -49,22 +54,14 @@ class Served:
 
     def __init__(self, folder: Path, *words: str | Path) -> None:
         self.folder = folder
-        command = [
-            sys.executable,
-            "-m",
-            "hypersharp",
-            "view",
-            *words,
-            "--port",
-            "0",
-            "--no-open",
-            "--folder",
-            folder,
-        ]
+        command = [sys.executable, "-m", "hypersharp", "view", *words, "--port", "0", "--no-open", "--folder", folder]
         self.process = subprocess.Popen(
-            [*map(str, command), "--max-upload", str(UPLOAD_MIB)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+            [*map(str, command), "--max-upload", str(UPLOAD_MIB)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip()
         assert self.url.startswith("http"), self.process.communicate()
@@ -87,14 +84,7 @@ def berlin(data_dir: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     for name, cube in {"enmap": hs, "sharp": sharp, "trust": trust}.items():
         save_cube(cube, folder / f"{name}.tif")
     served = Served(
-        folder,
-        folder / "sharp.tif",
-        "--hs",
-        folder / "enmap.tif",
-        "--ms",
-        ms_path,
-        "--trust",
-        folder / "trust.tif",
+        folder, folder / "sharp.tif", "--hs", folder / "enmap.tif", "--ms", ms_path, "--trust", folder / "trust.tif"
     )
     yield served
     said = served.stop()
@@ -145,10 +135,7 @@ class View:
     def point(self, x: float, y: float) -> tuple[float, float]:
         """Where a point of the ground is on the screen."""
         box, (x0, x1, y0, y1) = self.page.locator("#pane_a").bounding_box(), self.ranges()
-        return (
-            box["x"] + (x - x0) / (x1 - x0) * box["width"],
-            box["y"] + (y1 - y) / (y1 - y0) * box["height"],
-        )
+        return (box["x"] + (x - x0) / (x1 - x0) * box["width"], box["y"] + (y1 - y) / (y1 - y0) * box["height"])
 
     def zoom_to(self, x: float, y: float) -> None:
         """Turn the wheel over a point."""
@@ -163,9 +150,7 @@ class View:
 
         from PIL import Image
 
-        picture = Image.open(
-            BytesIO(self.page.screenshot(clip=self.page.locator(f"#pane_{side}").bounding_box()))
-        )
+        picture = Image.open(BytesIO(self.page.screenshot(clip=self.page.locator(f"#pane_{side}").bounding_box())))
         return np.asarray(picture.convert("RGB"))
 
     def choose(self, label: str, option: str) -> None:
@@ -198,8 +183,14 @@ def console(browser: Any) -> Iterator[tuple[Any, list[str]]]:
     page, errors = context.new_page(), list[str]()
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("request", lambda request: errors.append(request.url) if "127.0.0.1" not in request.url
-            and not request.url.startswith(("data:", "blob:")) else None)  # fmt: skip
+    page.on(
+        "request",
+        lambda request: (
+            errors.append(request.url)
+            if "127.0.0.1" not in request.url and not request.url.startswith(("data:", "blob:"))
+            else None
+        ),
+    )
     yield page, errors
     context.close()
     assert errors == []
@@ -345,9 +336,7 @@ def test_all_of_it_works_with_the_keyboard(at_berlin: View) -> None:
     assert not page.locator("#keys").is_visible()
     swapped = at_berlin.js("model('layer_a').value")
     press("s")
-    at_berlin.until(
-        f"model('layer_b').value === '{swapped}' && model('caption_b').text.includes('{swapped}')"
-    )
+    at_berlin.until(f"model('layer_b').value === '{swapped}' && model('caption_b').text.includes('{swapped}')")
 
 
 def test_keys_work_at_once_after_the_help_is_closed(at_berlin: View) -> None:
@@ -460,9 +449,7 @@ def test_files_are_opened_and_uploaded(at_pines: View, tmp_path: Path) -> None:
     at_pines.until("model('layer_b').value === 'truth.tif (2)'")
 
 
-def test_an_oversized_upload_is_refused_in_words(
-    console: tuple[Any, list[str]], pines: Served, tmp_path: Path
-) -> None:
+def test_an_oversized_upload_is_refused_in_words(console: tuple[Any, list[str]], pines: Served, tmp_path: Path) -> None:
     view = View(console[0], pines)
     (tmp_path / "large.tif").write_bytes(b"x" * int((UPLOAD_MIB + 1) * 2**20))
     view.page.locator("#files summary").click()

@@ -9,7 +9,7 @@ from affine import Affine
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError
 from hypersharp.io import save_cube
-from hypersharp.metrics import score
+from hypersharp.quality.metrics import score
 from hypersharp.viewer.composites import Stretch, composite_bands, limits, matching_band, rgba
 from hypersharp.viewer.lines import histogram, profile, spectra_at, table_of
 from hypersharp.viewer.maps import make_map, map_names
@@ -111,11 +111,7 @@ def test_a_patch_is_what_the_view_shows(tmp_path: Path) -> None:
 def test_maps_have_the_values_of_the_metrics(tmp_path: Path) -> None:
     scene = open_scene(tmp_path, **UTM)
     maps = map_names(scene)
-    assert list(maps) == [
-        "RMS error of sharp.tif",
-        "Spectral angle of sharp.tif",
-        "Predicted error, trust.tif",
-    ]
+    assert list(maps) == ["RMS error of sharp.tif", "Spectral angle of sharp.tif", "Predicted error, trust.tif"]
     error, angle, trust = (make_map(chosen, None, (24, 36)) for chosen in maps.values())
     assert error and angle and trust
     result, truth, widths = (scene.with_role(role)[0] for role in ("result", "truth", "trust"))
@@ -143,10 +139,7 @@ def test_missing_values_leave_the_others_of_a_pixel(tmp_path: Path) -> None:
     holes = FINE.copy()
     holes[0] = np.nan
     holes[:, 0, 0] = np.nan
-    paths = (
-        save_cube(make_cube(holes), tmp_path / "a.tif"),
-        save_cube(make_cube(FINE + 2), tmp_path / "b.tif"),
-    )
+    paths = (save_cube(make_cube(holes), tmp_path / "a.tif"), save_cube(make_cube(FINE + 2), tmp_path / "b.tif"))
     scene = Scene()
     scene.open([(paths[0], "result", None), (paths[1], "truth", None)])
     error, angle = (make_map(chosen, None, (24, 36)) for chosen in map_names(scene).values())

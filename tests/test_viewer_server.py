@@ -19,9 +19,9 @@ import pytest
 from hypersharp.cli import child, large
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
+from hypersharp.fusion.fuse import METHODS as TABLE
 from hypersharp.io import open_cube, save_cube
-from hypersharp.methods import METHODS as TABLE
-from hypersharp.tiled import run
+from hypersharp.tiles import run
 from hypersharp.viewer import fusing
 from hypersharp.viewer.folders import Folders
 from hypersharp.viewer.gate import is_loopback, names_of
@@ -90,8 +90,12 @@ def ask(
 
 def websocket(viewer: Viewer, **headers: str) -> int:
     """The status of a request for a websocket (101 where it is given)."""
-    handshake = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
-                 "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}  # fmt: skip
+    handshake = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
     lines = [f"{k}: {v}" for k, v in ({"Host": f"127.0.0.1:{viewer.port}"} | handshake | headers).items()]
     with socket.create_connection(("127.0.0.1", viewer.port), timeout=20) as connection:
         connection.sendall(("GET /ws HTTP/1.1\r\n" + "\r\n".join(lines) + "\r\n\r\n").encode())
@@ -147,14 +151,7 @@ def test_without_the_token_nothing_is_answered(serve: Callable[..., Viewer]) -> 
     viewer = serve(ask_for_token=True)
     assert viewer.token is not None and len(viewer.token) > 30
     origin = f"http://127.0.0.1:{viewer.port}"
-    closed = (
-        "/",
-        "/?token=",
-        "/?token=wrong",
-        "/static/js/bokeh.min.js",
-        "/download?name=image.tif",
-        "/autoload.js",
-    )
+    closed = ("/", "/?token=", "/?token=wrong", "/static/js/bokeh.min.js", "/download?name=image.tif", "/autoload.js")
     for path in closed:
         assert ask(viewer, path)[0] == 403
     assert ask(viewer, "/upload?name=a.npy", "POST", b"x")[0] == 403
@@ -183,20 +180,25 @@ def test_beyond_this_machine_a_token_is_always_asked_for(serve: Callable[..., Vi
 
 
 ESCAPES = [
-    "../outside/secret.tif", "folder/secret.tif", "link.tif", "/etc/passwd", "notes.txt", ".hidden.tif", "nothing.tif",
-    "..", "", "image.tif/../../outside/secret.tif", "./../outside/secret.tif", "image.tif\0.tif",
-]  # fmt: skip
+    "../outside/secret.tif",
+    "folder/secret.tif",
+    "link.tif",
+    "/etc/passwd",
+    "notes.txt",
+    ".hidden.tif",
+    "nothing.tif",
+    "..",
+    "",
+    "image.tif/../../outside/secret.tif",
+    "./../outside/secret.tif",
+    "image.tif\0.tif",
+]
 
 
 @pytest.mark.parametrize("name", ESCAPES)
-def test_nothing_outside_the_folders_can_be_downloaded(
-    serve: Callable[..., Viewer], folder: Path, name: str
-) -> None:
+def test_nothing_outside_the_folders_can_be_downloaded(serve: Callable[..., Viewer], folder: Path, name: str) -> None:
     viewer = serve()
-    for path in (
-        f"/download?name={quote(name, safe='')}",
-        f"/download?name={quote(str(folder / name), safe='')}",
-    ):
+    for path in (f"/download?name={quote(name, safe='')}", f"/download?name={quote(str(folder / name), safe='')}"):
         assert ask(viewer, path)[0] in (400, 404)
     with pytest.raises(InputError):
         viewer.folders.existing(name)
@@ -213,11 +215,7 @@ def test_downloads_are_the_files(serve: Callable[..., Viewer], folder: Path) -> 
 
 def test_paths_into_the_static_files_do_not_lead_out(serve: Callable[..., Viewer]) -> None:
     viewer = serve()
-    for path in (
-        "/static/../../../../../../etc/passwd",
-        "/static/%2e%2e/%2e%2e/server.py",
-        "/static//etc/passwd",
-    ):
+    for path in ("/static/../../../../../../etc/passwd", "/static/%2e%2e/%2e%2e/server.py", "/static//etc/passwd"):
         assert ask(viewer, path)[0] in (403, 404)
 
 
@@ -237,9 +235,7 @@ def test_an_oversized_upload_is_refused(serve: Callable[..., Viewer], folder: Pa
     before = sorted(folder.iterdir())
     body = iter([b"x" * 50_000] * 40) if chunked else b"x" * (UPLOAD_BYTES + 1)
     length = {"Transfer-Encoding": "chunked"} if chunked else {}
-    with suppress(
-        ConnectionError, http.client.HTTPException
-    ):  # the connection may be closed in the midst of it
+    with suppress(ConnectionError, http.client.HTTPException):  # the connection may be closed in the midst of it
         assert ask(viewer, "/upload?name=big.tif", "POST", body, chunked, **length)[0] in (400, 413)
     assert ask(viewer, "/")[0] == 200
     assert sorted(folder.iterdir()) == before
@@ -250,12 +246,7 @@ def test_a_broken_upload_leaves_nothing(serve: Callable[..., Viewer], folder: Pa
     before = sorted(folder.iterdir())
     with socket.create_connection(("127.0.0.1", viewer.port), timeout=20) as connection:
         own = f"127.0.0.1:{viewer.port}"
-        lines = [
-            "POST /upload?name=a.tif HTTP/1.1",
-            f"Host: {own}",
-            f"Origin: http://{own}",
-            "Content-Length: 9000",
-        ]
+        lines = ["POST /upload?name=a.tif HTTP/1.1", f"Host: {own}", f"Origin: http://{own}", "Content-Length: 9000"]
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + b"x" * 1000)
         while sorted(folder.iterdir()) == before:
             pass
@@ -264,19 +255,7 @@ def test_a_broken_upload_leaves_nothing(serve: Callable[..., Viewer], folder: Pa
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "../a.tif",
-        "/tmp/a.tif",
-        "folder/a.tif",
-        ".a.tif",
-        "a.txt",
-        "a.nc",
-        "a.hdr",
-        "",
-        "image.tif",
-        "a\n.tif",
-    ],
+    "name", ["../a.tif", "/tmp/a.tif", "folder/a.tif", ".a.tif", "a.txt", "a.nc", "a.hdr", "", "image.tif", "a\n.tif"]
 )
 def test_uploads_have_plain_names(serve: Callable[..., Viewer], folder: Path, name: str) -> None:
     viewer = serve(most_upload_bytes=UPLOAD_BYTES)

@@ -1,18 +1,24 @@
-"""The packaged weights: small, self-explaining, and as good on a scene as the README says."""
+"""The packaged weights: small, self-explaining, as good as the README says, and named where they are missing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 
-from hypersharp.bench.protocols import find_protocol, simulate_pair
 from hypersharp.bench.scenes import find_scenes, load_truth
-from hypersharp.bench.score import score_cubes
-from hypersharp.methods import fuse
-from hypersharp.methods.packaged import packaged_weights
-from hypersharp.metrics import Scores
+from hypersharp.cli import main
+from hypersharp.cube import make_cube
+from hypersharp.errors import InputError
+from hypersharp.fusion.fuse import fuse
+from hypersharp.networks import packaged
+from hypersharp.networks.packaged import FOLDER, IN_SECOND_PACKAGE, named_weights, packaged_weights
+from hypersharp.quality.metrics import Scores
+from hypersharp.quality.score import score_cubes
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 
 SCENE = "paints"
 FLOORS_DB = {
@@ -43,9 +49,7 @@ def test_weights_are_small_and_say_where_they_come_from(name: str) -> None:
     told = weights.header.provenance
     assert weights.path.stat().st_size < 8e6
     assert told["protocol"] == "dian-x4"
-    assert not set(told["training_scenes"]) & set(
-        find_protocol("dian-x4").test + tuple(told["validation_scenes"])
-    )
+    assert not set(told["training_scenes"]) & set(find_protocol("dian-x4").test + tuple(told["validation_scenes"]))
     assert {"steps", "val_psnr_db", "commit", "machine", "psf"} <= told.keys()
 
 
@@ -67,3 +71,40 @@ def test_the_best_weights_are_picked_by_themselves(data_dir: Callable[[str], Pat
 def test_bfloat16_is_within_two_hundredths_of_a_decibel(data_dir: Callable[[str], Path]) -> None:
     low, full = (scored(data_dir("cave"), "float", precision=precision) for precision in ("bf16", "fp32"))
     assert low.psnr_db == pytest.approx(full.psnr_db, abs=0.02)
+
+
+def test_this_package_carries_what_fuse_picks_by_itself_and_the_second_one_the_rest() -> None:
+    assert {path.stem for path in FOLDER.glob("*.safetensors")} == {"ssjcn-dian-x4", "ssjcn-any"}
+    for name, (network, *shape) in IN_SECOND_PACKAGE.items():
+        weights = packaged_weights()[name]
+        assert weights.path.parent.name == "hypersharp_weights"
+        assert weights.header.network == network
+        assert [weights.header.options[length] for length in ("bands", "ms_bands", "ratio")] == shape
+    assert set(packaged_weights()) == {"ssjcn-dian-x4", "ssjcn-any", *IN_SECOND_PACKAGE}
+
+
+@pytest.fixture
+def without_the_second_package(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(packaged, "find_spec", lambda _: None)
+    packaged_weights.cache_clear()
+    yield
+    packaged_weights.cache_clear()
+
+
+@pytest.mark.usefixtures("without_the_second_package")
+@pytest.mark.parametrize("options", [{"method": "dbin"}, {"method": "ssjcn", "weights": "ssjcn-dian-x4-t1"}])
+def test_weights_of_the_second_package_are_named_where_it_is_missing(options: dict[str, str]) -> None:
+    name = options.get("weights", "dbin-dian-x4")
+    hs, ms = np.random.default_rng(0).uniform(0.1, 0.9, (31, 8, 8)), np.full((3, 32, 32), 0.5)
+    nm = np.arange(400.0, 701.0, 10)
+    with pytest.raises(InputError, match=f"weights {name}.* not installed.* pip install hypersharp-weights"):
+        fuse(make_cube(hs, wavelengths_nm=nm), make_cube(ms), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("without_the_second_package")
+def test_the_list_of_weights_names_those_that_are_not_installed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["weights"])
+    assert "not installed: dbin-dian-x4, dhsis-dian-x4" in capsys.readouterr().out
+    with pytest.raises(InputError, match="ssjcn-dian-x4-t1"):
+        named_weights("ssjcn-dian-x4-t1")

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hypersharp import io, whole
+from hypersharp import io
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.io import WRITERS, check_output, open_cube, save_cube
+from hypersharp.system import atomic as whole
 
 ALL = sorted(WRITERS)
 OLD, NEW = make_cube(np.zeros((2, 3, 3), "f4")), make_cube(np.ones((2, 3, 3), "f4"))
@@ -25,9 +26,7 @@ def is_still_old(path: Path, before: list[str]) -> bool:
 
 
 @pytest.mark.parametrize("suffix", ALL)
-def test_a_full_disk_leaves_what_stood_there(
-    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_what_stood_there(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save_cube(OLD, tmp_path / f"image{suffix}")
     before = names(tmp_path)
     write = WRITERS[suffix]
@@ -81,9 +80,7 @@ def test_an_older_result_is_replaced(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".nc", ".zarr"])
-def test_a_disk_too_small_is_seen_beforehand(
-    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_too_small_is_seen_beforehand(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = whole.shutil.disk_usage(tmp_path)._replace(free=10)
     monkeypatch.setattr(whole.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(OutputError, match="no space left"):

@@ -15,12 +15,12 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
-from hypersharp.bench.protocols import PROTOCOLS
 from hypersharp.cli import app as command_line
-from hypersharp.methods import METHODS
-from hypersharp.methods.packaged import packaged_weights
-from hypersharp.metrics import PRESETS
+from hypersharp.fusion.fuse import METHODS
+from hypersharp.networks.packaged import packaged_weights
+from hypersharp.quality.metrics import PRESETS
 from hypersharp.sensor.responses import SRFS
+from hypersharp.simulation.protocols import PROTOCOLS
 
 
 def table(heading: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -90,9 +90,13 @@ def weights() -> str:
         shape = [header.options[key] for key in ("bands", "ms_bands", "ratio")]
         nm, made = header.wavelengths_nm, header.provenance
         return [
-            f"`{name}`", header.network, *(["any"] * 3 if any_sensor else shape),
-            f"{nm[0]:.0f} to {nm[-1]:.0f} nm" if nm else "any", made.get("steps", "-"), code(more(header)) or "-",
-        ]  # fmt: skip
+            f"`{name}`",
+            header.network,
+            *(["any"] * 3 if any_sensor else shape),
+            f"{nm[0]:.0f} to {nm[-1]:.0f} nm" if nm else "any",
+            made.get("steps", "-"),
+            code(more(header)) or "-",
+        ]
 
     found = packaged_weights().values()
     return table(
@@ -123,11 +127,18 @@ def protocols() -> str:
     return table(
         ["name", "data", "ratio", "blur", "response", "train / validation / test", "preset"],
         [
-            [f"`{p.name}`", p.dataset, p.ratio, f"`{p.psf_spec}`", p.srf,
-             f"{len(p.train)} / {len(p.validation)} / {len(p.test)}", f"`{p.preset}`"]
+            [
+                f"`{p.name}`",
+                p.dataset,
+                p.ratio,
+                f"`{p.psf_spec}`",
+                p.srf,
+                f"{len(p.train)} / {len(p.validation)} / {len(p.test)}",
+                f"`{p.preset}`",
+            ]
             for p in PROTOCOLS.values()
         ],
-    )  # fmt: skip
+    )
 
 
 def presets() -> str:
@@ -138,17 +149,16 @@ def presets() -> str:
         peak = 255 if rules["eight_bit"] else rules["peak"]
         return [f"`{name}`", peak, rules["psnr_over"], rules["ssim_border"], rules["zero_spectra"], rules["source"]]
 
-    return table(
-        ["preset", "peak", "PSNR over", "SSIM border", "zero spectra", "whose definitions"], map(row, PRESETS)
-    )
+    return table(["preset", "peak", "PSNR over", "SSIM border", "zero spectra", "whose definitions"], map(row, PRESETS))
 
 
 def one_image() -> str:
     """One estimate of one scene under every preset; bright as it is, and at half the brightness."""
     from hypersharp.bench.indian_pines import load_indian_pines
-    from hypersharp.bench.protocols import find_protocol, simulate_pair
-    from hypersharp.bench.score import score_cubes
-    from hypersharp.methods import fuse
+    from hypersharp.fusion.fuse import fuse
+    from hypersharp.quality.score import score_cubes
+    from hypersharp.simulation.pair import simulate_pair
+    from hypersharp.simulation.protocols import find_protocol
 
     hs, ms, truth = simulate_pair(load_indian_pines(), find_protocol("dian-x4").sensor())
     sharp = fuse(hs, ms, method="gsa", consistent=False)
@@ -157,8 +167,15 @@ def one_image() -> str:
         for title, share in (("as it is", 1.0), ("half as bright", 0.5)):
             for name in PRESETS:
                 s = score_cubes(share * sharp, share * truth, ratio=4, preset=name, peak=1.0)
-                yield [title, f"`{name}`", f"{s.psnr_db:.2f}", f"{s.ssim:.4f}", f"{s.sam_deg:.3f}", f"{s.ergas:.3f}",
-                       f"{s.rmse:.4f}"]  # fmt: skip
+                yield [
+                    title,
+                    f"`{name}`",
+                    f"{s.psnr_db:.2f}",
+                    f"{s.ssim:.4f}",
+                    f"{s.sam_deg:.3f}",
+                    f"{s.ergas:.3f}",
+                    f"{s.rmse:.4f}",
+                ]
 
     return table(["scene", "preset", "PSNR (dB)", "SSIM", "SAM (°)", "ERGAS", "RMSE"], rows())
 

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hypersharp import plot
     from hypersharp.accessor import show
-    from hypersharp.bench.judge import judge
-    from hypersharp.bench.page import write_report as report
-    from hypersharp.bench.protocols import simulate_pair as simulate
-    from hypersharp.bench.score import score_cubes as score
-    from hypersharp.bench.trust import predict_error
     from hypersharp.cube import leave_out
+    from hypersharp.fusion.fuse import fuse
     from hypersharp.io import open_cube as open
     from hypersharp.io import save_cube as save
-    from hypersharp.memory import keep_memory
-    from hypersharp.methods import fuse
-    from hypersharp.methods.align import align
-    from hypersharp.tiled.run import fuse_in_tiles
+    from hypersharp.pair.align import align
+    from hypersharp.quality.judge import judge
+    from hypersharp.quality.score import score_cubes as score
+    from hypersharp.reporting import write_report as report
+    from hypersharp.simulation.pair import simulate_pair as simulate
+    from hypersharp.system.memory import keep_memory
+    from hypersharp.tiles.run import fuse_in_tiles
+    from hypersharp.uncertainty.predict import predict_error
 
 __version__ = "0.1.0"
 __all__ = [
@@ -47,20 +47,20 @@ __all__ = [
 
 # public name -> (room, its name there); a room itself has none
 HOME = {
-    "align": ("hypersharp.methods.align", "align"),
-    "fuse": ("hypersharp.methods", "fuse"),
-    "fuse_in_tiles": ("hypersharp.tiled.run", "fuse_in_tiles"),
-    "judge": ("hypersharp.bench.judge", "judge"),
-    "keep_memory": ("hypersharp.memory", "keep_memory"),
+    "align": ("hypersharp.pair.align", "align"),
+    "fuse": ("hypersharp.fusion.fuse", "fuse"),
+    "fuse_in_tiles": ("hypersharp.tiles.run", "fuse_in_tiles"),
+    "judge": ("hypersharp.quality.judge", "judge"),
+    "keep_memory": ("hypersharp.system.memory", "keep_memory"),
     "leave_out": ("hypersharp.cube", "leave_out"),
     "open": ("hypersharp.io", "open_cube"),
     "plot": ("hypersharp.plot", ""),
-    "predict_error": ("hypersharp.bench.trust", "predict_error"),
-    "report": ("hypersharp.bench.page", "write_report"),
+    "predict_error": ("hypersharp.uncertainty.predict", "predict_error"),
+    "report": ("hypersharp.reporting", "write_report"),
     "save": ("hypersharp.io", "save_cube"),
-    "score": ("hypersharp.bench.score", "score_cubes"),
+    "score": ("hypersharp.quality.score", "score_cubes"),
     "show": ("hypersharp.accessor", "show"),
-    "simulate": ("hypersharp.bench.protocols", "simulate_pair"),
+    "simulate": ("hypersharp.simulation.pair", "simulate_pair"),
 }
 
 

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from hypersharp.cube import check_axes, good_bands, wavelengths_nm
 from hypersharp.describe import pixel_words, place_words, size_words, wavelength_words
 from hypersharp.errors import InputError
-from hypersharp.plots.colour import Image, Mix, composite, true_mix
-from hypersharp.plots.inline import png
+from hypersharp.plot.colour import Image, Mix, composite, true_mix
+from hypersharp.plot.inline import png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from hypersharp.plot import Kind
-    from hypersharp.plots.places import Place
+    from hypersharp.plot.figures import Kind
+    from hypersharp.plot.places import Place
 
 THUMBNAIL_PX = 200
 SEEN = 0.02  # of a colour's largest weight: bands with less are not read for a thumbnail
@@ -59,13 +59,13 @@ class Hyper:
 
     def composite(self, kind: "Kind" = "true") -> "Figure":
         """As `hypersharp.plot.composites`."""
-        from hypersharp.plot import composites
+        from hypersharp.plot.figures import composites
 
         return composites(self._cube, kind)
 
     def spectra(self, places: "Sequence[Place]") -> "Figure":
         """As `hypersharp.plot.spectra`."""
-        from hypersharp.plot import spectra
+        from hypersharp.plot.figures import spectra
 
         return spectra(self._cube, places)
 

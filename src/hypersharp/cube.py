@@ -52,11 +52,7 @@ def make_cube(
     if np.ndim(values) != 3:
         raise InputError(f"an array of shape {np.shape(values)}", "three axes (band, y, x)", "reshape it")
     cube = xr.DataArray(decode(values, nodata), dims=DIMS)
-    per_band = (
-        ("wavelength", wavelengths_nm, float),
-        ("fwhm", fwhm_nm, float),
-        ("good_band", good_bands, bool),
-    )
+    per_band = (("wavelength", wavelengths_nm, float), ("fwhm", fwhm_nm, float), ("good_band", good_bands, bool))
     for name, given, kind in per_band:
         if given is not None:
             cube.coords[name] = ("band", _one_a_band(name, given, kind, cube.sizes["band"]))
@@ -69,9 +65,7 @@ def _one_a_band(name: str, given: Any, kind: type, bands: int) -> np.ndarray:
     """A list with one entry for each band, as an array that is its own."""
     listed: np.ndarray = np.array(given, dtype=kind).ravel()
     if len(listed) != bands:
-        raise InputError(
-            f"{len(listed)} values of {name} for {bands} bands", "one for each band", "mend the list"
-        )
+        raise InputError(f"{len(listed)} values of {name} for {bands} bands", "one for each band", "mend the list")
     return listed
 
 
@@ -122,13 +116,9 @@ def _georeferenced(cube: xr.DataArray, crs: Any, transform: Affine | None) -> xr
     try:
         cube = cube if crs is None else cube.rio.write_crs(crs)
     except (CRSError, ProjError) as error:
-        raise InputError(
-            f"the CRS {str(crs)[:60]!r}", "one that PROJ knows, such as EPSG:32633", "mend it"
-        ) from error
+        raise InputError(f"the CRS {str(crs)[:60]!r}", "one that PROJ knows, such as EPSG:32633", "mend it") from error
     if transform is not None:
-        cube = cube.rio.write_transform(transform).assign_coords(
-            _centres(transform, cube.sizes["y"], cube.sizes["x"])
-        )
+        cube = cube.rio.write_transform(transform).assign_coords(_centres(transform, cube.sizes["y"], cube.sizes["x"]))
     cube.encoding.update(encoding)
     return cube
 
@@ -194,9 +184,7 @@ def _centres_agree(transform: Affine, xs: np.ndarray, ys: np.ndarray) -> bool:
     """Whether first and last pixel centres lie within 1e-4 pixels of where the affine puts them."""
     expected = _centres(transform, len(ys), len(xs))
     gap_x, gap_y = np.abs(expected["x"] - xs), np.abs(expected["y"] - ys)
-    return bool(
-        max(gap_x[[0, -1]]) < 1e-4 * abs(transform.a) and max(gap_y[[0, -1]]) < 1e-4 * abs(transform.e)
-    )
+    return bool(max(gap_x[[0, -1]]) < 1e-4 * abs(transform.a) and max(gap_y[[0, -1]]) < 1e-4 * abs(transform.e))
 
 
 def _transform_from_centres(xs: np.ndarray, ys: np.ndarray, stored: Affine | None) -> Affine | None:
@@ -258,9 +246,7 @@ def select_bands(cube: xr.DataArray, indices: Sequence[int] | np.ndarray) -> xr.
     wanted = np.asarray(indices, dtype=int)
     bands = cube.sizes["band"]
     if wanted.size == 0 or wanted.min() < -bands or wanted.max() >= bands:
-        raise InputError(
-            f"band indices {wanted.tolist()}", f"some of 0..{bands - 1}", "choose bands that exist"
-        )
+        raise InputError(f"band indices {wanted.tolist()}", f"some of 0..{bands - 1}", "choose bands that exist")
     return cube.isel(band=wanted)
 
 
@@ -292,12 +278,7 @@ def only_usable(cube: xr.DataArray, what: str) -> xr.DataArray:
 
 
 def leave_out(
-    cube: xr.DataArray,
-    mask: Any = None,
-    *,
-    saturated: float | None = None,
-    what: str = "image",
-    part: bool = False,
+    cube: xr.DataArray, mask: Any = None, *, saturated: float | None = None, what: str = "image", part: bool = False
 ) -> xr.DataArray:
     """The cube with NaN, in every band, where a pixel counts as not measured; everything else as it was.
 
@@ -385,9 +366,7 @@ def check_axes(cube: xr.DataArray, what: str) -> None:
     if cube.dims != DIMS:
         raise InputError(f"{what} with axes {cube.dims}", f"axes {DIMS}", "rename or transpose them")
     if 0 in cube.shape:
-        raise InputError(
-            f"{what} of {_shape(cube)}", "at least one band, row and column", "check how it was cut"
-        )
+        raise InputError(f"{what} of {_shape(cube)}", "at least one band, row and column", "check how it was cut")
     if cube.dtype.kind not in "iufb":
         raise InputError(f"{what} of type {cube.dtype}", "real numbers", "convert it")
 
@@ -405,10 +384,6 @@ def _check_finite(cube: xr.DataArray, what: str) -> None:
         infinite += int(np.isinf(plane).sum())
         missing += int(np.isnan(plane).sum())
     if infinite:
-        raise InputError(
-            f"{what} with {infinite} infinite values", "finite numbers or NaN", "mask them as NaN"
-        )
+        raise InputError(f"{what} with {infinite} infinite values", "finite numbers or NaN", "mask them as NaN")
     if missing == cube.size:
-        raise InputError(
-            f"{what} without one finite pixel", "an image", "check its nodata value and its extent"
-        )
+        raise InputError(f"{what} without one finite pixel", "an image", "check its nodata value and its extent")

@@ -105,9 +105,7 @@ def whole_ratio(hs: Grid, ms: Grid) -> int:
     (h, w), (height, width) = hs.shape_yx, ms.shape_yx
     found = f"hs of {hs} and ms of {ms}"
     if height <= h and width <= w and (h, w) != (height, width):
-        raise InputError(
-            found, "an ms with more pixels than hs", "give the coarse image first, the fine one second"
-        )
+        raise InputError(found, "an ms with more pixels than hs", "give the coarse image first, the fine one second")
     if height % h or width % w or height // h != width // w:
         raise InputError(
             f"{found}, {height / h:.3g} and {width / w:.3g} fine pixels per coarse pixel",
@@ -151,12 +149,7 @@ class CommonGrid:
 
 
 def common_grid(
-    hs: Grid,
-    ms: Grid,
-    *,
-    ratio: int | None = None,
-    keep: Literal["hs", "ms"] = "hs",
-    project: Project | None = None,
+    hs: Grid, ms: Grid, *, ratio: int | None = None, keep: Literal["hs", "ms"] = "hs", project: Project | None = None
 ) -> CommonGrid:
     """The nested grids for two images with affines: the whole coarse pixels that both cover.
 
@@ -183,9 +176,7 @@ def common_grid(
     else:
         window = _covered(ms, hs, whole, project)
         fine = _cut(ms, window)
-        coarse = Grid(
-            (window[2] // whole, window[3] // whole), coarse_transform(affine_of(fine), whole), ms.crs
-        )
+        coarse = Grid((window[2] // whole, window[3] // whole), coarse_transform(affine_of(fine), whole), ms.crs)
     return CommonGrid(window, coarse, fine, whole, true_ratio)
 
 
@@ -201,8 +192,7 @@ def covering(source: Grid, target: Grid, *, margin_px: float, project: Project |
     step = max(1.0, (max(xs) - min(xs)) / columns, (max(ys) - min(ys)) / rows)
     y0, x0 = (max(0, floor(min(places) - margin_px * step)) for places in (ys, xs))
     y1, x1 = (
-        min(size, ceil(max(places) + margin_px * step))
-        for places, size in zip((ys, xs), source.shape_yx, strict=True)
+        min(size, ceil(max(places) + margin_px * step)) for places, size in zip((ys, xs), source.shape_yx, strict=True)
     )
     return y0, x0, max(0, y1 - y0), max(0, x1 - x0)
 
@@ -214,9 +204,7 @@ def affine_of(grid: Grid) -> Affine:
         InputError: there is none, or its pixels have no area.
     """
     if grid.transform is None or grid.transform.is_degenerate:
-        raise InputError(
-            "an image without pixels of a size on the ground", "an affine", "mend its georeference"
-        )
+        raise InputError("an image without pixels of a size on the ground", "an affine", "mend its georeference")
     return grid.transform
 
 
@@ -242,9 +230,7 @@ def _true_ratio(hs: Grid, ms: Grid, project: Project | None) -> float:
     xs, ys = _pixels_in(ms, hs, ((x, x + 1, x), (y, y, y + 1)), project)
     area = abs((xs[1] - xs[0]) * (ys[2] - ys[0]) - (xs[2] - xs[0]) * (ys[1] - ys[0])) if len(xs) == 3 else 0.0
     if area == 0:
-        raise InputError(
-            "an ms that has no place in the CRS of hs", "two images of one place", "check their CRS"
-        )
+        raise InputError("an ms that has no place in the CRS of hs", "two images of one place", "check their CRS")
     ratio = 1 / sqrt(area)
     if ratio < 1:
         raise InputError(
@@ -312,9 +298,7 @@ def _check_same_ground(hs: Grid, ms: Grid) -> None:
         return
     if hs.crs != ms.crs:
         raise InputError(
-            f"hs in {_short(hs.crs)} and ms in {_short(ms.crs)}",
-            "one CRS",
-            "run `hypersharp align HS MS -o DIR` first",
+            f"hs in {_short(hs.crs)} and ms in {_short(ms.crs)}", "one CRS", "run `hypersharp align HS MS -o DIR` first"
         )
     hs_box, ms_box = hs.bounds(), ms.bounds()
     assert hs_box is not None and ms_box is not None

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypersharp.bench.files import save_figure, write_text
 from hypersharp.errors import InputError
-from hypersharp.plots import curves_figure
-from hypersharp.whole import make_folder
+from hypersharp.io.together import save_figure, write_text
+from hypersharp.plot.networks import curves_figure
+from hypersharp.system.atomic import make_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,15 +31,10 @@ def read_curve(run_dir: Path) -> list[Round]:
             for line in csv.DictReader(file):
                 if line.get("val_psnr_db"):
                     step = int(line["step"]) + 1  # the log counts from 0
-                    rounds[step] = {
-                        "step": step,
-                        **{name: float(line[name]) for name in SHOWN if line.get(name)},
-                    }
+                    rounds[step] = {"step": step, **{name: float(line[name]) for name in SHOWN if line.get(name)}}
     if not rounds:
         raise InputError(
-            f"no validation round in '{run_dir / LOGS}'",
-            "the folder of a training",
-            "give what `train -o` wrote",
+            f"no validation round in '{run_dir / LOGS}'", "the folder of a training", "give what `train -o` wrote"
         )
     return [rounds[step] for step in sorted(rounds)]
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import xarray as xr
 
-from hypersharp.bench.files import save_figure, save_together
 from hypersharp.bench.indian_pines import load_indian_pines
-from hypersharp.bench.page import write_report
-from hypersharp.bench.page.facts import Run, Source
-from hypersharp.bench.protocols import find_protocol, simulate_pair
-from hypersharp.bench.score import score_cubes
-from hypersharp.methods import fuse
-from hypersharp.plots import comparison_figure
+from hypersharp.fusion.fuse import fuse
+from hypersharp.io.together import save_figure, save_together
+from hypersharp.plot.compare import comparison_figure
+from hypersharp.quality.score import score_cubes
+from hypersharp.reporting import write_report
+from hypersharp.reporting.facts import Run, Source
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
 
 PROTOCOL = "dian-x4"
 METHODS = ("ssjcn", "bicubic")
@@ -31,9 +32,7 @@ class DemoResult:
     paths: list[Path]
 
 
-def run_demo(
-    out_dir: Path, *, device: str = "auto", progress: Callable[[float], None] = lambda _: None
-) -> DemoResult:
+def run_demo(out_dir: Path, *, device: str = "auto", progress: Callable[[float], None] = lambda _: None) -> DemoResult:
     """Simulate a pair, sharpen it with every method of METHODS, write GeoTIFFs, demo.png and a report into out_dir.
 
     The report is about the first method.
@@ -47,21 +46,14 @@ def run_demo(
         estimates[method] = fuse(hs, ms, method=method, device=device, scale=1.0, consistent=False)
         scores[method] = (*score(estimates[method], truth), perf_counter() - started)
         progress((number + 1) / (len(METHODS) + 1))
-    cubes = {
-        "hs": hs,
-        "ms": ms,
-        "truth": truth,
-        **{f"sharp_{name}": cube for name, cube in estimates.items()},
-    }
+    cubes = {"hs": hs, "ms": ms, "truth": truth, **{f"sharp_{name}": cube for name, cube in estimates.items()}}
     paths = save_together(cubes, out_dir, "tif")
     figure = comparison_figure(hs, ms, estimates, truth, PIXELS)
     paths.append(save_figure(figure, out_dir / "demo.png"))
     files = dict(zip(("hs", "ms", "truth", "result"), map(Source, paths), strict=False))
     run = Run(f"hypersharp demo -o {out_dir}", scores[METHODS[0]][-1])
     places = [(x, y) for y, x in PIXELS]
-    page = write_report(
-        estimates[METHODS[0]], hs, ms, out_dir, truth=truth, points=places, run=run, sources=files
-    )
+    page = write_report(estimates[METHODS[0]], hs, ms, out_dir, truth=truth, points=places, run=run, sources=files)
     paths.append(page)
     return DemoResult(scores, str(estimates[METHODS[0]].attrs.get("hypersharp", "")), paths)
 

@@ -15,16 +15,18 @@ import numpy as np
 import torch
 import xarray as xr
 
-from hypersharp.bench.files import save_figure
-from hypersharp.bench.protocols import find_protocol, simulate_pair
 from hypersharp.bench.scenes import find_scenes, load_truth
 from hypersharp.errors import InputError
-from hypersharp.methods.base import choose_device
-from hypersharp.methods.packaged import misfit, named_weights
-from hypersharp.nets.checkpoint import load_weights
-from hypersharp.nets.ssjcn import SSJCN
-from hypersharp.plots import Image, degradation_figure, iterations_figure, prediction_figure
-from hypersharp.whole import make_folder
+from hypersharp.io.together import save_figure
+from hypersharp.networks.checkpoint import load_weights
+from hypersharp.networks.packaged import misfit, named_weights
+from hypersharp.networks.ssjcn import SSJCN
+from hypersharp.pair.settings import choose_device
+from hypersharp.plot.colour import Image
+from hypersharp.plot.networks import degradation_figure, iterations_figure, prediction_figure
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import find_protocol
+from hypersharp.system.atomic import make_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,9 +90,7 @@ def load_ssjcn(weights: str) -> SSJCN:
     ms_bands, bands = protocol.sensor().srf.shape
     shape = {"bands": bands, "ms_bands": ms_bands, "ratio": protocol.ratio}
     if not isinstance(net, SSJCN) or misfit(header, shape, np.array(protocol.wavelengths_nm)):
-        raise InputError(
-            f"{header.network} weights {found}", f"SSJCN weights for {PROTOCOL}", f"use {WEIGHTS}"
-        )
+        raise InputError(f"{header.network} weights {found}", f"SSJCN weights for {PROTOCOL}", f"use {WEIGHTS}")
     return net
 
 
@@ -126,16 +126,15 @@ def figures_of(inside: Inside, band: int, ms_band: int) -> "dict[str, Figure]":
     if inside.projects:
         maps["its part that leaves ms as it is"] = [after - before for before, after in pairwise(estimates)]
     pictures = {**{f"$Z^{t}$": z for t, z in enumerate(estimates)}, "truth": inside.truth[band]}
-    rows = [
-        {f"{title} (block {t + 1})": error for t, error in enumerate(errors)}
-        for title, errors in maps.items()
-    ]
+    rows = [{f"{title} (block {t + 1})": error for t, error in enumerate(errors)} for title, errors in maps.items()]
     figures = {"figure4": iterations_figure([pictures, *rows])}
     if len(estimates) > 2:
         second = {f"{title} (block 2)": errors[1] for title, errors in maps.items()}
         figures["figure5"] = prediction_figure(inside.truth[band] - estimates[1], second)
-    figures["figure6"] = degradation_figure({
-        f"hs band {band + 1}": (inside.hs_hat[band], inside.hs[band]),
-        f"ms band {ms_band + 1}": (inside.ms_hat[ms_band], inside.ms[ms_band]),
-    })  # fmt: skip
+    figures["figure6"] = degradation_figure(
+        {
+            f"hs band {band + 1}": (inside.hs_hat[band], inside.hs[band]),
+            f"ms band {ms_band + 1}": (inside.ms_hat[ms_band], inside.ms[ms_band]),
+        }
+    )
     return figures

@@ -6,10 +6,15 @@ from typing import Any
 from hypersharp.bench.summary import COLUMNS, Column, Mean, Summary, summarise
 from hypersharp.bench.tables import Published
 
-ESCAPED = str.maketrans({
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "°": r"$^\circ$",
-})  # fmt: skip
+ESCAPED = str.maketrans(
+    {
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "°": r"$^\circ$",
+    }
+)
 COSTS = ("Time (s)", "Memory (MB)", "Parameters (M)", "GFLOP")
 
 

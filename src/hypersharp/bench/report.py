@@ -5,11 +5,11 @@ import io
 from pathlib import Path
 from typing import Any
 
-from hypersharp.bench.files import write_text
 from hypersharp.bench.latex import as_latex
 from hypersharp.bench.summary import COLUMNS, COSTS, label, paired_differences, summarise
 from hypersharp.bench.tables import Published
-from hypersharp.whole import make_folder
+from hypersharp.io.together import write_text
+from hypersharp.system.atomic import make_folder
 
 Row = dict[str, Any]
 TITLES = [column.title for column in COLUMNS.values()]
@@ -49,10 +49,7 @@ def finished_rows(rows: list[Row]) -> list[Row]:
 def heading(rows: list[Row]) -> str:
     """Protocol, machine and commit, which a number is worth nothing without."""
     facts = {name: sorted({str(row[name]) for row in rows}) for name in ("protocol", "commit", "machine")}
-    return (
-        f"# {', '.join(facts['protocol'])}\n\n"
-        f"Commit {', '.join(facts['commit'])}; {'; '.join(facts['machine'])}.\n"
-    )
+    return f"# {', '.join(facts['protocol'])}\n\nCommit {', '.join(facts['commit'])}; {'; '.join(facts['machine'])}.\n"
 
 
 def mean_table(rows: list[Row], preset: str) -> str:

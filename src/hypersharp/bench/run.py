@@ -21,20 +21,21 @@ import torch
 import xarray as xr
 from torch.utils.flop_counter import FlopCounterMode
 
-from hypersharp.bench.protocols import Protocol, find_protocol, simulate_pair
 from hypersharp.bench.report import write_report
 from hypersharp.bench.scenes import find_scenes, load_truth
-from hypersharp.bench.score import score_cubes
 from hypersharp.bench.tables import Published
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError, OutputError
-from hypersharp.methods import METHODS, find_method, fuse
-from hypersharp.methods.base import Mode, Precision, choose_device
-from hypersharp.methods.packaged import named_weights
-from hypersharp.metrics import PRESETS
-from hypersharp.nets.checkpoint import count_parameters, load_weights
-from hypersharp.provenance import commit, machine
-from hypersharp.whole import make_folder
+from hypersharp.fusion.fuse import METHODS, find_method, fuse
+from hypersharp.networks.checkpoint import count_parameters, load_weights
+from hypersharp.networks.packaged import named_weights
+from hypersharp.pair.settings import Mode, Precision, choose_device
+from hypersharp.quality.metrics import PRESETS
+from hypersharp.quality.score import score_cubes
+from hypersharp.simulation.pair import simulate_pair
+from hypersharp.simulation.protocols import Protocol, find_protocol
+from hypersharp.system.atomic import make_folder
+from hypersharp.system.build_info import commit, machine
 
 Row = dict[str, Any]
 ROWS = "rows.jsonl"
@@ -72,11 +73,7 @@ class Task:
 
 
 def run_bench(
-    options: BenchOptions,
-    data_dir: Path,
-    out_dir: Path,
-    *,
-    on_row: Callable[[int, int, Row], None] = lambda *_: None,
+    options: BenchOptions, data_dir: Path, out_dir: Path, *, on_row: Callable[[int, int, Row], None] = lambda *_: None
 ) -> list[Row]:
     """Make the rows that are missing, write the tables of all that are there, return these options' rows.
 
@@ -110,9 +107,7 @@ def parse_methods(text: str) -> tuple[str, ...]:
     methods = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     for name, _, weights in (method.partition(":") for method in methods):
         if weights and "weights" not in find_method(bare(name)).needs:
-            raise CallError(
-                f"weights '{weights}' for {name}", "a method with a network", f"write {name} alone"
-            )
+            raise CallError(f"weights '{weights}' for {name}", "a method with a network", f"write {name} alone")
         check_names(name, weights)
     return methods
 
@@ -191,9 +186,7 @@ def check_names(method: str, weights: str | None) -> None:
         named_weights(weights)
 
 
-def fuse_pair(
-    task: Task, hs: xr.DataArray, ms: xr.DataArray, protocol: Protocol, device: str
-) -> xr.DataArray:
+def fuse_pair(task: Task, hs: xr.DataArray, ms: xr.DataArray, protocol: Protocol, device: str) -> xr.DataArray:
     """The task's method on a pair, exactly as its name says, given the sensor; `auto` decides for itself."""
     return fuse(
         hs,
@@ -243,10 +236,7 @@ def count_flops(task: Task, protocol: Protocol, shape_yx: tuple[int, int], devic
 
 def all_scores(sharp: xr.DataArray, truth: xr.DataArray, ratio: int) -> dict[str, Mapping[str, Any]]:
     """Scores by every preset; the scenes of a protocol are scaled to 0..1."""
-    return {
-        preset: score_cubes(sharp, truth, ratio=ratio, preset=preset, peak=1.0).as_dict()
-        for preset in PRESETS
-    }
+    return {preset: score_cubes(sharp, truth, ratio=ratio, preset=preset, peak=1.0).as_dict() for preset in PRESETS}
 
 
 def measure(action: Callable[[], Any]) -> Row:
@@ -254,11 +244,7 @@ def measure(action: Callable[[], Any]) -> Row:
     reset_peak_memory()
     started = time.perf_counter()
     result = action()
-    return {
-        "result": result,
-        "seconds": round(time.perf_counter() - started, 3),
-        "peak_mb": round(peak_memory_mb()),
-    }
+    return {"result": result, "seconds": round(time.perf_counter() - started, 3), "peak_mb": round(peak_memory_mb())}
 
 
 def reset_peak_memory() -> None:
@@ -296,6 +282,4 @@ def append_row(path: Path, row: Row) -> None:
         with path.open("a") as file:
             file.write("\n" * cut_off + json.dumps(row) + "\n")
     except OSError as exc:
-        raise OutputError(
-            f"{path} cannot be written ({exc.strerror})", "a writable folder", "choose another"
-        ) from exc
+        raise OutputError(f"{path} cannot be written ({exc.strerror})", "a writable folder", "choose another") from exc

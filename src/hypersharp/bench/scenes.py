@@ -12,15 +12,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hypersharp.bench.protocols import Protocol
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError, unknown_name
 from hypersharp.io import open_cube
+from hypersharp.simulation.protocols import Protocol
 
 
-def find_scenes(
-    protocol: Protocol, data_dir: str | Path, names: Iterable[str] | None = None
-) -> dict[str, Path]:
+def find_scenes(protocol: Protocol, data_dir: str | Path, names: Iterable[str] | None = None) -> dict[str, Path]:
     """Name -> folder or file of the scenes in `names`, in that order; None is all that are there.
 
     `data_dir` holds the scenes, or a folder `cave` or `harvard` that does.
@@ -34,9 +32,7 @@ def find_scenes(
             raise unknown_name(f"{protocol.name} scene", name, protocol.scenes)
     root = Path(data_dir)
     if not root.is_dir():
-        raise InputError(
-            f"no folder '{root}'", f"the scenes of {protocol.name}", "give the folder that holds them"
-        )
+        raise InputError(f"no folder '{root}'", f"the scenes of {protocol.name}", "give the folder that holds them")
     locate = LOCATE[protocol.dataset]
     folders = [root, root / protocol.dataset]
     found = max(({name: locate(folder, name) for name in wanted} for folder in folders), key=_count)

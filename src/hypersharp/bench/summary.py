@@ -114,16 +114,9 @@ def paired_differences(rows: list[Row], preset: str) -> dict[str, tuple[int, dic
     first, *others = groups
     found = {}
     for other in others:
-        pairs = [
-            (scores, groups[other][scene])
-            for scene, scores in groups[first].items()
-            if scene in groups[other]
-        ]
+        pairs = [(scores, groups[other][scene]) for scene, scores in groups[first].items() if scene in groups[other]]
         if pairs:
-            found[other] = (
-                len(pairs),
-                {key: difference([a[key] - b[key] for a, b in pairs]) for key in COLUMNS},
-            )
+            found[other] = (len(pairs), {key: difference([a[key] - b[key] for a, b in pairs]) for key in COLUMNS})
     return found
 
 

@@ -8,8 +8,8 @@ split, so that they stand beside ours for orientation.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hypersharp.bench.protocols import PROTOCOLS
 from hypersharp.errors import unknown_name
+from hypersharp.simulation.protocols import PROTOCOLS
 
 Numbers = tuple[str, str, str, str]
 
@@ -35,7 +35,11 @@ TABLES: dict[str, Table] = {
     "table1": Table(
         protocol="dian-x4",
         methods=(
-            "ssjcn:ssjcn-dian-x4", "ssjcn+c:ssjcn-dian-x4", "dbin:dbin-dian-x4", "dhsis:dhsis-dian-x4", "hysure",
+            "ssjcn:ssjcn-dian-x4",
+            "ssjcn+c:ssjcn-dian-x4",
+            "dbin:dbin-dian-x4",
+            "dhsis:dhsis-dian-x4",
+            "hysure",
             "bicubic",
         ),
         published=Published(
@@ -53,8 +57,7 @@ TABLES: dict[str, Table] = {
         protocol="harvard-x4",
         methods=("ssjcn:ssjcn-harvard-x4", "dbin:dbin-harvard-x4", "dhsis:dhsis-harvard-x4", "hysure", "bicubic"),
         published=Published(
-            "Wang, Xu, Wu, Wei 2021, Table 2 (Harvard)",
-            {"SSJCN": ("47.1581", "0.9847", "3.3153", "2.1151")},
+            "Wang, Xu, Wu, Wei 2021, Table 2 (Harvard)", {"SSJCN": ("47.1581", "0.9847", "3.3153", "2.1151")}
         ),
     ),
     "table3": Table(
@@ -68,7 +71,7 @@ TABLES: dict[str, Table] = {
             },
         ),
     ),
-}  # fmt: skip
+}
 
 
 def find_table(name: str) -> Table:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hypersharp.bench.protocols import Protocol, find_protocol
 from hypersharp.bench.scenes import find_scenes, load_truth
 from hypersharp.errors import check_name
+from hypersharp.simulation.protocols import Protocol, find_protocol
 from hypersharp.train.any_sensor import train_any_sensor
 from hypersharp.train.hardware import Hardware
 from hypersharp.train.options import RecordOptions, TrainOptions

@@ -13,7 +13,7 @@ import typer
 
 from hypersharp.cli.shown import say
 from hypersharp.errors import HypersharpError
-from hypersharp.memory import keep_memory
+from hypersharp.system.memory import keep_memory
 
 app = typer.Typer(
     help="Sharpen a hyperspectral image with the multispectral, RGB or panchromatic image of the same place.",
@@ -39,8 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except MemoryError:
         fail("found too little memory, expected enough for the image, do: try --mode tiles", 1, debug)
     except Exception as exc:  # a fault of ours: still one line, and how to see more
-        fail(f"found a fault in hypersharp ({type(exc).__name__}: {exc}), expected none, do: report it with the "
-             "output of the same command and --debug", 1, debug)  # fmt: skip
+        fail(
+            f"found a fault in hypersharp ({type(exc).__name__}: {exc}), expected none, do: report it with the "
+            "output of the same command and --debug",
+            1,
+            debug,
+        )
     sys.exit(0)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypersharp.errors import HypersharpError
-from hypersharp.memory import keep_memory
+from hypersharp.system.memory import keep_memory
 from hypersharp.viewer.job import Order
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def fuse_files(order: Order) -> None:
     reason = too_large(*files, order.method, trust=order.trust is not None)
     if reason is None:
         return fuse_whole(order, *(image.cube() for image in files))
-    from hypersharp.methods.base import FuseOptions
-    from hypersharp.tiled.run import prepare
+    from hypersharp.pair.settings import FuseOptions
+    from hypersharp.tiles.run import prepare
 
     say(notes=[reason])
     options = FuseOptions(budget_s=order.budget_s, progress=Progress(0.1))
@@ -59,9 +59,9 @@ def fuse_files(order: Order) -> None:
 
 def fuse_whole(order: Order, hs: "xr.DataArray", ms: "xr.DataArray") -> None:
     """Fuse two images in memory."""
-    from hypersharp.bench.trust import predict_error
+    from hypersharp.fusion.fuse import fuse
     from hypersharp.io import save_cube
-    from hypersharp.methods import fuse
+    from hypersharp.uncertainty.predict import predict_error
 
     share = 0.6 if order.trust else 0.9  # of the work that is the fusion's
     sharp = fuse(hs, ms, method=order.method, budget_s=order.budget_s, progress=Progress(share))

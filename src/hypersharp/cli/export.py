@@ -11,19 +11,17 @@ from hypersharp.cli.shown import say
 
 @app.command(rich_help_panel="Training and benchmarks")
 def export(
-    weights: Annotated[
-        str, typer.Argument(help="Packaged weights or a .safetensors file.", show_default=False)
-    ],
+    weights: Annotated[str, typer.Argument(help="Packaged weights or a .safetensors file.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Model to write (.onnx).")],
     start: Annotated[
         bool, typer.Option("--start", help="SSJCN takes its start as a third input, as --mode tiles needs.")
     ] = False,
 ) -> None:
     """Write the network of WEIGHTS as ONNX, for images of any size, once it agrees with torch."""
-    from hypersharp.methods.packaged import named_weights
-    from hypersharp.nets.checkpoint import load_weights
-    from hypersharp.nets.export import LARGEST_DIFFERENCE, check_exportable, export_onnx
-    from hypersharp.nets.runtime import read_onnx
+    from hypersharp.networks.checkpoint import load_weights
+    from hypersharp.networks.onnx.export import LARGEST_DIFFERENCE, check_exportable, export_onnx
+    from hypersharp.networks.onnx.session import read_onnx
+    from hypersharp.networks.packaged import named_weights
 
     found = named_weights(weights)
     check_exportable(found.header, out)

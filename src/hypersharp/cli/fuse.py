@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from hypersharp.io.image_file import ImageFile
-    from hypersharp.methods.base import FuseOptions
+    from hypersharp.pair.settings import FuseOptions
 
 
 @app.command(rich_help_panel="The main job")
@@ -67,9 +67,7 @@ def fuse(
     ] = None,
     ratio: Ratio = None,
     mode: ModeOption = "whole",
-    tile: Annotated[
-        int, typer.Option(help="Side of a tile in fine pixels, with --mode tiles.", min=16)
-    ] = 128,
+    tile: Annotated[int, typer.Option(help="Side of a tile in fine pixels, with --mode tiles.", min=16)] = 128,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
     runtime: RuntimeOption = "torch",
@@ -85,9 +83,7 @@ def fuse(
     move: MoveOption = "shift",
     grid: Annotated[
         Literal["pair", "ms"],
-        typer.Option(
-            help="Where ms had to be aligned: nest in hs's pixels, or come back to the ms's own grid."
-        ),
+        typer.Option(help="Where ms had to be aligned: nest in hs's pixels, or come back to the ms's own grid."),
     ] = "pair",
     trust: Annotated[
         Path | None,
@@ -112,9 +108,9 @@ def fuse(
     A scene that is too large for the memory is fused in tiles, by itself or with --memory, --workers or --scheduler.
     """
     from hypersharp.cli.report import check_page
+    from hypersharp.fusion.fuse import find_method
     from hypersharp.io.image_file import ImageFile
-    from hypersharp.methods import find_method
-    from hypersharp.methods.base import FuseOptions
+    from hypersharp.pair.settings import FuseOptions
     from hypersharp.sensor.stored import given_sensor
 
     find_method(method)
@@ -127,9 +123,15 @@ def fuse(
     )
     known: dict[str, Any] = {"psf": blur, "srf": response, "ratio": known_ratio, "move": move}
     options = FuseOptions(
-        weights=weights, mode=mode, tile_px=tile, device=device, precision=precision, runtime=runtime,
-        consistent=consistent, budget_s=budget,
-    )  # fmt: skip
+        weights=weights,
+        mode=mode,
+        tile_px=tile,
+        device=device,
+        precision=precision,
+        runtime=runtime,
+        consistent=consistent,
+        budget_s=budget,
+    )
     tiles = tiled_options(memory, workers, scheduler, resume) or tiles_if_too_large(
         *files, method, trust=trust is not None
     )
@@ -137,7 +139,7 @@ def fuse(
         refuse(grid_ms=grid == "ms", mode=mode != "whole", truth=truth, point=point)
         cubes, seconds = fuse_large(
             *files, out, method=method, tiles=tiles, options=options, trust=trust, part=report is not None, **known
-        )  # fmt: skip
+        )
         peak = None
     else:
         cubes, seconds, peak = fuse_whole(*files, out, method=method, options=options, grid=grid, **known)
@@ -146,9 +148,18 @@ def fuse(
     if report:
         told = blur, response, weights, consistent
         page_of_run(
-            context, cubes, report, files, out, told=told, seconds=seconds, peak=peak, truth=truth, point=point,
+            context,
+            cubes,
+            report,
+            files,
+            out,
+            told=told,
+            seconds=seconds,
+            peak=peak,
+            truth=truth,
+            point=point,
             placed=tiles is not None,
-        )  # fmt: skip
+        )
 
 
 def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[Path | None]) -> None:
@@ -162,13 +173,21 @@ def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[Path | None])
 
 
 def page_of_run(
-    context: typer.Context, cubes: "dict[str, xr.DataArray]", folder: Path, files: "tuple[ImageFile, ImageFile]",
-    out: Path, *, told: tuple[Any, ...], seconds: float, peak: int | None, **page: Any,
-) -> None:  # fmt: skip
+    context: typer.Context,
+    cubes: "dict[str, xr.DataArray]",
+    folder: Path,
+    files: "tuple[ImageFile, ImageFile]",
+    out: Path,
+    *,
+    told: tuple[Any, ...],
+    seconds: float,
+    peak: int | None,
+    **page: Any,
+) -> None:
     """Write the page about a run; told: psf, srf, weights and consistency, as `Known` has them."""
-    from hypersharp.bench.page.facts import Run, Source, gpu_words
-    from hypersharp.bench.page.findings import Known
     from hypersharp.cli.report import make_page, own_command
+    from hypersharp.reporting.facts import Run, Source, gpu_words
+    from hypersharp.reporting.findings import Known
 
     hs, ms = (Source(file.path, file.mask, file.saturated) for file in files)
     run = Run(own_command(context), seconds, peak, gpu_words())
@@ -179,9 +198,9 @@ def fuse_whole(
     hs: "ImageFile", ms: "ImageFile", out: Path, *, method: str, options: "FuseOptions", **known: Any
 ) -> "tuple[dict[str, xr.DataArray], float, int | None]":
     """Fuse in memory, write the result and say what was decided; "result", "hs", "ms", seconds, peak memory (bytes)."""
+    from hypersharp.fusion.fuse import fuse as fuse_cubes
     from hypersharp.io import save_cube
-    from hypersharp.methods import fuse as fuse_cubes
-    from hypersharp.provenance import peak_bytes
+    from hypersharp.system.build_info import peak_bytes
 
     coarse, fine = hs.cube(), ms.cube()
     started = time.perf_counter()
@@ -201,15 +220,24 @@ def write_error(
     cubes: "dict[str, xr.DataArray]", path: Path, options: "FuseOptions", *, psf: Any, srf: Any
 ) -> "xr.DataArray":
     """Predict the error of a result, with the options it was made with; write cube and picture; the cube."""
-    from hypersharp.bench.trust import predict_error
     from hypersharp.io import save_cube
+    from hypersharp.uncertainty.predict import predict_error
 
     sharp = cubes["result"]
     with progress_bar("predicting the error"):
         error = predict_error(
-            sharp, cubes["hs"], cubes["ms"], psf=psf, srf=srf, weights=options.weights, consistent=options.consistent,
-            mode=options.mode, tile_px=options.tile_px, device=options.device, precision=options.precision,
-        )  # fmt: skip
+            sharp,
+            cubes["hs"],
+            cubes["ms"],
+            psf=psf,
+            srf=srf,
+            weights=options.weights,
+            consistent=options.consistent,
+            mode=options.mode,
+            tile_px=options.tile_px,
+            device=options.device,
+            precision=options.precision,
+        )
     save_cube(error, path)
     show_trust(sharp, error, path)
     return error
@@ -228,8 +256,7 @@ def align(
         Literal["hs", "ms"], typer.Option(help="Whose pixels stay as they are; the other is resampled.")
     ] = "hs",
     ratio: Annotated[
-        int | None,
-        typer.Option(help="Fine pixels per coarse one; default: the nearest whole number.", min=1),
+        int | None, typer.Option(help="Fine pixels per coarse one; default: the nearest whole number.", min=1)
     ] = None,
     srf: Srf = None,
     format: Annotated[Literal["tif", "mat", "npy", "nc"], typer.Option(help="Format of the files.")] = "tif",
@@ -242,11 +269,11 @@ def align(
     ms_layout: MsLayout = None,
 ) -> None:
     """Bring HS and MS to one grid, the ms moved to lie on hs where the images show that it does not."""
-    from hypersharp.bench.files import save_together
     from hypersharp.cube import crs_of, wavelengths_nm
     from hypersharp.io import check_apart
     from hypersharp.io.mask import open_masked
-    from hypersharp.methods.align import align as align_cubes
+    from hypersharp.io.together import save_together
+    from hypersharp.pair.align import align as align_cubes
     from hypersharp.sensor.srf import find_srf
 
     check_apart([out / f"{name}.{format}" for name in ("hs", "ms")], [hs, ms, mask, hs_mask])
@@ -279,9 +306,9 @@ def estimate(
     ] = None,
 ) -> None:
     """Find the blur of HS and the response of MS in the pair itself; what is given of them is kept."""
-    from hypersharp.bench.files import save_figure, write_text
     from hypersharp.io.mask import open_masked
-    from hypersharp.methods.estimate import study_pair, summarise
+    from hypersharp.io.together import save_figure, write_text
+    from hypersharp.pair.estimate import study_pair, summarise
     from hypersharp.sensor.stored import describe_estimate
 
     coarse = open_masked(hs, mask=hs_mask, saturated=saturated)
@@ -291,7 +318,7 @@ def estimate(
     write_text(out, describe_estimate(found, study.as_dict()))
     say(f"{summarise(study)}\n          -> {out}")
     if plot:
-        from hypersharp.plots import sensor_figure
+        from hypersharp.plot.sensor_figure import sensor_figure
 
         residuals, nm = study.diagnosis.residuals, study.spectra.hs_nm
         save_figure(sensor_figure(found.sensor, found.shift_px_yx, residuals, nm), plot)
@@ -299,10 +326,7 @@ def estimate(
 
 
 @app.command(rich_help_panel="The main job")
-def demo(
-    out: Out = Path("hypersharp-demo"),
-    device: Device = "auto",
-) -> None:
+def demo(out: Out = Path("hypersharp-demo"), device: Device = "auto") -> None:
     """Sharpen a real airborne scene that comes with the dependencies; no file needed."""
     from hypersharp.bench.demo import run_demo
 

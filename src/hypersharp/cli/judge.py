@@ -23,30 +23,27 @@ def simulate(
     ratio: Annotated[int | None, typer.Option(help="Fine pixels per coarse one.", min=1)] = None,
     psf: Psf = None,
     srf: Srf = None,
-    snr_hs: Annotated[
-        float | None, typer.Option(help="Signal to noise of hs in dB; default: no noise.")
-    ] = None,
-    snr_ms: Annotated[
-        float | None, typer.Option(help="Signal to noise of ms in dB; default: no noise.")
-    ] = None,
+    snr_hs: Annotated[float | None, typer.Option(help="Signal to noise of hs in dB; default: no noise.")] = None,
+    snr_ms: Annotated[float | None, typer.Option(help="Signal to noise of ms in dB; default: no noise.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     format: Annotated[Literal["tif", "mat", "npy", "nc"], typer.Option(help="Format of the files.")] = "tif",
     variable: Annotated[str | None, typer.Option(help="Variable of the scene's file to read.")] = None,
     layout: Annotated[str | None, typer.Option(help=LAYOUT)] = None,
 ) -> None:
     """Make hs, ms and truth files from one fine SCENE."""
-    from hypersharp.bench.files import save_together
-    from hypersharp.bench.protocols import simulate_pair
-    from hypersharp.bench.simulate import as_protocol_wants, find_sensor, whole_coarse_pixels
     from hypersharp.io import check_apart, open_cube
+    from hypersharp.io.together import save_together
+    from hypersharp.simulation.pair import simulate_pair
+    from hypersharp.simulation.scene import as_protocol_wants, find_sensor, whole_coarse_pixels
 
     if (protocol is None) == (ratio is None):
-        raise CallError("--protocol and --ratio" if protocol else "neither --protocol nor --ratio", "one of the two",
-                        "give --protocol dian-x4, or --ratio 4 with --psf and --srf")  # fmt: skip
-    if protocol and (psf or srf):
         raise CallError(
-            "--psf or --srf beside --protocol", "a protocol, or a sensor of your own", "leave one out"
+            "--protocol and --ratio" if protocol else "neither --protocol nor --ratio",
+            "one of the two",
+            "give --protocol dian-x4, or --ratio 4 with --psf and --srf",
         )
+    if protocol and (psf or srf):
+        raise CallError("--psf or --srf beside --protocol", "a protocol, or a sensor of your own", "leave one out")
     check_apart([out / f"{name}.{format}" for name in ("hs", "ms", "truth")], [scene])
     fine = as_protocol_wants(protocol, open_cube(scene, variable=variable, layout=layout))
     sensor = find_sensor(protocol, ratio, psf, srf, fine)
@@ -60,18 +57,14 @@ def simulate(
 @app.command(rich_help_panel="Scores")
 def evaluate(
     estimate: Annotated[Path, typer.Argument(help="Sharpened image.", show_default=False)],
-    truth: Annotated[
-        Path | None, typer.Argument(help="What it should be, if known.", show_default=False)
-    ] = None,
+    truth: Annotated[Path | None, typer.Argument(help="What it should be, if known.", show_default=False)] = None,
     ratio: Annotated[
         float | None, typer.Option(help="Fine pixels per coarse one; ERGAS against TRUTH needs it.", min=1)
     ] = None,
     preset: Annotated[
         str, typer.Option(help="Definitions, against TRUTH: dian, dhsis, float, ssrnet, dlpan.")
     ] = "dian",
-    peak: Annotated[
-        float | None, typer.Option(help="Full scale; default: by dtype, 1, or the maximum.")
-    ] = None,
+    peak: Annotated[float | None, typer.Option(help="Full scale; default: by dtype, 1, or the maximum.")] = None,
     hs: Annotated[Path | None, typer.Option(help="With --ms: judge by the pair it was made from.")] = None,
     ms: Annotated[Path | None, typer.Option(help="As --hs.")] = None,
     psf: Psf = None,
@@ -110,8 +103,11 @@ def check_evaluation(
 ) -> None:
     """Raise CallError unless there is something to score against, and all it takes."""
     if (hs is None) != (ms is None) or (truth is None and hs is None):
-        raise CallError("one of --hs and --ms" if hs or ms else "neither TRUTH nor a pair",
-                        "TRUTH, or --hs and --ms, or all three", "name the missing file")  # fmt: skip
+        raise CallError(
+            "one of --hs and --ms" if hs or ms else "neither TRUTH nor a pair",
+            "TRUTH, or --hs and --ms, or all three",
+            "name the missing file",
+        )
     if truth and not ratio:
         raise CallError("TRUTH without --ratio", "fine pixels per coarse one", "give it, --ratio 4 say")
     if wald and hs is None:
@@ -122,7 +118,7 @@ def scores_against(
     image: "xr.DataArray", truth: "xr.DataArray", ratio: float, preset: str, peak: float | None
 ) -> dict[str, Any]:
     """Scores by name, and the peak that counts as full scale."""
-    from hypersharp.bench.score import find_peak, score_cubes
+    from hypersharp.quality.score import find_peak, score_cubes
 
     used = find_peak(truth) if peak is None else peak
     return {**score_cubes(image, truth, ratio=ratio, preset=preset, peak=used).as_dict(), "peak": used}
@@ -137,10 +133,10 @@ def judged_by_pair(
     move: Move,
 ) -> dict[str, dict[str, Any]]:
     """What hs and ms, placed as `fuse` places them, say of the image; `known`: sensor file, psf, srf."""
-    from hypersharp.bench.judge import judge, wald_scores
-    from hypersharp.methods import find_method, fuse
-    from hypersharp.methods.estimate import estimate_pair
-    from hypersharp.methods.fuse import place
+    from hypersharp.fusion.fuse import find_method, fuse
+    from hypersharp.pair.estimate import estimate_pair
+    from hypersharp.pair.place import place
+    from hypersharp.quality.judge import judge, wald_scores
     from hypersharp.sensor.stored import given_sensor
 
     if wald:
@@ -180,19 +176,13 @@ def show_found(found: dict[str, dict[str, Any]], peak_note: str) -> None:
         )
     if "wald" in found:
         method = found["wald"].pop("method")
-        say(
-            table(
-                [f"wald, {method}", "value"], [[name, shown(value)] for name, value in found["wald"].items()]
-            )
-        )
-        say(
-            "the pair degraded once more, fused by the method, against the given hs: one level coarser than the result"
-        )
+        say(table([f"wald, {method}", "value"], [[name, shown(value)] for name, value in found["wald"].items()]))
+        say("the pair degraded once more, fused by the method, against the given hs: one level coarser than the result")
 
 
 def pair_rows(values: dict[str, Any]) -> list[list[str]]:
     """Name, value and meaning of each; of a residual the median over bands and the worst band."""
-    from hypersharp.bench.judge import MEANINGS
+    from hypersharp.quality.judge import MEANINGS
 
     rows = []
     for name, meaning in MEANINGS.items():

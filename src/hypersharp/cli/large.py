@@ -14,19 +14,14 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from hypersharp.io.image_file import ImageFile
-    from hypersharp.methods.base import FuseOptions
-    from hypersharp.tiled.run import TiledOptions
+    from hypersharp.pair.settings import FuseOptions
+    from hypersharp.tiles.run import TiledOptions
 
 Memory = Annotated[
-    str | None,
-    typer.Option(help="What all processes together may take, as 4GB: the scene is fused in tiles that fit."),
+    str | None, typer.Option(help="What all processes together may take, as 4GB: the scene is fused in tiles that fit.")
 ]
-Workers = Annotated[
-    int | None, typer.Option(help="Processes that fuse tiles; default: one a core or GPU.", min=1)
-]
-Scheduler = Annotated[
-    str | None, typer.Option(help="Address of a dask cluster to fuse tiles on, as tcp://host:8786.")
-]
+Workers = Annotated[int | None, typer.Option(help="Processes that fuse tiles; default: one a core or GPU.", min=1)]
+Scheduler = Annotated[str | None, typer.Option(help="Address of a dask cluster to fuse tiles on, as tcp://host:8786.")]
 SHOWN_PX = 512  # along a side of a large scene, drawn
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the tiles of an interrupted run.")]
 
@@ -35,7 +30,7 @@ def tiled_options(
     memory: str | None, workers: int | None, scheduler: str | None, resume: bool
 ) -> "TiledOptions | None":
     """What was said of tiles; None where nothing was."""
-    from hypersharp.tiled.run import TiledOptions
+    from hypersharp.tiles.run import TiledOptions
 
     if memory is None and workers is None and scheduler is None and not resume:
         return None
@@ -61,8 +56,8 @@ def parse_memory(text: str | None) -> float | None:
 
 def too_large(hs: "ImageFile", ms: "ImageFile", method: str, *, trust: bool = False) -> str | None:
     """Why two files are better fused in tiles, None where they fit this machine's memory at once."""
-    from hypersharp.memory import free_bytes
-    from hypersharp.tiled.run import WHOLE_SHARE, bytes_for_whole
+    from hypersharp.system.memory import free_bytes
+    from hypersharp.tiles.run import WHOLE_SHARE, bytes_for_whole
 
     wanted, free = bytes_for_whole(hs, ms, method, trust=trust), free_bytes()
     if wanted <= WHOLE_SHARE * free:
@@ -70,11 +65,9 @@ def too_large(hs: "ImageFile", ms: "ImageFile", method: str, *, trust: bool = Fa
     return f"about {wanted / 1e9:.1f} GB at once, of {free / 1e9:.1f} GB free: fused in tiles"
 
 
-def tiles_if_too_large(
-    hs: "ImageFile", ms: "ImageFile", method: str, *, trust: bool = False
-) -> "TiledOptions | None":
+def tiles_if_too_large(hs: "ImageFile", ms: "ImageFile", method: str, *, trust: bool = False) -> "TiledOptions | None":
     """How to fuse two files that are too large for this machine's memory, which is said; None for others."""
-    from hypersharp.tiled.run import TiledOptions
+    from hypersharp.tiles.run import TiledOptions
 
     reason = too_large(hs, ms, method, trust=trust)
     if reason is None:
@@ -84,25 +77,33 @@ def tiles_if_too_large(
 
 
 def fuse_large(
-    hs: "ImageFile", ms: "ImageFile", out: Path, *, method: str, tiles: "TiledOptions", options: "FuseOptions",
-    trust: Path | None, part: bool, **known: Any,
-) -> "tuple[dict[str, xr.DataArray], float]":  # fmt: skip
+    hs: "ImageFile",
+    ms: "ImageFile",
+    out: Path,
+    *,
+    method: str,
+    tiles: "TiledOptions",
+    options: "FuseOptions",
+    trust: Path | None,
+    part: bool,
+    **known: Any,
+) -> "tuple[dict[str, xr.DataArray], float]":
     """Fuse in tiles and say what was decided and made; known: psf, srf, ratio and move, for `prepare`.
 
     "result", "hs", "ms" and "error" of the middle of the scene, if `part`, and seconds.
     """
+    from hypersharp.fusion.fuse import find_method, method_for
     from hypersharp.io import open_source
     from hypersharp.io.coarse import coarse_cube
-    from hypersharp.methods.fuse import find_method, method_for
-    from hypersharp.tiled.part import middle_part
-    from hypersharp.tiled.run import prepare
+    from hypersharp.tiles.part import middle_part
+    from hypersharp.tiles.run import prepare
 
     started = time.perf_counter()
     say(f"hs     {size(hs.outline())}  ({hs.path})\nms     {size(ms.outline())}  ({ms.path})")
     with progress_bar("learning from a sample of the scene") as progress:
         run = prepare(
             hs, ms, out, method=method, tiles=tiles, options=replace(options, progress=progress), trust=trust, **known
-        )  # fmt: skip
+        )
     say("\n".join(f"       {note}" for note in [f"method {method}", *run.notes]))
     with progress_bar(f"fusing {len(run.job.tiling)} tiles") as progress:
         sharp = run.carry_out(progress, announce=lambda text: say(f"       {text}"))
@@ -116,8 +117,8 @@ def fuse_large(
 
 def show_trust(sharp: "xr.DataArray", error: "xr.DataArray", path: Path) -> None:
     """Draw the error of a result, which lies at a path, beside it, and say where both are."""
-    from hypersharp.bench.files import save_figure
-    from hypersharp.plots import trust_figure
+    from hypersharp.io.together import save_figure
+    from hypersharp.plot.intervals import trust_figure
 
     picture = path.with_suffix(".png")
     save_figure(trust_figure(sharp, error), picture)

@@ -29,9 +29,7 @@ def train(
     config: Annotated[Path, typer.Argument(help="YAML file of training options.", show_default=False)],
     data: Data,
     out: Out,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
     restartable: Annotated[
         bool, typer.Option("--restartable", help="Go on from the last checkpoint in --out if there is one.")
     ] = False,
@@ -39,14 +37,10 @@ def train(
     devices: Annotated[int, typer.Option(help="Devices a node; they share each batch.", min=1)] = 1,
     nodes: Annotated[int, typer.Option(help="Machines, each running this command.", min=1)] = 1,
     strategy: Annotated[str, typer.Option(help="auto, ddp, ... (lightning's words).")] = "auto",
-    timeout: Annotated[
-        float, typer.Option(help="Seconds to wait for another process that is silent.", min=1)
-    ] = 600.0,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for another process that is silent.", min=1)] = 600.0,
     cache: Annotated[Path | None, typer.Option(help="Folder of degraded scenes to share.")] = None,
     start_from: Annotated[Path | None, typer.Option(help="ssjcn-v2: begin with these weights.")] = None,
-    minutes: Annotated[
-        float | None, typer.Option(help="ssjcn-v2: stop after these; --resume goes on.")
-    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="ssjcn-v2: stop after these; --resume goes on.")] = None,
     finish: Annotated[
         bool, typer.Option("--finish", help="ssjcn-v2: let the rate fall from the last checkpoint; it stays.")
     ] = False,
@@ -71,10 +65,13 @@ def train(
         )  # fmt: skip
         return say(f"{'weights' if path.suffix == '.safetensors' else 'checkpoint'} -> {path}")
     path = train_on_protocol(
-        options, data, out, cache_dir=cache,
+        options,
+        data,
+        out,
+        cache_dir=cache,
         resume=resume or (restartable and (out / CHECKPOINT).exists()),
         hardware=Hardware(accelerator, devices, nodes, strategy, timeout),
-    )  # fmt: skip
+    )
     say(f"weights -> {path}")
 
 
@@ -98,9 +95,9 @@ def adapt(
 ) -> None:
     """Learn SSJCN from HS and MS alone, no truth needed; `fuse --weights` takes the result, for other scenes too."""
     from hypersharp.io.mask import open_masked
-    from hypersharp.methods.adapt import AdaptOptions, summary
-    from hypersharp.methods.adapt_pair import adapt_pair, check_weights_path
     from hypersharp.sensor.stored import given_sensor
+    from hypersharp.train.adapt import AdaptOptions, summary
+    from hypersharp.train.adapt_cubes import adapt_pair, check_weights_path
 
     check_weights_path(out)
     blur, response, known_ratio = given_sensor(sensor, psf, srf, ratio)
@@ -108,14 +105,20 @@ def adapt(
     fine = open_masked(ms, mask=mask, saturated=saturated)
     with progress_bar("adapting") as progress:
         outcome = adapt_pair(
-            coarse, fine, out, options=AdaptOptions(seconds=60 * minutes), psf=blur, srf=response,
-            ratio=known_ratio, move=move, device=device, progress=progress,
-        )  # fmt: skip
+            coarse,
+            fine,
+            out,
+            options=AdaptOptions(seconds=60 * minutes),
+            psf=blur,
+            srf=response,
+            ratio=known_ratio,
+            move=move,
+            device=device,
+            progress=progress,
+        )
     for note in outcome.notes:
         say(note)
-    say(
-        f"{summary(outcome)}\nweights -> {out}\nuse them: hypersharp fuse {hs} {ms} --weights {out} -o SHARP.tif"
-    )
+    say(f"{summary(outcome)}\nweights -> {out}\nuse them: hypersharp fuse {hs} {ms} --weights {out} -o SHARP.tif")
 
 
 @app.command(rich_help_panel="Training and benchmarks")
@@ -123,8 +126,7 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            help="A protocol (`hypersharp protocols`), table1, table2, table3, or figures.",
-            show_default=False,
+            help="A protocol (`hypersharp protocols`), table1, table2, table3, or figures.", show_default=False
         ),
     ],
     data: Data,
@@ -138,18 +140,17 @@ def bench(
     ] = "",
     scenes: Annotated[str, typer.Option(help="Scenes, separated by commas; default: all test scenes.")] = "",
     weights: Annotated[
-        str | None,
-        typer.Option(help="Weights of the networks in --methods that name none, or of the figures."),
+        str | None, typer.Option(help="Weights of the networks in --methods that name none, or of the figures.")
     ] = None,
     mode: ModeOption = "whole",
     device: Device = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
     """Run methods over test scenes: rows, tables in Markdown, LaTeX and CSV; or draw the paper's figures."""
-    from hypersharp.bench.protocols import find_protocol
     from hypersharp.bench.report import mean_table
     from hypersharp.bench.run import BenchOptions, parse_methods, run_bench, with_weights
     from hypersharp.bench.tables import find_table
+    from hypersharp.simulation.protocols import find_protocol
 
     if what == "figures":
         return draw_figures(data, out, weights, device)

@@ -7,36 +7,34 @@ from hypersharp.cli.shown import say, shown, table
 @app.command(rich_help_panel="What there is")
 def methods() -> None:
     """List the fusion methods."""
-    from hypersharp.methods import METHODS
+    from hypersharp.fusion.fuse import METHODS
 
-    rows = [
-        [m.name, m.title, m.paper, ", ".join(m.needs) or "-", str(m.halo_px), m.licence]
-        for m in METHODS.values()
-    ]
+    rows = [[m.name, m.title, m.paper, ", ".join(m.needs) or "-", str(m.halo_px), m.licence] for m in METHODS.values()]
     say(table(["name", "method", "paper", "needs", "halo (px)", "licence"], rows))
 
 
 @app.command(rich_help_panel="What there is")
 def weights() -> None:
     """List the packaged weights."""
-    from hypersharp.methods.packaged import packaged_weights
+    from hypersharp.networks.packaged import SECOND_PACKAGE, missing_weights, packaged_weights
 
     rows = []
     for entry in packaged_weights().values():
         header, made = entry.header, entry.header.provenance
         nm, shape = header.wavelengths_nm, ("bands", "ms_bands", "ratio")
-        rows.append([
-            entry.name, header.network,
-            *("any" if entry.any_sensor else str(header.options[name]) for name in shape),
-            f"{nm[0]:.0f} to {nm[-1]:.0f}" if nm else "-",
-            str(made.get("protocol", "-")), "-" if entry.any_sensor else shown(made.get("val_psnr_db", "-")),
-        ])  # fmt: skip
-    say(
-        table(
-            ["name", "network", "hs bands", "ms bands", "ratio", "nm", "protocol", "validation PSNR (dB)"],
-            rows,
+        rows.append(
+            [
+                entry.name,
+                header.network,
+                *("any" if entry.any_sensor else str(header.options[name]) for name in shape),
+                f"{nm[0]:.0f} to {nm[-1]:.0f}" if nm else "-",
+                str(made.get("protocol", "-")),
+                "-" if entry.any_sensor else shown(made.get("val_psnr_db", "-")),
+            ]
         )
-    )
+    say(table(["name", "network", "hs bands", "ms bands", "ratio", "nm", "protocol", "validation PSNR (dB)"], rows))
+    if missing := missing_weights():
+        say(f"not installed: {', '.join(missing)}: pip install {SECOND_PACKAGE}")
 
 
 @app.command(rich_help_panel="What there is")
@@ -45,8 +43,10 @@ def sensors() -> None:
     from hypersharp.sensor import cameras
     from hypersharp.sensor.srf import SRFS
 
-    rows = [[name, " ".join(entry.usual), " ".join(sorted(set(entry.bands) - set(entry.usual))) or "-", entry.source]
-            for name, entry in SRFS.items()]  # fmt: skip
+    rows = [
+        [name, " ".join(entry.usual), " ".join(sorted(set(entry.bands) - set(entry.usual))) or "-", entry.source]
+        for name, entry in SRFS.items()
+    ]
     rows.append([cameras.NAMES, "R G B", "-", cameras.SOURCE])
     say(table(["name", "bands", "more, by name:band,band", "source"], rows))
 
@@ -54,9 +54,18 @@ def sensors() -> None:
 @app.command(rich_help_panel="What there is")
 def protocols() -> None:
     """List the named protocols: scenes, blur, response, ratio, metrics."""
-    from hypersharp.bench.protocols import PROTOCOLS
+    from hypersharp.simulation.protocols import PROTOCOLS
 
-    rows = [[p.name, p.dataset, str(p.ratio), p.psf_spec, p.srf,
-             f"{len(p.train)} / {len(p.validation)} / {len(p.test)}", p.preset]
-            for p in PROTOCOLS.values()]  # fmt: skip
+    rows = [
+        [
+            p.name,
+            p.dataset,
+            str(p.ratio),
+            p.psf_spec,
+            p.srf,
+            f"{len(p.train)} / {len(p.validation)} / {len(p.test)}",
+            p.preset,
+        ]
+        for p in PROTOCOLS.values()
+    ]
     say(table(["name", "data set", "ratio", "psf", "srf", "train / val. / test", "preset"], rows))

@@ -12,15 +12,10 @@ Runtime = Literal["torch", "onnx"]
 LAYOUT = "Axes of a plain array: hwl, lhw, lp or pl (bands, rows, columns, pixels)."
 Method = Annotated[str, typer.Option(help="Fusion method; `hypersharp methods` lists them.")]
 Weights = Annotated[
-    str | None,
-    typer.Option(help="Packaged weights, a .safetensors or an .onnx file; default: those that fit."),
+    str | None, typer.Option(help="Packaged weights, a .safetensors or an .onnx file; default: those that fit.")
 ]
-ModeOption = Annotated[
-    Mode, typer.Option(help="Network on the whole image, blended tiles, or the paper's patches.")
-]
-Psf = Annotated[
-    str | None, typer.Option(help="Blur of hs: gaussian:8:2, fwhm:4.5, box, mtf:0.3, a file, ...")
-]
+ModeOption = Annotated[Mode, typer.Option(help="Network on the whole image, blended tiles, or the paper's patches.")]
+Psf = Annotated[str | None, typer.Option(help="Blur of hs: gaussian:8:2, fwhm:4.5, box, mtf:0.3, a file, ...")]
 Srf = Annotated[str | None, typer.Option(help="Response of ms: a name (`hypersharp sensors`) or a file.")]
 Ratio = Annotated[int | None, typer.Option(help="Fine pixels per coarse one; default: from the sizes.")]
 MoveOption = Annotated[
@@ -39,8 +34,7 @@ Layout = Annotated[str | None, typer.Option(help=LAYOUT)]
 MsVariable = Annotated[str | None, typer.Option(help="As --variable, for ms.")]
 MsLayout = Annotated[str | None, typer.Option(help="As --layout, for ms.")]
 Mask = Annotated[
-    Path | None,
-    typer.Option(help="Mask of ms, its size, one band: not 0 leaves the pixel out (clouds, water, ...)."),
+    Path | None, typer.Option(help="Mask of ms, its size, one band: not 0 leaves the pixel out (clouds, water, ...).")
 ]
 HsMask = Annotated[Path | None, typer.Option(help="As --mask, for hs.")]
 Saturated = Annotated[
@@ -55,6 +49,4 @@ Points = Annotated[
     ),
 ]
 Truth = Annotated[Path | None, typer.Option(help="What the result should be: the page then has scores.")]
-Preset = Annotated[
-    str, typer.Option(help="Definitions of the scores: dian, dhsis, float, ssrnet, dlpan.")
-]
+Preset = Annotated[str, typer.Option(help="Definitions of the scores: dian, dhsis, float, ssrnet, dlpan.")]

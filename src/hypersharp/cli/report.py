@@ -29,8 +29,8 @@ from hypersharp.cli.shown import progress_bar, say
 if TYPE_CHECKING:
     import xarray as xr
 
-    from hypersharp.bench.page.facts import Run, Source
-    from hypersharp.bench.page.findings import Known
+    from hypersharp.reporting.facts import Run, Source
+    from hypersharp.reporting.findings import Known
 
 
 @app.command(rich_help_panel="Scores")
@@ -59,10 +59,10 @@ def report(
     ms_layout: MsLayout = None,
 ) -> None:
     """Make a page to read of SHARP: pictures, spectra, errors, decisions, sensor; one HTML file in --out."""
-    from hypersharp.bench.page.facts import Run, Source
-    from hypersharp.bench.page.findings import Known
     from hypersharp.io import open_cube
     from hypersharp.io.mask import open_masked
+    from hypersharp.reporting.facts import Run, Source
+    from hypersharp.reporting.findings import Known
     from hypersharp.sensor.stored import given_sensor
 
     check_page(out, truth, point, preset)
@@ -72,26 +72,27 @@ def report(
         "hs": open_masked(hs, variable=variable, layout=layout, mask=hs_mask, saturated=saturated),
         "ms": open_masked(ms, variable=ms_variable, layout=ms_layout, mask=mask, saturated=saturated),
     }
-    sources = {
-        "result": Source(sharp),
-        "hs": Source(hs, hs_mask, saturated),
-        "ms": Source(ms, mask, saturated),
-    }
+    sources = {"result": Source(sharp), "hs": Source(hs, hs_mask, saturated), "ms": Source(ms, mask, saturated)}
     make_page(
-        cubes, out, sources, Known(blur, response, weights), Run(own_command(context)), truth=truth, preset=preset,
-        point=point, trust=trust,
-    )  # fmt: skip
+        cubes,
+        out,
+        sources,
+        Known(blur, response, weights),
+        Run(own_command(context)),
+        truth=truth,
+        preset=preset,
+        point=point,
+        trust=trust,
+    )
 
 
-def check_page(
-    out: Path | None, truth: Path | None, point: Sequence[str] | None, preset: str = "dian"
-) -> None:
+def check_page(out: Path | None, truth: Path | None, point: Sequence[str] | None, preset: str = "dian") -> None:
     """Raise now what would be wrong with a page after a long computation: libraries, folder, points, preset."""
-    from hypersharp.bench.page.build import check_libraries
     from hypersharp.errors import CallError, check_name
-    from hypersharp.metrics import PRESETS
-    from hypersharp.plots.places import parse_point
-    from hypersharp.whole import make_folder
+    from hypersharp.plot.places import parse_point
+    from hypersharp.quality.metrics import PRESETS
+    from hypersharp.reporting.build import check_libraries
+    from hypersharp.system.atomic import make_folder
 
     if out is None and (truth or point):
         raise CallError("--truth or --point without --report", "a folder for the page", "add --report DIR")
@@ -118,20 +119,29 @@ def make_page(
     placed: bool = False,
 ) -> None:
     """Write the page of "result", "hs", "ms" and perhaps its "error", and say where it is."""
-    from hypersharp.bench.page import write_report
-    from hypersharp.bench.page.facts import Source
     from hypersharp.io import open_cube
-    from hypersharp.plots.places import parse_point
+    from hypersharp.plot.places import parse_point
+    from hypersharp.reporting import write_report
+    from hypersharp.reporting.facts import Source
 
     files = {**sources} if truth is None else {**sources, "truth": Source(truth)}
     with progress_bar("writing the report") as progress:
         page = write_report(
-            cubes["result"], cubes["hs"], cubes["ms"], out,
+            cubes["result"],
+            cubes["hs"],
+            cubes["ms"],
+            out,
             truth=None if truth is None else open_cube(truth),
             points=[parse_point(text) for text in point or ()],
-            preset=preset, known=known, error=cubes.get("error"), trust=trust, run=run, sources=files,
-            placed=placed, progress=progress,
-        )  # fmt: skip
+            preset=preset,
+            known=known,
+            error=cubes.get("error"),
+            trust=trust,
+            run=run,
+            sources=files,
+            placed=placed,
+            progress=progress,
+        )
     say(f"report -> {page}")
 
 

@@ -12,17 +12,13 @@ from hypersharp.cli.shown import say
 @app.command(rich_help_panel="The main job")
 def view(
     files: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="FILE...", help="Images; beside --hs or --ms, results of a fusion."),
+        list[Path] | None, typer.Argument(metavar="FILE...", help="Images; beside --hs or --ms, results of a fusion.")
     ] = None,
     hs: Annotated[Path | None, typer.Option(help="The low-resolution hyperspectral image.")] = None,
     ms: Annotated[Path | None, typer.Option(help="The high-resolution MS, RGB or pan image.")] = None,
-    truth: Annotated[
-        Path | None, typer.Option(help="The true fine image: adds maps of error and angle.")
-    ] = None,
+    truth: Annotated[Path | None, typer.Option(help="The true fine image: adds maps of error and angle.")] = None,
     trust: Annotated[
-        Path | None,
-        typer.Option(help="Half-widths that `fuse --trust` wrote for the first FILE: adds intervals."),
+        Path | None, typer.Option(help="Half-widths that `fuse --trust` wrote for the first FILE: adds intervals.")
     ] = None,
     folder: Annotated[
         list[Path] | None,
@@ -47,13 +43,9 @@ def view(
     chosen = named_files(files or [], hs=hs, ms=ms, truth=truth, trust=trust)
     if not chosen:
         raise CallError("no image", "one at least", "name a FILE, --hs, --ms or --truth")
-    options = Options(
-        host, port, tuple(folder or ()), tuple(allow_host or ()), token, int(max_upload * 2**20)
-    )
+    options = Options(host, port, tuple(folder or ()), tuple(allow_host or ()), token, int(max_upload * 2**20))
     viewer = Viewer(chosen, options)
-    say(
-        f"{viewer.url}\n(Ctrl+C ends it; files in {', '.join(map(str, viewer.folders.roots))} can be read and written)"
-    )
+    say(f"{viewer.url}\n(Ctrl+C ends it; files in {', '.join(map(str, viewer.folders.roots))} can be read and written)")
     if open_browser:
         import webbrowser
 

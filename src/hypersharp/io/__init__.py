@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.io import envi, folder, geotiff, mat, netcdf, npy, zarr
 from hypersharp.io.source import Choice, Source
-from hypersharp.whole import check_parent, staged
+from hypersharp.system.atomic import check_parent, staged
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -93,11 +93,7 @@ def open_cube(
 
 
 def open_source(
-    path: str | Path,
-    *,
-    variable: str | None = None,
-    layout: str | None = None,
-    shape_yx: tuple[int, int] | None = None,
+    path: str | Path, *, variable: str | None = None, layout: str | None = None, shape_yx: tuple[int, int] | None = None
 ) -> Source:
     """Open an image for reading parts of it again and again (`Source.values`, `coarse.read_coarse`).
 
@@ -114,9 +110,7 @@ def _reader(path: Path) -> Callable[[Path, Choice], Source]:
             raise InputError(f"no file {path}", "an existing image", "check the path")
         empty = path.is_file() and path.stat().st_size == 0
     except (OSError, ValueError) as error:  # a name too long, a null byte, no permission
-        raise InputError(
-            f"no readable file {str(path)[:200]!r}", "an existing image", "check the path"
-        ) from error
+        raise InputError(f"no readable file {str(path)[:200]!r}", "an existing image", "check the path") from error
     if empty:
         raise InputError(f"{path} with zero bytes", "an image", "write or download it again")
     suffix = path.suffix.lower()
@@ -125,9 +119,7 @@ def _reader(path: Path) -> Callable[[Path, Choice], Source]:
     if path.is_file() and (suffix == FOLDER or suffix not in READERS) and envi.has_header(path):
         return envi.read
     if suffix == FOLDER or suffix not in READERS:
-        raise InputError(
-            f"{path} of an unknown format", f"a folder of bands or one of {_suffixes()}", "convert it"
-        )
+        raise InputError(f"{path} of an unknown format", f"a folder of bands or one of {_suffixes()}", "convert it")
     return READERS[suffix]
 
 
@@ -150,9 +142,7 @@ def save_cube(cube: xr.DataArray, path: str | Path, *, overwrite: bool = True) -
     if not overwrite and path.exists():
         raise OutputError(f"{path}, which is there already", "a new path", "remove it, or write elsewhere")
     if cube.dims != ("band", "y", "x") or 0 in cube.shape or cube.dtype.kind not in "iufb":
-        raise InputError(
-            f"{cube.dtype} {dict(cube.sizes)}", "a real cube (band, y, x) with pixels", "check the cube"
-        )
+        raise InputError(f"{cube.dtype} {dict(cube.sizes)}", "a real cube (band, y, x) with pixels", "check the cube")
     with staged(path) as target:
         WRITERS[path.suffix.lower()](cube, target)
     return path
@@ -168,9 +158,7 @@ def check_output(path: str | Path) -> None:
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in WRITERS or not path.name:
-        raise CallError(
-            f"the output {path}", f"a folder or a name ending in one of {_suffixes()}", "change its suffix"
-        )
+        raise CallError(f"the output {path}", f"a folder or a name ending in one of {_suffixes()}", "change its suffix")
     check_parent(path)
     if suffix in GUARDS:
         GUARDS[suffix](path)

@@ -55,9 +55,7 @@ def coarse_cube(source: Source, most_px: int) -> xr.DataArray:
     return make_cube(values, wavelengths_nm=source.wavelengths_nm, fwhm_nm=source.fwhm_nm)
 
 
-def _averaged(
-    source: Source, bands: list[int], window: Window, shape_yx: tuple[int, int]
-) -> NDArray[np.float32]:
+def _averaged(source: Source, bands: list[int], window: Window, shape_yx: tuple[int, int]) -> NDArray[np.float32]:
     """Means over blocks of the window's pixels, those missing left out."""
     y0, x0, height, width = window
     columns = _edges(width, shape_yx[1])

@@ -22,7 +22,7 @@ from hypersharp.errors import InputError, OutputError
 from hypersharp.io.foreign import foreign, needs
 from hypersharp.io.packed import Packed, pack, pieces
 from hypersharp.io.source import Choice, Source, check_memory, refuse_choice, spectral_nm
-from hypersharp.whole import take_room
+from hypersharp.system.atomic import take_room
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -55,9 +55,7 @@ class Header:
         try:
             return [float(part) for part in parts] or None
         except ValueError as error:
-            raise InputError(
-                f"'{name}' in {self.path} with other than numbers", "numbers", "mend it"
-            ) from error
+            raise InputError(f"'{name}' in {self.path} with other than numbers", "numbers", "mend it") from error
 
 
 def read(path: Path, choice: Choice) -> Source:
@@ -111,9 +109,7 @@ def _pair(path: Path) -> tuple[Path, Path]:
     for header in _headers(path):
         if header.is_file():
             return header, path
-    raise InputError(
-        f"no header for {path}", f"{path.with_suffix('.hdr').name} beside it", "copy the header there"
-    )
+    raise InputError(f"no header for {path}", f"{path.with_suffix('.hdr').name} beside it", "copy the header there")
 
 
 def _bodies(header: Path) -> list[Path]:
@@ -149,9 +145,7 @@ def _image(header: Header, body: Path) -> np.ndarray:
     dtype, axes = np.dtype(order + DTYPES[code]), AXES[interleave]
     stored = tuple(shape[axis] for axis in axes)
     if 0 in stored:
-        raise InputError(
-            f"an image without pixels in {header.path}", "bands, lines and samples", "mend the header"
-        )
+        raise InputError(f"an image without pixels in {header.path}", "bands, lines and samples", "mend the header")
     flat = _numbers(header, body, dtype, prod(stored))
     return flat.reshape(stored).transpose([axes.index(axis) for axis in "lhw"])
 
@@ -160,9 +154,7 @@ def _numbers(header: Header, body: Path, dtype: np.dtype[Any], count: int) -> np
     """The body's numbers in the order they are stored."""
     offset, zipped = header.integer("header offset", 0), header.integer("file compression", 0) == 1
     wanted, there = offset + count * dtype.itemsize, body.stat().st_size
-    short = InputError(
-        f"{body} of {there} bytes", f"{wanted} as {header.path.name} says", "copy both files again"
-    )
+    short = InputError(f"{body} of {there} bytes", f"{wanted} as {header.path.name} says", "copy both files again")
     if there * (DEFLATE_AT_BEST if zipped else 1) < wanted:
         raise short
     if not zipped:
@@ -182,9 +174,7 @@ def _scaling(header: Header, bands: int) -> tuple[Any, Any]:
     factor = header.numbers("reflectance scale factor")
     if gains is None and factor is not None:
         if factor[0] == 0:
-            raise InputError(
-                f"a reflectance scale factor of 0 in {header.path}", "another", "mend the header"
-            )
+            raise InputError(f"a reflectance scale factor of 0 in {header.path}", "another", "mend the header")
         gains = [1 / factor[0]]
     return _one_or_each(gains, bands, 1.0, header), _one_or_each(offsets, bands, 0.0, header)
 
@@ -196,9 +186,7 @@ def _one_or_each(numbers: list[float] | None, bands: int, default: float, header
     if len(set(numbers)) == 1:
         return numbers[0]
     if len(numbers) != bands:
-        raise InputError(
-            f"{len(numbers)} gains for {bands} bands in {header.path}", "one a band", "mend the header"
-        )
+        raise InputError(f"{len(numbers)} gains for {bands} bands in {header.path}", "one a band", "mend the header")
     return np.asarray(numbers)
 
 
@@ -231,9 +219,7 @@ def check_target(path: Path) -> None:
     header, own = path.with_suffix(".hdr"), _body_of(path)
     others = [body.name for body in _bodies(header) if body.name != own.name]
     if others and header.is_file():
-        raise OutputError(
-            f"{header}, which describes {others[0]}", "a name of its own", f"write {others[0]} or rename"
-        )
+        raise OutputError(f"{header}, which describes {others[0]}", "a name of its own", f"write {others[0]} or rename")
 
 
 def _body_of(path: Path) -> Path:
@@ -284,9 +270,7 @@ def _fields(cube: xr.DataArray, packed: Packed, dtype: str, interleave: str) -> 
         "byte order": 0,
         "map info": _map_info(cube),
         "coordinate system string": _wkt(cube),
-        "data ignore value": None
-        if packed.nodata is None or np.isnan(packed.nodata)
-        else repr(packed.nodata),
+        "data ignore value": None if packed.nodata is None or np.isnan(packed.nodata) else repr(packed.nodata),
         "data gain values": _braced([packed.scale] * bands) if scaled else None,
         "data offset values": _braced([packed.offset] * bands) if scaled else None,
         "wavelength units": None if wavelengths_nm(cube) is None and fwhm_nm(cube) is None else "Nanometers",
@@ -298,11 +282,7 @@ def _fields(cube: xr.DataArray, packed: Packed, dtype: str, interleave: str) -> 
 
 def _braced(numbers: Any) -> str | None:
     """A list as ENVI writes it, every digit kept."""
-    return (
-        None
-        if numbers is None
-        else "{" + ", ".join(repr(number) for number in np.asarray(numbers).tolist()) + "}"
-    )
+    return None if numbers is None else "{" + ", ".join(repr(number) for number in np.asarray(numbers).tolist()) + "}"
 
 
 def _wkt(cube: xr.DataArray) -> str | None:

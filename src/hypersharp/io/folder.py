@@ -29,8 +29,16 @@ SIDECAR = "bands.json"
 CAVE_BANDS = 31
 CAVE_NM = range(400, 701, 10)
 EXPECTED = "a whole band image"
-SAVED_AS = {"u1": (".png", "u1"), "b1": (".png", "u1"), "u2": (".png", "u2"), "f2": (".tif", "f4"),
-            "f4": (".tif", "f4"), "i1": (".tif", "i4"), "i2": (".tif", "i4"), "i4": (".tif", "i4")}  # fmt: skip
+SAVED_AS = {
+    "u1": (".png", "u1"),
+    "b1": (".png", "u1"),
+    "u2": (".png", "u2"),
+    "f2": (".tif", "f4"),
+    "f4": (".tif", "f4"),
+    "i1": (".tif", "i4"),
+    "i2": (".tif", "i4"),
+    "i4": (".tif", "i4"),
+}
 
 
 class BandImages(Pixels):
@@ -59,8 +67,20 @@ def _plane(path: Path) -> np.ndarray:
     """The first channel of an image (y, x)."""
     from PIL import Image
 
-    errors = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError, struct.error,
-              zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning)  # fmt: skip
+    errors = (
+        OSError,
+        SyntaxError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        EOFError,
+        OverflowError,
+        struct.error,
+        zlib.error,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    )
     with foreign(path, EXPECTED, *errors), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -90,19 +110,13 @@ def _find(path: Path) -> tuple[Path, list[Path]]:
     """The folder that holds the bands, and its band images in order."""
     with foreign(path, "a readable folder", OSError):
         files = _numbered(path)
-        nested = (
-            []
-            if files
-            else [child for child in sorted(path.iterdir()) if child.is_dir() and _numbered(child)]
-        )
+        nested = [] if files else [child for child in sorted(path.iterdir()) if child.is_dir() and _numbered(child)]
     if files:
         return path, files
     if len(nested) == 1:
         return nested[0], _numbered(nested[0])
     found = f"{len(nested)} scenes in {path}" if nested else f"no band images in {path}"
-    raise InputError(
-        found, "images whose names end in a number, such as scene_01.png", "name the scene's own folder"
-    )
+    raise InputError(found, "images whose names end in a number, such as scene_01.png", "name the scene's own folder")
 
 
 def _numbered(folder: Path) -> list[Path]:
@@ -110,25 +124,16 @@ def _numbered(folder: Path) -> list[Path]:
     found: dict[int, Path] = {}
     for file in sorted(folder.iterdir()):
         number = re.search(r"(\d{1,6})$", file.stem)
-        if (
-            number is None
-            or file.suffix.lower() not in SUFFIXES
-            or file.name.startswith(".")
-            or not file.is_file()
-        ):
+        if number is None or file.suffix.lower() not in SUFFIXES or file.name.startswith(".") or not file.is_file():
             continue
         index = int(number[1])
         if index in found:
-            raise InputError(
-                f"{found[index].name} and {file.name} in {folder}", "one image a band", "remove one"
-            )
+            raise InputError(f"{found[index].name} and {file.name} in {folder}", "one image a band", "remove one")
         found[index] = file
     numbers = sorted(found)
     if numbers and numbers[-1] - numbers[0] != len(numbers) - 1:
         gap = next(index for index in range(numbers[0], numbers[-1]) if index not in found)
-        raise InputError(
-            f"no band {gap} in {folder}", f"bands {numbers[0]}..{numbers[-1]}", "add the missing image"
-        )
+        raise InputError(f"no band {gap} in {folder}", f"bands {numbers[0]}..{numbers[-1]}", "add the missing image")
     return [found[index] for index in numbers]
 
 
@@ -149,9 +154,7 @@ def _known(folder: Path) -> dict[str, Any]:
 
 def _are_numbers(listed: Any) -> bool:
     """Whether a list holds numbers only (or is not there)."""
-    return listed is None or (
-        isinstance(listed, list) and all(isinstance(number, int | float) for number in listed)
-    )
+    return listed is None or (isinstance(listed, list) and all(isinstance(number, int | float) for number in listed))
 
 
 def _affine(numbers: list[float] | None) -> Any:
@@ -174,9 +177,7 @@ def check_target(path: Path) -> None:
     files = [file for file in sorted(path.iterdir()) if file.name != SIDECAR]
     others = [file.name for file in files if file.suffix.lower() not in SUFFIXES]
     if others:
-        raise OutputError(
-            f"{path} with {others[0]} in it", "a new folder, or one of bands only", "write elsewhere"
-        )
+        raise OutputError(f"{path} with {others[0]} in it", "a new folder, or one of bands only", "write elsewhere")
 
 
 def write(cube: xr.DataArray, path: Path) -> None:

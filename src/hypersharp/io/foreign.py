@@ -26,9 +26,7 @@ def foreign(path: Path, expected: str, *errors: type[Exception]) -> Iterator[Non
             _drop_locals(error)
             lines = str(error).strip().splitlines()
             reason = lines[0][:120] if lines else type(error).__name__
-            raise InputError(
-                f"{path} unreadable ({reason})", expected, "check that the file is whole"
-            ) from error
+            raise InputError(f"{path} unreadable ({reason})", expected, "check that the file is whole") from error
 
 
 @contextmanager
@@ -62,10 +60,7 @@ def _quiet() -> Iterator[None]:
     with _Hook.lock:
         if _Hook.depth == 0:
             _Hook.before = sys.unraisablehook, sys.excepthook
-            sys.unraisablehook, sys.excepthook = (
-                lambda _: None,
-                lambda *_: None,
-            )  # rasterio prints through both
+            sys.unraisablehook, sys.excepthook = (lambda _: None, lambda *_: None)  # rasterio prints through both
         _Hook.depth += 1
     try:
         yield

@@ -61,9 +61,7 @@ class TiffPixels(Pixels):
             window = ((rows.start, rows.stop), (columns.start, columns.stop))
             return np.asarray(dataset.read([self.indexes[band] for band in bands], window=window))
 
-    def coarse(
-        self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int]
-    ) -> np.ndarray:
+    def coarse(self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int]) -> np.ndarray:
         """As `read`, averaged to shape_yx by GDAL, which takes the overview nearest above that."""
         from rasterio.enums import Resampling
 
@@ -71,9 +69,7 @@ class TiffPixels(Pixels):
             window = ((rows.start, rows.stop), (columns.start, columns.stop))
             indexes = [self.indexes[band] for band in bands]
             return np.asarray(
-                dataset.read(
-                    indexes, window=window, out_shape=(len(indexes), *shape_yx), resampling=Resampling.average
-                )
+                dataset.read(indexes, window=window, out_shape=(len(indexes), *shape_yx), resampling=Resampling.average)
             )
 
     def has_overviews(self) -> bool:
@@ -367,9 +363,7 @@ def _is_whole(path: Path) -> bool:
         factors = overview_factors(dataset.shape)
         return all(
             dataset.overviews(band) == factors
-            and all(
-                end <= size for level in range(-1, len(factors)) for end in _block_ends(dataset, band, level)
-            )
+            and all(end <= size for level in range(-1, len(factors)) for end in _block_ends(dataset, band, level))
             for band in dataset.indexes
         )
 
@@ -379,11 +373,8 @@ def _block_ends(dataset: Any, band: int, level: int) -> Iterator[float]:
     where = {"bidx": band} if level < 0 else {"bidx": band, "ovr": level}
     factor = 2 ** (level + 1)
     rows, columns = (
-        ceil(ceil(size / factor) / block)
-        for size, block in zip(dataset.shape, dataset.block_shapes[0], strict=True)
+        ceil(ceil(size / factor) / block) for size, block in zip(dataset.shape, dataset.block_shapes[0], strict=True)
     )
     for y, x in product(range(rows), range(columns)):
-        offset, length = (
-            dataset.get_tag_item(f"BLOCK_{name}_{x}_{y}", "TIFF", **where) for name in ("OFFSET", "SIZE")
-        )
+        offset, length = (dataset.get_tag_item(f"BLOCK_{name}_{x}_{y}", "TIFF", **where) for name in ("OFFSET", "SIZE"))
         yield inf if offset is None else int(offset) + int(length)

@@ -64,10 +64,7 @@ class ImageFile:
     def _both(self) -> list[tuple[Path, dict[str, Any]]]:
         assert self.mask is not None
         layout = "hw" if self.mask.suffix.lower() in PLAIN else None
-        return [
-            (self.path, {"variable": self.variable, "layout": self.layout}),
-            (self.mask, {"layout": layout}),
-        ]
+        return [(self.path, {"variable": self.variable, "layout": self.layout}), (self.mask, {"layout": layout})]
 
     @property
     def leaves_out(self) -> bool:

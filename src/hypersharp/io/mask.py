@@ -55,6 +55,4 @@ def _check_place(mask: xr.DataArray, image: xr.DataArray, path: Path) -> None:
     if mask.shape[1:] != image.shape[1:] or here is None or there is None or crs is None or mask_crs is None:
         return
     if mask_crs != crs or not there.almost_equals(here, 1e-3 * max(abs(here.a), abs(here.b))):
-        raise InputError(
-            f"{path} on another grid than its image", "the same corner and pixels", "resample it"
-        )
+        raise InputError(f"{path} on another grid than its image", "the same corner and pixels", "resample it")

@@ -34,7 +34,7 @@ ERRORS = (
     AssertionError,
     struct.error,
     zlib.error,
-)  # fmt: skip  (scipy.io raises all of these on broken files)
+)  # scipy.io raises all of these on broken files
 EXPECTED = "a whole MATLAB file"
 SMALL = 4096  # variables of so few elements are read at once: wavelengths, counts, names
 V5_LIMIT_BYTES = 2**31
@@ -72,9 +72,7 @@ def _loaded(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     """Some variables of a v5 file."""
     import scipy.io
 
-    return {
-        name: value for name, value in scipy.io.loadmat(path, variable_names=names).items() if name in names
-    }
+    return {name: value for name, value in scipy.io.loadmat(path, variable_names=names).items() if name in names}
 
 
 def _dtype(kind: str) -> np.dtype[Any]:
@@ -86,9 +84,7 @@ def _dtype(kind: str) -> np.dtype[Any]:
 def _read_v73(path: Path, choice: Choice) -> Source:
     """Open a file of version 7.3; a 3-D image is read when it is cut."""
     with _opened(path) as file:
-        arrays = {
-            name: item for name, item in file.items() if hasattr(item, "shape") and item.shape is not None
-        }
+        arrays = {name: item for name, item in file.items() if hasattr(item, "shape") and item.shape is not None}
         found = {name: (item.shape[::-1], _stored_dtype(item)) for name, item in arrays.items()}
         numeric = {name: item for name, item in arrays.items() if item.dtype.kind in "iufb"}
         small = {name: _small(item) for name, item in numeric.items() if item.size <= SMALL}
@@ -149,8 +145,6 @@ def write(cube: xr.DataArray, path: Path) -> None:
     if values.dtype == np.float16:
         values = values.astype("f4")
     if values.nbytes >= V5_LIMIT_BYTES:
-        raise OutputError(
-            f"{values.nbytes / 1e9:.1f} GB for a MATLAB v5 file", "less than 2 GB", "write .nc or .tif"
-        )
+        raise OutputError(f"{values.nbytes / 1e9:.1f} GB for a MATLAB v5 file", "less than 2 GB", "write .nc or .tif")
     known = {"cube": values.transpose(1, 2, 0), "layout": "hwl"} | beside(cube)
     scipy.io.savemat(path, known, oned_as="row")

@@ -16,7 +16,7 @@ from hypersharp.io.foreign import foreign, needs
 from hypersharp.io.packed import pack
 from hypersharp.io.plain import LAYOUTS, WAVELENGTHS, WIDTHS, find_variable, order_lhw
 from hypersharp.io.source import NOTES, Choice, Pixels, Source, spectral_nm
-from hypersharp.whole import check_room
+from hypersharp.system.atomic import check_room
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,24 +34,13 @@ ERRORS = (
     NotImplementedError,
     AssertionError,
     struct.error,
-)  # fmt: skip  (h5py, h5netcdf and xarray raise all of these on broken files)
+)  # h5py, h5netcdf and xarray raise all of these on broken files
 EXPECTED = "a whole NetCDF file"
 SPARE_BYTES = 2**17  # headers, coordinates, chunk index
 AXES = {
     "l": ("band", "bands", "wavelength", "wavelengths", "wl", "spectral", "channel"),
     "h": ("y", "lat", "latitude", "northing", "row", "rows", "line", "lines", "downtrack", "along_track"),
-    "w": (
-        "x",
-        "lon",
-        "longitude",
-        "easting",
-        "column",
-        "columns",
-        "sample",
-        "samples",
-        "crosstrack",
-        "across_track",
-    ),
+    "w": ("x", "lon", "longitude", "easting", "column", "columns", "sample", "samples", "crosstrack", "across_track"),
 }
 Opener = Callable[[Path], AbstractContextManager[Any]]
 
@@ -137,11 +126,7 @@ def _axes(variable: Any, choice: Choice, what: str) -> list[int]:
 def _listed(dataset: Any, names: tuple[str, ...], bands: int) -> np.ndarray | None:
     """A variable or coordinate with one number for each band."""
     for name in names:
-        if (
-            name in dataset.variables
-            and dataset[name].shape == (bands,)
-            and dataset[name].dtype.kind in "iufb"
-        ):
+        if name in dataset.variables and dataset[name].shape == (bands,) and dataset[name].dtype.kind in "iufb":
             return np.asarray(dataset[name].values)
     return None
 
@@ -171,11 +156,7 @@ def _place(dataset: Any, variable: Any, axes: list[int]) -> tuple[Any, Any]:
     mapping = str(variable.encoding.get("grid_mapping", variable.attrs.get("grid_mapping", "spatial_ref")))
     attributes = dataset[mapping].attrs if mapping in dataset.variables else {}
     crs = attributes.get("crs_wkt", attributes.get("spatial_ref"))
-    image = (
-        variable.drop_attrs()
-        if variable.ndim == 2
-        else variable.drop_attrs().isel({variable.dims[axes[0]]: 0})
-    )
+    image = variable.drop_attrs() if variable.ndim == 2 else variable.drop_attrs().isel({variable.dims[axes[0]]: 0})
     rows, columns = ("y", "x") if variable.ndim == 2 else (variable.dims[axes[1]], variable.dims[axes[2]])
     known = {new: image.coords[old] for new, old in (("y", rows), ("x", columns)) if old in image.coords}
     return crs if isinstance(crs, str) else None, _transform(known, attributes)
@@ -193,9 +174,9 @@ def _transform(known: dict[str, Any], attributes: dict[str, Any]) -> Any:
     stand_in = (
         xr.DataArray(0).assign_coords(spatial_ref=((), 0, attributes))
         if len(coords) < 2
-        else xr.DataArray(
-            np.empty((len(coords["y"]), len(coords["x"])), "b1"), coords, ("y", "x")
-        ).assign_coords(spatial_ref=((), 0, attributes))
+        else xr.DataArray(np.empty((len(coords["y"]), len(coords["x"])), "b1"), coords, ("y", "x")).assign_coords(
+            spatial_ref=((), 0, attributes)
+        )
     )
     return transform_of(stand_in)
 

@@ -16,21 +16,12 @@ from hypersharp.io.foreign import foreign
 from hypersharp.io.packed import pieces
 from hypersharp.io.plain import beside, described, find_variable, laid_out, with_stored
 from hypersharp.io.source import Choice, Source
-from hypersharp.whole import take_room
+from hypersharp.system.atomic import take_room
 
 if TYPE_CHECKING:
     import xarray as xr
 
-NPY_ERRORS = (
-    OSError,
-    ValueError,
-    EOFError,
-    TypeError,
-    KeyError,
-    SyntaxError,
-    OverflowError,
-    tokenize.TokenError,
-)
+NPY_ERRORS = (OSError, ValueError, EOFError, TypeError, KeyError, SyntaxError, OverflowError, tokenize.TokenError)
 NPZ_ERRORS = (*NPY_ERRORS, zipfile.BadZipFile, zlib.error, struct.error, RuntimeError)
 EXPECTED = "plain numbers, not pickled objects"
 
@@ -52,9 +43,7 @@ def read_npz(path: Path, choice: Choice) -> Source:
         with archive:
             arrays = {name: archive[name] for name in archive.files}
     arrays = {name: array for name, array in arrays.items() if isinstance(array, np.ndarray)}
-    name = find_variable(
-        path, {key: (array.shape, array.dtype) for key, array in arrays.items()}, choice, arrays
-    )
+    name = find_variable(path, {key: (array.shape, array.dtype) for key, array in arrays.items()}, choice, arrays)
     chosen = with_stored(choice, arrays, "lhw")
     return described(laid_out(arrays[name], chosen, f"'{name}' in {path}", arrays), arrays)
 

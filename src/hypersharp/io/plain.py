@@ -36,9 +36,10 @@ def find_variable(
         shape, dtype = found[choice.variable]
         if len(shape) not in (2, 3) or np.dtype(dtype).kind not in "iufb":
             raise InputError(
-                f"'{choice.variable}' of type {dtype} and shape {shape}", "a 2-D or 3-D array of real numbers",
+                f"'{choice.variable}' of type {dtype} and shape {shape}",
+                "a 2-D or 3-D array of real numbers",
                 "name another variable",
-            )  # fmt: skip
+            )
         return choice.variable
     candidates = [name for name, (shape, dtype) in found.items() if _may_be_image(shape, dtype)]
     candidates = candidates or [name for name, (shape, dtype) in found.items() if _may_be_mask(shape, dtype)]
@@ -148,9 +149,10 @@ def _recognised(shape: tuple[int, ...], what: str, lengths: set[int]) -> str:
     if first != last and (first in lengths) != (last in lengths):
         return "lhw" if first in lengths else "hwl"
     raise InputError(
-        f"{what} of {first} x {middle} x {last}, which may be bands first or last", "axes that are told apart",
+        f"{what} of {first} x {middle} x {last}, which may be bands first or last",
+        "axes that are told apart",
         "give the layout hwl (rows, columns, bands) or lhw",
-    )  # fmt: skip
+    )
 
 
 def _from_two_axes(array: np.ndarray, choice: Choice, what: str) -> np.ndarray:
@@ -171,9 +173,7 @@ def _from_two_axes(array: np.ndarray, choice: Choice, what: str) -> np.ndarray:
     rows, columns = choice.shape_yx
     spectra = array.T if layout == "pl" else array
     if spectra.shape[1] != pixels:
-        raise InputError(
-            f"{what} with {spectra.shape[1]} pixels", f"{rows} x {columns}", "mend shape_yx or layout"
-        )
+        raise InputError(f"{what} with {spectra.shape[1]} pixels", f"{rows} x {columns}", "mend shape_yx or layout")
     return spectra.reshape(spectra.shape[0], columns, rows).transpose(0, 2, 1)
 
 
@@ -229,6 +229,4 @@ def beside(cube: xr.DataArray) -> dict[str, Any]:
         "transform": None if transform is None else np.array(transform[:6]),
         "nodata": _unused_nodata(cube),
     }
-    return {name: value for name, value in known.items() if value is not None} | {
-        "wavelength_units": np.array("nm")
-    }
+    return {name: value for name, value in known.items() if value is not None} | {"wavelength_units": np.array("nm")}

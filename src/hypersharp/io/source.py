@@ -149,9 +149,7 @@ class Source:
         """
         count, height, width = self.pixels.shape
         if 0 in self.pixels.shape:
-            raise InputError(
-                f"an image of {count} x {height} x {width}", "bands, rows and columns", "use another file"
-            )
+            raise InputError(f"an image of {count} x {height} x {width}", "bands, rows and columns", "use another file")
         return _check_bands(bands, count), check_window(window or (0, 0, height, width), (height, width))
 
     def decoded(self, raw: Any, chosen: list[int]) -> Any:
@@ -177,11 +175,7 @@ class Source:
         kept = self.valid.lazy(key[1], key[2]) if lazy else self.valid[key[1], key[2]]
         if not lazy and kept.all():
             return values
-        floats = (
-            values
-            if values.dtype.kind == "f"
-            else values.astype("f4" if values.dtype.itemsize <= 2 else "f8")
-        )
+        floats = values if values.dtype.kind == "f" else values.astype("f4" if values.dtype.itemsize <= 2 else "f8")
         return np.where(kept, floats, floats.dtype.type(np.nan))
 
     def _encoding(self, scale: Any, offset: Any) -> dict[str, Any]:
@@ -232,17 +226,7 @@ def spectral_nm(values: Any, unit: str | None) -> np.ndarray | None:
     name = (unit or "unknown").strip().lower()
     if name in ("nm", "nanometers", "nanometer", "nanometres", "nanometre"):
         return numbers
-    if name in (
-        "um",
-        "µm",
-        "μm",
-        "micrometers",
-        "micrometer",
-        "micrometres",
-        "micrometre",
-        "microns",
-        "micron",
-    ):
+    if name in ("um", "µm", "μm", "micrometers", "micrometer", "micrometres", "micrometre", "microns", "micron"):
         return _clean(numbers * 1000)
     if name not in ("unknown", "", "none"):
         return None

@@ -14,7 +14,7 @@ from hypersharp.errors import InputError, OutputError
 from hypersharp.io.foreign import foreign, needs
 from hypersharp.io.netcdf import ERRORS, dataset_of, read_dataset
 from hypersharp.io.source import Choice, Source
-from hypersharp.whole import check_room
+from hypersharp.system.atomic import check_room
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,12 +32,7 @@ def opened(path: Path) -> Iterator[Any]:
         import xarray as xr
         import zarr.errors
     errors = (*ERRORS, zarr.errors.BaseZarrError, SystemError)  # numcodecs raises the last
-    raw: dict[str, Any] = {
-        "engine": "zarr",
-        "mask_and_scale": False,
-        "decode_times": False,
-        "consolidated": False,
-    }
+    raw: dict[str, Any] = {"engine": "zarr", "mask_and_scale": False, "decode_times": False, "consolidated": False}
     with foreign(path, EXPECTED, *errors), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what zarr cannot make out is missing then, and named
         with xr.open_dataset(path, **raw) as dataset:
@@ -52,9 +47,7 @@ def read(path: Path, choice: Choice) -> Source:
 def check_target(path: Path) -> None:
     """Raise where a folder that is no Zarr store would be replaced."""
     if path.is_dir() and any(path.iterdir()) and not any((path / mark).exists() for mark in MARKS):
-        raise OutputError(
-            f"the folder {path} with other files in it", "a new name or a Zarr store", "rename it"
-        )
+        raise OutputError(f"the folder {path} with other files in it", "a new name or a Zarr store", "rename it")
 
 
 def write(cube: xr.DataArray, path: Path) -> None:

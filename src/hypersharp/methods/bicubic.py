@@ -2,8 +2,9 @@
 
 from torch import Tensor
 
-from hypersharp.methods.base import Method, Settings, local
-from hypersharp.nets.layers import upsample_bicubic
+from hypersharp.methods.base import Method, local
+from hypersharp.numerics.interpolate import upsample_bicubic
+from hypersharp.pair.settings import Settings
 
 
 def interpolate(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:  # noqa: ARG001 - ms lends its size only

@@ -17,18 +17,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from hypersharp.methods.base import Apply, Method, Settings
-from hypersharp.methods.scales import (
-    Match,
-    Pair,
-    Scales,
-    find_sensor,
-    make_pair,
-    match,
-    note_estimate,
-)
-from hypersharp.solve.linops import mix_bands
-from hypersharp.solve.subspace import vca
+from hypersharp.methods.base import Apply, Method
+from hypersharp.methods.detail import Match, Pair, Scales, make_pair, match
+from hypersharp.numerics.linops import mix_bands
+from hypersharp.numerics.subspace import vca
+from hypersharp.pair.sensor import find_sensor, note_estimate
+from hypersharp.pair.settings import Settings
 
 LEAST_BANDS = 3
 LEAST = 1e-9  # a factor that is zero would stay so
@@ -100,10 +94,7 @@ def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
 
 def unmix(pair: Pair, response: Tensor, options: CNMFOptions) -> Materials:
     """The materials of the pair, for a response (l, L)."""
-    pixels, fine = (
-        mix_bands(pair.basis, pair.coefficients).flatten(1).clamp_(min=0),
-        pair.ms.flatten(1).clamp(min=0),
-    )
+    pixels, fine = (mix_bands(pair.basis, pair.coefficients).flatten(1).clamp_(min=0), pair.ms.flatten(1).clamp(min=0))
     valid = pair.valid.flatten()
     counted = None if pair.ms_valid is None else pair.ms_valid.flatten()
     start, abundances = unmix_hs(pixels, valid, options)
@@ -117,9 +108,7 @@ def unmix(pair: Pair, response: Tensor, options: CNMFOptions) -> Materials:
         if len(fine) > LEAST_BANDS:
             seen, abundances = alternate(fine, seen, abundances, options.ms_updates, power, counted=counted)
             stages.append(seen)
-        low = (
-            pair.scales.reduce(abundances.view(-1, *pair.ms.shape[1:])).flatten(1)[:, valid].clamp(min=LEAST)
-        )
+        low = pair.scales.reduce(abundances.view(-1, *pair.ms.shape[1:])).flatten(1)[:, valid].clamp(min=LEAST)
         endmembers = update_endmembers(pixels[:, valid], endmembers, low, options.hs_updates)
     return Materials(start, endmembers, tuple(stages), sum_power(pixels[:, valid], options), power, options)
 
@@ -170,9 +159,7 @@ def update_endmembers(pixels: Tensor, endmembers: Tensor, abundances: Tensor, up
     return endmembers.clamp(min=LEAST)
 
 
-def update_abundances(
-    pixels: Tensor, endmembers: Tensor, abundances: Tensor, updates: int, sum_power: float
-) -> Tensor:
+def update_abundances(pixels: Tensor, endmembers: Tensor, abundances: Tensor, updates: int, sum_power: float) -> Tensor:
     """H (M, N) after some updates, for pixels (n, N) and endmembers (n, M), drawn to a sum of one."""
     gram, found = endmembers.mT @ endmembers + sum_power, torch.empty_like(abundances)
     for part in pieces(abundances):

@@ -2,10 +2,11 @@
 
 from torch import Tensor
 
-from hypersharp.methods.base import Apply, Method, Settings, choose_device
-from hypersharp.methods.inference import Inference
-from hypersharp.methods.network import choose_weights, network_of
-from hypersharp.methods.runtime import in_runtime
+from hypersharp.methods.base import Apply, Method
+from hypersharp.networks.inference import Inference
+from hypersharp.networks.load import choose_weights, network_of
+from hypersharp.networks.onnx.cache import in_runtime
+from hypersharp.pair.settings import Settings, choose_device
 
 
 def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hypersharp.methods.base import Apply, Method, Settings, choose_device
-from hypersharp.methods.inference import Inference
-from hypersharp.methods.network import choose_weights, network_of
-from hypersharp.methods.runtime import in_runtime
-from hypersharp.methods.scales import find_sensor, note_estimate
-from hypersharp.sensor.closed_form import explain
+from hypersharp.methods.base import Apply, Method
+from hypersharp.networks.inference import Inference
+from hypersharp.networks.load import choose_weights, network_of
+from hypersharp.networks.onnx.cache import in_runtime
+from hypersharp.networks.start import explain
+from hypersharp.pair.sensor import find_sensor, note_estimate
+from hypersharp.pair.settings import Settings, choose_device
 from hypersharp.sensor.observe import Sensor
 
 WEIGHT = 5e-4  # of the prior in both closed-form steps, as in the paper; the authors' program has 5e-5

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hypersharp.methods.base import Apply, Method, Settings
-from hypersharp.methods.scales import Scales, find_psf, make_pair
-from hypersharp.solve.linops import mix_bands
+from hypersharp.methods.base import Apply, Method
+from hypersharp.methods.detail import Scales, make_pair
+from hypersharp.numerics.linops import mix_bands
+from hypersharp.pair.sensor import find_psf
+from hypersharp.pair.settings import Settings
 
 
 @dataclass(frozen=True, eq=False)

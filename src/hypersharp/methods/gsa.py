@@ -15,10 +15,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hypersharp.methods.base import Apply, Method, Settings
+from hypersharp.methods.base import Apply, Method
+from hypersharp.methods.detail import Pair, make_pair, solve_ridge
 from hypersharp.methods.glp import Injection
-from hypersharp.methods.scales import Pair, find_psf, make_pair, solve_ridge
-from hypersharp.solve.linops import mix_bands
+from hypersharp.numerics.linops import mix_bands
+from hypersharp.pair.sensor import find_psf
+from hypersharp.pair.settings import Settings
 
 MOST_DIMENSIONS = 30
 PIXELS_PER_DIMENSION = 8  # below this an intensity would copy the ms, noise and all

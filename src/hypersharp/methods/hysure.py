@@ -19,19 +19,14 @@ import torch
 from torch import Tensor
 
 from hypersharp.errors import InputError
-from hypersharp.methods.base import Apply, Method, Settings, choose_device
-from hypersharp.methods.scales import find_sensor, note_estimate
+from hypersharp.methods.base import Apply, Method
+from hypersharp.numerics.linops import BlurDecimation, gradient, gradient_adjoint, gradient_power, mix_bands
+from hypersharp.numerics.loops import Outcome, Residuals, admm, joint_norm, relative
+from hypersharp.numerics.prox import shrinkage
+from hypersharp.numerics.subspace import signal_rank, svd_basis, vca
+from hypersharp.pair.sensor import find_sensor, note_estimate
+from hypersharp.pair.settings import Settings, choose_device
 from hypersharp.sensor.observe import Sensor
-from hypersharp.solve.linops import (
-    BlurDecimation,
-    gradient,
-    gradient_adjoint,
-    gradient_power,
-    mix_bands,
-)
-from hypersharp.solve.loops import Outcome, Residuals, admm, joint_norm, relative
-from hypersharp.solve.prox import shrinkage
-from hypersharp.solve.subspace import signal_rank, svd_basis, vca
 
 STRIP_VALUES = 2**18  # values of U in a strip on a CPU: with its companions in the caches, and calls few (measured)
 MOST_DIMENSIONS = 30
@@ -228,9 +223,7 @@ def check_sensor(hs: Tensor, ms: Tensor, sensor: Sensor) -> None:
         found = f"hs of {tuple(hs.shape[1:])} and ms of {tuple(ms.shape[1:])} pixels"
         raise InputError(found, f"sizes of ratio {ratio}", "crop ms, or mend the sensor")
     if sensor.srf.shape != (len(ms), len(hs)):
-        raise InputError(
-            f"a response of shape {sensor.srf.shape}", f"{(len(ms), len(hs))}", "give one row per ms band"
-        )
+        raise InputError(f"a response of shape {sensor.srf.shape}", f"{(len(ms), len(hs))}", "give one row per ms band")
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,9 +238,7 @@ class Regularisation:
         """(L, h, w) and (l, H, W) -> (L, H, W)."""
         device, options = choose_device(settings.device), self.options
         pair = hs.to(device), ms.to(device)
-        sharp, outcome = sharpen(
-            *pair, self.sensor, basis=self.basis, options=options, progress=settings.report
-        )
+        sharp, outcome = sharpen(*pair, self.sensor, basis=self.basis, options=options, progress=settings.report)
         settings.note(f"{self.basis.shape[1]} dimensions, {outcome.iterations} iterations")
         return sharp
 

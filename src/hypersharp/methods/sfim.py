@@ -17,9 +17,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hypersharp.methods.base import Apply, Method, Settings
-from hypersharp.methods.scales import Scales, find_psf, make_pair
-from hypersharp.solve.linops import mix_bands
+from hypersharp.methods.base import Apply, Method
+from hypersharp.methods.detail import Scales, make_pair
+from hypersharp.numerics.linops import mix_bands
+from hypersharp.pair.sensor import find_psf
+from hypersharp.pair.settings import Settings
 
 OFFSET = 0.3  # e_b, of the band's mean
 LEAST = 0.1  # of the band's mean: no denominator is smaller

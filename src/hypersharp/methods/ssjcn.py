@@ -7,19 +7,20 @@ import torch
 from torch import Tensor
 
 from hypersharp.errors import InputError
-from hypersharp.methods.base import Apply, Method, Settings, choose_device
-from hypersharp.methods.inference import Inference
-from hypersharp.methods.network import check_fit, choose_weights, network_of
-from hypersharp.methods.packaged import Weights, fitting_weights, named_weights, packaged_weights
-from hypersharp.methods.runtime import check_pair_runtime, in_runtime
-from hypersharp.methods.scales import find_sensor
-from hypersharp.methods.subspace import ANY_SENSOR, for_scene, pair_network
-from hypersharp.nets.base import FusionNetwork
-from hypersharp.nets.checkpoint import to_fast_layout
-from hypersharp.nets.layers import hold_means
-from hypersharp.nets.runtime import OnnxNetwork
-from hypersharp.nets.ssjcn import SensorDegradation
-from hypersharp.sensor.coordinates import psf_window
+from hypersharp.methods.base import Apply, Method
+from hypersharp.methods.ssjcn_any import ANY_SENSOR, for_scene, pair_network
+from hypersharp.networks.base import FusionNetwork
+from hypersharp.networks.checkpoint import to_fast_layout
+from hypersharp.networks.coordinates import psf_window
+from hypersharp.networks.inference import Inference
+from hypersharp.networks.layers import hold_means
+from hypersharp.networks.load import check_fit, choose_weights, network_of
+from hypersharp.networks.onnx.cache import check_pair_runtime, in_runtime
+from hypersharp.networks.onnx.session import OnnxNetwork
+from hypersharp.networks.packaged import Weights, fitting_weights, named_weights, packaged_weights
+from hypersharp.networks.ssjcn import SensorDegradation
+from hypersharp.pair.sensor import find_sensor
+from hypersharp.pair.settings import Settings, choose_device
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 

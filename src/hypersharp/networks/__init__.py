@@ -1,1 +1,1 @@
-"""The fusion networks: each one file and one frozen dataclass of options."""
+"""Networks, one a file: tensors in, tensors out; no device, file or training switch inside."""

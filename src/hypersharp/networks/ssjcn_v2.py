@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hypersharp.nets.base import FusionNetwork
-from hypersharp.nets.layers import full_precision, interpolate_bicubic, pad_edges
+from hypersharp.networks.base import FusionNetwork
+from hypersharp.networks.layers import full_precision, pad_edges
+from hypersharp.numerics.interpolate import interpolate_bicubic
 
 # resolution of the bodies -> fine pixels that lie in one of theirs, along a side
 UNSHUFFLE = {"full": 1, "half": 2, "quarter": 4}
@@ -140,7 +141,8 @@ class SSJCN2(FusionNetwork):
         height, width = coarse.shape[-2:]
         impulse = F.pad(coarse.new_ones(1, 1, 1, 1), (0, width - 1, 0, height - 1))
         power = torch.fft.rfft2(self.blur(self.spread(impulse))).real + self.options.hs_noise
-        return torch.fft.irfft2(torch.fft.rfft2(coarse) / power, s=(height, width))
+        solved: Tensor = torch.fft.irfft2(torch.fft.rfft2(coarse) / power, s=(height, width))
+        return solved
 
     def margin_px(self) -> int:
         """How far the blur's window reaches over its coarse pixel on each side."""
@@ -210,9 +212,8 @@ def wrap_margin(image: Tensor, margin: int, axis: int) -> Tensor:
     """The margins on both sides of an axis added to where they lie on a circle, and cut off."""
     if not margin:
         return image
-    size = image.shape[axis] - 2 * margin
-    before, inside, after = image.split([margin, size, margin], axis)
-    first, middle, last = inside.split([margin, size - 2 * margin, margin], axis)
+    sizes = [margin, margin, image.shape[axis] - 4 * margin, margin, margin]
+    before, first, middle, last, after = torch.split(image, sizes, axis)
     return torch.cat([first + after, middle, last + before], axis)
 
 

@@ -84,19 +84,14 @@ class WinogradConv2d(nn.Conv2d):
     """A 3 x 3 convolution with a border of zeros."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if (
-            x.dtype != torch.float32
-            or x.is_cuda
-            or torch.is_autocast_enabled("cpu")
-            or self.out_channels % LANES
-        ):
+        if x.dtype != torch.float32 or x.is_cuda or torch.is_autocast_enabled("cpu") or self.out_channels % LANES:
             return super().forward(x)
         if x.shape[-1] % TILE or x.shape[-2] % TILE:
             return super().forward(x)
         missing = -x.shape[1] % LANES
         weight = F.pad(self.weight, (0, 0, 0, 0, 0, missing)) if missing else self.weight
         x = F.pad(x, (0, 0, 0, 0, 0, missing)) if missing else x
-        convolved: Tensor = Winograd.apply(x, weight, self.bias)
+        convolved: Tensor = Winograd.apply(x, weight, self.bias)  # type: ignore[no-untyped-call]
         return convolved
 
 

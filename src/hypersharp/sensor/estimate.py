@@ -11,16 +11,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.errors import InputError
-from hypersharp.sensor.moments import (
-    TELL,
-    Mask,
-    Moments,
-    Support,
-    enough,
-    find_support,
-    gather,
-    whole_patches,
-)
+from hypersharp.sensor.moments import TELL, Mask, Moments, Support, enough, find_support, gather, whole_patches
 from hypersharp.sensor.noise import regression_noise
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.physical import FREE, GIVEN, Fit, Known, fit_sensor, system_conditions
@@ -30,15 +21,7 @@ from hypersharp.sensor.shapes import blur_weights
 from hypersharp.sensor.spectra import Spectra, restrict
 from hypersharp.sensor.tables import FloatArray
 
-__all__ = [
-    "Estimate",
-    "EstimateOptions",
-    "Pair",
-    "Spectra",
-    "complete_sensor",
-    "estimate_sensor",
-    "spectral_gaps",
-]
+__all__ = ["Estimate", "EstimateOptions", "Pair", "Spectra", "complete_sensor", "estimate_sensor", "spectral_gaps"]
 
 GAP = 1.5  # times the median spacing: bands further apart are no neighbours
 CONSTANT = 1e-6  # relative spread below which an image shows nothing
@@ -124,9 +107,7 @@ def complete_sensor(
     chosen = options or EstimateOptions()
     pair = check_pair(hs, ms, ratio, hs_valid, ms_valid)
     if srf is not None and srf.shape != (len(ms), len(hs)):
-        raise InputError(
-            f"a response of shape {srf.shape}", f"{(len(ms), len(hs))}", "give one row per ms band"
-        )
+        raise InputError(f"a response of shape {srf.shape}", f"{(len(ms), len(hs))}", "give one row per ms band")
     seen, stated = restrict(check_coverage(coverage, hs, ms), len(hs), spectra or Spectra())
     if psf is not None and srf is not None:
         return explain(pair, Sensor(psf, srf, ratio), 1.0, None)
@@ -150,9 +131,7 @@ def physically(pair: Pair, psf: PSF | None, known: Known, support_px: int | None
     return replace(explain(pair, sensor, 1.0, fit), equations=train.count + held.count, conditions=conditions)
 
 
-def gather_pair(
-    pair: Pair, psf: PSF | None, support_px: int | None
-) -> tuple[Support, tuple[Moments, Moments]]:
+def gather_pair(pair: Pair, psf: PSF | None, support_px: int | None) -> tuple[Support, tuple[Moments, Moments]]:
     """Support and moments; a smaller support where the image is too small for the usual one."""
     sides = [support_px] if support_px or psf else [None, 2 * pair.ratio, pair.ratio]
     for side in sides:
@@ -163,9 +142,7 @@ def gather_pair(
         if side == sides[-1] or enough(usable, support, psf):
             return support, gather(pair.hs.numpy(), pair.ms.numpy(), support, usable, psf)
     height, width = pair.ms.shape[1:]
-    raise InputError(
-        f"ms of {height} x {width} pixels", f"room for a blur of {sides[-1]} x {sides[-1]}", TELL
-    )
+    raise InputError(f"ms of {height} x {width} pixels", f"room for a blur of {sides[-1]} x {sides[-1]}", TELL)
 
 
 def as_psf(fit: Fit, support: Support) -> PSF:
@@ -210,9 +187,7 @@ def explain(pair: Pair, sensor: Sensor, gain: float, fit: Fit | None) -> Estimat
         shift_px_yx(sensor),
         gains,
         offsets,
-        blur=GIVEN
-        if fit is None
-        else (fit.blur.family if fit.blur else (GIVEN if len(fit.taps) == 1 else FREE)),
+        blur=GIVEN if fit is None else (fit.blur.family if fit.blur else (GIVEN if len(fit.taps) == 1 else FREE)),
         responses=(GIVEN,) * len(gains) if fit is None else fit.families,
     )
 
@@ -273,9 +248,7 @@ def check_pair(
     """The pair in float64 on the CPU, where the small systems are solved."""
     expected = (hs.shape[1] * ratio, hs.shape[2] * ratio)
     if tuple(ms.shape[1:]) != expected:
-        raise InputError(
-            f"ms of {tuple(ms.shape[1:])} pixels", f"{expected}, ratio {ratio} times hs", "crop it"
-        )
+        raise InputError(f"ms of {tuple(ms.shape[1:])} pixels", f"{expected}, ratio {ratio} times hs", "crop it")
     if not (hs.isfinite().all() and ms.isfinite().all()):
         raise InputError("values that are not finite", "finite ones", "fill the gaps first")
     masks = [check_mask(*named) for named in (("hs", hs, hs_valid), ("ms", ms, ms_valid))]

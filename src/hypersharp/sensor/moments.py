@@ -92,10 +92,7 @@ class Moments:
 
     def __add__(self, other: "Moments") -> "Moments":
         return Moments(
-            self.count + other.count,
-            self.bands + other.bands,
-            self.cross + other.cross,
-            self.cells + other.cells,
+            self.count + other.count, self.bands + other.bands, self.cross + other.cross, self.cells + other.cells
         )
 
     def squared_gaps(self, rows: FloatArray, taps: FloatArray) -> FloatArray:
@@ -123,9 +120,7 @@ def gather(
     rows, columns = np.nonzero(usable)
     if len(rows) < LEAST_EQUATIONS:
         found = f"{len(rows)} coarse pixels that are measured with all the fine ones around them"
-        raise InputError(
-            found, f"at least {LEAST_EQUATIONS}", f"use larger images or smaller masks, or {TELL}"
-        )
+        raise InputError(found, f"at least {LEAST_EQUATIONS}", f"use larger images or smaller masks, or {TELL}")
     chosen = most_textured(view, rows, columns, ms.shape[0])
     rows, columns = rows[chosen], columns[chosen]
     held = held_out(rows, columns)
@@ -142,16 +137,12 @@ def patch_view(ms: FloatArray, support: Support) -> FloatArray:
     step = support.step
     means = ms
     for axis in (1, 2) if step > 1 else ():
-        means = uniform_filter1d(
-            means, step, axis=axis, mode="wrap", origin=-((step - 1) // 2 + (step - 1) % 2)
-        )
+        means = uniform_filter1d(means, step, axis=axis, mode="wrap", origin=-((step - 1) // 2 + (step - 1) % 2))
     before = max(0, -support.first)
     after = max(0, support.first + support.side_px - support.ratio)
     padded = np.pad(means, ((0, 0), (before, after), (before, after)), mode="wrap")
     padded = padded[:, max(0, support.first) :, max(0, support.first) :]
-    windows = np.lib.stride_tricks.sliding_window_view(
-        padded, (support.side_px, support.side_px), axis=(1, 2)
-    )
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (support.side_px, support.side_px), axis=(1, 2))
     return windows[:, :: support.ratio, :: support.ratio, ::step, ::step]
 
 
@@ -194,9 +185,7 @@ def most_textured(
     most = MOST_EQUATIONS // ms_bands
     if len(rows) <= most:
         return np.arange(len(rows))
-    spread = np.concatenate(
-        [view[:, rows[part], columns[part]].std(axis=(2, 3)).sum(0) for part in chunks(len(rows))]
-    )
+    spread = np.concatenate([view[:, rows[part], columns[part]].std(axis=(2, 3)).sum(0) for part in chunks(len(rows))])
     return np.sort(np.argpartition(-spread, most)[:most])
 
 
@@ -210,9 +199,7 @@ def held_out(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Mask:
     return held if held.any() else np.arange(len(rows)) % 4 == 1
 
 
-def accumulate(
-    hs: FloatArray, view: FloatArray, rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> Moments:
+def accumulate(hs: FloatArray, view: FloatArray, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Moments:
     ms_bands, taps = view.shape[0], view.shape[3] * view.shape[4]
     bands = np.zeros((len(hs) + 1, len(hs) + 1))
     cross = np.zeros((ms_bands, len(hs) + 1, taps))

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from hypersharp.numerics.subspace import signal_rank
 from hypersharp.sensor.moments import Mask
 from hypersharp.sensor.tables import FloatArray
-from hypersharp.solve.subspace import signal_rank
 
 PIXELS_A_BAND = 4  # at least, in a regression
 MOST_PIXELS = 20_000  # noise is read off as many, evenly spread

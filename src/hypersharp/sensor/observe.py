@@ -104,9 +104,7 @@ class Sensor:
             )
         rows, columns = (
             read_indices(size, taps, start, self.ratio, self.psf.boundary)
-            for size, taps, start in zip(
-                (height, width), self.psf.kernel.shape, self.psf.start_yx, strict=True
-            )
+            for size, taps, start in zip((height, width), self.psf.kernel.shape, self.psf.start_yx, strict=True)
         )
         return torch.from_numpy(rows), torch.from_numpy(columns)
 
@@ -120,9 +118,7 @@ class Sensor:
     def _check_bands(self, image: Tensor, bands: int) -> None:
         if image.ndim < 3 or image.shape[-3] != bands:
             raise InputError(
-                f"an image of shape {tuple(image.shape)}",
-                f"{bands} bands, (..., {bands}, H, W)",
-                "give a fitting srf",
+                f"an image of shape {tuple(image.shape)}", f"{bands} bands, (..., {bands}, H, W)", "give a fitting srf"
             )
 
 

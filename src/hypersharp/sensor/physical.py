@@ -19,14 +19,7 @@ from scipy.optimize import nnls
 
 from hypersharp.errors import InputError
 from hypersharp.sensor.moments import TELL, Mask, Moments, Support
-from hypersharp.sensor.shapes import (
-    Axis,
-    BlurShape,
-    blur_weights,
-    fit_blur,
-    fit_centred_shape,
-    fit_response_shape,
-)
+from hypersharp.sensor.shapes import Axis, BlurShape, blur_weights, fit_blur, fit_centred_shape, fit_response_shape
 from hypersharp.sensor.tables import FloatArray
 
 FREE, STATED, GIVEN, CENTRED = "free", "stated", "given", "centred"
@@ -102,9 +95,7 @@ def start_fit(moments: Moments, support: Support, known: Known) -> Fit:
     return Fit(np.zeros(known.allowed.shape), np.zeros(len(known.allowed)), taps, None, ())
 
 
-def settle(
-    moments: Moments, support: Support, known: Known, fit: Fit, blur: str, offset: bool = False
-) -> Fit:
+def settle(moments: Moments, support: Support, known: Known, fit: Fit, blur: str, offset: bool = False) -> Fit:
     """Rows and taps in turn until the taps stay."""
     for _ in range(LAST_ROUNDS if fit.families or blur == FREE else ROUNDS):
         fit = with_rows(moments, known, fit, offset)
@@ -235,11 +226,7 @@ def fit_free_taps(gram: FloatArray, pull: FloatArray, support: Support) -> Float
 def system_conditions(moments: Moments, fit: Fit) -> dict[str, float]:
     """Condition numbers of the systems of the response (hs bands) and of the blur (patches)."""
     systems = {"response": moments.bands[:-1, :-1], "blur": moments.cells.sum(0)}
-    return {
-        name: float(np.linalg.cond(gram))
-        for name, gram in systems.items()
-        if len(gram) > 1 and fit.rows.any()
-    }
+    return {name: float(np.linalg.cond(gram)) for name, gram in systems.items() if len(gram) > 1 and fit.rows.any()}
 
 
 def choose_responses(train: Moments, held: Moments, known: Known, fit: Fit) -> tuple[str, ...]:
@@ -276,8 +263,7 @@ def choose_blur(train: Moments, held: Moments, support: Support, fit: Fit) -> st
 def offset_helps(train: Moments, held: Moments, known: Known, fit: Fit) -> bool:
     """Whether a constant for each ms band makes held-out pixels clearly better explained."""
     without, by = (
-        held.squared_gaps(with_rows(train, known, fit, offset).extended(), fit.taps)
-        for offset in (False, True)
+        held.squared_gaps(with_rows(train, known, fit, offset).extended(), fit.taps) for offset in (False, True)
     )
     power = held.target_powers(fit.taps)
     return float((by / power).sum()) < CLEARLY * float((without / power).sum())

@@ -93,9 +93,7 @@ class PSF:
         reached = min(rows[-1], columns[-1]), max(rows[0], columns[0])
         if (side - ratio) % 2 or reached[0] < 0 or reached[1] >= side:
             found = f"a blur of {self.kernel.shape} pixels from {self.start_yx}"
-            raise InputError(
-                found, f"one within {side} pixels around its coarse pixel", "take a smaller blur"
-            )
+            raise InputError(found, f"one within {side} pixels around its coarse pixel", "take a smaller blur")
         window = np.zeros((side, side))
         window[np.ix_(rows, columns)] = self.kernel
         return window
@@ -123,9 +121,7 @@ class PSF:
             start_y, start_x = content["start_yx"]
             return cls(np.array(content["kernel"], dtype=np.float64), (start_y, start_x), content["boundary"])
         except (KeyError, TypeError, ValueError) as exc:
-            raise InputError(
-                f"a PSF without {exc}", "kernel, start_yx and boundary", "write it anew"
-            ) from exc
+            raise InputError(f"a PSF without {exc}", "kernel, start_yx and boundary", "write it anew") from exc
 
 
 def centred_start(size: int, ratio: int) -> int:
@@ -140,9 +136,7 @@ def centred_start(size: int, ratio: int) -> int:
     return max(0, (ratio - 1 - half_pixel) // 2)
 
 
-def gaussian(
-    size: int, sigma_px: float, ratio: int, start: int | None = None, boundary: Boundary = "wrap"
-) -> PSF:
+def gaussian(size: int, sigma_px: float, ratio: int, start: int | None = None, boundary: Boundary = "wrap") -> PSF:
     """A size x size Gaussian of standard deviation `sigma_px` fine pixels, sampled at the pixel centres."""
     if size < 1 or not 0 < sigma_px < np.inf:
         raise InputError(f"Gaussian of size {size}, sigma {sigma_px}", "both positive", EXAMPLE)
@@ -188,9 +182,7 @@ def starck_murtagh(ratio: int, start: int | None = None, boundary: Boundary = "w
 def from_kernel(kernel: FloatArray, ratio: int, start: int | None = None, boundary: Boundary = "wrap") -> PSF:
     """A PSF of any kernel (kh, kw), scaled to sum 1; `start` counts for both axes, None is centred."""
     if ratio < 1:
-        raise InputError(
-            f"ratio {ratio}", "a whole number of at least 1", "give the ratio of the pixel sizes"
-        )
+        raise InputError(f"ratio {ratio}", "a whole number of at least 1", "give the ratio of the pixel sizes")
     if start is not None and not 0 <= start < ratio:
         raise InputError(f"start {start} at ratio {ratio}", f"0 to {ratio - 1}", EXAMPLE)
     start_y, start_x = (centred_start(n, ratio) if start is None else start for n in kernel.shape)

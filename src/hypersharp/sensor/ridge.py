@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from hypersharp.errors import InputError
+from hypersharp.numerics.linops import blur, decimation, embed, mix_bands
+from hypersharp.numerics.subspace import signal_rank, svd_basis
 from hypersharp.sensor.moments import TELL
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
-from hypersharp.solve.linops import blur, decimation, embed, mix_bands
-from hypersharp.solve.subspace import signal_rank, svd_basis
 
 BOX_PX = 4  # half width of the original program's box on ms
 SUPPORT_PX = 10
@@ -67,9 +67,7 @@ def fit_response(hs: Tensor, ms: Tensor, coverage: Coverage, gaps: Sequence[int]
     return response
 
 
-def comparable(
-    hs: Tensor, ms: Tensor, ratio: int, psf: PSF | None, options: EstimateOptions
-) -> tuple[Tensor, Tensor]:
+def comparable(hs: Tensor, ms: Tensor, ratio: int, psf: PSF | None, options: EstimateOptions) -> tuple[Tensor, Tensor]:
     """hs and ms on the coarse grid under one blur: the PSF where it is known, else a box that drowns it."""
     if psf is not None:
         return hs, Sensor(psf, np.eye(len(ms)), ratio).hs(ms)
@@ -97,9 +95,7 @@ def difference_gram(bands: Sequence[int], gaps: Sequence[int]) -> Tensor:
     return gram
 
 
-def fit_kernel(
-    hs: Tensor, ms: Tensor, ratio: int, response: Tensor, options: EstimateOptions
-) -> tuple[PSF, float]:
+def fit_kernel(hs: Tensor, ms: Tensor, ratio: int, response: Tensor, options: EstimateOptions) -> tuple[PSF, float]:
     """The blur for a response (l, L), and the sum of its taps before they were scaled to one."""
     start_yx, side = start_of(ratio, options), support_of(ratio, options)
     basis = svd_basis(hs.flatten(1), options.subspace or signal_rank(hs.flatten(1)))
@@ -122,9 +118,7 @@ def fit_taps(target: Tensor, ms: Tensor, start_yx: tuple[int, int], side: int, w
         for length, start in zip(ms.shape[1:], start_yx, strict=True)
     )
     if not kept_y or not kept_x:
-        raise InputError(
-            f"ms of {ms.shape[1]} x {ms.shape[2]} pixels", f"room for a blur of {side} x {side}", TELL
-        )
+        raise InputError(f"ms of {ms.shape[1]} x {ms.shape[2]} pixels", f"room for a blur of {side} x {side}", TELL)
     gram = weight * tap_smoothness(side).to(ms)
     rhs = ms.new_zeros(side * side)
     first_x = ratio * kept_x[0] + start_yx[1] - before

@@ -40,8 +40,7 @@ def blur_weights(shape: BlurShape, support: Support) -> FloatArray:
     offsets = support.offsets_px()
     profile = PROFILES[shape.family](support.ratio)
     y, x = (
-        profile(offsets - centre, sigma)
-        for centre, sigma in zip(shape.centre_yx_px, shape.sigma_yx_px, strict=True)
+        profile(offsets - centre, sigma) for centre, sigma in zip(shape.centre_yx_px, shape.sigma_yx_px, strict=True)
     )
     weights = np.outer(y, x)
     return np.asarray(weights / weights.sum())
@@ -59,9 +58,7 @@ def detector_profile(ratio: int) -> Profile:
 PROFILES: dict[str, Callable[[int], Profile]] = {"gaussian": gaussian_profile, "detector": detector_profile}
 
 
-def fit_blur(
-    family: str, gram: FloatArray, pull: FloatArray, support: Support, start: BlurShape | None
-) -> BlurShape:
+def fit_blur(family: str, gram: FloatArray, pull: FloatArray, support: Support, start: BlurShape | None) -> BlurShape:
     """The member of the family with the least taps' gram taps - 2 pull' taps; searched afresh without a start."""
 
     def cost(values: FloatArray) -> float:
@@ -72,8 +69,10 @@ def fit_blur(
         reach = np.arange(-support.ratio, support.ratio + 1, max(1, support.ratio // 4))
         grid = [
             np.array([np.log(sigma * support.ratio)] * 2 + [y, x])
-            for sigma in START_SIGMAS for y in reach for x in reach
-        ]  # fmt: skip
+            for sigma in START_SIGMAS
+            for y in reach
+            for x in reach
+        ]
         first = min(grid, key=cost)
     else:
         first = np.array([*np.log(start.sigma_yx_px), *start.centre_yx_px])
@@ -116,9 +115,7 @@ def response_shapes(axis: Axis, values: FloatArray) -> FloatArray:
     return np.asarray(rows / rows.sum(axis=1, keepdims=True))
 
 
-def fit_response_shape(
-    bands: FloatArray, pull: FloatArray, axis: Axis, allowed: Mask, flat: bool
-) -> FloatArray:
+def fit_response_shape(bands: FloatArray, pull: FloatArray, axis: Axis, allowed: Mask, flat: bool) -> FloatArray:
     """The row (L,), a gain times a member of the family, with the least row' bands row - 2 pull' row.
 
     A flat band is searched from the best Gaussian, that one from all places and widths.
@@ -152,12 +149,6 @@ def polished(scores: Callable[[FloatArray], FloatArray], first: FloatArray, spac
     """The least score near `first` (2 or 3 values)."""
     scale = abs(float(scores(first[None])[0])) or 1.0
     steps = np.diag([spacing, 0.2, 0.5][: len(first)])
-    options = {
-        "initial_simplex": first + np.vstack([np.zeros(len(first)), steps]),
-        "xatol": 1e-3,
-        "fatol": 1e-9,
-    }
-    found = minimize(
-        lambda v: float(scores(v[None])[0]) / scale, first, method="Nelder-Mead", options=options
-    )
+    options = {"initial_simplex": first + np.vstack([np.zeros(len(first)), steps]), "xatol": 1e-3, "fatol": 1e-9}
+    found = minimize(lambda v: float(scores(v[None])[0]) / scale, first, method="Nelder-Mead", options=options)
     return np.asarray(found.x)

@@ -70,9 +70,7 @@ def recognise(ms_nm: FloatArray) -> str | None:
     return best if best and found[best] <= SAME_CENTRE else None
 
 
-def restrict(
-    coverage: Sequence[Sequence[int]], bands: int, spectra: Spectra
-) -> tuple[Mask, FloatArray | None]:
+def restrict(coverage: Sequence[Sequence[int]], bands: int, spectra: Spectra) -> tuple[Mask, FloatArray | None]:
     """(l, L) the hs bands each ms band may see, and the responses (l, L) its own wavelengths and widths state.
 
     An ms band that sees none of them keeps a row of False. Raises: InputError where all do.

@@ -46,9 +46,7 @@ def find_srf(spec: str, wavelengths_nm: ArrayLike | None, *, drop_unseen: bool =
         if band not in table.bands:
             raise unknown_name(f"{name} band", band, table.bands)
     if wavelengths_nm is None:
-        raise InputError(
-            "an hs image without wavelengths", f"some, to apply '{name}'", "give the srf as a file"
-        )
+        raise InputError("an hs image without wavelengths", f"some, to apply '{name}'", "give the srf as a file")
     rows = [table.bands[band] for band in bands]
     if isinstance(table, Curve):
         return _curve_srf(table.wavelengths_nm, np.array(rows), bands, wavelengths_nm, drop_unseen)
@@ -73,9 +71,7 @@ def gaussian_srf(
     centres = np.atleast_1d(np.asarray(centres_nm, dtype=np.float64))
     widths = np.broadcast_to(np.asarray(fwhm_nm, dtype=np.float64), centres.shape)
     if centres.ndim != 1 or not np.isfinite(centres).all() or not (widths > 0).all():
-        raise InputError(
-            "centres or widths that are not positive numbers", "one of each a band, nm", "mend them"
-        )
+        raise InputError("centres or widths that are not positive numbers", "one of each a band, nm", "mend them")
     spacing = band_shares_nm(wavelengths)
     distance = np.abs(wavelengths - centres[:, None])
     exponent = -0.5 * (distance * FWHM_PER_SIGMA / widths[:, None]) ** 2
@@ -115,11 +111,7 @@ def check_common_wavelengths(
 
 
 def _curve_srf(
-    table_nm: ArrayLike,
-    rows: FloatArray,
-    names: Sequence[str] | None,
-    wavelengths_nm: ArrayLike,
-    drop_unseen: bool,
+    table_nm: ArrayLike, rows: FloatArray, names: Sequence[str] | None, wavelengths_nm: ArrayLike, drop_unseen: bool
 ) -> FloatArray:
     """Rows (l, T) digitised at `table_nm` (T,), interpolated at the wavelengths, zero outside the table."""
     wavelengths = _check_wavelengths(wavelengths_nm)
@@ -140,22 +132,16 @@ def _from_file(spec: str, wavelengths_nm: ArrayLike | None, drop_unseen: bool) -
     first = table[:, 0]
     if table.shape[1] > 1 and first.min() >= LEAST_TABLE_NM and (np.diff(first) > 0).all():
         if wavelengths_nm is None:
-            raise InputError(
-                "an hs image without wavelengths", f"some, to apply '{spec}'", "give an (l, L) matrix"
-            )
+            raise InputError("an hs image without wavelengths", f"some, to apply '{spec}'", "give an (l, L) matrix")
         return _curve_srf(first, table[:, 1:].T, None, wavelengths_nm, drop_unseen)
     if bands not in (None, table.shape[1]):
         if table.shape[0] != bands:
-            raise InputError(
-                f"{table.shape} in '{spec}'", f"(ms bands, {bands}), rows of weights", "give such a one"
-            )
+            raise InputError(f"{table.shape} in '{spec}'", f"(ms bands, {bands}), rows of weights", "give such a one")
         table = table.T
     seen = table.sum(axis=1) > 0
     if not seen.all() and not drop_unseen:
         raise InputError(
-            f"no weight in row {int(np.argmin(seen)) + 1} of '{spec}'",
-            "a positive sum",
-            "leave that ms band out",
+            f"no weight in row {int(np.argmin(seen)) + 1} of '{spec}'", "a positive sum", "leave that ms band out"
         )
     return _normalised(table[seen])
 
@@ -163,9 +149,7 @@ def _from_file(spec: str, wavelengths_nm: ArrayLike | None, drop_unseen: bool) -
 def _check_wavelengths(wavelengths_nm: ArrayLike) -> FloatArray:
     wavelengths = np.asarray(wavelengths_nm, dtype=np.float64)
     if wavelengths.ndim != 1 or wavelengths.size == 0 or not (wavelengths > 0).all():
-        raise InputError(
-            f"wavelengths of shape {wavelengths.shape}", "positive numbers, one an hs band", "mend them"
-        )
+        raise InputError(f"wavelengths of shape {wavelengths.shape}", "positive numbers, one an hs band", "mend them")
     return wavelengths
 
 

@@ -61,7 +61,5 @@ def given_sensor(
         raise CallError("a sensor file beside a psf or srf", "one of the two", "leave one out")
     sensor = read_sensor(path)
     if ratio not in (None, sensor.ratio):
-        raise CallError(
-            f"ratio {ratio} and a sensor of ratio {sensor.ratio}", "the same", "leave the ratio out"
-        )
+        raise CallError(f"ratio {ratio} and a sensor of ratio {sensor.ratio}", "the same", "leave the ratio out")
     return sensor.psf, sensor.srf, sensor.ratio

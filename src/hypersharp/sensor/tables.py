@@ -95,9 +95,7 @@ def _read_mat(
             raise InputError(f"{found} in '{path}'", f"one {what}", f"name it: {path}:VARIABLE")
         variable = names[0]
     if variable not in arrays:
-        raise InputError(
-            f"no variable '{variable}' in '{path}'", f"one of {', '.join(arrays)}", "name one of these"
-        )
+        raise InputError(f"no variable '{variable}' in '{path}'", f"one of {', '.join(arrays)}", "name one of these")
     return np.asarray(arrays[variable])
 
 
@@ -108,9 +106,7 @@ def _read_text(path: Path, what: str) -> NDArray[np.generic]:
         body = rows if rows and _is_number(rows[0][0]) else rows[1:]
         return np.array([[float(cell) for cell in row] for row in body])
     except (ValueError, OSError, IndexError) as exc:
-        raise InputError(
-            f"'{path}' unreadable ({exc})", f"a {what}: numbers, one row a line", "mend it"
-        ) from exc
+        raise InputError(f"'{path}' unreadable ({exc})", f"a {what}: numbers, one row a line", "mend it") from exc
 
 
 def _is_number(text: str) -> bool:
@@ -123,12 +119,8 @@ def _is_number(text: str) -> bool:
 
 def _check(table: NDArray[np.generic], path: Path, what: str) -> FloatArray:
     if table.ndim != 2 or table.size == 0 or not np.issubdtype(table.dtype, np.number):
-        raise InputError(
-            f"{table.dtype} {table.shape} in '{path}'", f"a {what}, numbers in 2-D", "save it so"
-        )
+        raise InputError(f"{table.dtype} {table.shape} in '{path}'", f"a {what}, numbers in 2-D", "save it so")
     real = np.asarray(table.real, dtype=np.float64)
     if not np.isfinite(real).all():
-        raise InputError(
-            f"{(~np.isfinite(real)).sum()} values not finite in '{path}'", "finite ones", "mend it"
-        )
+        raise InputError(f"{(~np.isfinite(real)).sum()} values not finite in '{path}'", "finite ones", "mend it")
     return real

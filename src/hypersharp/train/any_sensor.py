@@ -20,14 +20,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from hypersharp.nets.checkpoint import build_network, save_weights, to_fast_layout
-from hypersharp.nets.ssjcn import SSJCN
-from hypersharp.nets.subspace import SubspaceSSJCN, guided_start
-from hypersharp.provenance import commit
-from hypersharp.sensor.coordinates import Coordinates, fit_coordinates, psf_window
+from hypersharp.networks.checkpoint import build_network, save_weights, to_fast_layout
+from hypersharp.networks.coordinates import Coordinates, fit_coordinates, psf_window
+from hypersharp.networks.ssjcn import SSJCN
+from hypersharp.networks.subspace import SubspaceSSJCN, guided_start
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, box, centred_start
 from hypersharp.sensor.tables import FloatArray
+from hypersharp.system.build_info import commit
 from hypersharp.train.hardware import Hardware
 from hypersharp.train.module import FusionTraining
 from hypersharp.train.options import TrainOptions

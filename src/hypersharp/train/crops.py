@@ -60,7 +60,7 @@ class CropStream:
 
     def cut(self, random: Generator) -> Array:
         """A crop anywhere in any scene, in any of its eight orientations."""
-        scene = orient(self.scenes[random.integers(len(self.scenes))], int(random.integers(ORIENTATIONS)))
+        scene = orient(self.scenes[int(random.integers(len(self.scenes)))], int(random.integers(ORIENTATIONS)))
         y, x = (int(random.integers(size - self.side_px + 1)) for size in scene.shape[1:])
         return scene[:, y : y + self.side_px, x : x + self.side_px]
 
@@ -78,4 +78,4 @@ def wrapped_margin_px(sensor: Sensor) -> int:
         max(start + size // 2 - sensor.ratio + 1, size - 1 - size // 2 - start, 0)
         for start, size in zip(sensor.psf.start_yx, sensor.psf.kernel.shape, strict=True)
     )
-    return -(-reach // sensor.ratio) * sensor.ratio
+    return int(-(-reach // sensor.ratio) * sensor.ratio)

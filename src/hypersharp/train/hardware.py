@@ -16,14 +16,7 @@ from torch.distributed import DistError
 from hypersharp.errors import HypersharpError
 
 # what gloo and NCCL say of a peer that is gone or silent; gloo's errors have no type of their own
-OF_A_LOST_PROCESS = (
-    "Connection closed by peer",
-    "Connection reset",
-    "Broken pipe",
-    "Timed out",
-    "timed out",
-    "NCCL",
-)
+OF_A_LOST_PROCESS = ("Connection closed by peer", "Connection reset", "Broken pipe", "Timed out", "timed out", "NCCL")
 
 
 @dataclass(frozen=True)

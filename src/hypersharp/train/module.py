@@ -12,8 +12,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from hypersharp.metrics import psnr_and_sam
-from hypersharp.nets.base import FusionNetwork
+from hypersharp.networks.base import FusionNetwork
+from hypersharp.quality.metrics import psnr_and_sam
 from hypersharp.train.options import TrainOptions
 from hypersharp.train.patches import Sample
 

@@ -18,9 +18,7 @@ STEPS = 5
 class Muon(torch.optim.Optimizer):
     """For convolution kernels (out, in, k, k), each taken as a matrix (out, in k k)."""
 
-    def __init__(
-        self, kernels: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
-    ) -> None:
+    def __init__(self, kernels: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0) -> None:
         super().__init__(kernels, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -29,13 +27,13 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             for kernel in group["params"]:
                 if kernel.grad is not None:
-                    self.step_kernel(kernel, group)
+                    self.step_kernel(kernel, kernel.grad, group)
 
-    def step_kernel(self, kernel: Tensor, group: dict[str, Any]) -> None:
+    def step_kernel(self, kernel: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[kernel]
         momentum = state.setdefault("momentum", torch.zeros_like(kernel))
-        momentum.lerp_(kernel.grad, 1 - group["momentum"])
-        ahead = kernel.grad.lerp(momentum, group["momentum"]).flatten(1)
+        momentum.lerp_(gradient, 1 - group["momentum"])
+        ahead = gradient.lerp(momentum, group["momentum"]).flatten(1)
         kernel.mul_(1 - group["lr"] * group["weight_decay"])
         scale = 0.2 * max(ahead.shape) ** 0.5
         kernel.sub_(orthogonalised(ahead).view_as(kernel), alpha=group["lr"] * scale)
@@ -43,7 +41,7 @@ class Muon(torch.optim.Optimizer):
 
 def orthogonalised(matrix: Tensor) -> Tensor:
     """The matrix with singular values between about .7 and 1.2."""
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
+    wide: Tensor = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
     wide = wide / (wide.norm() + 1e-12)
     a, b, c = QUINTIC
     for _ in range(STEPS):

@@ -8,7 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from hypersharp.errors import InputError
-from hypersharp.nets.checkpoint import WeightsHeader
+from hypersharp.networks.header import WeightsHeader
 
 Whole = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -114,6 +114,4 @@ def read_options(path: Path) -> TrainOptions | RecordOptions:
     except ValidationError as exc:
         first = exc.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(
-            f"{where} in {path}: {first['msg']}", "an option of TrainOptions", "mend that line"
-        ) from exc
+        raise InputError(f"{where} in {path}: {first['msg']}", "an option of TrainOptions", "mend that line") from exc

@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from hypersharp.errors import InputError, OutputError
-from hypersharp.sensor.closed_form import first_estimate
+from hypersharp.networks.start import first_estimate
 from hypersharp.sensor.observe import Sensor
-from hypersharp.whole import make_folder, staged
+from hypersharp.system.atomic import make_folder, staged
 
 Array = NDArray[np.float32]
 Sample = tuple[Tensor, ...]  # hs, ms, truth and, for a network that corrects one, the start
@@ -141,9 +141,7 @@ class PatchStream(Dataset[Sample]):
 
     def __init__(self, scenes: list[TrainingScene], ratio: int, patch_px: int, seed: int) -> None:
         if patch_px % ratio:
-            raise InputError(
-                f"patches of {patch_px} pixels", f"a multiple of the ratio {ratio}", "change patch_px"
-            )
+            raise InputError(f"patches of {patch_px} pixels", f"a multiple of the ratio {ratio}", "change patch_px")
         smallest = min(min(scene.truth.shape[1:]) for scene in scenes)
         if smallest < patch_px:
             raise InputError(f"a scene {smallest} pixels wide", f"{patch_px} or more", "lower patch_px")

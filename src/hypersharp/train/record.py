@@ -21,21 +21,16 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from hypersharp.errors import InputError
-from hypersharp.metrics import psnr_sam_ergas
-from hypersharp.nets.checkpoint import (
-    adopt_weights,
-    build_network,
-    save_weights,
-    to_fast_layout,
-)
+from hypersharp.networks.checkpoint import adopt_weights, build_network, save_weights, to_fast_layout
 from hypersharp.networks.ssjcn_v2 import SSJCN2
 from hypersharp.networks.winograd import use_winograd
-from hypersharp.provenance import commit, machine
+from hypersharp.quality.metrics import psnr_sam_ergas
+from hypersharp.system.atomic import make_folder, staged
+from hypersharp.system.build_info import commit, machine
 from hypersharp.train.crops import CropStream, wrapped_margin_px
 from hypersharp.train.muon import Muon
 from hypersharp.train.options import RecordOptions
 from hypersharp.train.run import TrainingSet, take_sensor
-from hypersharp.whole import make_folder, staged
 
 LAST, FINISH, LOG = "last.pt", "finish.pt", "log.jsonl"
 
@@ -110,14 +105,7 @@ def train_record(
             raise InputError(f"no {LAST} in {out_dir}", "an interrupted training", "train without --resume")
         state.load(last)
     if not finish_only:
-        learn(
-            course,
-            state,
-            options.steps,
-            lambda step: min(1.0, (step + 1) / options.warmup_steps),
-            last,
-            deadline,
-        )
+        learn(course, state, options.steps, lambda step: min(1.0, (step + 1) / options.warmup_steps), last, deadline)
         if state.step < options.steps:
             return last
     return finish(course, state, data, out_dir / FINISH)
@@ -135,9 +123,7 @@ def finish(course: Course, state: State, data: TrainingSet, path: Path) -> Path:
     header = o.header(state.net.options.bands, state.net.options.ms_bands, state.net.options.ratio)
     provenance = describe(course, state, data)
     save_weights(
-        weights,
-        state.average,
-        dataclasses.replace(header, wavelengths_nm=data.wavelengths_nm, provenance=provenance),
+        weights, state.average, dataclasses.replace(header, wavelengths_nm=data.wavelengths_nm, provenance=provenance)
     )
     return weights
 
@@ -179,9 +165,7 @@ def make_optimisers(net: SSJCN2, options: RecordOptions) -> tuple[Muon, torch.op
 
 def make_course(options: RecordOptions, data: TrainingSet, out_dir: Path, net: SSJCN2) -> Course:
     scenes = [read() for read in data.training.values()]
-    crops = CropStream(
-        scenes, data.sensor, options.crop_px, options.seed, mixed=options.mixed, relit=options.relit
-    )
+    crops = CropStream(scenes, data.sensor, options.crop_px, options.seed, mixed=options.mixed, relit=options.relit)
     validation = {}
     for name, read in data.validation.items():
         truth = torch.from_numpy(read())[None]
@@ -193,18 +177,13 @@ def pflop_per_crop(net: SSJCN2, crops: CropStream) -> float:
     """What a crop costs, forward and backward, in 1e15 operations; a multiplication with its addition is two."""
     hs, ms, _ = crops.batch(0, 1)
     with FlopCounterMode(display=False) as counter:
-        net(hs, ms).sum().backward()
+        torch.autograd.backward(net(hs, ms).sum())
     net.zero_grad(set_to_none=True)
-    return counter.get_total_flops() / 1e15
+    return int(counter.get_total_flops()) / 1e15
 
 
 def learn(
-    course: Course,
-    state: State,
-    until: int,
-    rate: Callable[[int], float],
-    checkpoint: Path,
-    deadline: float | None,
+    course: Course, state: State, until: int, rate: Callable[[int], float], checkpoint: Path, deadline: float | None
 ) -> None:
     """Steps up to `until`, or to a deadline of the monotonic clock, at a fraction rate(step) of the full rates."""
     o, net = course.options, state.net.train()
@@ -216,7 +195,7 @@ def learn(
         hs, ms, truth = course.crops.batch(state.step * o.batch, o.batch)
         with torch.autocast("cpu", torch.bfloat16, enabled=o.precision == "bf16"):
             loss = losses_of(net, hs, ms, truth, o, margin)
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(net.parameters(), o.clip_norm)
         for optimiser, full_rate in zip(state.optimisers, full, strict=True):
             optimiser.param_groups[0]["lr"] = full_rate * rate(state.step)
@@ -282,8 +261,7 @@ def validate(course: Course, net: SSJCN2) -> dict[str, float]:
         scores.append(psnr_sam_ergas(*images, ratio=net.options.ratio, preset=course.preset))
     means = (sum(values) / len(scores) for values in zip(*scores, strict=True))
     return {
-        name: round(value, 4)
-        for name, value in zip(("val_psnr_db", "val_sam_deg", "val_ergas"), means, strict=True)
+        name: round(value, 4) for name, value in zip(("val_psnr_db", "val_sam_deg", "val_ergas"), means, strict=True)
     }
 
 

@@ -20,16 +20,11 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from hypersharp.errors import InputError
-from hypersharp.nets.base import FusionNetwork
-from hypersharp.nets.checkpoint import (
-    WeightsHeader,
-    adopt_weights,
-    build_network,
-    save_weights,
-    to_fast_layout,
-)
-from hypersharp.provenance import commit, machine
+from hypersharp.networks.base import FusionNetwork
+from hypersharp.networks.checkpoint import adopt_weights, build_network, save_weights, to_fast_layout
+from hypersharp.networks.header import WeightsHeader
 from hypersharp.sensor.observe import Sensor
+from hypersharp.system.build_info import commit, machine
 from hypersharp.train.hardware import Hardware
 from hypersharp.train.module import FusionTraining
 from hypersharp.train.options import TrainOptions
@@ -108,15 +103,11 @@ def take_sensor(net: FusionNetwork, sensor: Sensor) -> None:
 def check_options(options: TrainOptions, hardware: Hardware, out_dir: Path, resume: bool) -> None:
     if options.batch % hardware.processes:
         raise InputError(
-            f"a batch of {options.batch} on {hardware.processes} devices",
-            "a multiple of the devices",
-            "change batch",
+            f"a batch of {options.batch} on {hardware.processes} devices", "a multiple of the devices", "change batch"
         )
     if options.steps % options.round_steps:
         raise InputError(
-            f"{options.steps} steps in rounds of {options.round_steps}",
-            "whole rounds",
-            "change steps or round_steps",
+            f"{options.steps} steps in rounds of {options.round_steps}", "whole rounds", "change steps or round_steps"
         )
     if resume and not (out_dir / CHECKPOINT).exists():
         raise InputError(f"no {CHECKPOINT} in {out_dir}", "an interrupted training", "train without --resume")
@@ -153,11 +144,7 @@ class Loaders(pl.LightningDataModule):
     """The patches of this device and the validation scenes; lightning asks once it knows the device."""
 
     def __init__(
-        self,
-        options: TrainOptions,
-        training: list[TrainingScene],
-        validation: list[TrainingScene],
-        ratio: int,
+        self, options: TrainOptions, training: list[TrainingScene], validation: list[TrainingScene], ratio: int
     ) -> None:
         super().__init__()
         self.options, self.training, self.validation, self.ratio = options, training, validation, ratio
@@ -176,9 +163,7 @@ class Loaders(pl.LightningDataModule):
 def describe(options: TrainOptions, data: TrainingSet, trainer: pl.Trainer, minutes: float) -> dict[str, Any]:
     """The provenance that a weights file carries."""
     scores = {
-        name: round(float(value), 4)
-        for name, value in trainer.callback_metrics.items()
-        if name.startswith("val_")
+        name: round(float(value), 4) for name, value in trainer.callback_metrics.items() if name.startswith("val_")
     }
     return {
         **dataclasses.asdict(options),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hypersharp.plots.colour import INFRARED_CENTRES_NM, RGB_CENTRES_NM
+from hypersharp.plot.colour import INFRARED_CENTRES_NM, RGB_CENTRES_NM
 
 Floats = NDArray[np.float32]
 Limits = tuple[tuple[float, float], ...]  # the value shown black and the one shown white, a channel

@@ -69,9 +69,7 @@ class Folders:
         allowed = [suffix for suffix in suffixes if suffix]
         if not PLAIN_NAME.fullmatch(name) or Path(name).suffix.lower() not in allowed:
             raise CallError(
-                f"the name {name[:60]!r}",
-                f"letters, digits, spaces and one of {', '.join(allowed)}",
-                "change it",
+                f"the name {name[:60]!r}", f"letters, digits, spaces and one of {', '.join(allowed)}", "change it"
             )
         path = self.inside(self.roots[0] / name)
         if path.exists():
@@ -100,6 +98,4 @@ class Folders:
 
 def refused() -> InputError:
     """The one answer to all that leads out, so that nothing can be learned from it."""
-    return InputError(
-        "a path that is not offered here", "an image in one of the viewer's folders", "see --folder"
-    )
+    return InputError("a path that is not offered here", "an image in one of the viewer's folders", "see --folder")

@@ -27,9 +27,7 @@ class FuseForm:
         page = session.page
         offer(page.fuse_method, METHODS)
         page.fuse_method.value = "auto"
-        page.fuse_method.on_change(
-            "value", lambda _a, _o, new: setattr(page.fuse_budget, "visible", new == "auto")
-        )
+        page.fuse_method.on_change("value", lambda _a, _o, new: setattr(page.fuse_budget, "visible", new == "auto"))
         page.fuse_run.on_click(lambda: self.start())
         page.fuse_cancel.on_click(lambda: session.shared.fusion.cancel())
         session.doc.add_periodic_callback(self.watch, EVERY_MS)
@@ -38,9 +36,7 @@ class FuseForm:
         """The images that can be hs and ms; those named so first."""
         page, scene = self.session.page, self.session.scene
         names = [layer.name for layer in scene.layers if layer.role != "trust"]
-        by_bands = sorted(
-            (layer for layer in scene.layers if layer.role != "trust"), key=lambda layer: -layer.bands
-        )
+        by_bands = sorted((layer for layer in scene.layers if layer.role != "trust"), key=lambda layer: -layer.bands)
         for select, role, guess in ((page.fuse_hs, "hs", by_bands[:1]), (page.fuse_ms, "ms", by_bands[-1:])):
             offer(select, names)
             known = [layer for layer in scene.layers if layer.role == role] or guess
@@ -105,11 +101,7 @@ class FuseForm:
 def state_text(fusion: Fusion) -> str:
     """How far a fusion is, as HTML."""
     notes = "".join(f"<li>{escape(note)}</li>" for note in fusion.notes)
-    told = (
-        f'<ul class="muted" style="margin: 6px 0; padding-left: 16px; font-size: 12px">{notes}</ul>'
-        if notes
-        else ""
-    )
+    told = f'<ul class="muted" style="margin: 6px 0; padding-left: 16px; font-size: 12px">{notes}</ul>' if notes else ""
     if fusion.state == "running":
         share_text = f", {fusion.fraction:.0%}" if fusion.fraction > 0 else ""
         share = f'value="{fusion.fraction:.3f}"' if fusion.fraction > 0 else ""

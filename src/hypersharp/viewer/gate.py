@@ -122,7 +122,10 @@ class ArrivalHandler(RequestHandler):
     def get(self) -> None:
         if self.gate.token is not None:
             self.set_cookie(
-                self.gate.cookie, self.gate.token, httponly=True, samesite="Strict",
+                self.gate.cookie,
+                self.gate.token,
+                httponly=True,
+                samesite="Strict",
                 secure=self.request.protocol == "https",
-            )  # fmt: skip
+            )
         self.redirect("/")

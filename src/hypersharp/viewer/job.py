@@ -80,10 +80,10 @@ class Fusion:
         """Start the child, listen to it, move its files."""
         target = Path(order.out)
         folder = self._folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=".fusion."))
-        inside = Order(**asdict(order) | {
-            "out": str(folder / target.name),
-            "trust": order.trust and str(folder / Path(order.trust).name),
-        })  # fmt: skip
+        inside = Order(
+            **asdict(order)
+            | {"out": str(folder / target.name), "trust": order.trust and str(folder / Path(order.trust).name)}
+        )
         try:
             await self._listen(inside)
             if self.state == "running":

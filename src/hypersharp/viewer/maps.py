@@ -35,11 +35,7 @@ def spectral_angle(pairs: Pairs) -> NDArray[np.float64]:
     for estimate, truth in pairs:
         there = np.isfinite(estimate + truth)
         ours, theirs = np.where(there, estimate, 0), np.where(there, truth, 0)
-        inner, left, right = (
-            inner + (ours * theirs).sum(0),
-            left + (ours**2).sum(0),
-            right + (theirs**2).sum(0),
-        )
+        inner, left, right = (inner + (ours * theirs).sum(0), left + (ours**2).sum(0), right + (theirs**2).sum(0))
     with np.errstate(invalid="ignore", divide="ignore"):
         cosine = inner / np.sqrt(left * right)
     return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
@@ -52,9 +48,7 @@ MAPS: dict[str, tuple[Map, str]] = {  # name -> (function, what its numbers are)
 TRUST = "half-width of the interval, mean over all bands"
 
 
-def compare(
-    make: Map, estimate: Layer, truth: Layer, view: Box | None, most_yx: tuple[int, int]
-) -> Patch | None:
+def compare(make: Map, estimate: Layer, truth: Layer, view: Box | None, most_yx: tuple[int, int]) -> Patch | None:
     """A map of two images with the same bands, on the pixels of the first."""
     outline = estimate.patch([0], view, most_yx)
     if outline is None:
@@ -118,9 +112,7 @@ def map_names(scene: Scene) -> dict[str, tuple[str, Layer, Layer | None]]:
     return found
 
 
-def make_map(
-    chosen: tuple[str, Layer, Layer | None], view: Box | None, most_yx: tuple[int, int]
-) -> Patch | None:
+def make_map(chosen: tuple[str, Layer, Layer | None], view: Box | None, most_yx: tuple[int, int]) -> Patch | None:
     """One of `map_names`."""
     kind, image, truth = chosen
     if truth is None:

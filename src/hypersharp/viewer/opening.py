@@ -39,11 +39,7 @@ class OpenForm:
         span = "" if nm is None else f", {nm.min():.0f} to {nm.max():.0f} nm"
         notes = "".join(f'<div class="warn">{escape(note)}</div>' for note in layer.notes)
         text = f"{layer.role}, {width} × {height}, {layer.bands} bands{span}"
-        link = (
-            f'<a href="download?name={quote(layer.path.name)}" download>download</a>'
-            if self._offered(layer)
-            else ""
-        )
+        link = f'<a href="download?name={quote(layer.path.name)}" download>download</a>' if self._offered(layer) else ""
         return f'<div><span class="name">{escape(layer.name)}</span><div class="muted">{text} {link}</div>{notes}</div>'
 
     def _offered(self, layer: Layer) -> bool:

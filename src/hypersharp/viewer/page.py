@@ -12,22 +12,13 @@ from bokeh.document import Document
 from bokeh.model import Model
 from bokeh.models import BasicTickFormatter, ColumnDataSource, InlineStyleSheet, Range1d
 from bokeh.models.annotations import Span
-from bokeh.models.widgets import (
-    Button,
-    Checkbox,
-    Div,
-    RangeSlider,
-    Select,
-    Slider,
-    Spinner,
-    TextInput,
-)
+from bokeh.models.widgets import Button, Checkbox, Div, RangeSlider, Select, Slider, Spinner, TextInput
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 from bokeh.server.views.static_handler import StaticHandler
 from jinja2 import Template
 
-from hypersharp.plots.draw import OKABE_ITO
+from hypersharp.plot.draw import OKABE_ITO
 from hypersharp.viewer.composites import COMPOSITES, Stretch
 from hypersharp.viewer.pictures import ONE, PALETTES, THREE
 
@@ -35,10 +26,7 @@ HERE = Path(__file__).parent
 FIRST_ROW_NORTH: dict[str, Any] = {"origin": "top_left", "anchor": "bottom_left"}
 ON_IMAGE = ":host { color: #f2f5f9; margin: 0; }"
 ACCENT = OKABE_ITO[2]
-THEMES = {
-    "dark": {"text": "#c9d1de", "grid": "#313b4c"},
-    "light": {"text": "#333d4b", "grid": "#dfe4ea"},
-}
+THEMES = {"dark": {"text": "#c9d1de", "grid": "#313b4c"}, "light": {"text": "#333d4b", "grid": "#dfe4ea"}}
 
 
 class Page:
@@ -57,9 +45,7 @@ class Page:
     def _make_sources(self) -> None:
         """The numbers that browser and server exchange."""
         self.signals = ColumnDataSource({"kind": [], "value": [], "number": []}, name="signals")
-        self.view = ColumnDataSource(
-            {name: [] for name in ("x0", "y0", "x1", "y1", "width", "height")}, name="view"
-        )
+        self.view = ColumnDataSource({name: [] for name in ("x0", "y0", "x1", "y1", "width", "height")}, name="view")
         self.pick = ColumnDataSource({"x": [], "y": []}, name="pick")
         self.home = ColumnDataSource({}, name="home")
         self.grids = ColumnDataSource({}, name="grids")
@@ -77,9 +63,15 @@ class Page:
         self.palette = self.select("Colour map", "palette", list(PALETTES))
         stretch = Stretch()
         self.percentiles = RangeSlider(
-            title="Black and white at percentiles", start=0, end=100, step=0.5, value=(stretch.low, stretch.high),
-            name="percentiles", bar_color=ACCENT, **self.wide(),
-        )  # fmt: skip
+            title="Black and white at percentiles",
+            start=0,
+            end=100,
+            step=0.5,
+            value=(stretch.low, stretch.high),
+            name="percentiles",
+            bar_color=ACCENT,
+            **self.wide(),
+        )
         self.gamma = Slider(
             title="Gamma",
             start=0.4,
@@ -99,13 +91,7 @@ class Page:
         self.fuse_hs, self.fuse_ms = self.select("hs, coarse", "fuse_hs"), self.select("ms, fine", "fuse_ms")
         self.fuse_method = self.select("Method", "fuse_method")
         self.fuse_budget = Spinner(
-            title="Seconds that auto may take",
-            low=5,
-            high=3600,
-            step=5,
-            value=60,
-            name="fuse_budget",
-            **self.wide(),
+            title="Seconds that auto may take", low=5, high=3600, step=5, value=60, name="fuse_budget", **self.wide()
         )
         self.fuse_name = TextInput(title="Result", value="sharp.tif", name="fuse_name", **self.wide())
         self.fuse_trust = Checkbox(label="predict the error too", name="fuse_trust", **self.wide())
@@ -123,9 +109,16 @@ class Page:
     def _image_figure(self, side: int) -> figure:
         """A figure that is all image: whole scene at low resolution, what the view shows of it above, the pick."""
         made = figure(
-            x_range=self.x, y_range=self.y, tools="pan,wheel_zoom", active_scroll="wheel_zoom", toolbar_location=None,
-            sizing_mode="stretch_both", min_border=0, outline_line_color=None, name=f"figure_{'ab'[side]}",
-        )  # fmt: skip
+            x_range=self.x,
+            y_range=self.y,
+            tools="pan,wheel_zoom",
+            active_scroll="wheel_zoom",
+            toolbar_location=None,
+            sizing_mode="stretch_both",
+            min_border=0,
+            outline_line_color=None,
+            name=f"figure_{'ab'[side]}",
+        )
         made.background_fill_color = made.border_fill_color = None
         made.axis.visible = False
         made.grid.visible = False
@@ -145,19 +138,22 @@ class Page:
         self.profile_along = self.select("", "profile_along", ["along the row", "along the column"])
         self.profile_along.width = 150
         self.profile_along.sizing_mode = None
-        self.profile, self.histogram = (
-            self._plot("profile", "", ""),
-            self._plot("histogram", "value", "pixels (%)"),
-        )
+        self.profile, self.histogram = (self._plot("profile", "", ""), self._plot("histogram", "value", "pixels (%)"))
         self.profiles, self.histograms = self._lines(self.profile), self._lines(self.histogram)
 
     def _plot(self, name: str, x: str, y: str) -> figure:
         """A small plot with its own pan and zoom."""
         made = figure(
-            tools="xpan,xwheel_zoom,reset,hover", toolbar_location=None, sizing_mode="stretch_both", name=name,
-            x_axis_label=x, y_axis_label=y, min_border_right=12, lod_threshold=None,
+            tools="xpan,xwheel_zoom,reset,hover",
+            toolbar_location=None,
+            sizing_mode="stretch_both",
+            name=name,
+            x_axis_label=x,
+            y_axis_label=y,
+            min_border_right=12,
+            lod_threshold=None,
             tooltips=[("x", "$x{0.[0]}"), ("value", "$y{0.[000]}")],
-        )  # fmt: skip
+        )
         made.axis.axis_label_text_font_style = "normal"
         made.axis.axis_label_text_font_size = made.axis.major_label_text_font_size = "11px"
         made.axis.minor_tick_line_color = None
@@ -199,12 +195,35 @@ class Page:
     def add_to(self, doc: Document, title: str) -> None:
         """Put everything into a document."""
         roots = (
-            *self.figures, self.spectrum, self.profile, self.histogram, self.profile_along, *self.captions, self.notice,
-            self.readout, *self.layers, self.composite, *self.bands, self.palette, self.percentiles, self.gamma,
-            self.same, self.fuse_hs, self.fuse_ms, self.fuse_method, self.fuse_budget, self.fuse_name, self.fuse_trust,
-            self.fuse_run, self.fuse_cancel, self.fuse_state, self.open_name, self.open_role, self.open_run,
+            *self.figures,
+            self.spectrum,
+            self.profile,
+            self.histogram,
+            self.profile_along,
+            *self.captions,
+            self.notice,
+            self.readout,
+            *self.layers,
+            self.composite,
+            *self.bands,
+            self.palette,
+            self.percentiles,
+            self.gamma,
+            self.same,
+            self.fuse_hs,
+            self.fuse_ms,
+            self.fuse_method,
+            self.fuse_budget,
+            self.fuse_name,
+            self.fuse_trust,
+            self.fuse_run,
+            self.fuse_cancel,
+            self.fuse_state,
+            self.open_name,
+            self.open_role,
+            self.open_run,
             self.files_list,
-        )  # fmt: skip
+        )
         with doc.models.freeze():  # or Bokeh walks through all models for each root
             for root in roots:
                 doc.add_root(root)

@@ -11,16 +11,8 @@ from bokeh.palettes import Cividis256, Greys256, Magma256, Viridis256
 from numpy.typing import NDArray
 
 from hypersharp.grid import Box
-from hypersharp.plots.draw import OKABE_ITO
-from hypersharp.viewer.composites import (
-    COMPOSITES,
-    Limits,
-    Stretch,
-    composite_bands,
-    limits,
-    matching_band,
-    rgba,
-)
+from hypersharp.plot.draw import OKABE_ITO
+from hypersharp.viewer.composites import COMPOSITES, Limits, Stretch, composite_bands, limits, matching_band, rgba
 from hypersharp.viewer.maps import MAPS, TRUST, make_map, map_names
 from hypersharp.viewer.scene import Layer, Patch, Scene
 
@@ -146,9 +138,7 @@ def detail(scene: Scene, picture: Picture, view: Box, screen_yx: tuple[int, int]
         return None
     if picture.bands:
         return picture.layer.patch(picture.bands, view, most)
-    return make_map(
-        map_names(scene)[picture.title], view, (min(most[0], MAP_MOST_PX), min(most[1], MAP_MOST_PX))
-    )
+    return make_map(map_names(scene)[picture.title], view, (min(most[0], MAP_MOST_PX), min(most[1], MAP_MOST_PX)))
 
 
 def caption(side: str, picture: Picture, between: Limits) -> str:

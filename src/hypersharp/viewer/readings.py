@@ -11,7 +11,7 @@ from bokeh.events import Tap
 from bokeh.models import ColumnDataSource
 from numpy.typing import NDArray
 
-from hypersharp.plots.draw import OKABE_ITO
+from hypersharp.plot.draw import OKABE_ITO
 from hypersharp.viewer.lines import Spectrum, broken_at_gaps, histogram, profile, spectra_at, table_of
 from hypersharp.viewer.pictures import band_name, bands_shown
 from hypersharp.viewer.scene import Layer
@@ -48,9 +48,7 @@ class Readings:
         self._ask_for_a_click()
 
     def _ask_for_a_click(self) -> None:
-        self.session.page.readout.text = (
-            '<span class="muted">Click into the image to read spectra there.</span>'
-        )
+        self.session.page.readout.text = '<span class="muted">Click into the image to read spectra there.</span>'
 
     def add_lines(self, layers: Sequence[Layer]) -> None:
         """A line, and room for an interval, for each new image."""
@@ -59,9 +57,7 @@ class Readings:
             if layer.role == "trust":
                 continue
             colour, dash = self._style(layer)
-            band, line = (
-                ColumnDataSource({name: [] for name in names}) for names in (("xs", "ys"), ("x", "y"))
-            )
+            band, line = (ColumnDataSource({name: [] for name in names}) for names in (("xs", "ys"), ("x", "y")))
             plot.patches("xs", "ys", source=band, fill_color=colour, fill_alpha=0.28, line_color=None)
             plot.line("x", "y", source=line, line_color=colour, line_width=1.7, line_dash=dash)
             if layer.bands < MARKED_BELOW:
@@ -101,16 +97,11 @@ class Readings:
         for spectrum in spectra:
             layer, (row, column) = spectrum.layer, spectrum.pixel
             name = escape(layer.name)
-            cells = [
-                f'{swatch(*self.styles[layer.name])}<span title="{name}">{name}</span>',
-                f"{row}, {column}",
-            ]
+            cells = [f'{swatch(*self.styles[layer.name])}<span title="{name}">{name}</span>', f"{row}, {column}"]
             for band in bands_shown(layer, look):
                 half = spectrum.half_widths
                 margin = "" if half is None else f"<small>± {short(half[band], 2)}</small>"
-                cells.append(
-                    f'<span title="{band_name(layer, band)}">{short(spectrum.values[band])}{margin}</span>'
-                )
+                cells.append(f'<span title="{band_name(layer, band)}">{short(spectrum.values[band])}{margin}</span>')
             rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
         names = [
             "image",
@@ -151,9 +142,7 @@ class Readings:
             if picture and len(picked["x"]):
                 x, y, along_row = picked["x"][0], picked["y"][0], page.profile_along.value == "along the row"
                 patch = session.details[side]
-                found = (profile(patch, x, y, along_row) if patch else None) or profile(
-                    picture.base, x, y, along_row
-                )
+                found = (profile(patch, x, y, along_row) if patch else None) or profile(picture.base, x, y, along_row)
             if picture and found:
                 for values, colour in zip(found[1], picture.colours, strict=True):
                     add(lines, found[0], values, colour)

@@ -108,9 +108,7 @@ class Layer:
         values = read_coarse(self.source, bands, window, most_yx)
         if self.south_up:
             values = values[:, ::-1]
-        return Patch(
-            values, self.ground(window), max(window[2] / values.shape[1], window[3] / values.shape[2])
-        )
+        return Patch(values, self.ground(window), max(window[2] / values.shape[1], window[3] / values.shape[2]))
 
 
 @dataclass
@@ -169,14 +167,10 @@ class Scene:
         if known is not None:
             self.crs, self.box, self.mapped = known.crs, known.box, True
             return
-        height, width = max(
-            (source.pixels.shape[1:] for source in sources), key=lambda shape: shape[0] * shape[1]
-        )
+        height, width = max((source.pixels.shape[1:] for source in sources), key=lambda shape: shape[0] * shape[1])
         self.box = (0.0, -float(height), float(width), 0.0)
 
-    def _laid(
-        self, name: str, path: Path, role: Role, of: Path | None, source: Source, place: _Place
-    ) -> Layer:
+    def _laid(self, name: str, path: Path, role: Role, of: Path | None, source: Source, place: _Place) -> Layer:
         """A layer where its georeference puts it, or over the whole ground."""
         assert self.box is not None
         notes = _slow(source)
@@ -238,11 +232,7 @@ def _slow(source: Source) -> tuple[str, ...]:
     pixels = source.pixels
     if max(pixels.shape[1:]) <= OVERVIEWS_ABOVE_PX or not isinstance(pixels, TiffPixels):
         return ()
-    return (
-        ()
-        if pixels.has_overviews()
-        else ("without overviews, so slow to show: run gdaladdo -r average on it",)
-    )
+    return () if pixels.has_overviews() else ("without overviews, so slow to show: run gdaladdo -r average on it",)
 
 
 def _unused(name: str, taken: Sequence[str]) -> str:

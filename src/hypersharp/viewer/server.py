@@ -23,15 +23,7 @@ try:
 except ImportError as exc:
     raise MissingExtraError("the viewer", "view") from exc
 
-from hypersharp.viewer.gate import (
-    ArrivalHandler,
-    Arrives,
-    Gate,
-    RefusalHandler,
-    Refused,
-    is_loopback,
-    names_of,
-)
+from hypersharp.viewer.gate import ArrivalHandler, Arrives, Gate, RefusalHandler, Refused, is_loopback, names_of
 from hypersharp.viewer.job import Fusion
 from hypersharp.viewer.scene import Named, Scene
 from hypersharp.viewer.session import Session, Shared
@@ -66,21 +58,15 @@ class Viewer:
         os.environ["BOKEH_RESOURCES"] = "server"  # never from another host
         scene = Scene()
         scene.open(files)
-        self.folders = Folders.of(
-            options.folders or dict.fromkeys(path.parent for path, *_ in files)
-        )
+        self.folders = Folders.of(options.folders or dict.fromkeys(path.parent for path, *_ in files))
         self.fusion = Fusion()
         title = f"{files[0][0].name} - hypersharp view"
         self.shared = Shared(scene, self.folders, self.fusion, title)
-        self.token = (
-            secrets.token_urlsafe(24) if options.ask_for_token or not is_loopback(options.address) else None
-        )
+        self.token = secrets.token_urlsafe(24) if options.ask_for_token or not is_loopback(options.address) else None
         self.server = self._server(options)
         self.port = int(self.server.port or 0)
         self._guard(options)
-        name = (
-            options.address if options.address not in ("0.0.0.0", "::", "") else names_of(options.address)[3]
-        )
+        name = options.address if options.address not in ("0.0.0.0", "::", "") else names_of(options.address)[3]
         self.url = f"http://{name}:{self.port}/" + (f"?token={self.token}" if self.token else "")
 
     def _server(self, options: Options) -> Server:
@@ -89,17 +75,17 @@ class Viewer:
         page = Application(FunctionHandler(self._page))
         try:
             return Server(
-                {"/": page}, port=options.port, address=options.address,
+                {"/": page},
+                port=options.port,
+                address=options.address,
                 allow_websocket_origin=["*"],  # the gate asks for the same origin, whatever port a tunnel has
                 extra_patterns=routes(self.folders, options.most_upload_bytes),
                 websocket_max_message_size=MESSAGE_BYTES,
                 http_server_kwargs={"max_body_size": MESSAGE_BYTES},
-            )  # fmt: skip
+            )
         except OSError as exc:
             found = f"{options.address}:{options.port}, which cannot be bound ({exc.strerror})"
-            raise CallError(
-                found, "a free address of this machine", "choose another --port or --host"
-            ) from exc
+            raise CallError(found, "a free address of this machine", "choose another --port or --host") from exc
 
     def _guard(self, options: Options) -> None:
         """Put the gate before all other routes."""

@@ -23,17 +23,7 @@ from hypersharp.viewer.job import Fusion
 from hypersharp.viewer.maps import map_names
 from hypersharp.viewer.opening import OpenForm
 from hypersharp.viewer.page import Page, offer, when
-from hypersharp.viewer.pictures import (
-    ONE,
-    THREE,
-    Bases,
-    Look,
-    Picture,
-    band_name,
-    caption,
-    detail,
-    paint,
-)
+from hypersharp.viewer.pictures import ONE, THREE, Bases, Look, Picture, band_name, caption, detail, paint
 from hypersharp.viewer.readings import Readings
 from hypersharp.viewer.scene import Layer, Patch, Scene
 
@@ -104,9 +94,7 @@ class Session:
     def _first_choice(self) -> None:
         """A and B as a person would want them first."""
         layers, page = self.scene.layers, self.page
-        ranked = sorted(
-            layers, key=lambda layer: ("result", "image", "ms", "hs", "truth", "trust").index(layer.role)
-        )
+        ranked = sorted(layers, key=lambda layer: ("result", "image", "ms", "hs", "truth", "trust").index(layer.role))
         second = [*self.scene.with_role("hs"), *ranked[1:], ranked[0]]
         other = next((layer for layer in second if layer is not ranked[0]), ranked[0])
         self.list_layers()
@@ -127,8 +115,13 @@ class Session:
             assert isinstance(made, Range1d)
             made.start, made.end = ends
         self.page.home.data = {
-            "x0": [x0], "y0": [y0], "x1": [x1], "y1": [y1], "unit": [self.scene.unit], "mode": [mode],
-        }  # fmt: skip
+            "x0": [x0],
+            "y0": [y0],
+            "x1": [x1],
+            "y1": [y1],
+            "unit": [self.scene.unit],
+            "mode": [mode],
+        }
 
     def list_layers(self) -> None:
         """Images and maps to choose from."""
@@ -152,9 +145,7 @@ class Session:
     def list_bands(self, chosen: tuple[int, ...]) -> None:
         """Fill the lists of bands with those of the reference."""
         reference, self.quiet = self.reference, True
-        options = [
-            (str(band), f"{band + 1} · {band_name(reference, band)}") for band in range(reference.bands)
-        ]
+        options = [(str(band), f"{band + 1} · {band_name(reference, band)}") for band in range(reference.bands)]
         for select, band in zip(self.page.bands, chosen, strict=True):
             offer(select, options)
             select.value = str(min(band, reference.bands - 1))
@@ -184,9 +175,7 @@ class Session:
     def repaint(self, side: int) -> None:
         """Paint a side anew: the whole scene, then what the view shows of it."""
         title, look, scene, known = self.page.layers[side].value, self.look(), self.scene, self.bases
-        self.work(
-            f"base {side}", lambda: paint(scene, title, look, known), lambda made: self._show_base(side, made)
-        )
+        self.work(f"base {side}", lambda: paint(scene, title, look, known), lambda made: self._show_base(side, made))
 
     def repaint_all(self) -> None:
         for side in (0, 1):
@@ -213,18 +202,14 @@ class Session:
         between = self.limits_of(side, picture)
         self.page.bases[side].data = image_data(picture.base, picture.rgba(picture.base, between))
         patch = self.details[side]
-        self.page.details[side].data = (
-            image_data(patch, picture.rgba(patch, between)) if patch else dict(EMPTY)
-        )
+        self.page.details[side].data = image_data(patch, picture.rgba(patch, between)) if patch else dict(EMPTY)
         self.page.captions[side].text = caption("AB"[side], picture, between)
 
     def limits_of(self, side: int, picture: Picture) -> Any:
         """Black and white: those of A for B too, where wanted and where both show as many channels."""
         first = self.pictures[0]
         shared = side == 1 and self.page.same.active and first is not None
-        return (
-            first.limits if shared and first and len(first.limits) == len(picture.limits) else picture.limits
-        )
+        return first.limits if shared and first and len(first.limits) == len(picture.limits) else picture.limits
 
     def refine(self, side: int) -> None:
         """Read what the view shows, where that is finer than what is there."""
@@ -232,10 +217,7 @@ class Session:
         if picture is None or not len(data["x0"]):
             return
         view: Box = (data["x0"][0], data["y0"][0], data["x1"][0], data["y1"][0])
-        screen = (
-            min(int(data["height"][0]), MOST_SCREEN_PX),
-            min(int(data["width"][0]), MOST_SCREEN_PX),
-        )
+        screen = (min(int(data["height"][0]), MOST_SCREEN_PX), min(int(data["width"][0]), MOST_SCREEN_PX))
         scene, shown = self.scene, picture
         self.work(
             f"detail {side}",
@@ -264,13 +246,9 @@ class Session:
     def _tell_grids(self) -> None:
         """Where the pixels of A and B lie, for the line under the image."""
         layers = [picture.layer if picture else None for picture in self.pictures]
-        rows: dict[str, list[Any]] = {
-            name: [] for name in ("name", "x0", "y1", "width", "height", "rows", "columns")
-        }
+        rows: dict[str, list[Any]] = {name: [] for name in ("name", "x0", "y1", "width", "height", "rows", "columns")}
         for layer in layers:
-            numbers = (
-                (layer.box[0], layer.box[3], *layer.pixel_size, *layer.shape_yx) if layer else (0.0,) * 6
-            )
+            numbers = (layer.box[0], layer.box[3], *layer.pixel_size, *layer.shape_yx) if layer else (0.0,) * 6
             for name, value in zip(rows, (layer.name if layer else "", *numbers), strict=True):
                 rows[name].append(value)
         self.page.grids.data = rows
@@ -284,9 +262,11 @@ class Session:
         when(page.composite, "value", self.on_composite)
         for control, what in (
             *((select, "value") for select in page.bands),
-            (page.palette, "value"), (page.percentiles, "value_throttled"), (page.gamma, "value_throttled"),
+            (page.palette, "value"),
+            (page.percentiles, "value_throttled"),
+            (page.gamma, "value_throttled"),
             (page.same, "active"),
-        ):  # fmt: skip
+        ):
             when(control, what, self.recolour)
         when(page.view, "data", self.refine_all)
         when(page.pick, "data", self.readings.read)

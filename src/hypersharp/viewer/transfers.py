@@ -88,9 +88,7 @@ class UploadHandler(RequestHandler):
         self.write({"name": self.target.name})
 
     def too_large(self) -> None:
-        self.answer(
-            413, f"the file is larger than {self.most_bytes / 2**20:g} MiB: start with a larger --max-upload"
-        )
+        self.answer(413, f"the file is larger than {self.most_bytes / 2**20:g} MiB: start with a larger --max-upload")
 
     def answer(self, status: int, text: str) -> None:
         """Say what is wrong; what is left of the body is not read."""

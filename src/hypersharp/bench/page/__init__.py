@@ -1,5 +1,0 @@
-"""A page to read of one result: what went in, what was chosen and why, how it looks, how far it can be trusted."""
-
-from hypersharp.bench.page.build import write_report
-
-__all__ = ["write_report"]

@@ -1,0 +1,1 @@
+"""The main job: choose a method, learn from the pair, apply, finish."""

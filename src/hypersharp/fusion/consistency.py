@@ -1,0 +1,233 @@
+"""Consistency: the least change to any method's result Z that makes it, degraded, give back hs within its noise.
+
+Band by band, with A the sensor's blur and decimation with its own boundary rule and r = hs - A Z,
+
+    X = argmin w ||X - Z||^2 + ||hs - A X||^2 = Z + A' (A A' + w)^-1 r
+
+which is the mean of X given hs if Z errs by white noise of variance t^2, hs by s^2, and w = s^2 / t^2
+(Wei, Dobigeon, Tourneret 2015, IEEE TIP 24(11), eq. 13, with Z as the prior's mean and no ms term). w comes from
+the residual itself: its power at frequency f is then t^2 (p_f + w), p the spectrum of A A', and w maximises that
+likelihood (the evidence: MacKay 1992, Neural Computation 4(3)) with s^2 no larger than what the other bands leave
+unexplained of a band (HySime's noise, which real detail makes too large, never too small). A residual that looks
+like noise is left alone.
+
+The change is solved for on the coarse grid, where A A' + w is all but a circular convolution: conjugate gradients
+with the circular inverse as preconditioner; with a circular blur and nothing missing the first step is exact.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hypersharp.numerics.linops import BlurDecimation, Map
+from hypersharp.numerics.loops import conjugate_gradients
+from hypersharp.numerics.subspace import band_noise
+from hypersharp.pair.reduced import BANDS_AT_ONCE, trusted_pixels
+from hypersharp.pair.sensor import estimate_sensor_of
+from hypersharp.pair.settings import Settings
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import PSF
+
+LEAST, MOST = 0.01, 1000.0  # weights considered, times the largest eigenvalue of A A'
+WEIGHTS = 26
+TOLERANCE = 1e-3  # of the residual
+MOST_STEPS = 30
+MOST_NEIGHBOURS = 49  # coarse pixels that a blur joins one with: beyond, degrading is quicker than their sum
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """How a scene's results are made consistent: under which blur, with which weight (L,) for each band."""
+
+    psf: PSF
+    weights: Tensor
+
+    def __call__(self, estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+        """The estimate (L, H, W) of hs (L, h, w) and ms (l, H, W), or of a part of them, made consistent."""
+        return self.change(estimate, hs, settings).image
+
+    def change(self, estimate: Tensor, hs: Tensor, settings: Settings) -> "Consistent":
+        sensor = Sensor(self.psf, np.eye(len(hs)), settings.ratio)
+        hs, weights = hs.to(estimate), self.weights.to(estimate)
+        valid = {"hs_valid": settings.hs_valid, "ms_valid": settings.ms_valid}
+        trusted = trusted_pixels(estimate, hs, sensor, **valid)
+        return project(estimate, hs, sensor, valid=trusted, weights=weights, progress=settings.report)
+
+
+@dataclass(frozen=True, eq=False)
+class Consistent:
+    """The image (L, H, W) and ||hs - A Z|| / ||hs|| over the pixels that count, before and after.
+
+    `weights` (L,) are those of the change, in units of A A'; infinite where a band's residual is but noise.
+    """
+
+    image: Tensor
+    before: float
+    after: float
+    weights: Tensor
+
+
+def agreement_floats_per_px(bands: int) -> float:
+    """How many float32 `project` holds per fine pixel at most: the estimate, the image, and a few bands at work."""
+    return 3.0 * bands + 8.0 * min(bands, BANDS_AT_ONCE)
+
+
+def agree_with_hs(estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+    """`project` under the user's psf, or one estimated from the pair; notes what it came to.
+
+    Raises: InputError where a psf is not given and the pair does not tell it.
+    """
+    return learn_agreement(estimate, hs, ms, settings)[1]
+
+
+def learn_agreement(estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings) -> tuple[Agreement, Tensor]:
+    """What a scene (or a sample) tells of how its results become consistent, and its estimate made so."""
+    hs, ms = hs.to(estimate), ms.to(estimate)
+    psf = settings.psf or estimate_sensor_of(hs, ms, settings).sensor.psf
+    sensor = Sensor(psf, np.eye(len(hs)), settings.ratio)
+    trusted = trusted_pixels(estimate, hs, sensor, hs_valid=settings.hs_valid, ms_valid=settings.ms_valid)
+    found = project(estimate, hs, sensor, valid=trusted, progress=settings.report)
+    changed = int(found.weights.isfinite().sum())
+    settings.note(
+        f"consistency: {changed} of {len(hs)} bands changed, the degraded result differs from hs by "
+        f"{found.after:.2%}, was {found.before:.2%}"
+    )
+    return Agreement(psf, found.weights), found.image
+
+
+def project(
+    estimate: Tensor,
+    hs: Tensor,
+    sensor: Sensor,
+    *,
+    valid: Tensor | None = None,
+    weights: Tensor | None = None,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Consistent:
+    """The estimate (L, H, W) changed as little as it takes to agree with hs (L, h, w); see the head of this file.
+
+    valid: (h, w), False where a coarse pixel does not count, by default all do; `trusted_pixels` makes it.
+    weights: (L,), by default the likeliest.
+
+    Raises: InputError for sizes that are no multiple of the ratio.
+    """
+    counts = hs.new_ones(hs.shape[1:]) if valid is None else valid.to(hs)
+    image, residual = estimate.clone(), difference(hs, estimate, sensor).mul_(counts)
+    observe = BlurDecimation(
+        torch.tensor(sensor.psf.kernel).to(hs),
+        (estimate.shape[1], estimate.shape[2]),
+        sensor.ratio,
+        sensor.psf.start_yx,
+    )
+    power = observe.coarse_power().clamp(min=0)
+    weights = likely_weights(residual, power, most_noise(hs, counts)) if weights is None else weights
+    gram, left = gram_of(sensor, power, (hs.shape[1], hs.shape[2])), residual.clone()
+    bands = torch.nonzero(weights.isfinite()).flatten()
+    for first in range(0, len(bands), BANDS_AT_ONCE):
+        some = bands[first : first + BANDS_AT_ONCE]
+        solved = solve(residual[some], weights[some], gram, power, counts)
+        image[some] += sensor.hs_adjoint(solved)
+        left[some] -= gram(solved).mul_(counts)
+        progress(min(1.0, (first + BANDS_AT_ONCE) / len(bands)))
+    whole = (hs * counts).norm().clamp(min=torch.finfo(hs.dtype).tiny)
+    return Consistent(image, float(residual.norm() / whole), float(left.norm() / whole), weights)
+
+
+def difference(hs: Tensor, estimate: Tensor, sensor: Sensor) -> Tensor:
+    """hs - A Z, (L, h, w), a few bands at once."""
+    groups = [slice(first, first + BANDS_AT_ONCE) for first in range(0, len(hs), BANDS_AT_ONCE)]
+    return torch.cat([hs[some] - sensor.hs(estimate[some]) for some in groups])
+
+
+def gram_of(sensor: Sensor, power: Tensor, shape_yx: tuple[int, int]) -> Map:
+    """A A' on the coarse grid; for a circular blur a product with its spectrum `power` (h, w//2 + 1)."""
+    if sensor.psf.boundary == "wrap":
+        return lambda coarse: by_spectrum(coarse, power)
+    sides = [2 * ((taps - 1) // sensor.ratio) + 1 for taps in sensor.psf.kernel.shape]
+    if sides[0] * sides[1] > MOST_NEIGHBOURS:
+        return lambda coarse: sensor.hs(sensor.hs_adjoint(coarse))
+    weights = neighbour_weights(sensor, (sides[0], sides[1]), power.new_zeros(shape_yx))
+    return lambda coarse: sum_neighbours(coarse, weights)
+
+
+def neighbour_weights(sensor: Sensor, sides_yx: tuple[int, int], like: Tensor) -> Tensor:
+    """(rows, columns, h, w): the weights of a coarse pixel's neighbours in A A'; beyond them the blur does not reach.
+
+    Found by seeing combs, of which every pixel has one tooth as neighbour; so borders are exact under any rule.
+    """
+    rows, columns = sides_yx
+    combs = like.new_zeros(rows, columns, *like.shape)
+    for y, x in product(range(rows), range(columns)):
+        combs[y, x, y::rows, x::columns] = 1
+    seen = sensor.hs(sensor.hs_adjoint(combs.flatten(0, 1))).view_as(combs)
+    (tooth_y, at_y), (tooth_x, at_x) = (
+        ((at + torch.arange(side, device=like.device)[:, None] - side // 2) % side, at)
+        for side, at in zip(sides_yx, (torch.arange(size, device=like.device) for size in like.shape), strict=True)
+    )
+    return seen[tooth_y[:, None, :, None], tooth_x[None, :, None, :], at_y[:, None], at_x]
+
+
+def sum_neighbours(coarse: Tensor, weights: Tensor) -> Tensor:
+    """(n, h, w): the weighted sum over the neighbours of each pixel; weights (rows, columns, h, w)."""
+    rows, columns, height, width = weights.shape
+    padded = F.pad(coarse, (columns // 2, columns // 2, rows // 2, rows // 2))
+    total = torch.zeros_like(coarse)
+    for y, x in product(range(rows), range(columns)):
+        total.addcmul_(weights[y, x], padded[:, y : y + height, x : x + width])
+    return total
+
+
+def by_spectrum(coarse: Tensor, factor: Tensor) -> Tensor:
+    """(..., h, w) convolved circularly by what has this half spectrum (..., h, w//2 + 1)."""
+    image: Tensor = torch.fft.irfft2(torch.fft.rfft2(coarse) * factor, s=(coarse.shape[-2], coarse.shape[-1]))
+    return image
+
+
+def solve(residual: Tensor, weights: Tensor, gram: Map, power: Tensor, counts: Tensor) -> Tensor:
+    """M (M A A' M + w)^-1 r of the bands' residuals r (n, h, w); M keeps the pixels that count."""
+    w = weights[:, None, None]
+    return counts * conjugate_gradients(
+        lambda coarse: gram(coarse * counts).mul_(counts).add_(w * coarse),
+        residual,
+        precondition=lambda coarse: by_spectrum(coarse, 1 / (power + w)),
+        iterations=MOST_STEPS,
+        tolerance=TOLERANCE,
+    )
+
+
+def most_noise(hs: Tensor, counts: Tensor) -> Tensor:
+    """(L,): HySime's noise variance of each band; infinite, no bound, where there are no more pixels than bands."""
+    pixels = hs[:, counts > 0]
+    return band_noise(pixels) if pixels.shape[1] > len(hs) else torch.full((len(hs),), torch.inf)
+
+
+def likely_weights(residual: Tensor, power: Tensor, noise: Tensor) -> Tensor:
+    """(L,): for each band of the residual (L, h, w) the w under which a power t^2 (p + w) is the likeliest.
+
+    t^2 is the best for each w, and s^2 = w t^2 at most the band's `noise`. power: A A' on the half spectrum.
+    Infinite where no change to the band is as likely, by the Bayesian information criterion (Schwarz 1978).
+    """
+    height, width = residual.shape[-2:]
+    periodogram = torch.fft.rfft2(residual.double()).abs().square() / (height * width)
+    share = torch.full_like(periodogram[0], 2 / (height * width))  # inner columns of a half spectrum stand for two
+    share[:, 0] /= 2
+    if width % 2 == 0:
+        share[:, -1] /= 2
+    grid = float(power.max()) * torch.logspace(np.log10(LEAST), np.log10(MOST), WEIGHTS, dtype=torch.float64)
+    costs: list[Tensor] = []
+    for w in grid.tolist():
+        spread = power.double() + w
+        variance = (share * periodogram / spread).sum((-2, -1)).clamp(min=torch.finfo(torch.float64).tiny)
+        cost = variance.log() + (share * spread.log()).sum()
+        too_noisy = w * variance > noise.to(variance) if costs else torch.zeros_like(cost, dtype=torch.bool)
+        costs.append(cost.masked_fill(too_noisy, torch.inf))
+    costs[-1] -= np.log(height * width) / (height * width)  # no change is one parameter less
+    best = torch.stack(costs).argmin(0).cpu()
+    weights = grid[best].to(residual)
+    weights[(best == WEIGHTS - 1).to(residual.device) | (periodogram.sum((-2, -1)) == 0)] = torch.inf
+    return weights

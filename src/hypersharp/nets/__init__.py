@@ -1,1 +1,0 @@
-"""Networks, one a file: tensors in, tensors out; no device, file or training switch inside."""

@@ -1,0 +1,102 @@
+"""Weights files: safetensors with the network's options and where it comes from, as JSON inside.
+
+Never pickle: a weights file can carry no code.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from hypersharp.errors import InputError, unknown_name
+from hypersharp.networks.base import FusionNetwork
+from hypersharp.networks.dbin import DBIN, DBINOptions
+from hypersharp.networks.dhsis import DHSIS, DHSISOptions
+from hypersharp.networks.header import FORMAT, WeightsHeader, read_header
+from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
+from hypersharp.networks.ssjcn_v2 import SSJCN2, SSJCN2Options
+from hypersharp.networks.subspace import SubspaceOptions, SubspaceSSJCN
+from hypersharp.system.atomic import make_folder, staged
+
+Net = TypeVar("Net", bound=nn.Module)
+# name -> (the network, its options); both are called with the options' names only
+NETWORKS: dict[str, tuple[Callable[..., FusionNetwork], Callable[..., Any]]] = {
+    "dbin": (DBIN, DBINOptions),
+    "dhsis": (DHSIS, DHSISOptions),
+    "ssjcn": (SSJCN, SSJCNOptions),
+    "ssjcn-v2": (SSJCN2, SSJCN2Options),
+    "ssjcn-subspace": (SubspaceSSJCN, SubspaceOptions),
+}
+
+
+def save_weights(path: Path, net: nn.Module, header: WeightsHeader) -> None:
+    """Write net's tensors and the header to `path`, whole or not at all.
+
+    Raises: OutputError where the folder cannot be written.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    text = json.dumps(dataclasses.asdict(header), sort_keys=True)
+    make_folder(path.parent)
+    with staged(path) as place:
+        place.write_bytes(save(tensors, {"format": FORMAT, "header": text}))
+
+
+def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:
+    """The network of a weights file, in evaluation mode on the CPU, and its header.
+
+    Raises: InputError for a file that is missing, truncated, foreign or does not fit its own options.
+    """
+    header = read_header(path)
+    net = build_network(header.network, header.options)
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        net.load_state_dict(tensors)
+    except (OSError, SafetensorError, RuntimeError) as exc:
+        raise InputError(f"{path} whose tensors do not fit ({exc})", "those of its options", "get it anew") from exc
+    return net.eval(), header
+
+
+def adopt_weights(net: nn.Module, path: Path) -> None:
+    """Begin with what a weights file holds of the same names and shapes as net.
+
+    Raises: InputError for a file that cannot be read, or that has nothing in common with net.
+    """
+    source, _ = load_weights(path)
+    own = net.state_dict()
+    common = {
+        name: tensor for name, tensor in source.state_dict().items() if name in own and own[name].shape == tensor.shape
+    }
+    if not common:
+        raise InputError(f"{path} without one tensor of this network", "weights of its kind", "choose others")
+    net.load_state_dict(common, strict=False)
+
+
+def build_network(name: str, options: dict[str, Any]) -> FusionNetwork:
+    """A freshly initialised network by name.
+
+    Raises: InputError for an unknown network or option.
+    """
+    if name not in NETWORKS:
+        raise unknown_name("network", name, NETWORKS)
+    network, options_type = NETWORKS[name]
+    try:
+        return network(options_type(**options))
+    except (TypeError, ValueError) as exc:
+        raise InputError(f"network options {options} ({exc})", f"those of {name}", "mend the options") from exc
+
+
+def count_parameters(net: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def to_fast_layout(net: Net) -> Net:
+    """The same network with channels last in memory, which convolutions in bfloat16 want."""
+    converted: Net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return converted

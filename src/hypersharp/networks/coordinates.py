@@ -1,0 +1,108 @@
+"""A pair's coordinates: the spectral subspace of hs, and what the ms tells of it.
+
+c = D^-1 E^T (y - mean), with mean and principal axes E (L, p) of hs; the guide g = W (x - mean) is the ridge
+regression of c on the ms x reduced by the PSF, fitted on what a local mean leaves of both, so that W says how
+detail follows detail. The units D are what g leaves of each coordinate, so that what is to be found is about 1.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hypersharp.numerics.linops import mix_bands
+from hypersharp.numerics.subspace import signal_rank, svd_basis
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import PSF
+
+DIMENSIONS = 10
+WINDOW_PX = 5  # coarse pixels along a side of the local mean
+RIDGE = 1e-3  # of the mean band power: keeps ms bands that repeat each other from cancelling out
+LEAST_SHARE = 1e-3  # of the coordinates' spread, the least unit
+LEAST_UNIT = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates:
+    """hs_mean (L), ms_mean (l), basis E D (L, p), analysis D^-1 E^T (p, L), guide W (p, l), beyond (L, L).
+
+    `beyond` projects on the dimensions that stand out of the noise but have no coordinate.
+    """
+
+    hs_mean: Tensor
+    ms_mean: Tensor
+    basis: Tensor
+    analysis: Tensor
+    guide: Tensor
+    beyond: Tensor
+
+    def of_hs(self, hs: Tensor) -> Tensor:
+        """c (p, y, x) of an image (L, y, x), coarse or fine."""
+        return mix_bands(self.analysis, hs - self.hs_mean[:, None, None])
+
+    def of_ms(self, ms: Tensor) -> Tensor:
+        """g (p, y, x) of an image (l, y, x)."""
+        return mix_bands(self.guide, ms - self.ms_mean[:, None, None])
+
+    def response(self, srf: Tensor) -> Tensor:
+        """W R E D (p, p): what g is of fine coordinates."""
+        return self.guide @ srf.to(self.basis) @ self.basis
+
+
+def fit_coordinates(
+    hs: Tensor,
+    ms: Tensor,
+    sensor: Sensor,
+    *,
+    dimensions: int = DIMENSIONS,
+    hs_valid: Tensor | None = None,
+    ms_valid: Tensor | None = None,
+) -> Coordinates:
+    """Coordinates of hs (L, h, w) and ms (l, H, W), as many as stand out of the noise, `dimensions` at most.
+
+    Pixels where `hs_valid` (h, w) or `ms_valid` (H, W) is False count for nothing.
+    """
+    counted = torch.ones(hs.shape[1:], dtype=torch.bool) if hs_valid is None else hs_valid
+    hs_mean, ms_mean = band_means(hs, hs_valid), band_means(ms, ms_valid)
+    y = hs - hs_mean[:, None, None]
+    x = Sensor(sensor.psf, np.eye(len(ms)), sensor.ratio).hs(ms - ms_mean[:, None, None])
+    signal = signal_rank(hs[:, counted])
+    rank = min(dimensions, signal)
+    axes, others = svd_basis(y[:, counted], signal).tensor_split([rank], 1)
+    c = mix_bands(axes.mT, y)
+    guide = regression(detail(c)[:, counted], detail(x)[:, counted])
+    untold = (c - mix_bands(guide, x))[:, counted].square().mean(1).sqrt()
+    unit = untold.clamp(min=LEAST_SHARE * float(c.square().mean().sqrt()) + LEAST_UNIT)
+    basis, analysis, gains = axes * unit, axes.mT / unit[:, None], guide / unit[:, None]
+    return Coordinates(hs_mean, ms_mean, basis, analysis, gains, others @ others.mT)
+
+
+def band_means(image: Tensor, valid: Tensor | None) -> Tensor:
+    """(n, y, x) -> (n): over the pixels that are measured."""
+    return image.mean((1, 2)) if valid is None else image[:, valid].mean(1)
+
+
+def detail(image: Tensor) -> Tensor:
+    """What the mean of the window around each pixel leaves of an image (n, h, w)."""
+    local = F.avg_pool2d(image[None], WINDOW_PX, 1, WINDOW_PX // 2, count_include_pad=False)[0]
+    return image - local
+
+
+def regression(c: Tensor, x: Tensor) -> Tensor:
+    """W (p, l) of min ||c - W x||^2 + ridge ||W||^2 over pixels, c (p, N) and x (l, N)."""
+    values = x.double()
+    gram = values @ values.mT
+    gram.diagonal().add_(RIDGE * gram.diagonal().mean().clamp(min=torch.finfo(torch.float64).tiny))
+    weights: Tensor = torch.linalg.solve(gram, values @ c.double().mT).mT
+    return weights.to(c)
+
+
+def psf_window(psf: PSF, ratio: int) -> Tensor:
+    """The weights (k, k) around a coarse pixel, k just large enough to hold the blur and its coarse pixel."""
+    before = 0
+    for start, size in zip(psf.start_yx, psf.kernel.shape, strict=True):
+        middle = start + size // 2
+        before = max(before, size - 1 - middle, middle - ratio + 1)
+    return torch.tensor(psf.window(ratio, ratio + 2 * before)).float()

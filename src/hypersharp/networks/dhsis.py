@@ -1,0 +1,73 @@
+"""The residual network of DHSIS, between its two closed-form steps.
+
+Dian, Li, Guo, Fang, "Deep Hyperspectral Image Sharpening", IEEE TNNLS 29(11), 2018. The start is the
+closed-form estimate of eq. 6 with the bicubic hs as its prior; the network adds what it learnt of the
+difference to the truth (section III-C): 3x3 convolutions, ReLU after all but the last, batch
+normalisation in all but the first and the last.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from hypersharp.networks.base import FusionNetwork
+from hypersharp.networks.layers import full_precision
+
+# Keras's defaults, in which the authors trained; its momentum 0.99 is torch's 0.01
+MOMENTUM, EPSILON = 0.01, 1e-3
+
+
+@dataclass(frozen=True)
+class DHSISOptions:
+    """The shape of the network. `bands` and `ms_bands` are L and l, `ratio` fine pixels per coarse one.
+
+    `zero_init` (ours) lets it begin at its start, which a short training cannot otherwise reach again.
+    """
+
+    bands: int = 31
+    ms_bands: int = 3
+    ratio: int = 4
+    features: int = 64
+    layers: int = 16
+    zero_init: bool = False
+
+
+class DHSIS(FusionNetwork):
+    """forward(hs, ms, start (B, L, H, W)) -> start + what the network adds, (B, L, H, W)."""
+
+    options: DHSISOptions
+
+    def __init__(self, options: DHSISOptions) -> None:
+        super().__init__()
+        self.options = o = options
+        inner = [layer for _ in range(o.layers - 2) for layer in normalised(o.features)]
+        self.first = nn.Conv2d(o.bands, o.features, 3, padding=1)
+        self.body = nn.Sequential(nn.ReLU(), *inner)
+        self.last = nn.Conv2d(o.features, o.bands, 3, padding=1)
+        initialise(self, o.zero_init)
+
+    def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
+        """The corrected start; it holds all that hs and ms tell, so that they are not looked at again."""
+        del hs, ms
+        if start is None:
+            raise ValueError("DHSIS corrects a start and needs one")
+        with full_precision(start):  # what is to be found is smaller than bfloat16's rounding of the start
+            features = self.first(start.float())
+        correction: Tensor = self.last(self.body(features))
+        return start + correction.float()
+
+
+def normalised(features: int) -> list[nn.Module]:
+    """A convolution, its batch normalisation and its ReLU."""
+    return [nn.Conv2d(features, features, 3, padding=1), nn.BatchNorm2d(features, EPSILON, MOMENTUM), nn.ReLU()]
+
+
+def initialise(net: DHSIS, zero_init: bool) -> None:
+    """Glorot's uniform weights, zero biases; optionally a net that adds nothing yet."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.xavier_uniform_(module.weight)
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
+    if zero_init:
+        nn.init.zeros_(net.last.weight)

@@ -1,0 +1,62 @@
+"""What a weights file says of itself: read without its tensors, and without torch."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from hypersharp.errors import InputError
+
+FORMAT = "hypersharp-1"
+
+
+@dataclass(frozen=True)
+class WeightsHeader:
+    """What a weights file says of itself, without its tensors.
+
+    `options` are those of the network's dataclass; `wavelengths_nm` the band centres it was
+    trained for; `provenance` data, protocol, steps, validation PSNR (dB), commit.
+    """
+
+    network: str
+    options: dict[str, Any]
+    wavelengths_nm: tuple[float, ...] | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def read_header(path: Path) -> WeightsHeader:
+    """The header of a weights file; its tensors stay on disk.
+
+    Raises: InputError for a missing or truncated file, or one of another program.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as exc:
+        raise InputError(
+            f"{path}, which is missing, truncated or no safetensors file ({exc})",
+            "a weights file written by hypersharp",
+            "run `hypersharp weights` to see the packaged ones",
+        ) from exc
+    if metadata.get("format") != FORMAT:
+        raise InputError(
+            f"{path}, a safetensors file of another program",
+            f"one whose metadata says format {FORMAT}",
+            "train one with `hypersharp train`",
+        )
+    try:
+        return decode_header(metadata["header"])
+    except (KeyError, TypeError, ValueError) as exc:
+        raise InputError(
+            f"{path} with an unreadable header ({exc})", "a header by hypersharp", "download or train the file again"
+        ) from exc
+
+
+def decode_header(text: str) -> WeightsHeader:
+    """The header that `json.dumps(asdict(header))` wrote."""
+    fields = json.loads(text)
+    if fields["wavelengths_nm"] is not None:
+        fields["wavelengths_nm"] = tuple(fields["wavelengths_nm"])
+    return WeightsHeader(**fields)

@@ -1,0 +1,102 @@
+"""What several networks are built of: convolutions, the strided geometry of each ratio, padding, precision."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+PRELU_START = 0.25
+
+RATIOS = range(2, 33)
+
+# ratio -> (kernel, padding) of the strided convolution whose window is centred on a coarse pixel
+STRIDED_KERNEL = {ratio: (ratio + 2 * max(1, ratio // 4), max(1, ratio // 4)) for ratio in RATIOS}
+
+
+def conv(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
+    """A 3x3 convolution and its PReLU."""
+    return nn.Sequential(nn.Conv2d(channels_in, channels_out, 3, stride, 1), prelu(channels_out))
+
+
+def deconv(channels_in: int, channels_out: int, kernel: int, stride: int, padding: int) -> nn.Sequential:
+    """A transposed convolution that multiplies the size by `stride`, and its PReLU."""
+    up = nn.ConvTranspose2d(channels_in, channels_out, kernel, stride, padding)
+    return nn.Sequential(up, prelu(channels_out))
+
+
+class ImageMean(nn.Module):
+    """The mean over the image of each channel, (B, n, H, W) -> (B, n, 1, 1), or what is held of a whole scene.
+
+    A network that sees a part of a scene is then told what it would find in all of it; `hold_means` fills `held`,
+    one mean for each time that the network asks.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[Tensor] = []
+        self.asked = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.held:
+            return x.mean((-2, -1), keepdim=True)
+        self.asked += 1
+        return self.held[(self.asked - 1) % len(self.held)]
+
+
+def hold_means(net: nn.Module, run: Callable[[], object]) -> None:
+    """Keep in net's `ImageMean`s what they find while `run` runs net over a scene."""
+    found: dict[ImageMean, list[Tensor]] = {part: [] for part in net.modules() if isinstance(part, ImageMean)}
+    hooks = [
+        part.register_forward_hook(lambda _, __, mean, means=means: means.append(mean)) for part, means in found.items()
+    ]
+    run()
+    for hook in hooks:
+        hook.remove()
+    for part, means in found.items():
+        part.held, part.asked = means, 0
+
+
+def full_precision(image: Tensor) -> torch.autocast:
+    """float32 inside: where near-equal images are subtracted, bfloat16 would leave its rounding alone."""
+    return torch.autocast(image.device.type, enabled=False)
+
+
+def prelu(channels: int) -> nn.PReLU:
+    return PReLU(channels, init=PRELU_START)
+
+
+class PReLU(nn.PReLU):
+    """PReLU, row by row where channels lie together: torch's own takes few of them one after the other there."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda or torch.compiler.is_compiling() or not x.is_contiguous(memory_format=torch.channels_last):
+            return super().forward(x)
+        batch, channels, height, width = x.shape
+        rows = x.permute(0, 2, 3, 1).reshape(batch * height, width * channels)
+        changed = F.prelu(rows, self.weight.repeat(width))
+        return changed.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def join(*images: Tensor) -> Tensor:
+    """(B, n, H, W), .. one after the other along their channels, which lie together in memory.
+
+    torch.cat would spread them where one image has a single channel, and the next convolution gather them again.
+    """
+    return torch.cat([image.permute(0, 2, 3, 1) for image in images], -1).permute(0, 3, 1, 2)
+
+
+def padding_to_levels(coarse_yx: Sequence[int], ratio: int) -> list[int]:
+    """Coarse pixels to add along y and x until the fine size is a whole number of 4s, for two halvings.
+
+    >>> padding_to_levels((5, 8), ratio=2), padding_to_levels((5, 8), ratio=4)
+    ([1, 0], [0, 0])
+    """
+    step = 4 // math.gcd(4, ratio)
+    return [-length % step for length in coarse_yx]
+
+
+def pad_edges(image: Tensor, pad_yx: Sequence[int]) -> Tensor:
+    """The image with its last row and column repeated."""
+    return F.pad(image, (0, pad_yx[1], 0, pad_yx[0]), mode="replicate") if any(pad_yx) else image

@@ -1,0 +1,1 @@
+"""Networks in ONNX: export, sessions of ONNX Runtime, their cache."""

@@ -1,0 +1,224 @@
+"""A network as an ONNX file: any height and width, checked against torch before it is written.
+
+Inputs are `hs` (B, L, h, w), `ms` (B, l, H, W) and, where wanted, `start` (B, L, H, W), scaled to about 0..1; DHSIS
+takes `start` alone. What belongs to a pair, not to what was learnt, is an optional input with a default: `srf`
+(l, L) and, for the sensor's own degradation, `psf` (k, k) of an SSJCN, `hs_mean` (L) and `ms_mean` (l) of one adapted
+to a pair. The output is `estimate` (B, L, H, W). The means over the image that a network asks for are outputs too,
+`found_0`, `found_1`, .. (n, c, 1, 1), and optional inputs `held_0`, `held_1`, .. of the same shape: a part of a scene
+that is given those of the whole becomes what it is in the whole; not-a-number, the default, means the image's own.
+The metadata hold `format` and `header`, as in a weights file.
+"""
+
+import copy
+import dataclasses
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+from torch.func import functional_call
+
+from hypersharp.errors import CallError, InputError, OutputError
+from hypersharp.networks.base import FusionNetwork
+from hypersharp.networks.header import FORMAT, WeightsHeader
+from hypersharp.networks.onnx.exportable import exportable, share_means
+from hypersharp.networks.onnx.session import CORRECT_A_START, load_onnx, needs_onnx
+from hypersharp.system.atomic import staged
+
+LARGEST_DIFFERENCE = 1e-4  # of the range of torch's estimate
+CHECKED_YX = ((6, 8), (9, 7), (13, 16))  # coarse pixels, odd ones too
+EXAMPLE_YX = (6, 10)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The inputs of an exported network by name: images, and what has a default."""
+
+    images: tuple[str, ...]
+    optional: tuple[str, ...]
+
+
+def export_onnx(net: FusionNetwork, header: WeightsHeader, path: Path, *, start: bool = False) -> float:
+    """Write net as ONNX and return the largest difference from torch, as a share of the range of values.
+
+    With `start` an SSJCN takes its start as a third input, which tiles need; else the file makes the bicubic one.
+
+    Raises: CallError for another suffix; InputError for weights that are complete only with a pair; OutputError where
+        onnxruntime gives something else than torch (nothing is written then); MissingExtraError.
+    """
+    check_exportable(header, path)
+    signature = signature_of(net, header, start)
+    with staged(path) as place:
+        place.write_bytes(as_onnx(net, header, signature))
+        difference = largest_difference(net, place)
+        if not difference <= LARGEST_DIFFERENCE:  # nan too
+            raise OutputError(
+                f"a difference of {difference:.2g} of the range between onnxruntime and torch",
+                f"{LARGEST_DIFFERENCE:g} at most",
+                "report it; nothing was written",
+            )
+    return difference
+
+
+def check_exportable(header: WeightsHeader, path: Path) -> None:
+    if path.suffix != ".onnx":
+        raise CallError(f"--out {path}", "a file that ends in .onnx", "rename it")
+    if header.provenance.get("any_sensor"):
+        raise InputError(
+            "weights for any sensor, which are a network only together with a pair",
+            "weights of one sensor",
+            "run `hypersharp adapt HS MS -o WEIGHTS.safetensors` and export those",
+        )
+
+
+def signature_of(net: FusionNetwork, header: WeightsHeader, start: bool) -> Signature:
+    """What the file takes: DHSIS only corrects a start, DBIN and the subspace network have no place for one."""
+    if header.network == "dhsis":
+        return Signature(("start",), ())
+    start = start or bool(header.provenance.get("start_weight"))
+    images = ("hs", "ms", "start") if start and header.network in CORRECT_A_START else ("hs", "ms")
+    if header.network == "ssjcn-subspace":
+        return Signature(images, ("hs_mean", "ms_mean"))
+    return Signature(images, tuple(name for name in ("srf", "psf") if buffers_named(net, name)))
+
+
+def buffers_named(net: nn.Module, name: str) -> list[str]:
+    """The full names of the buffers of net and its parts that have this name."""
+    return [full for full, _ in net.named_buffers() if full.split(".")[-1] == name]
+
+
+class Exported(nn.Module):
+    """The network as a function of its inputs in the order of the signature."""
+
+    def __init__(self, net: FusionNetwork, signature: Signature) -> None:
+        super().__init__()
+        self.net, self.signature = copy.deepcopy(exportable(net)), signature
+        self.means = share_means(self.net)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """The estimate and the means, from images, what is optional and held means."""
+        names = self.signature.images + self.signature.optional
+        given = dict(zip(names, inputs, strict=False))
+        of_pair = {full: given[name] for name in self.signature.optional for full in buffers_named(self.net, name)}
+        self.means.given, self.means.found = list(inputs[len(names) :]), []
+        images = given.get("hs"), given.get("ms"), given.get("start")
+        estimate: Tensor = functional_call(self.net, of_pair, images)
+        return estimate, *self.means.found
+
+
+def as_onnx(net: FusionNetwork, header: WeightsHeader, signature: Signature) -> bytes:
+    """The bytes of the ONNX file."""
+    with needs_onnx():
+        import onnx
+    exported = Exported(net, signature).eval()
+    images = {name: image for name, image in random_images(net, EXAMPLE_YX, 2).items() if name in signature.images}
+    defaults = default_inputs(net, exported, images)
+    model = trace(exported, images, defaults, dynamic_shapes(net, signature))
+    for name, value in defaults.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value.cpu().numpy(), name))
+    say_sizes(model, net.options.ratio, signature)
+    model.producer_name, model.doc_string = "hypersharp", str(__doc__)
+    told = {"format": FORMAT, "header": json.dumps(dataclasses.asdict(header), sort_keys=True)}
+    onnx.helper.set_model_props(model, told)
+    onnx.checker.check_model(model)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def default_inputs(net: FusionNetwork, exported: Exported, images: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What is optional, as the network has it, and not-a-number for each mean over the image that it asks for."""
+    optional = {
+        name: net.get_buffer(buffers_named(net, name)[0]).detach().clone() for name in exported.signature.optional
+    }
+    with torch.no_grad():
+        found = exported(*images.values(), *optional.values())[1:]
+    return optional | {f"held_{k}": torch.full_like(mean[:1], torch.nan) for k, mean in enumerate(found)}
+
+
+def trace(
+    exported: Exported, images: dict[str, Tensor], defaults: dict[str, Tensor], sizes: tuple[dict[int, Any], ...]
+) -> Any:
+    """The ONNX model (a protobuf) of the network on these inputs; `sizes` are the free ones of the images."""
+    with needs_onnx():
+        import onnxscript  # noqa: F401 - torch's exporter needs it
+    held = sum(name.startswith("held_") for name in defaults)
+    with quiet_exporter(), torch.no_grad():
+        program = torch.onnx.export(
+            exported,
+            (*images.values(), *defaults.values()),
+            dynamo=True,
+            dynamic_shapes=((*sizes, *({} for _ in defaults)),),
+            input_names=[*images, *defaults],
+            output_names=["estimate", *(f"found_{k}" for k in range(held))],
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+def dynamic_shapes(net: FusionNetwork, signature: Signature) -> tuple[dict[int, Any], ...]:
+    """Of the images: batch, height and width are free; those of the fine images are ratio times those of hs."""
+    batch, h, w, ratio = Dim("batch"), Dim("h"), Dim("w"), net.options.ratio
+    coarse, fine = {0: batch, 2: h, 3: w}, {0: batch, 2: ratio * h, 3: ratio * w}
+    if signature.images == ("start",):
+        fine = {0: batch, 2: Dim("height"), 3: Dim("width")}
+    return tuple(coarse if name == "hs" else fine for name in signature.images)
+
+
+def say_sizes(model: Any, ratio: int, signature: Signature) -> None:
+    """Name the estimate's height and width, for which the exporter writes out the padding, and free those of means."""
+    names = ("height", "width") if signature.images == ("start",) else (f"{ratio}*h", f"{ratio}*w")
+    for dimension, name in zip(model.graph.output[0].type.tensor_type.shape.dim[2:], names, strict=True):
+        dimension.dim_param = name
+    for entry in model.graph.input:
+        if entry.name.startswith("held_"):  # one of each, or one of each image or band
+            entry.type.tensor_type.shape.dim[0].dim_param = "n"
+
+
+def random_images(net: FusionNetwork, coarse_yx: tuple[int, int], batch: int = 1) -> dict[str, Tensor]:
+    """hs, ms and start in 0..1."""
+    o, (h, w) = net.options, coarse_yx
+    random = torch.Generator().manual_seed(0)
+    shapes = {
+        "hs": (o.bands, h, w),
+        "ms": (o.ms_bands, o.ratio * h, o.ratio * w),
+        "start": (o.bands, o.ratio * h, o.ratio * w),
+    }
+    return {name: torch.rand(batch, *shape, generator=random) for name, shape in shapes.items()}
+
+
+def largest_difference(net: FusionNetwork, path: Path) -> float:
+    """Between onnxruntime and torch in float32, over images of several sizes, as a share of the range of values."""
+    other, differences = load_onnx(path), []
+    with torch.inference_mode():
+        for coarse_yx in CHECKED_YX:
+            images = random_images(net, coarse_yx)
+            hs, ms = images["hs"], images["ms"]
+            start = images["start"] if "start" in other.file.images else None
+            expected = net(hs, ms, start)
+            span = max(1.0, float(expected.max() - expected.min()))
+            differences.append(float((other(hs, ms, start) - expected).abs().max()) / span)
+    return max(differences)
+
+
+@contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """Without the exporter's remarks on torchvision, names of sizes and its own deprecations."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    before = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)

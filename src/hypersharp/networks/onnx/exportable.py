@@ -1,0 +1,131 @@
+"""The networks said in what ONNX knows: the same numbers, for images of any size.
+
+ONNX has no pseudo-inverse, and a graph cannot decide by an image's size whether to pad it. So the gain of the
+spectral correction is worked out by elimination, edges are repeated by index, and a sensor's centre is a constant.
+"""
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+
+from hypersharp.networks.base import FusionNetwork
+from hypersharp.networks.layers import ImageMean, full_precision
+from hypersharp.networks.ssjcn import SSJCN, SensorDegradation
+from hypersharp.networks.subspace import SubspaceSSJCN
+from hypersharp.numerics.interpolate import interpolate_bicubic, upsample_bicubic
+
+
+def exportable(net: FusionNetwork) -> FusionNetwork:
+    """The network, or a copy of it, that `torch.onnx.export` can follow."""
+    if isinstance(net, SSJCN):
+        return ExportableSSJCN(net).eval()
+    if isinstance(net, SubspaceSSJCN):
+        net = copy.deepcopy(net)
+        net.see_with_sensor()
+        net.core = ExportableSSJCN(net.core)
+        net.own = ExportableSSJCN(net.own) if net.own else None
+        return net.eval()
+    return net
+
+
+class ExportableSSJCN(SSJCN):
+    """SSJCN with the sensor it has now, for any size of image."""
+
+    def __init__(self, net: SSJCN) -> None:
+        super().__init__(net.options)
+        self.load_state_dict(net.state_dict())
+        self.centre_yx = (0.0, 0.0)
+        block = net.degradation[0]
+        if isinstance(block, SensorDegradation):
+            super().see_with(net.srf, block.psf, block.ratio)
+            self.centre_yx = block.centre_yx()
+
+    def see_with(self, srf: Tensor, psf_window: Tensor, ratio: int) -> None:
+        """The sensor is settled."""
+
+    def estimates(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> list[Tensor]:
+        """As in SSJCN, on images with repeated edges, so that nothing is left for it to pad."""
+        ratio, (height, width) = self.options.ratio, ms.shape[-2:]
+        start = upsample_bicubic(hs, ratio) if start is None else start
+        coarse_px = 4 // math.gcd(4, ratio)
+        hs = repeat_to_multiple(hs, coarse_px)
+        ms, start = (repeat_to_multiple(image, ratio * coarse_px) for image in (ms, start))
+        return [z[..., :height, :width] for z in super().estimates(hs, ms, start)]
+
+    def one_by_one(self, z: Tensor) -> bool:
+        """All bands at once: the graph must not depend on how many images there are."""
+        del z
+        return False
+
+    def interpolate(self, coarse: Tensor) -> Tensor:
+        with full_precision(coarse):
+            return interpolate_bicubic(coarse.float(), self.options.ratio, self.centre_yx)
+
+    def spectral_gain(self) -> Tensor:
+        return right_inverse(self.srf)
+
+
+class Means:
+    """The means that a network asks for in one pass, in that order: those given, and those that it then works with."""
+
+    def __init__(self) -> None:
+        self.given: list[Tensor] = []
+        self.found: list[Tensor] = []
+
+    def __call__(self, mean: Tensor) -> Tensor:
+        """The mean that was given for this place; the one found there where that is not a number."""
+        if self.given:
+            held = self.given[len(self.found)]
+            mean = torch.where(torch.isnan(held), mean, held)
+        self.found.append(mean)
+        return mean
+
+
+class SharedMean(ImageMean):
+    """An `ImageMean` that asks `Means` each time."""
+
+    def __init__(self, means: Means) -> None:
+        super().__init__()
+        self.means = means
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.means(x.mean((-2, -1), keepdim=True))
+
+
+def share_means(net: nn.Module) -> Means:
+    """Let all `ImageMean`s of net ask the one object that is given back."""
+    means = Means()
+    for part in list(net.modules()):
+        for name, child in part.named_children():
+            if isinstance(child, ImageMean):
+                setattr(part, name, SharedMean(means))
+    return means
+
+
+def repeat_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """The image (.., y, x) with its last row and column repeated until both sides are multiples."""
+    if multiple == 1:
+        return image
+    for axis in (-2, -1):
+        size = image.shape[axis]
+        places = torch.arange(multiple * ((size + multiple - 1) // multiple), device=image.device)
+        image = image.index_select(axis, places.clamp(max=size - 1))
+    return image
+
+
+def right_inverse(matrix: Tensor) -> Tensor:
+    """P^T (P P^T)^-1 of P (l, L) with independent rows, by Gauss-Jordan elimination in float64.
+
+    >>> right_inverse(torch.tensor([[3.0, 4.0]]))
+    tensor([[0.1200],
+            [0.1600]])
+    """
+    p = matrix.double()
+    unit = torch.eye(len(p), dtype=p.dtype, device=p.device)
+    system = torch.cat([p @ p.mT, p], 1)  # (l, l + L)
+    for k in range(len(p)):
+        pivot = system[k] / system[k, k]
+        system = system - torch.outer(system[:, k] - unit[:, k], pivot)
+    return system[:, len(p) :].mT.to(matrix.dtype)

@@ -1,0 +1,170 @@
+"""A network in an ONNX file, run by onnxruntime under the same call as any other network.
+
+The file carries the header of the weights it was made from. A response or means that belong to a pair are optional
+inputs with a default; here they are buffers, so that a method may set them as it does in a network of torch.
+"""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hypersharp.errors import InputError, MissingExtraError
+from hypersharp.networks.base import FusionNetwork
+from hypersharp.networks.checkpoint import NETWORKS
+from hypersharp.networks.header import FORMAT, WeightsHeader, decode_header
+from hypersharp.networks.layers import ImageMean
+from hypersharp.numerics.interpolate import upsample_bicubic
+
+CORRECT_A_START = ("ssjcn", "dhsis")
+QUIET = 3  # onnxruntime's level "error": it warns of every optional input
+
+
+@contextmanager
+def needs_onnx() -> Iterator[None]:
+    """Turn a missing library into the command that installs it."""
+    try:
+        yield
+    except ImportError as exc:
+        raise MissingExtraError("ONNX", "onnx") from exc
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxFile:
+    """What an ONNX file of ours holds: its bytes, header, the names of its images, the default of what is optional."""
+
+    model: bytes
+    header: WeightsHeader
+    images: tuple[str, ...]
+    optional: dict[str, Tensor]
+
+
+def read_onnx(path: Path) -> OnnxFile:
+    """An ONNX file that `hypersharp export` wrote.
+
+    Raises: InputError for a missing or broken file, or one of another program; MissingExtraError.
+    """
+    with needs_onnx():
+        import onnx
+        from google.protobuf.message import DecodeError
+    try:
+        content = path.read_bytes()
+        model = onnx.load_model_from_string(content)
+        told = {entry.key: entry.value for entry in model.metadata_props}
+        header = decode_header(told["header"]) if told.get("format") == FORMAT else None
+    except (OSError, DecodeError, KeyError, TypeError, ValueError) as exc:
+        raise InputError(
+            f"{path}, which is missing or no whole ONNX file ({exc})", "a file by `hypersharp export`", "export it"
+        ) from exc
+    if header is None:
+        raise InputError(f"{path}, an ONNX file of another program", "one by `hypersharp export`", "export it")
+    names = [value.name for value in model.graph.input]
+    given = {entry.name: entry for entry in model.graph.initializer if entry.name in names}
+    optional = {name: torch.tensor(onnx.numpy_helper.to_array(entry)) for name, entry in given.items()}
+    return OnnxFile(content, header, tuple(name for name in names if name not in given), optional)
+
+
+def load_onnx(path: Path, device: torch.device | None = None) -> "OnnxNetwork":
+    """The network of an ONNX file, on the CPU or, where onnxruntime has CUDA, the device.
+
+    Raises: as `read_onnx`.
+    """
+    file = read_onnx(path)
+    return OnnxNetwork(file, make_session(file.model, device or torch.device("cpu")))
+
+
+def make_session(model: bytes, device: torch.device) -> Any:
+    with needs_onnx():
+        import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = QUIET
+    options.intra_op_num_threads = torch.get_num_threads()
+    there_are, wanted = onnxruntime.get_available_providers(), ["CPUExecutionProvider"]
+    if device.type == "cuda" and "CUDAExecutionProvider" in there_are:
+        wanted.insert(0, "CUDAExecutionProvider")
+    return onnxruntime.InferenceSession(model, options, providers=wanted)
+
+
+class OnnxNetwork(FusionNetwork):
+    """FusionNetwork of an ONNX file: forward(hs (B, L, h, w), ms (B, l, H, W), start) -> (B, L, H, W), float32."""
+
+    def __init__(self, file: OnnxFile, session: Any) -> None:
+        super().__init__()
+        self.file, self.session = file, session
+        self.options = NETWORKS[file.header.network][1](**file.header.options)
+        held = [name for name in file.optional if name.startswith("held_")]
+        self.means = nn.ModuleList(ImageMean() for _ in held)
+        for name, value in file.optional.items():
+            if name not in held:
+                self.register_buffer(name, value.clone())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "OnnxNetwork":
+        """A network whose optional inputs may be set apart; the session, which cannot change, is shared."""
+        twin = OnnxNetwork(self.file, self.session)
+        twin.load_state_dict(self.state_dict())
+        twin.means = copy.deepcopy(self.means, memo)
+        return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process has a session of its own."""
+        return rebuilt, (self.file, self.state_dict(), self.means)
+
+    def set_window(self, window: Tensor) -> None:
+        """Take another blur, in the window (k, k) that the file has room for.
+
+        Raises: InputError where it is wider than that.
+        """
+        beyond = (len(self.get_buffer("psf")) - len(window)) // 2
+        if beyond < 0:
+            raise InputError(
+                f"a blur of {len(window)} fine pixels",
+                f"one of {len(self.get_buffer('psf'))} at most, as the ONNX file has it",
+                "give the .safetensors weights it was made from",
+            )
+        self.get_buffer("psf").copy_(F.pad(window, [beyond] * 4))
+
+    def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
+        """The estimate, on the device of ms.
+
+        Raises: InputError where a start is given to a file that makes its own.
+        """
+        first = self.start_of(hs, start)
+        images = {"hs": hs, "ms": ms} if first is None else {"hs": hs, "ms": ms, "start": first}
+        feeds = {name: images[name] for name in self.file.images} | dict(self.named_buffers())
+        for k, part in enumerate(self.means):
+            if isinstance(part, ImageMean) and part.held:
+                feeds[f"held_{k}"] = part.held[0]
+        arrays = {name: value.detach().float().contiguous().cpu().numpy() for name, value in feeds.items()}
+        estimate, *means = (torch.from_numpy(value).to(ms.device) for value in self.session.run(None, arrays))
+        for part, mean in zip(self.means, means, strict=True):
+            part(mean)  # the mean of one value: who listens to what `ImageMean`s find hears it
+        return estimate
+
+    def start_of(self, hs: Tensor, start: Tensor | None) -> Tensor | None:
+        """What the file takes as start: the one given, else bicubic; None where it takes none."""
+        network = self.file.header.network
+        if "start" in self.file.images:
+            if start is None and network != "ssjcn":
+                raise ValueError(f"{network} corrects a start and needs one")
+            return upsample_bicubic(hs, self.options.ratio) if start is None else start
+        if start is not None and network in CORRECT_A_START:
+            raise InputError(
+                "an ONNX file that makes its own start",
+                "one that takes it, for tiles",
+                "export it with --start, or use --mode whole",
+            )
+        return None
+
+
+def rebuilt(file: OnnxFile, state: dict[str, Tensor], means: nn.ModuleList) -> OnnxNetwork:
+    """A network as it was pickled, on the CPU."""
+    net = OnnxNetwork(file, make_session(file.model, torch.device("cpu")))
+    net.load_state_dict(state)
+    net.means = means
+    return net

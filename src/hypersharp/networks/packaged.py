@@ -1,0 +1,130 @@
+"""The weights at hand, and which of them fit a pair: `fuse` picks the ones here; others are in a second package."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypersharp.errors import InputError, unknown_name
+from hypersharp.networks.header import WeightsHeader, read_header
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FOLDER = Path(__file__).resolve().parents[1] / "weights"
+SECOND_PACKAGE = "hypersharp-weights"
+# name -> network, hs bands, ms bands and ratio of the weights in the second package, to name them where it is missing
+IN_SECOND_PACKAGE: dict[str, tuple[str, int, int, int]] = {
+    "dbin-dian-x4": ("dbin", 31, 3, 4),
+    "dhsis-dian-x4": ("dhsis", 31, 3, 4),
+    "ssjcn-dian-x4-paper": ("ssjcn", 31, 3, 4),
+    "ssjcn-dian-x4-t1": ("ssjcn", 31, 3, 4),
+}
+WAVELENGTH_TOLERANCE_NM = 6.0  # half the spacing of 10 nm bands, and a little
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A weights file and its header."""
+
+    name: str
+    path: Path
+    header: WeightsHeader
+
+    @property
+    def any_sensor(self) -> bool:
+        """Whether they serve any bands, ratio and sensor (`train/any_sensor.py`)."""
+        return bool(self.header.provenance.get("any_sensor", False))
+
+    @property
+    def method(self) -> str:
+        """The name of the method that runs them."""
+        return self.header.network.removesuffix("-subspace")
+
+    def __str__(self) -> str:
+        if self.any_sensor:
+            return f"{self.name} (any bands, ratio and sensor)"
+        o = self.header.options
+        return f"{self.name} ({o['bands']} bands, {o['ms_bands']} ms bands, ratio {o['ratio']})"
+
+
+@cache
+def packaged_weights() -> dict[str, Weights]:
+    """Name -> weights of this package and of the second one where it is installed, best validation PSNR first."""
+    folders = [FOLDER]
+    module = SECOND_PACKAGE.replace("-", "_")
+    if find_spec(module) is not None:
+        folders.append(Path(str(resources.files(module))))
+    files = [path for folder in folders for path in folder.glob("*.safetensors")]
+    found = [Weights(path.stem, path, read_header(path)) for path in files]
+    found.sort(key=lambda weights: (-weights.header.provenance.get("val_psnr_db", 0.0), weights.name))
+    return {weights.name: weights for weights in found}
+
+
+def missing_weights() -> list[str]:
+    """The names in the second package, where it is not installed."""
+    return [name for name in IN_SECOND_PACKAGE if name not in packaged_weights()]
+
+
+def named_weights(name: str | Path) -> Weights:
+    """Weights by packaged name or by path.
+
+    Raises: InputError for a name that is neither or not installed, or a file that is no weights file.
+    """
+    path = Path(name)
+    if str(name) in packaged_weights():
+        return packaged_weights()[str(name)]
+    if path.suffix == ".onnx":
+        from hypersharp.networks.onnx.session import read_onnx
+
+        return Weights(path.stem, path, read_onnx(path).header)
+    if path.suffix == ".safetensors" or path.exists():
+        return Weights(path.stem, path, read_header(path))
+    if str(name) in missing_weights():
+        raise not_installed(str(name))
+    raise unknown_name("weights", str(name), packaged_weights())
+
+
+def not_installed(name: str) -> InputError:
+    """The error for weights of the second package where it is missing."""
+    return InputError(
+        f"weights {name}, which are not installed",
+        f"the package {SECOND_PACKAGE}",
+        f"pip install {SECOND_PACKAGE}, or pip install -e packages/{SECOND_PACKAGE} in a clone",
+    )
+
+
+def fitting_weights(network: str, shape: dict[str, int], wavelengths_nm: "NDArray[np.float64] | None") -> Weights:
+    """The best packaged weights for bands, ms_bands and ratio; unknown wavelengths (None) fit any.
+
+    Raises: InputError where none fits, saying what there is, or what to install.
+    """
+    for weights in packaged_weights().values():
+        if weights.header.network == network and misfit(weights.header, shape, wavelengths_nm) is None:
+            return weights
+    there_is = [str(weights) for weights in packaged_weights().values() if weights.header.network == network]
+    for name in missing_weights():
+        if not there_is and IN_SECOND_PACKAGE[name] == (network, shape["bands"], shape["ms_bands"], shape["ratio"]):
+            raise not_installed(name)
+    range_nm = ""
+    if wavelengths_nm is not None and len(wavelengths_nm):
+        range_nm = f" at {wavelengths_nm.min():.0f} to {wavelengths_nm.max():.0f} nm"
+    raise InputError(
+        f"a pair of {shape['bands']} bands{range_nm}, {shape['ms_bands']} ms bands, ratio {shape['ratio']}",
+        f"one that packaged {network} weights fit: {'; '.join(there_is) or 'none are packaged'}",
+        "choose the bands they fit, train weights with `hypersharp train`, or use --method hysure",
+    )
+
+
+def misfit(header: WeightsHeader, shape: dict[str, int], wavelengths_nm: "NDArray[np.float64] | None") -> str | None:
+    """Why weights do not fit a pair, or None."""
+    for name, length in shape.items():
+        if header.options[name] != length:
+            return f"{name} {length} instead of {header.options[name]}"
+    if wavelengths_nm is None or header.wavelengths_nm is None:
+        return None
+    gap = max(abs(own - given) for own, given in zip(header.wavelengths_nm, wavelengths_nm, strict=True))
+    return f"wavelengths up to {gap:.0f} nm apart" if gap > WAVELENGTH_TOLERANCE_NM else None

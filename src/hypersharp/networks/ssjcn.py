@@ -1,0 +1,348 @@
+"""The Spatial-Spectral Joint Correction Network, whole.
+
+Wang, Xu, Wu, Wei, "Spatial-Spectral Joint Correction Network for Hyperspectral and Multispectral
+Image Fusion", 2021. Each of T iterations degrades the estimate both ways (DB, eqs. 4-5), compares
+it with the two inputs (eqs. 6-7), fuses the two error maps (EFB, eq. 8) and corrects the estimate
+with the attended error (RB, eq. 9). What the paper leaves open (widths, kernels, activations) is
+settled in the option defaults; `share`, `degradation`, `compare`, `align`, `separate`, `zero_init`,
+`guided` and `spectrally_consistent` are ours.
+
+Spectral consistency is the least change to an estimate Z that makes it agree with the ms exactly,
+Z + P^T (P P^T)^-1 (X - P Z), for a known response P.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hypersharp.networks.base import FusionNetwork
+from hypersharp.networks.layers import (
+    PRELU_START,
+    RATIOS,
+    STRIDED_KERNEL,
+    ImageMean,
+    conv,
+    deconv,
+    full_precision,
+    join,
+    pad_edges,
+    padding_to_levels,
+    prelu,
+)
+from hypersharp.numerics.interpolate import interpolate_bicubic, upsample_bicubic
+
+LEAST_CONTRAST = 1e-6
+
+
+@dataclass(frozen=True)
+class SSJCNOptions:
+    """The shape of an SSJCN. `bands` and `ms_bands` are L and l, `ratio` fine pixels per coarse one.
+
+    `share`: what the iterations have in common. `degradation`: learnt with a PReLU as the paper's, learnt and
+    linear, or the sensor's own. `compare`: which inputs the estimate is compared with; the other's error map is
+    zero, and "none" gives the inputs themselves to the fusion, without degradation blocks. `align`: how the hs error
+    comes to the fine grid, by a learnt deconvolution or bicubic at the place where the sensor's blur (a window of
+    `psf_px` fine pixels, None: three coarse pixels) is centred; with the sensor's own degradation nothing that is
+    learnt then depends on sensor or ratio (`see_with`). `guided`: the fusion is given the ms beside its error map.
+    `separate`: where ms has the bands of hs (in a subspace), every band is corrected by itself, all by the same
+    weights, from its error maps, its ms band at unit contrast and what of the estimate that does not tell.
+    """
+
+    bands: int = 31
+    ms_bands: int = 3
+    ratio: int = 4
+    features: int = 64
+    iterations: int = 2
+    share: Literal["none", "degradation", "all"] = "none"
+    degradation: Literal["prelu", "linear", "sensor"] = "prelu"
+    compare: Literal["both", "ms", "hs", "none"] = "both"
+    align: Literal["learnt", "bicubic"] = "learnt"
+    psf_px: int | None = None
+    zero_init: bool = False
+    guided: bool = False
+    separate: bool = False
+    spectrally_consistent: bool = False
+
+    def __post_init__(self) -> None:
+        if self.ratio not in RATIOS:
+            raise ValueError(f"SSJCN has ratios {RATIOS.start} to {RATIOS.stop - 1}, not {self.ratio}")
+        if self.separate and (self.bands != self.ms_bands or self.align == "learnt"):
+            raise ValueError("separate bands go with as many ms bands, and align 'bicubic'")
+        if self.align == "bicubic" and self.degradation != "sensor":
+            raise ValueError("align 'bicubic' goes with degradation 'sensor', whose centre it takes")
+
+
+class SSJCN(FusionNetwork):
+    """SSJCN: forward(hs (B, L, h, w), ms (B, l, H, W)) -> estimate (B, L, H, W), all scaled to 0..1."""
+
+    options: SSJCNOptions
+    srf: Tensor
+
+    def __init__(self, options: SSJCNOptions) -> None:
+        super().__init__()
+        self.options = options
+        own = 1 if options.share == "all" else options.iterations
+        degradations = 1 if options.share != "none" else own
+        block = SensorDegradation if options.degradation == "sensor" else Degradation
+        self.degradation = nn.ModuleList(block(options) for _ in range(degradations))
+        self.error_fusion = nn.ModuleList(ErrorFusion(options) for _ in range(own))
+        self.attention = nn.ModuleList(ErrorAttention(1 if options.separate else options.bands) for _ in range(own))
+        self.contrast = UnitContrast()
+        kept = options.align == "learnt"  # elsewhere the sensor is whoever's who calls `see_with`
+        self.register_buffer("srf", torch.zeros(options.ms_bands, options.bands), persistent=kept)
+        initialise(self, options.zero_init)
+
+    def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
+        """The final estimate; `start` replaces the bicubic Z^0 (a tile takes it from the whole image's)."""
+        return self.estimates(hs, ms, start)[-1]
+
+    def estimates(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> list[Tensor]:
+        """Z^0 (bicubic), Z^1, .. Z^T of the paper, each (B, L, H, W)."""
+        ratio, size_yx = self.options.ratio, ms.shape[-2:]
+        start = upsample_bicubic(hs, ratio) if start is None else start
+        pad_yx = padding_to_levels(hs.shape[-2:], ratio)
+        hs = pad_edges(hs, pad_yx)
+        ms, start = (pad_edges(image, [ratio * pad for pad in pad_yx]) for image in (ms, start))
+        estimates = [self.correct_spectra(start, ms)]
+        for t in range(self.options.iterations):
+            z = estimates[-1]
+            estimates.append(self.correct_spectra(z + self.correction(t, z, hs, ms), ms))
+        return [z[..., : size_yx[0], : size_yx[1]] for z in estimates]
+
+    def correction(self, t: int, z: Tensor, hs: Tensor, ms: Tensor) -> Tensor:
+        """The attended error map of iteration t (eqs. 4-9)."""
+        ms_error, hs_error = self.errors(t, z, hs, ms)
+        if self.options.align == "bicubic":
+            hs_error = self.interpolate(hs_error)
+        if self.options.separate:
+            images = ms_error, self.contrast(ms), z - ms
+            ms_error, hs_error = join(*map(as_single_bands, images)), as_single_bands(hs_error)
+        elif self.options.guided:
+            ms_error = join(ms_error, ms)
+        if not self.one_by_one(z):
+            return self.attended(t, ms_error, hs_error).view(z.shape)
+        pairs = zip(torch.split(ms_error, 1), torch.split(hs_error, 1), strict=True)
+        return torch.cat([self.attended(t, *pair) for pair in pairs]).view(z.shape)
+
+    def attended(self, t: int, ms_error: Tensor, hs_error: Tensor) -> Tensor:
+        """Both error maps fused (eq. 8), and what of them is to be added (eq. 9)."""
+        error: Tensor = at(self.attention, t)(at(self.error_fusion, t)(ms_error, hs_error))
+        return error
+
+    def one_by_one(self, z: Tensor) -> bool:
+        """Whether separate bands go through one after the other: a quarter of the memory, and faster in a cache."""
+        return self.options.separate and z.device.type == "cpu" and not torch.is_grad_enabled()
+
+    def errors(self, t: int, z: Tensor, hs: Tensor, ms: Tensor) -> tuple[Tensor, Tensor]:
+        """What is left of ms and hs (eqs. 6-7)."""
+        compare = self.options.compare
+        if compare == "none":
+            return ms, hs
+        ms_hat, hs_hat = at(self.degradation, t)(z)
+        ms_error = torch.zeros_like(ms) if compare == "hs" else ms - ms_hat
+        hs_error = torch.zeros_like(hs) if compare == "ms" else hs - hs_hat
+        return ms_error, hs_error
+
+    def interpolate(self, coarse: Tensor) -> Tensor:
+        """(B, L, h, w) -> (B, L, H, W), bicubic from where the sensor's blur is centred."""
+        block = self.degradation[0]
+        assert isinstance(block, SensorDegradation)
+        with full_precision(coarse):
+            return interpolate_bicubic(coarse.float(), self.options.ratio, block.centre_yx())
+
+    def see_with(self, srf: Tensor, psf_window: Tensor, ratio: int) -> None:
+        """Take another sensor, of another ratio and blur too, and keep what is learnt."""
+        self.options = replace(self.options, ratio=ratio, psf_px=psf_window.shape[-1])
+        self.srf = srf.to(self.srf)
+        for block in self.degradation:
+            assert isinstance(block, SensorDegradation)
+            block.ratio, block.srf, block.psf = ratio, self.srf, psf_window.to(block.psf)
+
+    def take_sensor(self, srf: Tensor, psf_window: Callable[[int], Tensor]) -> None:
+        """Keep the response (l, L) and, for `degradation="sensor"`, the blur."""
+        self.srf.copy_(srf)
+        for block in self.degradation:
+            if isinstance(block, SensorDegradation):
+                block.srf.copy_(srf)
+                block.psf.copy_(psf_window(block.psf.shape[-1]))
+
+    def degrade(self, z: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """What each iteration's degradation block makes of z: (ms, hs) pairs."""
+        return [block(z) for block in self.degradation]
+
+    def correct_spectra(self, z: Tensor, ms: Tensor) -> Tensor:
+        """The least change to z that makes srf z = ms; in float32, for bfloat16 would undo it."""
+        if not self.options.spectrally_consistent:
+            return z
+        with full_precision(z):
+            missing = ms.float() - F.conv2d(z.float(), self.srf.float()[:, :, None, None])
+            return z.float() + F.conv2d(missing, self.spectral_gain()[:, :, None, None])
+
+    def spectral_gain(self) -> Tensor:
+        """P^T (P P^T)^-1 of the response P, (L, l)."""
+        gain: Tensor = torch.linalg.pinv(self.srf.float())
+        return gain
+
+
+class Degradation(nn.Module):
+    """DB: what the two sensors would see of an estimate (eqs. 4-5)."""
+
+    def __init__(self, o: SSJCNOptions) -> None:
+        super().__init__()
+        kernel, padding = STRIDED_KERNEL[o.ratio]
+        linear = o.degradation == "linear"
+        self.spectral = nn.Conv2d(o.bands, o.ms_bands, 3, padding=1)
+        self.spatial = nn.Conv2d(o.bands, o.bands, kernel, o.ratio, padding)
+        self.spectral_act = nn.Identity() if linear else prelu(o.ms_bands)
+        self.spatial_act = nn.Identity() if linear else prelu(o.bands)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        with full_precision(z):
+            z = z.float()
+            return self.spectral_act(self.spectral(z)), self.spatial_act(self.spatial(z))
+
+
+class SensorDegradation(nn.Module):
+    """The sensor itself in the place of DB: nothing to learn."""
+
+    srf: Tensor
+    psf: Tensor
+
+    def __init__(self, o: SSJCNOptions) -> None:
+        super().__init__()
+        self.ratio = o.ratio
+        side, kept = o.psf_px or 3 * o.ratio, o.align == "learnt"
+        self.register_buffer("srf", torch.zeros(o.ms_bands, o.bands), persistent=kept)
+        self.register_buffer("psf", torch.zeros(side, side), persistent=kept)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        with full_precision(z):
+            z = z.float()
+            return F.conv2d(z, self.srf[:, :, None, None]), self.blur(z)
+
+    def blur(self, z: Tensor) -> Tensor:
+        """(B, L, H, W) -> (B, L, h, w)."""
+        padded = repeat_border(repeat_border(z, self.beyond_px(), -2), self.beyond_px(), -1)
+        planes = padded.reshape(-1, 1, *padded.shape[-2:])
+        hs = F.conv2d(planes, self.psf[None, None], stride=self.ratio)
+        return hs.view(*z.shape[:2], *hs.shape[-2:])
+
+    def beyond_px(self) -> int:
+        """How far the window reaches over a coarse pixel on each side."""
+        return (self.psf.shape[-1] - self.ratio) // 2
+
+    def centre_yx(self) -> tuple[float, float]:
+        """The centre of mass of coarse pixel (0, 0), in fine pixels."""
+        places = torch.arange(self.psf.shape[-1]).to(self.psf) - self.beyond_px()
+        y, x = (float(self.psf.sum(axis) @ places / self.psf.sum()) for axis in (1, 0))
+        return y, x
+
+
+class ErrorFusion(nn.Module):
+    """EFB: both error maps, brought to one grid, fused and reconstructed to L bands (eq. 8)."""
+
+    def __init__(self, o: SSJCNOptions) -> None:
+        super().__init__()
+        kernel, padding = STRIDED_KERNEL[o.ratio]
+        n, bands = o.features, 1 if o.separate else o.bands
+        learnt = o.align == "learnt"
+        self.ms_in = conv(3 if o.separate else o.ms_bands * (2 if o.guided else 1), n)
+        self.ms_down = conv(n, n, stride=2)
+        self.hs_up = deconv(bands, bands, kernel, o.ratio, padding) if learnt else nn.Identity()
+        self.hs_down = conv(bands, n, stride=2)
+        self.fuse1 = conv(2 * n, n)
+        self.fuse_gate = ChannelGate(n, reduction=16)
+        self.fuse2 = conv(n, n)
+        self.down = conv(n, n, stride=2)
+        self.rebuild1 = nn.Sequential(conv(n, n), deconv(n, n, 4, 2, 1))
+        self.rebuild2 = nn.Sequential(conv(2 * n, n), deconv(n, n, 4, 2, 1))
+        self.tail = nn.Sequential(conv(2 * n + bands, n), nn.Conv2d(n, bands, 3, padding=1))
+
+    def forward(self, ms_error: Tensor, hs_error: Tensor) -> Tensor:
+        y = self.hs_up(hs_error)  # (B, L, H, W)
+        below = self.hs_down(y)  # (B, F, H/2, W/2)
+        with full_precision(ms_error):
+            x = self.ms_in(ms_error.float()).to(below.dtype)  # (B, F, H, W)
+        fused = join(self.ms_down(x), below)  # (B, 2F, H/2, W/2)
+        q = self.fuse2(self.fuse_gate(self.fuse1(fused)))  # (B, F, H/2, W/2)
+        e = self.rebuild1(self.down(q))  # (B, F, H/2, W/2)
+        e = self.rebuild2(join(e, q))  # (B, F, H, W)
+        error: Tensor = self.tail(join(e, x, y.to(e.dtype)))  # (B, L, H, W)
+        return error
+
+
+class ErrorAttention(nn.Module):
+    """RB's attention: a gate per band, then a gate per pixel (CBAM's order)."""
+
+    def __init__(self, bands: int) -> None:
+        super().__init__()
+        self.spectral = ChannelGate(bands, reduction=8)
+        self.spatial = nn.Conv2d(2, 1, 7, padding=3)
+
+    def forward(self, error: Tensor) -> Tensor:
+        error = self.spectral(error)
+        largest = error.max(1, keepdim=True).values  # not amax, whose gradient is 0/0 under rounding
+        summary = join(error.mean(1, keepdim=True), largest)
+        return error * torch.sigmoid(self.spatial(summary))
+
+
+class ChannelGate(nn.Module):
+    """Squeeze and excitation: each channel scaled by a number in 0..1 from the image-wide means."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        hidden = max(4, channels // reduction)
+        self.mean = ImageMean()
+        self.squeeze = nn.Sequential(nn.Conv2d(channels, hidden, 1), prelu(hidden))
+        self.excite = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(self.excite(self.squeeze(self.mean(x))))
+
+
+class UnitContrast(nn.Module):
+    """Each band less its mean, by its standard deviation; bands that are constant are zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean, self.power = ImageMean(), ImageMean()
+
+    def forward(self, image: Tensor) -> Tensor:
+        change = image.float() - self.mean(image.float())
+        spread: Tensor = self.power(change.square()).sqrt()
+        contrast: Tensor = change / spread.clamp(min=LEAST_CONTRAST)
+        return contrast
+
+
+def as_single_bands(image: Tensor) -> Tensor:
+    """(B, L, H, W) -> (B L, 1, H, W)."""
+    return image.reshape(-1, 1, *image.shape[-2:]).contiguous(memory_format=torch.channels_last)
+
+
+def repeat_border(image: Tensor, margin: int, axis: int) -> Tensor:
+    """The first and the last slice along an axis repeated; torch.compile has no gradient of F.pad's own way."""
+    first, last = image.narrow(axis, 0, 1), image.narrow(axis, image.shape[axis] - 1, 1)
+    return torch.cat([first] * margin + [image] + [last] * margin, axis)
+
+
+def at(blocks: nn.ModuleList, t: int) -> nn.Module:
+    """Block of iteration t; the only one there is where iterations share it."""
+    return blocks[min(t, len(blocks) - 1)]
+
+
+def initialise(net: SSJCN, zero_init: bool) -> None:
+    """Kaiming-normal weights for PReLU(0.25), zero biases; optionally a net that starts at Z^0."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(module.weight, a=PRELU_START)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for fusion in net.error_fusion:
+        if zero_init and isinstance(fusion, ErrorFusion):
+            last = fusion.tail[-1]
+            assert isinstance(last, nn.Conv2d)
+            nn.init.zeros_(last.weight)

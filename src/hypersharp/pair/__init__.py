@@ -1,0 +1,1 @@
+"""Two images of one place: placed on one grid, checked, sampled, reduced."""

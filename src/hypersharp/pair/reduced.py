@@ -1,0 +1,182 @@
+"""A pair degraded once more, so that hs is the truth of what a method makes of it (Wald's protocol).
+
+Source: Wald, Ranchin, Mangolini 1997, Photogrammetric Engineering & Remote Sensing 63(6), "Fusion of satellite
+images of different spatial resolutions: assessing the quality of resulting images".
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hypersharp.errors import InputError
+from hypersharp.sensor.noise import Noise
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import PSF
+
+LEAST_PX = 2  # coarse pixels along a side below which a degraded hs shows nothing
+UNTOUCHED = 1e-3  # share of a blur that may come from pixels that were not measured
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedPair:
+    """hs (L, h/ratio, w/ratio) and ms (l, h, w) of the coarser level, and their truth (L, h, w).
+
+    hs_valid, ms_valid and truth_valid are True where a pixel saw measured ones only, None where all did.
+    """
+
+    hs: Tensor
+    ms: Tensor
+    truth: Tensor
+    hs_valid: Tensor | None = None
+    ms_valid: Tensor | None = None
+    truth_valid: Tensor | None = None
+
+
+def degrade_pair(
+    hs: Tensor, ms: Tensor, sensor: Sensor, *, hs_valid: Tensor | None = None, ms_valid: Tensor | None = None
+) -> ReducedPair:
+    """hs (L, h, w) and ms (l, H, W) as the sensor's blur and decimation shows them from `ratio` times as far.
+
+    Rows and columns on the far sides of hs that fill no pixel of the coarser level are left out, and those of
+    ms over them.
+
+    Raises: InputError for an hs of less than two such pixels along a side.
+    """
+    ratio = sensor.ratio
+    height, width = (length // ratio * ratio for length in hs.shape[1:])
+    if min(height, width) < LEAST_PX * ratio:
+        raise InputError(
+            f"hs of {hs.shape[1]} x {hs.shape[2]} pixels at ratio {ratio}",
+            f"at least {LEAST_PX * ratio} x {LEAST_PX * ratio}, to be degraded once more",
+            "take a larger part of the scene",
+        )
+    truth = hs[:, :height, :width]
+    truth_valid = None if hs_valid is None else hs_valid[:height, :width]
+    fine = ms[:, : height * ratio, : width * ratio]
+    fine_valid = None if ms_valid is None else ms_valid[: height * ratio, : width * ratio]
+    return ReducedPair(
+        sensor.hs(truth),
+        sensor.hs(fine),
+        truth,
+        degraded_valid(truth_valid, sensor),
+        degraded_valid(fine_valid, sensor),
+        truth_valid,
+    )
+
+
+def degraded_valid(valid: Tensor | None, sensor: Sensor) -> Tensor | None:
+    """(H, W) -> (h, w): True where the blur reads next to nothing of pixels that are not valid."""
+    if valid is None:
+        return None
+    weights = np.abs(sensor.psf.kernel)
+    reach = Sensor(PSF(weights, sensor.psf.start_yx, sensor.psf.boundary), sensor.srf, sensor.ratio)
+    return reach.hs((~valid).to(torch.float32)[None])[0] < UNTOUCHED
+
+
+MOST_PX = 160  # along a side of the truth, in pixels of hs
+
+
+ENOUGH_PX = 256  # coarse pixels in all phases together
+
+
+MOST_PHASES = 4
+
+
+def reduced_pairs(
+    hs: Tensor, ms: Tensor, sensor: Sensor, *, hs_valid: Tensor | None = None, ms_valid: Tensor | None = None
+) -> list[ReducedPair]:
+    """The pairs that hs (L, h, w) and ms (l, H, W) are judged on, see the head of this file.
+
+    Raises: InputError for an hs of less than two coarser pixels along a side.
+    """
+    ratio = sensor.ratio
+    first_y, first_x = (max(0, (size - MOST_PX) // 2) for size in hs.shape[1:])
+    pairs = []
+    for y, x in phases((hs.shape[1], hs.shape[2]), ratio):
+        rows, columns = (slice(first + start, first + MOST_PX) for first, start in ((first_y, y), (first_x, x)))
+        fine_rows, fine_columns = (slice(side.start * ratio, side.stop * ratio) for side in (rows, columns))
+        pairs.append(
+            degrade_pair(
+                hs[:, rows, columns],
+                ms[:, fine_rows, fine_columns],
+                sensor,
+                hs_valid=None if hs_valid is None else hs_valid[rows, columns],
+                ms_valid=None if ms_valid is None else ms_valid[fine_rows, fine_columns],
+            )
+        )
+    return pairs
+
+
+def as_noisy_as(pair: ReducedPair, noise: Noise, psf: PSF) -> ReducedPair:
+    """The reduced pair with the noise of the pair itself (standard deviations by band), which degrading averaged out.
+
+    That of a single ms band is left out: its texture counts as noise.
+    """
+    lost = float(max(0.0, 1 - np.square(psf.kernel).sum())) ** 0.5
+    generator = torch.Generator().manual_seed(0)
+
+    def noisy(image: Tensor, deviation: NDArray[np.float64]) -> Tensor:
+        drawn = torch.randn(image.shape, generator=generator) * torch.from_numpy(lost * deviation)[:, None, None]
+        return image + drawn.to(image)
+
+    ms = noisy(pair.ms, noise.ms) if len(pair.ms) > 1 else pair.ms
+    return replace(pair, hs=noisy(pair.hs, noise.hs), ms=ms)
+
+
+def phases(shape_yx: tuple[int, int], ratio: int) -> list[tuple[int, int]]:
+    """The first rows and columns (y, x) left out, as many phases as an hs of that shape needs.
+
+    >>> phases((128, 128), 4), phases((24, 24), 3)
+    ([(0, 0)], [(0, 0), (1, 1), (0, 1), (1, 0)])
+    """
+    pixels = max(1, shape_yx[0] // ratio * (shape_yx[1] // ratio))
+    half = ratio // 2
+    others = [
+        (y, x)
+        for y, x in ((half, half), (0, half), (half, 0))
+        if min(shape_yx[0] - y, shape_yx[1] - x) >= LEAST_PX * ratio
+    ]
+    return [(0, 0), *others][: max(1, min(MOST_PHASES, -(-ENOUGH_PX // pixels)))]
+
+
+BANDS_AT_ONCE = 8
+
+
+def trusted_pixels(
+    estimate: Tensor, hs: Tensor, sensor: Sensor, *, hs_valid: Tensor | None, ms_valid: Tensor | None
+) -> Tensor:
+    """(h, w): where a coarse pixel was measured and its blur sees nothing but measured pixels of the image.
+
+    Beyond the border a psf says what is there by its boundary rule. "wrap", which is what solvers assume and
+    hardly a real image does, is believed only where hs (some bands of it) agrees with it at least as well as with
+    "nearest".
+    """
+    psf, ratio, shape_yx = sensor.psf, sensor.ratio, (estimate.shape[1], estimate.shape[2])
+    inside = inside_pixels(psf, ratio, shape_yx).to(hs.device)
+    trusted = torch.ones_like(inside) if hs_valid is None else hs_valid.to(hs.device)
+    seen = degraded_valid(None if ms_valid is None else ms_valid.to(hs.device), sensor)
+    trusted = trusted if seen is None else trusted & seen
+    if psf.boundary == "wrap" and not inside.all():
+        other = replace(sensor, psf=replace(psf, boundary="nearest"))
+        border = trusted & ~inside
+        some = np.linspace(0, len(hs) - 1, min(len(hs), BANDS_AT_ONCE)).round().astype(int)
+        gaps = [float((hs[some] - one.hs(estimate[some]))[:, border].norm()) for one in (sensor, other)]
+        trusted = trusted if gaps[0] <= gaps[1] else trusted & inside
+    return trusted
+
+
+def inside_pixels(psf: PSF, ratio: int, shape_yx: tuple[int, int]) -> Tensor:
+    """(h, w): where the blur of a coarse pixel stays inside the fine image of `shape_yx` pixels.
+
+    >>> inside_pixels(PSF(np.ones((8, 8)), (1, 1)), 4, (12, 12)).int().tolist()
+    [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    """
+    rows, columns = (
+        torch.tensor([ratio * i + start + taps // 2 - (taps - 1) >= 0 for i in range(size // ratio)])
+        & torch.tensor([ratio * i + start + taps // 2 < size for i in range(size // ratio)])
+        for size, taps, start in zip(shape_yx, psf.kernel.shape, psf.start_yx, strict=True)
+    )
+    return rows[:, None] & columns

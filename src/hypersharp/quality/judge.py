@@ -1,0 +1,145 @@
+"""A result judged without a truth: what `noreference` says of an estimate, and Wald's scores of the method.
+
+Wald, Ranchin, Mangolini 1997, Photogrammetric Engineering & Remote Sensing 63(6): hs and ms are degraded once more
+by their own sensor, fused, and scored against the given hs (`methods.wald`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+
+from hypersharp.cube import DIMS, fwhm_nm, make_cube, only_usable, usable_bands, wavelengths_nm
+from hypersharp.errors import InputError
+from hypersharp.pair.estimate import estimate_pair
+from hypersharp.pair.reduced import degrade_pair, trusted_pixels
+from hypersharp.pair.tensors import measured, to_tensor, value_scale
+from hypersharp.quality.metrics import Scores
+from hypersharp.quality.noreference import d_lambda, d_lambda_khan, d_s, qnr, residuals
+from hypersharp.quality.score import both_usable, score_cubes
+from hypersharp.sensor.observe import Sensor
+
+Fuse = Callable[[xr.DataArray, xr.DataArray], xr.DataArray]
+
+MEANINGS = {
+    "d_lambda": "bands relate to each other otherwise than in hs: colour shifts; blind to changes they share",
+    "d_s": "bands relate to ms otherwise than hs to coarse ms: detail missing or overdone; the truth is not at 0",
+    "qnr": "(1 - d_lambda)(1 - d_s), best 1: ranks results of one pair; says nothing across scenes",
+    "d_lambda_khan": "the degraded result differs from hs: errors the sensor sees; blind to those its blur hides",
+    "hqnr": "(1 - d_lambda_khan)(1 - d_s), best 1: as qnr, with the sensor's blur taken into account",
+    "hs_residual": "||hs - degraded result|| / ||hs||: 0 is needed, not enough; holds the sensor's error too",
+    "ms_residual": "||ms - result seen as ms|| / ||ms||: as above, for the response",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What can be said of an estimate without a truth; `MEANINGS` says what each can and cannot tell.
+
+    Residuals are relative, one a usable band of hs (L,) and of ms (l,); wavelengths_nm (L,) are those of hs.
+    `hs_left_out` and `ms_left_out` are the shares (0..1) of pixels that were not measured.
+    """
+
+    d_lambda: float
+    d_s: float
+    qnr: float
+    d_lambda_khan: float
+    hqnr: float
+    hs_residual: NDArray[np.float64]
+    ms_residual: NDArray[np.float64]
+    wavelengths_nm: NDArray[np.float64] | None
+    hs_left_out: float
+    ms_left_out: float
+
+    def as_dict(self) -> dict[str, object]:
+        """By name, arrays as lists; not defined is NaN."""
+        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()}
+
+
+def judge(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor | None = None) -> Judgement:
+    """Judge an estimate (L, H, W) by the hs (L, h, w) and ms (l, H, W) it was made from, all in one unit.
+
+    Pixels and bands that any of the three misses are left out. sensor: by default estimated from the pair
+    (`estimate_pair`).
+
+    Raises: InputError for shapes that do not belong together.
+    """
+    check_estimate(estimate, hs, ms)
+    sensor = sensor or estimate_pair(hs, ms).sensor
+    kept = both_usable(estimate, hs)
+    response = sensor.srf[:, kept[usable_bands(hs)]]
+    fused, coarse = (cube.isel(band=np.flatnonzero(kept)) for cube in (estimate, hs))
+    fine, unit = only_usable(ms, "ms"), value_scale(coarse.values)
+    valid = [measured(cube) for cube in (fused, coarse, fine)]
+    z, y, m = (to_tensor(cube, unit).double() for cube in (fused, coarse, fine))
+    seer = Sensor(sensor.psf, response, sensor.ratio)
+    there = valid[0] if valid[2] is None else valid[2] if valid[0] is None else valid[0] & valid[2]
+    trusted = trusted_pixels(z, y, seer, hs_valid=None, ms_valid=there)
+    seen = masked(seer.hs(z), trusted)
+    coarse_ms = masked(Sensor(sensor.psf, np.eye(len(m)), sensor.ratio).hs(m), trusted)
+    ours, given, fine_ms = (masked(*one) for one in zip((z, y, m), valid, strict=True))
+    spectral, khan = d_lambda(ours, given), d_lambda_khan(seen, given, ratio=sensor.ratio)
+    spatial = d_s(ours, given, fine_ms, coarse_ms)
+    return Judgement(
+        spectral,
+        spatial,
+        qnr(spectral, spatial),
+        khan,
+        qnr(khan, spatial),
+        residuals(seen, given),
+        residuals(masked(seer.ms(z), valid[0]), fine_ms),
+        wavelengths_nm(coarse),
+        share_left_out(valid[1]),
+        share_left_out(there),
+    )
+
+
+def check_estimate(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> None:
+    """Raise InputError unless the estimate has the bands of hs and the size of ms."""
+    expected = (hs.shape[0], *ms.shape[1:])
+    if estimate.dims != DIMS or estimate.shape != expected:
+        raise InputError(
+            f"an estimate of {' x '.join(map(str, estimate.shape))}",
+            f"{' x '.join(map(str, expected))} (bands of hs, rows and columns of ms)",
+            "give the hs and ms it was made from",
+        )
+
+
+def masked(image: torch.Tensor, valid: torch.Tensor | None) -> NDArray[np.float64]:
+    """A float64 array with NaN where a pixel is not valid."""
+    values: NDArray[np.float64] = image.numpy().copy()
+    if valid is not None:
+        values[:, ~valid.numpy()] = np.nan
+    return values
+
+
+def share_left_out(valid: torch.Tensor | None) -> float:
+    return 0.0 if valid is None else float((~valid).float().mean())
+
+
+def wald_scores(fuse: Fuse, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor, *, preset: str = "float") -> Scores:
+    """Scores of `fuse(hs, ms)` on the pair degraded once more, against the given hs, `value_scale` as full scale.
+
+    Tells how a method does on this scene where a truth exists, one level coarser. Does not tell of the fine level
+    where texture changes with the pixel size, nor of a sensor that was estimated wrongly: both levels use it.
+    hs (L, h, w), ms (l, H, W) and what `fuse` returns: cubes in one unit.
+
+    Raises: InputError for an hs too small to be degraded once more, or an unknown preset.
+    """
+    coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
+    unit = value_scale(coarse.values)
+    reduced = degrade_pair(
+        to_tensor(coarse, unit), to_tensor(fine, unit), sensor, hs_valid=measured(coarse), ms_valid=measured(fine)
+    )
+    parts = ((reduced.hs, reduced.hs_valid), (reduced.ms, reduced.ms_valid), (reduced.truth, reduced.truth_valid))
+    small_hs, small_ms, truth = (masked(image, valid).astype(np.float32) * np.float32(unit) for image, valid in parts)
+    sharp = fuse(like(small_hs, coarse), like(small_ms, fine))
+    return score_cubes(sharp, like(truth, coarse), ratio=sensor.ratio, preset=preset, peak=unit)
+
+
+def like(values: NDArray[np.float32], cube: xr.DataArray) -> xr.DataArray:
+    """An image with the wavelengths and widths of a cube's bands, and no place on the map."""
+    return make_cube(values, wavelengths_nm=wavelengths_nm(cube), fwhm_nm=fwhm_nm(cube))

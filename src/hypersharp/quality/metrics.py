@@ -1,0 +1,308 @@
+"""How near an estimate is to the truth: PSNR, SSIM, SAM, ERGAS, RMSE and UIQI, by named presets.
+
+Programs used in papers define these differently, by up to 4 dB and a factor of 2.4 for one image;
+a preset reproduces one family of them. Everything is computed in float64.
+
+x: truth, y: estimate, both (L, H, W) scaled to about 0..1; N pixels; b a band.
+
+PSNR   10 log10(peak^2 / MSE), the mean over bands or one MSE over the cube
+RMSE   sqrt(mean (x - y)^2) over bands and pixels
+ERGAS  100/ratio sqrt(mean_b(MSE_b / mean(x_b)^2))                    (Wald 2000)
+SAM    mean over pixels of arccos(<x, y> / (|x| |y|)), degrees        (Yuhas et al. 1992)
+SSIM   mean over bands and windows, 11 x 11 Gaussian, sigma 1.5       (Wang et al. 2004)
+UIQI   mean over bands and windows, 32 x 32                           (Wang and Bovik 2002)
+
+A pixel that is NaN in any band of either cube is left out everywhere, with every window it touches;
+a pixel that is zero in every band of either has no angle and is left out of SAM (a preset can differ).
+Both are counted.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import correlate1d, minimum_filter
+
+from hypersharp.errors import InputError, check_name
+
+FloatArray = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+SSIM_SIZE, SSIM_SIGMA = 11, 1.5
+SSIM_K1, SSIM_K2 = 0.01, 0.03
+UIQI_SIZE = 32
+LARGEST_PLAUSIBLE = 16.0  # beyond this, values were not scaled to about 0..1
+FLAT = 1e-12  # a window whose variance is below this share of its power is constant but for rounding
+MATLAB_EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One family of definitions.
+
+    `eight_bit` rounds both cubes to 0..255 first, which is then the peak and the unit of RMSE.
+    `peak` is a value or the truth's maximum. `psnr_over`: one MSE a band, or one for the cube.
+    `ssim_border`: windows inside the image only, or all with zeros beyond it. `sam_eps` is added to
+    the inner product and both norms. `zero_spectra` "counted" gives a pixel that is zero in one cube
+    the angle that `sam_eps` makes of it, near 90 degrees, and 0 where it is zero in both.
+    """
+
+    source: str
+    eight_bit: bool = False
+    peak: float | Literal["truth-max"] = 1.0
+    psnr_over: Literal["bands", "cube"] = "bands"
+    ssim_border: Literal["valid", "zero"] = "valid"
+    sam_eps: float = 0.0
+    zero_spectra: Literal["left out", "counted"] = "left out"
+
+
+PRESETS: dict[str, Preset] = {
+    "dian": Preset(
+        "quality_assessment.m of DHSIS, DBIN, MoG-DCN, CNN-FUS, CSTF on im2uint8 data, but for the pixels that "
+        "are zero after rounding: there they count in SAM, which in CAVE (0.1 % of it) is up to 0.1 degrees more",
+        eight_bit=True,
+        sam_eps=MATLAB_EPS,
+    ),
+    "dhsis": Preset(
+        "the same scripts to the letter: pixels that are zero after rounding count in SAM, near 90 degrees",
+        eight_bit=True,
+        sam_eps=MATLAB_EPS,
+        zero_spectra="counted",
+    ),
+    "float": Preset("the definitions above, without rounding"),
+    "ssrnet": Preset(
+        "metrics.py of SSRNET and PSRT, with the ERGAS of their papers: the code has the ratio 4 hard-coded, "
+        "so at another ratio its figure is this one times ratio/4",
+        peak="truth-max",
+        psnr_over="cube",
+        ssim_border="zero",
+    ),
+    "dlpan": Preset("the DLPan toolbox's ERGAS.m, SAM.m, Q.m, as the UESTC line of papers (BDT, LE-Mamba) uses it"),
+}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of one estimate; RMSE in the preset's unit (of 255, or of 1).
+
+    `masked_bands` counts what `bench.score` left out before: bad bands, and those without a value.
+    """
+
+    psnr_db: float
+    ssim: float
+    sam_deg: float
+    ergas: float
+    rmse: float
+    uiqi: float
+    masked_pixels: int
+    zero_pixels: int
+    preset: str
+    masked_bands: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The scores by name; what is not defined is NaN, the PSNR of equal images inf."""
+        return asdict(self)
+
+
+def score(estimate: ArrayLike, truth: ArrayLike, *, ratio: float, preset: str | Preset = "dian") -> Scores:
+    """Score an estimate (L, H, W) against the truth, both scaled to about 0..1.
+
+    `ratio` is fine pixels per coarse one; only ERGAS needs it. A score that is not defined (no window
+    fits, no pixel has an angle, a band of the truth has mean zero) is NaN; PSNR of equal images is inf.
+
+    Raises InputError for cubes of different shape, unscaled or infinite values, no pixel in common.
+
+    >>> truth = np.linspace(0.1, 0.9, 2 * 40 * 40).reshape(2, 40, 40)
+    >>> round(score(truth + 0.01, truth, ratio=4, preset="float").psnr_db, 3)
+    40.0
+    """
+    name, chosen = _find_preset(preset)
+    y, x, valid = _check(estimate, truth, ratio)
+    if chosen.eight_bit:
+        y, x = _to_8_bit(y), _to_8_bit(x)
+    span = 255.0 if chosen.eight_bit else 1.0
+    x_valid, y_valid = _spectra(x, valid), _spectra(y, valid)
+    mse = _mse(x_valid, y_valid)
+    angle_deg, zero_pixels = _sam(x_valid, y_valid, chosen)
+    return Scores(
+        psnr_db=_psnr(mse, x_valid, chosen),
+        ssim=_ssim(x, y, valid, span, chosen.ssim_border == "zero"),
+        sam_deg=angle_deg,
+        ergas=_ergas(mse, x_valid.mean(axis=1), ratio),
+        rmse=float(np.sqrt(mse.mean())),
+        uiqi=_uiqi(x, y, valid),
+        masked_pixels=int(valid.size - valid.sum()),
+        zero_pixels=zero_pixels,
+        preset=name,
+    )
+
+
+def psnr_and_sam(estimate: ArrayLike, truth: ArrayLike, *, preset: str | Preset = "dian") -> tuple[float, float]:
+    """PSNR (dB) and SAM (degrees) as `score` gives them, without what takes its time.
+
+    Raises InputError as `score`.
+    """
+    return psnr_sam_ergas(estimate, truth, ratio=1, preset=preset)[:2]
+
+
+def psnr_sam_ergas(
+    estimate: ArrayLike, truth: ArrayLike, *, ratio: float, preset: str | Preset = "dian"
+) -> tuple[float, float, float]:
+    """PSNR (dB), SAM (degrees) and ERGAS as `score` gives them, without what takes its time.
+
+    Raises InputError as `score`.
+    """
+    _, chosen = _find_preset(preset)
+    y, x, valid = _check(estimate, truth, ratio)
+    if chosen.eight_bit:
+        y, x = _to_8_bit(y), _to_8_bit(x)
+    x_valid, y_valid = _spectra(x, valid), _spectra(y, valid)
+    mse = _mse(x_valid, y_valid)
+    return (_psnr(mse, x_valid, chosen), _sam(x_valid, y_valid, chosen)[0], _ergas(mse, x_valid.mean(axis=1), ratio))
+
+
+def _check(estimate: ArrayLike, truth: ArrayLike, ratio: float) -> tuple[FloatArray, FloatArray, Mask]:
+    """Both cubes in float64, missing pixels set to 0, and which pixels (H, W) neither misses."""
+    y, x = (np.array(cube, dtype=np.float64) for cube in (estimate, truth))
+    if y.shape != x.shape or x.ndim != 3 or x.size == 0:
+        raise InputError(f"estimate {y.shape} and truth {x.shape}", "one shape (band, y, x)", "crop them alike")
+    if not 0 < ratio < np.inf:
+        raise InputError(f"ratio {ratio}", "a positive number", "give the ratio of the pixel sizes")
+    if np.isinf(x).any() or np.isinf(y).any():
+        raise InputError("infinite values", "finite ones, or NaN where missing", "mend the cube")
+    missing = np.isnan(x).any(axis=0) | np.isnan(y).any(axis=0)
+    if missing.all():
+        raise InputError("no pixel that both cubes have in every band", "at least one", "leave empty bands out")
+    if missing.any():
+        x[:, missing] = y[:, missing] = 0.0
+    if np.abs(x).max() > LARGEST_PLAUSIBLE:
+        raise InputError(f"a truth with values up to {x.max():g}", "values scaled to about 0..1", "scale both cubes")
+    return y, x, np.logical_not(missing)
+
+
+def _to_8_bit(cube: FloatArray) -> FloatArray:
+    """im2uint8, in place: 0..1 to whole numbers 0..255, halves away from zero, clipped."""
+    cube *= 255
+    cube += 0.5
+    return np.clip(np.floor(cube, out=cube), 0, 255, out=cube)
+
+
+def _find_preset(preset: str | Preset) -> tuple[str, Preset]:
+    if isinstance(preset, Preset):
+        return "custom", preset
+    check_name("metric preset", preset, PRESETS)
+    return preset, PRESETS[preset]
+
+
+def _spectra(cube: FloatArray, valid: Mask) -> FloatArray:
+    """(L, N): the pixels that count."""
+    return cube.reshape(len(cube), -1) if valid.all() else cube[:, valid]
+
+
+def _mse(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Mean squared error of each band."""
+    return np.array([np.mean((a - b) ** 2) for a, b in zip(x, y, strict=True)])
+
+
+def _psnr(mse: FloatArray, truth: FloatArray, preset: Preset) -> float:
+    peak = (255.0 if preset.eight_bit else 1.0) * preset.peak if preset.peak != "truth-max" else truth.max()
+    with np.errstate(divide="ignore"):
+        ratios = peak**2 / (mse if preset.psnr_over == "bands" else mse.mean())
+        return float(np.mean(10 * np.log10(ratios)))
+
+
+def _ergas(mse: FloatArray, truth_mean: FloatArray, ratio: float) -> float:
+    if not truth_mean.all():
+        return float("nan")
+    return float(100 / ratio * np.sqrt(np.mean(mse / truth_mean**2)))
+
+
+def _sam(x: FloatArray, y: FloatArray, preset: Preset) -> tuple[float, int]:
+    """(mean angle in degrees, number of pixels where one spectrum is zero) of spectra (L, N)."""
+    inner, x_power, y_power = (np.einsum("bn,bn->n", a, b) for a, b in ((x, y), (x, x), (y, y)))
+    angled = (x_power > 0) & (y_power > 0)
+    zeros = int(angled.size - angled.sum())
+    if preset.zero_spectra == "counted":
+        angled[:] = True
+    if not angled.any():
+        return float("nan"), zeros
+    inner, x_norm, y_norm = inner[angled], np.sqrt(x_power[angled]), np.sqrt(y_power[angled])
+    eps = preset.sam_eps
+    cosine = (inner + eps) / ((x_norm + eps) * (y_norm + eps))
+    return float(np.degrees(np.mean(np.arccos(np.clip(cosine, -1, 1))))), zeros
+
+
+def _ssim(x: FloatArray, y: FloatArray, valid: Mask, span: float, zero_border: bool) -> float:
+    """Mean structural similarity over the windows that hold no missing pixel."""
+    margin = SSIM_SIZE // 2
+    if not zero_border and min(valid.shape) < SSIM_SIZE:
+        return float("nan")
+    inside = slice(None) if zero_border else slice(margin, -margin)
+    whole = _erode(valid)[inside, inside]
+    if not whole.any():
+        return float("nan")
+    c1, c2 = (SSIM_K1 * span) ** 2, (SSIM_K2 * span) ** 2
+
+    def similarity(a: FloatArray, b: FloatArray) -> FloatArray:
+        mean_a, mean_b, power, product = (_gaussian(image)[inside, inside] for image in _moments(a, b))
+        means, squares = 2 * mean_a * mean_b, mean_a**2 + mean_b**2
+        return (means + c1) * (2 * product - means + c2) / ((squares + c1) * (power - squares + c2))
+
+    return float(np.mean([np.mean(similarity(a, b)[whole]) for a, b in zip(x, y, strict=True)]))
+
+
+def _uiqi(x: FloatArray, y: FloatArray, valid: Mask) -> float:
+    """Mean universal image quality index over the windows that hold no missing pixel."""
+    if min(valid.shape) < UIQI_SIZE:
+        return float("nan")
+    whole = _box(valid.astype(np.float64)) == 1
+    if not whole.any():
+        return float("nan")
+    return float(np.mean([np.mean(_quality(a, b)[whole]) for a, b in zip(x, y, strict=True)]))
+
+
+def _quality(a: FloatArray, b: FloatArray) -> FloatArray:
+    """4 cov(a, b) mean(a) mean(b) / ((var(a) + var(b)) (mean(a)^2 + mean(b)^2)) of each window.
+
+    Where both are constant the first factor is 1, where both are zero all is, as in img_qi.m.
+    """
+    mean_a, mean_b, power, product = (_box(image) for image in _moments(a, b))
+    means, squares = 2 * mean_a * mean_b, mean_a**2 + mean_b**2
+    spread = power - squares
+    flat, dark = spread <= FLAT * power, squares == 0
+    structure = np.where(flat, 1.0, (2 * product - means) / np.where(flat, 1.0, spread))
+    luminance = np.where(dark, 1.0, means / np.where(dark, 1.0, squares))
+    return np.asarray(structure * luminance)
+
+
+def _moments(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """What both window indices average: a, b, a^2 + b^2, a b."""
+    return a, b, a * a + b * b, a * b
+
+
+def _gaussian(image: FloatArray) -> FloatArray:
+    """The Gaussian window's mean around every pixel, zeros beyond the border."""
+    offsets = np.arange(SSIM_SIZE) - SSIM_SIZE // 2
+    taps = np.exp(-0.5 * (offsets / SSIM_SIGMA) ** 2)
+    taps /= taps.sum()
+    along_x = correlate1d(image, taps, axis=1, mode="constant")
+    return np.asarray(correlate1d(along_x, taps, axis=0, mode="constant"))
+
+
+def _box(image: FloatArray) -> FloatArray:
+    """The mean of each UIQI_SIZE x UIQI_SIZE window inside the image, by doubled sums (32 = 2^5)."""
+    reach = 1
+    while reach < UIQI_SIZE:
+        image = image[:-reach] + image[reach:]
+        reach *= 2
+    reach = 1
+    while reach < UIQI_SIZE:
+        image = image[:, :-reach] + image[:, reach:]
+        reach *= 2
+    return image / UIQI_SIZE**2
+
+
+def _erode(valid: Mask) -> Mask:
+    """Where the SSIM window around a pixel holds no missing one; beyond the border nothing is missing."""
+    return np.asarray(minimum_filter(valid, SSIM_SIZE, mode="constant", cval=True), dtype=np.bool_)

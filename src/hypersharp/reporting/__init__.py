@@ -1,0 +1,5 @@
+"""A page to read of one result: what went in, what was chosen and why, how it looks, how far it can be trusted."""
+
+from hypersharp.reporting.build import write_report
+
+__all__ = ["write_report"]

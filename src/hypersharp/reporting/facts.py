@@ -1,0 +1,193 @@
+"""What a page says in words and numbers of files, of a run, and of the decisions that `fuse` noted."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from hypersharp.cube import only_usable, usable_bands
+from hypersharp.describe import counted, pixel_words, place_words, size_words, wavelength_words
+from hypersharp.pair.tensors import gaps
+from hypersharp.system.build_info import commit, machine, release
+
+Facts = dict[str, str]
+RANKING_HEAD = "candidate "
+WARNING = "warning: "
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an image comes from, as far as a file tells: its path, that of its mask, and the saturation value given."""
+
+    path: Path | None = None
+    mask: Path | None = None
+    saturated: float | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known of the run that made a result: its command, seconds, the process's largest memory in bytes."""
+
+    command: str | None = None
+    seconds: float | None = None
+    peak_bytes: int | None = None
+    device: str | None = None
+    ended: datetime = field(default_factory=lambda: datetime.now().astimezone())
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The candidates of `auto` as rows of text, best first; `taken` is what was chosen, in the row `chosen`.
+
+    A row names what did better, consistent (+c) or not; time may speak for the other.
+    """
+
+    head: list[str]
+    rows: list[list[str]]
+    taken: str
+    chosen: int | None
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What `fuse` noted, sentence by sentence; the ranking apart; what it warned of apart."""
+
+    sentences: list[str]
+    warnings: list[str]
+    ranking: Ranking | None
+
+
+def read_notes(notes: str) -> Decisions:
+    """The notes in a result's attributes: sentences, warnings and `auto`'s table, whose head begins with `candidate`.
+
+    >>> read_notes("auto chose gsa, ahead; candidate  PSNR dB  s (about); gsa   30.1   0.2; done").ranking.rows
+    [['gsa', '30.1', '0.2']]
+    """
+    lines = [line for line in notes.split("; ") if line.strip()]
+    table = [n for n, line in enumerate(lines) if line.startswith(RANKING_HEAD)]
+    ranking = read_ranking(lines[table[0] :], notes) if table else None
+    length = len(ranking.rows) + 1 if ranking else 0
+    rest = lines[: table[0]] + lines[table[0] + length :] if table else lines
+    return Decisions(
+        [line for line in rest if not line.startswith(WARNING)],
+        [line.removeprefix(WARNING) for line in rest if line.startswith(WARNING)],
+        ranking,
+    )
+
+
+def read_ranking(lines: Sequence[str], notes: str) -> Ranking:
+    """The table that begins with the first line: rows of a name and as many numbers as the head has other columns."""
+    head = re.split(r"\s{2,}", lines[0].strip())
+    rows = []
+    for line in lines[1:]:
+        cells = line.split()
+        if len(cells) != len(head) or not all(is_number(cell) for cell in cells[1:]):
+            break
+        rows.append(cells)
+    said = re.search(r"auto chose ([\w+-]+)", notes)
+    taken = said[1] if said else ""
+    names = [row[0].removesuffix("+c") for row in rows]
+    alike = taken.removesuffix("+c")
+    return Ranking(head, rows, taken, names.index(alike) if alike in names else None)
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def image_facts(cube: xr.DataArray, source: Source) -> Facts:
+    """A line each about an image: file, size, wavelengths, place, numbers, what is left out."""
+    lines = {
+        "File": file_words(source.path),
+        "Size": size_words(cube),
+        "Wavelengths": wavelength_words(cube),
+        "Pixel": pixel_words(cube),
+        "Place": place_words(cube),
+        "Numbers": number_words(cube),
+        "Left out": left_out_words(cube, source),
+    }
+    return {name: text for name, text in lines.items() if text}
+
+
+def file_words(path: Path | None) -> str:
+    if path is None:
+        return "none, given in memory"
+    size = sum(part.stat().st_size for part in parts_of(path))
+    return f"{path.name} ({bytes_words(size)})"
+
+
+def parts_of(path: Path) -> Iterator[Path]:
+    """The files of an image: of a folder all, of an ENVI header its body too."""
+    if path.is_dir():
+        yield from (part for part in path.rglob("*") if part.is_file())
+    elif path.suffix.lower() == ".hdr":
+        yield from (part for part in path.parent.iterdir() if path.stem in (part.stem, part.name))
+    elif path.exists():
+        yield path
+
+
+def bytes_words(count: float) -> str:
+    """
+    >>> bytes_words(1_234_567), bytes_words(800)
+    ('1.2 MB', '800 bytes')
+    """
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def number_words(cube: xr.DataArray) -> str:
+    """Type, unit, and the range of the values."""
+    stored = cube.encoding.get("dtype")
+    kind = str(cube.dtype) if stored in (None, cube.dtype) else f"{cube.dtype} (stored as {np.dtype(stored)})"
+    values = only_usable(cube, "image").values
+    low, middle, high = np.nanquantile(values[:, ::2, ::2] if values.size > 1e7 else values, (0.01, 0.5, 0.99))
+    unit = f" {cube.attrs['units']}" if "units" in cube.attrs else ""
+    return f"{kind}; median {middle:.4g}, 1 % to 99 %: {low:.4g} to {high:.4g}{unit}"
+
+
+def left_out_words(cube: xr.DataArray, source: Source) -> str:
+    """How many bands and pixels do not count, and what says so."""
+    missing, bad = gaps(only_usable(cube, "image")), int((~usable_bands(cube)).sum())
+    count = int(missing.sum())
+    why = [f"mask {source.mask.name}"] if source.mask else []
+    why += [f"saturated from {source.saturated:g}"] if source.saturated is not None else []
+    words = [f"{count:,} of {missing.size:,} pixels ({count / missing.size:.1%})" if count else "no pixel"]
+    words += [f"{bad} of {counted(cube.shape[0], 'band')}, bad or empty"] if bad else []
+    return "; ".join(words) + (f" ({', '.join(why)})" if why else "")
+
+
+def run_facts(run: Run) -> Facts:
+    """A line each about the run: what is not known is left out."""
+    lines = {
+        "Page made": f"{run.ended:%d %B %Y, %H:%M %Z}",
+        "Time": "" if run.seconds is None else f"{run.seconds:.1f} s",
+        "Peak memory": "" if run.peak_bytes is None else bytes_words(run.peak_bytes),
+        "Version": f"hypersharp {release()}, {commit_words()}",
+        "Machine": machine() + (f", {run.device}" if run.device else ""),
+    }
+    return {name: text for name, text in lines.items() if text}
+
+
+def commit_words() -> str:
+    found = commit()
+    return "installed from a package" if found.startswith("version ") else f"commit {found}"
+
+
+def gpu_words() -> str | None:
+    """The GPU, and the most memory held on it, where one has been used."""
+    import torch
+
+    if not torch.cuda.is_available() or not torch.cuda.max_memory_allocated():
+        return None
+    held = bytes_words(torch.cuda.max_memory_allocated())
+    return f"{torch.cuda.get_device_name()}, {held} held there at most"

@@ -1,0 +1,1 @@
+"""Scenes as a sensor would see them: protocols with names, pairs with a truth."""

@@ -1,0 +1,129 @@
+"""Output files appear whole or not at all.
+
+A writer works in a hidden folder beside the target (so on the same disk) and may make several files
+there; they are moved into place at the end, and if one move fails the earlier ones are taken back.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hypersharp.errors import OutputError
+
+NEXT_TO_NOTHING_BYTES = 2**18
+
+
+def make_folder(folder: Path) -> Path:
+    """The folder, made with its parents if it is missing.
+
+    Raises: OutputError where that cannot be done.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        found = f"{folder}, which cannot be made ({exc.strerror})"
+        raise OutputError(found, "a writable folder", "choose another") from exc
+    return folder
+
+
+def check_parent(path: Path) -> None:
+    """Raise an OutputError if nothing can be made in the folder that is to hold `path`."""
+    parent = path.parent
+    if not parent.is_dir():
+        raise OutputError(f"no folder {parent}", "a folder that exists", f"mkdir -p {parent}, or write elsewhere")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise OutputError(f"the folder {parent}, which is read-only", "a writable folder", "write elsewhere")
+
+
+@contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """A place to write `path` (and siblings of it) that is moved onto it when the block ends well.
+
+    Raises:
+        OutputError: the disk is full or the folder cannot be written; what stood there is as it was.
+    """
+    check_parent(path)
+    staging = None
+    try:
+        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+        yield staging / path.name
+        _move_all(staging, path.parent)
+    except OSError as error:
+        raise output_error(path, error) from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _move_all(staging: Path, parent: Path) -> None:
+    """Move all that lies in `staging` into `parent`, or nothing."""
+    made = sorted(staging.iterdir())
+    if len(made) == 1 and not made[0].is_dir():
+        os.replace(made[0], parent / made[0].name)  # one atomic step
+        return
+    backup = Path(tempfile.mkdtemp(prefix=".", suffix=".replaced", dir=parent))
+    touched: list[Path] = []
+    try:
+        for entry in made:
+            target = parent / entry.name
+            touched.append(target)
+            if os.path.lexists(target):
+                os.replace(target, backup / entry.name)
+            os.replace(entry, target)
+    except OSError:
+        _take_back(touched, made, backup)
+        backup.rmdir()  # fails, and so keeps the old files, unless all of them are back
+        raise
+    shutil.rmtree(backup, ignore_errors=True)
+
+
+def _take_back(touched: list[Path], made: list[Path], backup: Path) -> None:
+    """Put what stood there before back into its place."""
+    for target, entry in zip(reversed(touched), reversed(made[: len(touched)]), strict=True):
+        if not entry.exists():  # it had been moved into place
+            os.replace(target, entry)
+        if os.path.lexists(backup / target.name):
+            os.replace(backup / target.name, target)
+
+
+def check_room(path: Path, wanted_bytes: int) -> None:
+    """Raise ENOSPC where a file may not fit: not every library survives a disk that fills up."""
+    if shutil.disk_usage(path.parent).free < wanted_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def take_room(path: Path, wanted_bytes: int) -> None:
+    """Let a file take its room on the disk now: one that fills up under a memory map ends the process.
+
+    Raises: OSError where it does not fit.
+    """
+    with path.open("ab") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, wanted_bytes)
+        else:  # macOS, Windows
+            check_room(path, wanted_bytes)
+            file.truncate(wanted_bytes)
+
+
+def _is_full(path: Path) -> bool:
+    """Whether next to nothing more fits beside `path`; GDAL and numpy do not say why a write failed."""
+    try:
+        return shutil.disk_usage(path.parent).free < NEXT_TO_NOTHING_BYTES
+    except OSError:
+        return False
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """What went wrong on writing, in this package's words."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and _is_full(path)):
+        return OutputError(f"no space left on the disk of {path}", "room for it", "free some, or write elsewhere")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return OutputError(f"no permission to write {path}", "a writable folder", "write elsewhere")
+    reason = error.strerror or (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return OutputError(f"{path} unwritable ({reason})", "a disk that takes it", "free space, or write elsewhere")

@@ -1,0 +1,54 @@
+"""Where a result comes from: the commit and the machine, for weights, score rows and reports; memory taken."""
+
+import os
+import platform
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+
+@cache
+def commit() -> str:
+    """The short commit of the checkout this package runs from (`+` where it is changed), else its version."""
+    root = Path(__file__).resolve().parents[3]
+    describe = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--match=nothing", "--abbrev=10"]
+    if (root / ".git").exists():
+        try:
+            return subprocess.run(describe, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            pass
+    return f"version {release()}"
+
+
+def release() -> str:
+    """The version that is installed."""
+    try:
+        return version("hypersharp")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+@cache
+def machine() -> str:
+    """Processor and number of cores, in words."""
+    return f"{os.cpu_count()} cores, {cpu_name()}"
+
+
+def cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def peak_bytes() -> int | None:
+    """The most memory this process has held, where the system tells."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) if sys.platform == "darwin" else 1024 * int(peak)

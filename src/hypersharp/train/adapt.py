@@ -1,0 +1,289 @@
+"""SSJCN learned from one pair alone, without truth: Wald's protocol in the pair's coordinates.
+
+hs and the ms reduced to its grid are degraded once more by the estimated blur and ratio; the network learns to
+give hs back, its error maps being taken through the estimated blur and response. The weights for any sensor stay
+as they are; what is learnt is a second correction of the pair's own. The pair is seen turned, mirrored and cut at
+other phases before it is degraded, for a blur need not be symmetric, and with hs's own noise, which degrading
+averages out. Tiles held out of the loss decide when to stop and what is kept.
+Source: the zero-shot training of Dian et al., IEEE TPAMI 2023.
+"""
+
+import copy
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+
+from hypersharp.errors import InputError
+from hypersharp.methods.detail import coarse_valid
+from hypersharp.methods.ssjcn_any import pair_network
+from hypersharp.networks.checkpoint import to_fast_layout
+from hypersharp.networks.inference import autocast, run_network
+from hypersharp.networks.subspace import SubspaceSSJCN
+from hypersharp.numerics.subspace import band_noise
+from hypersharp.pair.sensor import find_sensor
+from hypersharp.pair.settings import Settings, choose_device
+
+LEAST_PX = 4  # coarser pixels along a side that there must be to learn from
+SMALL_PX = 96 * 96  # images up to this size are scored in all orientations, for the sake of few pixels
+ORIENTATIONS = 8
+VIEWS = 32  # orientations and phases the pair is seen in
+TILES = 6  # along a side, of which some are held out
+WARMUP_STEPS = 20
+LEAST_ERROR = 1e-9
+LEAST_S = 1e-3
+
+
+@dataclass(frozen=True)
+class AdaptOptions:
+    """`seconds` and `steps` to learn for at most; patches of `patch_px` hs pixels; `held_out`, the share of tiles.
+
+    It is scored every `every` steps and ends after `patience` scores without a better one.
+    """
+
+    seconds: float = 60.0
+    steps: int = 2000
+    features: int = 32
+    learning_rate: float = 2e-3
+    batch: int = 4
+    patch_px: int = 64
+    held_out: float = 0.2
+    every: int = 20
+    patience: int = 10
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """PSNR on the held-out tiles, dB, the peak being the spread of hs: of the start, before and after learning.
+
+    `notes`: what was done to the pair before, as people read it.
+    """
+
+    start_db: float
+    before_db: float
+    after_db: float
+    steps: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """The pair one level down: c (p, h, w), to be given back, the reduced guide g (p, h, w), noise of c (p),
+
+    and the pixels that count for learning and for scoring (h, w).
+    """
+
+    c: Tensor
+    g: Tensor
+    noise: Tensor
+    learn: Tensor
+    score: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The lesson from one side: c degraded, g, first estimate, c and what counts for learning and scoring."""
+
+    coarse: Tensor
+    g: Tensor
+    first: Tensor
+    truth: Tensor
+    learn: Tensor
+    score: Tensor
+
+
+def adapted(hs: Tensor, ms: Tensor, settings: Settings, seconds: float) -> Tensor:
+    """(L, h, w) and (l, H, W) -> (L, H, W) by a network that learns from the pair for at most `seconds`."""
+    net, outcome = adapt(hs, ms, settings, AdaptOptions(seconds=seconds))
+    settings.note(summary(outcome))
+    device = choose_device(settings.device)
+    return run_network(to_fast_layout(net).to(device), hs.to(device), ms.to(device), settings)
+
+
+def adapt(hs: Tensor, ms: Tensor, settings: Settings, options: AdaptOptions) -> tuple[SubspaceSSJCN, Outcome]:
+    """The network for hs (L, h, w) and ms (l, H, W) after learning from them; settings.progress is told.
+
+    Raises: InputError for images too small to be degraded once more, or as `pair_network`.
+    """
+    started = time.monotonic()
+    least = LEAST_PX * settings.ratio
+    if min(hs.shape[1:]) < least:
+        raise InputError(
+            f"hs of {hs.shape[1]} x {hs.shape[2]} pixels at ratio {settings.ratio}",
+            f"at least {least} x {least} to learn from",
+            "use --method ssjcn without adapting, or a larger part of the scene",
+        )
+    device, sensor = choose_device(settings.device), find_sensor(hs, ms, settings).sensor
+    torch.manual_seed(options.seed)
+    net = pair_network(hs, ms, sensor, settings, own_features=options.features)
+    net = to_fast_layout(net).to(device)
+    net.see_with_sensor()
+    valid = coarse_valid(hs, settings, sensor).to(device)
+    lesson = make_lesson(net, hs.to(device), ms.to(device), valid, options)
+    outcome = Learning(net, lesson, settings, options).run(started)
+    return net.cpu().eval(), outcome
+
+
+def make_lesson(net: SubspaceSSJCN, hs: Tensor, ms: Tensor, valid: Tensor, options: AdaptOptions) -> Lesson:
+    """The pair in coordinates on the grid of hs; valid (h, w): pixels that count."""
+    with torch.no_grad():
+        c, fine = (image[0] for image in net.coordinates(hs[None], ms[None]))
+        g = net.core.degrade(fine[None])[0][1][0]
+    held = held_out((c.shape[1], c.shape[2]), options).to(valid.device)
+    if not (valid & held).any() or not (valid & ~held).any():
+        raise InputError("next to no measured pixels", "an image to learn from", "use --method ssjcn")
+    averaged = 1 - float(net.psf.square().sum())  # share of the noise that degrading takes away
+    variance = averaged * net.analysis.square() @ band_noise(hs.flatten(1)).to(net.analysis)
+    return Lesson(c, g, variance.sqrt(), valid & ~held, valid & held)
+
+
+def held_out(shape_yx: tuple[int, int], options: AdaptOptions) -> Tensor:
+    """(h, w): True in the tiles, TILES a side, that are kept for scoring."""
+    random = np.random.default_rng(options.seed)
+    count = max(1, round(options.held_out * TILES**2))
+    tiles = torch.zeros(TILES**2, dtype=torch.bool)
+    tiles[torch.from_numpy(random.permutation(TILES**2)[:count])] = True
+    rows, columns = (torch.arange(size) * TILES // size for size in shape_yx)
+    return tiles.view(TILES, TILES)[rows][:, columns]
+
+
+def turned(image: Tensor, orientation: int) -> Tensor:
+    """(..., y, x) turned by orientation % 4 quarter turns, then mirrored for 4..7."""
+    quarter = image.rot90(orientation % 4, (-2, -1))
+    return quarter.flip(-1) if orientation >= 4 else quarter
+
+
+class Learning:
+    """The run: steps, scores on the held-out tiles, the state that is kept. The network sees with its sensor."""
+
+    def __init__(self, net: SubspaceSSJCN, lesson: Lesson, settings: Settings, options: AdaptOptions) -> None:
+        assert net.own is not None
+        self.net, self.own, self.lesson = net, net.own, lesson
+        self.settings, self.options = settings, options
+        self.weight = net.basis.norm(dim=0)[:, None, None]
+        self.views: dict[int, View] = {}
+
+    def run(self, started: float) -> Outcome:
+        """Learn until the time is over or nothing improves; the best state is left in the network."""
+        o = self.options
+        start_db, before_db = self.settle_first_estimate()
+        best_db, best = max(start_db, before_db), copy.deepcopy(self.own.state_dict())
+        steps, waited, random = 0, 0, np.random.default_rng(o.seed)
+        adam = torch.optim.Adam(self.own.parameters(), lr=o.learning_rate)
+        while waited < o.patience:
+            spent = max((time.monotonic() - started) / max(o.seconds, LEAST_S), steps / o.steps)
+            self.settings.report(min(1.0, spent))
+            if spent >= 1:
+                break
+            adam.param_groups[0]["lr"] = o.learning_rate * rate_fraction(steps, spent)
+            self.step(adam, random)
+            steps += 1
+            if steps % o.every == 0:
+                reached_db, waited = self.score_db(), waited + 1
+                if reached_db > best_db:
+                    best_db, best, waited = reached_db, copy.deepcopy(self.own.state_dict()), 0
+        self.own.load_state_dict(best)
+        self.settings.report(1.0)
+        return Outcome(start_db, before_db, best_db, steps, time.monotonic() - started)
+
+    def settle_first_estimate(self) -> tuple[float, float]:
+        """Scores of the start alone and of the weights for any sensor, which are silenced where the start is better."""
+        learnt = copy.deepcopy(self.net.core.state_dict())
+        before_db = self.score_db()
+        self.net.core.load_state_dict(silent(learnt))
+        self.views.clear()
+        start_db = self.score_db()
+        if before_db >= start_db:
+            self.net.core.load_state_dict(learnt)
+            self.views.clear()
+        return start_db, before_db
+
+    def step(self, adam: torch.optim.Adam, random: Generator) -> None:
+        """One step down the mean absolute error in bands, that of the first estimate being 1."""
+        c, g, first, truth, counts = self.patches(random)
+        with autocast(c.device, self.settings.precision):
+            z = self.own(c, g, first)
+        factor = self.weight * counts
+        error, before = ((factor * (image.float() - truth)).abs().mean() for image in (z, first))
+        loss: Tensor = error / before.clamp(min=LEAST_ERROR)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.own.parameters(), 1.0)
+        adam.step()
+        adam.zero_grad()
+
+    def patches(self, random: Generator) -> list[Tensor]:
+        """Patches of one view: c degraded, g, first estimate, c, what counts."""
+        view, ratio = self.view(int(random.integers(VIEWS))), self.net.options.ratio
+        sizes = view.coarse.shape[1:]
+        sides = [min(max(1, self.options.patch_px // ratio), size) for size in sizes]
+        corners = [
+            [int(random.integers(size - side + 1)) for size, side in zip(sizes, sides, strict=True)]
+            for _ in range(self.options.batch)
+        ]
+
+        def cut(image: Tensor, factor: int) -> Tensor:
+            (side_y, side_x), places = sides, [(factor * y, factor * x) for y, x in corners]
+            return torch.stack([image[:, y : y + factor * side_y, x : x + factor * side_x] for y, x in places])
+
+        fine = (view.g, view.first, view.truth, view.learn)
+        return [cut(view.coarse, 1), *(cut(image, ratio) for image in fine)]
+
+    def view(self, number: int) -> View:
+        """View `number`, kept once it is made; the first ones are whole, in all orientations."""
+        if number not in self.views:
+            self.views[number] = self.make_view(number)
+        return self.views[number]
+
+    def make_view(self, number: int) -> View:
+        """The lesson turned, its first rows and columns cut off, degraded, with noise."""
+        ratio, random = self.net.options.ratio, np.random.default_rng((self.options.seed, number))
+        top, left = random.integers(0, ratio, 2) if number >= ORIENTATIONS else (0, 0)
+        lesson, images = self.lesson, []
+        for image in (lesson.g, lesson.c, lesson.learn[None], lesson.score[None]):
+            whole = turned(image, number % ORIENTATIONS)[:, top:, left:]
+            height, width = (size // ratio * ratio for size in whole.shape[1:])
+            images.append(whole[:, :height, :width])
+        g, truth, learn, score = images
+        with torch.no_grad(), autocast(g.device, self.settings.precision):
+            coarse = self.net.core.degrade(truth[None])[0][1]
+            noise = torch.from_numpy(random.standard_normal(coarse.shape)).to(coarse)
+            coarse = coarse + noise * lesson.noise[:, None, None]
+            first = self.net.first_estimate(coarse, g[None])[0].float()
+        return View(coarse[0], g, first, truth, learn, score)
+
+    def score_db(self) -> float:
+        """PSNR on the held-out tiles."""
+        small = self.lesson.score.numel() <= SMALL_PX
+        sums = [self.squares(self.view(k)) for k in (range(ORIENTATIONS) if small else (0, 5))]
+        mean = sum(total for total, _ in sums) / max(1, sum(count for _, count in sums))
+        return float(10 * np.log10(float(self.weight.square().sum()) / max(mean, LEAST_ERROR)))
+
+    def squares(self, view: View) -> tuple[float, int]:
+        """The sum of squared errors over held-out pixels, and how many they are."""
+        with torch.no_grad(), autocast(view.g.device, self.settings.precision):
+            z = self.own(view.coarse[None], view.g[None], view.first[None])[0].float()
+        return float((self.weight * view.score * (z - view.truth)).square().sum()), int(view.score.sum())
+
+
+def silent(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state whose corrections are zero: what it makes of a pair is the start."""
+    return {name: torch.zeros_like(value) if ".tail.1." in name else value for name, value in state.items()}
+
+
+def rate_fraction(step: int, spent: float) -> float:
+    """Linear warm-up, then a cosine from 1 to 0 over the time there is."""
+    return min(1.0, (step + 1) / WARMUP_STEPS) * 0.5 * (1 + float(np.cos(np.pi * min(1.0, spent))))
+
+
+def summary(outcome: Outcome) -> str:
+    """One line for the user."""
+    o = outcome
+    return (
+        f"adapted in {o.steps} steps, {o.seconds:.0f} s: PSNR on held-out tiles {o.start_db:.2f} dB by regression, "
+        f"{o.before_db:.2f} dB before, {o.after_db:.2f} dB after"
+    )
