@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from hypersharp.errors import InputError
+from hypersharp.errors import CallError, InputError
 from hypersharp.methods.base import Apply, Method
 from hypersharp.methods.ssjcn_any import ANY_SENSOR, for_scene, pair_network
 from hypersharp.networks.base import FusionNetwork
@@ -19,6 +19,7 @@ from hypersharp.networks.onnx.cache import check_pair_runtime, in_runtime
 from hypersharp.networks.onnx.session import OnnxNetwork
 from hypersharp.networks.packaged import Weights, fitting_weights, named_weights, packaged_weights
 from hypersharp.networks.ssjcn import SensorDegradation
+from hypersharp.networks.ssjcn_v2 import SSJCN2
 from hypersharp.pair.sensor import find_sensor
 from hypersharp.pair.settings import Settings, choose_device
 from hypersharp.sensor.observe import Sensor
@@ -46,6 +47,10 @@ def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
 def trained(weights: Weights, settings: Settings) -> Inference:
     """The network of weights for such pairs, with the closed-form start where it was trained with one."""
     net = with_response(network_of(weights, choose_device(settings.device)), settings)
+    if isinstance(net, SSJCN2):
+        if settings.runtime == "onnx":
+            raise CallError(f"--runtime onnx and weights {weights.name}", "--runtime torch", "leave --runtime out")
+        return Inference(net)
     net = in_runtime(net, weights.header, settings)
     start_weight = float(weights.header.provenance.get("start_weight", 0.0))
     if not start_weight:
@@ -99,6 +104,10 @@ def with_response(net: FusionNetwork, settings: Settings) -> FusionNetwork:
     if float((srf - own).abs().max()) > SRF_TOLERANCE:
         settings.note("warning: the response differs from the one these weights were trained with")
     net = copy.deepcopy(net)  # the loaded one stays as it was trained
+    if isinstance(net, SSJCN2):
+        window = net.psf if settings.psf is None else psf_window(settings.psf, settings.ratio)
+        net.see_with(srf, window.to(net.psf))
+        return net
     net.get_buffer("srf").copy_(srf)
     if isinstance(net, OnnxNetwork) and settings.psf is not None and "psf" in net.file.optional:
         net.set_window(psf_window(settings.psf, settings.ratio))

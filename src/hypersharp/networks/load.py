@@ -34,7 +34,7 @@ def choose_weights(network: str, hs: Tensor, ms: Tensor, settings: Settings) -> 
 
 
 def check_fit(weights: Weights, network: str, shape: dict[str, int], settings: Settings) -> None:
-    if weights.header.network != network:
+    if network not in (weights.header.network, weights.method):
         raise InputError(
             f"weights {weights.name} of {weights.header.network}",
             f"weights of {network}",

@@ -42,7 +42,7 @@ class Weights:
     @property
     def method(self) -> str:
         """The name of the method that runs them."""
-        return self.header.network.removesuffix("-subspace")
+        return self.header.network.removesuffix("-subspace").removesuffix("-v2")
 
     def __str__(self) -> str:
         if self.any_sensor:

@@ -149,10 +149,13 @@ class SSJCN2(FusionNetwork):
         return (self.psf.shape[-1] - self.options.ratio) // 2
 
     def take_sensor(self, srf: Tensor, psf_window: Callable[[int], Tensor]) -> None:
-        """Keep the response and the blur; the basis is the one nearest to that of the weights, if they have one."""
+        """Keep the response and the blur, for which the options have room."""
+        self.see_with(srf.to(self.srf), psf_window(self.psf.shape[-1]).to(self.psf))
+
+    def see_with(self, srf: Tensor, psf: Tensor) -> None:
+        """Take any sensor of this ratio; the basis is the one nearest to that of the weights, if they have one."""
         known = bool(self.srf.any())
-        self.srf.copy_(srf)
-        self.psf.copy_(psf_window(self.psf.shape[-1]))
+        self.srf, self.psf = srf, psf
         if self.options.joint == "off":
             return
         open_axes = torch.linalg.svd(srf.double())[2][len(srf) :].mT  # (L, n)

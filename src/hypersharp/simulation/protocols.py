@@ -108,6 +108,8 @@ def _without(scenes: tuple[str, ...], *left_out: str) -> tuple[str, ...]:
 DIAN_VALIDATION = ("chart_and_stuffed_toy", "fake_and_real_strawberries")
 # Held out of the 20 training scenes of uestc, which tests on chart_and_stuffed_toy.
 UESTC_VALIDATION = ("fake_and_real_strawberries", "stuffed_toys")
+# Every eighth of the 20 training scenes of dspnet, from the fourth.
+DSPNET_VALIDATION = ("chart_and_stuffed_toy", "fake_and_real_lemons", "hairs")
 
 PROTOCOLS: dict[str, Protocol] = {
     # The first 20 scenes train, the last 12 test. 8 x 8 Gaussian, sigma 2, circular, centred on the
@@ -158,6 +160,36 @@ PROTOCOLS: dict[str, Protocol] = {
         scaling="dtype",
         preset="dlpan",
         source="Deng et al. 2023 (BDT), section 4; Hu et al. 2022 (HSRnet)",
+    ),
+    # The first 20 scenes train, the last 12 test. A Gaussian of the ratio's size, sigma 2, circular: start ratio/2 - 1, so
+    # that it lies exactly on its own coarse pixel. That line's ERGAS has 100/4 at every ratio: at ratio 8 twice the one here.
+    "dspnet-x4": Protocol(
+        name="dspnet-x4",
+        dataset="cave",
+        ratio=4,
+        psf_spec="gaussian:4:2:start=1:boundary=wrap",
+        srf="nikon-d700",
+        train=_without(CAVE_SCENES[:20], *DSPNET_VALIDATION),
+        validation=DSPNET_VALIDATION,
+        test=CAVE_SCENES[20:],
+        wavelengths_nm=CAVE_WAVELENGTHS_NM,
+        scaling="dtype",
+        preset="float",
+        source="Sun et al. 2023 (DSPNet), Utils.py; the same in SFNO, SpecSolver and GSNO",
+    ),
+    "dspnet-x8": Protocol(
+        name="dspnet-x8",
+        dataset="cave",
+        ratio=8,
+        psf_spec="gaussian:8:2:start=3:boundary=wrap",
+        srf="nikon-d700",
+        train=_without(CAVE_SCENES[:20], *DSPNET_VALIDATION),
+        validation=DSPNET_VALIDATION,
+        test=CAVE_SCENES[20:],
+        wavelengths_nm=CAVE_WAVELENGTHS_NM,
+        scaling="dtype",
+        preset="float",
+        source="as dspnet-x4, at ratio 8",
     ),
     # 1040 x 1392 pixels, 20 / 5 / 25 in alphabetical order. The D700 table is applied by band index,
     # as everyone does, although these bands start 20 nm later than the table.
