@@ -1,4 +1,4 @@
-"""SSJCN's second generation: exact agreement with both inputs, its operators' laws, any sensor, Winograd's convolution."""
+"""SSJCN's second generation: exact agreement with both inputs, its operators, any sensor, Winograd's convolution."""
 
 import math
 from itertools import pairwise
@@ -100,7 +100,7 @@ def test_any_size_and_ratio(resolution: str) -> None:
 
 @torch.no_grad()
 def test_the_basis_spans_what_the_response_does_not_see() -> None:
-    net, sensor = of_protocol("uestc-x4")
+    net, _ = of_protocol("uestc-x4")
     spectra = torch.rand(31, 200)
     net.turn_basis(spectra @ spectra.mT)
     torch.testing.assert_close(net.basis.mT @ net.basis, torch.eye(28), rtol=0, atol=1e-5)

@@ -161,8 +161,8 @@ PROTOCOLS: dict[str, Protocol] = {
         preset="dlpan",
         source="Deng et al. 2023 (BDT), section 4; Hu et al. 2022 (HSRnet)",
     ),
-    # The first 20 scenes train, the last 12 test. A Gaussian of the ratio's size, sigma 2, circular: start ratio/2 - 1, so
-    # that it lies exactly on its own coarse pixel. That line's ERGAS has 100/4 at every ratio: at ratio 8 twice the one here.
+    # The first 20 scenes train, the last 12 test. A Gaussian of the ratio's size, sigma 2, circular, start ratio/2 - 1:
+    # each coarse pixel reads its own block. That line's ERGAS has 100/4 at every ratio: at ratio 8 twice the one here.
     "dspnet-x4": Protocol(
         name="dspnet-x4",
         dataset="cave",

@@ -44,6 +44,7 @@ class State:
     optimisers: tuple[Muon, torch.optim.AdamW]
     step: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
     def save(self, path: Path) -> None:
         content = {
@@ -52,6 +53,7 @@ class State:
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "step": self.step,
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
         }
         with staged(path) as place:
             torch.save(content, place)
@@ -63,6 +65,7 @@ class State:
         for optimiser, saved in zip(self.optimisers, content["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self.step, self.seconds = content["step"], content["seconds"]
+        self.cpu_seconds = content.get("cpu_seconds", self.seconds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +192,7 @@ def learn(
     o, net = course.options, state.net.train()
     losses_of = torch.compile(compute_loss) if o.compile else compute_loss
     full, margin = (o.muon_rate, o.adam_rate), wrapped_margin_px(course.crops.sensor)
-    saved = started = time.monotonic()
+    saved, started = time.monotonic(), (time.monotonic(), time.process_time())
     losses: list[float] = []
     while state.step < until and (deadline is None or time.monotonic() < deadline):
         hs, ms, truth = course.crops.batch(state.step * o.batch, o.batch)
@@ -204,14 +207,16 @@ def learn(
         state.step += 1
         update_average(state, o.ema_decay)
         losses.append(float(loss.detach()))
-        now = time.monotonic()
-        state.seconds, started = state.seconds + now - started, now
+        now = (time.monotonic(), time.process_time())
+        state.seconds += now[0] - started[0]
+        state.cpu_seconds += now[1] - started[1]
+        started = now
         if state.step % o.round_steps == 0 or state.step == until:
             log(course, state, rate(state.step - 1), losses)
             losses.clear()
-        if now - saved > course.checkpoint_seconds:
+        if now[0] - saved > course.checkpoint_seconds:
             state.save(checkpoint)
-            saved = now
+            saved = now[0]
     state.save(checkpoint)
 
 
@@ -246,8 +251,9 @@ def log(course: Course, state: State, rate: float, losses: list[float]) -> None:
 
 def progress(course: Course, state: State) -> dict[str, float]:
     crops = state.step * course.options.batch
-    pflop = round(crops * course.pflop_per_crop, 4)
-    return {"step": state.step, "crops": crops, "pflop": pflop, "seconds": round(state.seconds, 1)}
+    pflop = float(f"{crops * course.pflop_per_crop:.5g}")
+    spent = {"seconds": round(state.seconds, 1), "cpu_seconds": round(state.cpu_seconds, 1)}
+    return {"step": state.step, "crops": crops, "pflop": pflop, **spent}
 
 
 @torch.no_grad()
