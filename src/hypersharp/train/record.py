@@ -43,6 +43,7 @@ class State:
     average: SSJCN2
     optimisers: tuple[Muon, torch.optim.AdamW]
     step: int = 0
+    crops: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
 
@@ -52,6 +53,7 @@ class State:
             "average": self.average.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "step": self.step,
+            "crops": self.crops,
             "seconds": self.seconds,
             "cpu_seconds": self.cpu_seconds,
         }
@@ -65,7 +67,7 @@ class State:
         for optimiser, saved in zip(self.optimisers, content["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self.step, self.seconds = content["step"], content["seconds"]
-        self.cpu_seconds = content.get("cpu_seconds", self.seconds)
+        self.crops, self.cpu_seconds = content["crops"], content["cpu_seconds"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +110,8 @@ def train_record(
             raise InputError(f"no {LAST} in {out_dir}", "an interrupted training", "train without --resume")
         state.load(last)
     if not finish_only:
+        if state.step < options.steps:
+            (out_dir / FINISH).unlink(missing_ok=True)  # of an earlier checkpoint
         learn(course, state, options.steps, lambda step: min(1.0, (step + 1) / options.warmup_steps), last, deadline)
         if state.step < options.steps:
             return last
@@ -126,9 +130,18 @@ def finish(course: Course, state: State, data: TrainingSet, path: Path) -> Path:
     header = o.header(state.net.options.bands, state.net.options.ms_bands, state.net.options.ratio)
     provenance = describe(course, state, data)
     save_weights(
-        weights, state.average, dataclasses.replace(header, wavelengths_nm=data.wavelengths_nm, provenance=provenance)
+        weights,
+        in_half(state.average),
+        dataclasses.replace(header, wavelengths_nm=data.wavelengths_nm, provenance=provenance),
     )
     return weights
+
+
+def in_half(net: SSJCN2) -> SSJCN2:
+    """The network with what is learnt in float16, half the file; the sensor stays exact."""
+    half = copy.deepcopy(net)
+    half.bodies.half()
+    return half
 
 
 def begin(options: RecordOptions, data: TrainingSet, start_from: Path | None) -> State:
@@ -195,7 +208,7 @@ def learn(
     saved, started = time.monotonic(), (time.monotonic(), time.process_time())
     losses: list[float] = []
     while state.step < until and (deadline is None or time.monotonic() < deadline):
-        hs, ms, truth = course.crops.batch(state.step * o.batch, o.batch)
+        hs, ms, truth = course.crops.batch(state.crops, o.batch)
         with torch.autocast("cpu", torch.bfloat16, enabled=o.precision == "bf16"):
             loss = losses_of(net, hs, ms, truth, o, margin)
         torch.autograd.backward(loss)
@@ -204,7 +217,7 @@ def learn(
             optimiser.param_groups[0]["lr"] = full_rate * rate(state.step)
             optimiser.step()
             optimiser.zero_grad()
-        state.step += 1
+        state.step, state.crops = state.step + 1, state.crops + o.batch
         update_average(state, o.ema_decay)
         losses.append(float(loss.detach()))
         now = (time.monotonic(), time.process_time())
@@ -223,7 +236,7 @@ def learn(
 def compute_loss(net: SSJCN2, hs: Tensor, ms: Tensor, truth: Tensor, o: RecordOptions, margin: int) -> Tensor:
     inside = (..., slice(margin, truth.shape[-2] - margin), slice(margin, truth.shape[-1] - margin))
     estimate, truth = net(hs, ms)[inside], truth[inside]
-    errors = (estimate - truth).abs().mean((1, 2, 3))  # (B,)
+    errors = (estimate - truth).abs().mean((2, 3))  # (B, L)
     loss = (o.level * torch.log1p(errors / o.level) if o.level else errors).mean()
     if o.cosine_weight:
         loss = loss + o.cosine_weight * (1 - torch.cosine_similarity(estimate, truth, eps=1e-4)).mean()
@@ -250,10 +263,9 @@ def log(course: Course, state: State, rate: float, losses: list[float]) -> None:
 
 
 def progress(course: Course, state: State) -> dict[str, float]:
-    crops = state.step * course.options.batch
-    pflop = float(f"{crops * course.pflop_per_crop:.5g}")
+    pflop = float(f"{state.crops * course.pflop_per_crop:.5g}")
     spent = {"seconds": round(state.seconds, 1), "cpu_seconds": round(state.cpu_seconds, 1)}
-    return {"step": state.step, "crops": crops, "pflop": pflop, **spent}
+    return {"step": state.step, "crops": state.crops, "pflop": pflop, **spent}
 
 
 @torch.no_grad()
