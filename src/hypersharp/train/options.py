@@ -65,7 +65,8 @@ class RecordOptions:
     `steps` are those at the constant rate, after which a finish takes `finish_share` of all; `round_steps` is how
     often the validation scenes are scored. `mixed` and `relit` are shares of the crops (train/crops.py).
     Loss: the mean absolute error e of each band of each crop, as level log(1 + e/level) where `level` is not 0, so that
-    they count by their decibels, as in the scores; + `cosine_weight` (1 - cos) of the spectral angle. `validation_scenes`: None, the protocol's own.
+    they count by their decibels, as in the scores; + `cosine_weight` (1 - cos) of the spectral angle.
+    `validation_scenes`: None, the protocol's own.
     """
 
     name: str
