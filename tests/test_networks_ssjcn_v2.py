@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hypersharp.networks.checkpoint import build_network, to_fast_layout
-from hypersharp.networks.ssjcn_v2 import SSJCN2, SSJCN2Options, window_centre
+from hypersharp.networks.ssjcn_v2 import SSJCN2, ResidualBlock, SSJCN2Options, window_centre
 from hypersharp.networks.winograd import library, use_winograd
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
@@ -167,6 +167,23 @@ def test_winograds_convolution_and_gradients_are_torchs(channels: int, outputs: 
         assert torchs.grad is not None
         tolerance = 1e-5 * math.sqrt(torchs.grad.numel()) + 1e-4 * float(torchs.grad.abs().max())
         torch.testing.assert_close(ours.grad, torchs.grad, rtol=0, atol=tolerance)
+
+
+@pytest.mark.skipif(library() is None, reason="no C++ compiler")
+def test_a_residual_block_by_winograd_is_torchs() -> None:
+    torch.manual_seed(3)
+    plain, fast = (to_fast_layout(ResidualBlock(32)) for _ in range(2))
+    fast.load_state_dict(plain.state_dict())
+    use_winograd(fast)
+    image = torch.randn(2, 32, 12, 8)
+    inputs = [image.clone().requires_grad_() for _ in range(2)]
+    made = [block(x) for block, x in zip((plain, fast), inputs, strict=True)]
+    for one in made:
+        torch.autograd.backward(one.sin().sum())
+    torch.testing.assert_close(made[1], made[0], rtol=0, atol=1e-4)
+    torch.testing.assert_close(inputs[1].grad, inputs[0].grad, rtol=0, atol=1e-4)
+    for ours, torchs in zip(fast.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, torchs.grad, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.skipif(library() is None, reason="no C++ compiler")

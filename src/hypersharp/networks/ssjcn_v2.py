@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.layers import full_precision, pad_edges
+from hypersharp.networks.winograd import residual
 from hypersharp.numerics.interpolate import interpolate_bicubic
 
 # resolution of the bodies -> fine pixels that lie in one of theirs, along a side
@@ -202,8 +203,7 @@ class ResidualBlock(nn.Module):
         self.second = nn.Conv2d(features, features, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        change: Tensor = self.second(F.relu(self.first(x)))
-        return x + change
+        return residual(x, self.first, self.second)
 
 
 def mixed(matrix: Tensor, image: Tensor) -> Tensor:

@@ -5,14 +5,24 @@
 // beyond the border. The transformed kernels U (36, C, K) are made, and their gradient taken back, by the caller.
 #include <algorithm>
 #include <cstdint>
-#include <vector>
+#include <cstdlib>
+#include <memory>
 
 namespace {
-constexpr int LANES = 16, TILES = 32;
+constexpr int LANES = 16, TILES = 64;
 typedef float Vec __attribute__((vector_size(64), aligned(4), may_alias));
 
 inline Vec load(const float *p) { return *reinterpret_cast<const Vec *>(p); }
 inline void store(float *p, Vec v) { *reinterpret_cast<Vec *>(p) = v; }
+
+// zeros on cache lines of their own: vectors that lie across two cost twice
+struct Buffer {
+    std::unique_ptr<float, void (*)(void *)> values;
+    explicit Buffer(int64_t size) : values((float *)std::aligned_alloc(64, (size * 4 + 63) / 64 * 64), std::free) {
+        std::fill_n(values.get(), size, 0.f);
+    }
+    float *data() const { return values.get(); }
+};
 
 // out (R, NV lanes) = sum over n of a (R, n) b (n, NV lanes), added to what is there where `add`
 template <int R, int NV>
@@ -115,13 +125,29 @@ void transform_input(const float *image, const Shape &s, int channels, int64_t f
     }
 }
 
-// A' m A of some tiles, with the bias, into the image
-void transform_output(const float *m, const float *bias, const Shape &s, int channels, int64_t first, int count,
+// What becomes of a convolution on its way into the image; null where it does not.
+struct Finish {
+    const float *bias;   // (K), added
+    const float *added;  // an image, added
+    const float *gate;   // an image: zero where it is not positive
+    int64_t relu;
+
+    Vec operator()(Vec v, int64_t place, Vec offset) const {
+        v += offset;
+        if (added) v += load(added + place);
+        if (gate) v = load(gate + place) > 0.f ? v : Vec{};
+        if (relu) v = v > 0.f ? v : Vec{};
+        return v;
+    }
+};
+
+// A' m A of some tiles into the image
+void transform_output(const float *m, const Finish &finish, const Shape &s, int channels, int64_t first, int count,
                       float *image) {
     for (int t = 0; t < count; ++t) {
         int64_t n, y0, x0;
         s.place(first + t, n, y0, x0);
-        float *corner = image + ((n * s.height + y0) * s.width + x0) * channels;
+        const int64_t corner = ((n * s.height + y0) * s.width + x0) * channels;
         for (int c = 0; c < channels; c += LANES) {
             Vec e[4][6], column[6], made[4];
             for (int j = 0; j < 6; ++j) {
@@ -129,25 +155,32 @@ void transform_output(const float *m, const float *bias, const Shape &s, int cha
                 times_at(column, made);
                 for (int i = 0; i < 4; ++i) e[i][j] = made[i];
             }
-            const Vec offset = bias ? load(bias + c) : Vec{};
+            const Vec offset = finish.bias ? load(finish.bias + c) : Vec{};
             for (int i = 0; i < 4; ++i) {
                 times_at(e[i], made);
-                for (int j = 0; j < 4; ++j) store(corner + (i * s.width + j) * channels + c, made[j] + offset);
+                for (int j = 0; j < 4; ++j) {
+                    const int64_t place = corner + (i * s.width + j) * channels + c;
+                    store(image + place, finish(made[j], place, offset));
+                }
             }
         }
     }
 }
 
-// m (36, TILES, channels): A y A', the transpose of transform_output
-void transform_gradient(const float *image, const Shape &s, int channels, int64_t first, int count, float *m) {
+// m (36, TILES, channels): A y A', the transpose of transform_output; sum (channels) gains the sum of y
+void transform_gradient(const float *image, const Shape &s, int channels, int64_t first, int count, float *m,
+                        float *sum) {
     for (int t = 0; t < count; ++t) {
         int64_t n, y0, x0;
         s.place(first + t, n, y0, x0);
         const float *corner = image + ((n * s.height + y0) * s.width + x0) * channels;
         for (int c = 0; c < channels; c += LANES) {
-            Vec e[6][4], column[4], made[6];
+            Vec e[6][4], column[4], made[6], total = load(sum + c);
             for (int j = 0; j < 4; ++j) {
-                for (int i = 0; i < 4; ++i) column[i] = load(corner + (i * s.width + j) * channels + c);
+                for (int i = 0; i < 4; ++i) {
+                    column[i] = load(corner + (i * s.width + j) * channels + c);
+                    total += column[i];
+                }
                 times_a(column, made);
                 for (int i = 0; i < 6; ++i) e[i][j] = made[i];
             }
@@ -155,19 +188,21 @@ void transform_gradient(const float *image, const Shape &s, int channels, int64_
                 times_a(e[i], made);
                 for (int j = 0; j < 6; ++j) store(m + ((i * 6 + j) * TILES + t) * (int64_t)channels + c, made[j]);
             }
+            store(sum + c, total);
         }
     }
 }
 }  // namespace
 
 extern "C" {
-// y (N, H, W, K) = the convolution of x (N, H, W, C) with the kernels u (36, C, K), + bias (K) or null
-void convolve(const float *x, const float *u, const float *bias, float *y, int64_t n, int64_t height, int64_t width,
-              int64_t c, int64_t k) {
+// y (N, H, W, K) = the convolution of x (N, H, W, C) with the kernels u (36, C, K), finished
+void convolve(const float *x, const float *u, const float *bias, const float *added, const float *gate, float *y,
+              int64_t relu, int64_t n, int64_t height, int64_t width, int64_t c, int64_t k) {
     const Shape shape{n, height, width};
+    const Finish finish{bias, added, gate, relu};
 #pragma omp parallel
     {
-        std::vector<float> v(36 * TILES * c), m(36 * TILES * k);
+        const Buffer v(36 * TILES * c), m(36 * TILES * k);
 #pragma omp for schedule(static)
         for (int64_t first = 0; first < shape.tiles(); first += TILES) {
             const int count = (int)std::min<int64_t>(TILES, shape.tiles() - first);
@@ -175,29 +210,32 @@ void convolve(const float *x, const float *u, const float *bias, float *y, int64
             for (int i = 0; i < 36; ++i)
                 product(v.data() + i * TILES * c, c, 1, u + i * c * k, m.data() + i * TILES * k, count, (int)k, (int)c,
                         false);
-            transform_output(m.data(), bias, shape, (int)k, first, count, y);
+            transform_output(m.data(), finish, shape, (int)k, first, count, y);
         }
     }
 }
 
-// du (36, C, K), zero at first: the gradient of u from x (N, H, W, C) and dy (N, H, W, K)
-void kernel_gradient(const float *x, const float *dy, float *du, int64_t n, int64_t height, int64_t width, int64_t c,
-                     int64_t k) {
+// du (36, C, K) and db (K), zero at first: the gradients of u and the bias from x (N, H, W, C) and dy (N, H, W, K)
+void kernel_gradient(const float *x, const float *dy, float *du, float *db, int64_t n, int64_t height, int64_t width,
+                     int64_t c, int64_t k) {
     const Shape shape{n, height, width};
 #pragma omp parallel
     {
-        std::vector<float> v(36 * TILES * c), m(36 * TILES * k), own(36 * c * k);
+        const Buffer v(36 * TILES * c), m(36 * TILES * k), own(36 * c * k), sum(k);
 #pragma omp for schedule(static)
         for (int64_t first = 0; first < shape.tiles(); first += TILES) {
             const int count = (int)std::min<int64_t>(TILES, shape.tiles() - first);
             transform_input(x, shape, (int)c, first, count, v.data());
-            transform_gradient(dy, shape, (int)k, first, count, m.data());
+            transform_gradient(dy, shape, (int)k, first, count, m.data(), sum.data());
             for (int i = 0; i < 36; ++i)
                 product(v.data() + i * TILES * c, 1, c, m.data() + i * TILES * k, own.data() + i * c * k, (int)c, (int)k,
                         count, true);
         }
 #pragma omp critical
-        for (int64_t i = 0; i < 36 * c * k; ++i) du[i] += own[i];
+        {
+            for (int64_t i = 0; i < 36 * c * k; ++i) du[i] += own.data()[i];
+            for (int64_t i = 0; i < k; ++i) db[i] += sum.data()[i];
+        }
     }
 }
 }

@@ -84,31 +84,61 @@ class WinogradConv2d(nn.Conv2d):
     """A 3 x 3 convolution with a border of zeros."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dtype != torch.float32 or x.is_cuda or torch.is_autocast_enabled("cpu") or self.out_channels % LANES:
-            return super().forward(x)
-        if x.shape[-1] % TILE or x.shape[-2] % TILE:
+        if not fits(x) or self.out_channels % LANES or self.bias is None:
             return super().forward(x)
         missing = -x.shape[1] % LANES
         weight = F.pad(self.weight, (0, 0, 0, 0, 0, missing)) if missing else self.weight
         x = F.pad(x, (0, 0, 0, 0, 0, missing)) if missing else x
-        convolved: Tensor = Winograd.apply(x, weight, self.bias)  # type: ignore[no-untyped-call]
+        convolved: Tensor = Convolution.apply(x, weight, self.bias)  # type: ignore[no-untyped-call]
         return convolved
 
 
-class Winograd(torch.autograd.Function):
+def residual(x: Tensor, first: nn.Conv2d, second: nn.Conv2d) -> Tensor:
+    """x + second(relu(first(x))), in four passes where both are Winograd's."""
+    fast = isinstance(first, WinogradConv2d) and isinstance(second, WinogradConv2d)
+    if not fast or not fits(x) or x.shape[1] % LANES or first.out_channels % LANES:
+        return x + second(F.relu(first(x)))
+    parameters = (first.weight, first.bias, second.weight, second.bias)
+    changed: Tensor = Residual.apply(x, *parameters)  # type: ignore[no-untyped-call]
+    return changed
+
+
+def fits(x: Tensor) -> bool:
+    """Whether an image is of the kind that the compiled kernels take."""
+    plain = x.dtype == torch.float32 and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    return plain and x.shape[-1] % TILE == 0 and x.shape[-2] % TILE == 0
+
+
+class Convolution(torch.autograd.Function):
     """x (N, C, H, W), kernels (K, C, 3, 3), bias (K) -> (N, K, H, W)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
         return convolve(x, transformed(weight), bias)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        (gradient,), (x, weight) = gradients, ctx.saved_tensors
-        turned = transformed(weight.flip(2, 3).transpose(0, 1))
-        to_x = convolve(gradient, turned, None) if ctx.needs_input_grad[0] else None
-        return to_x, kernel_gradient(x, gradient), gradient.sum((0, 2, 3))
+        x, weight = ctx.saved_tensors
+        to_x = convolve(gradients[0], turned(weight)) if ctx.needs_input_grad[0] else None
+        return to_x, *kernel_gradient(x, gradients[0])
+
+
+class Residual(torch.autograd.Function):
+    """x + conv(relu(conv(x))): what is done pixel by pixel is done while a convolution is written."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+        hidden = convolve(x, transformed(weight1), bias1, relu=True)
+        ctx.save_for_backward(x, hidden, weight1, weight2)
+        return convolve(hidden, transformed(weight2), bias2, added=x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        x, hidden, weight1, weight2 = ctx.saved_tensors
+        to_hidden = convolve(gradients[0], turned(weight2), gate=hidden)
+        to_x = convolve(to_hidden, turned(weight1), added=gradients[0])
+        return to_x, *kernel_gradient(x, to_hidden), *kernel_gradient(hidden, gradients[0])
 
 
 def transformed(weight: Tensor) -> Tensor:
@@ -117,22 +147,42 @@ def transformed(weight: Tensor) -> Tensor:
     return (GG @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(36, inputs, outputs)
 
 
-def convolve(x: Tensor, u: Tensor, bias: Tensor | None) -> Tensor:
-    x = x.contiguous(memory_format=torch.channels_last)
+def turned(weight: Tensor) -> Tensor:
+    """U of the kernels that take a gradient back: from outputs to inputs, turned by half a circle."""
+    return transformed(weight.flip(2, 3).transpose(0, 1))
+
+
+def convolve(
+    x: Tensor,
+    u: Tensor,
+    bias: Tensor | None = None,
+    *,
+    added: Tensor | None = None,
+    gate: Tensor | None = None,
+    relu: bool = False,
+) -> Tensor:
+    """The convolution with u, + bias, + an image; zero where `gate` is not positive, or with `relu` where it is not."""
+    x, added, gate = (together(image) for image in (x, added, gate))
+    assert x is not None
     n, channels, height, width = x.shape
     y = x.new_empty(n, height, width, u.shape[-1]).permute(0, 3, 1, 2)
-    call("convolve", (x, u, bias, y), (n, height, width, channels, u.shape[-1]))
+    call("convolve", (x, u, bias, added, gate, y), (int(relu), n, height, width, channels, u.shape[-1]))
     return y
 
 
-def kernel_gradient(x: Tensor, gradient: Tensor) -> Tensor:
-    """(K, C, 3, 3) from an input (N, C, H, W) and the gradient of the output (N, K, H, W)."""
-    x, gradient = (image.contiguous(memory_format=torch.channels_last) for image in (x, gradient))
+def kernel_gradient(x: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """(K, C, 3, 3) and (K), of kernels and bias, from an input (N, C, H, W) and the output's gradient (N, K, H, W)."""
+    inside, outside = together(x), together(gradient)
     n, channels, height, width = x.shape
     outputs = gradient.shape[1]
-    u = x.new_zeros(36, channels, outputs)
-    call("kernel_gradient", (x, gradient, u), (n, height, width, channels, outputs))
-    return (GG.mT @ u.view(36, -1)).view(3, 3, channels, outputs).permute(3, 2, 0, 1)
+    u, bias = x.new_zeros(36, channels, outputs), x.new_zeros(outputs)
+    call("kernel_gradient", (inside, outside, u, bias), (n, height, width, channels, outputs))
+    return (GG.mT @ u.view(36, -1)).view(3, 3, channels, outputs).permute(3, 2, 0, 1), bias
+
+
+def together(image: Tensor | None) -> Tensor | None:
+    """The image with its channels together in memory."""
+    return None if image is None else image.contiguous(memory_format=torch.channels_last)
 
 
 def call(name: str, arrays: tuple[Tensor | None, ...], sizes: tuple[int, ...]) -> None:
