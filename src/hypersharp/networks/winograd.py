@@ -144,7 +144,9 @@ class Residual(torch.autograd.Function):
 def transformed(weight: Tensor) -> Tensor:
     """U = G g G', (36, C, K), of kernels (K, C, 3, 3)."""
     outputs, inputs = weight.shape[:2]
-    return (GG @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(36, inputs, outputs)
+    by_place = weight.permute(2, 3, 1, 0).reshape(9, -1)  # (9, C K)
+    u: Tensor = torch.mm(GG, by_place).view(36, inputs, outputs)
+    return u
 
 
 def turned(weight: Tensor) -> Tensor:
@@ -162,11 +164,10 @@ def convolve(
     relu: bool = False,
 ) -> Tensor:
     """The convolution with u, + bias, + an image; zero where `gate` is not positive, or with `relu` where it is not."""
-    x, added, gate = (together(image) for image in (x, added, gate))
-    assert x is not None
     n, channels, height, width = x.shape
     y = x.new_empty(n, height, width, u.shape[-1]).permute(0, 3, 1, 2)
-    call("convolve", (x, u, bias, added, gate, y), (int(relu), n, height, width, channels, u.shape[-1]))
+    arrays = (together(x), u, bias, together(added), together(gate), y)
+    call("convolve", arrays, (int(relu), n, height, width, channels, u.shape[-1]))
     return y
 
 
