@@ -97,7 +97,8 @@ def residual(x: Tensor, first: nn.Conv2d, second: nn.Conv2d) -> Tensor:
     """x + second(relu(first(x))), in four passes where both are Winograd's."""
     fast = isinstance(first, WinogradConv2d) and isinstance(second, WinogradConv2d)
     if not fast or not fits(x) or x.shape[1] % LANES or first.out_channels % LANES:
-        return x + second(F.relu(first(x)))
+        plain: Tensor = x + second(F.relu(first(x)))
+        return plain
     parameters = (first.weight, first.bias, second.weight, second.bias)
     changed: Tensor = Residual.apply(x, *parameters)  # type: ignore[no-untyped-call]
     return changed
