@@ -231,6 +231,8 @@ def test_fuse_runs_the_weights_as_ssjcn_and_agrees_with_both_inputs(tmp_path: Pa
         seen = SENSOR.observe(torch.from_numpy(sharp.values.astype(np.float32)))
         for image, given in zip(seen, (hs, ms), strict=True):
             np.testing.assert_allclose(image, given.values, atol=1e-5)
+    with pytest.raises(InputError, match="run them with torch"):
+        fuse(hs, ms, method="ssjcn", weights=path, runtime="onnx", scale=1.0)
 
 
 def test_the_command_line_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

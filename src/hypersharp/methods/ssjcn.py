@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from hypersharp.errors import CallError, InputError
+from hypersharp.errors import InputError
 from hypersharp.methods.base import Apply, Method
 from hypersharp.methods.ssjcn_any import ANY_SENSOR, for_scene, pair_network
 from hypersharp.networks.base import FusionNetwork
@@ -47,10 +47,6 @@ def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
 def trained(weights: Weights, settings: Settings) -> Inference:
     """The network of weights for such pairs, with the closed-form start where it was trained with one."""
     net = with_response(network_of(weights, choose_device(settings.device)), settings)
-    if isinstance(net, SSJCN2):
-        if settings.runtime == "onnx":
-            raise CallError(f"--runtime onnx and weights {weights.name}", "--runtime torch", "leave --runtime out")
-        return Inference(net)
     net = in_runtime(net, weights.header, settings)
     start_weight = float(weights.header.provenance.get("start_weight", 0.0))
     if not start_weight:
