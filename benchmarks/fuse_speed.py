@@ -25,7 +25,6 @@ import xarray as xr
 from torch.utils.flop_counter import FlopCounterMode
 
 from hypersharp.bench.indian_pines import load_indian_pines
-from hypersharp.bench.run import peak_memory_mb
 from hypersharp.cube import make_cube, wavelengths_nm
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube, save_cube
@@ -34,7 +33,7 @@ from hypersharp.networks.packaged import fitting_weights, named_weights
 from hypersharp.quality.score import score_cubes
 from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
-from hypersharp.system.build_info import commit, machine
+from hypersharp.system.build_info import commit, machine, peak_bytes
 
 SIDE_PX, RATIO, CHANNELS, TIMES = 512, 4, 64, 5
 
@@ -134,7 +133,7 @@ def measure_peak_mb(hs: xr.DataArray, ms: xr.DataArray, weights: str | None) -> 
 def sharpen_once(folder: Path, weights: str | None) -> None:
     """The child: read, sharpen, print the peak."""
     fuse(open_cube(folder / "hs.npy"), open_cube(folder / "ms.npy"), weights=weights, scale=1.0)
-    print(peak_memory_mb())
+    print((peak_bytes() or 0) / 2**20)
 
 
 def as_markdown(numbers: dict[str, Any]) -> str:

@@ -58,7 +58,7 @@ def measure(name: str, iterations: int) -> dict[str, float]:
 
 def run_once(name: str, iterations: int) -> None:
     """The child: make the pair, sharpen it, print the numbers."""
-    from hypersharp.bench.run import peak_memory_mb
+    from hypersharp.system.build_info import peak_bytes
 
     hs, ms, kernel, response, basis = make_pair()
     sharpen = sharpen_with_torch if name == "torch" else sharpen_with_numpy
@@ -66,7 +66,7 @@ def run_once(name: str, iterations: int) -> None:
     sharp = sharpen(hs, ms, kernel, response, basis, iterations)
     seconds = perf_counter() - started
     checksum = float(np.linalg.norm(sharp))
-    print(json.dumps({"seconds": seconds, "peak_mb": peak_memory_mb(), "checksum": checksum}))
+    print(json.dumps({"seconds": seconds, "peak_mb": (peak_bytes() or 0) / 2**20, "checksum": checksum}))
 
 
 def make_pair() -> tuple[Floats, Floats, Floats, Floats, Floats]:

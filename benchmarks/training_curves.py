@@ -6,9 +6,21 @@ RUN_DIR is what `hypersharp train -o` wrote.
 """
 
 import argparse
+import csv
+from collections.abc import Mapping
 from pathlib import Path
 
-from hypersharp.bench.curves import write_curves
+from matplotlib.figure import Figure
+
+from hypersharp.errors import InputError
+from hypersharp.io.together import save_figure, write_text
+from hypersharp.plot.networks import curves_figure
+from hypersharp.system.atomic import make_folder
+
+LOGS = "logs/csv/version_*/metrics.csv"  # one a start: a resumed training has several
+SHOWN = ("minutes", "val_psnr_db", "val_sam_deg")
+
+Round = dict[str, float]
 
 
 def main() -> None:
@@ -18,6 +30,68 @@ def main() -> None:
     arguments = parser.parse_args()
     for path in write_curves(arguments.run_dirs, arguments.out):
         print(f"-> {path}")
+
+
+def read_curve(run_dir: Path) -> list[Round]:
+    """The validation rounds of a training's folder in order: `step` (steps done) and what there is of SHOWN.
+
+    Of rounds that were made twice, because a training was stopped and resumed, the later one counts.
+    Raises: InputError for a folder without such a log, or a log without a validation round.
+    """
+    rounds: dict[int, Round] = {}
+    for path in sorted(run_dir.glob(LOGS), key=lambda path: path.stat().st_mtime):
+        with path.open(newline="") as file:
+            for line in csv.DictReader(file):
+                if line.get("val_psnr_db"):
+                    step = int(line["step"]) + 1  # the log counts from 0
+                    rounds[step] = {"step": step, **{name: float(line[name]) for name in SHOWN if line.get(name)}}
+    if not rounds:
+        raise InputError(
+            f"no validation round in '{run_dir / LOGS}'", "the folder of a training", "give what `train -o` wrote"
+        )
+    return [rounds[step] for step in sorted(rounds)]
+
+
+def write_curves(run_dirs: list[Path], out_dir: Path) -> list[Path]:
+    """One CSV a training and curves.png with a line each, named as the weights it made or else as its folder.
+
+    Raises: InputError for a folder that holds no training's log, OutputError.
+    """
+    curves = {name_of(run_dir): read_curve(run_dir) for run_dir in run_dirs}
+    if len(curves) < len(run_dirs):
+        names = ", ".join(name_of(run_dir) for run_dir in run_dirs)
+        raise InputError(f"trainings named {names}", "different names", "give each network once")
+    make_folder(out_dir)
+    paths = [write_text(out_dir / f"{name}.csv", as_csv(curve)) for name, curve in curves.items()]
+    return [*paths, save_figure(draw_curves(curves), out_dir / "curves.png")]
+
+
+def name_of(run_dir: Path) -> str:
+    weights = sorted(run_dir.glob("*.safetensors"))
+    return weights[0].stem if weights else run_dir.resolve().name
+
+
+def as_csv(curve: list[Round]) -> str:
+    """A heading and a line a round.
+
+    >>> print(as_csv([{"step": 250, "val_psnr_db": 32.5, "val_sam_deg": 9.99}]), end="")
+    step,val_psnr_db,val_sam_deg
+    250,32.5,9.99
+    """
+    names = [name for name in ("step", *SHOWN) if any(name in line for line in curve)]
+    lines = [",".join(f"{line[name]:.10g}" if name in line else "" for name in names) for line in curve]
+    return "\n".join([",".join(names), *lines]) + "\n"
+
+
+def draw_curves(curves: Mapping[str, list[Round]]) -> Figure:
+    """PSNR over minutes where every log has them, else over steps."""
+    timed = all("minutes" in line for curve in curves.values() for line in curve)
+    along = "minutes" if timed else "step"
+    lines = {
+        name: ([line[along] for line in curve], [line["val_psnr_db"] for line in curve])
+        for name, curve in curves.items()
+    }
+    return curves_figure(lines, "minutes" if timed else "steps", "PSNR of the validation scenes (dB)")
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ nb_execution_timeout = 300
 nb_merge_streams = True
 nb_ipywidgets_js: dict[str, object] = {}  # the notebooks have no widgets, and their script would come from the network
 
+napoleon_use_ivar = True  # fields of dataclasses are shown once
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True

@@ -78,7 +78,7 @@ def sensor() -> Figure:
     return sensor_figure(found.sensor, found.shift_px_yx, study.diagnosis.residuals, study.spectra.hs_nm)
 
 
-def trust() -> Figure:
+def uncertainty() -> Figure:
     hs, ms, truth = pair()
     result = sharp("gsa")
     return trust_figure(result, predict_error(result, hs, ms, consistent=False), truth)
@@ -90,7 +90,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "shifted": shifted,
     "masked": masked,
     "sensor": sensor,
-    "trust": trust,
+    "uncertainty": uncertainty,
 }
 
 

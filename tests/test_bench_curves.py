@@ -1,13 +1,16 @@
 """Validation curves: the rounds of a log, in order, counted in steps done."""
 
 import os
+import runpy
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from hypersharp.bench.curves import draw_curves, read_curve, write_curves
 from hypersharp.errors import InputError
+
+SCRIPT = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "training_curves.py"))
+draw_curves, read_curve, write_curves = (SCRIPT[name] for name in ("draw_curves", "read_curve", "write_curves"))
 
 LOG = """epoch,fusion_loss,loss,step,val_psnr_db,val_sam_deg
 0,0.03,0.05,0,,

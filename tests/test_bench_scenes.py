@@ -90,15 +90,6 @@ def test_harvard_scenes_are_scaled_by_their_maximum(tmp_path: Path, inside: str)
     np.testing.assert_array_equal(wavelengths_nm(truth), np.arange(420, 721, 10))
 
 
-def test_harvard_pixels_that_moved_can_be_masked(tmp_path: Path) -> None:
-    write_harvard_scene(tmp_path, "imgd3")
-    path = find_scenes(HARVARD, tmp_path)["imgd3"]
-    assert not np.isnan(load_truth(HARVARD, path)).any()
-    masked = np.isnan(load_truth(HARVARD, path, mask_moved=True).values)
-    assert masked[:, :3, :2].all()
-    assert masked.sum() == 31 * 6
-
-
 def test_a_harvard_stand_in_becomes_a_pair(tmp_path: Path) -> None:
     write_harvard_scene(tmp_path, "img1", (104, 136))
     truth = load_truth(HARVARD, find_scenes(HARVARD, tmp_path)["img1"])

@@ -1,15 +1,18 @@
 """The DataArray that travels: what is known about it stays with it."""
 
 import sys
+from collections.abc import Callable
 
 import dask.array as da
 import numpy as np
 import pytest
+import xarray as xr
 from affine import Affine
 
 from hypersharp import cube as cubes
-from hypersharp.cube import check_cube, decode, make_cube, pair_ratio, select_bands
+from hypersharp.cube import check_cube, decode, make_cube, pair_ratio
 from hypersharp.errors import InputError
+from hypersharp.grid import window_transform
 
 PLACE = Affine(30, 0, 383472.37, 0, -30, 5818302.35)
 
@@ -72,12 +75,21 @@ def test_a_lazy_cube_stays_lazy() -> None:
     assert np.isnan(cube.values).all()
 
 
-def test_bands_are_selected_with_their_wavelengths() -> None:
-    chosen = select_bands(scene(), [2, 0])
-    assert cubes.wavelengths_nm(chosen).tolist() == [700, 400]
-    assert cubes.transform_of(chosen) == PLACE
-    with pytest.raises(InputError):
-        select_bands(scene(), [3])
+def turned_scene() -> xr.DataArray:
+    """A scene on a grid that is rotated, so that no coordinates of pixel centres say where it lies."""
+    return make_cube(np.arange(48.0).reshape(1, 6, 8), crs="EPSG:32633", transform=PLACE @ Affine.rotation(30))
+
+
+@pytest.mark.parametrize("make", [scene, turned_scene])
+def test_a_cut_is_a_view_that_lies_where_its_pixels_lie(make: Callable[[], xr.DataArray]) -> None:
+    whole = make()
+    part = cubes.cut(whole, (1, 2, 3, 1))
+    place = cubes.transform_of(whole)
+    assert place is not None
+    assert cubes.transform_of(part).almost_equals(window_transform(place, (1, 2, 3, 1)), 1e-6)
+    np.testing.assert_array_equal(part.values, whole.values[:, 1:4, 2:3])
+    with pytest.raises(InputError, match="window"):
+        cubes.cut(whole, (0, 0, 7, 9))
 
 
 def test_a_fused_result_takes_the_grid_of_ms_and_the_bands_of_hs() -> None:

@@ -36,7 +36,7 @@ def test_newline_damage_is_undone() -> None:
     assert np.array_equal(indian_pines.undo_newline_damage(whole), whole)
 
 
-def test_the_mended_scene_has_no_steps_left() -> None:
+def test_the_repaired_scene_has_no_steps_left() -> None:
     """768 numbers are about 0.11 of full scale; between neighbours in space and spectrum nothing jumps so."""
     values = indian_pines.load_indian_pines().values[2:]
     jumps = np.abs(np.diff(values, axis=0) - np.median(np.diff(values, axis=0), axis=(1, 2), keepdims=True))

@@ -10,6 +10,7 @@ import re
 import shlex
 import sys
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -32,7 +33,11 @@ DOCUMENTS = {
 PAGES = DOCUMENTS | {name: (ROOT / name).read_text() for name in ("CONTRIBUTING.md", "CHANGELOG.md")}
 VERBS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 EVERYWHERE = {"--help", "--debug", "--version", "-h"}
-OF_OTHERS = {"--ntasks-per-node"}  # slurm's
+OF_OTHERS = {"--ntasks-per-node", "--index-url"}  # slurm's, pip's
+HOME = re.compile(
+    r"https://(?:github|raw\.githubusercontent)\.com/hypersharp/hypersharp/(?:(?:blob|tree)/)?main/([^)#\s]+)"
+)
+README_BYTES = 8192
 BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<reason>.+) -->\n)?```(?P<language>sh|python|text)\n(?P<body>.*?)^```$",
     re.DOTALL | re.MULTILINE,
@@ -158,13 +163,24 @@ def masked(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def test_names_in_the_readme_are_those_in_the_tables() -> None:
+def test_names_in_the_documents_are_those_in_the_tables() -> None:
     from hypersharp.fusion.fuse import METHODS
     from hypersharp.quality.metrics import PRESETS
     from hypersharp.simulation.protocols import PROTOCOLS
 
-    for table in (METHODS, PROTOCOLS, PRESETS):
-        assert all(f"`{name}`" in DOCUMENTS["README.md"] for name in table)
+    tables: dict[str, Iterable[str]] = {
+        "README.md": METHODS,
+        "docs/protocols.md": PROTOCOLS,
+        "docs/benchmarks.md": PRESETS,
+    }
+    for page, names in tables.items():
+        assert all(f"`{name}`" in DOCUMENTS[page] for name in names)
+
+
+def test_the_readme_is_short_and_reads_on_a_package_index() -> None:
+    text = DOCUMENTS["README.md"]
+    assert len(text.encode()) <= README_BYTES
+    assert not re.findall(r"\]\((?!https://)[^)]*\)", text), "a relative link or picture is broken on a package index"
 
 
 def test_every_method_has_its_page() -> None:
@@ -178,6 +194,7 @@ def test_every_method_has_its_page() -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_links_lead_somewhere(name: str) -> None:
+    assert all((ROOT / path).exists() for path in HOME.findall(PAGES[name]))
     for target, anchor in re.findall(r"\]\(([^)#:\s]*)(#[^)\s]+)?\)", PAGES[name]):
         path = (ROOT / name).parent / target if target else ROOT / name
         drawn = path.parent == ROOT / "docs" / "pictures"  # while the site is built

@@ -45,7 +45,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     source = str(Path(hypersharp.__file__).parents[1])
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), NOWHERE)
-    path = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])
+    second = str(ROOT / "packages" / "hypersharp-weights" / "src")  # the gallery shows DBIN
+    path = os.pathsep.join([source, second, *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [
             sys.executable,

@@ -12,9 +12,9 @@ from hypersharp.cube import crs_of, good_bands, leave_out, make_cube, only_usabl
 from hypersharp.errors import InputError
 from hypersharp.fusion.fuse import METHODS, fuse
 from hypersharp.io import open_cube, save_cube
-from hypersharp.io.mask import open_masked
-from hypersharp.methods import detail as scales
+from hypersharp.io.image import Image
 from hypersharp.methods.base import Method, local
+from hypersharp.pair import sensor as pair_sensor
 from hypersharp.pair.estimate import estimate_pair
 from hypersharp.pair.place import usable_response
 from hypersharp.pair.settings import Settings
@@ -192,7 +192,7 @@ def test_a_mask_file_of_any_format(tmp_path: Path, suffix: str) -> None:
     mask[1, 2:5] = 7
     save_cube(image, tmp_path / "image.npy")
     save_cube(make_cube(mask[np.newaxis]), tmp_path / f"mask.{suffix}")
-    opened = open_masked(tmp_path / "image.npy", mask=tmp_path / f"mask.{suffix}")
+    opened = Image(tmp_path / "image.npy", mask=tmp_path / f"mask.{suffix}").cube()
     np.testing.assert_array_equal(np.isnan(opened.values), np.broadcast_to(mask > 0, (3, 6, 8)))
 
 
@@ -205,7 +205,7 @@ def test_two_axes_and_logicals_of_matlab_are_masks_too(tmp_path: Path) -> None:
     np.save(tmp_path / "mask.npy", mask)
     savemat(tmp_path / "mask.mat", {"clouds": mask})
     for name in ("mask.npy", "mask.mat"):
-        opened = open_masked(tmp_path / "image.npy", mask=tmp_path / name)
+        opened = Image(tmp_path / "image.npy", mask=tmp_path / name).cube()
         np.testing.assert_array_equal(np.isnan(opened.values[0]), mask)
 
 
@@ -215,7 +215,7 @@ def test_a_mask_whose_nodata_is_zero_keeps_its_zeros(tmp_path: Path) -> None:
     mask[0, 2, 2] = 1
     save_cube(make_cube(np.ones((2, 6, 8))), tmp_path / "image.npy")
     save_cube(make_cube(mask, nodata=0), tmp_path / "mask.tif")
-    assert int(np.isnan(open_masked(tmp_path / "image.npy", mask=tmp_path / "mask.tif").values).sum()) == 2
+    assert int(np.isnan(Image(tmp_path / "image.npy", mask=tmp_path / "mask.tif").cube().values).sum()) == 2
 
 
 def test_mask_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_mask_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     save_cube(make_cube(np.zeros((3, 6, 8), np.uint8)), tmp_path / "three.tif")
     for name, said in (("there", "another grid"), ("small", "5 x 8 for .*6 x 8"), ("three", "3 bands")):
         with pytest.raises(InputError, match=said):
-            open_masked(tmp_path / "image.tif", mask=tmp_path / f"{name}.tif")
+            Image(tmp_path / "image.tif", mask=tmp_path / f"{name}.tif").cube()
 
 
 def test_the_command_line_masks_writes_and_counts(
@@ -262,14 +262,14 @@ def test_filled_pixels_enter_no_estimate_of_the_sensor(
     pair: tuple[xr.DataArray, xr.DataArray], method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[torch.Tensor] = []
-    estimate = scales.complete_sensor
+    estimate = pair_sensor.complete_sensor
 
     def spy(*given: Any, hs_valid: torch.Tensor, **known: Any) -> Estimate:
         seen.append(hs_valid)
         found: Estimate = estimate(*given, hs_valid=hs_valid, **known)
         return found
 
-    monkeypatch.setattr(scales, "complete_sensor", spy)
+    monkeypatch.setattr(pair_sensor, "complete_sensor", spy)
     mask = np.zeros(pair[0].shape[1:])
     mask[2, 7] = 1
     fuse(leave_out(pair[0], mask), pair[1], method=method, scale=1.0, consistent=False)

@@ -16,9 +16,10 @@ from hypersharp.cli import main
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError, MissingExtraError
 from hypersharp.io import save_cube
+from hypersharp.io.image import Image
 from hypersharp.plot.places import find_pixel
 from hypersharp.reporting.build import NAME, SCORES
-from hypersharp.reporting.facts import Source, image_facts, read_notes
+from hypersharp.reporting.facts import image_facts, read_notes
 from hypersharp.reporting.findings import placed_pair
 from hypersharp.reporting.pictures import detailed_window
 from hypersharp.reporting.points import diverse_pixels, label
@@ -330,7 +331,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     values = np.ones((3, 4, 5))
     values[:, 0, :2] = np.nan
     values[1] = np.nan
-    facts = image_facts(make_cube(values), Source(mask=Path("clouds.tif"), saturated=255))
+    facts = image_facts(make_cube(values), Image(Path("image.tif"), mask=Path("clouds.tif"), saturated=255))
     expected = "2 of 20 pixels (10.0%); 1 of 3 bands, bad or empty (mask clouds.tif, saturated from 255)"
     assert facts["Left out"] == expected
     assert facts["Place"] == "not georeferenced"

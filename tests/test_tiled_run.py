@@ -18,7 +18,7 @@ from hypersharp.cube import crs_of, make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.fusion.fuse import METHODS, fuse
 from hypersharp.io import open_cube, save_cube
-from hypersharp.io.image_file import ImageFile
+from hypersharp.io.image import Image
 from hypersharp.pair.settings import FuseOptions
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
@@ -76,7 +76,7 @@ def prepared(
     files: tuple[Path, Path], out: Path, method: str = "gsa", *, resume: bool = False, **options: Any
 ) -> TiledRun:
     tiles = TiledOptions(workers=1, side_px=64, resume=resume)
-    coarse, fine = (ImageFile(path) for path in files)
+    coarse, fine = (Image(path) for path in files)
     chosen = FuseOptions(**{"precision": "fp32", "device": "cpu", **options})
     return prepare(coarse, fine, out, method=method, tiles=tiles, options=chosen, move="none")
 
@@ -138,10 +138,10 @@ def test_pixels_and_bands_that_are_missing_stay_missing(tmp_path: Path) -> None:
     mask = np.zeros((1, SIDE, SIDE), np.uint8)
     mask[0, 150, 150] = 1
     save_cube(make_cube(mask, crs="EPSG:32633", transform=PLACE), tmp_path / "mask.tif")
-    image = ImageFile(paths[1], mask=tmp_path / "mask.tif")
+    image = Image(paths[1], mask=tmp_path / "mask.tif")
     tiles = TiledOptions(workers=1, side_px=64)
     out = tmp_path / "sharp.tif"
-    prepare(ImageFile(paths[0]), image, out, method="gsa", tiles=tiles, move="none").carry_out()
+    prepare(Image(paths[0]), image, out, method="gsa", tiles=tiles, move="none").carry_out()
     missing = np.isnan(open_cube(out).values)
     assert missing[5].all()
     expected = np.zeros((SIDE, SIDE), bool)
@@ -172,7 +172,7 @@ def test_grids_that_do_not_nest_are_aligned_tile_by_tile(tmp_path: Path) -> None
 
 
 def made_by(paths: tuple[Path, Path], out: Path, **options: Any) -> xr.DataArray:
-    coarse, fine = (ImageFile(path) for path in paths)
+    coarse, fine = (Image(path) for path in paths)
     tiles = TiledOptions(workers=1, side_px=64)
     prepare(coarse, fine, out, method="bicubic", tiles=tiles, **options).carry_out()
     return open_cube(out)
@@ -183,7 +183,7 @@ def test_a_proven_shift_is_undone_in_every_tile(files: tuple[Path, Path], tmp_pa
     moved = ms.copy(data=np.roll(ms.values, (1, 2), (1, 2)))
     paths = files[0], save_cube(moved, tmp_path / "ms.tif")
     run = prepare(
-        *(ImageFile(path) for path in paths),
+        *(Image(path) for path in paths),
         tmp_path / "sharp.tif",
         method="glp",
         tiles=TiledOptions(workers=1, side_px=64),
@@ -307,7 +307,7 @@ def test_a_network_sees_further_the_coarser_hs_is(tmp_path: Path) -> None:
     told: dict[str, Any] = {"weights": "ssjcn-any", "precision": "fp32", "device": "cpu", "consistent": False}
     known: dict[str, Any] = {"psf": psf, "srf": response, "move": "none"}
     run = prepare(
-        *(ImageFile(path) for path in paths),
+        *(Image(path) for path in paths),
         tmp_path / "sharp.tif",
         method="ssjcn",
         tiles=TiledOptions(workers=1, side_px=64),
@@ -323,7 +323,7 @@ def test_a_network_sees_further_the_coarser_hs_is(tmp_path: Path) -> None:
 def test_a_memory_for_one_worker_gets_one_unless_more_are_asked_for(
     files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    coarse, fine = (ImageFile(path) for path in files)
+    coarse, fine = (Image(path) for path in files)
     out = tmp_path / "sharp.tif"
     with pytest.raises(CallError, match=r"1\.5 GB for 2 workers, expected 2\.\d GB or more"):
         prepare(coarse, fine, out, method="bicubic", tiles=TiledOptions(1.5e9, workers=2), move="none")
@@ -350,7 +350,7 @@ def test_a_sample_of_a_large_scene_leaves_its_seams_out(
     from hypersharp.fusion import learn as scenes
 
     monkeypatch.setattr(scenes, "MOST_COARSE", 32)
-    pair_source = jobs.PairSource(*(ImageFile(path) for path in files), (48, 48), RATIO, jobs_grid(files))
+    pair_source = jobs.PairSource(*(Image(path) for path in files), (48, 48), RATIO, jobs_grid(files))
     sample = scenes.Sample.of((48, 48), RATIO)
     assert not sample.is_all and sample.inside().shape == (32, 32)
     hs, ms = jobs.read_sample(pair_source, sample)

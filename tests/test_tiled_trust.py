@@ -14,7 +14,7 @@ from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
 from hypersharp.fusion.fuse import METHODS, fuse
 from hypersharp.io import open_cube, save_cube
-from hypersharp.io.image_file import ImageFile
+from hypersharp.io.image import Image
 from hypersharp.pair.settings import FuseOptions
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
@@ -49,7 +49,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def prepared(files: tuple[Path, Path], folder: Path, method: str, *, resume: bool = False, **known: Any) -> TiledRun:
-    coarse, fine = (ImageFile(path) for path in files)
+    coarse, fine = (Image(path) for path in files)
     options = FuseOptions(precision="fp32", device="cpu", consistent=False)
     tiles = TiledOptions(workers=1, side_px=64, resume=resume)
     told = {"move": "none", "trust": folder / "error.tif", **known}

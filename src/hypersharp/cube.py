@@ -9,13 +9,12 @@ kept the way rioxarray keeps them, so `cube.rio` works. Missing pixels are NaN i
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hypersharp.errors import InputError
-from hypersharp.grid import Grid, whole_ratio
+from hypersharp.errors import InputError, installed
+from hypersharp.grid import Grid, Window, check_window, whole_ratio, window_transform
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,17 +34,25 @@ def make_cube(
     transform: Affine | None = None,
     nodata: float | None = None,
 ) -> xr.DataArray:
-    """Put an array (band, y, x), numpy or dask, and what is known about it into one DataArray.
+    """Put an array and its metadata into the DataArray (band, y, x) that hypersharp works with.
 
-    Pixels equal to `nodata` become NaN (integers become floats then) and the value is written back on
-    saving. `good_bands` is False where a band is not to be trusted. `crs` is anything rasterio takes.
+    Args:
+        values: (L, H, W), numpy or dask.
+        wavelengths_nm, fwhm_nm: centre and full width at half maximum of each band in nm, (L,).
+        good_bands: (L,), False for bands to exclude.
+        crs: anything rasterio takes.
+        transform: the affine from pixel corners (x, y) to map coordinates.
+        nodata: pixels of this value become NaN (integers become floats then); it is written back on saving.
+
+    Returns:
+        The cube, with coordinates `wavelength`, `fwhm` and `good_band` on `band`, and `cube.rio` for CRS and affine.
+
+    Raises:
+        InputError: values are not three-dimensional, or a list is not as long as there are bands.
 
     >>> cube = make_cube(np.ones((3, 2, 2)), wavelengths_nm=[450, 550, 650])
     >>> cube.sizes["band"], cube.wavelength.values.tolist()
     (3, [450.0, 550.0, 650.0])
-
-    Raises:
-        InputError: values are not three-dimensional, or a list is not as long as there are bands.
     """
     import xarray as xr
 
@@ -105,13 +112,13 @@ def _georeferenced(cube: xr.DataArray, crs: Any, transform: Affine | None) -> xr
     """The cube with CRS, affine and pixel centres; as it is, with a warning, where [geo] is missing."""
     if crs is None and transform is None:
         return cube
-    try:
-        import rioxarray  # noqa: F401  (gives DataArray its .rio)
-        from pyproj.exceptions import ProjError
-        from rasterio.errors import CRSError
-    except ImportError:
+    if not installed("rioxarray"):
         warnings.warn("no georeference is kept; pip install 'hypersharp[geo]'", stacklevel=3)
         return cube
+    import rioxarray  # noqa: F401  (gives DataArray its .rio)
+    from pyproj.exceptions import ProjError
+    from rasterio.errors import CRSError
+
     encoding = dict(cube.encoding)
     try:
         cube = cube if crs is None else cube.rio.write_crs(crs)
@@ -237,17 +244,17 @@ def pair_ratio(hs: xr.DataArray, ms: xr.DataArray) -> int:
     return whole_ratio(grid_of(hs), grid_of(ms))
 
 
-def select_bands(cube: xr.DataArray, indices: Sequence[int] | np.ndarray) -> xr.DataArray:
-    """The bands with these indices (from 0), in this order, with all that is known about them.
+def cut(cube: xr.DataArray, window: Window) -> xr.DataArray:
+    """The pixels of a window (y0, x0, height, width) in their place, a view of the cube's own.
 
     Raises:
-        InputError: an index lies outside the cube.
+        InputError: the window is empty or reaches beyond the cube.
     """
-    wanted = np.asarray(indices, dtype=int)
-    bands = cube.sizes["band"]
-    if wanted.size == 0 or wanted.min() < -bands or wanted.max() >= bands:
-        raise InputError(f"band indices {wanted.tolist()}", f"some of 0..{bands - 1}", "choose bands that exist")
-    return cube.isel(band=wanted)
+    y0, x0, height, width = check_window(window, (cube.sizes["y"], cube.sizes["x"]))
+    part, place = cube[:, y0 : y0 + height, x0 : x0 + width], transform_of(cube)
+    if place is None or ("y" in cube.coords and "x" in cube.coords and not (place.b or place.d)):
+        return part  # the coordinates of its pixel centres say where it lies
+    return _georeferenced(part, None, window_transform(place, window))
 
 
 def usable_bands(cube: xr.DataArray) -> np.ndarray:
@@ -280,15 +287,20 @@ def only_usable(cube: xr.DataArray, what: str) -> xr.DataArray:
 def leave_out(
     cube: xr.DataArray, mask: Any = None, *, saturated: float | None = None, what: str = "image", part: bool = False
 ) -> xr.DataArray:
-    """The cube with NaN, in every band, where a pixel counts as not measured; everything else as it was.
+    """Set pixels to nodata (NaN in every band), so that they are excluded from every estimate and score.
 
-    mask: (y, x), anything but zero leaves a pixel out (clouds, shadows, water, ...). saturated: a pixel that
-    reaches this value in any usable band is left out. Integers become floats, as `make_cube` makes them,
-    where there is something to leave out. `what` names the image in the message; of a `part` of one
-    nothing need be left.
+    Args:
+        cube: (L, H, W); integers become floats where something is excluded.
+        mask: (H, W); anything but zero excludes a pixel (clouds, shadows, water, ...).
+        saturated: excludes pixels that reach this value in any usable band.
+        what: the image's name in messages.
+        part: whether this is a part of an image, which may be excluded entirely.
+
+    Returns:
+        The cube (L, H, W) with NaN there, its metadata unchanged.
 
     Raises:
-        InputError: a mask of another size, or one that leaves nothing.
+        InputError: a mask of another size, or one that excludes every pixel.
 
     >>> cube = make_cube(np.array([[[1, 2], [3, 255]]]))
     >>> leave_out(cube, [[1, 0], [0, 0]], saturated=255).values.tolist()

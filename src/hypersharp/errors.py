@@ -5,11 +5,21 @@ input) or 2 (a wrong call).
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 
 
 class HypersharpError(Exception):
-    """The root of the tree: what was found, what was expected, what to do about it."""
+    """The root of the tree: what was found, what was expected, what to do about it.
+
+    Attributes:
+        found, expected, do: the three parts of the message.
+        exit_code: what the command line exits with, 1 for a wrong input, 2 for a wrong call.
+
+    >>> print(InputError("no file a.tif", "an existing image", "check the path"))
+    found no file a.tif, expected an existing image, do: check the path
+    """
 
     exit_code = 1
 
@@ -44,6 +54,20 @@ class MissingExtraError(HypersharpError):
             f"the optional dependencies [{extra}]",
             f"pip install 'hypersharp[{extra}]', or pip install -e '.[{extra}]' in a clone",
         )
+
+
+@contextmanager
+def needs(feature: str, extra: str = "geo") -> Iterator[None]:
+    """Around the imports of optional libraries: a missing one is answered with the command that installs it."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(feature, extra) from error
+
+
+def installed(library: str) -> bool:
+    """Whether an optional library is there, for what is done without it otherwise."""
+    return find_spec(library) is not None
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:

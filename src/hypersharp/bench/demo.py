@@ -4,17 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
-
-import xarray as xr
 
 from hypersharp.bench.indian_pines import load_indian_pines
 from hypersharp.fusion.fuse import fuse
+from hypersharp.io.image import Image
 from hypersharp.io.together import save_figure, save_together
 from hypersharp.plot.compare import comparison_figure
 from hypersharp.quality.score import score_cubes
 from hypersharp.reporting import write_report
-from hypersharp.reporting.facts import Run, Source
+from hypersharp.reporting.facts import Run
 from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
 
@@ -39,26 +37,21 @@ def run_demo(out_dir: Path, *, device: str = "auto", progress: Callable[[float],
 
     Raises: MissingExtraError, OutputError.
     """
-    hs, ms, truth = simulate_pair(load_indian_pines(), find_protocol(PROTOCOL).sensor())
+    protocol = find_protocol(PROTOCOL)
+    hs, ms, truth = simulate_pair(load_indian_pines(), protocol.sensor())
     estimates, scores = {}, {}
     for number, method in enumerate(METHODS):
         started = perf_counter()
         estimates[method] = fuse(hs, ms, method=method, device=device, scale=1.0, consistent=False)
-        scores[method] = (*score(estimates[method], truth), perf_counter() - started)
+        seconds = perf_counter() - started
+        found = score_cubes(estimates[method], truth, ratio=protocol.ratio, preset=protocol.preset, peak=1.0)
+        scores[method] = (found.psnr_db, found.ssim, found.sam_deg, found.ergas, seconds)
         progress((number + 1) / (len(METHODS) + 1))
     cubes = {"hs": hs, "ms": ms, "truth": truth, **{f"sharp_{name}": cube for name, cube in estimates.items()}}
     paths = save_together(cubes, out_dir, "tif")
-    figure = comparison_figure(hs, ms, estimates, truth, PIXELS)
-    paths.append(save_figure(figure, out_dir / "demo.png"))
-    files = dict(zip(("hs", "ms", "truth", "result"), map(Source, paths), strict=False))
-    run = Run(f"hypersharp demo -o {out_dir}", scores[METHODS[0]][-1])
+    paths.append(save_figure(comparison_figure(hs, ms, estimates, truth, PIXELS), out_dir / "demo.png"))
+    files = dict(zip(("hs", "ms", "truth", "result"), map(Image, paths), strict=False))
+    sharp, run = estimates[METHODS[0]], Run(f"hypersharp demo -o {out_dir}", scores[METHODS[0]][-1])
     places = [(x, y) for y, x in PIXELS]
-    page = write_report(estimates[METHODS[0]], hs, ms, out_dir, truth=truth, points=places, run=run, sources=files)
-    paths.append(page)
-    return DemoResult(scores, str(estimates[METHODS[0]].attrs.get("hypersharp", "")), paths)
-
-
-def score(estimate: xr.DataArray, truth: xr.DataArray) -> tuple[Any, Any, Any, Any]:
-    """PSNR, SSIM, SAM and ERGAS in the protocol's own preset."""
-    scores = score_cubes(estimate, truth, ratio=4, preset=find_protocol(PROTOCOL).preset, peak=1.0)
-    return scores.psnr_db, scores.ssim, scores.sam_deg, scores.ergas
+    paths.append(write_report(sharp, hs, ms, out_dir, truth=truth, points=places, run=run, sources=files))
+    return DemoResult(scores, str(sharp.attrs.get("hypersharp", "")), paths)

@@ -37,7 +37,7 @@ SHOWN = {"stuffed_toys": 20, "real_and_fake_apples": 30}  # scene -> band, count
 
 
 @dataclass(frozen=True, eq=False)
-class Inside:
+class Iterations:
     """One pair's way through an SSJCN, (band, y, x) in float32, full scale 1.
 
     `estimates` are Z^0 .. Z^T, `corrections` the attended error maps added to all but the last of them,
@@ -84,8 +84,7 @@ def draw_all(
 
 def load_ssjcn(weights: str) -> SSJCN:
     """The network of the weights; InputError where it is not SSJCN's or fits another kind of pair."""
-    protocol = find_protocol(PROTOCOL)
-    found = named_weights(weights)
+    protocol, found = find_protocol(PROTOCOL), named_weights(weights)
     net, header = load_weights(found.path)
     ms_bands, bands = protocol.sensor().srf.shape
     shape = {"bands": bands, "ms_bands": ms_bands, "ratio": protocol.ratio}
@@ -94,32 +93,23 @@ def load_ssjcn(weights: str) -> SSJCN:
     return net
 
 
-def look_inside(net: SSJCN, hs: xr.DataArray, ms: xr.DataArray, truth: xr.DataArray) -> Inside:
+def look_inside(net: SSJCN, hs: xr.DataArray, ms: xr.DataArray, truth: xr.DataArray) -> Iterations:
     """Run the network in float32 over a pair whose fine size is a multiple of 4 and keep what it makes on the way."""
     device = next(net.parameters()).device
     coarse, fine = (torch.tensor(cube.values, device=device)[None] for cube in (hs, ms))
+
+    def image_of(batch: torch.Tensor) -> Image:
+        return np.asarray(batch[0].float().cpu())
+
     with torch.inference_mode():
         estimates = net.estimates(coarse, fine)
-        corrections = [net.correction(t, z, coarse, fine) for t, z in enumerate(estimates[:-1])]
-        ms_hat, hs_hat = net.degrade(estimates[-1])[-1]
-    return Inside(
-        hs=hs.values,
-        ms=ms.values,
-        truth=truth.values,
-        estimates=[image_of(z) for z in estimates],
-        corrections=[image_of(error) for error in corrections],
-        ms_hat=image_of(ms_hat),
-        hs_hat=image_of(hs_hat),
-        projects=net.options.spectrally_consistent,
-    )
+        corrections = [image_of(net.correction(t, z, coarse, fine)) for t, z in enumerate(estimates[:-1])]
+        ms_hat, hs_hat = map(image_of, net.degrade(estimates[-1])[-1])
+    images, projects = [image_of(z) for z in estimates], net.options.spectrally_consistent
+    return Iterations(hs.values, ms.values, truth.values, images, corrections, ms_hat, hs_hat, projects)
 
 
-def image_of(batch: torch.Tensor) -> Image:
-    image: Image = batch[0].float().cpu().numpy()
-    return image
-
-
-def figures_of(inside: Inside, band: int, ms_band: int) -> "dict[str, Figure]":
+def figures_of(inside: Iterations, band: int, ms_band: int) -> "dict[str, Figure]":
     """Name -> figure of one hs band (and the ms band beside it), both counted from 0."""
     estimates = [estimate[band] for estimate in inside.estimates]
     maps = {"error map": [correction[band] for correction in inside.corrections]}

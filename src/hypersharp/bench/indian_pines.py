@@ -21,7 +21,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.cube import make_cube
-from hypersharp.errors import MissingExtraError
+from hypersharp.errors import needs
 
 BANDS = np.arange(31)
 CENTRES_NM = 400.02 + 9.80 * BANDS + 0.00276 * BANDS**2
@@ -30,66 +30,51 @@ SIDE_PX = 144  # the largest multiple of 16 in 145
 PIXEL_M = 20.0
 OFFSET, PER_RADIANCE = 1000.0, 500.0
 FULL_SCALE_QUANTILE = 0.999
-RETURN, FEED = 13, 10
+CARRIAGE_RETURN, LINE_FEED = 13, 10
 
-Whole = NDArray[np.int64]
-Image = NDArray[np.float32]
+Numbers = NDArray[np.int64]
 
 
 def load_indian_pines() -> xr.DataArray:
-    """The scene as radiance scaled to about 0..1, (31, 144, 144), on a plain grid of 20 m pixels.
+    """The scene as radiance scaled to about 0..1 (1 is its 99.9 % quantile), (31, 144, 144), in pixels of 20 m.
 
     The affine has its origin at the lower left corner, and there is no CRS: where on Earth is not in the data.
     Raises: MissingExtraError without tensorly or a geo library.
     """
-    try:
+    with needs("the demo", "demo"):
         from affine import Affine
         from tensorly import datasets
-    except ImportError as exc:
-        raise MissingExtraError("the demo", "demo") from exc
     file = Path(datasets.__file__).parent / "data" / "Indian_pines_corrected.npy"
     numbers = np.load(file)[:SIDE_PX, :SIDE_PX, : len(BANDS)].transpose(2, 0, 1).astype(np.int64)
+    radiance = np.clip((undo_newline_damage(numbers) - OFFSET) / PER_RADIANCE, 0, None)
     return make_cube(
-        scaled_radiance(undo_newline_damage(numbers)),
+        np.asarray(np.clip(radiance / np.quantile(radiance, FULL_SCALE_QUANTILE), 0, 1), np.float32),
         wavelengths_nm=CENTRES_NM,
         fwhm_nm=np.full(len(BANDS), FWHM_NM),
         transform=Affine(PIXEL_M, 0, 0, 0, -PIXEL_M, SIDE_PX * PIXEL_M),
     )
 
 
-def scaled_radiance(numbers: Whole) -> Image:
-    """Radiance in 0..1, where 1 is its 99.9 % quantile."""
-    radiance = np.clip((numbers - OFFSET) / PER_RADIANCE, 0, None)
-    return np.asarray(np.clip(radiance / np.quantile(radiance, FULL_SCALE_QUANTILE), 0, 1), np.float32)
-
-
-def undo_newline_damage(numbers: Whole) -> Whole:
+def undo_newline_damage(numbers: Numbers) -> Numbers:
     """Numbers (L, H, W) with the upper bytes that were 13 put back, where the file has lost them all.
 
     Along each pixel's spectrum the cheapest path is chosen (Viterbi) between the number as it stands and,
     where its upper byte is 10, the one 768 higher; a step costs its distance from the bands' usual ratio.
     """
     upper = numbers >> 8
-    if (upper == RETURN).any():
+    if (upper == CARRIAGE_RETURN).any():
         return numbers
-    doubtful = upper == FEED
-    lift = (RETURN - FEED) << 8
+    doubtful, lift = upper == LINE_FEED, (CARRIAGE_RETURN - LINE_FEED) << 8
     choices = np.stack([numbers, numbers + lift * doubtful]) - OFFSET  # (2, L, H, W)
     cost, came_from = np.zeros_like(choices[:, 0]), []
-    for band in range(1, len(numbers)):
-        ratio = usual_ratio(numbers, band, ~(doubtful[band] | doubtful[band - 1]))
-        step = np.abs(choices[:, None, band] - ratio * choices[None, :, band - 1]) + cost  # (to, from, H, W)
+    for before, band in enumerate(range(1, len(numbers))):
+        sure = ~(doubtful[band] | doubtful[before])
+        steps = choices[0, band][sure] / np.maximum(choices[0, before][sure], 1)
+        usual_ratio = np.median(steps) if sure.any() else 1.0
+        step = np.abs(choices[:, None, band] - usual_ratio * choices[None, :, before]) + cost  # (to, from, H, W)
         came_from.append(step.argmin(1))
         cost = step.min(1)
     path = [cost.argmin(0)]
     for previous in reversed(came_from):
         path.append(np.take_along_axis(previous, path[-1][None], 0)[0])
-    lifted = doubtful & (np.stack(path[::-1]) == 1)
-    return np.where(lifted, numbers + lift, numbers)
-
-
-def usual_ratio(numbers: Whole, band: int, sure: NDArray[np.bool_]) -> float:
-    """How much brighter a band is than the one before it, the median over the pixels that are sure."""
-    if not sure.any():
-        return 1.0
-    return float(np.median((numbers[band][sure] - OFFSET) / np.maximum(numbers[band - 1][sure] - OFFSET, 1)))
+    return np.where(doubtful & (np.stack(path[::-1]) == 1), numbers + lift, numbers)

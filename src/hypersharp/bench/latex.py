@@ -1,55 +1,42 @@
 """The table of means in LaTeX, for the booktabs package: ours with the best in bold, then what was published."""
 
 from collections.abc import Iterable
-from typing import Any
 
-from hypersharp.bench.summary import COLUMNS, Column, Mean, Summary, summarise
+from hypersharp.bench.summary import COLUMNS, Row, Summary, summarise
 from hypersharp.bench.tables import Published
 
 ESCAPED = str.maketrans(
-    {
-        **{character: f"\\{character}" for character in "&%$#_{}"},
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "°": r"$^\circ$",
-    }
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "°": r"$^\circ$"}
 )
 COSTS = ("Time (s)", "Memory (MB)", "Parameters (M)", "GFLOP")
 
 
-def as_latex(rows: list[dict[str, Any]], preset: str, published: Published | None = None) -> str:
+def as_latex(rows: list[Row], preset: str, published: Published | None = None) -> str:
     """A tabular of finished rows: mean and standard deviation over scenes by `preset`."""
     summaries = summarise(rows, preset)
     titles = ["Method", *(column.title for column in COLUMNS.values()), *COSTS]
     parts = [[line(map(escape, titles))], [method_line(summary, summaries) for summary in summaries]]
     if published:
         source = rf"\multicolumn{{{len(titles)}}}{{l}}{{Published: {escape(published.source)}}} \\"
-        parts.append([source, *(published_line(name, numbers) for name, numbers in published.rows.items())])
+        empty = [""] * len(COSTS)
+        parts.append([source, *(line([escape(name), *row, *empty]) for name, row in published.rows.items())])
     body = "\n\\midrule\n".join("\n".join(part) for part in parts if part)
-    columns = "l" + "r" * (len(titles) - 1)
     return (
         f"% preset {preset}; mean and standard deviation over scenes; needs \\usepackage{{booktabs}}\n"
-        f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
+        f"\\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
     )
 
 
 def method_line(summary: Summary, among: list[Summary]) -> str:
     scores = []
     for key, column in COLUMNS.items():
-        best = column.best(other.scores[key].value for other in among)
-        scores.append(number(summary.scores[key], column, bold=summary.scores[key].value == best))
+        mean = summary.scores[key]
+        value = f"{mean.value:.{column.digits}f}"
+        if mean.value == column.best(other.scores[key].value for other in among):
+            value = rf"\mathbf{{{value}}}"
+        scores.append(f"${value}$" if mean.spread is None else rf"${value} \pm {mean.spread:.{column.digits}f}$")
     return line([escape(summary.name), *scores, *map(escape, summary.costs)])
-
-
-def number(mean: Mean, column: Column, bold: bool) -> str:
-    value = f"{mean.value:.{column.digits}f}"
-    value = rf"\mathbf{{{value}}}" if bold else value
-    return f"${value}$" if mean.spread is None else rf"${value} \pm {mean.spread:.{column.digits}f}$"
-
-
-def published_line(name: str, numbers: tuple[str, ...]) -> str:
-    return line([escape(name), *numbers, *[""] * len(COSTS)])
 
 
 def line(cells: Iterable[str]) -> str:

@@ -5,10 +5,8 @@ A run that was stopped goes on where it stood: a row that is there without an er
 
 import json
 import re
-import resource
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
@@ -35,7 +33,7 @@ from hypersharp.quality.score import score_cubes
 from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import Protocol, find_protocol
 from hypersharp.system.atomic import make_folder
-from hypersharp.system.build_info import commit, machine
+from hypersharp.system.build_info import commit, machine, peak_bytes
 
 Row = dict[str, Any]
 ROWS = "rows.jsonl"
@@ -58,6 +56,16 @@ class BenchOptions:
     precision: Precision = "auto"
     published: Published | None = None
 
+    def tasks(self, scenes: tuple[str, ...]) -> "list[Task]":
+        """Scene by scene, so that an early stop leaves whole comparisons."""
+        parts = [method.partition(":") for method in self.methods]
+        methods = [(name, weights or None, digest_of(weights)) for name, _, weights in parts]
+        return [
+            Task(self.protocol, name, scene, weights, digest, self.mode, self.precision)
+            for scene in scenes
+            for name, weights, digest in methods
+        ]
+
 
 @dataclass(frozen=True)
 class Task:
@@ -71,28 +79,31 @@ class Task:
     mode: Mode
     precision: Precision
 
+    @classmethod
+    def of(cls, row: Row) -> "Task":
+        return cls(**{field.name: row.get(field.name) for field in fields(cls)})  # type: ignore[arg-type]
+
 
 def run_bench(
     options: BenchOptions, data_dir: Path, out_dir: Path, *, on_row: Callable[[int, int, Row], None] = lambda *_: None
 ) -> list[Row]:
     """Make the rows that are missing, write the tables of all that are there, return these options' rows.
 
-    A method or weights that are not there fail in their own rows. `on_row(number, of, row)` tells a watcher how
-    far it is.
+    A method or weights that are not there fail in their own rows. `on_row(number, of, row)` reports progress.
     Raises: InputError for an unknown protocol or scene, or scenes missing in data_dir; OutputError.
     """
     protocol = find_protocol(options.protocol)
-    tasks = list_tasks(options, options.scenes or protocol.test)
+    tasks = options.tasks(options.scenes or protocol.test)
     paths = find_scenes(protocol, data_dir, {task.scene: None for task in tasks})
-    done = {task_of(row): row for row in read_rows(out_dir / ROWS) if "error" not in row}
+    done = {Task.of(row): row for row in read_rows(out_dir / ROWS) if "error" not in row}
     for number, task in enumerate(tasks, 1):
         if task not in done:
             done[task] = make_row(task, protocol, paths[task.scene], options.device)
             append_row(out_dir / ROWS, done[task])
         on_row(number, len(tasks), done[task])
     rows = [done[task] for task in tasks]
-    others = {task: row for task, row in done.items() if task.protocol == protocol.name and task not in tasks}
-    write_report([*rows, *others.values()], protocol.preset, out_dir, options.published)
+    others = [row for task, row in done.items() if task.protocol == protocol.name and task not in tasks]
+    write_report([*rows, *others], protocol.preset, out_dir, options.published)
     return rows
 
 
@@ -106,9 +117,9 @@ def parse_methods(text: str) -> tuple[str, ...]:
     """
     methods = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     for name, _, weights in (method.partition(":") for method in methods):
-        if weights and "weights" not in find_method(bare(name)).needs:
-            raise CallError(f"weights '{weights}' for {name}", "a method with a network", f"write {name} alone")
         check_names(name, weights)
+        if weights and "weights" not in METHODS[bare(name)].needs:
+            raise CallError(f"weights '{weights}' for {name}", "a method with a network", f"write {name} alone")
     return methods
 
 
@@ -130,60 +141,52 @@ def bare(method: str) -> str:
     return method.removesuffix(CONSISTENT)
 
 
-def list_tasks(options: BenchOptions, scenes: tuple[str, ...]) -> list[Task]:
-    """Scene by scene, so that an early stop leaves whole comparisons."""
-    return [make_task(options, method, scene) for scene in scenes for method in options.methods]
-
-
-def make_task(options: BenchOptions, method: str, scene: str) -> Task:
-    """The task of one cell of methods x scenes."""
-    name, _, weights = method.partition(":")
-    digest = digest_of(weights) if weights else None
-    return Task(options.protocol, name, scene, weights or None, digest, options.mode, options.precision)
-
-
-def digest_of(weights: str) -> str | None:
-    """The first digits of a weights file's SHA-256; None for weights that are not there."""
-    try:
-        return sha256(named_weights(weights).path.read_bytes()).hexdigest()[:8]
-    except InputError:
-        return None
-
-
-def task_of(row: Row) -> Task:
-    return Task(**{field.name: row.get(field.name) for field in fields(Task)})  # type: ignore[arg-type]
-
-
-def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
-    """Simulate, fuse, score; a failure of the method becomes the row's `error`, not the run's end."""
-    row = {**asdict(task), "commit": commit(), "machine": machine_with(device)}
-    try:
-        check_names(task.method, task.weights)  # before a scene is read
-        hs, ms, truth = simulate_pair(load_truth(protocol, path), protocol.sensor())
-        measured = measure(lambda: fuse_pair(task, hs, ms, protocol, device))
-        sharp = measured.pop("result")
-        return {
-            **row,
-            **measured,
-            **described(task, sharp),
-            "flops": count_flops(replace(task, scene=""), protocol, truth.shape[1:], device),
-            "scores": all_scores(sharp, truth, protocol.ratio),
-        }
-    except Exception as exc:  # whatever it is, the other rows are worth making
-        return {**row, "error": f"{type(exc).__name__}: {exc}"}
-
-
-def machine_with(device: str) -> str:
-    """The machine, and its graphics processor where that does the work."""
-    chosen = choose_device(device)
-    return machine() if chosen.type != "cuda" else f"{machine()}, {torch.cuda.get_device_name(chosen)}"
-
-
 def check_names(method: str, weights: str | None) -> None:
     """Raise an InputError for a method or weights that are not there."""
     find_method(bare(method))
     if weights:
         named_weights(weights)
+
+
+def digest_of(weights: str) -> str | None:
+    """The first digits of a weights file's SHA-256; None for weights that are not there."""
+    try:
+        return sha256(named_weights(weights).path.read_bytes()).hexdigest()[:8] if weights else None
+    except InputError:
+        return None
+
+
+def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
+    """Simulate, fuse, score; a failure of the method becomes the row's `error`, not the run's end."""
+    chosen = choose_device(device)
+    where = machine() if chosen.type != "cuda" else f"{machine()}, {torch.cuda.get_device_name(chosen)}"
+    row = {**asdict(task), "commit": commit(), "machine": where}
+    try:
+        check_names(task.method, task.weights)  # before a scene is read
+        hs, ms, truth = simulate_pair(load_truth(protocol, path), protocol.sensor())
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # Linux counts the peak memory from here
+        started = time.perf_counter()
+        sharp = fuse_pair(task, hs, ms, protocol, device)
+        seconds, peak = time.perf_counter() - started, peak_bytes() or 0
+        notes = sharp.attrs["hypersharp"]
+        found = re.search(r"weights (\S+):", notes)
+        weights = found[1] if found else None
+        return {
+            **row,
+            "seconds": round(seconds, 3),
+            "peak_mb": round(peak / 2**20),
+            "notes": notes,
+            "weights_used": weights,
+            "parameters": parameters_of(task.weights or weights),
+            "flops": count_flops(replace(task, scene=""), protocol, truth.shape[1:], device),
+            "scores": {
+                preset: score_cubes(sharp, truth, ratio=protocol.ratio, preset=preset, peak=1.0).as_dict()
+                for preset in PRESETS
+            },
+        }
+    except Exception as exc:  # whatever it is, the other rows are worth making
+        return {**row, "error": f"{type(exc).__name__}: {exc}"}
 
 
 def fuse_pair(task: Task, hs: xr.DataArray, ms: xr.DataArray, protocol: Protocol, device: str) -> xr.DataArray:
@@ -202,14 +205,6 @@ def fuse_pair(task: Task, hs: xr.DataArray, ms: xr.DataArray, protocol: Protocol
         scale=1.0,
         consistent=None if task.method == "auto" else task.method.endswith(CONSISTENT),
     )
-
-
-def described(task: Task, sharp: xr.DataArray) -> Row:
-    """What the method noted, and of its weights the name and the number of parameters."""
-    notes = sharp.attrs["hypersharp"]
-    found = re.search(r"weights (\S+):", notes)
-    weights = found[1] if found else None
-    return {"notes": notes, "weights_used": weights, "parameters": parameters_of(task.weights or weights)}
 
 
 @cache
@@ -234,51 +229,18 @@ def count_flops(task: Task, protocol: Protocol, shape_yx: tuple[int, int], devic
     return int(counter.get_total_flops())
 
 
-def all_scores(sharp: xr.DataArray, truth: xr.DataArray, ratio: int) -> dict[str, Mapping[str, Any]]:
-    """Scores by every preset; the scenes of a protocol are scaled to 0..1."""
-    return {preset: score_cubes(sharp, truth, ratio=ratio, preset=preset, peak=1.0).as_dict() for preset in PRESETS}
-
-
-def measure(action: Callable[[], Any]) -> Row:
-    """{result, seconds, peak_mb} of an action, wall clock; the peak is of the whole process meanwhile."""
-    reset_peak_memory()
-    started = time.perf_counter()
-    result = action()
-    return {"result": result, "seconds": round(time.perf_counter() - started, 3), "peak_mb": round(peak_memory_mb())}
-
-
-def reset_peak_memory() -> None:
-    """Let Linux count the peak anew from here; elsewhere it stays that of the process."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory_mb() -> float:
-    """The largest resident memory since the last reset, in MB (2^20 bytes)."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        unit = 2**20 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
 def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a file, a last line that was cut off left out; none where there is no file."""
-    if not path.exists():
-        return
-    for line in path.read_text().splitlines():
-        try:
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with suppress(json.JSONDecodeError):
             yield json.loads(line)
-        except json.JSONDecodeError:
-            continue
 
 
 def append_row(path: Path, row: Row) -> None:
     """One more line, on disk before the next scene starts."""
     make_folder(path.parent)
     try:
-        cut_off = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
+        cut_off = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
         with path.open("a") as file:
             file.write("\n" * cut_off + json.dumps(row) + "\n")
     except OSError as exc:

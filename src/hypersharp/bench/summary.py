@@ -5,16 +5,14 @@ Wilcoxon's signed-rank test (Wilcoxon 1945, Biometrics Bulletin 1(6)), exact and
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """How a score is shown, and which of two values is the better one."""
 
     title: str
@@ -28,13 +26,10 @@ COLUMNS = {
     "sam_deg": Column("SAM (°)", 2, min),
     "ergas": Column("ERGAS", 3, min),
 }
-
-
 COSTS = ("s a scene", "peak MB", "parameters (M)", "GFLOP a scene")
 
 
-@dataclass(frozen=True)
-class Mean:
+class Mean(NamedTuple):
     """A mean over scenes and its standard deviation; one scene has none."""
 
     value: float
@@ -50,31 +45,16 @@ class Mean:
         return f"{self.value:{sign}.{digits}f}{spread}"
 
 
-@dataclass(frozen=True)
-class Summary:
-    """A method over its scenes: scores, mean seconds, largest peak_mb, parameters and mean flops of its network."""
+class Summary(NamedTuple):
+    """A method over its scenes: scores, and as text in the order and units of COSTS what a scene costs."""
 
     name: str
     scenes: int
     scores: dict[str, Mean]
-    seconds: float
-    peak_mb: float
-    parameters: int
-    flops: float | None
-
-    @property
-    def costs(self) -> list[str]:
-        """What a scene costs, as text in the order and units of COSTS; - where there is no network."""
-        return [
-            f"{self.seconds:.2f}",
-            f"{self.peak_mb:.0f}",
-            f"{self.parameters / 1e6:.3f}" if self.parameters else "-",
-            f"{self.flops / 1e9:.1f}" if self.flops is not None else "-",
-        ]
+    costs: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """The first method's score minus another's over the scenes both have, and the test's p."""
 
     mean: Mean
@@ -83,20 +63,20 @@ class Difference:
 
 def summarise(rows: list[Row], preset: str) -> list[Summary]:
     """One a method, in the order of the rows, none of which has failed."""
-    return [summary_of(name, group, preset) for name, group in by_method(rows)]
+    return [summary_of(name, group, preset) for name, group in by_method(rows).items()]
 
 
 def summary_of(name: str, rows: list[Row], preset: str) -> Summary:
-    flops = [row["flops"] for row in rows if row.get("flops") is not None]  # rows of old have none
-    return Summary(
-        name=name,
-        scenes=len(rows),
-        scores={key: over_scenes([row["scores"][preset][key] for row in rows]) for key in COLUMNS},
-        seconds=fmean(row["seconds"] for row in rows),
-        peak_mb=max(row["peak_mb"] for row in rows),
-        parameters=rows[0]["parameters"],
-        flops=fmean(flops) if flops else None,
+    flops = [row["flops"] for row in rows if row.get("flops") is not None]
+    parameters = rows[0]["parameters"]
+    costs = (
+        f"{fmean(row['seconds'] for row in rows):.2f}",
+        f"{max(row['peak_mb'] for row in rows):.0f}",
+        f"{parameters / 1e6:.3f}" if parameters else "-",
+        f"{fmean(flops) / 1e9:.1f}" if flops else "-",
     )
+    scores = {key: over_scenes([row["scores"][preset][key] for row in rows]) for key in COLUMNS}
+    return Summary(name, len(rows), scores, costs)
 
 
 def over_scenes(values: Sequence[float]) -> Mean:
@@ -110,7 +90,7 @@ def over_scenes(values: Sequence[float]) -> Mean:
 
 def paired_differences(rows: list[Row], preset: str) -> dict[str, tuple[int, dict[str, Difference]]]:
     """Other method -> number of scenes in common, and by score the first method minus the other."""
-    groups = {name: {row["scene"]: row["scores"][preset] for row in group} for name, group in by_method(rows)}
+    groups = {name: {row["scene"]: row["scores"][preset] for row in group} for name, group in by_method(rows).items()}
     first, *others = groups
     found = {}
     for other in others:
@@ -132,9 +112,11 @@ def difference(values: Sequence[float]) -> Difference:
     return Difference(over_scenes(values), p)
 
 
-def by_method(rows: list[Row]) -> list[tuple[str, list[Row]]]:
-    labels = dict.fromkeys(label(row) for row in rows)
-    return [(name, [row for row in rows if label(row) == name]) for name in labels]
+def by_method(rows: list[Row]) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(label(row), []).append(row)
+    return groups
 
 
 def label(row: Row) -> str:

@@ -1,4 +1,4 @@
-"""A training on a protocol's scenes: from names and a data folder to what `train.run` learns from."""
+"""A training on a protocol's scenes: from names and a data folder to what `train.run` and `train.record` learn from."""
 
 from dataclasses import replace
 from functools import partial
@@ -65,15 +65,16 @@ def held_out(protocol: Protocol, scenes: tuple[str, ...] | None) -> Protocol:
     known = sorted(protocol.train + protocol.validation)
     for scene in scenes:
         check_name("training scene", scene, known)
-    return replace(protocol, train=tuple(s for s in known if s not in scenes), validation=scenes)
+    return replace(protocol, train=tuple(scene for scene in known if scene not in scenes), validation=scenes)
 
 
 def training_set(protocol: Protocol, data_dir: Path) -> TrainingSet:
     """Readers of the protocol's training and validation scenes, and what goes with them."""
     paths = find_scenes(protocol, data_dir, protocol.train + protocol.validation)
+    readers = {name: partial(read_scene, protocol, path) for name, path in paths.items()}
     return TrainingSet(
-        training={name: partial(read_scene, protocol, paths[name]) for name in protocol.train},
-        validation={name: partial(read_scene, protocol, paths[name]) for name in protocol.validation},
+        training={name: readers[name] for name in protocol.train},
+        validation={name: readers[name] for name in protocol.validation},
         sensor=protocol.sensor(),
         wavelengths_nm=protocol.wavelengths_nm,
         preset=protocol.preset,

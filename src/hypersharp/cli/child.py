@@ -40,9 +40,9 @@ def main() -> int:
 def fuse_files(order: Order) -> None:
     """Fuse, in tiles where the scene is too large for the memory; predict the error where wanted and possible; save."""
     from hypersharp.cli.large import too_large
-    from hypersharp.io.image_file import ImageFile
+    from hypersharp.io.image import Image
 
-    files = ImageFile(Path(order.hs)), ImageFile(Path(order.ms))
+    files = Image(Path(order.hs)), Image(Path(order.ms))
     reason = too_large(*files, order.method, trust=order.trust is not None)
     if reason is None:
         return fuse_whole(order, *(image.cube() for image in files))

@@ -47,7 +47,7 @@ from hypersharp.cli.shown import progress_bar, say, shown, size, table
 if TYPE_CHECKING:
     import xarray as xr
 
-    from hypersharp.io.image_file import ImageFile
+    from hypersharp.io.image import Image
     from hypersharp.pair.settings import FuseOptions
 
 
@@ -109,7 +109,7 @@ def fuse(
     """
     from hypersharp.cli.report import check_page
     from hypersharp.fusion.fuse import find_method
-    from hypersharp.io.image_file import ImageFile
+    from hypersharp.io.image import Image
     from hypersharp.pair.settings import FuseOptions
     from hypersharp.sensor.stored import given_sensor
 
@@ -117,10 +117,7 @@ def fuse(
     check_outputs([out, trust], [hs, ms, mask, hs_mask, truth])
     check_page(report, truth, point)
     blur, response, known_ratio = given_sensor(sensor, psf, srf, ratio)
-    files = (
-        ImageFile(hs, variable, layout, hs_mask, saturated),
-        ImageFile(ms, ms_variable, ms_layout, mask, saturated),
-    )
+    files = (Image(hs, variable, layout, hs_mask, saturated), Image(ms, ms_variable, ms_layout, mask, saturated))
     known: dict[str, Any] = {"psf": blur, "srf": response, "ratio": known_ratio, "move": move}
     options = FuseOptions(
         weights=weights,
@@ -176,7 +173,7 @@ def page_of_run(
     context: typer.Context,
     cubes: "dict[str, xr.DataArray]",
     folder: Path,
-    files: "tuple[ImageFile, ImageFile]",
+    files: "tuple[Image, Image]",
     out: Path,
     *,
     told: tuple[Any, ...],
@@ -186,16 +183,16 @@ def page_of_run(
 ) -> None:
     """Write the page about a run; told: psf, srf, weights and consistency, as `Known` has them."""
     from hypersharp.cli.report import make_page, own_command
-    from hypersharp.reporting.facts import Run, Source, gpu_words
+    from hypersharp.io.image import Image
+    from hypersharp.reporting.facts import Run, gpu_words
     from hypersharp.reporting.findings import Known
 
-    hs, ms = (Source(file.path, file.mask, file.saturated) for file in files)
     run = Run(own_command(context), seconds, peak, gpu_words())
-    make_page(cubes, folder, {"result": Source(out), "hs": hs, "ms": ms}, Known(*told), run, **page)
+    make_page(cubes, folder, {"result": Image(out), "hs": files[0], "ms": files[1]}, Known(*told), run, **page)
 
 
 def fuse_whole(
-    hs: "ImageFile", ms: "ImageFile", out: Path, *, method: str, options: "FuseOptions", **known: Any
+    hs: "Image", ms: "Image", out: Path, *, method: str, options: "FuseOptions", **known: Any
 ) -> "tuple[dict[str, xr.DataArray], float, int | None]":
     """Fuse in memory, write the result and say what was decided; "result", "hs", "ms", seconds, peak memory (bytes)."""
     from hypersharp.fusion.fuse import fuse as fuse_cubes
@@ -271,14 +268,14 @@ def align(
     """Bring HS and MS to one grid, the ms moved to lie on hs where the images show that it does not."""
     from hypersharp.cube import crs_of, wavelengths_nm
     from hypersharp.io import check_apart
-    from hypersharp.io.mask import open_masked
+    from hypersharp.io.image import Image
     from hypersharp.io.together import save_together
     from hypersharp.pair.align import align as align_cubes
     from hypersharp.sensor.srf import find_srf
 
     check_apart([out / f"{name}.{format}" for name in ("hs", "ms")], [hs, ms, mask, hs_mask])
-    coarse = open_masked(hs, variable=variable, layout=layout, mask=hs_mask, saturated=saturated)
-    fine = open_masked(ms, variable=ms_variable, layout=ms_layout, mask=mask, saturated=saturated)
+    coarse = Image(hs, variable, layout, hs_mask, saturated).cube()
+    fine = Image(ms, ms_variable, ms_layout, mask, saturated).cube()
     response = None if srf is None else find_srf(srf, wavelengths_nm(coarse))
     with progress_bar("aligning") as progress:
         pair = align_cubes(coarse, fine, move=move, keep=keep, ratio=ratio, srf=response, progress=progress)
@@ -306,13 +303,13 @@ def estimate(
     ] = None,
 ) -> None:
     """Find the blur of HS and the response of MS in the pair itself; what is given of them is kept."""
-    from hypersharp.io.mask import open_masked
+    from hypersharp.io.image import Image
     from hypersharp.io.together import save_figure, write_text
     from hypersharp.pair.estimate import study_pair, summarise
     from hypersharp.sensor.stored import describe_estimate
 
-    coarse = open_masked(hs, mask=hs_mask, saturated=saturated)
-    fine = open_masked(ms, mask=mask, saturated=saturated)
+    coarse = Image(hs, mask=hs_mask, saturated=saturated).cube()
+    fine = Image(ms, mask=mask, saturated=saturated).cube()
     study = study_pair(coarse, fine, psf=psf, srf=srf, ratio=ratio)
     found = study.estimate
     write_text(out, describe_estimate(found, study.as_dict()))

@@ -34,7 +34,8 @@ def simulate(
     from hypersharp.io import check_apart, open_cube
     from hypersharp.io.together import save_together
     from hypersharp.simulation.pair import simulate_pair
-    from hypersharp.simulation.scene import as_protocol_wants, find_sensor, whole_coarse_pixels
+    from hypersharp.simulation.protocols import find_protocol
+    from hypersharp.simulation.scene import crop_and_scale, make_sensor, whole_coarse_pixels
 
     if (protocol is None) == (ratio is None):
         raise CallError(
@@ -45,10 +46,14 @@ def simulate(
     if protocol and (psf or srf):
         raise CallError("--psf or --srf beside --protocol", "a protocol, or a sensor of your own", "leave one out")
     check_apart([out / f"{name}.{format}" for name in ("hs", "ms", "truth")], [scene])
-    fine = as_protocol_wants(protocol, open_cube(scene, variable=variable, layout=layout))
-    sensor = find_sensor(protocol, ratio, psf, srf, fine)
-    truth = whole_coarse_pixels(fine, sensor.ratio)
-    pair = simulate_pair(truth, sensor, snr_hs_db=snr_hs, snr_ms_db=snr_ms, seed=seed)
+    fine = open_cube(scene, variable=variable, layout=layout)
+    if protocol:
+        rules = find_protocol(protocol)
+        fine, sensor = crop_and_scale(rules, fine), rules.sensor()
+    else:
+        assert ratio is not None
+        sensor = make_sensor(ratio, psf, srf, fine)
+    pair = simulate_pair(whole_coarse_pixels(fine, sensor.ratio), sensor, snr_hs_db=snr_hs, snr_ms_db=snr_ms, seed=seed)
     cubes = dict(zip(("hs", "ms", "truth"), pair, strict=True))
     for path, cube in zip(save_together(cubes, out, format), cubes.values(), strict=True):
         say(f"{size(cube):24} -> {path}")
@@ -81,15 +86,15 @@ def evaluate(
 ) -> None:
     """Score ESTIMATE against TRUTH, or judge it without one by the pair it was made from (--hs, --ms)."""
     from hypersharp.io import open_cube
-    from hypersharp.io.mask import open_masked
+    from hypersharp.io.image import Image
 
     check_evaluation(truth, hs, ms, ratio, wald)
     image, found = open_cube(estimate), dict[str, dict[str, Any]]()
     if truth and ratio:
         found["truth"] = scores_against(image, open_cube(truth), ratio, preset, peak)
     if hs and ms:
-        coarse = open_masked(hs, mask=hs_mask, saturated=saturated)
-        fine = open_masked(ms, mask=mask, saturated=saturated)
+        coarse = Image(hs, mask=hs_mask, saturated=saturated).cube()
+        fine = Image(ms, mask=mask, saturated=saturated).cube()
         found |= judged_by_pair(image, coarse, fine, (sensor, psf, srf), wald, move)
     if json:
         from json import dumps
@@ -182,24 +187,15 @@ def show_found(found: dict[str, dict[str, Any]], peak_note: str) -> None:
 
 def pair_rows(values: dict[str, Any]) -> list[list[str]]:
     """Name, value and meaning of each; of a residual the median over bands and the worst band."""
-    from hypersharp.quality.judge import MEANINGS
+    import numpy as np
+
+    from hypersharp.quality.judge import MEANINGS, median_and_worst
 
     rows = []
     for name, meaning in MEANINGS.items():
         value = values[name]
         if isinstance(value, list):
-            value = worst_and_median(value, values["wavelengths_nm"] if name == "hs_residual" else None)
+            nm = values["wavelengths_nm"] if name == "hs_residual" else None
+            value = median_and_worst(np.array(value, float), nm)
         rows.append([name, shown(value), meaning])
     return rows
-
-
-def worst_and_median(shares: list[float], wavelengths_nm: list[float] | None) -> str:
-    """The median of some relative errors, the largest, and where that is."""
-    from statistics import median
-
-    finite = [share for share in shares if share == share]
-    if not finite:
-        return "nan"
-    worst = shares.index(max(finite))
-    place = f"{wavelengths_nm[worst]:.0f} nm" if wavelengths_nm else f"band {worst + 1}"
-    return f"{median(finite):.2%}, at worst {shares[worst]:.2%} ({place})"

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hypersharp.cli.shown import progress_bar, say, size
-from hypersharp.errors import CallError
+from hypersharp.errors import CallError, needs
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from hypersharp.io.image_file import ImageFile
+    from hypersharp.io.image import Image
     from hypersharp.pair.settings import FuseOptions
     from hypersharp.tiles.run import TiledOptions
 
@@ -41,7 +41,6 @@ def parse_memory(text: str | None) -> float | None:
     """Bytes of `4GB`, `500 MB` or a plain number of bytes."""
     if text is None:
         return None
-    from hypersharp.io.foreign import needs
 
     with needs("fusing in tiles"):
         from dask.utils import parse_bytes
@@ -54,7 +53,7 @@ def parse_memory(text: str | None) -> float | None:
     return wanted
 
 
-def too_large(hs: "ImageFile", ms: "ImageFile", method: str, *, trust: bool = False) -> str | None:
+def too_large(hs: "Image", ms: "Image", method: str, *, trust: bool = False) -> str | None:
     """Why two files are better fused in tiles, None where they fit this machine's memory at once."""
     from hypersharp.system.memory import free_bytes
     from hypersharp.tiles.run import WHOLE_SHARE, bytes_for_whole
@@ -65,7 +64,7 @@ def too_large(hs: "ImageFile", ms: "ImageFile", method: str, *, trust: bool = Fa
     return f"about {wanted / 1e9:.1f} GB at once, of {free / 1e9:.1f} GB free: fused in tiles"
 
 
-def tiles_if_too_large(hs: "ImageFile", ms: "ImageFile", method: str, *, trust: bool = False) -> "TiledOptions | None":
+def tiles_if_too_large(hs: "Image", ms: "Image", method: str, *, trust: bool = False) -> "TiledOptions | None":
     """How to fuse two files that are too large for this machine's memory, which is said; None for others."""
     from hypersharp.tiles.run import TiledOptions
 
@@ -77,8 +76,8 @@ def tiles_if_too_large(hs: "ImageFile", ms: "ImageFile", method: str, *, trust: 
 
 
 def fuse_large(
-    hs: "ImageFile",
-    ms: "ImageFile",
+    hs: "Image",
+    ms: "Image",
     out: Path,
     *,
     method: str,

@@ -21,7 +21,7 @@ from hypersharp.cli.options import (
     Srf,
 )
 from hypersharp.cli.shown import progress_bar, say
-from hypersharp.errors import HypersharpError, MissingExtraError
+from hypersharp.errors import HypersharpError, needs
 
 
 @app.command(rich_help_panel="Training and benchmarks")
@@ -46,10 +46,8 @@ def train(
     ] = False,
 ) -> None:
     """Learn weights from a protocol's training scenes."""
-    try:
+    with needs("training", "train"):
         import pytorch_lightning  # noqa: F401
-    except ImportError as exc:
-        raise MissingExtraError("training", "train") from exc
     from hypersharp.bench.training import train_on_protocol, train_record_on_protocol
     from hypersharp.train.hardware import Hardware
     from hypersharp.train.options import RecordOptions, read_options
@@ -94,15 +92,15 @@ def adapt(
     saturated: Saturated = None,
 ) -> None:
     """Learn SSJCN from HS and MS alone, no truth needed; `fuse --weights` takes the result, for other scenes too."""
-    from hypersharp.io.mask import open_masked
+    from hypersharp.io.image import Image
     from hypersharp.sensor.stored import given_sensor
     from hypersharp.train.adapt import AdaptOptions, summary
     from hypersharp.train.adapt_cubes import adapt_pair, check_weights_path
 
     check_weights_path(out)
     blur, response, known_ratio = given_sensor(sensor, psf, srf, ratio)
-    coarse = open_masked(hs, mask=hs_mask, saturated=saturated)
-    fine = open_masked(ms, mask=mask, saturated=saturated)
+    coarse = Image(hs, mask=hs_mask, saturated=saturated).cube()
+    fine = Image(ms, mask=mask, saturated=saturated).cube()
     with progress_bar("adapting") as progress:
         outcome = adapt_pair(
             coarse,

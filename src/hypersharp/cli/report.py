@@ -29,7 +29,8 @@ from hypersharp.cli.shown import progress_bar, say
 if TYPE_CHECKING:
     import xarray as xr
 
-    from hypersharp.reporting.facts import Run, Source
+    from hypersharp.io.image import Image
+    from hypersharp.reporting.facts import Run
     from hypersharp.reporting.findings import Known
 
 
@@ -59,20 +60,19 @@ def report(
     ms_layout: MsLayout = None,
 ) -> None:
     """Make a page to read of SHARP: pictures, spectra, errors, decisions, sensor; one HTML file in --out."""
-    from hypersharp.io import open_cube
-    from hypersharp.io.mask import open_masked
-    from hypersharp.reporting.facts import Run, Source
+    from hypersharp.io.image import Image
+    from hypersharp.reporting.facts import Run
     from hypersharp.reporting.findings import Known
     from hypersharp.sensor.stored import given_sensor
 
     check_page(out, truth, point, preset)
     blur, response, _ = given_sensor(sensor, psf, srf, None)
-    cubes = {
-        "result": open_cube(sharp),
-        "hs": open_masked(hs, variable=variable, layout=layout, mask=hs_mask, saturated=saturated),
-        "ms": open_masked(ms, variable=ms_variable, layout=ms_layout, mask=mask, saturated=saturated),
+    sources = {
+        "result": Image(sharp),
+        "hs": Image(hs, variable, layout, hs_mask, saturated),
+        "ms": Image(ms, ms_variable, ms_layout, mask, saturated),
     }
-    sources = {"result": Source(sharp), "hs": Source(hs, hs_mask, saturated), "ms": Source(ms, mask, saturated)}
+    cubes = {name: image.cube() for name, image in sources.items()}
     make_page(
         cubes,
         out,
@@ -108,7 +108,7 @@ def check_page(out: Path | None, truth: Path | None, point: Sequence[str] | None
 def make_page(
     cubes: "Mapping[str, xr.DataArray]",
     out: Path,
-    sources: "Mapping[str, Source]",
+    sources: "Mapping[str, Image]",
     known: "Known",
     run: "Run",
     *,
@@ -120,11 +120,11 @@ def make_page(
 ) -> None:
     """Write the page of "result", "hs", "ms" and perhaps its "error", and say where it is."""
     from hypersharp.io import open_cube
+    from hypersharp.io.image import Image
     from hypersharp.plot.places import parse_point
     from hypersharp.reporting import write_report
-    from hypersharp.reporting.facts import Source
 
-    files = {**sources} if truth is None else {**sources, "truth": Source(truth)}
+    files = {**sources} if truth is None else {**sources, "truth": Image(truth)}
     with progress_bar("writing the report") as progress:
         page = write_report(
             cubes["result"],

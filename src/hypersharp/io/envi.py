@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
-from hypersharp.errors import InputError, OutputError
-from hypersharp.io.foreign import foreign, needs
+from hypersharp.errors import InputError, OutputError, installed, needs
+from hypersharp.io.foreign import foreign
 from hypersharp.io.packed import Packed, pack, pieces
 from hypersharp.io.source import Choice, Source, check_memory, refuse_choice, spectral_nm
 from hypersharp.system.atomic import take_room
@@ -194,12 +194,12 @@ def _place(header: Header, body: Path) -> tuple[Any, Affine | None]:
     """CRS and affine as GDAL understands the header; (None, None) without map info or without [geo]."""
     if "map info" not in header.fields and "coordinate system string" not in header.fields:
         return None, None
-    try:
-        import rasterio
-        from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
-    except ImportError:
+    if not installed("rasterio"):
         warnings.warn("no georeference is read; pip install 'hypersharp[geo]'", stacklevel=3)
         return None, None
+    import rasterio
+    from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
+
     errors = (RasterioError, CRSError, OSError, ValueError)
     with foreign(body, "map info that GDAL understands", *errors), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)

@@ -19,6 +19,7 @@ import numpy as np
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, nodata_of, transform_of, wavelengths_nm
 from hypersharp.errors import InputError, OutputError
 from hypersharp.io.foreign import foreign
+from hypersharp.io.plain import affine_of_six
 from hypersharp.io.source import Choice, Pixels, Source, refuse_choice
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def read(path: Path, choice: Choice) -> Source:
         fwhm_nm=known.get("fwhm_nm"),
         good_bands=known.get("good_band"),
         crs=known.get("crs_wkt"),
-        transform=_affine(known.get("transform")),
+        transform=affine_of_six(known.get("transform")),
         nodata=known.get("nodata"),
     )
 
@@ -155,17 +156,6 @@ def _known(folder: Path) -> dict[str, Any]:
 def _are_numbers(listed: Any) -> bool:
     """Whether a list holds numbers only (or is not there)."""
     return listed is None or (isinstance(listed, list) and all(isinstance(number, int | float) for number in listed))
-
-
-def _affine(numbers: list[float] | None) -> Any:
-    """The affine of six numbers; None without [geo]."""
-    if numbers is None or len(numbers) != 6:
-        return None
-    try:
-        from affine import Affine
-    except ImportError:
-        return None
-    return Affine(*(float(number) for number in numbers))
 
 
 def check_target(path: Path) -> None:

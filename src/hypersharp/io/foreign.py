@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hypersharp.errors import InputError, MissingExtraError
+from hypersharp.errors import InputError
 
 
 @contextmanager
@@ -27,15 +27,6 @@ def foreign(path: Path, expected: str, *errors: type[Exception]) -> Iterator[Non
             lines = str(error).strip().splitlines()
             reason = lines[0][:120] if lines else type(error).__name__
             raise InputError(f"{path} unreadable ({reason})", expected, "check that the file is whole") from error
-
-
-@contextmanager
-def needs(feature: str) -> Iterator[None]:
-    """Turn a missing optional library into the command that installs it."""
-    try:
-        yield
-    except ImportError as error:
-        raise MissingExtraError(feature, "geo") from error
 
 
 def _drop_locals(error: BaseException) -> None:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
-from hypersharp.errors import OutputError
-from hypersharp.io.foreign import foreign, needs
+from hypersharp.errors import OutputError, needs
+from hypersharp.io.foreign import foreign
 from hypersharp.io.packed import BLOCK, pack, pieces
 from hypersharp.io.source import NOTES, Choice, PixelMask, Pixels, Source, refuse_choice, spectral_nm
 

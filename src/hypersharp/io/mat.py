@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hypersharp.errors import InputError, OutputError
-from hypersharp.io.foreign import foreign, needs
+from hypersharp.errors import InputError, OutputError, needs
+from hypersharp.io.foreign import foreign
 from hypersharp.io.plain import beside, described, find_variable, laid_out, order_lhw, with_stored
 from hypersharp.io.source import Choice, Pixels, Source
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypersharp.cube import transform_of
-from hypersharp.errors import InputError
-from hypersharp.io.foreign import foreign, needs
+from hypersharp.errors import InputError, installed, needs
+from hypersharp.io.foreign import foreign
 from hypersharp.io.packed import pack
 from hypersharp.io.plain import LAYOUTS, WAVELENGTHS, WIDTHS, find_variable, order_lhw
 from hypersharp.io.source import NOTES, Choice, Pixels, Source, spectral_nm
@@ -166,9 +166,7 @@ def _transform(known: dict[str, Any], attributes: dict[str, Any]) -> Any:
     """The affine of the pixel centres and the GeoTransform attribute; None without either or without [geo]."""
     import xarray as xr
 
-    try:
-        import affine  # noqa: F401
-    except ImportError:
+    if not installed("affine"):
         return None
     coords: dict[str, Any] = {axis: centres.values.astype(float) for axis, centres in known.items()}
     stand_in = (

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, nodata_of, transform_of, wavelengths_nm
-from hypersharp.errors import CallError, InputError, unknown_name
+from hypersharp.errors import CallError, InputError, installed, unknown_name
 from hypersharp.io.source import Choice, Source, spectral_nm
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def described(image: Any, arrays: Mapping[str, Any]) -> Source:
         fwhm_nm=None if widths is None else spectral_nm(widths, unit or "nm"),
         good_bands=listed(arrays, ("good_band", "good_bands", "bbl"), bands),
         crs=text(arrays, "crs_wkt"),
-        transform=_affine(listed(arrays, ("transform",), 6)),
+        transform=affine_of_six(listed(arrays, ("transform",), 6)),
         nodata=_nodata(arrays),
     )
 
@@ -193,14 +193,12 @@ def text(arrays: Mapping[str, Any], name: str) -> str | None:
     return "".join(str(part) for part in np.ravel(array)) or None
 
 
-def _affine(numbers: np.ndarray | None) -> Any:
-    """The affine of six numbers a, b, c, d, e, f; None without [geo]."""
-    if numbers is None or not np.all(np.isfinite(numbers)):
+def affine_of_six(numbers: Sequence[float] | np.ndarray | None) -> Any:
+    """The affine of six numbers a, b, c, d, e, f; None for others and without [geo]."""
+    if numbers is None or len(numbers) != 6 or not np.all(np.isfinite(numbers)) or not installed("affine"):
         return None
-    try:
-        from affine import Affine
-    except ImportError:
-        return None
+    from affine import Affine
+
     return Affine(*(float(number) for number in numbers))
 
 

@@ -16,9 +16,8 @@ import numpy as np
 import psutil
 
 from hypersharp.cube import decode, make_cube
-from hypersharp.errors import CallError, InputError
+from hypersharp.errors import CallError, InputError, needs
 from hypersharp.grid import Window, check_window, window_transform
-from hypersharp.io.foreign import needs
 
 if TYPE_CHECKING:
     import xarray as xr

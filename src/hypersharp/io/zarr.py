@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hypersharp.errors import InputError, OutputError
-from hypersharp.io.foreign import foreign, needs
+from hypersharp.errors import InputError, OutputError, needs
+from hypersharp.io.foreign import foreign
 from hypersharp.io.netcdf import ERRORS, dataset_of, read_dataset
 from hypersharp.io.source import Choice, Source
 from hypersharp.system.atomic import check_room

@@ -18,21 +18,49 @@ class FusionOptions(Protocol):
 
 
 class FusionNetwork(nn.Module):
-    """forward(hs (B, L, h, w), ms (B, l, H, W), start) -> estimate (B, L, H, W), all scaled to 0..1.
+    """The base of every fusion network: estimate = net(hs, ms, start), all scaled to 0..1.
 
-    `start` (B, L, H, W) is a first estimate made from the whole image, for a network that corrects one.
+    A network is one file and one frozen dataclass of options: implement `forward`, give it a row in `NETWORKS`, and
+    training, inference, tiles, ONNX and weights files know it.
+
+    Attributes:
+        options: its dataclass of options, with `bands`, `ms_bands` and `ratio`.
+
+    >>> from dataclasses import dataclass
+    >>> import torch
+    >>> @dataclass(frozen=True)
+    ... class Options:
+    ...     bands: int = 4
+    ...     ms_bands: int = 1
+    ...     ratio: int = 2
+    >>> class Repeat(FusionNetwork):
+    ...     options = Options()
+    ...     def forward(self, hs, ms, start=None):
+    ...         return hs.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    >>> Repeat()(torch.ones(1, 4, 3, 3), torch.ones(1, 1, 6, 6)).shape
+    torch.Size([1, 4, 6, 6])
     """
 
     options: FusionOptions
 
     def __call__(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
+        """Run the network.
+
+        Args:
+            hs: (B, L, h, w).
+            ms: (B, l, H, W).
+            start: a first estimate (B, L, H, W) made from the whole image, for a network that corrects one.
+
+        Returns:
+            The estimate (B, L, H, W).
+        """
         estimate: Tensor = super().__call__(hs, ms, start)
         return estimate
 
     def take_sensor(self, srf: Tensor, psf_window: Callable[[int], Tensor]) -> None:
-        """Keep the response (l, L) and the blur, if it uses them; psf_window(k) gives its (k, k) weights."""
+        """Keep the response (l, L) and the PSF, if it uses them; `psf_window(k)` gives weights (k, k)."""
 
     def degrade(self, z: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """(ms, hs) as each learnt degradation makes them of z; none where nothing of the kind is learnt."""
+        """(ms, hs) as each learned degradation makes them of z (B, L, H, W); empty where none is learned."""
         del z
         return []

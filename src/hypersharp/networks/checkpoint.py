@@ -48,9 +48,21 @@ def save_weights(path: Path, net: nn.Module, header: WeightsHeader) -> None:
 
 
 def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:
-    """The network of a weights file, in evaluation mode on the CPU, and its header.
+    """Load a network from a weights file: safetensors with options and provenance as JSON inside, never pickle.
 
-    Raises: InputError for a file that is missing, truncated, foreign or does not fit its own options.
+    Args:
+        path: the .safetensors file.
+
+    Returns:
+        The network in evaluation mode on the CPU, and the header (options, wavelengths, provenance).
+
+    Raises:
+        InputError: the file is missing, truncated, of another kind, or does not fit its own options.
+
+    >>> from hypersharp.networks.packaged import named_weights
+    >>> net, header = load_weights(named_weights("ssjcn-dian-x4").path)
+    >>> header.network, net.options.bands, net.options.ratio
+    ('ssjcn', 31, 4)
     """
     header = read_header(path)
     net = build_network(header.network, header.options)

@@ -20,7 +20,18 @@ SLOPE = 0.2  # of every leaky ReLU
 
 @dataclass(frozen=True)
 class DBINOptions:
-    """The shape of a DBIN. `bands` and `ms_bands` are L and l, `ratio` fine pixels per coarse one."""
+    """The shape of a DBIN.
+
+    Attributes:
+        bands, ms_bands: L and l.
+        ratio: fine pixels per coarse one.
+        features: channels of the fusion network; 128 in the paper.
+        refinements: K, how often the estimate is refined.
+        blocks: residual blocks of the fusion network.
+
+    >>> DBINOptions(features=64).refinements
+    5
+    """
 
     bands: int = 31
     ms_bands: int = 3
@@ -35,7 +46,18 @@ class DBINOptions:
 
 
 class DBIN(FusionNetwork):
-    """DBIN: forward(hs (B, L, h, w), ms (B, l, H, W)) -> estimate (B, L, H, W), all scaled to 0..1."""
+    """DBIN: hs (B, L, h, w), ms (B, l, H, W) -> estimate (B, L, H, W), all scaled to 0..1.
+
+    Source: Wang, Zeng, Fu, Huang, Ding 2019, X_{k+1} = X_k + F(M - D_spe(X_k), Y - D_spa(X_k)).
+
+    Args:
+        options: its shape.
+
+    >>> import torch
+    >>> net = DBIN(DBINOptions(bands=8, ms_bands=3, features=4, refinements=1, blocks=1))
+    >>> net(torch.rand(1, 8, 4, 4), torch.rand(1, 3, 16, 16)).shape
+    torch.Size([1, 8, 16, 16])
+    """
 
     options: DBINOptions
 

@@ -19,9 +19,17 @@ MOMENTUM, EPSILON = 0.01, 1e-3
 
 @dataclass(frozen=True)
 class DHSISOptions:
-    """The shape of the network. `bands` and `ms_bands` are L and l, `ratio` fine pixels per coarse one.
+    """The shape of a DHSIS network.
 
-    `zero_init` (ours) lets it begin at its start, which a short training cannot otherwise reach again.
+    Attributes:
+        bands, ms_bands: L and l.
+        ratio: fine pixels per coarse one.
+        features: channels of the inner convolutions.
+        layers: convolutions of 3 x 3.
+        zero_init: start as the identity (ours), so that a short training begins at its start.
+
+    >>> DHSISOptions(bands=8).layers
+    16
     """
 
     bands: int = 31
@@ -33,7 +41,18 @@ class DHSISOptions:
 
 
 class DHSIS(FusionNetwork):
-    """forward(hs, ms, start (B, L, H, W)) -> start + what the network adds, (B, L, H, W)."""
+    """DHSIS: start (B, L, H, W) -> start + learned correction (B, L, H, W), scaled to 0..1.
+
+    Source: Dian, Li, Guo, Fang 2018, section III-C, X_cnn = X_in + f(X_in).
+
+    Args:
+        options: its shape.
+
+    >>> import torch
+    >>> image = torch.rand(1, 8, 16, 16)
+    >>> DHSIS(DHSISOptions(bands=8, features=4, layers=3))(image, image, image).shape
+    torch.Size([1, 8, 16, 16])
+    """
 
     options: DHSISOptions
 
@@ -47,7 +66,7 @@ class DHSIS(FusionNetwork):
         initialise(self, o.zero_init)
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
-        """The corrected start; it holds all that hs and ms tell, so that they are not looked at again."""
+        """The corrected start; it already holds what hs and ms show, so they are not used again."""
         del hs, ms
         if start is None:
             raise ValueError("DHSIS corrects a start and needs one")

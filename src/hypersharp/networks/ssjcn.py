@@ -40,16 +40,27 @@ LEAST_CONTRAST = 1e-6
 
 @dataclass(frozen=True)
 class SSJCNOptions:
-    """The shape of an SSJCN. `bands` and `ms_bands` are L and l, `ratio` fine pixels per coarse one.
+    """The shape of an SSJCN; the defaults settle what the paper does not state.
 
-    `share`: what the iterations have in common. `degradation`: learnt with a PReLU as the paper's, learnt and
-    linear, or the sensor's own. `compare`: which inputs the estimate is compared with; the other's error map is
-    zero, and "none" gives the inputs themselves to the fusion, without degradation blocks. `align`: how the hs error
-    comes to the fine grid, by a learnt deconvolution or bicubic at the place where the sensor's blur (a window of
-    `psf_px` fine pixels, None: three coarse pixels) is centred; with the sensor's own degradation nothing that is
-    learnt then depends on sensor or ratio (`see_with`). `guided`: the fusion is given the ms beside its error map.
-    `separate`: where ms has the bands of hs (in a subspace), every band is corrected by itself, all by the same
-    weights, from its error maps, its ms band at unit contrast and what of the estimate that does not tell.
+    Attributes:
+        bands, ms_bands: L and l.
+        ratio: fine pixels per coarse one.
+        features: channels of the error fusion.
+        iterations: T.
+        share: what the iterations have in common.
+        degradation: learned with a PReLU as in the paper, learned and linear, or the sensor's own.
+        compare: the inputs that the estimate is compared with; the other's error map is zero. "none" fuses the inputs
+            themselves, without degradation blocks.
+        align: how the hs error comes to the fine grid: learned deconvolution, or bicubic from where the PSF is centred.
+        psf_px: side of the window that holds the PSF in fine pixels; None is three coarse pixels.
+        zero_init: start with a correction of zero.
+        guided: the fusion also gets ms itself.
+        separate: where ms has the bands of hs (in a subspace), each band is corrected alone, all with the same weights,
+            from its error maps, its ms band at unit contrast and the difference between estimate and ms.
+        spectrally_consistent: every estimate agrees exactly with ms, Z + P^T (P P^T)^-1 (X - P Z) for a response P.
+
+    >>> SSJCNOptions(bands=8, iterations=1).features
+    64
     """
 
     bands: int = 31
@@ -77,7 +88,17 @@ class SSJCNOptions:
 
 
 class SSJCN(FusionNetwork):
-    """SSJCN: forward(hs (B, L, h, w), ms (B, l, H, W)) -> estimate (B, L, H, W), all scaled to 0..1."""
+    """SSJCN: hs (B, L, h, w), ms (B, l, H, W) -> estimate (B, L, H, W), all scaled to 0..1.
+
+    Source: Wang, Xu, Wu, Wei 2021, equations 4 to 10.
+
+    Args:
+        options: its shape.
+
+    >>> net = SSJCN(SSJCNOptions(bands=8, ms_bands=3, features=4))
+    >>> net(torch.rand(1, 8, 8, 8), torch.rand(1, 3, 32, 32)).shape
+    torch.Size([1, 8, 32, 32])
+    """
 
     options: SSJCNOptions
     srf: Tensor

@@ -29,7 +29,7 @@ from hypersharp.cube import (
     usable_bands,
     wavelengths_nm,
 )
-from hypersharp.errors import InputError, MissingExtraError, check_name
+from hypersharp.errors import InputError, check_name, needs
 from hypersharp.grid import (
     CommonGrid,
     Grid,
@@ -267,11 +267,9 @@ def _places(hs: xr.DataArray, ms: xr.DataArray) -> tuple[Grid, Grid]:
 
 def _affine_type() -> type[Affine]:
     """The class of affines, which comes with rasterio."""
-    try:
+    with needs("bringing images to one grid"):
         import rasterio  # noqa: F401  (resamples)
         from affine import Affine
-    except ImportError as exc:
-        raise MissingExtraError("bringing images to one grid", "geo") from exc
     return Affine
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from hypersharp.cube import check_axes, fwhm_nm, grid_of, make_cube, wavelengths_nm
 from hypersharp.errors import InputError
 from hypersharp.grid import Grid, Window, affine_of, fits_exactly, middle, whole_ratio, window_transform
-from hypersharp.io.image_file import ImageFile
+from hypersharp.io.image import Image
 from hypersharp.pair.align import LARGEST_SIDE, Alignment, find_shift, plan_alignment, said_of_shift, shifted
 from hypersharp.pair.place import Move
 from hypersharp.sensor.srf import check_common_wavelengths
@@ -33,8 +33,8 @@ class PairSource:
     `shift_px_yx`, how far (fine pixels) off the ms lies, None where it stays.
     """
 
-    hs: ImageFile
-    ms: ImageFile
+    hs: Image
+    ms: Image
     shape_yx: tuple[int, int]
     ratio: int
     fine: Grid
@@ -77,7 +77,7 @@ def empty_like(outline: xr.DataArray, shape_yx: tuple[int, int]) -> xr.DataArray
 
 
 def open_pair(
-    hs: ImageFile, ms: ImageFile, *, ratio: int | None = None, move: Move = "shift", psf_told: bool = False
+    hs: Image, ms: Image, *, ratio: int | None = None, move: Move = "shift", psf_told: bool = False
 ) -> PairSource:
     """The two files as `fuse` takes them: aligned where the georeferences do not nest, a proven shift undone.
 
@@ -100,7 +100,7 @@ def open_pair(
     return nested if move == "none" or psf_told else moved_source(nested)
 
 
-def aligned_source(hs: ImageFile, ms: ImageFile, ratio: int | None, move: Move) -> PairSource:
+def aligned_source(hs: Image, ms: Image, ratio: int | None, move: Move) -> PairSource:
     """The files with the ms brought onto an exact multiple of the hs grid."""
 
     def read(coarse: Window, fine: Window) -> tuple[xr.DataArray, xr.DataArray]:

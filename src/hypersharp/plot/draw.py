@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from hypersharp.cube import usable_bands, wavelengths_nm
-from hypersharp.errors import InputError, MissingExtraError
+from hypersharp.errors import InputError, needs
 from hypersharp.plot.colour import STRETCH_QUANTILES, Image, colour_limits, true_colour
 from hypersharp.plot.places import Pixel
 
@@ -28,10 +28,8 @@ def new_figure(width: float, height: float) -> "Figure":
 
     Raises: MissingExtraError without matplotlib.
     """
-    try:
+    with needs("plots", "plot"):
         from matplotlib.figure import Figure
-    except ImportError as exc:
-        raise MissingExtraError("plots", "plot") from exc
     return Figure(figsize=(width, height), layout="constrained")
 
 

@@ -1,7 +1,7 @@
 """A result judged without a truth: what `noreference` says of an estimate, and Wald's scores of the method.
 
 Wald, Ranchin, Mangolini 1997, Photogrammetric Engineering & Remote Sensing 63(6): hs and ms are degraded once more
-by their own sensor, fused, and scored against the given hs (`methods.wald`).
+by their own sensor, fused, and scored against the given hs (`pair.reduced`).
 """
 
 from collections.abc import Callable
@@ -78,10 +78,10 @@ def judge(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Se
     seer = Sensor(sensor.psf, response, sensor.ratio)
     there = valid[0] if valid[2] is None else valid[2] if valid[0] is None else valid[0] & valid[2]
     trusted = trusted_pixels(z, y, seer, hs_valid=None, ms_valid=there)
-    seen = masked(seer.hs(z), trusted)
+    degraded = masked(seer.hs(z), trusted)
     coarse_ms = masked(Sensor(sensor.psf, np.eye(len(m)), sensor.ratio).hs(m), trusted)
     ours, given, fine_ms = (masked(*one) for one in zip((z, y, m), valid, strict=True))
-    spectral, khan = d_lambda(ours, given), d_lambda_khan(seen, given, ratio=sensor.ratio)
+    spectral, khan = d_lambda(ours, given), d_lambda_khan(degraded, given, ratio=sensor.ratio)
     spatial = d_s(ours, given, fine_ms, coarse_ms)
     return Judgement(
         spectral,
@@ -89,11 +89,10 @@ def judge(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Se
         qnr(spectral, spatial),
         khan,
         qnr(khan, spatial),
-        residuals(seen, given),
+        residuals(degraded, given),
         residuals(masked(seer.ms(z), valid[0]), fine_ms),
         wavelengths_nm(coarse),
-        share_left_out(valid[1]),
-        share_left_out(there),
+        *(0.0 if seen is None else float((~seen).float().mean()) for seen in (valid[1], there)),
     )
 
 
@@ -108,16 +107,27 @@ def check_estimate(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -
         )
 
 
+def median_and_worst(
+    shares: NDArray[np.float64], wavelengths_nm: NDArray[np.float64] | None, *, gap: str = ", "
+) -> str:
+    """Relative errors of bands as text: the median, and the largest with its place.
+
+    >>> median_and_worst(np.array([0.01, 0.02, 0.06]), None)
+    '2.00%, at worst 6.00% (band 3)'
+    """
+    if not np.isfinite(shares).any():
+        return "nan"
+    worst = int(np.nanargmax(shares))
+    place = f"band {worst + 1}" if wavelengths_nm is None else f"{wavelengths_nm[worst]:.0f} nm"
+    return f"{np.nanmedian(shares):.2%}{gap}at worst {shares[worst]:.2%} ({place})"
+
+
 def masked(image: torch.Tensor, valid: torch.Tensor | None) -> NDArray[np.float64]:
     """A float64 array with NaN where a pixel is not valid."""
     values: NDArray[np.float64] = image.numpy().copy()
     if valid is not None:
         values[:, ~valid.numpy()] = np.nan
     return values
-
-
-def share_left_out(valid: torch.Tensor | None) -> float:
-    return 0.0 if valid is None else float((~valid).float().mean())
 
 
 def wald_scores(fuse: Fuse, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor, *, preset: str = "float") -> Scores:

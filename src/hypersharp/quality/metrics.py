@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import correlate1d, minimum_filter
+from scipy.ndimage import gaussian_filter, minimum_filter
 
 from hypersharp.errors import InputError, check_name
 
@@ -56,6 +56,10 @@ class Preset:
     sam_eps: float = 0.0
     zero_spectra: Literal["left out", "counted"] = "left out"
 
+    @property
+    def span(self) -> float:
+        return 255.0 if self.eight_bit else 1.0
+
 
 PRESETS: dict[str, Preset] = {
     "dian": Preset(
@@ -86,7 +90,7 @@ PRESETS: dict[str, Preset] = {
 class Scores:
     """The scores of one estimate; RMSE in the preset's unit (of 255, or of 1).
 
-    `masked_bands` counts what `bench.score` left out before: bad bands, and those without a value.
+    `masked_bands` counts what `score_cubes` left out before: bad bands, and those without a value.
     """
 
     psnr_db: float
@@ -117,29 +121,24 @@ def score(estimate: ArrayLike, truth: ArrayLike, *, ratio: float, preset: str | 
     >>> round(score(truth + 0.01, truth, ratio=4, preset="float").psnr_db, 3)
     40.0
     """
-    name, chosen = _find_preset(preset)
-    y, x, valid = _check(estimate, truth, ratio)
-    if chosen.eight_bit:
-        y, x = _to_8_bit(y), _to_8_bit(x)
-    span = 255.0 if chosen.eight_bit else 1.0
-    x_valid, y_valid = _spectra(x, valid), _spectra(y, valid)
-    mse = _mse(x_valid, y_valid)
-    angle_deg, zero_pixels = _sam(x_valid, y_valid, chosen)
+    chosen = find_preset(preset)
+    y, x, valid = _checked(estimate, truth, ratio, chosen)
+    mse, (psnr_db, sam_deg, ergas), zero_pixels = _pixel_scores(y, x, valid, ratio, chosen)
     return Scores(
-        psnr_db=_psnr(mse, x_valid, chosen),
-        ssim=_ssim(x, y, valid, span, chosen.ssim_border == "zero"),
-        sam_deg=angle_deg,
-        ergas=_ergas(mse, x_valid.mean(axis=1), ratio),
+        psnr_db=psnr_db,
+        ssim=_ssim(x, y, valid, chosen),
+        sam_deg=sam_deg,
+        ergas=ergas,
         rmse=float(np.sqrt(mse.mean())),
         uiqi=_uiqi(x, y, valid),
         masked_pixels=int(valid.size - valid.sum()),
         zero_pixels=zero_pixels,
-        preset=name,
+        preset=preset if isinstance(preset, str) else "custom",
     )
 
 
 def psnr_and_sam(estimate: ArrayLike, truth: ArrayLike, *, preset: str | Preset = "dian") -> tuple[float, float]:
-    """PSNR (dB) and SAM (degrees) as `score` gives them, without what takes its time.
+    """PSNR (dB) and SAM (degrees) as `score` gives them, without the slow window indices.
 
     Raises InputError as `score`.
     """
@@ -149,28 +148,33 @@ def psnr_and_sam(estimate: ArrayLike, truth: ArrayLike, *, preset: str | Preset 
 def psnr_sam_ergas(
     estimate: ArrayLike, truth: ArrayLike, *, ratio: float, preset: str | Preset = "dian"
 ) -> tuple[float, float, float]:
-    """PSNR (dB), SAM (degrees) and ERGAS as `score` gives them, without what takes its time.
+    """PSNR (dB), SAM (degrees) and ERGAS as `score` gives them, without the slow window indices.
 
     Raises InputError as `score`.
     """
-    _, chosen = _find_preset(preset)
-    y, x, valid = _check(estimate, truth, ratio)
-    if chosen.eight_bit:
-        y, x = _to_8_bit(y), _to_8_bit(x)
-    x_valid, y_valid = _spectra(x, valid), _spectra(y, valid)
-    mse = _mse(x_valid, y_valid)
-    return (_psnr(mse, x_valid, chosen), _sam(x_valid, y_valid, chosen)[0], _ergas(mse, x_valid.mean(axis=1), ratio))
+    chosen = find_preset(preset)
+    return _pixel_scores(*_checked(estimate, truth, ratio, chosen), ratio, chosen)[1]
 
 
-def _check(estimate: ArrayLike, truth: ArrayLike, ratio: float) -> tuple[FloatArray, FloatArray, Mask]:
-    """Both cubes in float64, missing pixels set to 0, and which pixels (H, W) neither misses."""
+def find_preset(preset: str | Preset) -> Preset:
+    """A preset by name, or the one given; InputError with the nearest names where there is none."""
+    if isinstance(preset, Preset):
+        return preset
+    check_name("metric preset", preset, PRESETS)
+    return PRESETS[preset]
+
+
+def _checked(
+    estimate: ArrayLike, truth: ArrayLike, ratio: float, preset: Preset
+) -> tuple[FloatArray, FloatArray, Mask]:
+    """Both cubes in float64, in 0..255 where the preset rounds, missing pixels 0; and which (H, W) neither misses."""
     y, x = (np.array(cube, dtype=np.float64) for cube in (estimate, truth))
     if y.shape != x.shape or x.ndim != 3 or x.size == 0:
         raise InputError(f"estimate {y.shape} and truth {x.shape}", "one shape (band, y, x)", "crop them alike")
     if not 0 < ratio < np.inf:
         raise InputError(f"ratio {ratio}", "a positive number", "give the ratio of the pixel sizes")
     if np.isinf(x).any() or np.isinf(y).any():
-        raise InputError("infinite values", "finite ones, or NaN where missing", "mend the cube")
+        raise InputError("infinite values", "finite ones, or NaN where missing", "replace them by NaN")
     missing = np.isnan(x).any(axis=0) | np.isnan(y).any(axis=0)
     if missing.all():
         raise InputError("no pixel that both cubes have in every band", "at least one", "leave empty bands out")
@@ -178,131 +182,89 @@ def _check(estimate: ArrayLike, truth: ArrayLike, ratio: float) -> tuple[FloatAr
         x[:, missing] = y[:, missing] = 0.0
     if np.abs(x).max() > LARGEST_PLAUSIBLE:
         raise InputError(f"a truth with values up to {x.max():g}", "values scaled to about 0..1", "scale both cubes")
+    if preset.eight_bit:  # im2uint8, in place: halves away from zero, clipped
+        for cube in (y, x):
+            cube *= 255
+            cube += 0.5
+            np.clip(np.floor(cube, out=cube), 0, 255, out=cube)
     return y, x, np.logical_not(missing)
 
 
-def _to_8_bit(cube: FloatArray) -> FloatArray:
-    """im2uint8, in place: 0..1 to whole numbers 0..255, halves away from zero, clipped."""
-    cube *= 255
-    cube += 0.5
-    return np.clip(np.floor(cube, out=cube), 0, 255, out=cube)
-
-
-def _find_preset(preset: str | Preset) -> tuple[str, Preset]:
-    if isinstance(preset, Preset):
-        return "custom", preset
-    check_name("metric preset", preset, PRESETS)
-    return preset, PRESETS[preset]
-
-
-def _spectra(cube: FloatArray, valid: Mask) -> FloatArray:
-    """(L, N): the pixels that count."""
-    return cube.reshape(len(cube), -1) if valid.all() else cube[:, valid]
-
-
-def _mse(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Mean squared error of each band."""
-    return np.array([np.mean((a - b) ** 2) for a, b in zip(x, y, strict=True)])
-
-
-def _psnr(mse: FloatArray, truth: FloatArray, preset: Preset) -> float:
-    peak = (255.0 if preset.eight_bit else 1.0) * preset.peak if preset.peak != "truth-max" else truth.max()
+def _pixel_scores(
+    y: FloatArray, x: FloatArray, valid: Mask, ratio: float, preset: Preset
+) -> tuple[FloatArray, tuple[float, float, float], int]:
+    """MSE of each band; PSNR, SAM and ERGAS; the number of pixels where one spectrum is zero."""
+    x, y = (cube.reshape(len(cube), -1) if valid.all() else cube[:, valid] for cube in (x, y))  # (L, N)
+    mse = np.array([np.mean((a - b) ** 2) for a, b in zip(x, y, strict=True)])
+    peak = x.max() if preset.peak == "truth-max" else preset.span * preset.peak
     with np.errstate(divide="ignore"):
-        ratios = peak**2 / (mse if preset.psnr_over == "bands" else mse.mean())
-        return float(np.mean(10 * np.log10(ratios)))
-
-
-def _ergas(mse: FloatArray, truth_mean: FloatArray, ratio: float) -> float:
-    if not truth_mean.all():
-        return float("nan")
-    return float(100 / ratio * np.sqrt(np.mean(mse / truth_mean**2)))
-
-
-def _sam(x: FloatArray, y: FloatArray, preset: Preset) -> tuple[float, int]:
-    """(mean angle in degrees, number of pixels where one spectrum is zero) of spectra (L, N)."""
+        psnr_db = np.mean(10 * np.log10(peak**2 / (mse if preset.psnr_over == "bands" else mse.mean())))
+    means = x.mean(axis=1)
+    ergas = 100 / ratio * np.sqrt(np.mean(mse / means**2)) if means.all() else np.nan
     inner, x_power, y_power = (np.einsum("bn,bn->n", a, b) for a, b in ((x, y), (x, x), (y, y)))
     angled = (x_power > 0) & (y_power > 0)
-    zeros = int(angled.size - angled.sum())
+    zero_pixels = int(angled.size - angled.sum())
     if preset.zero_spectra == "counted":
         angled[:] = True
-    if not angled.any():
-        return float("nan"), zeros
-    inner, x_norm, y_norm = inner[angled], np.sqrt(x_power[angled]), np.sqrt(y_power[angled])
-    eps = preset.sam_eps
-    cosine = (inner + eps) / ((x_norm + eps) * (y_norm + eps))
-    return float(np.degrees(np.mean(np.arccos(np.clip(cosine, -1, 1))))), zeros
+    inner, x_norm, y_norm = (values[angled] + preset.sam_eps for values in (inner, np.sqrt(x_power), np.sqrt(y_power)))
+    angles = np.arccos(np.clip(inner / (x_norm * y_norm), -1, 1))
+    sam_deg = np.degrees(angles.mean()) if angles.size else np.nan
+    return mse, (float(psnr_db), float(sam_deg), float(ergas)), zero_pixels
 
 
-def _ssim(x: FloatArray, y: FloatArray, valid: Mask, span: float, zero_border: bool) -> float:
+def _ssim(x: FloatArray, y: FloatArray, valid: Mask, preset: Preset) -> float:
     """Mean structural similarity over the windows that hold no missing pixel."""
-    margin = SSIM_SIZE // 2
-    if not zero_border and min(valid.shape) < SSIM_SIZE:
+    if preset.ssim_border == "valid" and min(valid.shape) < SSIM_SIZE:
         return float("nan")
-    inside = slice(None) if zero_border else slice(margin, -margin)
-    whole = _erode(valid)[inside, inside]
+    margin = SSIM_SIZE // 2
+    inside = slice(None) if preset.ssim_border == "zero" else slice(margin, -margin)
+    whole = minimum_filter(valid, SSIM_SIZE, mode="constant", cval=True)[inside, inside]
     if not whole.any():
         return float("nan")
-    c1, c2 = (SSIM_K1 * span) ** 2, (SSIM_K2 * span) ** 2
+    c1, c2 = (SSIM_K1 * preset.span) ** 2, (SSIM_K2 * preset.span) ** 2
 
     def similarity(a: FloatArray, b: FloatArray) -> FloatArray:
-        mean_a, mean_b, power, product = (_gaussian(image)[inside, inside] for image in _moments(a, b))
+        mean_a, mean_b, power, product = (
+            gaussian_filter(image, SSIM_SIGMA, radius=margin, mode="constant")[inside, inside]
+            for image in (a, b, a * a + b * b, a * b)
+        )
         means, squares = 2 * mean_a * mean_b, mean_a**2 + mean_b**2
-        return (means + c1) * (2 * product - means + c2) / ((squares + c1) * (power - squares + c2))
+        quality: FloatArray = (means + c1) * (2 * product - means + c2) / ((squares + c1) * (power - squares + c2))
+        return quality
 
-    return float(np.mean([np.mean(similarity(a, b)[whole]) for a, b in zip(x, y, strict=True)]))
+    return float(np.mean([similarity(a, b)[whole].mean() for a, b in zip(x, y, strict=True)]))
 
 
 def _uiqi(x: FloatArray, y: FloatArray, valid: Mask) -> float:
     """Mean universal image quality index over the windows that hold no missing pixel."""
     if min(valid.shape) < UIQI_SIZE:
         return float("nan")
-    whole = _box(valid.astype(np.float64)) == 1
+    whole = _window_means(valid.astype(np.float64)) == 1
     if not whole.any():
         return float("nan")
-    return float(np.mean([np.mean(_quality(a, b)[whole]) for a, b in zip(x, y, strict=True)]))
+    qualities = []
+    for a, b in zip(x, y, strict=True):
+        mean_a, mean_b, power, product = map(_window_means, (a, b, a * a + b * b, a * b))
+        means, squares = mean_a * mean_b, mean_a**2 + mean_b**2
+        qualities.append(quality_index(product - means, power - squares, means, squares)[whole].mean())
+    return float(np.mean(qualities))
 
 
-def _quality(a: FloatArray, b: FloatArray) -> FloatArray:
-    """4 cov(a, b) mean(a) mean(b) / ((var(a) + var(b)) (mean(a)^2 + mean(b)^2)) of each window.
+def quality_index(covariance: FloatArray, spread: FloatArray, product: FloatArray, squares: FloatArray) -> FloatArray:
+    """4 cov m_a m_b / ((var_a + var_b) (m_a^2 + m_b^2)) of windows; a factor whose denominator is zero is 1.
 
-    Where both are constant the first factor is 1, where both are zero all is, as in img_qi.m.
+    spread: var_a + var_b; product: m_a m_b; squares: m_a^2 + m_b^2. Source: Wang and Bovik 2002; img_qi.m.
     """
-    mean_a, mean_b, power, product = (_box(image) for image in _moments(a, b))
-    means, squares = 2 * mean_a * mean_b, mean_a**2 + mean_b**2
-    spread = power - squares
-    flat, dark = spread <= FLAT * power, squares == 0
-    structure = np.where(flat, 1.0, (2 * product - means) / np.where(flat, 1.0, spread))
-    luminance = np.where(dark, 1.0, means / np.where(dark, 1.0, squares))
+    flat, dark = spread <= FLAT * (spread + squares), squares == 0
+    structure = np.where(flat, 1.0, 2 * covariance / np.where(flat, 1.0, spread))
+    luminance = np.where(dark, 1.0, 2 * product / np.where(dark, 1.0, squares))
     return np.asarray(structure * luminance)
 
 
-def _moments(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """What both window indices average: a, b, a^2 + b^2, a b."""
-    return a, b, a * a + b * b, a * b
-
-
-def _gaussian(image: FloatArray) -> FloatArray:
-    """The Gaussian window's mean around every pixel, zeros beyond the border."""
-    offsets = np.arange(SSIM_SIZE) - SSIM_SIZE // 2
-    taps = np.exp(-0.5 * (offsets / SSIM_SIGMA) ** 2)
-    taps /= taps.sum()
-    along_x = correlate1d(image, taps, axis=1, mode="constant")
-    return np.asarray(correlate1d(along_x, taps, axis=0, mode="constant"))
-
-
-def _box(image: FloatArray) -> FloatArray:
+def _window_means(image: FloatArray) -> FloatArray:
     """The mean of each UIQI_SIZE x UIQI_SIZE window inside the image, by doubled sums (32 = 2^5)."""
-    reach = 1
-    while reach < UIQI_SIZE:
-        image = image[:-reach] + image[reach:]
-        reach *= 2
-    reach = 1
-    while reach < UIQI_SIZE:
-        image = image[:, :-reach] + image[:, reach:]
-        reach *= 2
+    for _ in ("along y", "along x"):
+        for reach in (1, 2, 4, 8, 16):
+            image = image[:-reach] + image[reach:]
+        image = image.T
     return image / UIQI_SIZE**2
-
-
-def _erode(valid: Mask) -> Mask:
-    """Where the SSIM window around a pixel holds no missing one; beyond the border nothing is missing."""
-    return np.asarray(minimum_filter(valid, SSIM_SIZE, mode="constant", cval=True), dtype=np.bool_)

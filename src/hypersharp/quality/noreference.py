@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypersharp.errors import InputError
+from hypersharp.quality.metrics import quality_index
 
 FloatArray = NDArray[np.float64]
 
 FINE_PX, LEAST_COARSE_PX = 32, 8
-FLAT = 1e-12  # a variance below this share of the power is rounding
 
 
 def d_lambda(estimate: FloatArray, hs: FloatArray) -> float:
@@ -74,7 +74,7 @@ def d_lambda_khan(degraded: FloatArray, hs: FloatArray, *, ratio: int) -> float:
     Raises: InputError as `d_lambda`.
     """
     side = block_side(ratio)
-    found = [quality(a, b) for a, b in common_blocks(degraded, hs, (side, side))]
+    found = [quality_matrix(a, b).diagonal() for a, b in common_blocks(degraded, hs, (side, side))]
     return float(1 - np.mean(found)) if found else float("nan")
 
 
@@ -101,32 +101,13 @@ def residuals(seen: FloatArray, given: FloatArray) -> FloatArray:
     return np.where(np.isfinite(shares), shares, np.nan)
 
 
-def quality(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Q of each band of a with that of b, (L, n) -> (L,)."""
-    mean_a, mean_b = a.mean(1), b.mean(1)
-    return index(
-        (a * b).mean(1) - mean_a * mean_b,
-        (a * a + b * b).mean(1) - mean_a**2 - mean_b**2,
-        mean_a * mean_b,
-        mean_a**2 + mean_b**2,
-    )
-
-
 def quality_matrix(a: FloatArray, b: FloatArray) -> FloatArray:
     """Q of every band of a (L, n) with every band of b (l, n): (L, l)."""
     mean_a, mean_b = a.mean(1), b.mean(1)
     centred_a, centred_b = a - mean_a[:, None], b - mean_b[:, None]
     spread = (centred_a**2).mean(1)[:, None] + (centred_b**2).mean(1)
     squares = (mean_a**2)[:, None] + mean_b**2
-    return index(centred_a @ centred_b.T / a.shape[1], spread, mean_a[:, None] * mean_b, squares)
-
-
-def index(covariance: FloatArray, spread: FloatArray, product: FloatArray, squares: FloatArray) -> FloatArray:
-    """4 cov m_a m_b / ((var_a + var_b) (m_a^2 + m_b^2)); a factor whose denominator is nought is 1."""
-    flat, dark = spread <= FLAT * (spread + squares), squares == 0
-    structure = np.where(flat, 1.0, 2 * covariance / np.where(flat, 1.0, spread))
-    luminance = np.where(dark, 1.0, 2 * product / np.where(dark, 1.0, squares))
-    return np.asarray(structure * luminance)
+    return quality_index(centred_a @ centred_b.T / a.shape[1], spread, mean_a[:, None] * mean_b, squares)
 
 
 def best_partner(hs: FloatArray, coarse_ms: FloatArray) -> NDArray[np.intp]:
@@ -169,15 +150,10 @@ def common_blocks(
         places = [places[0] & places[1]] * 2
     for row in range(rows):
         for column in range(columns):
-            windows = [cut(row, column, side) for side in sides]
+            windows = [tuple(slice(at * side, (at + 1) * side) for at in (row, column)) for side in sides]
             there = [place[window] for place, window in zip(places, windows, strict=True)]
             if all(2 * t.sum() >= side**2 for t, side in zip(there, sides, strict=True)):
                 yield first[:, *windows[0]][:, there[0]], second[:, *windows[1]][:, there[1]]
-
-
-def cut(row: int, column: int, side: int) -> tuple[slice, slice]:
-    """The pixels of a block."""
-    return slice(row * side, (row + 1) * side), slice(column * side, (column + 1) * side)
 
 
 def present(*images: FloatArray) -> NDArray[np.bool_]:

@@ -11,14 +11,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.cube import usable_bands, wavelengths_nm
-from hypersharp.errors import MissingExtraError
+from hypersharp.errors import needs
+from hypersharp.io.image import Image
 from hypersharp.io.together import write_text
 from hypersharp.pair.settings import Progress
 from hypersharp.plot.places import Place, find_pixel
-from hypersharp.quality.judge import MEANINGS, Judgement
+from hypersharp.quality.judge import MEANINGS, Judgement, median_and_worst
 from hypersharp.quality.metrics import PRESETS, Scores
 from hypersharp.reporting.charts import error_charts, ms_bands, residual_chart, sensor_charts, spectra_charts, unit_of
-from hypersharp.reporting.facts import Decisions, Facts, Run, Source, image_facts, read_notes, run_facts
+from hypersharp.reporting.facts import Decisions, Facts, Run, image_facts, read_notes, run_facts
 from hypersharp.reporting.findings import Findings, Known, study_result
 from hypersharp.reporting.pictures import (
     CHART_STYLE,
@@ -75,7 +76,7 @@ def write_report(
     error: xr.DataArray | None = None,
     trust: bool = True,
     run: Run | None = None,
-    sources: Mapping[str, Source] | None = None,
+    sources: Mapping[str, Image] | None = None,
     placed: bool = False,
     progress: Progress | None = None,
 ) -> Path:
@@ -120,12 +121,9 @@ def write_report(
 
 def check_libraries() -> None:
     """Raise MissingExtraError unless pages can be made."""
-    try:
-        import jinja2
+    with needs("reports", "report"):
+        import jinja2  # noqa: F401
         import matplotlib  # noqa: F401
-    except ImportError as exc:
-        raise MissingExtraError("reports", "report") from exc
-    assert jinja2
 
 
 def render(
@@ -134,7 +132,7 @@ def render(
     points: Sequence[Place],
     preset: str,
     run: Run,
-    sources: Mapping[str, Source],
+    sources: Mapping[str, Image],
 ) -> str:
     """The page as HTML."""
     import jinja2
@@ -155,7 +153,7 @@ def content(
     points: Sequence[Place],
     preset: str,
     run: Run,
-    sources: Mapping[str, Source],
+    sources: Mapping[str, Image],
 ) -> dict[str, Any]:
     """What the template shows, by name."""
     chosen = choose_points(points, found.sharp, found.hs)
@@ -175,7 +173,7 @@ def content(
         "score_notes": score_notes(found.scores, preset, found.peak),
         "judged": judgement_rows(found),
         "residuals": residual_chart(found),
-        "images": {name: image_facts(cube, sources.get(name, Source())) for name, cube in images.items()},
+        "images": {name: image_facts(cube, sources.get(name)) for name, cube in images.items()},
         "sensor": list(sensor_charts(found)),
         "sensor_facts": sensor_facts(found),
         "decisions": decisions,
@@ -185,9 +183,8 @@ def content(
     }
 
 
-def title_of(sources: Mapping[str, Source]) -> str:
-    path = sources.get("result", Source()).path
-    return "Sharpened image" if path is None else path.name
+def title_of(sources: Mapping[str, Image]) -> str:
+    return sources["result"].path.name if "result" in sources else "Sharpened image"
 
 
 def picture_rows(found: Findings, points: Sequence[Point]) -> list[tuple[str, str, list[Picture]]]:
@@ -309,12 +306,8 @@ def value_words(judged: Judgement, name: str) -> str:
     value = getattr(judged, name)
     if not isinstance(value, np.ndarray):
         return f"{value:.4f}"
-    if not np.isfinite(value).any():
-        return "–"
-    worst = int(np.nanargmax(value))
     nm = judged.wavelengths_nm if name == "hs_residual" else None
-    place = f"band {worst + 1}" if nm is None else f"{nm[worst]:,.0f} nm"
-    return f"{np.nanmedian(value):.2%}\nat worst {value[worst]:.2%} ({place})"
+    return median_and_worst(value, nm, gap="\n") if np.isfinite(value).any() else "–"
 
 
 def sensor_facts(found: Findings) -> Facts:

@@ -11,21 +11,13 @@ import xarray as xr
 
 from hypersharp.cube import only_usable, usable_bands
 from hypersharp.describe import counted, pixel_words, place_words, size_words, wavelength_words
+from hypersharp.io.image import Image
 from hypersharp.pair.tensors import gaps
 from hypersharp.system.build_info import commit, machine, release
 
 Facts = dict[str, str]
 RANKING_HEAD = "candidate "
 WARNING = "warning: "
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where an image comes from, as far as a file tells: its path, that of its mask, and the saturation value given."""
-
-    path: Path | None = None
-    mask: Path | None = None
-    saturated: float | None = None
 
 
 @dataclass(frozen=True)
@@ -103,16 +95,16 @@ def is_number(text: str) -> bool:
     return True
 
 
-def image_facts(cube: xr.DataArray, source: Source) -> Facts:
+def image_facts(cube: xr.DataArray, image: Image | None) -> Facts:
     """A line each about an image: file, size, wavelengths, place, numbers, what is left out."""
     lines = {
-        "File": file_words(source.path),
+        "File": file_words(image.path if image else None),
         "Size": size_words(cube),
         "Wavelengths": wavelength_words(cube),
         "Pixel": pixel_words(cube),
         "Place": place_words(cube),
         "Numbers": number_words(cube),
-        "Left out": left_out_words(cube, source),
+        "Left out": left_out_words(cube, image),
     }
     return {name: text for name, text in lines.items() if text}
 
@@ -155,12 +147,12 @@ def number_words(cube: xr.DataArray) -> str:
     return f"{kind}; median {middle:.4g}, 1 % to 99 %: {low:.4g} to {high:.4g}{unit}"
 
 
-def left_out_words(cube: xr.DataArray, source: Source) -> str:
+def left_out_words(cube: xr.DataArray, image: Image | None) -> str:
     """How many bands and pixels do not count, and what says so."""
     missing, bad = gaps(only_usable(cube, "image")), int((~usable_bands(cube)).sum())
     count = int(missing.sum())
-    why = [f"mask {source.mask.name}"] if source.mask else []
-    why += [f"saturated from {source.saturated:g}"] if source.saturated is not None else []
+    why = [f"mask {image.mask.name}"] if image and image.mask else []
+    why += [f"saturated from {image.saturated:g}"] if image and image.saturated is not None else []
     words = [f"{count:,} of {missing.size:,} pixels ({count / missing.size:.1%})" if count else "no pixel"]
     words += [f"{bad} of {counted(cube.shape[0], 'band')}, bad or empty"] if bad else []
     return "; ".join(words) + (f" ({', '.join(why)})" if why else "")

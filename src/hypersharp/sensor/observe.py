@@ -24,9 +24,19 @@ RANK_TOLERANCE = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Sensor:
-    """psf + srf (l, L) + ratio: maps a fine scene (..., L, H, W) to hs (..., L, h, w) and ms (..., l, H, W).
+    """What maps a fine scene Z (..., L, H, W) to hs = D B Z (..., L, h, w) and ms = R Z (..., l, H, W).
 
-    Raises InputError for an srf that is not 2-D and finite, or a phase outside 0..ratio-1.
+    Source: Wei, Dobigeon, Tourneret 2015, eq. 1. `hs_adjoint` and `ms_adjoint` are the exact transposes.
+
+    Attributes:
+        psf: the blur B, its phase and its boundary rule.
+        srf: the spectral response R (l, L), finite.
+        ratio: fine pixels per coarse one, above every phase of the PSF.
+
+    >>> from hypersharp.sensor.psf import box
+    >>> hs, ms = Sensor(box(2), np.full((1, 4), 0.25), ratio=2).observe(torch.ones(4, 6, 6))
+    >>> hs.shape, ms.shape
+    (torch.Size([4, 3, 3]), torch.Size([1, 6, 6]))
     """
 
     psf: PSF
@@ -47,7 +57,7 @@ class Sensor:
         object.__setattr__(self, "srf", srf)
 
     def observe(self, scene: Tensor) -> tuple[Tensor, Tensor]:
-        """(hs, ms) of a scene (..., L, H, W); InputError where H or W is no multiple of the ratio."""
+        """(hs, ms) of a scene (..., L, H, W). Raises InputError where H or W is no multiple of the ratio."""
         return self.hs(scene), self.ms(scene)
 
     def hs(self, scene: Tensor) -> Tensor:

@@ -28,12 +28,12 @@ EXAMPLE = "e.g. gaussian:8:2, gaussian:8:2:start=1:boundary=wrap, fwhm:4.5, box,
 
 @dataclass(frozen=True, eq=False)
 class PSF:
-    """A blur kernel (kh, kw) that sums to 1, where decimation starts, and what lies beyond the border.
+    """A point spread function: kernel, phase of the decimation, and the rule beyond the border.
 
-    `start_yx` is the 0-based index of the first pixel kept (see the head of this file).
-    `boundary`: "wrap" (circular), "reflect" (symmetric, the border pixel repeated), "nearest".
-
-    Raises InputError for a kernel that is not 2-D, finite and of positive sum, or a bad start or boundary.
+    Attributes:
+        kernel: (kh, kw) in fine pixels, of positive sum; scaled to sum 1.
+        start_yx: 0-based index of the first fine pixel kept (see the head of this file).
+        boundary: "wrap" (circular), "reflect" (symmetric, the border pixel repeated) or "nearest".
 
     >>> gaussian(8, 2.0, ratio=4).centre_yx()
     (1.5, 1.5)
@@ -77,7 +77,7 @@ class PSF:
         return round(y, 12), round(x, 12)
 
     def window(self, ratio: int, side: int) -> FloatArray:
-        """The weights of the side x side fine pixels around a coarse pixel, whose middle is the window's.
+        """The weights (side, side) of the fine pixels around a coarse pixel, centred on it.
 
         A coarse pixel is the sum of these weights times the pixels there, borders aside.
         Raises InputError where a tap lies outside the window, or side and ratio are not both even or both odd.
@@ -196,11 +196,18 @@ def from_file(path: str | Path, ratio: int, start: int | None = None, boundary: 
 
 
 def parse_psf(spec: str, ratio: int) -> PSF:
-    """The PSF a spec names: `gaussian:SIZE:SIGMA`, `fwhm:PX`, `box`, `starck-murtagh`, `mtf:VALUE`, a path.
+    """Read a PSF from its text form.
 
-    Options follow with colons: `start=1` (or `start=1,2` for y, x) and `boundary=wrap|reflect|nearest`.
+    Args:
+        spec: `gaussian:SIZE:SIGMA`, `fwhm:PX`, `box`, `starck-murtagh`, `mtf:VALUE` or the path of a kernel, in fine
+            pixels; then `:start=1` (or `:start=1,2` for y, x) and `:boundary=wrap|reflect|nearest`.
+        ratio: fine pixels per coarse one.
 
-    Raises InputError for anything else.
+    Returns:
+        The PSF; centred on the coarse pixel unless `start` is given.
+
+    Raises:
+        InputError: another text, or a file that holds no kernel.
 
     >>> parse_psf("gaussian:8:2", ratio=4).start_yx
     (1, 1)

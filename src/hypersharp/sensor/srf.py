@@ -24,13 +24,19 @@ LEAST_TABLE_NM = 100.0  # smaller numbers in a first column are weights, not wav
 
 
 def find_srf(spec: str, wavelengths_nm: ArrayLike | None, *, drop_unseen: bool = False) -> FloatArray:
-    """The response (l, L) that `spec` names, for hs bands at `wavelengths_nm` (L,); each row sums to 1.
+    """Find a spectral response by name or in a file, for the bands of an hs image.
 
-    `spec` is a name of SRFS or `cameras`, perhaps with its bands chosen (`sentinel-2a:B2,B3,B4,B8`), or a file
-    (.csv, .npy, .mat, .txt) that holds the matrix itself, or a table whose first column is wavelengths
-    in nm. `drop_unseen` leaves out ms bands that see none of the wavelengths instead of refusing them.
+    Args:
+        spec: a name of `SRFS` or of a camera, with or without bands (`sentinel-2a:B2,B3,B4,B8`); or a file (.csv, .npy,
+            .mat, .txt) with the matrix itself, or a table whose first column holds wavelengths in nm.
+        wavelengths_nm: centres of the hs bands (L,); None only for a matrix.
+        drop_unseen: leave out ms bands that cover none of the wavelengths instead of refusing them.
 
-    Raises InputError for an unknown name or band, an unreadable file, a band that sees nothing.
+    Returns:
+        (l, L); each row sums to 1.
+
+    Raises:
+        InputError: an unknown name or band, an unreadable file, or a band that covers none of the wavelengths.
 
     >>> find_srf("nikon-d700", range(400, 701, 10)).shape
     (3, 31)
@@ -62,10 +68,22 @@ def gaussian_srf(
     names: Sequence[str] | None = None,
     drop_unseen: bool = False,
 ) -> FloatArray:
-    """Gaussian responses (l, L) of ms bands given by centre and full width at half maximum, in nm.
+    """Gaussian spectral responses; a band narrower than the hs spacing sees the hs band it falls on.
 
-    A band narrower than the hs spacing sees the hs band it falls on.
-    Raises InputError for a band that sees none of the wavelengths.
+    Args:
+        centres_nm, fwhm_nm: centre and full width at half maximum of each ms band in nm, (l,).
+        wavelengths_nm: centres of the hs bands in nm, (L,).
+        names: names of the ms bands (l,), for the message.
+        drop_unseen: leave out ms bands that cover none of the wavelengths instead of refusing them.
+
+    Returns:
+        (l, L); each row sums to 1.
+
+    Raises:
+        InputError: a width that is not positive, or a band that covers none of the wavelengths.
+
+    >>> gaussian_srf([550], [100], [450, 550, 650]).round(2)
+    array([[0.06, 0.89, 0.06]])
     """
     wavelengths = _check_wavelengths(wavelengths_nm)
     centres = np.atleast_1d(np.asarray(centres_nm, dtype=np.float64))

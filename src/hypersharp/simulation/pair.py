@@ -1,18 +1,15 @@
 """A pair with its truth, as a sensor would see a scene."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+import xarray as xr
 
+from hypersharp.cube import check_cube, crs_of, fwhm_nm, good_bands, make_cube, transform_of, wavelengths_nm
 from hypersharp.grid import coarse_transform
-
-if TYPE_CHECKING:
-    import torch
-    import xarray as xr
-
-    from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.observe import Sensor, add_noise
+from hypersharp.sensor.srf import band_centres_nm
 
 
 def simulate_pair(
@@ -23,23 +20,35 @@ def simulate_pair(
     snr_ms_db: float | None = None,
     seed: int = 0,
 ) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
-    """(hs, ms, truth), float32, as the sensor would see a scene (L, H, W) in the truth's own units.
+    """Simulate the pair that a sensor would record of a scene: blurred and decimated, and seen through its response.
 
-    hs has the truth's bands and, where the truth has an affine, pixels `ratio` times as large from the
-    same corner; ms has the truth's grid and, where the truth has wavelengths, each band at its
-    response-weighted mean wavelength. Noise is white and Gaussian, by SNR in dB, the same for one seed.
+    Args:
+        truth: the scene (L, H, W) in any unit; H and W are multiples of the ratio.
+        sensor: PSF, spectral response (l, L) and ratio.
+        snr_hs_db, snr_ms_db: signal-to-noise ratio of white Gaussian noise in dB; None adds none.
+        seed: the same seed gives the same noise.
 
-    Raises InputError where the bands do not fit the response, or H or W is no multiple of the ratio.
+    Returns:
+        hs (L, H / ratio, W / ratio), ms (l, H, W) and truth (L, H, W), float32, in the unit of the truth. hs keeps the
+        bands of the truth, with pixels `ratio` times as large from the same corner; each ms band gets the
+        response-weighted mean wavelength.
+
+    Raises:
+        InputError: the bands do not fit the response, or H or W is no multiple of the ratio.
+
+    Source: Y = D B Z + noise, M = R Z + noise (Wei, Dobigeon, Tourneret 2015, eq. 1).
+
+    >>> from hypersharp.cube import make_cube
+    >>> from hypersharp.simulation.protocols import find_protocol
+    >>> hs, ms, truth = simulate_pair(make_cube(np.ones((31, 16, 16))), find_protocol("dian-x4").sensor())
+    >>> hs.shape, ms.shape, truth.shape
+    ((31, 4, 4), (3, 16, 16), (31, 16, 16))
     """
-    import torch
-
-    from hypersharp.cube import check_cube, crs_of, fwhm_nm, good_bands, make_cube, transform_of, wavelengths_nm
-    from hypersharp.sensor.srf import band_centres_nm
-
     check_cube(truth, "the scene")
     values = np.array(truth.values, dtype=np.float32, order="C")
     hs, ms = sensor.observe(torch.from_numpy(values))
-    hs, ms = _noisy(hs, snr_hs_db, 2 * seed), _noisy(ms, snr_ms_db, 2 * seed + 1)
+    hs = hs if snr_hs_db is None else add_noise(hs, snr_hs_db, 2 * seed)
+    ms = ms if snr_ms_db is None else add_noise(ms, snr_ms_db, 2 * seed + 1)
     centres, crs, transform = wavelengths_nm(truth), crs_of(truth), transform_of(truth)
     bands: dict[str, Any] = {"wavelengths_nm": centres, "fwhm_nm": fwhm_nm(truth), "good_bands": good_bands(truth)}
     coarse = None if transform is None else coarse_transform(transform, sensor.ratio)
@@ -49,9 +58,3 @@ def simulate_pair(
         make_cube(ms.numpy(), wavelengths_nm=ms_centres, crs=crs, transform=transform),
         make_cube(values, **bands, crs=crs, transform=transform),
     )
-
-
-def _noisy(image: torch.Tensor, snr_db: float | None, seed: int) -> torch.Tensor:
-    from hypersharp.sensor.observe import add_noise
-
-    return image if snr_db is None else add_noise(image, snr_db, seed)

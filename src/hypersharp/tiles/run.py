@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 
 from hypersharp.cube import with_bands_of
 from hypersharp.describe import counted
-from hypersharp.errors import CallError, OutputError
+from hypersharp.errors import CallError, OutputError, needs
 from hypersharp.fusion.fuse import find_method, method_for
 from hypersharp.io import check_apart, check_output, open_cube, save_cube
-from hypersharp.io.foreign import needs
-from hypersharp.io.image_file import ImageFile
+from hypersharp.io.image import Image
 from hypersharp.pair.lazy import PairSource, open_pair
 from hypersharp.pair.place import Move
 from hypersharp.pair.settings import DEFAULTS, FuseOptions, Precision, Progress, Runtime
@@ -144,8 +143,8 @@ class TiledRun:
 
 
 def prepare(
-    hs: ImageFile,
-    ms: ImageFile,
+    hs: Image,
+    ms: Image,
     out: Path,
     *,
     method: str = "auto",
@@ -217,8 +216,8 @@ def laid_out(job: Job, tiles: TiledOptions) -> Job:
 
 
 def fuse_in_tiles(
-    hs: str | Path | ImageFile,
-    ms: str | Path | ImageFile,
+    hs: str | Path | Image,
+    ms: str | Path | Image,
     out: str | Path,
     *,
     method: str = "auto",
@@ -248,7 +247,7 @@ def fuse_in_tiles(
 
     Raises: InputError, CallError, OutputError as `prepare` and `TiledRun.carry_out`.
     """
-    coarse, fine = (image if isinstance(image, ImageFile) else ImageFile(Path(image)) for image in (hs, ms))
+    coarse, fine = (image if isinstance(image, Image) else Image(Path(image)) for image in (hs, ms))
     tiles = TiledOptions(memory_bytes, workers, scheduler, resume)
     options = FuseOptions(
         weights=weights, device=device, precision=precision, runtime=runtime, consistent=consistent, budget_s=budget_s
@@ -271,7 +270,7 @@ def fuse_in_tiles(
     return open_cube(out, lazy=True)
 
 
-def bytes_for_whole(hs: ImageFile, ms: ImageFile, method: str, *, trust: bool = False) -> float:
+def bytes_for_whole(hs: Image, ms: Image, method: str, *, trust: bool = False) -> float:
     """About what `fuse` would take for two files, from their outlines, and for predicting the error if `trust`."""
     coarse, fine = hs.outline(), ms.outline()
     floats = find_method(method).floats_per_px(coarse.shape[0], fine.shape[0])

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from hypersharp.errors import InputError, MissingExtraError
+from hypersharp.errors import InputError, needs
 from hypersharp.system.memory import KEEP_MEMORY
 from hypersharp.tiles.job import stored_job
 from hypersharp.tiles.store import JOB, TileProgress, tile_path, write_whole
@@ -76,11 +76,9 @@ def on_cluster(scheduler: str | None, workers: int, announce: Callable[[str], No
 
     Raises: MissingExtraError without dask.distributed, InputError for a scheduler that does not answer.
     """
-    try:
+    with needs("fusing with several workers", "large"):
         import dask
         from distributed import Client, LocalCluster
-    except ImportError as exc:
-        raise MissingExtraError("fusing with several workers", "large") from exc
     settings = {
         "distributed.scheduler.allowed-failures": DEATHS,
         "distributed.nanny.pre-spawn-environ": ENVIRONMENT,

@@ -207,12 +207,13 @@ def learn(
     full, margin = (o.muon_rate, o.adam_rate), wrapped_margin_px(course.crops.sensor)
     saved, started = time.monotonic(), (time.monotonic(), time.process_time())
     losses: list[float] = []
+    norms: list[float] = []
     while state.step < until and (deadline is None or time.monotonic() < deadline):
         hs, ms, truth = course.crops.batch(state.crops, o.batch)
         with torch.autocast("cpu", torch.bfloat16, enabled=o.precision == "bf16"):
             loss = losses_of(net, hs, ms, truth, o, margin)
         torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(net.parameters(), o.clip_norm)
+        norms.append(float(nn.utils.clip_grad_norm_(net.parameters(), o.clip_norm)))
         for optimiser, full_rate in zip(state.optimisers, full, strict=True):
             optimiser.param_groups[0]["lr"] = full_rate * rate(state.step)
             optimiser.step()
@@ -225,8 +226,8 @@ def learn(
         state.cpu_seconds += now[1] - started[1]
         started = now
         if state.step % o.round_steps == 0 or state.step == until:
-            log(course, state, rate(state.step - 1), losses)
-            losses.clear()
+            log(course, state, rate(state.step - 1), losses, norms)
+            losses.clear(), norms.clear()
         if now[0] - saved > course.checkpoint_seconds:
             state.save(checkpoint)
             saved = now[0]
@@ -250,12 +251,14 @@ def update_average(state: State, decay: float) -> None:
     torch._foreach_lerp_(list(state.average.parameters()), list(state.net.parameters()), share)
 
 
-def log(course: Course, state: State, rate: float, losses: list[float]) -> None:
-    """One JSON line: how far it is, what that cost, the mean loss since the last, the validation scores."""
+def log(course: Course, state: State, rate: float, losses: list[float], norms: list[float]) -> None:
+    """One JSON line: how far it is, what that cost, losses and gradients since the last, the validation scores."""
     line = {
         **progress(course, state),
         "rate": rate,
         "loss": sum(losses) / max(1, len(losses)),
+        "largest_loss": max(losses, default=0.0),
+        "gradient_norm": sum(norms) / max(1, len(norms)),
         **validate(course, state.average),
     }
     with (course.out_dir / LOG).open("a") as file:

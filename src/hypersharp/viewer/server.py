@@ -11,17 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypersharp.errors import CallError, InputError, MissingExtraError
+from hypersharp.errors import CallError, InputError, needs
 from hypersharp.viewer.folders import Folders
 
-try:
+with needs("the viewer", "view"):
     from bokeh.application import Application
     from bokeh.application.handlers.function import FunctionHandler
     from bokeh.document import Document
     from bokeh.server.server import Server
     from tornado.routing import Rule
-except ImportError as exc:
-    raise MissingExtraError("the viewer", "view") from exc
 
 from hypersharp.viewer.gate import ArrivalHandler, Arrives, Gate, RefusalHandler, Refused, is_loopback, names_of
 from hypersharp.viewer.job import Fusion

@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.func import functional_call
 
-from hypersharp.errors import CallError, InputError, OutputError
+from hypersharp.errors import CallError, InputError, OutputError, needs
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.header import FORMAT, WeightsHeader
 from hypersharp.networks.onnx.exportable import exportable, share_means
-from hypersharp.networks.onnx.session import CORRECT_A_START, load_onnx, needs_onnx
+from hypersharp.networks.onnx.session import CORRECT_A_START, load_onnx
 from hypersharp.system.atomic import staged
 
 LARGEST_DIFFERENCE = 1e-4  # of the range of torch's estimate
@@ -117,7 +117,7 @@ class Exported(nn.Module):
 
 def as_onnx(net: FusionNetwork, header: WeightsHeader, signature: Signature) -> bytes:
     """The bytes of the ONNX file."""
-    with needs_onnx():
+    with needs("ONNX", "onnx"):
         import onnx
     exported = Exported(net, signature).eval()
     images = {name: image for name, image in random_images(net, EXAMPLE_YX, 2).items() if name in signature.images}
@@ -148,7 +148,7 @@ def trace(
     exported: Exported, images: dict[str, Tensor], defaults: dict[str, Tensor], sizes: tuple[dict[int, Any], ...]
 ) -> Any:
     """The ONNX model (a protobuf) of the network on these inputs; `sizes` are the free ones of the images."""
-    with needs_onnx():
+    with needs("ONNX", "onnx"):
         import onnxscript  # noqa: F401 - torch's exporter needs it
     held = sum(name.startswith("held_") for name in defaults)
     with quiet_exporter(), torch.no_grad():

@@ -5,8 +5,6 @@ inputs with a default; here they are buffers, so that a method may set them as i
 """
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hypersharp.errors import InputError, MissingExtraError
+from hypersharp.errors import InputError, needs
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import NETWORKS
 from hypersharp.networks.header import FORMAT, WeightsHeader, decode_header
@@ -24,15 +22,6 @@ from hypersharp.numerics.interpolate import upsample_bicubic
 
 CORRECT_A_START = ("ssjcn", "dhsis")
 QUIET = 3  # onnxruntime's level "error": it warns of every optional input
-
-
-@contextmanager
-def needs_onnx() -> Iterator[None]:
-    """Turn a missing library into the command that installs it."""
-    try:
-        yield
-    except ImportError as exc:
-        raise MissingExtraError("ONNX", "onnx") from exc
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +39,7 @@ def read_onnx(path: Path) -> OnnxFile:
 
     Raises: InputError for a missing or broken file, or one of another program; MissingExtraError.
     """
-    with needs_onnx():
+    with needs("ONNX", "onnx"):
         import onnx
         from google.protobuf.message import DecodeError
     try:
@@ -80,7 +69,7 @@ def load_onnx(path: Path, device: torch.device | None = None) -> "OnnxNetwork":
 
 
 def make_session(model: bytes, device: torch.device) -> Any:
-    with needs_onnx():
+    with needs("ONNX", "onnx"):
         import onnxruntime
     options = onnxruntime.SessionOptions()
     options.log_severity_level = QUIET

@@ -1,0 +1,137 @@
+"""An image to read whole or a window at a time: a file with what the caller says of it, or a cube in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hypersharp.cube import crs_of, cut, leave_out, nodata_of, transform_of
+from hypersharp.errors import InputError
+from hypersharp.io import open_cube
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from hypersharp.grid import Window
+
+PLAIN = (".npy", ".npz", ".mat")
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image file, the options it is opened with, and which of its pixels do not count.
+
+    `variable`, `layout`, `shape_yx` as for `open_cube`. `mask`: a file of one band on the image's own grid, anything
+    but zero leaves the pixel out. `saturated`: a pixel that reaches this value in a usable band is left out.
+    """
+
+    path: Path
+    variable: str | None = None
+    layout: str | None = None
+    mask: Path | None = None
+    saturated: float | None = None
+    shape_yx: tuple[int, int] | None = None
+
+    def cube(self, window: Window | None = None) -> xr.DataArray:
+        """The pixels of the window (y0, x0, height, width), or all, in memory; NaN where they are left out.
+
+        Raises: InputError as `open_cube` and `cube.leave_out`, and for a mask of several bands or another place.
+        """
+        cube = self._open(window)
+        flags = None if self.mask is None else self._flags(cube, window)
+        return leave_out(cube, flags, saturated=self.saturated, what=str(self.path), part=window is not None)
+
+    def outline(self) -> xr.DataArray:
+        """All but the pixels, which would be read when they are computed; neither masked nor checked."""
+        return self._open(lazy=True)
+
+    def check(self) -> None:
+        """Raise an InputError for a mask of another size than the image, before windows are read of both."""
+        if self.mask is None:
+            return
+        (rows, columns), (mask_rows, mask_columns) = self.outline().shape[1:], self._open_mask(lazy=True).shape[1:]
+        if (rows, columns) != (mask_rows, mask_columns):
+            raise InputError(
+                f"a mask of {mask_rows} x {mask_columns} for {self.path} of {rows} x {columns} pixels",
+                "one value for each of its pixels",
+                f"make the mask on the grid of {self.path}",
+            )
+
+    def resolved(self) -> Image:
+        """The same with absolute paths, for processes that run elsewhere."""
+        return replace(self, path=self.path.resolve(), mask=self.mask and self.mask.resolve())
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether pixels may be left out that the file itself holds."""
+        return self.mask is not None or self.saturated is not None
+
+    def stamp(self) -> dict[str, Any]:
+        """What changes when the file does: path, size, time of the last change."""
+        found = self.path.stat()
+        return {"path": str(self.path.resolve()), "bytes": found.st_size, "changed_ns": found.st_mtime_ns}
+
+    def _open(self, window: Window | None = None, *, lazy: bool = False) -> xr.DataArray:
+        return open_cube(
+            self.path, variable=self.variable, layout=self.layout, shape_yx=self.shape_yx, window=window, lazy=lazy
+        )
+
+    def _open_mask(self, window: Window | None = None, *, lazy: bool = False) -> xr.DataArray:
+        """The mask file; two axes of a plain array are one band."""
+        assert self.mask is not None
+        return open_cube(
+            self.mask, layout="hw" if self.mask.suffix.lower() in PLAIN else None, window=window, lazy=lazy
+        )
+
+    def _flags(self, cube: xr.DataArray, window: Window | None) -> np.ndarray:
+        """(y, x) True where the mask file says to leave a pixel out; its nodata value counts as a number."""
+        mask = self._open_mask(window)
+        if mask.shape[0] != 1:
+            raise InputError(f"{self.mask} of {mask.shape[0]} bands", "one band of zeros and ones", "choose the band")
+        here, there, crs, mask_crs = transform_of(cube), transform_of(mask), crs_of(cube), crs_of(mask)
+        if mask.shape[1:] == cube.shape[1:] and here and there and crs and mask_crs:
+            same_place = there.almost_equals(here, 1e-3 * max(abs(here.a), abs(here.b)))
+            if mask_crs != crs or not same_place:
+                found = f"{self.mask} on another grid than its image"
+                raise InputError(found, "the same corner and pixels", "resample the mask to the image's grid")
+        values, nodata = mask.values[0], nodata_of(mask)
+        flags: np.ndarray = np.where(np.isnan(values), 1 if nodata is None else nodata, values) != 0
+        return flags
+
+
+@dataclass(frozen=True, eq=False)
+class CubeImage:
+    """A cube in memory that is read as an `Image` is."""
+
+    values: xr.DataArray
+    path: Path | None = None
+    mask: Path | None = None
+    saturated: float | None = None
+    leaves_out: bool = False
+
+    def cube(self, window: Window | None = None) -> xr.DataArray:
+        """The window (y0, x0, height, width), or all: a view of the cube's own pixels."""
+        return self.values if window is None else cut(self.values, window)
+
+    def outline(self) -> xr.DataArray:
+        return self.values
+
+    def check(self) -> None:
+        """Nothing to check: what is left out is NaN already."""
+
+    def resolved(self) -> CubeImage:
+        return self
+
+    def stamp(self) -> dict[str, Any]:
+        """What a record can say of it: shape and type."""
+        return {"shape": list(self.values.shape), "dtype": str(self.values.dtype)}
+
+
+def image_of(image: str | Path | Image | CubeImage | xr.DataArray) -> Image | CubeImage:
+    """An image by its path or its cube; one that is an image already as it is."""
+    if isinstance(image, Image | CubeImage):
+        return image
+    return Image(Path(image)) if isinstance(image, str | Path) else CubeImage(image)
