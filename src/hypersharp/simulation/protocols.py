@@ -129,8 +129,8 @@ DIAN = Protocol(
 )
 # Every eighth of the 20 training scenes of dspnet, from the fourth.
 DSPNET_VALIDATION = ("chart_and_stuffed_toy", "fake_and_real_lemons", "hairs")
-# A Gaussian of the ratio's size, sigma 2, circular, start ratio/2 - 1: each coarse pixel reads its own block. The papers'
-# ERGAS has 100/4 at every ratio: at ratio 8 it is twice the one here.
+# A Gaussian of the ratio's size, sigma 2, circular, start ratio/2 - 1: each coarse pixel reads its own block.
+# The papers' ERGAS has 100/4 at every ratio: at ratio 8 it is twice the one here.
 DSPNET = replace(
     DIAN,
     name="dspnet-x4",

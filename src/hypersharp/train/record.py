@@ -227,7 +227,7 @@ def learn(
         started = now
         if state.step % o.round_steps == 0 or state.step == until:
             log(course, state, rate(state.step - 1), losses, norms)
-            losses.clear(), norms.clear()
+            losses, norms = [], []
         if now[0] - saved > course.checkpoint_seconds:
             state.save(checkpoint)
             saved = now[0]
