@@ -1,28 +1,33 @@
 # Every target sets itself up: it needs Python 3.11 or newer with venv, and nothing else.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 READY := .venv/.ready
 DEMO_READY := .venv/.demo-ready
+WEIGHTS := packages/hypersharp-weights
 OUT ?= hypersharp-demo
 
-.PHONY: help demo test check docs bench clean
+.PHONY: help demo test check coverage docs dist bench clean
 
 help:
-	@echo "make demo   sharpen a real scene and show it, in $(OUT)/"
-	@echo "make test   run the tests (HYPERSHARP_DATA=folder adds those on real scenes)"
-	@echo "make check  ruff and mypy"
-	@echo "make docs   build the documentation: open build/site/index.html"
-	@echo "make bench  time, memory and share of the machine's own convolution speed"
+	@echo "make demo      sharpen a real scene and show it, in $(OUT)/"
+	@echo "make test      run the tests (HYPERSHARP_DATA=folder adds those on real scenes)"
+	@echo "make check     ruff, its format, and mypy"
+	@echo "make coverage  run the tests and say which lines they reach: open build/coverage/index.html"
+	@echo "make docs      build the documentation: open build/site/index.html"
+	@echo "make dist      build both packages into dist/, check them, run the demo from the wheels in an empty environment"
+	@echo "make bench     time, memory and share of the machine's own convolution speed"
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt $(WEIGHTS)/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	$(INSTALL) --upgrade pip # --group needs 25.1 or newer
+	$(INSTALL) -e '.[all]' -e $(WEIGHTS) --group dev
 	touch $@ $(DEMO_READY)
 
 # what the demo needs takes half as long to install
 $(DEMO_READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	$(INSTALL) -e '.[demo]'
 	touch $@
 
 demo: $(DEMO_READY)
@@ -33,10 +38,21 @@ test: $(READY)
 
 check: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+coverage: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
 docs: $(READY)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/site
+
+dist: $(READY)
+	rm -rf dist build/wheel-test
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --outdir dist $(WEIGHTS)
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python tools/try_wheels.py dist build/wheel-test
 
 bench: $(READY)
 	$(BIN)/python benchmarks/fuse_speed.py

@@ -18,7 +18,8 @@ from hypersharp.bench.indian_pines import load_indian_pines
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io.together import save_figure
 from hypersharp.networks.inference import MODES, PATCH_PX
-from hypersharp.plot.draw import draw_colours, draw_image, new_figure, rms_error
+from hypersharp.plot.draw import draw_composite, draw_image, new_figure
+from hypersharp.plot.errors import rms_error
 from hypersharp.quality.score import score_cubes
 from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
@@ -68,7 +69,7 @@ def draw(results: dict[str, xr.DataArray], out: Path) -> None:
     top = float(np.quantile(np.stack(list(distances.values())), 0.995))
     figure = new_figure(3.6 * len(results), 3.7)
     first, *row = figure.subplots(1, len(results))
-    draw_colours([first], {whole: results[whole]}, balanced=True)
+    draw_composite(first, results[whole], whole)
     for axes, (mode, distance) in zip(row, distances.items(), strict=True):
         shown = draw_image(axes, distance, f"{mode}: distance from {whole}", cmap="magma", vmin=0, vmax=top)
     figure.colorbar(shown, ax=row, label="RMS over bands", shrink=0.8)

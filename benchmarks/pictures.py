@@ -24,7 +24,7 @@ from hypersharp.cube import make_cube, wavelengths_nm
 from hypersharp.io import open_cube
 from hypersharp.io.together import save_figure
 from hypersharp.pair.place import placed_as
-from hypersharp.plot.draw import OKABE_ITO, draw_colours, new_figure
+from hypersharp.plot.draw import OKABE_ITO, draw_composite, draw_marks, new_figure
 from hypersharp.quality.judge import Judgement
 from hypersharp.sensor.responses import SRFS, Bands
 
@@ -94,15 +94,16 @@ def draw(hs: xr.DataArray, ms: xr.DataArray, sharp: xr.DataArray, said: Judgemen
     figure = new_figure(17, 8)
     above, below = figure.subplots(2, 4, width_ratios=(1, 1, 1, 1.3))
     images = {"hs": hs, "ms": ms, "result": sharp}
-    for cube, axes in zip(images.items(), above[:3], strict=True):
-        draw_colours([axes], dict([cube]), balanced=True)
+    for (name, cube), axes in zip(images.items(), above[:3], strict=True):
+        draw_composite(axes, cube, name)
     ratio = ms.shape[1] // hs.shape[1]
     y, x = (int(size * (1 - PART) / 2) for size in hs.shape[1:])
     height, width = (int(size * PART) for size in hs.shape[1:])
     pixels = [(int(row * height * ratio), int(column * width * ratio)) for row, column in PLACES]
     parts = {name: part(cube, (y, x, height, width), 1 if name == "hs" else ratio) for name, cube in images.items()}
-    for cube, axes in zip(parts.items(), below[:3], strict=True):
-        draw_colours([axes], dict([cube]), pixels if cube[0] == "result" else (), balanced=True)
+    for (name, cube), axes in zip(parts.items(), below[:3], strict=True):
+        draw_composite(axes, cube, name)
+    draw_marks(below[2], pixels)
     draw_both(below[3], parts["hs"], parts["result"], pixels)
     draw_residual(above[3], said)
     return figure

@@ -10,14 +10,13 @@ import xarray as xr
 from matplotlib.figure import Figure
 from scipy.ndimage import shift
 
-from hypersharp.bench.demo import PIXELS
+from hypersharp.bench.demo import PLACES
 from hypersharp.bench.indian_pines import load_indian_pines
 from hypersharp.cube import leave_out
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io.together import save_figure
 from hypersharp.pair.estimate import study_pair
-from hypersharp.plot.compare import colour_figure, comparison_figure, error_figure
-from hypersharp.plot.intervals import trust_figure
+from hypersharp.plot import figures
 from hypersharp.plot.sensor_figure import sensor_figure
 from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
@@ -43,7 +42,7 @@ def sharp(method: str) -> xr.DataArray:
 
 def comparison() -> Figure:
     hs, ms, truth = pair()
-    return comparison_figure(hs, ms, {name: sharp(name) for name in METHODS}, truth, PIXELS)
+    return figures.comparison(hs, ms, {name: sharp(name) for name in METHODS}, truth, PLACES)
 
 
 def shifted() -> Figure:
@@ -54,12 +53,12 @@ def shifted() -> Figure:
         "--move none": fuse(hs, off, method="gsa", consistent=False, move="none"),
         "--move shift": fuse(hs, off, method="gsa", consistent=False),
     }
-    return error_figure(results, truth)
+    return figures.error_map(results, truth)
 
 
 def methods() -> Figure:
     """What the methods that look at ms err by, on a scale of their own."""
-    return error_figure({name: sharp(name) for name in RIVALS}, pair()[2])
+    return figures.error_map({name: sharp(name) for name in RIVALS}, pair()[2])
 
 
 def masked() -> Figure:
@@ -69,7 +68,7 @@ def masked() -> Figure:
     cloud = np.hypot(y - 60, x - 90) < 22
     with_cloud = ms.copy(data=np.where(cloud, 1.5, ms.values).astype(np.float32))
     result = fuse(hs, leave_out(with_cloud, cloud), method="gsa")
-    return colour_figure({"hs": hs, "ms with a cloud": with_cloud, "result": result.fillna(0)})
+    return figures.composites({"hs": hs, "ms with a cloud": with_cloud, "result": result})
 
 
 def sensor() -> Figure:
@@ -81,7 +80,7 @@ def sensor() -> Figure:
 def uncertainty() -> Figure:
     hs, ms, truth = pair()
     result = sharp("gsa")
-    return trust_figure(result, predict_error(result, hs, ms, consistent=False), truth)
+    return figures.uncertainty(result, predict_error(result, hs, ms, consistent=False), truth)
 
 
 PICTURES: dict[str, Callable[[], Figure]] = {

@@ -9,7 +9,6 @@ from statistics import fmean
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -21,9 +20,10 @@ from hypersharp.fusion.fuse import METHODS
 from hypersharp.methods.base import Method, local
 from hypersharp.networks.checkpoint import build_network, save_weights
 from hypersharp.networks.header import WeightsHeader
+from hypersharp.numerics.unit import peak as find_peak
 from hypersharp.pair.settings import Settings
 from hypersharp.quality.metrics import PRESETS
-from hypersharp.quality.score import find_peak, score_cubes
+from hypersharp.quality.score import score_cubes
 from hypersharp.simulation.protocols import find_protocol
 
 SCENES = ("paints", "pompoms")
@@ -210,7 +210,6 @@ def test_a_perfect_method_scores_perfectly(data: Path, tmp_path: Path, monkeypat
 )
 def test_full_scale_is_found_by_dtype_and_range(truth: np.ndarray, peak: float) -> None:
     assert find_peak(truth) == peak
-    assert find_peak(xr.DataArray(truth)) == peak
 
 
 def test_scores_refuse_what_cannot_be_compared() -> None:

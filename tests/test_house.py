@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import hypersharp
+from hypersharp.io.format import BY_SUFFIX
 
 HOUSE = Path(hypersharp.__file__).parent
 FLOORS = {
@@ -55,6 +56,19 @@ def test_a_room_imports_only_from_lower_floors(file: Path) -> None:
         return
     too_high = {room for room in imported_rooms(file) if room != own and FLOOR.get(room, 12) >= FLOOR[own]}
     assert not too_high, f"{own} is on floor {FLOOR[own]}"
+
+
+def test_the_suffixes_of_formats_are_listed_once() -> None:
+    """A new format costs its file, its row in io/format.py and its test: no other list names image formats."""
+    known = {name for suffix in BY_SUFFIX for name in (suffix, suffix.removeprefix("."))}
+    lists = [
+        f"{file.relative_to(HOUSE)}:{node.lineno}"
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Tuple | ast.List | ast.Set) and len(node.elts) > 1 and file.name != "format.py"
+        if all(isinstance(entry, ast.Constant) and entry.value in known for entry in node.elts)
+    ]
+    assert not lists
 
 
 def test_every_file_is_short() -> None:

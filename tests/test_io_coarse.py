@@ -10,10 +10,11 @@ import rasterio
 
 from hypersharp.cube import make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import OutputError
-from hypersharp.io import coarse, geotiff, open_cube, open_source, save_cube
+from hypersharp.io import coarse, geotiff, open_cube, save_cube
 from hypersharp.io.coarse import read_coarse
 from hypersharp.io.geotiff import overview_factors
-from hypersharp.io.source import Pixels, Source
+from hypersharp.io.image import Image
+from hypersharp.io.stored import Pixels, Stored
 
 PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(1, 0, 9, 0, -1, 9)}
 WHOLE = np.random.default_rng(0).uniform(0, 1, (3, 24, 36)).astype("f4")
@@ -22,7 +23,7 @@ MEANS = WHOLE.reshape(3, 6, 4, 9, 4).mean((2, 4))
 
 @pytest.mark.parametrize("suffix", [".tif", ".img", ".npy", ".nc", ".zarr", ".mat"])
 def test_every_format_gives_the_means_of_blocks(tmp_path: Path, suffix: str) -> None:
-    source = open_source(save_cube(make_cube(WHOLE), tmp_path / f"image{suffix}"))
+    source = Image(save_cube(make_cube(WHOLE), tmp_path / f"image{suffix}")).stored()
     np.testing.assert_allclose(read_coarse(source, [0, 1, 2], None, (6, 9)), MEANS, rtol=1e-6)
     np.testing.assert_allclose(read_coarse(source, [2], (4, 8, 8, 12), (2, 3)), MEANS[2:, 1:3, 2:5], rtol=1e-6)
     np.testing.assert_array_equal(read_coarse(source, [1], (3, 5, 2, 2), (9, 9))[0], WHOLE[1, 3:5, 5:7])
@@ -33,7 +34,7 @@ def test_missing_pixels_do_not_count(tmp_path: Path, suffix: str) -> None:
     holes = WHOLE.copy()
     holes[:, :4, :4] = np.nan
     holes[0, 5, 5] = np.nan
-    source = open_source(save_cube(make_cube(holes), tmp_path / f"image{suffix}"))
+    source = Image(save_cube(make_cube(holes), tmp_path / f"image{suffix}")).stored()
     found = read_coarse(source, [0, 1, 2], None, (6, 9))
     assert np.isnan(found[:, 0, 0]).all()
     np.testing.assert_allclose(found[0, 1, 1], np.nanmean(holes[0, 4:8, 4:8]), rtol=1e-6)
@@ -44,12 +45,12 @@ def test_nodata_scale_and_offset_are_undone_first(tmp_path: Path) -> None:
     with rasterio.open(tmp_path / "image.tif", "w", **profile, **PLACE) as gdal:
         gdal.write(np.array([[[-9, -9, 4, 4], [-9, -9, 4, 4], [2, 2, -9, 8], [2, 2, 8, 8]]], "i2"))
         gdal.scales, gdal.offsets = (0.5,), (1,)
-    found = read_coarse(open_source(tmp_path / "image.tif"), [0], None, (2, 2))
+    found = read_coarse(Image(tmp_path / "image.tif").stored(), [0], None, (2, 2))
     np.testing.assert_array_equal(found, [[[np.nan, 3], [2, 5]]])
 
 
 def test_blocks_need_not_divide_the_image(tmp_path: Path) -> None:
-    source = open_source(save_cube(make_cube(WHOLE[:, :23, :31]), tmp_path / "image.npy"))
+    source = Image(save_cube(make_cube(WHOLE[:, :23, :31]), tmp_path / "image.npy")).stored()
     found = read_coarse(source, [0], None, (5, 7))
     assert found.shape == (1, 5, 7)
     np.testing.assert_allclose(found[0, -1, -1], WHOLE[0, 18:23, 26:31].mean(), rtol=1e-6)
@@ -57,7 +58,7 @@ def test_blocks_need_not_divide_the_image(tmp_path: Path) -> None:
 
 def test_of_a_large_plain_file_only_some_rows_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coarse, "MOST_BYTES", 1000)
-    source = open_source(save_cube(make_cube(WHOLE), tmp_path / "image.npy"))
+    source = Image(save_cube(make_cube(WHOLE), tmp_path / "image.npy")).stored()
     expected = WHOLE[:, 2::4].reshape(3, 6, 9, 4).mean(-1)
     np.testing.assert_allclose(read_coarse(source, [0, 1, 2], None, (6, 9)), expected, rtol=1e-6)
 
@@ -71,7 +72,7 @@ def test_strips_are_as_small_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
             return WHOLE[bands, rows, columns]
 
     monkeypatch.setattr(coarse, "STRIP_BYTES", 8 * 3 * 36 * 4)
-    found = read_coarse(Source(Counted((3, 24, 36), "f4")), [0, 1, 2], None, (6, 9))
+    found = read_coarse(Stored(Counted((3, 24, 36), "f4")), [0, 1, 2], None, (6, 9))
     np.testing.assert_allclose(found, MEANS, rtol=1e-6)
     assert Counted.rows == 8
 
@@ -89,7 +90,7 @@ def test_a_large_geotiff_is_written_with_overviews(tmp_path: Path, lazy: bool) -
         expected = values.reshape(2, 550, 2, 300, 2).mean((2, 4))
         np.testing.assert_allclose(half.read(), expected, rtol=1e-5)
         assert half.profile.get("compress") == (None if lazy else "deflate")
-    np.testing.assert_allclose(read_coarse(open_source(path), [1], None, (550, 300))[0], expected[1], rtol=1e-5)
+    np.testing.assert_allclose(read_coarse(Image(path).stored(), [1], None, (550, 300))[0], expected[1], rtol=1e-5)
     assert not list(tmp_path.glob("*.ovr"))
 
 

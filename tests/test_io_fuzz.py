@@ -75,17 +75,21 @@ def splice(content: bytes, rng: random.Random) -> bytes:
     return content[:start] + content[start : start + length] * rng.choice((0, 2)) + content[start + length :]
 
 
-def opens_or_says_why(path: Path) -> None:
-    """The law of this file."""
+def answers(path: Path) -> list[str]:
+    """What is said where the file cannot be opened whole, in part or lazily: errors of ours only."""
+    said = []
     for options in ({}, {"window": (1, 1, 2, 2), "bands": [0]}, {"lazy": True}):
         try:
             cube = open_cube(path, **options)
             check_cube(cube, "it")
             cube.load()
         except HypersharpError as error:
-            said = str(error)
-            if "\n" in said or len(said) > 1000:
-                pytest.fail(said)
+            said.append(str(error))
+    return said
+
+
+def are_short_lines(said: list[str]) -> bool:
+    return all("\n" not in line and len(line) <= 1000 for line in said)
 
 
 @pytest.mark.parametrize("damage", [flip, cut, digits, splice])
@@ -105,7 +109,7 @@ def test_a_damaged_file_is_answered_in_one_line(
         shutil.copy(whole / "image.hdr", tmp_path)
     for _ in range(ROUNDS):
         (tmp_path / name).write_bytes(damage(content, rng))
-        opens_or_says_why(tmp_path / name)
+        assert are_short_lines(answers(tmp_path / name))
 
 
 @pytest.mark.parametrize("damage", [flip, cut, digits, splice])
@@ -119,7 +123,7 @@ def test_a_damaged_folder_is_answered_in_one_line(
         shutil.copytree(whole / name, copy)
         file = rng.choice([file for file in sorted(copy.rglob("*")) if file.is_file() and file.stat().st_size])
         file.write_bytes(damage(file.read_bytes(), rng))
-        opens_or_says_why(copy)
+        assert are_short_lines(answers(copy))
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".img", ".mat", ".npy", ".npz", ".nc", ".zarr", ".txt"])

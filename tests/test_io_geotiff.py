@@ -68,9 +68,9 @@ def test_no_more_of_a_mask_is_read_than_of_the_image(tmp_path: Path, monkeypatch
     path, alpha = write_rgba(tmp_path)
     read, cuts = geotiff.TiffMask.read, []
 
-    def noted(self: geotiff.TiffMask, rows: slice, columns: slice, *rest: Any) -> np.ndarray:
+    def noted(self: geotiff.TiffMask, bands: list[int], rows: slice, columns: slice, *rest: Any) -> np.ndarray:
         cuts.append((rows, columns))
-        return read(self, rows, columns, *rest)
+        return read(self, bands, rows, columns, *rest)
 
     monkeypatch.setattr(geotiff.TiffMask, "read", noted)
     cube = open_cube(path, window=(1, 2, 2, 1))

@@ -11,9 +11,10 @@ from hypothesis.extra import numpy as hnp
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, make_cube, nodata_of, transform_of, wavelengths_nm
 from hypersharp.errors import InputError
-from hypersharp.io import WRITERS, open_cube, save_cube
+from hypersharp.io import open_cube, save_cube
+from hypersharp.io.format import BY_SUFFIX
 
-ALL = sorted(WRITERS)
+ALL = sorted(BY_SUFFIX)
 PLAIN = (".npy",)  # numbers alone
 LAZY = (".tif", ".img", ".bil", ".npy", ".nc", ".zarr", "")
 WKT_DIFFERS = (".hdr", ".img", ".bsq", ".bil", ".bip", ".dat")
@@ -34,7 +35,7 @@ def full_cube(dtype: str = "f4") -> object:
     )
 
 
-def same_values(a: object, b: object) -> None:
+def assert_same(a: object, b: object) -> None:
     assert a.dtype == b.dtype
     np.testing.assert_array_equal(a.values, b.values)
 
@@ -46,7 +47,7 @@ def test_everything_survives_where_the_format_can_hold_it(suffix: str, dtype: st
     back = open_cube(save_cube(cube, tmp_path / f"image{suffix}"))
     if suffix == "" and dtype in ("i2", "f8"):  # images hold 32 bits instead
         back = back.astype(dtype)
-    same_values(back, cube)
+    assert_same(back, cube)
     if suffix in PLAIN:
         return
     np.testing.assert_array_equal(wavelengths_nm(back), wavelengths_nm(cube))
@@ -68,7 +69,7 @@ def test_a_bare_cube_stays_bare(suffix: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", ALL)
 def test_one_band_stays_one_band(suffix: str, tmp_path: Path) -> None:
     pan = make_cube(np.arange(35, dtype="u2").reshape(1, 7, 5))
-    same_values(open_cube(save_cube(pan, tmp_path / f"pan{suffix}")), pan)
+    assert_same(open_cube(save_cube(pan, tmp_path / f"pan{suffix}")), pan)
 
 
 @pytest.mark.parametrize("suffix", LAZY)
@@ -79,14 +80,14 @@ def test_lazy_reading_gives_the_same_and_reads_late(suffix: str, tmp_path: Path)
     lazy = open_cube(path, lazy=True)
     assert isinstance(lazy.data, da.Array)
     whole = open_cube(path)
-    same_values(lazy, whole)
+    assert_same(lazy, whole)
     np.testing.assert_array_equal(lazy[::2, ::-1, 1:4:2].values, whole[::2, ::-1, 1:4:2].values)
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".nc", ".zarr", ".img"])
 def test_a_lazy_cube_can_be_saved(suffix: str, tmp_path: Path) -> None:
     lazy = full_cube().chunk({"y": 3})
-    same_values(open_cube(save_cube(lazy, tmp_path / f"image{suffix}")), full_cube())
+    assert_same(open_cube(save_cube(lazy, tmp_path / f"image{suffix}")), full_cube())
 
 
 @pytest.mark.parametrize("suffix", ALL)
@@ -115,7 +116,7 @@ def test_scale_and_offset_survive(suffix: str, tmp_path: Path) -> None:
     cube = make_cube(np.where(raw < 0, np.nan, raw * np.float32(1e-4) + np.float32(0.5)).astype("f4"))
     cube.encoding = {"dtype": np.dtype("i2"), "scale_factor": 1e-4, "add_offset": 0.5, "_FillValue": -1}
     back = open_cube(save_cube(cube, tmp_path / f"image{suffix}"))
-    same_values(back, cube)
+    assert_same(back, cube)
     assert {key: back.encoding[key] for key in cube.encoding} == cube.encoding
 
 
@@ -123,14 +124,14 @@ def test_scale_and_offset_survive(suffix: str, tmp_path: Path) -> None:
 def test_new_values_are_not_squeezed_into_the_old_integers(suffix: str, tmp_path: Path) -> None:
     cube = make_cube(np.full((1, 2, 2), 0.123456, "f4"))
     cube.encoding = {"dtype": np.dtype("i2"), "scale_factor": 0.01, "add_offset": 0.0, "_FillValue": -1}
-    same_values(open_cube(save_cube(cube, tmp_path / f"image{suffix}")), cube)
+    assert_same(open_cube(save_cube(cube, tmp_path / f"image{suffix}")), cube)
 
 
 @pytest.mark.parametrize("suffix", ALL)
 def test_a_real_value_that_looks_like_nodata_is_kept(suffix: str, tmp_path: Path) -> None:
     cube = make_cube(np.array([[[1.0, -99.0], [np.nan, 3.0]]], "f4"))
     cube.encoding["_FillValue"] = -99.0
-    same_values(open_cube(save_cube(cube, tmp_path / f"image{suffix}")), cube)
+    assert_same(open_cube(save_cube(cube, tmp_path / f"image{suffix}")), cube)
 
 
 @pytest.mark.parametrize("suffix", ALL)
@@ -142,4 +143,4 @@ def test_a_real_value_that_looks_like_nodata_is_kept(suffix: str, tmp_path: Path
 )
 def test_any_numbers_survive(suffix: str, values: np.ndarray, tmp_path: Path) -> None:
     cube = make_cube(values)
-    same_values(open_cube(save_cube(cube, tmp_path / f"image{suffix}")), cube)
+    assert_same(open_cube(save_cube(cube, tmp_path / f"image{suffix}")), cube)

@@ -19,7 +19,7 @@ from hypersharp.methods.base import Method
 from hypersharp.networks.packaged import packaged_weights
 from hypersharp.pair.reduced import ReducedPair
 from hypersharp.pair.settings import Settings
-from hypersharp.plot.intervals import trust_figure
+from hypersharp.plot.figures import uncertainty
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 from hypersharp.uncertainty import calibrate as trust_pair
@@ -223,9 +223,9 @@ def test_the_picture_shows_the_share_held() -> None:
     sharp = fuse(hs, ms, method="bicubic")
     error = sharp * 0 + np.abs(sharp - truth) + 1e-6
     error.attrs["coverage"] = 0.9
-    *_, coverage = (axes for axes in trust_figure(sharp, error, truth).axes if axes.get_title())
+    (coverage,) = (axes for axes in uncertainty(sharp, error, truth).axes if axes.get_title() == "coverage")
     np.testing.assert_array_equal(coverage.lines[0].get_ydata(), 100)
-    assert len([axes for axes in trust_figure(sharp, error).axes if axes.get_title()]) == 4
+    assert len(uncertainty(sharp, error).axes) == 4 + 1  # a map with its colour bar, three spectra
 
 
 def test_a_result_of_moved_or_aligned_images_gets_its_error_on_its_own_grid() -> None:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_spectra_are_those_of_the_pixels_each_on_its_own_grid() -> None:
         hsp.plot.spectra(hs, [])
 
 
-def test_comparison_error_map_sensor_and_trust_are_drawn() -> None:
+def test_comparison_error_map_sensor_and_uncertainty_are_drawn() -> None:
     rng = np.random.default_rng(0)
     truth = make_cube(rng.random((6, 1, 1)) * rng.random((1, 64, 64)), wavelengths_nm=np.linspace(450, 700, 6))
     protocol = hsp.simulate(truth, find_sensor(truth))
@@ -101,7 +102,16 @@ def test_comparison_error_map_sensor_and_trust_are_drawn() -> None:
     assert len(hsp.plot.error_map(sharp, truth).axes) == 4
     assert {axes.get_title() for axes in hsp.plot.sensor(hs, ms).axes} >= {"blur", "response", "residual"}
     error = make_cube(np.full(sharp.shape, 0.1, np.float32))
-    assert hsp.plot.trust(sharp, error, truth).axes[0].images
+    assert hsp.plot.uncertainty(sharp, error, truth).axes[0].images
+
+
+def test_figures_have_one_name_each_and_the_one_of_0_1() -> None:
+    assert set(hsp.plot.__all__) == set(dir(hsp.plot))
+    assert hsp.plot.trust is hsp.plot.uncertainty
+    with pytest.raises(AttributeError, match="no attribute 'composit'"):
+        _ = hsp.plot.composit
+    rooms = {path.stem for path in Path(hsp.plot.__file__).parent.glob("*.py")}
+    assert not rooms & set(hsp.plot.__all__)
 
 
 def find_sensor(truth: xr.DataArray) -> object:

@@ -9,9 +9,9 @@ from PIL import Image
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError, OutputError
 from hypersharp.io.together import save_figure
-from hypersharp.plot.colour import rgb_weights, true_colour
-from hypersharp.plot.compare import colour_figure, comparison_figure, error_figure, spectra_figure
-from hypersharp.plot.draw import rms_error
+from hypersharp.plot.colour import composite, rgb_weights, true_mix
+from hypersharp.plot.errors import rms_error
+from hypersharp.plot.figures import comparison, composites, error_map, spectra
 
 NM = np.arange(400.0, 701.0, 10)
 
@@ -36,7 +36,7 @@ def test_rgb_weights_outside_the_visible_take_the_nearest_band() -> None:
 
 def test_true_colour_of_a_red_scene_is_red() -> None:
     values = np.where(NM[:, None, None] > 600, 1.0, 0.0) * np.ones((31, 4, 4))
-    rgb = true_colour(make_cube(values, wavelengths_nm=NM), limits=(0, 1))
+    rgb = composite(make_cube(values, wavelengths_nm=NM), true_mix(NM, 31), limits=(0, 1))
     assert rgb.shape == (4, 4, 3)
     assert (rgb[..., 0] > 0.8).all()
     assert (rgb[..., 1:] < 0.2).all()
@@ -52,10 +52,10 @@ def test_rms_error_is_over_bands() -> None:
 def test_figures_are_written_and_hold_what_they_show(tmp_path: Path) -> None:
     truth, estimate = scene(), scene(seed=1)
     figures = {
-        "colour": colour_figure({"a": truth, "b": estimate}),
-        "error": error_figure({"a": estimate}, truth),
-        "spectra": spectra_figure({"a": estimate, "truth": truth}, [(1, 2), (3, 4)]),
-        "all": comparison_figure(scene(side=4), scene(bands=3), {"x": estimate}, truth, [(1, 2), (3, 4)]),
+        "colour": composites({"a": truth, "b": estimate}),
+        "error": error_map({"a": estimate, "b": truth + 0.1}, truth),
+        "spectra": spectra({"a": estimate, "truth": truth}, [(2, 1), (4, 3)]),
+        "all": comparison(scene(side=4), scene(bands=3), {"x": estimate}, truth, [(2, 1), (4, 3)]),
     }
     for name, figure in figures.items():
         path = save_figure(figure, tmp_path / f"{name}.png", dpi=40)
@@ -69,5 +69,5 @@ def test_a_figure_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     with pytest.raises(OutputError, match="folder"):
-        save_figure(colour_figure({"a": scene()}), blocked / "figure.png")
+        save_figure(composites(scene()), blocked / "figure.png")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -127,7 +127,7 @@ def test_the_judgement_on_the_page_is_that_of_judge(pines: dict[str, xr.DataArra
     judged = hsp.judge(pines["sharp"], pines["hs"], pines["ms"])
     for heading, value in (("QNR", judged.qnr), ("HQNR", judged.hqnr), ("Dλ, spectral", judged.d_lambda)):
         assert with_truth.row(heading)[1] == f"{value:.4f}"
-    assert with_truth.row("Residual of ms")[1].startswith(f"{np.median(judged.ms_residual):.2%}")
+    assert with_truth.row("Residual of MS")[1].startswith(f"{np.median(judged.ms_residual):.2%}")
 
 
 def test_pictures_spectra_and_errors_are_all_there(with_truth: Page) -> None:
@@ -154,7 +154,7 @@ def test_without_a_truth_the_error_is_predicted(pines: dict[str, xr.DataArray], 
     page = read_page(tmp_path)
     error = hsp.predict_error(pines["sharp"], *pair)
     assert f"± {np.nanmedian(error.values):.3g}" in page.text
-    assert "Half-widths of 90 % intervals" in page.text
+    assert "Half-widths of the 90 % prediction interval" in page.text
     assert "PSNR" not in page.text.split("What was chosen")[0]
 
 

@@ -134,12 +134,11 @@ def test_wavelengths_restrict_what_a_band_sees_and_the_blind_are_named() -> None
 
 def test_noise_is_measured() -> None:
     hs, ms = noisy_pair(Sensor(gaussian(9, 1.3, 3), SRF, 3), scene())
-    valid = np.ones((40, 40), bool), np.ones((120, 120), bool)
-    noise = measure_noise(hs.numpy(), ms.numpy(), *valid)
+    noise = measure_noise(hs, ms)
     assert noise.hs.mean() == pytest.approx(float(hs.square().mean() / 10**3.5) ** 0.5, rel=0.25)
     assert noise.hs_snr_db.mean() == pytest.approx(35, abs=2)
     flat = torch.ones(1, 64, 64, dtype=torch.float64)
-    alone = measure_noise(hs.numpy(), add_noise(flat, 30, 2).numpy(), valid[0], np.ones((64, 64), bool))
+    alone = measure_noise(hs, add_noise(flat, 30, 2))
     assert alone.ms_snr_db == pytest.approx([30], abs=0.5)
 
 

@@ -12,10 +12,10 @@ from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.numerics.interpolate import interpolate_bicubic, upsample_bicubic
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF, gaussian
-from hypersharp.train.any_sensor import Pair, RandomPairs, random_response, train_any_sensor
+from hypersharp.train.any_sensor import Pair, random_response, training_batch
 from hypersharp.train.options import TrainOptions
-from hypersharp.train.patches import Array
-from hypersharp.train.run import TrainingSet
+from hypersharp.train.patches import Array, TrainingSet
+from hypersharp.train.run import train
 
 OPTIONS = TrainOptions(
     name="any",
@@ -41,14 +41,14 @@ def make_scene() -> Array:
 
 
 def test_a_batch_depends_on_its_number_alone() -> None:
-    first, again = (RandomPairs([make_scene()], OPTIONS, 10)[3] for _ in range(2))
+    first, again = (training_batch([make_scene()], OPTIONS, 10, 3) for _ in range(2))
     torch.testing.assert_close(first.c, again.c, rtol=0, atol=0)
     assert (first.psf == again.psf).all()
 
 
 @pytest.mark.parametrize("number", range(4))
 def test_a_pair_fits_together(number: int) -> None:
-    pair: Pair = RandomPairs([make_scene()], OPTIONS, 10)[number]
+    pair: Pair = training_batch([make_scene()], OPTIONS, 10, number)
     crops, dimensions, *coarse_yx = pair.c.shape
     assert crops == 2 and pair.response.shape == (dimensions, dimensions) and len(pair.weight) == dimensions
     assert pair.g.shape == pair.truth.shape == (2, dimensions, *(pair.ratio * size for size in coarse_yx))
@@ -64,7 +64,7 @@ def test_responses_are_means() -> None:
 
 def test_it_trains_and_writes_weights_that_serve_any_sensor(tmp_path: Path) -> None:
     data = TrainingSet({"a": make_scene}, {"b": make_scene}, Sensor(gaussian(8, 2, 4), np.full((3, 12), 1 / 12), 4))
-    net, header = load_weights(train_any_sensor(OPTIONS, data, tmp_path))
+    net, header = load_weights(train(OPTIONS, data, tmp_path))
     assert isinstance(net, SubspaceSSJCN)
     assert header.provenance["any_sensor"] and "val_gain_db" in header.provenance
     last = net.core.state_dict()["error_fusion.0.tail.1.weight"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hypersharp.errors import InputError, OutputError
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
-from hypersharp.train.patches import ORIENTATIONS, PatchStream, RoundSampler, TrainingScene, orient, prepare_scenes
+from hypersharp.train.patches import ORIENTATIONS, RoundSampler, TrainingScene, orient, patch_stream, prepare_scenes
 
 OFF_CENTRE = Sensor(psf.gaussian(3, 0.5, ratio=4, start=2), np.array([[0.2, 0.3, 0.5]]), 4)
 
@@ -57,7 +57,7 @@ def test_a_scene_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypat
 
 
 def test_a_patch_depends_on_seed_and_index_alone(scene: TrainingScene) -> None:
-    stream, again, other = (PatchStream([scene], 4, 16, seed) for seed in (1, 1, 2))
+    stream, again, other = (patch_stream([scene], 4, 16, seed) for seed in (1, 1, 2))
     _ = stream[3]
     assert all(torch.equal(a, b) for a, b in zip(stream[7], again[7], strict=True))
     assert not torch.equal(stream[7][2], other[7][2])
@@ -76,7 +76,7 @@ def test_devices_share_each_global_batch() -> None:
 @pytest.mark.parametrize(("patch_px", "message"), [(18, "multiple of the ratio"), (64, "pixels wide")])
 def test_patches_that_cannot_be_cut_are_refused(scene: TrainingScene, patch_px: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        PatchStream([scene], 4, patch_px, seed=0)
+        patch_stream([scene], 4, patch_px, seed=0)
 
 
 @pytest.mark.parametrize("orientation", [0, 3, 6])

@@ -24,10 +24,9 @@ from hypersharp.system.atomic import make_folder
 from hypersharp.train import record
 from hypersharp.train.crops import CropStream, spectral_gain, wrapped_margin_px
 from hypersharp.train.muon import Muon, orthogonalised
-from hypersharp.train.options import RecordOptions
-from hypersharp.train.patches import ORIENTATIONS, orient
+from hypersharp.train.patches import ORIENTATIONS, TrainingSet, orient
 from hypersharp.train.record import FINISH, LAST, LOG, compute_loss, train_record
-from hypersharp.train.run import TrainingSet
+from hypersharp.train.record_options import RecordOptions
 
 OPTIONS = RecordOptions(
     name="small",

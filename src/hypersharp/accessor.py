@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 from hypersharp.cube import check_axes, good_bands, wavelengths_nm
 from hypersharp.describe import pixel_words, place_words, size_words, wavelength_words
 from hypersharp.errors import InputError
-from hypersharp.plot.colour import Image, Mix, composite, true_mix
+from hypersharp.plot.colour import Image, Kind, Mix, composite, nearest_band, true_mix
 from hypersharp.plot.inline import png
+from hypersharp.plot.places import Place
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from hypersharp.plot.figures import Kind
-    from hypersharp.plot.places import Place
 
 THUMBNAIL_PX = 200
 SEEN = 0.02  # of a colour's largest weight: bands with less are not read for a thumbnail
@@ -37,7 +35,15 @@ ROW = '<tr><th style="text-align:left">{}</th><td style="text-align:left">{}</td
 
 @xr.register_dataarray_accessor("hyper")  # type: ignore[no-untyped-call]
 class Hyper:
-    """What there is to see of a cube (band, y, x); dask-backed cubes are read in steps, and only the bands needed."""
+    """`cube.hyper`: what there is to see of a cube; dask-backed cubes are read in steps, and only the bands needed.
+
+    Args:
+        cube: (L, H, W).
+
+    >>> from hypersharp.cube import make_cube
+    >>> make_cube(np.ones((3, 2, 2)), wavelengths_nm=[480, 560, 660]).hyper.wavelengths_nm
+    array([480., 560., 660.])
+    """
 
     def __init__(self, cube: xr.DataArray) -> None:
         self._cube = cube
@@ -51,19 +57,23 @@ class Hyper:
         """The band (y, x) whose centre lies nearest to a wavelength in nm.
 
         Raises: InputError where the wavelengths are unknown.
+
+        >>> from hypersharp.cube import make_cube
+        >>> make_cube(np.ones((3, 2, 2)), wavelengths_nm=[480, 560, 660]).hyper.at(600).wavelength.item()
+        560.0
         """
         centres = self.wavelengths_nm
         if centres is None:
             raise InputError("an image without wavelengths", "a wavelength for each band", "use cube[band]")
-        return self._cube[int(np.abs(centres - nm).argmin())]
+        return self._cube[nearest_band(centres, nm)]
 
-    def composite(self, kind: "Kind" = "true") -> "Figure":
+    def composite(self, kind: Kind = "true") -> "Figure":
         """As `hypersharp.plot.composites`."""
         from hypersharp.plot.figures import composites
 
         return composites(self._cube, kind)
 
-    def spectra(self, places: "Sequence[Place]") -> "Figure":
+    def spectra(self, places: Sequence[Place]) -> "Figure":
         """As `hypersharp.plot.spectra`."""
         from hypersharp.plot.figures import spectra
 
@@ -76,15 +86,28 @@ class Hyper:
         picture, mix = thumbnail(self._cube)
         known = facts(self._cube) | {"Shown": mix.title}
         rows = "".join(ROW.format(html.escape(name), html.escape(text)) for name, text in known.items())
-        alt = html.escape(f"thumbnail, {mix.title}")
         width = round(THUMBNAIL_PX * min(1.0, picture.shape[1] / picture.shape[0]))
-        return CARD.format(uri=png(picture), alt=alt, width=width, rows=rows)
+        return CARD.format(uri=png(picture), alt=html.escape(f"thumbnail, {mix.title}"), width=width, rows=rows)
 
 
 def show(cube: xr.DataArray) -> Hyper:
-    """A cube as a thumbnail with what is known of it: a picture in Jupyter, a few lines of text elsewhere.
+    """Show a cube as a thumbnail with its metadata: a picture in Jupyter, a few lines of text elsewhere.
 
-    Raises: InputError for an array that is no cube (band, y, x).
+    Args:
+        cube: (L, H, W).
+
+    Returns:
+        What shows itself; the same as `cube.hyper`.
+
+    Raises:
+        InputError: an array that is no cube.
+
+    >>> from hypersharp.cube import make_cube
+    >>> show(make_cube(np.ones((3, 4, 5), "f4"), wavelengths_nm=[480, 560, 660]))
+    Size         5 × 4 pixels, 3 bands
+    Wavelengths  480 to 660 nm
+    Place        not georeferenced
+    Numbers      float32
     """
     check_axes(cube, "image")
     return Hyper(cube)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from affine import Affine
 
 DIMS = ("band", "y", "x")
-SCALED_ALREADY = 1.5  # floating values up to here are taken as scaled to about 0..1
 
 
 def make_cube(
@@ -62,18 +61,14 @@ def make_cube(
     per_band = (("wavelength", wavelengths_nm, float), ("fwhm", fwhm_nm, float), ("good_band", good_bands, bool))
     for name, given, kind in per_band:
         if given is not None:
-            cube.coords[name] = ("band", _one_a_band(name, given, kind, cube.sizes["band"]))
+            listed, bands = np.array(given, dtype=kind).ravel(), cube.sizes["band"]
+            if len(listed) != bands:
+                found = f"{len(listed)} values of {name} for {bands} bands"
+                raise InputError(found, "one for each band", f"give {bands}, or none")
+            cube.coords[name] = ("band", listed)
     if nodata is not None:
         cube.encoding["_FillValue"] = nodata
     return _georeferenced(cube, crs, transform)
-
-
-def _one_a_band(name: str, given: Any, kind: type, bands: int) -> np.ndarray:
-    """A list with one entry for each band, as an array that is its own."""
-    listed: np.ndarray = np.array(given, dtype=kind).ravel()
-    if len(listed) != bands:
-        raise InputError(f"{len(listed)} values of {name} for {bands} bands", "one for each band", "mend the list")
-    return listed
 
 
 def decode(raw: Any, nodata: float | None, scale: Any = 1.0, offset: Any = 0.0) -> Any:
@@ -123,7 +118,7 @@ def _georeferenced(cube: xr.DataArray, crs: Any, transform: Affine | None) -> xr
     try:
         cube = cube if crs is None else cube.rio.write_crs(crs)
     except (CRSError, ProjError) as error:
-        raise InputError(f"the CRS {str(crs)[:60]!r}", "one that PROJ knows, such as EPSG:32633", "mend it") from error
+        raise InputError(f"the CRS {str(crs)[:60]!r}", "one that PROJ knows, such as EPSG:32633", "use that") from error
     if transform is not None:
         cube = cube.rio.write_transform(transform).assign_coords(_centres(transform, cube.sizes["y"], cube.sizes["x"]))
     cube.encoding.update(encoding)
@@ -141,23 +136,17 @@ def _centres(transform: Affine, height: int, width: int) -> dict[str, np.ndarray
 
 def wavelengths_nm(cube: xr.DataArray) -> np.ndarray | None:
     """The bands' centre wavelengths in nm, None where unknown."""
-    return _band_values(cube, "wavelength")
+    return np.asarray(cube.coords["wavelength"].values) if "wavelength" in cube.coords else None
 
 
 def fwhm_nm(cube: xr.DataArray) -> np.ndarray | None:
     """The bands' full widths at half maximum in nm, None where unknown."""
-    return _band_values(cube, "fwhm")
+    return np.asarray(cube.coords["fwhm"].values) if "fwhm" in cube.coords else None
 
 
 def good_bands(cube: xr.DataArray) -> np.ndarray | None:
     """True for each band to be trusted, None where no list is known."""
-    flags = _band_values(cube, "good_band")
-    return None if flags is None else flags.astype(bool)
-
-
-def _band_values(cube: xr.DataArray, name: str) -> np.ndarray | None:
-    """A coordinate on `band`."""
-    return np.asarray(cube.coords[name].values) if name in cube.coords else None
+    return cube.coords["good_band"].values.astype(bool) if "good_band" in cube.coords else None
 
 
 def transform_of(cube: xr.DataArray) -> Affine | None:
@@ -166,45 +155,35 @@ def transform_of(cube: xr.DataArray) -> Affine | None:
     The stored affine counts unless the coordinates of the pixel centres contradict it, which they do
     after a slice such as `cube[:, 10:]`.
     """
-    stored = _stored_transform(cube)
-    if "y" not in cube.coords or "x" not in cube.coords:
-        return stored
-    xs, ys = cube.x.values.astype(float), cube.y.values.astype(float)
-    if stored is not None and (stored.b or stored.d):
-        return stored
-    if stored is not None and _centres_agree(stored, xs, ys):
-        return stored
-    return _transform_from_centres(xs, ys, stored)
-
-
-def _stored_transform(cube: xr.DataArray) -> Affine | None:
-    """The affine in GDAL's order that rioxarray keeps with the CRS."""
     text = cube.coords["spatial_ref"].attrs.get("GeoTransform") if "spatial_ref" in cube.coords else None
-    if text is None:
+    return affine_from(text, *(cube.coords[axis].values if axis in cube.coords else None for axis in ("x", "y")))
+
+
+def affine_from(geo_transform: Any, xs: np.ndarray | None, ys: np.ndarray | None) -> Affine | None:
+    """The affine in GDAL's text, unless the pixel centres lie over 1e-4 pixels elsewhere: then the one they imply.
+
+    The centres are taken as evenly spaced; a single row or column keeps the step of the text.
+    """
+    if geo_transform is None and (xs is None or ys is None):
         return None
     from affine import Affine
 
-    return Affine.from_gdal(*(float(number) for number in str(text).split()))
-
-
-def _centres_agree(transform: Affine, xs: np.ndarray, ys: np.ndarray) -> bool:
-    """Whether first and last pixel centres lie within 1e-4 pixels of where the affine puts them."""
-    expected = _centres(transform, len(ys), len(xs))
-    gap_x, gap_y = np.abs(expected["x"] - xs), np.abs(expected["y"] - ys)
-    return bool(max(gap_x[[0, -1]]) < 1e-4 * abs(transform.a) and max(gap_y[[0, -1]]) < 1e-4 * abs(transform.e))
-
-
-def _transform_from_centres(xs: np.ndarray, ys: np.ndarray, stored: Affine | None) -> Affine | None:
-    """The affine that evenly spaced pixel centres imply; a single row or column keeps the stored step."""
-    from affine import Affine
-
-    steps = [
+    stored = None if geo_transform is None else Affine.from_gdal(*map(float, str(geo_transform).split()))
+    if xs is None or ys is None or (stored is not None and (stored.b or stored.d)):
+        return stored
+    xs, ys = xs.astype(float), ys.astype(float)
+    if stored is not None:
+        expected = _centres(stored, len(ys), len(xs))
+        gap_x, gap_y = (np.abs(expected[axis] - found)[[0, -1]].max() for axis, found in (("x", xs), ("y", ys)))
+        if gap_x < 1e-4 * abs(stored.a) and gap_y < 1e-4 * abs(stored.e):
+            return stored
+    step_x, step_y = (
         (centres[-1] - centres[0]) / (len(centres) - 1) if len(centres) > 1 else known
         for centres, known in ((xs, stored.a if stored else None), (ys, stored.e if stored else None))
-    ]
-    if steps[0] is None or steps[1] is None:
+    )
+    if step_x is None or step_y is None:
         return None
-    return Affine(steps[0], 0, xs[0] - steps[0] / 2, 0, steps[1], ys[0] - steps[1] / 2)
+    return Affine(step_x, 0, xs[0] - step_x / 2, 0, step_y, ys[0] - step_y / 2)
 
 
 def crs_of(cube: xr.DataArray) -> Any:
@@ -261,26 +240,21 @@ def usable_bands(cube: xr.DataArray) -> np.ndarray:
     """True for each band that no list calls bad and that has a value anywhere."""
     flags = good_bands(cube)
     usable: np.ndarray = np.ones(cube.sizes["band"], bool) if flags is None else flags.copy()
-    if cube.dtype.kind == "f":
-        for band in np.flatnonzero(usable):
-            usable[band] = not np.isnan(np.asarray(cube[band].data)).all()
+    for band in np.flatnonzero(usable) if cube.dtype.kind == "f" else ():
+        usable[band] = not np.isnan(np.asarray(cube[band].data)).all()
     return usable
 
 
 def only_usable(cube: xr.DataArray, what: str) -> xr.DataArray:
     """The cube without the bands that `usable_bands` rules out; `what` names it in the message.
 
-    Raises:
-        InputError: wrong axes, no pixel, or no usable band.
+    Raises: InputError for wrong axes, no pixel, or no usable band.
     """
     check_axes(cube, what)
     kept = usable_bands(cube)
     if not kept.any():
-        raise InputError(
-            f"{what} without one band that is good and has a finite value",
-            "an image",
-            "check its bad-band list, its nodata value and its extent",
-        )
+        found = f"{what} without one band that is good and has a finite value"
+        raise InputError(found, "an image", "check its bad-band list, its nodata value and its extent")
     return cube if kept.all() else cube.isel(band=np.flatnonzero(kept))
 
 
@@ -306,16 +280,13 @@ def leave_out(
     >>> leave_out(cube, [[1, 0], [0, 0]], saturated=255).values.tolist()
     [[[nan, 2.0], [3.0, nan]]]
     """
-    shape_yx = cube.shape[1:]
-    out: np.ndarray = np.zeros(shape_yx, bool) if mask is None else np.asarray(mask) != 0
-    if out.shape != shape_yx:
-        raise InputError(
-            f"a mask of {' x '.join(map(str, out.shape))} for {what} of {shape_yx[0]} x {shape_yx[1]} pixels",
-            "one value for each of its pixels",
-            f"make the mask on the grid of {what}",
-        )
-    if saturated is not None:
-        out |= _reaches(cube, saturated)
+    height, width = cube.shape[1:]
+    out: np.ndarray = np.zeros((height, width), bool) if mask is None else np.asarray(mask) != 0
+    if out.shape != (height, width):
+        found = f"a mask of {' x '.join(map(str, out.shape))} for {what} of {height} x {width} pixels"
+        raise InputError(found, "one value for each of its pixels", f"make the mask on the grid of {what}")
+    for band in np.flatnonzero(usable_bands(cube)) if saturated is not None else ():
+        out |= np.asarray(cube[band].data) >= saturated
     if out.all() and not part:
         raise InputError(
             f"a mask that leaves out all of {what}",
@@ -329,14 +300,6 @@ def leave_out(
     return kept
 
 
-def _reaches(cube: xr.DataArray, value: float) -> np.ndarray:
-    """(y, x): where a usable band is at or above a value."""
-    found: np.ndarray = np.zeros(cube.shape[1:], bool)
-    for band in np.flatnonzero(usable_bands(cube)):
-        found |= np.asarray(cube[band].data) >= value
-    return found
-
-
 def like_ms_with_bands_of_hs(values: Any, hs: xr.DataArray, ms: xr.DataArray) -> xr.DataArray:
     """A fused result (L, H, W): grid, CRS and affine of `ms`; wavelengths, flags and nodata of `hs`."""
     return with_bands_of(hs, values, crs=crs_of(ms), transform=transform_of(ms))
@@ -344,16 +307,9 @@ def like_ms_with_bands_of_hs(values: Any, hs: xr.DataArray, ms: xr.DataArray) ->
 
 def with_bands_of(hs: xr.DataArray, values: Any, *, crs: Any, transform: Affine | None) -> xr.DataArray:
     """A cube of these values in that place; wavelengths, flags and nodata of `hs`."""
-    nodata = None if "scale_factor" in hs.encoding else nodata_of(hs)
-    cube = make_cube(
-        values,
-        wavelengths_nm=wavelengths_nm(hs),
-        fwhm_nm=fwhm_nm(hs),
-        good_bands=good_bands(hs),
-        crs=crs,
-        transform=transform,
-    )
-    if nodata is not None and cube.dtype.kind == "f":
+    known: dict[str, Any] = {"wavelengths_nm": wavelengths_nm(hs), "fwhm_nm": fwhm_nm(hs), "good_bands": good_bands(hs)}
+    cube, nodata = make_cube(values, **known, crs=crs, transform=transform), nodata_of(hs)
+    if nodata is not None and cube.dtype.kind == "f" and "scale_factor" not in hs.encoding:
         cube.encoding["_FillValue"] = nodata
     return cube
 
@@ -361,19 +317,24 @@ def with_bands_of(hs: xr.DataArray, values: Any, *, crs: Any, transform: Affine 
 def check_cube(cube: xr.DataArray, what: str) -> None:
     """Check that a cube can be worked with; `what` names it in the message.
 
-    Raises:
-        InputError: wrong axes, no pixel, no numbers, infinite values, or no finite value at all.
+    Raises: InputError for wrong axes, no pixel, no numbers, infinite values, or no finite value at all.
     """
     check_axes(cube, what)
-    if cube.dtype.kind == "f":
-        _check_finite(cube, what)
+    infinite = missing = 0
+    for plane in cube if cube.dtype.kind == "f" else ():  # band by band, to spare memory
+        values = np.asarray(plane.data)
+        infinite += int(np.isinf(values).sum())
+        missing += int(np.isnan(values).sum())
+    if infinite:
+        raise InputError(f"{what} with {infinite} infinite values", "finite numbers or NaN", "mask them as NaN")
+    if missing == cube.size:
+        raise InputError(f"{what} without one finite pixel", "an image", "check its nodata value and its extent")
 
 
 def check_axes(cube: xr.DataArray, what: str) -> None:
     """Check axes, size and type of a cube; `what` names it in the message.
 
-    Raises:
-        InputError: wrong axes, no pixel, or no numbers.
+    Raises: InputError for wrong axes, no pixel, or no numbers.
     """
     if cube.dims != DIMS:
         raise InputError(f"{what} with axes {cube.dims}", f"axes {DIMS}", "rename or transpose them")
@@ -384,18 +345,4 @@ def check_axes(cube: xr.DataArray, what: str) -> None:
 
 
 def _shape(cube: xr.DataArray) -> str:
-    """A shape as people read it."""
     return " x ".join(map(str, cube.shape))
-
-
-def _check_finite(cube: xr.DataArray, what: str) -> None:
-    """Raise on infinite values and where there is nothing but NaN; band by band, to spare memory."""
-    infinite = missing = 0
-    for band in range(cube.sizes["band"]):
-        plane = np.asarray(cube[band].data)
-        infinite += int(np.isinf(plane).sum())
-        missing += int(np.isnan(plane).sum())
-    if infinite:
-        raise InputError(f"{what} with {infinite} infinite values", "finite numbers or NaN", "mask them as NaN")
-    if missing == cube.size:
-        raise InputError(f"{what} without one finite pixel", "an image", "check its nodata value and its extent")

@@ -1,4 +1,4 @@
-"""A cube in words, as people read them: size, wavelengths, pixel, place."""
+"""A cube formatted for display: size, wavelengths, pixel, place."""
 
 import re
 

@@ -37,31 +37,20 @@ class Grid:
     def __str__(self) -> str:
         return f"{self.shape_yx[0]} x {self.shape_yx[1]} pixels"
 
-    def bounds(self) -> Box | None:
-        """Map coordinates (x_min, y_min, x_max, y_max) of the outer edges, None without an affine."""
-        if self.transform is None:
-            return None
-        return _box_around([self.transform @ corner for corner in _corners(self)])
-
 
 def check_window(window: Window, shape_yx: tuple[int, int]) -> Window:
     """Return the window if it is not empty and lies inside the image.
 
-    >>> check_window((2, 0, 4, 3), (6, 3))
-    (2, 0, 4, 3)
-
-    Raises:
-        InputError: the window is empty or reaches beyond the image.
+    Raises: InputError.
     """
     y0, x0, height, width = window
-    inside = y0 >= 0 and x0 >= 0 and y0 + height <= shape_yx[0] and x0 + width <= shape_yx[1]
-    if not inside or height < 1 or width < 1:
+    if min(y0, x0) < 0 or min(height, width) < 1 or y0 + height > shape_yx[0] or x0 + width > shape_yx[1]:
         raise InputError(
             f"the window {window} on an image of {shape_yx[0]} x {shape_yx[1]} pixels",
             "(y0, x0, height, width) inside the image",
             "give a smaller window",
         )
-    return y0, x0, height, width
+    return window
 
 
 def middle(shape_yx: tuple[int, int], most: int) -> Window:
@@ -92,14 +81,13 @@ def fine_transform(coarse: Affine, ratio: int) -> Affine:
 def whole_ratio(hs: Grid, ms: Grid) -> int:
     """Fine pixels per coarse pixel along one side, the same whole number along both.
 
-    Where both grids have an affine and a CRS, they must also lie on the same ground: one CRS, a
-    common area, corners less than one coarse pixel apart.
+    Where both grids have an affine and a CRS, they must also lie on the same ground: one CRS, corners less than one
+    coarse pixel apart.
 
     >>> whole_ratio(Grid((24, 30)), Grid((96, 120)))
     4
 
-    Raises:
-        InputError: hs is finer than ms, the sizes are no whole ratio, or the grids do not coincide.
+    Raises: InputError where hs is finer than ms, the sizes are no whole ratio, or the grids do not coincide.
     """
     _check_same_ground(hs, ms)
     (h, w), (height, width) = hs.shape_yx, ms.shape_yx
@@ -155,7 +143,7 @@ def common_grid(
 
     `keep`: whose pixels stay as they are; the other's image is to be resampled. `ratio`: by default the whole number
     nearest the true ratio. `project` changes coordinates between CRS, as `rasterio.warp.transform` does. Where one
-    image lies askew of the other, the window is the box around the covered part.
+    image is rotated against the other, the window is the box around the covered part.
 
     >>> from affine import Affine
     >>> hs = Grid((80, 60), Affine(30, 0, 383472.37, 0, -30, 5818302.35))
@@ -164,20 +152,19 @@ def common_grid(
     >>> common.window, common.ratio, round(common.true_ratio, 2), common.ms.shape_yx
     ((0, 0, 79, 59), 8, 8.33, (632, 472))
 
-    Raises:
-        InputError: pixels without area, an ms coarser than hs, a ratio below 1.5 or above 32, no common coarse pixel.
+    Raises: InputError for pixels without area, an ms coarser than hs, a ratio below 1.5 or above 32, no common pixel.
     """
     true_ratio = _true_ratio(hs, ms, project)
     whole = round(true_ratio) if ratio is None else ratio
     if keep == "hs":
         window = _covered(hs, ms, 1, project)
-        coarse = _cut(hs, window)
-        fine = Grid((whole * window[2], whole * window[3]), fine_transform(affine_of(coarse), whole), hs.crs)
-    else:
-        window = _covered(ms, hs, whole, project)
-        fine = _cut(ms, window)
-        coarse = Grid((window[2] // whole, window[3] // whole), coarse_transform(affine_of(fine), whole), ms.crs)
-    return CommonGrid(window, coarse, fine, whole, true_ratio)
+        corner = window_transform(affine_of(hs), window)
+        fine = Grid((whole * window[2], whole * window[3]), fine_transform(corner, whole), hs.crs)
+        return CommonGrid(window, Grid(window[2:], corner, hs.crs), fine, whole, true_ratio)
+    window = _covered(ms, hs, whole, project)
+    corner = window_transform(affine_of(ms), window)
+    coarse = Grid((window[2] // whole, window[3] // whole), coarse_transform(corner, whole), ms.crs)
+    return CommonGrid(window, coarse, Grid(window[2:], corner, ms.crs), whole, true_ratio)
 
 
 def covering(source: Grid, target: Grid, *, margin_px: float, project: Project | None = None) -> Window:
@@ -200,17 +187,11 @@ def covering(source: Grid, target: Grid, *, margin_px: float, project: Project |
 def affine_of(grid: Grid) -> Affine:
     """The affine of a grid that must have one.
 
-    Raises:
-        InputError: there is none, or its pixels have no area.
+    Raises: InputError where there is none, or its pixels have no area.
     """
     if grid.transform is None or grid.transform.is_degenerate:
-        raise InputError("an image without pixels of a size on the ground", "an affine", "mend its georeference")
+        raise InputError("an image without pixels of a size on the ground", "an affine", "give it a georeference")
     return grid.transform
-
-
-def _cut(grid: Grid, window: Window) -> Grid:
-    """The grid of a window."""
-    return Grid(window[2:], window_transform(affine_of(grid), window), grid.crs)
 
 
 def _pixels_in(source: Grid, target: Grid, points: Points, project: Project | None) -> Points:
@@ -250,16 +231,11 @@ def _true_ratio(hs: Grid, ms: Grid, project: Project | None) -> float:
 def _covered(kept: Grid, other: Grid, multiple: int, project: Project | None) -> Window:
     """The pixels of one grid that the other image covers, a multiple of so many along both sides."""
     xs, ys = _pixels_in(other, kept, _outline(other), project)
-    height, width = kept.shape_yx
-    y0, rows = _whole_pixels(ys, height, multiple)
-    x0, columns = _whole_pixels(xs, width, multiple)
+    (y0, rows), (x0, columns) = (_whole_pixels(p, n, multiple) for p, n in zip((ys, xs), kept.shape_yx, strict=True))
     if rows < 1 or columns < 1:
-        to_map = affine_of(kept)
-        places = [to_map @ point for point in zip(xs, ys, strict=True)]
-        there = _box(_box_around(places)) if places else "no place in its CRS"
+        there = _box(affine_of(kept), list(zip(xs, ys, strict=True))) if xs else "no place in its CRS"
         raise InputError(
-            f"an image at {_box(_box_around([to_map @ corner for corner in _corners(kept)]))} and one at {there} "
-            "(x min, y min, x max, y max)",
+            f"an image at {_box(affine_of(kept), _corners(kept))} and one at {there} (x min, y min, x max, y max)",
             "two that share at least one whole hs pixel",
             "check that the files belong together",
         )
@@ -281,15 +257,16 @@ def _whole_pixels(places: Sequence[float], side: int, multiple: int) -> tuple[in
     return first, (end - first) // multiple * multiple
 
 
-def _corners(grid: Grid) -> list[tuple[int, int]]:
+def _corners(grid: Grid) -> list[tuple[float, float]]:
     """The outer corners, pixels (x, y)."""
     height, width = grid.shape_yx
     return [(0, 0), (width, 0), (0, height), (width, height)]
 
 
-def _box_around(points: Sequence[tuple[float, float]]) -> Box:
-    xs, ys = zip(*points, strict=True)
-    return min(xs), min(ys), max(xs), max(ys)
+def _box(to_map: Affine, pixels: Sequence[tuple[float, float]]) -> str:
+    """The box (x min, y min, x max, y max) around points on the map, formatted for display."""
+    xs, ys = zip(*(to_map @ point for point in pixels), strict=True)
+    return "(" + ", ".join(f"{value:.10g}" for value in (min(xs), min(ys), max(xs), max(ys))) + ")"
 
 
 def _check_same_ground(hs: Grid, ms: Grid) -> None:
@@ -297,50 +274,22 @@ def _check_same_ground(hs: Grid, ms: Grid) -> None:
     if hs.transform is None or ms.transform is None or hs.crs is None or ms.crs is None:
         return
     if hs.crs != ms.crs:
+        found = " and ".join(f"{name} in {str(crs)[:60]}" for name, crs in (("hs", hs.crs), ("ms", ms.crs)))
+        raise InputError(found, "one CRS", "run `hypersharp align HS MS -o DIR` first")
+    places = [~affine_of(hs) @ (ms.transform @ corner) for corner in _corners(ms)]  # hs pixels
+    xs, ys = zip(*places, strict=True)
+    (height, width), (first, *_, last) = hs.shape_yx, places
+    if min(xs) >= width or max(xs) <= 0 or min(ys) >= height or max(ys) <= 0:
+        boxes = [f"{name} at {_box(affine_of(grid), _corners(grid))}" for name, grid in (("hs", hs), ("ms", ms))]
         raise InputError(
-            f"hs in {_short(hs.crs)} and ms in {_short(ms.crs)}", "one CRS", "run `hypersharp align HS MS -o DIR` first"
-        )
-    hs_box, ms_box = hs.bounds(), ms.bounds()
-    assert hs_box is not None and ms_box is not None
-    if not _overlap(hs_box, ms_box):
-        raise InputError(
-            f"hs at {_box(hs_box)} and ms at {_box(ms_box)} (x min, y min, x max, y max)",
+            f"{' and '.join(boxes)} (x min, y min, x max, y max)",
             "images that show the same place",
             "check that the two files belong together",
         )
-    _check_corners(hs, ms)
-
-
-def _check_corners(hs: Grid, ms: Grid) -> None:
-    """Raise where opposite corners of the two extents lie a coarse pixel or more apart."""
-    assert hs.transform is not None and ms.transform is not None
-    if hs.transform.is_degenerate:
-        raise InputError("an hs whose affine has no area", "pixels with a size", "mend its georeference")
-    to_hs_pixels = ~hs.transform
-    height, width = ms.shape_yx
-    first = to_hs_pixels @ (ms.transform @ (0, 0))
-    last = to_hs_pixels @ (ms.transform @ (width, height))
-    gaps = first[0], first[1], last[0] - hs.shape_yx[1], last[1] - hs.shape_yx[0]
-    worst = max(abs(gap) for gap in gaps)
+    worst = max(abs(gap) for gap in (*first, last[0] - width, last[1] - height))
     if worst >= 1:
         raise InputError(
             f"hs of {hs} and ms of {ms} whose corners lie {worst:.3g} hs pixels apart",
             "the same extent to within one hs pixel",
             "run `hypersharp align HS MS -o DIR` first",
         )
-
-
-def _overlap(a: Box, b: Box) -> bool:
-    """Whether two boxes (x_min, y_min, x_max, y_max) share an area."""
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def _box(box: Box) -> str:
-    """A box as people read it."""
-    return "(" + ", ".join(f"{value:.10g}" for value in box) + ")"
-
-
-def _short(crs: object) -> str:
-    """A CRS in few characters."""
-    text = str(crs)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -9,7 +9,7 @@ from hypersharp.bench.indian_pines import load_indian_pines
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io.image import Image
 from hypersharp.io.together import save_figure, save_together
-from hypersharp.plot.compare import comparison_figure
+from hypersharp.plot.figures import comparison
 from hypersharp.quality.score import score_cubes
 from hypersharp.reporting import write_report
 from hypersharp.reporting.facts import Run
@@ -18,7 +18,7 @@ from hypersharp.simulation.protocols import find_protocol
 
 PROTOCOL = "dian-x4"
 METHODS = ("ssjcn", "bicubic")
-PIXELS = ((20, 30), (70, 110), (118, 56))  # y, x of the three spectra
+PLACES = ((30, 20), (110, 70), (56, 118))  # x, y of the three spectra
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,8 @@ def run_demo(out_dir: Path, *, device: str = "auto", progress: Callable[[float],
         progress((number + 1) / (len(METHODS) + 1))
     cubes = {"hs": hs, "ms": ms, "truth": truth, **{f"sharp_{name}": cube for name, cube in estimates.items()}}
     paths = save_together(cubes, out_dir, "tif")
-    paths.append(save_figure(comparison_figure(hs, ms, estimates, truth, PIXELS), out_dir / "demo.png"))
+    paths.append(save_figure(comparison(hs, ms, estimates, truth, PLACES), out_dir / "demo.png"))
     files = dict(zip(("hs", "ms", "truth", "result"), map(Image, paths), strict=False))
     sharp, run = estimates[METHODS[0]], Run(f"hypersharp demo -o {out_dir}", scores[METHODS[0]][-1])
-    places = [(x, y) for y, x in PIXELS]
-    paths.append(write_report(sharp, hs, ms, out_dir, truth=truth, points=places, run=run, sources=files))
+    paths.append(write_report(sharp, hs, ms, out_dir, truth=truth, points=PLACES, run=run, sources=files))
     return DemoResult(scores, str(sharp.attrs.get("hypersharp", "")), paths)

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from hypersharp.bench.scenes import find_scenes, load_truth
 from hypersharp.errors import check_name
 from hypersharp.simulation.protocols import Protocol, find_protocol
-from hypersharp.train.any_sensor import train_any_sensor
 from hypersharp.train.hardware import Hardware
-from hypersharp.train.options import RecordOptions, TrainOptions
+from hypersharp.train.options import TrainOptions
+from hypersharp.train.patches import TrainingSet
 from hypersharp.train.record import train_record
-from hypersharp.train.run import TrainingSet, train
+from hypersharp.train.record_options import RecordOptions
+from hypersharp.train.run import train
 
 
 def train_on_protocol(
@@ -31,8 +32,7 @@ def train_on_protocol(
     Raises: InputError for an unknown protocol, missing scenes or options that do not fit.
     """
     data = training_set(find_protocol(options.protocol), data_dir)
-    learn = train_any_sensor if options.sensors == "random" else train
-    return learn(options, data, out_dir, cache_dir=cache_dir, resume=resume, hardware=hardware)
+    return train(options, data, out_dir, cache_dir=cache_dir, resume=resume, hardware=hardware)
 
 
 def train_record_on_protocol(

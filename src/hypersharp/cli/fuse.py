@@ -22,6 +22,7 @@ from hypersharp.cli.large import (
 )
 from hypersharp.cli.options import (
     Device,
+    FileFormat,
     HsMask,
     Layout,
     Mask,
@@ -256,7 +257,7 @@ def align(
         int | None, typer.Option(help="Fine pixels per coarse one; default: the nearest whole number.", min=1)
     ] = None,
     srf: Srf = None,
-    format: Annotated[Literal["tif", "mat", "npy", "nc"], typer.Option(help="Format of the files.")] = "tif",
+    format: FileFormat = "tif",
     mask: Mask = None,
     hs_mask: HsMask = None,
     saturated: Saturated = None,

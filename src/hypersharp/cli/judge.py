@@ -2,12 +2,12 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hypersharp.cli.app import app
-from hypersharp.cli.options import LAYOUT, HsMask, Mask, Move, MoveOption, Out, Psf, Saturated, Srf
+from hypersharp.cli.options import LAYOUT, FileFormat, HsMask, Mask, Move, MoveOption, Out, Psf, Saturated, Srf
 from hypersharp.cli.shown import progress_bar, say, shown, size, table
 from hypersharp.errors import CallError
 
@@ -26,7 +26,7 @@ def simulate(
     snr_hs: Annotated[float | None, typer.Option(help="Signal to noise of hs in dB; default: no noise.")] = None,
     snr_ms: Annotated[float | None, typer.Option(help="Signal to noise of ms in dB; default: no noise.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
-    format: Annotated[Literal["tif", "mat", "npy", "nc"], typer.Option(help="Format of the files.")] = "tif",
+    format: FileFormat = "tif",
     variable: Annotated[str | None, typer.Option(help="Variable of the scene's file to read.")] = None,
     layout: Annotated[str | None, typer.Option(help=LAYOUT)] = None,
 ) -> None:
@@ -123,9 +123,10 @@ def scores_against(
     image: "xr.DataArray", truth: "xr.DataArray", ratio: float, preset: str, peak: float | None
 ) -> dict[str, Any]:
     """Scores by name, and the peak that counts as full scale."""
-    from hypersharp.quality.score import find_peak, score_cubes
+    from hypersharp.numerics import unit
+    from hypersharp.quality.score import score_cubes
 
-    used = find_peak(truth) if peak is None else peak
+    used = unit.peak(truth.values) if peak is None else peak
     return {**score_cubes(image, truth, ratio=ratio, preset=preset, peak=used).as_dict(), "peak": used}
 
 

@@ -92,8 +92,8 @@ def fuse_large(
     "result", "hs", "ms" and "error" of the middle of the scene, if `part`, and seconds.
     """
     from hypersharp.fusion.fuse import find_method, method_for
-    from hypersharp.io import open_source
     from hypersharp.io.coarse import coarse_cube
+    from hypersharp.io.image import Image
     from hypersharp.tiles.part import middle_part
     from hypersharp.tiles.run import prepare
 
@@ -109,7 +109,7 @@ def fuse_large(
     seconds = time.perf_counter() - started
     say(f"sharp  {size(sharp)}, {sharp.dtype}, in {seconds:.1f} s -> {out}")
     if trust and run.job.trust:
-        small, error = (coarse_cube(open_source(path), SHOWN_PX) for path in (out, trust))
+        small, error = (coarse_cube(Image(path).stored(), SHOWN_PX) for path in (out, trust))
         show_trust(small, error.assign_attrs(run.job.trust.attrs()), trust)
     return middle_part(run.job, find_method(method_for(method, options.weights))) if part else {}, seconds
 
@@ -117,10 +117,10 @@ def fuse_large(
 def show_trust(sharp: "xr.DataArray", error: "xr.DataArray", path: Path) -> None:
     """Draw the error of a result, which lies at a path, beside it, and say where both are."""
     from hypersharp.io.together import save_figure
-    from hypersharp.plot.intervals import trust_figure
+    from hypersharp.plot.figures import uncertainty
 
     picture = path.with_suffix(".png")
-    save_figure(trust_figure(sharp, error), picture)
+    save_figure(uncertainty(sharp, error), picture)
     say(f"trust  {error.attrs['long_name']}; from {error.attrs['calibration']} -> {path}, {picture}")
 
 

@@ -50,8 +50,9 @@ def train(
         import pytorch_lightning  # noqa: F401
     from hypersharp.bench.training import train_on_protocol, train_record_on_protocol
     from hypersharp.train.hardware import Hardware
-    from hypersharp.train.options import RecordOptions, read_options
+    from hypersharp.train.options import read_options
     from hypersharp.train.record import LAST
+    from hypersharp.train.record_options import RecordOptions
     from hypersharp.train.run import CHECKPOINT
 
     options = read_options(config)
@@ -94,8 +95,7 @@ def adapt(
     """Learn SSJCN from HS and MS alone, no truth needed; `fuse --weights` takes the result, for other scenes too."""
     from hypersharp.io.image import Image
     from hypersharp.sensor.stored import given_sensor
-    from hypersharp.train.adapt import AdaptOptions, summary
-    from hypersharp.train.adapt_cubes import adapt_pair, check_weights_path
+    from hypersharp.train.adapt import AdaptOptions, adapt_pair, check_weights_path, summary
 
     check_weights_path(out)
     blur, response, known_ratio = given_sensor(sensor, psf, srf, ratio)

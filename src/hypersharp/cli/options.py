@@ -1,14 +1,21 @@
 """Options that several verbs share: type, help and name of each in one place."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hypersharp.io.format import FOLDER, FORMATS
+
+if TYPE_CHECKING:
+    FormatName = str
+else:  # typer offers these, and refuses others
+    FormatName = Literal[tuple(format.suffixes[0].removeprefix(".") for format in FORMATS if format is not FOLDER)]
 Mode = Literal["whole", "tiles", "patches"]
 Move = Literal["shift", "none"]
 Precision = Literal["auto", "fp32", "bf16"]
 Runtime = Literal["torch", "onnx"]
+FileFormat = Annotated[FormatName, typer.Option(help="Format of the files.")]
 LAYOUT = "Axes of a plain array: hwl, lhw, lp or pl (bands, rows, columns, pixels)."
 Method = Annotated[str, typer.Option(help="Fusion method; `hypersharp methods` lists them.")]
 Weights = Annotated[

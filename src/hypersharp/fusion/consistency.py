@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from hypersharp.numerics.linops import BlurDecimation, Map
 from hypersharp.numerics.loops import conjugate_gradients
-from hypersharp.numerics.subspace import band_noise
+from hypersharp.numerics.noise import band_noise
 from hypersharp.pair.reduced import BANDS_AT_ONCE, trusted_pixels
 from hypersharp.pair.sensor import estimate_sensor_of
 from hypersharp.pair.settings import Settings

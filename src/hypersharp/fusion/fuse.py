@@ -26,11 +26,12 @@ from hypersharp.methods.sfim import SFIM
 from hypersharp.methods.ssjcn import SSJCN_METHOD
 from hypersharp.networks.onnx.cache import SUFFIX
 from hypersharp.networks.packaged import named_weights
+from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.align import to_ms_grid
 from hypersharp.pair.place import Move, check_units, known_settings, note_left_out, place
 from hypersharp.pair.sample import Sample
 from hypersharp.pair.settings import FuseOptions, Mode, Precision, Progress, Runtime, Settings
-from hypersharp.pair.tensors import from_tensor, to_tensor, value_scale
+from hypersharp.pair.tensors import from_tensor, to_tensor
 from hypersharp.sensor.psf import PSF
 
 OutGrid = Literal["pair", "ms"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import re
 import warnings
-import zlib
 from dataclasses import dataclass
 from math import hypot, prod
 from pathlib import Path
@@ -19,14 +18,16 @@ import numpy as np
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
 from hypersharp.errors import InputError, OutputError, installed, needs
-from hypersharp.io.foreign import foreign
 from hypersharp.io.packed import Packed, pack, pieces
-from hypersharp.io.source import Choice, Source, check_memory, refuse_choice, spectral_nm
+from hypersharp.io.stored import Stored, check_memory, spectral_nm
 from hypersharp.system.atomic import take_room
+from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
     import xarray as xr
     from affine import Affine
+
+    from hypersharp.io.image import Image
 
 DTYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
 AXES = {"bsq": "lhw", "bil": "hlw", "bip": "hwl"}
@@ -46,7 +47,7 @@ class Header:
         """A whole number >= 0."""
         text = self.fields.get(name, "" if default is None else str(default))
         if not re.fullmatch(r"\d{1,12}", text):
-            raise InputError(f"'{name} = {text[:40]}' in {self.path}", "a whole number", "mend the header")
+            raise InputError(f"'{name} = {text[:40]}' in {self.path}", "a whole number", f"correct {name}")
         return int(text)
 
     def numbers(self, name: str) -> list[float] | None:
@@ -55,30 +56,35 @@ class Header:
         try:
             return [float(part) for part in parts] or None
         except ValueError as error:
-            raise InputError(f"'{name}' in {self.path} with other than numbers", "numbers", "mend it") from error
+            raise InputError(
+                f"'{name}' in {self.path} with other than numbers", "numbers", f"correct {name}"
+            ) from error
 
 
-def read(path: Path, choice: Choice) -> Source:
+def read(image: Image) -> Stored:
     """Open an ENVI image by its header or its body."""
-    refuse_choice(choice, path)
-    header_path, body = _pair(path)
+    header_path, body = _header_and_body(image.path)
     header = _header(header_path)
-    image = _image(header, body)
+    pixels = _pixels(header, body)
     crs, transform = _place(header, body)
     unit = header.fields.get("wavelength units")
     centres, widths, flags = (header.numbers(name) for name in ("wavelength", "fwhm", "bbl"))
-    scale, offset = _scaling(header, image.shape[0])
+    gains, factor = header.numbers("data gain values"), header.numbers("reflectance scale factor")
+    if gains is None and factor is not None:
+        if factor[0] == 0:
+            raise InputError(f"a reflectance scale factor of 0 in {header.path}", "another", "correct or remove it")
+        gains = [1 / factor[0]]
     nodata = header.numbers("data ignore value")
-    return Source(
-        image,
+    return Stored(
+        pixels,
         wavelengths_nm=None if centres is None else spectral_nm(centres, unit),
         fwhm_nm=None if widths is None else spectral_nm(widths, _width_unit(unit, centres)),
         good_bands=None if flags is None else np.asarray(flags) != 0,
         crs=crs,
         transform=transform,
         nodata=nodata[0] if nodata else None,
-        scale=scale,
-        offset=offset,
+        scale=_one_or_each(gains, len(pixels), 1.0, header),
+        offset=_one_or_each(header.numbers("data offset values"), len(pixels), 0.0, header),
     )
 
 
@@ -88,17 +94,7 @@ def _width_unit(unit: str | None, centres: list[float] | None) -> str | None:
     return unit if not unknown or centres is None else "um" if max(centres) < 100 else "nm"
 
 
-def has_header(body: Path) -> bool:
-    """Whether a file has an ENVI header beside it."""
-    return any(header.is_file() for header in _headers(body))
-
-
-def _headers(body: Path) -> list[Path]:
-    """The two names a body's header may have."""
-    return [body.with_suffix(".hdr"), body.with_name(body.name + ".hdr")]
-
-
-def _pair(path: Path) -> tuple[Path, Path]:
+def _header_and_body(path: Path) -> tuple[Path, Path]:
     """Header and body, given either."""
     if path.suffix.lower() == ".hdr":
         bodies = _bodies(path)
@@ -106,10 +102,11 @@ def _pair(path: Path) -> tuple[Path, Path]:
             names = ", ".join(body.name for body in bodies) or "no body"
             raise InputError(f"{names} for {path}", "one body", "name the body instead of the header")
         return path, bodies[0]
-    for header in _headers(path):
+    headers = path.with_suffix(".hdr"), path.with_name(path.name + ".hdr")
+    for header in headers:
         if header.is_file():
             return header, path
-    raise InputError(f"no header for {path}", f"{path.with_suffix('.hdr').name} beside it", "copy the header there")
+    raise InputError(f"no header for {path}", f"{headers[0].name} in its folder", "copy the header there")
 
 
 def _bodies(header: Path) -> list[Path]:
@@ -123,7 +120,7 @@ def _bodies(header: Path) -> list[Path]:
 
 def _header(path: Path) -> Header:
     """Parse `name = value` lines; a value in braces may span lines."""
-    with foreign(path, EXPECTED, OSError):
+    with reading(path, EXPECTED, OSError):
         content = path.read_bytes()[: 2**24].decode("latin-1")
     if not content.lstrip("\ufeffï»¿ \t\r\n").startswith("ENVI"):
         raise InputError(f"{path} that does not begin with ENVI", EXPECTED, "check the file")
@@ -131,7 +128,7 @@ def _header(path: Path) -> Header:
     return Header(path, {name.strip().lower(): value.strip() for name, value in found})
 
 
-def _image(header: Header, body: Path) -> np.ndarray:
+def _pixels(header: Header, body: Path) -> np.ndarray:
     """The body as (band, y, x): mapped into memory, or unzipped."""
     shape = {axis: header.integer(name) for axis, name in (("l", "bands"), ("h", "lines"), ("w", "samples"))}
     code, interleave = header.integer("data type"), header.fields.get("interleave", "bsq").lower()
@@ -145,7 +142,7 @@ def _image(header: Header, body: Path) -> np.ndarray:
     dtype, axes = np.dtype(order + DTYPES[code]), AXES[interleave]
     stored = tuple(shape[axis] for axis in axes)
     if 0 in stored:
-        raise InputError(f"an image without pixels in {header.path}", "bands, lines and samples", "mend the header")
+        raise InputError(f"an image without pixels in {header.path}", "bands, lines and samples", "correct them")
     flat = _numbers(header, body, dtype, prod(stored))
     return flat.reshape(stored).transpose([axes.index(axis) for axis in "lhw"])
 
@@ -158,25 +155,14 @@ def _numbers(header: Header, body: Path, dtype: np.dtype[Any], count: int) -> np
     if there * (DEFLATE_AT_BEST if zipped else 1) < wanted:
         raise short
     if not zipped:
-        with foreign(body, EXPECTED, OSError, ValueError):
+        with reading(body, EXPECTED, *READ_ERRORS):
             return np.memmap(body, dtype, "r", offset, (count,))
     check_memory(wanted)
-    with foreign(body, "a whole gzipped body", OSError, EOFError, zlib.error), gzip.open(body) as file:
+    with reading(body, "a whole gzipped body", *READ_ERRORS), gzip.open(body) as file:
         content = file.read(wanted)
     if len(content) < wanted:
         raise short
     return np.frombuffer(content, dtype, count, offset)
-
-
-def _scaling(header: Header, bands: int) -> tuple[Any, Any]:
-    """Scale and offset, numbers or one a band: gain and offset values, or 1 / reflectance scale factor."""
-    gains, offsets = header.numbers("data gain values"), header.numbers("data offset values")
-    factor = header.numbers("reflectance scale factor")
-    if gains is None and factor is not None:
-        if factor[0] == 0:
-            raise InputError(f"a reflectance scale factor of 0 in {header.path}", "another", "mend the header")
-        gains = [1 / factor[0]]
-    return _one_or_each(gains, bands, 1.0, header), _one_or_each(offsets, bands, 0.0, header)
 
 
 def _one_or_each(numbers: list[float] | None, bands: int, default: float, header: Header) -> Any:
@@ -186,7 +172,9 @@ def _one_or_each(numbers: list[float] | None, bands: int, default: float, header
     if len(set(numbers)) == 1:
         return numbers[0]
     if len(numbers) != bands:
-        raise InputError(f"{len(numbers)} gains for {bands} bands in {header.path}", "one a band", "mend the header")
+        raise InputError(
+            f"{len(numbers)} gains or offsets for {bands} bands in {header.path}", "one a band", "correct them"
+        )
     return np.asarray(numbers)
 
 
@@ -200,24 +188,22 @@ def _place(header: Header, body: Path) -> tuple[Any, Affine | None]:
     import rasterio
     from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 
-    errors = (RasterioError, CRSError, OSError, ValueError)
-    with foreign(body, "map info that GDAL understands", *errors), warnings.catch_warnings():
+    with (
+        reading(body, "map info that GDAL understands", RasterioError, CRSError, *READ_ERRORS),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(body, driver="ENVI") as dataset:
-            transform = None if dataset.transform.is_identity else dataset.transform
-            return _named(dataset.crs), transform
-
-
-def _named(crs: Any) -> Any:
-    """The CRS by its EPSG code where PROJ is sure of one: ENVI's own names (UTM_Zone_33N) say less."""
-    code = crs.to_epsg(confidence_threshold=70) if crs else None
-    return code or crs or None
+            crs, transform = dataset.crs, None if dataset.transform.is_identity else dataset.transform
+            # by its EPSG code where PROJ is sure of one: ENVI's own names (UTM_Zone_33N) say less
+            code = crs.to_epsg(confidence_threshold=70) if crs else None
+            return code or crs or None, transform
 
 
 def check_target(path: Path) -> None:
     """Raise where writing this body would replace the header of another one."""
-    header, own = path.with_suffix(".hdr"), _body_of(path)
-    others = [body.name for body in _bodies(header) if body.name != own.name]
+    header = path.with_suffix(".hdr")
+    others = [body.name for body in _bodies(header) if body.name != _body_of(path).name]
     if others and header.is_file():
         raise OutputError(f"{header}, which describes {others[0]}", "a name of its own", f"write {others[0]} or rename")
 

@@ -1,45 +1,37 @@
 """A folder of band images: CAVE's layout `<scene>/<scene>_01.png` .. `_31.png`, possibly one folder deeper.
 
-Numbers are as stored. What images cannot say (wavelengths, place) lies in `bands.json` beside those written here.
+Numbers are as stored. What images cannot say (wavelengths, place) lies in a file `bands.json` of those written here.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import struct
 import warnings
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hypersharp.cube import crs_of, fwhm_nm, good_bands, nodata_of, transform_of, wavelengths_nm
 from hypersharp.errors import InputError, OutputError
-from hypersharp.io.foreign import foreign
-from hypersharp.io.plain import affine_of_six
-from hypersharp.io.source import Choice, Pixels, Source, refuse_choice
+from hypersharp.io.arrays import affine_of_six, metadata_of
+from hypersharp.io.stored import Pixels, Stored
+from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
     import xarray as xr
 
-SUFFIXES = (".png", ".tif", ".tiff")
+    from hypersharp.io.image import Image
+
+IMAGES = (".png", ".tif", ".tiff")
 SIDECAR = "bands.json"
 CAVE_BANDS = 31
 CAVE_NM = range(400, 701, 10)
 EXPECTED = "a whole band image"
-SAVED_AS = {
-    "u1": (".png", "u1"),
-    "b1": (".png", "u1"),
-    "u2": (".png", "u2"),
-    "f2": (".tif", "f4"),
-    "f4": (".tif", "f4"),
-    "i1": (".tif", "i4"),
-    "i2": (".tif", "i4"),
-    "i4": (".tif", "i4"),
-}
+SAVED_AS = {"u1": (".png", "u1"), "b1": (".png", "u1"), "u2": (".png", "u2")} | dict.fromkeys(
+    ("i1", "i2", "i4"), (".tif", "i4")
+)
 
 
 class BandImages(Pixels):
@@ -58,7 +50,7 @@ class BandImages(Pixels):
                 raise InputError(
                     f"{plane.dtype} of {plane.shape[0]} x {plane.shape[1]} in {self.files[band]}",
                     f"{self.dtype} of {self.shape[1]} x {self.shape[2]} as in {self.files[0].name}",
-                    "remove or mend that image",
+                    "remove or convert that image",
                 )
             planes.append(plane[rows, columns])
         return np.stack(planes)
@@ -68,21 +60,8 @@ def _plane(path: Path) -> np.ndarray:
     """The first channel of an image (y, x)."""
     from PIL import Image
 
-    errors = (
-        OSError,
-        SyntaxError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        EOFError,
-        OverflowError,
-        struct.error,
-        zlib.error,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    )
-    with foreign(path, EXPECTED, *errors), warnings.catch_warnings():
+    errors = (*READ_ERRORS, Image.DecompressionBombError, Image.DecompressionBombWarning)
+    with reading(path, EXPECTED, *errors), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path, formats=("PNG", "TIFF")) as image:
@@ -90,13 +69,12 @@ def _plane(path: Path) -> np.ndarray:
     return plane if plane.ndim == 2 else plane[..., 0]
 
 
-def read(path: Path, choice: Choice) -> Source:
+def read(image: Image) -> Stored:
     """Open a folder of numbered band images, or a folder that holds just one such folder."""
-    refuse_choice(choice, path)
-    folder, files = _find(path)
-    known = _known(folder)
+    folder, files = _find(image.path)
+    known = _known(folder / SIDECAR)
     cave = not known and len(files) == CAVE_BANDS and files[0].stem == f"{folder.name}_01"
-    return Source(
+    return Stored(
         BandImages(files),
         wavelengths_nm=np.array(CAVE_NM, float) if cave else known.get("wavelength_nm"),
         fwhm_nm=known.get("fwhm_nm"),
@@ -109,7 +87,7 @@ def read(path: Path, choice: Choice) -> Source:
 
 def _find(path: Path) -> tuple[Path, list[Path]]:
     """The folder that holds the bands, and its band images in order."""
-    with foreign(path, "a readable folder", OSError):
+    with reading(path, "a readable folder", OSError):
         files = _numbered(path)
         nested = [] if files else [child for child in sorted(path.iterdir()) if child.is_dir() and _numbered(child)]
     if files:
@@ -125,7 +103,7 @@ def _numbered(folder: Path) -> list[Path]:
     found: dict[int, Path] = {}
     for file in sorted(folder.iterdir()):
         number = re.search(r"(\d{1,6})$", file.stem)
-        if number is None or file.suffix.lower() not in SUFFIXES or file.name.startswith(".") or not file.is_file():
+        if number is None or file.suffix.lower() not in IMAGES or file.name.startswith(".") or not file.is_file():
             continue
         index = int(number[1])
         if index in found:
@@ -138,18 +116,17 @@ def _numbered(folder: Path) -> list[Path]:
     return [found[index] for index in numbers]
 
 
-def _known(folder: Path) -> dict[str, Any]:
+def _known(sidecar: Path) -> dict[str, Any]:
     """What bands.json says."""
-    sidecar = folder / SIDECAR
     if not sidecar.is_file():
         return {}
-    with foreign(sidecar, "the JSON that hypersharp wrote", OSError, ValueError, RecursionError):
+    with reading(sidecar, "the JSON that hypersharp wrote", OSError, ValueError, RecursionError):
         known = json.loads(sidecar.read_text(encoding="utf-8"))
     lists = ("wavelength_nm", "fwhm_nm", "good_band", "transform")
     if not isinstance(known, dict) or not all(_are_numbers(known.get(name)) for name in lists):
-        raise InputError(f"{sidecar} with other content", "lists of numbers", "remove or mend it")
+        raise InputError(f"{sidecar} with other content", "lists of numbers", f"remove {SIDECAR}")
     if not _are_numbers([known.get("nodata", 0)]) or not isinstance(known.get("crs_wkt", ""), str):
-        raise InputError(f"{sidecar} with an odd nodata or CRS", "a number and a text", "remove or mend it")
+        raise InputError(f"{sidecar} with an odd nodata or CRS", "a number and a text", f"remove {SIDECAR}")
     return known
 
 
@@ -165,7 +142,7 @@ def check_target(path: Path) -> None:
             raise OutputError(f"the file {path}", "a folder to write or replace", "choose another name")
         return
     files = [file for file in sorted(path.iterdir()) if file.name != SIDECAR]
-    others = [file.name for file in files if file.suffix.lower() not in SUFFIXES]
+    others = [file.name for file in files if file.suffix.lower() not in IMAGES]
     if others:
         raise OutputError(f"{path} with {others[0]} in it", "a new folder, or one of bands only", "write elsewhere")
 
@@ -181,18 +158,8 @@ def write(cube: xr.DataArray, path: Path) -> None:
     for band in range(cube.sizes["band"]):
         plane = np.ascontiguousarray(np.asarray(cube[band].data), dtype)
         Image.fromarray(plane).save(path / f"{path.name}_{band + 1:0{digits}d}{suffix}", **quick)
-    known = {name: value for name, value in _facts(cube).items() if value is not None}
+    known = {"axes": "one image a band, rows from the top"}
+    for name, value in metadata_of(cube).items():
+        if name != "wavelength_units" and (name != "nodata" or np.isfinite(value)):
+            known[{"wavelength": "wavelength_nm", "fwhm": "fwhm_nm"}.get(name, name)] = value.tolist()
     (path / SIDECAR).write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-
-
-def _facts(cube: xr.DataArray) -> dict[str, Any]:
-    """What bands.json says of a cube; None where nothing is known."""
-    lists = {"wavelength_nm": wavelengths_nm(cube), "fwhm_nm": fwhm_nm(cube), "good_band": good_bands(cube)}
-    crs, place, nodata = crs_of(cube), transform_of(cube), nodata_of(cube)
-    usable = nodata is not None and np.isfinite(nodata) and not bool((cube == nodata).any())
-    return {name: None if numbers is None else numbers.tolist() for name, numbers in lists.items()} | {
-        "axes": "one image a band, rows from the top",
-        "crs_wkt": None if crs is None else crs.to_wkt(),
-        "transform": None if place is None else [float(number) for number in place[:6]],
-        "nodata": nodata if usable and "scale_factor" not in cube.encoding else None,
-    }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 from math import ceil, inf
@@ -20,12 +20,14 @@ import numpy as np
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
 from hypersharp.errors import OutputError, needs
-from hypersharp.io.foreign import foreign
 from hypersharp.io.packed import BLOCK, pack, pieces
-from hypersharp.io.source import NOTES, Choice, PixelMask, Pixels, Source, refuse_choice, spectral_nm
+from hypersharp.io.stored import NOTES, Pixels, Stored, spectral_nm
+from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from hypersharp.io.image import Image
 
 CACHE_MB = 64  # of GDAL, whose own default is a twentieth of the machine's memory
 ZSTD_LEVEL = "1"  # GDAL's own, 9, takes 1.4 times as long for 5 % less
@@ -33,7 +35,6 @@ LEAST_SAVED = 1 / 3  # of the size: noisy floats save a quarter, and take twice 
 THREADS = "ALL_CPUS"  # that compress; blocks land in the file in the same order, however many there are
 OVERVIEWS_ABOVE_PX = 1024  # a side; larger images get overviews
 SMALLEST_OVERVIEW_PX = 512
-EXPECTED = "a whole GeoTIFF"
 
 
 @contextmanager
@@ -42,8 +43,7 @@ def _opened(path: Path) -> Iterator[Any]:
     with needs("GeoTIFF"):
         import rasterio
         from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
-    errors = (RasterioError, CRSError, OSError, ValueError, OverflowError)
-    with foreign(path, EXPECTED, *errors), warnings.catch_warnings():
+    with reading(path, "a whole GeoTIFF", RasterioError, CRSError, *READ_ERRORS), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(path, driver="GTiff") as dataset:
             yield dataset
@@ -57,20 +57,19 @@ class TiffPixels(Pixels):
         self.path, self.indexes = path, list(indexes)
 
     def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
-        with _opened(self.path) as dataset:
-            window = ((rows.start, rows.stop), (columns.start, columns.stop))
-            return np.asarray(dataset.read([self.indexes[band] for band in bands], window=window))
+        return self.coarse(bands, rows, columns, (rows.stop - rows.start, columns.stop - columns.start))
 
     def coarse(self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int]) -> np.ndarray:
         """As `read`, averaged to shape_yx by GDAL, which takes the overview nearest above that."""
+        window = ((rows.start, rows.stop), (columns.start, columns.stop))
+        with _opened(self.path) as dataset:
+            return self._from(dataset, [self.indexes[band] for band in bands], window, shape_yx)
+
+    def _from(self, dataset: Any, indexes: list[int], window: Any, shape_yx: tuple[int, int]) -> np.ndarray:
         from rasterio.enums import Resampling
 
-        with _opened(self.path) as dataset:
-            window = ((rows.start, rows.stop), (columns.start, columns.stop))
-            indexes = [self.indexes[band] for band in bands]
-            return np.asarray(
-                dataset.read(indexes, window=window, out_shape=(len(indexes), *shape_yx), resampling=Resampling.average)
-            )
+        shape = len(indexes), *shape_yx
+        return np.asarray(dataset.read(indexes, window=window, out_shape=shape, resampling=Resampling.average))
 
     def has_overviews(self) -> bool:
         """Whether the first band comes in smaller sizes too."""
@@ -78,91 +77,54 @@ class TiffPixels(Pixels):
             return bool(dataset.overviews(self.indexes[0]))
 
 
-class TiffMask(PixelMask):
-    """Where the alpha band of a GeoTIFF, or the mask inside it, keeps a pixel."""
+class TiffMask(TiffPixels):
+    """(1, y, x) True where the alpha band of a GeoTIFF, or the mask inside it, keeps a pixel."""
 
-    def __init__(self, path: Path, shape_yx: tuple[int, int]) -> None:
-        super().__init__(shape_yx)
-        self.path = path
-
-    def read(self, rows: slice, columns: slice, shape_yx: tuple[int, int] | None = None) -> np.ndarray:
-        with _opened(self.path) as dataset:
-            window = ((rows.start, rows.stop), (columns.start, columns.stop))
-            mask: np.ndarray = dataset.dataset_mask(window=window, out_shape=shape_yx) != 0
-        return mask
+    def _from(self, dataset: Any, indexes: list[int], window: Any, shape_yx: tuple[int, int]) -> np.ndarray:
+        return np.asarray(dataset.dataset_mask(window=window, out_shape=shape_yx) != 0)[np.newaxis]
 
 
-def read(path: Path, choice: Choice) -> Source:
+def read(image: Image) -> Stored:
     """Open a GeoTIFF; an alpha band or internal mask becomes missing pixels."""
-    refuse_choice(choice, path)
-    with _opened(path) as dataset:
+    with _opened(image.path) as dataset:
+        from rasterio.enums import MaskFlags
+
         indexes = [i for i in dataset.indexes if dataset.colorinterp[i - 1].name != "alpha"]
-        take = [i - 1 for i in indexes]
-        dtypes = [np.dtype(dataset.dtypes[i]) for i in take]
-        nodatas = {dataset.nodatavals[i] for i in take}
-        georeferenced = not dataset.transform.is_identity
-        return Source(
-            TiffPixels(path, indexes, dataset.shape, np.result_type(*dtypes) if dtypes else "u1"),
-            wavelengths_nm=_per_band(dataset, indexes, _wavelength_nm),
-            fwhm_nm=_per_band(dataset, indexes, _fwhm_nm),
-            good_bands=_per_band(dataset, indexes, _good),
+        dtypes = [np.dtype(dataset.dtypes[i - 1]) for i in indexes]
+        nodatas = {dataset.nodatavals[i - 1] for i in indexes}
+        flags, masks = [dataset.tags(i).get("bbl") for i in indexes], dataset.mask_flag_enums[0]
+        masked = len(indexes) < dataset.count or (MaskFlags.per_dataset in masks and MaskFlags.nodata not in masks)
+        return Stored(
+            TiffPixels(image.path, indexes, dataset.shape, np.result_type(*dtypes) if dtypes else "u1"),
+            wavelengths_nm=_in_nm(dataset, indexes, "wavelength", "CENTRAL_WAVELENGTH_UM"),
+            fwhm_nm=_in_nm(dataset, indexes, "fwhm", "FWHM_UM"),
+            good_bands=None if None in flags else [flag.strip() not in ("0", "false", "False") for flag in flags],
             crs=dataset.crs or None,
-            transform=dataset.transform if georeferenced else None,
+            transform=None if dataset.transform.is_identity else dataset.transform,
             nodata=nodatas.pop() if len(nodatas) == 1 else None,
-            scale=_uniform([dataset.scales[i] for i in take]),
-            offset=_uniform([dataset.offsets[i] for i in take]),
-            valid=TiffMask(path, dataset.shape) if _has_mask(dataset, len(indexes) < dataset.count) else None,
+            scale=np.array([dataset.scales[i - 1] for i in indexes]),
+            offset=np.array([dataset.offsets[i - 1] for i in indexes]),
+            valid=TiffMask(image.path, [1], dataset.shape, bool) if masked else None,
             notes=dataset.tags().get(NOTES),
         )
 
 
-def _uniform(numbers: list[float]) -> Any:
-    """One number where all bands share it."""
-    return numbers[0] if len(set(numbers)) == 1 else np.asarray(numbers)
-
-
-def _has_mask(dataset: Any, has_alpha: bool) -> bool:
-    """Whether an alpha band, or a mask inside the file, says which pixels are measured."""
-    from rasterio.enums import MaskFlags
-
-    flags = dataset.mask_flag_enums[0]
-    return has_alpha or (MaskFlags.per_dataset in flags and MaskFlags.nodata not in flags)
-
-
-def _per_band(dataset: Any, indexes: list[int], find: Callable[[Any, int], Any]) -> list[Any] | None:
-    """What the tags say of each band; None unless they say it of all."""
-    found = [find(dataset, index) for index in indexes]
-    return None if None in found else found
-
-
-def _wavelength_nm(dataset: Any, index: int) -> float | None:
-    return _spectral(dataset, index, "wavelength", "CENTRAL_WAVELENGTH_UM")
-
-
-def _fwhm_nm(dataset: Any, index: int) -> float | None:
-    return _spectral(dataset, index, "fwhm", "FWHM_UM")
-
-
-def _good(dataset: Any, index: int) -> bool | None:
-    text = dataset.tags(index).get("bbl")
-    return None if text is None else text.strip() not in ("0", "false", "False")
-
-
-def _spectral(dataset: Any, index: int, plain: str, imagery: str) -> float | None:
-    """A wavelength or width in nm, from the plain tag with its unit or from the IMAGERY domain."""
-    tags, domain = dataset.tags(index), dataset.tags(index, ns="IMAGERY")
-    if plain in tags:
-        return _number_nm(tags[plain], tags.get("wavelength_units"))
-    return _number_nm(domain[imagery], "um") if imagery in domain else None
-
-
-def _number_nm(text: str, unit: str | None) -> float | None:
-    """The number in a tag, None where there is none."""
-    try:
-        converted = spectral_nm(float(text), unit)
-    except ValueError:
-        return None
-    return None if converted is None else float(converted[0])
+def _in_nm(dataset: Any, indexes: list[int], plain: str, imagery: str) -> list[float] | None:
+    """Wavelengths or widths, from plain tags with their unit or the IMAGERY domain; None unless all bands have one."""
+    found = []
+    for index in indexes:
+        tags = dataset.tags(index)
+        text, unit = tags.get(plain), tags.get("wavelength_units")
+        if text is None:
+            text, unit = dataset.tags(index, ns="IMAGERY").get(imagery), "um"
+        try:
+            numbers = spectral_nm(float(text), unit)
+        except (TypeError, ValueError):  # none, or no number
+            return None
+        if numbers is None:
+            return None
+        found.append(float(numbers[0]))
+    return found
 
 
 def write(cube: xr.DataArray, path: Path) -> None:
@@ -176,13 +138,12 @@ def write(cube: xr.DataArray, path: Path) -> None:
         from rasterio.errors import NotGeoreferencedWarning, RasterioError
     packed = pack(cube if cube.dtype != np.float16 else cube.astype("f4"))
     values = packed.values.astype("u1") if packed.values.dtype.kind == "b" else packed.values
+    is_cog = path.name.lower().endswith(".cog.tif")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            with (
-                rasterio.Env(GDAL_CACHEMAX=CACHE_MB),
-                rasterio.open(path, "w", **_profile_for(path, cube, values)) as dataset,
-            ):
+            profile = _profile(cube, values, may_be_plain=not is_cog)
+            with rasterio.Env(GDAL_CACHEMAX=CACHE_MB), rasterio.open(path, "w", **profile) as dataset:
                 _describe(dataset, cube)
                 dataset.scales = [packed.scale] * dataset.count
                 dataset.offsets = [packed.offset] * dataset.count
@@ -192,7 +153,7 @@ def write(cube: xr.DataArray, path: Path) -> None:
             _add_overviews(path, cube.shape[1:], values.dtype)
             if not gaps:  # looking for missing pixels takes GDAL half of the time
                 _set_nodata(path, packed.nodata)
-            if _is_cog(path):
+            if is_cog:
                 _rearrange(path)
             if not _is_whole(path):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
@@ -203,38 +164,35 @@ def write(cube: xr.DataArray, path: Path) -> None:
             raise OutputError(found, "a GeoTIFF", "write .nc instead") from error
 
 
-def _profile(cube: xr.DataArray, dtype: np.dtype[Any]) -> dict[str, Any]:
-    """The options of a new GeoTIFF."""
+def _profile(cube: xr.DataArray, values: Any, *, may_be_plain: bool) -> dict[str, Any]:
+    """The options of a new GeoTIFF.
+
+    Where little is saved by compression of what comes piece by piece, it is left out: it takes most of the time.
+    """
     bands, height, width = cube.shape
-    side = min(BLOCK, 16 * -(-max(height, width) // 16))
+    lazy, side = not isinstance(values, np.ndarray), min(BLOCK, 16 * -(-max(height, width) // 16))
     profile = {
         "driver": "GTiff",
         "count": bands,
         "height": height,
         "width": width,
-        "dtype": dtype.name,
+        "dtype": values.dtype.name,
         "tiled": True,
         "blockxsize": side,
         "blockysize": side,
         "interleave": "band",
-        "compress": "deflate" if isinstance(cube.data, np.ndarray) else "zstd",  # that is 4 times as fast
+        "compress": "zstd" if lazy else "deflate",  # the first is 4 times as fast
         "zstd_level": ZSTD_LEVEL,
-        "predictor": 3 if dtype.kind == "f" else 2,
+        "predictor": 3 if values.dtype.kind == "f" else 2,
         "num_threads": THREADS,
         "bigtiff": "IF_SAFER",
         "photometric": "MINISBLACK",
         "alpha": "NO",
     }
+    if lazy and may_be_plain and _saved(profile, values) <= LEAST_SAVED:
+        profile |= {"compress": "none", "predictor": 1}
     place = {"crs": crs_of(cube), "transform": transform_of(cube)}
     return profile | {key: value for key, value in place.items() if value is not None}
-
-
-def _profile_for(path: Path, cube: xr.DataArray, values: Any) -> dict[str, Any]:
-    """The options, plain where compression saves little of what comes piece by piece, but takes most of the time."""
-    profile = _profile(cube, values.dtype)
-    if isinstance(values, np.ndarray) or _is_cog(path) or _saved(profile, values) > LEAST_SAVED:
-        return profile
-    return profile | {"compress": "none", "predictor": 1}
 
 
 def _saved(profile: dict[str, Any], values: Any) -> float:
@@ -243,15 +201,10 @@ def _saved(profile: dict[str, Any], values: Any) -> float:
 
     rows, columns = next(iter(pieces(values)))
     part = np.asarray(values[:, rows, columns])
-    alone = {name: value for name, value in profile.items() if name not in ("crs", "transform")}
     with MemoryFile() as file:
-        with file.open(**alone | {"height": part.shape[1], "width": part.shape[2]}) as dataset:
+        with file.open(**profile | {"height": part.shape[1], "width": part.shape[2]}) as dataset:
             dataset.write(part)
         return 1 - len(file.getbuffer()) / part.nbytes
-
-
-def _is_cog(path: Path) -> bool:
-    return path.name.lower().endswith(".cog.tif")
 
 
 def _describe(dataset: Any, cube: xr.DataArray) -> None:
@@ -282,16 +235,10 @@ def _write_pieces(dataset: Any, values: Any, nodata: float | None) -> bool:
     gaps = False
     for rows, columns in pieces(values):
         part = np.asarray(values[:, rows, columns])
-        gaps = gaps or _has(part, nodata)
+        if not gaps and nodata is not None:
+            gaps = bool(np.isnan(part.min()) if np.isnan(nodata) else (part == nodata).any())
         dataset.write(part, window=((rows.start, rows.stop), (columns.start, columns.stop)))
     return gaps
-
-
-def _has(part: np.ndarray, nodata: float | None) -> bool:
-    """Whether a value is the one that stands for none."""
-    if nodata is not None and np.isnan(nodata):
-        return part.size > 0 and bool(np.isnan(part.min()))
-    return nodata is not None and bool((part == nodata).any())
 
 
 def overview_factors(shape_yx: tuple[int, ...]) -> list[int]:

@@ -10,14 +10,13 @@ import numpy as np
 
 from hypersharp.cube import crs_of, cut, leave_out, nodata_of, transform_of
 from hypersharp.errors import InputError
-from hypersharp.io import open_cube
+from hypersharp.io.format import format_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from hypersharp.grid import Window
-
-PLAIN = (".npy", ".npz", ".mat")
+    from hypersharp.io.stored import Stored
 
 
 @dataclass(frozen=True)
@@ -35,24 +34,33 @@ class Image:
     saturated: float | None = None
     shape_yx: tuple[int, int] | None = None
 
+    def stored(self) -> Stored:
+        """The opened file, to read parts of it again and again; neither masked nor checked.
+
+        Raises: InputError as `open_cube`.
+        """
+        return format_of(self.path).read(self)
+
     def cube(self, window: Window | None = None) -> xr.DataArray:
         """The pixels of the window (y0, x0, height, width), or all, in memory; NaN where they are left out.
 
         Raises: InputError as `open_cube` and `cube.leave_out`, and for a mask of several bands or another place.
         """
-        cube = self._open(window)
+        cube = self.stored().cube(window=window)
         flags = None if self.mask is None else self._flags(cube, window)
         return leave_out(cube, flags, saturated=self.saturated, what=str(self.path), part=window is not None)
 
     def outline(self) -> xr.DataArray:
         """All but the pixels, which would be read when they are computed; neither masked nor checked."""
-        return self._open(lazy=True)
+        return self.stored().cube(lazy=True)
 
     def check(self) -> None:
         """Raise an InputError for a mask of another size than the image, before windows are read of both."""
         if self.mask is None:
             return
-        (rows, columns), (mask_rows, mask_columns) = self.outline().shape[1:], self._open_mask(lazy=True).shape[1:]
+        (rows, columns), (mask_rows, mask_columns) = (
+            stored.pixels.shape[1:] for stored in (self.stored(), self._stored_mask())
+        )
         if (rows, columns) != (mask_rows, mask_columns):
             raise InputError(
                 f"a mask of {mask_rows} x {mask_columns} for {self.path} of {rows} x {columns} pixels",
@@ -74,21 +82,14 @@ class Image:
         found = self.path.stat()
         return {"path": str(self.path.resolve()), "bytes": found.st_size, "changed_ns": found.st_mtime_ns}
 
-    def _open(self, window: Window | None = None, *, lazy: bool = False) -> xr.DataArray:
-        return open_cube(
-            self.path, variable=self.variable, layout=self.layout, shape_yx=self.shape_yx, window=window, lazy=lazy
-        )
-
-    def _open_mask(self, window: Window | None = None, *, lazy: bool = False) -> xr.DataArray:
-        """The mask file; two axes of a plain array are one band."""
+    def _stored_mask(self) -> Stored:
+        """The opened mask file; an array of two axes is one band."""
         assert self.mask is not None
-        return open_cube(
-            self.mask, layout="hw" if self.mask.suffix.lower() in PLAIN else None, window=window, lazy=lazy
-        )
+        return Image(self.mask, layout="hw" if format_of(self.mask).options else None).stored()
 
     def _flags(self, cube: xr.DataArray, window: Window | None) -> np.ndarray:
         """(y, x) True where the mask file says to leave a pixel out; its nodata value counts as a number."""
-        mask = self._open_mask(window)
+        mask = self._stored_mask().cube(window=window)
         if mask.shape[0] != 1:
             raise InputError(f"{self.mask} of {mask.shape[0]} bands", "one band of zeros and ones", "choose the band")
         here, there, crs, mask_crs = transform_of(cube), transform_of(mask), crs_of(cube), crs_of(mask)
@@ -107,10 +108,9 @@ class CubeImage:
     """A cube in memory that is read as an `Image` is."""
 
     values: xr.DataArray
-    path: Path | None = None
-    mask: Path | None = None
-    saturated: float | None = None
-    leaves_out: bool = False
+
+    path = mask = saturated = None
+    leaves_out = False
 
     def cube(self, window: Window | None = None) -> xr.DataArray:
         """The window (y0, x0, height, width), or all: a view of the cube's own pixels."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,66 +11,62 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypersharp.errors import InputError, OutputError, needs
-from hypersharp.io.foreign import foreign
-from hypersharp.io.plain import beside, described, find_variable, laid_out, order_lhw, with_stored
-from hypersharp.io.source import Choice, Pixels, Source
+from hypersharp.io.arrays import described, find_variable, laid_out, metadata_of, order_lhw, with_stored
+from hypersharp.io.stored import Stored, VariablePixels
+from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
     import xarray as xr
 
-ERRORS = (
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    EOFError,
-    OverflowError,
-    RuntimeError,
-    NotImplementedError,
-    AssertionError,
-    struct.error,
-    zlib.error,
-)  # scipy.io raises all of these on broken files
+    from hypersharp.io.image import Image
+
 EXPECTED = "a whole MATLAB file"
 SMALL = 4096  # variables of so few elements are read at once: wavelengths, counts, names
 V5_LIMIT_BYTES = 2**31
 
 
-def read(path: Path, choice: Choice) -> Source:
+def read(image: Image) -> Stored:
     """Open the one image in a .mat file, or the one named."""
-    with path.open("rb") as file:
+    with image.path.open("rb") as file:
         head = file.read(1024)
-    return _read_v73(path, choice) if b"\x89HDF\r\n" in head else _read_v5(path, choice)
+    return _read_v73(image) if b"\x89HDF\r\n" in head else _read_v5(image)
 
 
-def _read_v5(path: Path, choice: Choice) -> Source:
+def _read_v5(image: Image) -> Stored:
     """Open a file of version 4 to 7."""
     import scipy.io
+
+    with _reading_v5(image.path):
+        found = {name: (shape, _dtype(kind)) for name, shape, kind in scipy.io.whosmat(image.path)}
+        small = _loaded(image.path, [name for name, (shape, _) in found.items() if _size(shape) <= SMALL])
+    name = find_variable(image, found, small)
+    with _reading_v5(image.path):
+        array = _loaded(image.path, [name])[name]
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iufb":
+        raise InputError(f"'{name}' in {image.path}, complex or sparse", "an array of real numbers", "name another")
+    return described(laid_out(array, with_stored(image, small), f"'{name}' in {image.path}", small), small)
+
+
+@contextmanager
+def _reading_v5(path: Path) -> Iterator[None]:
+    """scipy's errors become ours, its warnings go."""
     from scipy.io.matlab import MatReadError
 
-    with foreign(path, EXPECTED, *ERRORS, MatReadError), warnings.catch_warnings():
+    with reading(path, EXPECTED, *READ_ERRORS, MatReadError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = {name: (shape, kind) for name, shape, kind in scipy.io.whosmat(path)}
-        wanted = [name for name, (shape, _) in found.items() if int(np.prod(shape, dtype=object)) <= SMALL]
-        beside_it = _loaded(path, wanted) if wanted else {}
-    typed = {name: (shape, _dtype(kind)) for name, (shape, kind) in found.items()}
-    name = find_variable(path, typed, choice, beside_it)
-    with foreign(path, EXPECTED, *ERRORS, MatReadError), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        array = _loaded(path, [name])[name]
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iufb":
-        raise InputError(f"'{name}' in {path}, complex or sparse", "an array of real numbers", "name another")
-    image = laid_out(array, with_stored(choice, beside_it), f"'{name}' in {path}", beside_it)
-    return described(image, beside_it)
+        yield
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape, dtype=object))  # a broken file may claim more than 64 bits hold
 
 
 def _loaded(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     """Some variables of a v5 file."""
     import scipy.io
 
-    return {name: value for name, value in scipy.io.loadmat(path, variable_names=names).items() if name in names}
+    found = scipy.io.loadmat(path, variable_names=names) if names else {}
+    return {name: found[name] for name in names}
 
 
 def _dtype(kind: str) -> np.dtype[Any]:
@@ -81,20 +75,20 @@ def _dtype(kind: str) -> np.dtype[Any]:
     return np.dtype(name) if name[:3] in ("f4", "f8", "b1", "int", "uin") else np.dtype(object)
 
 
-def _read_v73(path: Path, choice: Choice) -> Source:
+def _read_v73(image: Image) -> Stored:
     """Open a file of version 7.3; a 3-D image is read when it is cut."""
-    with _opened(path) as file:
+    with _opened(image.path) as file:
         arrays = {name: item for name, item in file.items() if hasattr(item, "shape") and item.shape is not None}
         found = {name: (item.shape[::-1], _stored_dtype(item)) for name, item in arrays.items()}
-        numeric = {name: item for name, item in arrays.items() if item.dtype.kind in "iufb"}
-        small = {name: _small(item) for name, item in numeric.items() if item.size <= SMALL}
-        name = find_variable(path, found, choice, small)
-        shape, dtype = found[name]
-        chosen, what = with_stored(choice, small), f"'{name}' in {path}"
-        if len(shape) == 2:
-            return described(laid_out(np.asarray(arrays[name][()]).T, chosen, what, small), small)
-    axes = order_lhw(shape, chosen, what, small)
-    return described(V73Pixels(path, name, shape, axes, dtype), small)
+        small = {
+            name: _small(item) for name, item in arrays.items() if item.dtype.kind in "iufb" and item.size <= SMALL
+        }
+        name = find_variable(image, found, small)
+        image, what, item = with_stored(image, small), f"'{name}' in {image.path}", arrays[name]
+        if item.ndim == 2:
+            return described(laid_out(np.asarray(item[()]).T, image, what, small), small)
+        axes = [2 - axis for axis in order_lhw(item.shape[::-1], image, what, small)]
+        return described(VariablePixels(image.path, _opened, name, item, axes), small)
 
 
 @contextmanager
@@ -102,7 +96,7 @@ def _opened(path: Path) -> Iterator[Any]:
     """An HDF5 file; h5py's errors become ours."""
     with needs("MATLAB v7.3"):
         import h5py
-    with foreign(path, EXPECTED, *ERRORS), h5py.File(path, "r") as file:
+    with reading(path, EXPECTED, *READ_ERRORS), h5py.File(path, "r") as file:
         yield file
 
 
@@ -121,24 +115,8 @@ def _small(item: Any) -> np.ndarray:
     return values
 
 
-class V73Pixels(Pixels):
-    """A 3-D variable of a v7.3 file as (band, y, x), whatever its own order of axes."""
-
-    def __init__(self, path: Path, name: str, shape: tuple[int, ...], axes: list[int], dtype: Any) -> None:
-        super().__init__((shape[axes[0]], shape[axes[1]], shape[axes[2]]), dtype)
-        self.path, self.name, self.axes = path, name, axes
-
-    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
-        low = min(bands)
-        wanted = {0: slice(low, max(bands) + 1), 1: rows, 2: columns}
-        matlab = [wanted[self.axes.index(axis)] for axis in range(3)]
-        with _opened(self.path) as file:
-            stored = np.asarray(file[self.name][tuple(reversed(matlab))])
-        return stored.transpose(2, 1, 0).transpose(self.axes)[[band - low for band in bands]]
-
-
 def write(cube: xr.DataArray, path: Path) -> None:
-    """Write `cube` (rows, columns, bands) and all that is known beside it, as v5 while it can hold it."""
+    """Write `cube` (rows, columns, bands) and all that is known about it, as v5 while it can hold it."""
     import scipy.io
 
     values = np.asarray(cube.data)
@@ -146,5 +124,5 @@ def write(cube: xr.DataArray, path: Path) -> None:
         values = values.astype("f4")
     if values.nbytes >= V5_LIMIT_BYTES:
         raise OutputError(f"{values.nbytes / 1e9:.1f} GB for a MATLAB v5 file", "less than 2 GB", "write .nc or .tif")
-    known = {"cube": values.transpose(1, 2, 0), "layout": "hwl"} | beside(cube)
+    known = {"cube": values.transpose(1, 2, 0), "layout": "hwl"} | metadata_of(cube)
     scipy.io.savemat(path, known, oned_as="row")

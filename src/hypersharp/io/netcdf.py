@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hypersharp.cube import transform_of
+from hypersharp.cube import affine_from, transform_of
 from hypersharp.errors import InputError, installed, needs
-from hypersharp.io.foreign import foreign
+from hypersharp.io.arrays import GOOD_BANDS, WAVELENGTHS, WIDTHS, find_variable, listed, order_lhw
 from hypersharp.io.packed import pack
-from hypersharp.io.plain import LAYOUTS, WAVELENGTHS, WIDTHS, find_variable, order_lhw
-from hypersharp.io.source import NOTES, Choice, Pixels, Source, spectral_nm
+from hypersharp.io.stored import NOTES, Stored, VariablePixels, spectral_nm
 from hypersharp.system.atomic import check_room
+from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
     import xarray as xr
 
-ERRORS = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-    IndexError,
-    EOFError,
-    OverflowError,
-    NotImplementedError,
-    AssertionError,
-    struct.error,
-)  # h5py, h5netcdf and xarray raise all of these on broken files
+    from hypersharp.io.image import Image
+
 EXPECTED = "a whole NetCDF file"
 SPARE_BYTES = 2**17  # headers, coordinates, chunk index
 AXES = {
@@ -42,11 +29,10 @@ AXES = {
     "h": ("y", "lat", "latitude", "northing", "row", "rows", "line", "lines", "downtrack", "along_track"),
     "w": ("x", "lon", "longitude", "easting", "column", "columns", "sample", "samples", "crosstrack", "across_track"),
 }
-Opener = Callable[[Path], AbstractContextManager[Any]]
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> Iterator[Any]:
     """An xarray Dataset with the numbers as they are stored; other libraries' errors become ours."""
     with path.open("rb") as file:
         engine = {b"\x89HDF": "h5netcdf", b"CDF\x01": "scipy", b"CDF\x02": "scipy"}.get(file.read(4))
@@ -58,50 +44,29 @@ def opened(path: Path) -> Iterator[Any]:
         if engine == "h5netcdf":
             import h5netcdf  # noqa: F401
     raw: dict[str, Any] = {"engine": engine, "mask_and_scale": False, "decode_times": False}
-    with foreign(path, EXPECTED, *ERRORS), xr.open_dataset(path, **raw) as dataset:
+    with reading(path, EXPECTED, *READ_ERRORS), xr.open_dataset(path, **raw) as dataset:
         yield dataset
 
 
-class StorePixels(Pixels):
-    """One variable of a NetCDF file or Zarr store as (band, y, x)."""
-
-    def __init__(self, path: Path, opener: Opener, name: str, variable: Any, axes: list[int]) -> None:
-        shape = variable.shape if variable.ndim == 3 else (1, *variable.shape)
-        super().__init__((shape[axes[0]], shape[axes[1]], shape[axes[2]]), variable.dtype)
-        self.path, self.opener, self.name, self.axes, self.flat = path, opener, name, axes, variable.ndim == 2
-
-    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
-        low = min(bands)
-        wanted = {0: slice(low, max(bands) + 1), 1: rows, 2: columns}
-        stored = tuple(wanted[self.axes.index(axis)] for axis in range(3))
-        with self.opener(self.path) as dataset:
-            variable = dataset[self.name].variable
-            values = np.asarray(variable[stored[1:]] if self.flat else variable[stored])
-        values = values[np.newaxis] if self.flat else values.transpose(self.axes)
-        return values[[band - low for band in bands]]
-
-
-def read(path: Path, choice: Choice) -> Source:
+def read(image: Image) -> Stored:
     """Open the one image in a NetCDF file, or the one named."""
-    return read_dataset(path, choice, opened)
+    return read_dataset(image, _opened)
 
 
-def read_dataset(path: Path, choice: Choice, opener: Opener) -> Source:
+def read_dataset(image: Image, opener: Callable[[Path], AbstractContextManager[Any]]) -> Stored:
     """Open the one image of an xarray Dataset."""
-    with opener(path) as dataset:
-        found = {str(name): (item.shape, item.dtype) for name, item in dataset.data_vars.items()}
-        name = find_variable(path, found, choice, {})
+    with opener(image.path) as dataset:
+        name = find_variable(image, {str(name): (item.shape, item.dtype) for name, item in dataset.data_vars.items()})
         variable = dataset[name]
-        axes = _axes(variable, choice, f"'{name}' in {path}")
-        bands = variable.shape[axes[0]] if variable.ndim == 3 else 1
-        centres, widths = _spectral(dataset, WAVELENGTHS, bands), _spectral(dataset, WIDTHS, bands)
-        flags = _listed(dataset, ("good_band", "good_bands", "bbl", "good_wavelengths"), bands)
+        axes = _axes(variable, image, f"'{name}' in {image.path}")
+        pixels = VariablePixels(image.path, opener, name, variable, axes)
+        flags = listed(dataset.variables, GOOD_BANDS, pixels.shape[0])
         crs, transform = _place(dataset, variable, axes)
-        return Source(
-            StorePixels(path, opener, name, variable.variable, axes),
-            wavelengths_nm=centres,
-            fwhm_nm=widths,
-            good_bands=None if flags is None else np.asarray(flags) != 0,
+        return Stored(
+            pixels,
+            wavelengths_nm=_spectral(dataset, WAVELENGTHS, pixels.shape[0], "unknown"),
+            fwhm_nm=_spectral(dataset, WIDTHS, pixels.shape[0], "nm"),
+            good_bands=None if flags is None else flags != 0,
             crs=crs,
             transform=transform,
             nodata=_number(variable, ("_FillValue", "missing_value")),
@@ -111,33 +76,23 @@ def read_dataset(path: Path, choice: Choice, opener: Opener) -> Source:
         )
 
 
-def _axes(variable: Any, choice: Choice, what: str) -> list[int]:
+def _axes(variable: Any, image: Image, what: str) -> list[int]:
     """Which of the axes are bands, rows and columns: by the layout given, by their names, by the shape."""
     if variable.ndim == 2:
         return [0, 1, 2]
     names = [str(dim).lower() for dim in variable.dims]
     letters = "".join(next((letter for letter in "lhw" if name in AXES[letter]), "?") for name in names)
-    named = letters if letters in LAYOUTS or sorted(letters) == ["h", "l", "w"] else None
-    if choice.layout is None and named is not None:
-        return [named.index(axis) for axis in "lhw"]
-    return order_lhw(variable.shape, choice, what, {})
+    if image.layout in (None, "hw") and sorted(letters) == ["h", "l", "w"]:
+        return [letters.index(axis) for axis in "lhw"]
+    return order_lhw(variable.shape, image, what, {})
 
 
-def _listed(dataset: Any, names: tuple[str, ...], bands: int) -> np.ndarray | None:
-    """A variable or coordinate with one number for each band."""
-    for name in names:
-        if name in dataset.variables and dataset[name].shape == (bands,) and dataset[name].dtype.kind in "iufb":
-            return np.asarray(dataset[name].values)
-    return None
-
-
-def _spectral(dataset: Any, names: tuple[str, ...], bands: int) -> np.ndarray | None:
-    """Wavelengths or widths in nm."""
-    for name in names:
-        numbers = _listed(dataset, (name,), bands)
+def _spectral(dataset: Any, names: tuple[str, ...], bands: int, unit: str) -> np.ndarray | None:
+    """Wavelengths or widths in nm; `unit` where none is given."""
+    for name, variable in dataset.variables.items():
+        numbers = listed({name: variable}, names, bands)
         if numbers is not None:
-            default = "nm" if names == WIDTHS else None
-            return spectral_nm(numbers, str(dataset[name].attrs.get("units") or default or "unknown"))
+            return spectral_nm(numbers, str(variable.attrs.get("units") or unit))
     return None
 
 
@@ -145,38 +100,23 @@ def _number(variable: Any, names: tuple[str, ...], default: float | None = None)
     """A number among the attributes."""
     for name in names:
         for place in (variable.attrs, variable.encoding):
-            value = np.asarray(place.get(name, np.nan if name in ("scale_factor", "add_offset") else None))
-            if value.dtype.kind in "iuf" and value.size == 1 and name in place:
+            value = np.asarray(place.get(name))
+            if value.dtype.kind in "iuf" and value.size == 1:
                 return float(value.ravel()[0])
     return default
 
 
 def _place(dataset: Any, variable: Any, axes: list[int]) -> tuple[Any, Any]:
-    """CRS and affine from the grid mapping and the coordinates."""
+    """CRS and affine from the grid mapping and the coordinates of the pixel centres; no affine without [geo]."""
     mapping = str(variable.encoding.get("grid_mapping", variable.attrs.get("grid_mapping", "spatial_ref")))
     attributes = dataset[mapping].attrs if mapping in dataset.variables else {}
     crs = attributes.get("crs_wkt", attributes.get("spatial_ref"))
-    image = variable.drop_attrs() if variable.ndim == 2 else variable.drop_attrs().isel({variable.dims[axes[0]]: 0})
-    rows, columns = ("y", "x") if variable.ndim == 2 else (variable.dims[axes[1]], variable.dims[axes[2]])
-    known = {new: image.coords[old] for new, old in (("y", rows), ("x", columns)) if old in image.coords}
-    return crs if isinstance(crs, str) else None, _transform(known, attributes)
-
-
-def _transform(known: dict[str, Any], attributes: dict[str, Any]) -> Any:
-    """The affine of the pixel centres and the GeoTransform attribute; None without either or without [geo]."""
-    import xarray as xr
-
+    crs = crs if isinstance(crs, str) else None
     if not installed("affine"):
-        return None
-    coords: dict[str, Any] = {axis: centres.values.astype(float) for axis, centres in known.items()}
-    stand_in = (
-        xr.DataArray(0).assign_coords(spatial_ref=((), 0, attributes))
-        if len(coords) < 2
-        else xr.DataArray(np.empty((len(coords["y"]), len(coords["x"])), "b1"), coords, ("y", "x")).assign_coords(
-            spatial_ref=((), 0, attributes)
-        )
-    )
-    return transform_of(stand_in)
+        return crs, None
+    rows, columns = variable.dims if variable.ndim == 2 else (variable.dims[axes[1]], variable.dims[axes[2]])
+    centres = [variable.coords[dim].values if dim in variable.coords else None for dim in (columns, rows)]
+    return crs, affine_from(attributes.get("GeoTransform"), *centres)
 
 
 def dataset_of(cube: xr.DataArray) -> xr.Dataset:
@@ -191,8 +131,11 @@ def dataset_of(cube: xr.DataArray) -> xr.Dataset:
     if packed.scale != 1 or packed.offset != 0:
         image.attrs |= {"scale_factor": packed.scale, "add_offset": packed.offset}
     if "spatial_ref" in cube.coords:
+        attributes, place = dict(cube.coords["spatial_ref"].attrs), transform_of(cube)
+        if place is not None:  # that holds now: a slice moves it
+            attributes["GeoTransform"] = " ".join(repr(float(number)) for number in place.to_gdal())
         image.attrs["grid_mapping"] = "spatial_ref"
-        _refresh(image, cube)
+        image.coords["spatial_ref"] = ((), 0, attributes)
     for name in ("wavelength", "fwhm"):
         if name in image.coords:
             image.coords[name].attrs["units"] = "nm"
@@ -202,15 +145,6 @@ def dataset_of(cube: xr.DataArray) -> xr.Dataset:
     if packed.nodata is not None:
         dataset["cube"].encoding = {"_FillValue": np.asarray(packed.nodata).astype(packed.values.dtype)[()]}
     return dataset
-
-
-def _refresh(image: xr.DataArray, cube: xr.DataArray) -> None:
-    """Write the affine that holds now (a slice moves it) in place of the one that held when it was read."""
-    attributes = dict(cube.coords["spatial_ref"].attrs)
-    place = transform_of(cube)
-    if place is not None:
-        attributes["GeoTransform"] = " ".join(repr(float(number)) for number in place.to_gdal())
-    image.coords["spatial_ref"] = ((), 0, attributes)
 
 
 def write(cube: xr.DataArray, path: Path) -> None:

@@ -11,37 +11,39 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypersharp.errors import InputError, OutputError, needs
-from hypersharp.io.foreign import foreign
-from hypersharp.io.netcdf import ERRORS, dataset_of, read_dataset
-from hypersharp.io.source import Choice, Source
+from hypersharp.io.netcdf import dataset_of, read_dataset
+from hypersharp.io.stored import Stored
 from hypersharp.system.atomic import check_room
+from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from hypersharp.io.image import Image
 
 EXPECTED = "a whole Zarr store"
 MARKS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> Iterator[Any]:
     """An xarray Dataset with the numbers as they are stored."""
     if not path.is_dir() or not any((path / mark).exists() for mark in MARKS):
         raise InputError(f"{path} that is no Zarr store", EXPECTED, "check the folder")
     with needs("Zarr"):
         import xarray as xr
         import zarr.errors
-    errors = (*ERRORS, zarr.errors.BaseZarrError, SystemError)  # numcodecs raises the last
+    errors = (*READ_ERRORS, zarr.errors.BaseZarrError, SystemError)  # numcodecs raises the last
     raw: dict[str, Any] = {"engine": "zarr", "mask_and_scale": False, "decode_times": False, "consolidated": False}
-    with foreign(path, EXPECTED, *errors), warnings.catch_warnings():
+    with reading(path, EXPECTED, *errors), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what zarr cannot make out is missing then, and named
         with xr.open_dataset(path, **raw) as dataset:
             yield dataset
 
 
-def read(path: Path, choice: Choice) -> Source:
+def read(image: Image) -> Stored:
     """Open the one image in a Zarr store, or the one named."""
-    return read_dataset(path, choice, opened)
+    return read_dataset(image, _opened)
 
 
 def check_target(path: Path) -> None:
@@ -56,7 +58,8 @@ def write(cube: xr.DataArray, path: Path) -> None:
         import zarr  # noqa: F401
     check_room(path, cube.nbytes)  # zarr's threads go on writing after one of them has failed
     dataset = dataset_of(cube)
-    chunk = min(256, cube.sizes["y"]), min(256, cube.sizes["x"])
     if isinstance(cube.data, np.ndarray):
-        dataset["cube"].encoding["chunks"] = (min(32, cube.sizes["band"]), *chunk)
+        dataset["cube"].encoding["chunks"] = tuple(
+            min(*sizes) for sizes in zip((32, 256, 256), cube.shape, strict=True)
+        )
     dataset.to_zarr(path, mode="w", zarr_format=2, consolidated=False)

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hypersharp.numerics.interpolate import interpolate_bicubic
 from hypersharp.numerics.linops import mix_bands
-from hypersharp.numerics.subspace import signal_rank, svd_basis
-from hypersharp.pair.reduced import degraded_valid
+from hypersharp.numerics.noise import signal_rank, unshared_noise
+from hypersharp.numerics.subspace import svd_basis
 from hypersharp.pair.settings import Settings, choose_device
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
@@ -25,24 +26,14 @@ from hypersharp.sensor.psf import PSF
 WINDOW_PX = 5  # coarse pixels along a side of the local mean
 RIDGE = 1e-9  # of the mean power, keeps a regression solvable where bands repeat each other
 LEAST_CORRELATION = 0.5
-CUBIC = -0.5  # Keys' parameter
-NORMAL_PER_MEDIAN = 1.4826  # standard deviation per median absolute value of a normal variable
 
 
 @dataclass(frozen=True, eq=False)
 class Scales:
-    """The way from the fine grid to the coarse one, under the PSF, and back, by cubic interpolation.
-
-    `shift_px_yx`: how far the coarse pixels' centres lie from where the sizes say, fine pixels.
-    """
+    """The way from the fine grid to the coarse one, under the PSF, and back, by bicubic interpolation."""
 
     psf: PSF
     ratio: int
-
-    @property
-    def shift_px_yx(self) -> tuple[float, float]:
-        y, x = self.psf.centre_yx()
-        return y - (self.ratio - 1) / 2, x - (self.ratio - 1) / 2
 
     def reduce(self, fine: Tensor) -> Tensor:
         """(n, H, W) -> (n, h, w)."""
@@ -50,11 +41,7 @@ class Scales:
 
     def expand(self, coarse: Tensor) -> Tensor:
         """(n, h, w) -> (n, H, W)."""
-        along_y, along_x = (
-            cubic_weights(size, self.ratio, shift).to(coarse)
-            for size, shift in zip(coarse.shape[1:], self.shift_px_yx, strict=True)
-        )
-        return along_y @ coarse @ along_x.mT
+        return interpolate_bicubic(coarse, self.ratio, self.psf.centre_yx())
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +63,7 @@ class Pair:
     @cached_property
     def ms_noise(self) -> Tensor:
         """The standard deviation of the noise of each ms band, (l,)."""
-        return noise_deviation(self.ms, self.ms_valid)
+        return unshared_noise(self.ms, self.ms_valid)
 
     def gains(self, source: Tensor) -> Tensor:
         """(p, l): how the detail of the coefficients follows that of `source` (l, h, w)."""
@@ -111,32 +98,10 @@ def measured_pixels(image: Tensor, valid: Tensor | None) -> Tensor:
 def coarse_valid(hs: Tensor, settings: Settings, reach: Sensor) -> Tensor:
     """(h, w): measured in hs, and its blur sees pixels measured in ms; all where that leaves none."""
     everything = torch.ones(hs.shape[1:], dtype=torch.bool)
-    seen = degraded_valid(settings.ms_valid, reach)
     valid = everything if settings.hs_valid is None else settings.hs_valid.cpu()
-    valid = valid if seen is None else valid & seen.cpu()
+    if settings.ms_valid is not None:
+        valid = valid & reach.sees_only(settings.ms_valid).cpu()
     return valid if valid.any() else everything
-
-
-def cubic_weights(count: int, ratio: int, shift_px: float) -> Tensor:
-    """W (ratio count, count), float64: fine = W coarse, by Keys' cubic, the border repeated, rows of sum 1.
-
-    Coarse pixel i lies at fine pixel ratio i + (ratio - 1)/2 + shift_px.
-    """
-    places = (torch.arange(ratio * count, dtype=torch.float64) - shift_px - (ratio - 1) / 2) / ratio
-    first = places.floor().long() - 1
-    weights = torch.zeros(ratio * count, count, dtype=torch.float64)
-    for tap in range(4):
-        near = (first + tap).clamp(0, count - 1)
-        weights.scatter_add_(1, near[:, None], cubic((places - first - tap).abs())[:, None])
-    return weights
-
-
-def cubic(distance: Tensor) -> Tensor:
-    """Keys 1981, equation 4, at distances 0..2."""
-    a = CUBIC
-    inner = ((a + 2) * distance - (a + 3)) * distance.square() + 1
-    outer = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
-    return torch.where(distance <= 1, inner, outer)
 
 
 def detail(image: Tensor, valid: Tensor) -> Tensor:
@@ -167,37 +132,6 @@ def solve_ridge(gram: Tensor, rhs: Tensor) -> Tensor:
     ridge = RIDGE * gram.diagonal().mean() + torch.finfo(gram.dtype).tiny
     solution: Tensor = torch.linalg.solve(gram + ridge * torch.eye(len(gram)).to(gram), rhs)
     return solution
-
-
-def noise_deviation(image: Tensor, valid: Tensor | None = None) -> Tensor:
-    """The standard deviation (l,) of white noise in an image (l, H, W): the median of its finest, unshared texture.
-
-    The texture is the image under the product of two second differences, which planes and most edges leave zero
-    (Immerkaer 1996, CVIU 64(2), equation 3), less what the other bands explain of it linearly, for noise is each
-    band's own (Roger and Arnold 1996, Int. J. Remote Sensing 17(10)). In a single band real texture counts as noise.
-    """
-    if min(image.shape[1:]) < 3:
-        return image.new_zeros(len(image))
-    second = image.new_tensor([1.0, -2.0, 1.0])
-    mask = torch.outer(second, second) / 6
-    texture = F.conv2d(image[:, None], mask[None, None])[:, 0]
-    if valid is None:
-        counted = texture.flatten(1)
-    else:
-        whole = -F.max_pool2d(-valid[None, None].to(image), 3, stride=1)[0, 0] > 0
-        counted = measured_pixels(texture, whole)
-    return NORMAL_PER_MEDIAN * unshared(counted).abs().median(1).values
-
-
-def unshared(texture: Tensor) -> Tensor:
-    """What the other bands do not explain of each band's texture, (l, N)."""
-    if len(texture) == 1 or texture.shape[1] <= len(texture):
-        return texture
-    gram = texture.to(torch.float64) @ texture.to(torch.float64).mT
-    ridge = RIDGE * gram.diagonal().mean() + torch.finfo(gram.dtype).tiny
-    inverse = torch.linalg.inv(gram + ridge * torch.eye(len(gram)).to(gram))
-    residual: Tensor = (inverse / inverse.diagonal()[:, None]).to(texture) @ texture
-    return residual
 
 
 @dataclass(frozen=True, eq=False)

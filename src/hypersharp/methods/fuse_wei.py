@@ -21,7 +21,7 @@ from torch import Tensor
 from hypersharp.methods.base import Apply, Method
 from hypersharp.methods.detail import Match, Pair, Scales, detail, make_pair, match, measured_pixels
 from hypersharp.numerics.linops import BlurDecimation, mix_bands
-from hypersharp.numerics.subspace import band_noise
+from hypersharp.numerics.noise import band_noise
 from hypersharp.numerics.sylvester import sylvester
 from hypersharp.pair.sensor import find_sensor, note_estimate
 from hypersharp.pair.settings import Settings

@@ -21,9 +21,9 @@ from torch import Tensor
 from hypersharp.errors import InputError
 from hypersharp.methods.base import Apply, Method
 from hypersharp.numerics.linops import BlurDecimation, gradient, gradient_adjoint, gradient_power, mix_bands
-from hypersharp.numerics.loops import Outcome, Residuals, admm, joint_norm, relative
-from hypersharp.numerics.prox import shrinkage
-from hypersharp.numerics.subspace import signal_rank, svd_basis, vca
+from hypersharp.numerics.loops import Outcome, Residuals, admm, joint_norm, relative, shrinkage
+from hypersharp.numerics.noise import signal_rank
+from hypersharp.numerics.subspace import svd_basis, vca
 from hypersharp.pair.sensor import find_sensor, note_estimate
 from hypersharp.pair.settings import Settings, choose_device
 from hypersharp.sensor.observe import Sensor

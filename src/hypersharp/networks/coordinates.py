@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.numerics.linops import mix_bands
-from hypersharp.numerics.subspace import signal_rank, svd_basis
+from hypersharp.numerics.noise import signal_rank
+from hypersharp.numerics.subspace import svd_basis
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 

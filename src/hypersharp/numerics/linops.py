@@ -1,4 +1,4 @@
-"""Linear operators on images (..., band, y, x), each with its adjoint; all borders are circular.
+"""Linear maps of images (..., band, y, x), each with its adjoint; all borders are circular.
 
 Blur and decimation go through the Fourier domain: a spectrum is the half one of `torch.fft.rfft2`, and
 decimation folds its rows before the inverse transform, so that only rows that are kept are computed.
@@ -17,40 +17,10 @@ from hypersharp.errors import InputError
 Map = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True)
-class Operator:
-    """A linear map and its transpose; `a @ b` applies b first.
-
-    >>> twice = Operator(lambda x: 2 * x, lambda y: 2 * y)
-    >>> (twice @ twice).forward(torch.ones(1))
-    tensor([4.])
-    """
-
-    forward: Map
-    adjoint: Map
-
-    def __matmul__(self, first: "Operator") -> "Operator":
-        return Operator(lambda x: self.forward(first.forward(x)), lambda y: first.adjoint(self.adjoint(y)))
-
-    def gram(self, x: Tensor) -> Tensor:
-        """A'A x."""
-        return self.adjoint(self.forward(x))
-
-
-def mixing(matrix: Tensor) -> Operator:
-    """Every pixel's bands times matrix (m, n): (..., n, H, W) -> (..., m, H, W)."""
-    return Operator(lambda x: mix_bands(matrix, x), lambda y: mix_bands(matrix.mT, y))
-
-
 def mix_bands(matrix: Tensor, image: Tensor) -> Tensor:
     """matrix (m, n) on the band axis of an image (..., n, H, W)."""
     mixed: Tensor = matrix @ image.flatten(-2)
     return mixed.view(*mixed.shape[:-1], *image.shape[-2:])
-
-
-def gradients() -> Operator:
-    """(..., H, W) -> (2, ..., H, W): x[.., j] - x[.., j+1] along x, then the same along y."""
-    return Operator(gradient, gradient_adjoint)
 
 
 def gradient(image: Tensor) -> Tensor:
@@ -72,30 +42,6 @@ def gradient_power(shape_yx: tuple[int, int], like: Tensor) -> Tensor:
     x = torch.fft.rfftfreq(width, dtype=torch.float64)
     power = 4 * torch.sin(torch.pi * y).square()[:, None] + 4 * torch.sin(torch.pi * x).square()
     return power.to(like)
-
-
-def decimation(ratio: int, start_yx: tuple[int, int]) -> Operator:
-    """Keep the pixels start, start + ratio, ... along both axes: (..., H, W) -> (..., H/ratio, W/ratio)."""
-
-    def keep(fine: Tensor) -> Tensor:
-        return fine[..., start_yx[0] :: ratio, start_yx[1] :: ratio]
-
-    def spread(coarse: Tensor) -> Tensor:
-        height, width = coarse.shape[-2] * ratio, coarse.shape[-1] * ratio
-        fine = coarse.new_zeros(*coarse.shape[:-2], height, width)
-        keep(fine).copy_(coarse)
-        return fine
-
-    return Operator(keep, spread)
-
-
-def blur(transfer: Tensor, shape_yx: tuple[int, int]) -> Operator:
-    """Circular convolution by the half spectrum `transfer` (H, W//2 + 1) of a kernel."""
-
-    def by(factor: Tensor) -> Map:
-        return lambda image: torch.fft.irfft2(torch.fft.rfft2(image) * factor, s=shape_yx)
-
-    return Operator(by(transfer), by(transfer.conj()))
 
 
 def embed(kernel: Tensor, shape_yx: tuple[int, int], start_yx: tuple[int, int] = (0, 0)) -> Tensor:

@@ -1,7 +1,7 @@
 """Iterations that know only callables: the alternating direction method of multipliers, conjugate gradients.
 
-ADMM as SALSA writes it (Afonso, Bioucas-Dias, Figueiredo 2011, IEEE TIP 20(3)): min_u sum_k g_k(K_k u)
-with V_k = K_k u and scaled multipliers A_k, everything from 0:
+ADMM as SALSA writes it (Afonso, Bioucas-Dias, Figueiredo 2011, IEEE TIP 20(3)): min_u sum_k g_k(K_k u) with
+V_k = K_k u, scaled multipliers A_k and proximal maps prox(v) = argmin_x g(x) / mu + 1/2 ||x - v||^2, everything from 0:
 
     u <- (sum K_k'K_k)^-1 sum K_k'(V_k + A_k);  N_k = K_k u - A_k;  V_k <- prox(N_k);  A_k <- V_k - N_k
 
@@ -10,12 +10,12 @@ mu K'(V_new - V_old), as u solves its normal equations); each relative to what i
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from hypersharp.numerics.linops import Map, Operator
+from hypersharp.numerics.linops import Map
 
 
 @dataclass(frozen=True)
@@ -67,64 +67,16 @@ def admm(
     return Outcome(iterations, residuals, False if tolerance else None)
 
 
-@dataclass(frozen=True)
-class Split:
-    """One term g(K u): the operator K and the proximal map of g / mu."""
+def shrinkage(length: Tensor, threshold: float) -> Tensor:
+    """The proximal map of t ||x||_2: max(0, g - t) / (max(0, g - t) + t), the factor of a length g; 1 at t = 0.
 
-    operator: Operator
-    prox: Map
-
-
-@dataclass
-class SplitState:
-    """The textbook's variables of every split, kept in full; u is the current solution."""
-
-    splits: Sequence[Split]
-    invert: Map
-    u: Tensor
-    v: list[Tensor] = field(init=False)
-    a: list[Tensor] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.v = [torch.zeros_like(split.operator.forward(self.u)) for split in self.splits]
-        self.a = [torch.zeros_like(v) for v in self.v]
-
-    def solve(self) -> None:
-        """u from the V_k + A_k; `invert` is (sum K_k'K_k)^-1."""
-        terms = [s.operator.adjoint(v + a) for s, v, a in zip(self.splits, self.v, self.a, strict=True)]
-        self.u = self.invert(torch.stack(terms).sum(0))
-
-    def update(self) -> None:
-        """V_k and A_k from u."""
-        for k, split in enumerate(self.splits):
-            n = split.operator.forward(self.u) - self.a[k]
-            self.v[k] = split.prox(n)
-            self.a[k] = self.v[k] - n
-
-    def measured_update(self) -> Residuals:
-        self.update()
-        seen = [split.operator.forward(self.u) for split in self.splits]
-        forces = [split.operator.adjoint(a) for split, a in zip(self.splits, self.a, strict=True)]
-        gaps = [k_u - v for k_u, v in zip(seen, self.v, strict=True)]
-        primal = relative(joint_norm(gaps), max(joint_norm(seen), joint_norm(self.v)))
-        return Residuals(primal, relative(joint_norm([torch.stack(forces).sum(0)]), joint_norm(forces)))
-
-
-def split_minimum(
-    splits: Sequence[Split],
-    invert: Map,
-    start: Tensor,
-    *,
-    iterations: int = 1000,
-    tolerance: float = 1e-6,
-    progress: Callable[[float], None] = lambda _: None,
-) -> tuple[Tensor, Outcome]:
-    """min_u sum_k g_k(K_k u) by the textbook iteration; `start` lends its shape, `invert` is (sum K_k'K_k)^-1."""
-    state = SplitState(splits, invert, start)
-    outcome = admm(
-        state.solve, state.update, state.measured_update, iterations=iterations, tolerance=tolerance, progress=progress
-    )
-    return state.u, outcome
+    >>> shrinkage(torch.tensor([0.5, 5.0]), 1.0)
+    tensor([0.0000, 0.8000])
+    """
+    if threshold == 0:
+        return torch.ones_like(length)
+    kept = (length - threshold).clamp_(min=0)
+    return kept / (kept + threshold)
 
 
 def conjugate_gradients(

@@ -1,16 +1,13 @@
-"""Spectral subspaces: singular vectors, endmembers by VCA, the rank that stands out of the noise.
+"""Spectral subspaces: singular vectors, and endmembers by VCA.
 
-Sources: VCA: Nascimento and Bioucas-Dias 2005 (IEEE TGRS 43(4)), projection on p - 1 dimensions; rank and
-noise: HySime, Bioucas-Dias and Nascimento 2008 (IEEE TGRS 46(8)), equations 10 to 13 and 24 to 26.
-Pixels are the columns of (L, N); sums run in float64 because the rank is read off small eigenvalues.
+Source: VCA, Nascimento and Bioucas-Dias 2005 (IEEE TGRS 43(4)), projection on p - 1 dimensions. Pixels are the columns
+of (L, N); sums run in float64 because ranks are read off small eigenvalues. The rank of a noisy image: `noise`.
 """
 
 import torch
 from torch import Tensor
 
 from hypersharp.errors import InputError
-
-RIDGE = 1e-10  # of the mean band power, keeps the regression solvable where bands repeat each other
 
 
 def svd_basis(pixels: Tensor, rank: int) -> Tensor:
@@ -51,37 +48,6 @@ def extreme_pixels(lifted: Tensor, generator: torch.Generator) -> Tensor:
         indices[number] = (direction @ lifted).abs().argmax()
         chosen[:, number] = lifted[:, indices[number]]
     return indices
-
-
-def band_noise(pixels: Tensor) -> Tensor:
-    """The noise variance (L,) of each band: what the other bands do not explain of it linearly.
-
-    (R^-1)_bb is the inverse of the residual power of band b on the others, R the sum of y y'. Corrected for the
-    degrees of freedom the regression takes; needs more pixels than bands, else zeros (unknown).
-    """
-    bands, count = pixels.shape
-    if count <= bands:
-        return pixels.new_zeros(bands, dtype=torch.float64)
-    moment = second_moment(pixels)
-    ridge = RIDGE * moment.diagonal().mean().clamp(min=torch.finfo(torch.float64).tiny)
-    inverse = torch.linalg.inv(moment + ridge * torch.eye(bands, dtype=moment.dtype, device=moment.device))
-    variance: Tensor = 1 / inverse.diagonal() / (count - bands + 1)
-    return variance
-
-
-def signal_rank(pixels: Tensor, *, most: int | None = None) -> int:
-    """How many dimensions hold more signal than noise: HySime's minimum of projection error plus noise kept.
-
-    Along eigenvector e of the signal's moment, keeping it costs 2 e'N e (noise) and saves e'R e (power).
-    At least 1, at most min(L, N, most).
-    """
-    moment = second_moment(pixels) / pixels.shape[1]
-    noise = band_noise(pixels)
-    vectors = principal_axes(moment - noise.diag())
-    power = ((moment @ vectors) * vectors).sum(0)
-    kept = int((power > 2 * (noise @ vectors.square())).sum())
-    limit: int = min(kept, *pixels.shape, most or kept)
-    return max(1, limit)
 
 
 def second_moment(pixels: Tensor) -> Tensor:

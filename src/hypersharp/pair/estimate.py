@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hypersharp.cube import only_usable
+from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.place import known_settings
 from hypersharp.pair.sensor import estimate_sensor_of
 from hypersharp.pair.settings import Settings
-from hypersharp.pair.tensors import to_tensor, value_scale
+from hypersharp.pair.tensors import to_tensor
 from hypersharp.sensor import estimate as sensors
 from hypersharp.sensor.diagnosis import Diagnosis, diagnose, runs
 from hypersharp.sensor.estimate import Estimate, Spectra

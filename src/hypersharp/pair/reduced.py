@@ -17,7 +17,6 @@ from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
 LEAST_PX = 2  # coarse pixels along a side below which a degraded hs shows nothing
-UNTOUCHED = 1e-3  # share of a blur that may come from pixels that were not measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,19 +60,10 @@ def degrade_pair(
         sensor.hs(truth),
         sensor.hs(fine),
         truth,
-        degraded_valid(truth_valid, sensor),
-        degraded_valid(fine_valid, sensor),
+        None if truth_valid is None else sensor.sees_only(truth_valid),
+        None if fine_valid is None else sensor.sees_only(fine_valid),
         truth_valid,
     )
-
-
-def degraded_valid(valid: Tensor | None, sensor: Sensor) -> Tensor | None:
-    """(H, W) -> (h, w): True where the blur reads next to nothing of pixels that are not valid."""
-    if valid is None:
-        return None
-    weights = np.abs(sensor.psf.kernel)
-    reach = Sensor(PSF(weights, sensor.psf.start_yx, sensor.psf.boundary), sensor.srf, sensor.ratio)
-    return reach.hs((~valid).to(torch.float32)[None])[0] < UNTOUCHED
 
 
 MOST_PX = 160  # along a side of the truth, in pixels of hs
@@ -157,8 +147,8 @@ def trusted_pixels(
     psf, ratio, shape_yx = sensor.psf, sensor.ratio, (estimate.shape[1], estimate.shape[2])
     inside = inside_pixels(psf, ratio, shape_yx).to(hs.device)
     trusted = torch.ones_like(inside) if hs_valid is None else hs_valid.to(hs.device)
-    seen = degraded_valid(None if ms_valid is None else ms_valid.to(hs.device), sensor)
-    trusted = trusted if seen is None else trusted & seen
+    if ms_valid is not None:
+        trusted = trusted & sensor.sees_only(ms_valid.to(hs.device))
     if psf.boundary == "wrap" and not inside.all():
         other = replace(sensor, psf=replace(psf, boundary="nearest"))
         border = trusted & ~inside

@@ -7,17 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from hypersharp.cube import SCALED_ALREADY, like_ms_with_bands_of_hs, only_usable, usable_bands
-
-SCALE_QUANTILE = 0.999
-
-
-def value_scale(hs: NDArray[np.generic]) -> float:
-    """The value that counts as 1: that of the dtype's user, or 1 for floats that are scaled already."""
-    finite = hs[np.isfinite(hs)]
-    top = float(np.quantile(finite, SCALE_QUANTILE))
-    floating = np.issubdtype(hs.dtype, np.floating)
-    return 1.0 if floating and top <= SCALED_ALREADY or top <= 0 else top
+from hypersharp.cube import like_ms_with_bands_of_hs, only_usable, usable_bands
 
 
 def to_tensor(cube: xr.DataArray, scale: float) -> Tensor:

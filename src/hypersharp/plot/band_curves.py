@@ -6,11 +6,11 @@ drawn as wide as it is.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hypersharp.cube import usable_bands, wavelengths_nm
 from hypersharp.plot.draw import OKABE_ITO
@@ -23,7 +23,7 @@ FloatArray = NDArray[np.float64]
 GAP = 5.0  # times the usual step between bands
 LINE_BANDS = 16  # fewer are drawn as points
 COLOURS = {"hs": OKABE_ITO[1], "ms": OKABE_ITO[3], "result": OKABE_ITO[6], "truth": OKABE_ITO[0]}
-OTHERS = (OKABE_ITO[4], OKABE_ITO[5], OKABE_ITO[2])
+OTHERS = [OKABE_ITO[n] for n in (4, 5, 2, 6, 3)]
 DASHED = ("truth",)
 
 
@@ -50,52 +50,47 @@ def axis_label(cube: xr.DataArray) -> str:
     return "band" if wavelengths_nm(cube) is None else "wavelength (nm)"
 
 
-def curve_at(cube: xr.DataArray, pixel_yx: Pixel, name: str) -> Curve:
-    """The spectrum of a pixel, unusable bands missing."""
-    values = np.array(cube.values[:, pixel_yx[0], pixel_yx[1]], np.float64)
-    return Curve(name, band_axis(cube), np.where(usable_bands(cube), values, np.nan))
+def curve_at(cube: xr.DataArray, pixel_yx: Pixel, name: str, error: xr.DataArray | None = None) -> Curve:
+    """The spectrum of a pixel, unusable bands missing; `error` holds half-widths of its intervals, as `cube`."""
+    y, x = pixel_yx
+    values = np.where(usable_bands(cube), np.array(cube.values[:, y, x], np.float64), np.nan)
+    half = None if error is None else np.array(error.values[:, y, x], np.float64)
+    return Curve(name, band_axis(cube), values, half_interval=half)
 
 
 def draw_curves(axes: "Axes", curves: Sequence[Curve], title: str, x_label: str) -> None:
     """Spectra of several images at one place; hs, ms, result and truth have colours of their own."""
     for n, curve in enumerate(curves):
-        draw_curve(axes, curve, COLOURS.get(curve.name, OTHERS[n % len(OTHERS)]))
+        _draw_curve(axes, curve, COLOURS.get(curve.name, OTHERS[n % len(OTHERS)]))
     axes.set_title(title, fontsize=10, loc="left")
     axes.set_xlabel(x_label, fontsize=9)
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.3)
 
 
-def draw_curve(axes: "Axes", curve: Curve, colour: str) -> None:
-    """A line, or, of few bands, points as wide as the bands; its interval shaded."""
-    if len(curve.where) < LINE_BANDS:
-        axes.errorbar(
-            curve.where,
-            curve.values,
-            xerr=curve.reach,
-            fmt="s",
-            color=colour,
-            label=curve.name,
-            markersize=4,
-            linewidth=1.4,
-            zorder=3,
-        )
+def _draw_curve(axes: "Axes", curve: Curve, colour: str) -> None:
+    """A line, or, of few bands, points as wide as the bands; its interval shaded, or as bars."""
+    where, half = curve.where, curve.half_interval
+    options: dict[str, Any] = {"color": colour, "label": curve.name, "linewidth": 1.4}
+    if len(where) < LINE_BANDS:
+        axes.errorbar(where, curve.values, yerr=half, xerr=curve.reach, fmt="s", markersize=4, zorder=3, **options)
         return
-    where, values = broken(curve.where, curve.values)
-    axes.plot(where, values, "--" if curve.name in DASHED else "-", color=colour, label=curve.name, linewidth=1.4)
-    if curve.half_interval is not None:
-        _, half = broken(curve.where, curve.half_interval)
-        axes.fill_between(where, values - half, values + half, color=colour, alpha=0.25, linewidth=0)
+    style = "--" if curve.name in DASHED else "-"
+    axes.plot(*broken(where, curve.values), style, **options)
+    if half is not None:
+        where, low, high = broken(where, curve.values - half, curve.values + half)
+        axes.fill_between(where, low, high, color=colour, alpha=0.25, linewidth=0)
 
 
-def broken(where: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The same in order of `where`, with a NaN put in wherever bands lie far apart.
+def broken(where: FloatArray, *lines: ArrayLike) -> tuple[FloatArray, ...]:
+    """`where` in ascending order and lines (n,) over it, with a NaN put in wherever bands lie far apart.
 
-    >>> broken(np.array([1.0, 3, 2, 50]), np.ones(4))[1]
-    array([ 1.,  1.,  1., nan,  1.])
+    >>> [line.tolist() for line in broken(np.array([1.0, 3, 2, 50]), np.array([5, 6, 7, 8]))]
+    [[1.0, 2.0, 3.0, 26.5, 50.0], [5.0, 7.0, 6.0, nan, 8.0]]
     """
     order = np.argsort(where, kind="stable")
-    where, values = where[order], values[order]
+    where = where[order]
     steps = np.diff(where)
     far = np.flatnonzero(steps > GAP * np.median(steps)) + 1 if len(steps) else np.empty(0, np.intp)
-    return np.insert(where, far, where[far]), np.insert(values, far, np.nan)
+    middles = (where[far - 1] + where[far]) / 2
+    return np.insert(where, far, middles), *(np.insert(np.asarray(line, float)[order], far, np.nan) for line in lines)

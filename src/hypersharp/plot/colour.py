@@ -1,20 +1,24 @@
 """Cubes as colours on a screen: which bands make red, green and blue, and which values are black and white.
 
-True colour where wavelengths tell; false colour as photo-interpreters use it, near infrared shown as red (Colwell
+True colour where wavelengths are known; false colour as photo-interpreters use it, near infrared shown as red (Colwell
 1956, on colour-infrared film); principal components where neither can be had.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.cube import only_usable, wavelengths_nm
+from hypersharp.errors import InputError, unknown_name
 
 Image = NDArray[np.float32]
 FloatArray = NDArray[np.float64]
-Limits = tuple[FloatArray, FloatArray]  # of each channel, or one number for all
+Limits = tuple[FloatArray, FloatArray]  # black and white of each channel, or one number for all
+Kind = Literal["true", "infrared", "components"]
 
 RGB_CENTRES_NM = (620.0, 550.0, 460.0)  # where a camera's red, green and blue are most sensitive
 INFRARED_CENTRES_NM = (850.0, 650.0, 550.0)  # leaves are red, water is black
@@ -27,7 +31,7 @@ MOST_PIXELS = 2**16  # that principal components are found from
 
 @dataclass(frozen=True, eq=False)
 class Mix:
-    """Three weighted sums of a cube's bands, weights (3, L), shown as red, green and blue with an exponent."""
+    """Three weighted sums of a cube's usable bands, weights (3, L), shown as red, green and blue with an exponent."""
 
     weights: Image
     title: str
@@ -52,13 +56,18 @@ def rgb_weights(
     return np.asarray(weights / weights.sum(1, keepdims=True), np.float32)
 
 
+def nearest_band(nm: FloatArray, wanted_nm: float) -> int:
+    """The band (from 0) whose centre lies nearest to a wavelength."""
+    return int(np.nanargmin(np.abs(nm - wanted_nm)))
+
+
 def true_mix(nm: FloatArray | None, bands: int) -> Mix:
     """True colour, nm (L,); last, middle and first band where wavelengths are unknown."""
     if bands == 1:
         return Mix(rgb_weights(None, 1), "its one band")
     if nm is None:
         return Mix(rgb_weights(None, bands), f"bands {bands}, {bands // 2 + 1}, 1 (no wavelengths known)")
-    return Mix(rgb_weights(nm, bands), "{:.0f}, {:.0f}, {:.0f} nm".format(*shown_nm(nm, RGB_CENTRES_NM)))
+    return _mix_around(nm, RGB_CENTRES_NM)
 
 
 def infrared_mix(nm: FloatArray | None) -> Mix | None:
@@ -71,13 +80,12 @@ def infrared_mix(nm: FloatArray | None) -> Mix | None:
     """
     if nm is None or nm.max() < INFRARED_FROM_NM or nm.min() > INFRARED_CENTRES_NM[1]:
         return None
-    weights = rgb_weights(nm, len(nm), INFRARED_CENTRES_NM)
-    return Mix(weights, "{:.0f}, {:.0f}, {:.0f} nm".format(*shown_nm(nm, INFRARED_CENTRES_NM)))
+    return _mix_around(nm, INFRARED_CENTRES_NM)
 
 
-def shown_nm(nm: FloatArray, centres_nm: tuple[float, float, float]) -> list[float]:
-    """The bands nearest to some centres, nm."""
-    return [float(nm[np.abs(nm - centre).argmin()]) for centre in centres_nm]
+def _mix_around(nm: FloatArray, centres_nm: tuple[float, float, float]) -> Mix:
+    names = (f"{nm[nearest_band(nm, centre)]:.0f}" for centre in centres_nm)
+    return Mix(rgb_weights(nm, len(nm), centres_nm), f"{', '.join(names)} nm")
 
 
 def component_mix(cube: xr.DataArray) -> Mix | None:
@@ -92,19 +100,40 @@ def component_mix(cube: xr.DataArray) -> Mix | None:
     return Mix(vectors.astype(np.float32), "principal components 1, 2, 3", 1.0)
 
 
+def mix_for(cube: xr.DataArray, kind: Kind = "true") -> Mix:
+    """What of a cube is shown as red, green and blue.
+
+    Raises: InputError for an unknown kind, or bands that cannot show it.
+    """
+    usable = only_usable(cube, "image")
+    nm = wavelengths_nm(usable)
+    kinds: dict[str, Callable[[], Mix | None]] = {
+        "true": lambda: true_mix(nm, len(usable)),
+        "infrared": lambda: infrared_mix(nm),
+        "components": lambda: component_mix(cube),
+    }
+    if kind not in kinds:
+        raise unknown_name("kind of composite", kind, kinds)
+    mix = kinds[kind]()
+    if mix is None:
+        expected = "wavelengths from green to near infrared" if kind == "infrared" else "three bands at least"
+        raise InputError(f"{len(usable)} bands that cannot show it", expected, "choose another kind")
+    return mix
+
+
 def composite(cube: xr.DataArray, mix: Mix, limits: Limits | None = None) -> Image:
     """(H, W, 3) in 0..1 for a screen, NaN where missing; `limits` are shown as black and white, each channel's if None.
 
     The mix has a weight for each usable band of the cube.
     """
     mixed = mixture(cube, mix)
-    low, high = limits or quantiles(mixed, True)
+    low, high = limits or stretch(mixed)
     return np.asarray(np.clip((mixed - low) / np.maximum(high - low, 1e-12), 0, 1) ** mix.gamma, np.float32)
 
 
 def composite_limits(cube: xr.DataArray, mix: Mix) -> Limits:
     """Black and white of each channel, by which other cubes of the same unit can be shown too."""
-    return quantiles(mixture(cube, mix), True)
+    return stretch(mixture(cube, mix))
 
 
 def mixture(cube: xr.DataArray, mix: Mix) -> Image:
@@ -114,29 +143,7 @@ def mixture(cube: xr.DataArray, mix: Mix) -> Image:
     return mixed
 
 
-def quantiles(mixed: Image, each: bool) -> Limits:
-    """What to show as black and white, of each channel or of all together; missing pixels do not count."""
-    low, high = np.nanquantile(mixed, STRETCH_QUANTILES, axis=(0, 1) if each else None)
+def stretch(mixed: Image) -> Limits:
+    """What to show as black and white of each channel; missing pixels do not count."""
+    low, high = np.nanquantile(mixed, STRETCH_QUANTILES, axis=(0, 1))
     return low, high
-
-
-def true_colour(cube: xr.DataArray, limits: Limits | None = None) -> Image:
-    """(H, W, 3) in 0..1 for a screen; `limits` are the values shown as black and white, by quantile if None."""
-    low, high = limits or colour_limits(cube)
-    shares = np.clip((mix_rgb(cube) - low) / np.maximum(high - low, 1e-12), 0, 1)
-    return np.asarray(shares**DISPLAY_GAMMA, np.float32)
-
-
-def colour_limits(cube: xr.DataArray, balanced: bool = False) -> Limits:
-    """Black and white of a cube's true colour, so that several pictures can share them.
-
-    `balanced` finds them for red, green and blue apart, which takes the light's own colour out.
-    """
-    return quantiles(mix_rgb(cube), balanced)
-
-
-def mix_rgb(cube: xr.DataArray) -> Image:
-    """(H, W, 3) red, green and blue in the cube's unit, missing pixels 0."""
-    values = np.nan_to_num(np.asarray(cube.values, dtype=np.float32))
-    rgb: Image = np.einsum("cl,lyx->yxc", rgb_weights(wavelengths_nm(cube), len(values)), values)
-    return rgb

@@ -1,110 +1,112 @@
-"""Errors over the scene and over the bands, and what is left of both degradations."""
+"""Where, and in which bands, an estimate differs from its truth; what is left of both degradations."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from hypersharp.cube import usable_bands
+from hypersharp.errors import InputError
 from hypersharp.plot.band_curves import axis_label, band_axis, broken
 from hypersharp.plot.colour import Image
-from hypersharp.plot.draw import OKABE_ITO, both_there, draw_image, new_figure, rms_error
+from hypersharp.plot.draw import OKABE_ITO, draw_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import FigureBase
 
+FloatArray = NDArray[np.float64]
+Parts = Iterable[tuple[NDArray[Any], NDArray[Any]]]  # some bands (n, H, W) of estimate and truth at a time
 TOP_QUANTILE = 0.995
+CHART = (4.4, 2.8)  # inches
+
+
+def rms_of(parts: Parts) -> FloatArray:
+    """(H, W): root of the mean of (estimate - truth)^2 over the bands that both have; NaN where there is none."""
+    total = bands = np.float64(0)
+    for estimate, truth in parts:
+        square = (estimate - truth.astype(float)) ** 2
+        total, bands = total + np.nansum(square, 0), bands + np.isfinite(square).sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.sqrt(total / bands))
+
+
+def angle_of(parts: Parts) -> FloatArray:
+    """(H, W): the angle between two spectra, degrees, over the bands that both have; NaN where one is zero."""
+    inner = left = right = np.float64(0)
+    for estimate, truth in parts:
+        there = np.isfinite(estimate + truth)
+        ours, theirs = (np.where(there, values, 0).astype(float) for values in (estimate, truth))
+        inner, left, right = (inner + (ours * theirs).sum(0), left + (ours**2).sum(0), right + (theirs**2).sum(0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosine = inner / np.sqrt(left * right)
+    return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+
+
+def rms_error(estimate: xr.DataArray, truth: xr.DataArray) -> Image:
+    """(H, W): `rms_of` two cubes, in their unit. Raises: InputError for two shapes."""
+    return rms_of([both_there(estimate, truth)]).astype(np.float32)
 
 
 def angle_error(estimate: xr.DataArray, truth: xr.DataArray) -> Image:
-    """(H, W): the angle between the two spectra of each pixel, degrees; NaN where one is missing or dark."""
-    a, b = both_there(estimate, truth)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cosine = (a * b).sum(0) / np.sqrt((a * a).sum(0) * (b * b).sum(0))
-    return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1, 1))), np.float32)
+    """(H, W): `angle_of` two cubes, degrees. Raises: InputError for two shapes."""
+    return angle_of([both_there(estimate, truth)]).astype(np.float32)
 
 
-def map_figure(values: Image, label: str, cmap: str = "viridis", top: float | None = None) -> "Figure":
-    """A map (H, W) of something that is 0 at best, with its colour bar; NaN stays grey."""
-    height, width = values.shape
-    figure = new_figure(4.4, float(np.clip(3.6 * height / width, 1.8, 6.0)))
-    axes = figure.subplots()
-    axes.set_facecolor("0.85")
-    top = float(np.nanquantile(values, TOP_QUANTILE)) if top is None else top
-    shown = draw_image(axes, values, "", cmap=cmap, vmin=0, vmax=top or 1.0)
-    axes.spines[:].set_visible(False)
-    figure.colorbar(shown, ax=axes, label=label, shrink=0.85, extend="max")
-    return figure
-
-
-def error_maps(estimate: xr.DataArray, truth: xr.DataArray) -> "Figure":
-    """Where the estimate (L, H, W) is off: RMS over bands, in the cubes' unit, and the spectral angle.
+def both_there(estimate: xr.DataArray, truth: xr.DataArray) -> tuple[Image, Image]:
+    """The bands (n, H, W) of two cubes that neither calls bad nor lacks everywhere.
 
     Raises: InputError for two shapes.
     """
-    figure = new_figure(9.6, 4.2)
-    draw_error_maps(figure.subplots(1, 2), estimate, truth)
-    return figure
+    if estimate.shape != truth.shape:
+        raise InputError(f"shapes {estimate.shape} and {truth.shape}", "two cubes of one shape", "compare a pair")
+    kept = usable_bands(estimate) & usable_bands(truth)
+    a, b = (np.asarray(cube.values[kept], np.float32) for cube in (estimate, truth))
+    return a, b
 
 
-def draw_error_maps(row: Sequence["Axes"], estimate: xr.DataArray, truth: xr.DataArray) -> None:
-    """The two maps of `error_maps`, each with its colour bar."""
-    maps = (
-        ("RMS error over bands", "viridis", rms_error(estimate, truth)),
-        ("spectral angle (degrees)", "cividis", angle_error(estimate, truth)),
-    )
-    for axes, (title, cmap, values) in zip(row, maps, strict=True):
-        top = float(np.nanquantile(values, TOP_QUANTILE))
-        shown = draw_image(axes, values, title, cmap=cmap, vmin=0, vmax=top)
-        axes.figure.colorbar(shown, ax=axes, shrink=0.8, extend="max")
-
-
-def band_rmse(estimate: xr.DataArray, truth: xr.DataArray) -> NDArray[np.float64]:
+def band_rmse(estimate: xr.DataArray, truth: xr.DataArray) -> FloatArray:
     """(L,): the RMS error of each band, in the cubes' unit; NaN for a band that one of them lacks."""
-    found = np.full(len(truth), np.nan)
-    for band in range(len(truth)):
-        gap = np.asarray(estimate.values[band], np.float64) - truth.values[band]
-        finite = np.isfinite(gap)
-        if finite.any():
-            found[band] = np.sqrt(np.mean(gap[finite] ** 2))
-    return found
+    gaps = (np.asarray(ours, float) - theirs for ours, theirs in zip(estimate.values, truth.values, strict=True))
+    there = (gap[np.isfinite(gap)] for gap in gaps)
+    return np.array([np.sqrt(np.mean(gap**2)) if gap.size else np.nan for gap in there])
 
 
-def band_error_figure(estimates: Mapping[str, xr.DataArray], truth: xr.DataArray, unit: str) -> "Figure":
+def draw_map(axes: "Axes", values: Image, title: str, label: str = "", cmap: str = "viridis") -> None:
+    """A map (H, W) of something that is 0 at best, with its colour bar; NaN stays grey."""
+    shown = draw_image(axes, values, title, cmap=cmap, vmin=0, vmax=float(np.nanquantile(values, TOP_QUANTILE)) or 1.0)
+    axes.figure.colorbar(shown, ax=axes, label=label, shrink=0.8, extend="max")
+
+
+def draw_errors(figure: "FigureBase", estimates: Mapping[str, xr.DataArray], truth: xr.DataArray) -> None:
+    """RMS errors over bands: of one estimate beside its spectral angle, of several on one scale."""
+    errors = {name: rms_error(estimate, truth) for name, estimate in estimates.items()}
+    if len(estimates) == 1:
+        ((name, estimate),) = estimates.items()
+        left, right = figure.subplots(1, 2)
+        draw_map(left, errors[name], "RMS error over bands")
+        draw_map(right, angle_error(estimate, truth), "spectral angle (degrees)", cmap="cividis")
+        return
+    top = max(float(np.nanquantile(error, TOP_QUANTILE)) for error in errors.values()) or 1.0
+    row = figure.subplots(1, len(errors))
+    for axes, (name, error) in zip(row, errors.items(), strict=True):
+        shown = draw_image(axes, error, f"error of {name}", cmap="viridis", vmin=0, vmax=top)
+    figure.colorbar(shown, ax=list(row), label="RMS error over bands", shrink=0.8, extend="max")
+
+
+def draw_band_errors(axes: "Axes", estimates: Mapping[str, xr.DataArray], truth: xr.DataArray, unit: str) -> None:
     """The RMS error over the bands, a line an estimate."""
-    figure = new_figure(4.4, 2.8)
-    axes = figure.subplots()
     for n, (name, estimate) in enumerate(estimates.items()):
         where, values = broken(band_axis(truth), band_rmse(estimate, truth))
-        style = "-" if n == 0 else "--"
-        axes.plot(where, values, style, color=OKABE_ITO[(6, 0, 4)[n % 3]], linewidth=1.5, label=name)
+        axes.plot(where, values, "--" if n else "-", color=OKABE_ITO[(6, 0, 4)[n % 3]], linewidth=1.5, label=name)
     label_axes(axes, axis_label(truth), f"RMS error ({unit})")
-    return figure
-
-
-def residual_figure(
-    hs_where: NDArray[np.float64],
-    hs_residual: NDArray[np.float64],
-    ms_where: NDArray[np.float64],
-    ms_residual: NDArray[np.float64],
-    x_label: str,
-) -> "Figure":
-    """What is left of hs - degraded result and of ms - result seen as ms, each band's share in percent."""
-    figure = new_figure(4.4, 2.8)
-    axes = figure.subplots()
-    where, values = broken(hs_where, 100 * hs_residual)
-    axes.plot(where, values, color=OKABE_ITO[6], linewidth=1.5, label="hs bands")
-    axes.plot(ms_where, 100 * ms_residual, "s", color=OKABE_ITO[1], label="ms bands")
-    label_axes(axes, x_label, "relative residual (%)")
-    return figure
 
 
 def label_axes(axes: "Axes", x_label: str, y_label: str) -> None:
     """Labels, grid and legend of something that is 0 at best."""
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+    axes.set(xlabel=x_label, ylabel=y_label)
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)

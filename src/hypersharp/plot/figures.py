@@ -1,101 +1,242 @@
-"""Pictures of cubes for notebooks and scripts, `hypersharp.plot`: each function returns a matplotlib figure.
+"""The figures of `hypersharp.plot`: images in colour, spectra, errors, the sensor, prediction intervals."""
 
-    hsp.plot.composites({"hs": hs, "ms": ms, "sharp": sharp}, "infrared")
-    hsp.plot.spectra({"hs": hs, "sharp": sharp}, [(120, 45)])
-
-A figure shows itself in Jupyter; in a script `figure.savefig("name.png")`. Places are (x, y): whole numbers count
-pixels of the last image from 0, others are map coordinates. Images may lie on grids of their own. Nothing global is
-touched: no pyplot, no style.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+import numpy as np
 import xarray as xr
 
-from hypersharp.cube import check_axes, only_usable, wavelengths_nm
-from hypersharp.errors import InputError, unknown_name
+from hypersharp.cube import check_axes
+from hypersharp.errors import InputError
 from hypersharp.pair.estimate import study_pair
-from hypersharp.plot.band_curves import axis_label, curve_at, draw_curves
-from hypersharp.plot.colour import Limits, Mix, component_mix, composite, composite_limits, infrared_mix, true_mix
-from hypersharp.plot.draw import draw_image, new_figure
-from hypersharp.plot.errors import draw_error_maps, error_maps
-from hypersharp.plot.intervals import trust_figure
-from hypersharp.plot.places import Place, find_pixel, same_place
+from hypersharp.plot.band_curves import axis_label, band_axis, curve_at, draw_curves
+from hypersharp.plot.colour import Kind, composite_limits, mix_for
+from hypersharp.plot.draw import LETTERS, OKABE_ITO, draw_composite, draw_marks, new_figure
+from hypersharp.plot.errors import draw_errors, draw_map
+from hypersharp.plot.places import Pixel, Place, find_pixel, same_place
 from hypersharp.plot.sensor_figure import sensor_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Kind = Literal["true", "infrared", "components"]
 Cubes = xr.DataArray | Mapping[str, xr.DataArray]
 PANEL = (3.4, 3.5)  # inches
-MISSING = "0.85"
+QUANTILES = (0.5, 0.9, 0.99)  # of the predicted error: pixels whose spectra are shown
 
 
 def composites(cubes: Cubes, kind: Kind = "true") -> "Figure":
-    """Images side by side in colour, each with its own stretch: a cube (L, H, W), or several by name.
+    """Images side by side in colour, each with its own stretch.
 
-    kind: "true" colour; near "infrared", red and green as red, green and blue; the first three principal
-    "components" of each.
+    Args:
+        cubes: a cube (L, H, W), or several by name.
+        kind: "true" colour; near "infrared", red and green as red, green and blue; the first three principal
+            "components" of each.
 
-    Raises: InputError for an unknown kind, or an image whose bands cannot show it. MissingExtraError: no matplotlib.
+    Returns: a figure, a panel a cube.
+
+    Raises:
+        InputError: an unknown kind, or an image whose bands cannot show it. MissingExtraError: no matplotlib.
+
+    >>> from hypersharp.cube import make_cube
+    >>> cube = make_cube(np.random.default_rng(0).random((3, 8, 8)), wavelengths_nm=[480, 560, 660])
+    >>> composites(cube).axes[0].get_title().strip()
+    '660, 560, 480 nm'
     """
     named = by_name(cubes)
     figure = new_figure(PANEL[0] * len(named), PANEL[1])
     for axes, (name, cube) in zip(figure.subplots(1, len(named), squeeze=False)[0], named.items(), strict=True):
-        draw_composite(axes, cube, mix_for(cube, kind), name)
+        draw_composite(axes, cube, name, mix_for(cube, kind))
     return figure
-
-
-def draw_composite(axes: "Axes", cube: xr.DataArray, mix: Mix, name: str, limits: Limits | None = None) -> None:
-    axes.set_facecolor(MISSING)
-    draw_image(axes, composite(cube, mix, limits), f"{name}\n{mix.title}".strip())
-
-
-def mix_for(cube: xr.DataArray, kind: Kind) -> Mix:
-    """What of a cube is shown as red, green and blue. Raises: InputError as `composites`."""
-    usable = only_usable(cube, "image")
-    nm = wavelengths_nm(usable)
-    kinds: dict[str, Callable[[], Mix | None]] = {
-        "true": lambda: true_mix(nm, len(usable)),
-        "infrared": lambda: infrared_mix(nm),
-        "components": lambda: component_mix(cube),
-    }
-    if kind not in kinds:
-        raise unknown_name("kind of composite", kind, kinds)
-    mix = kinds[kind]()
-    if mix is None:
-        expected = "wavelengths from green to near infrared" if kind == "infrared" else "three bands at least"
-        raise InputError(f"{len(usable)} bands that cannot show it", expected, "choose another kind")
-    return mix
 
 
 def spectra(cubes: Cubes, places: Sequence[Place]) -> "Figure":
-    """A panel a place (x, y) with the spectra there of a cube, or of several by name, each on its own grid.
+    """A panel a place with the spectra there, those of each image on its own grid.
 
-    Raises: InputError for no place, or one outside the last image. MissingExtraError: no matplotlib.
+    Args:
+        cubes: a cube (L, H, W), or several by name; drawn where their bands lie on the axis of the last one's.
+        places: (x, y): whole numbers count pixels of the last cube from 0, others are map coordinates.
+
+    Returns: a figure, a panel a place.
+
+    Raises:
+        InputError: no place, or one outside the last image. MissingExtraError: no matplotlib.
+
+    >>> from hypersharp.cube import make_cube
+    >>> cube = make_cube(np.random.default_rng(0).random((30, 8, 8)))
+    >>> spectra({"sharp": cube}, [(2, 5)]).axes[0].get_title(loc="left")
+    'pixel 2, 5'
     """
     named = by_name(cubes)
-    last = list(named.values())[-1]
     if not places:
         raise InputError("no place", "one (x, y) at least", "name a pixel, [(10, 20)]")
+    pixels = [find_pixel(place, list(named.values())[-1]) for place in places]
     figure = new_figure(PANEL[0] * len(places) + 0.6, PANEL[1])
-    draw_places(figure.subplots(1, len(places), squeeze=False)[0], named, last, places)
+    _draw_spectra(figure.subplots(1, len(places), squeeze=False)[0], named, pixels)
     return figure
 
 
-def draw_places(
-    row: Sequence["Axes"], cubes: Mapping[str, xr.DataArray], last: xr.DataArray, places: Sequence[Place]
+def comparison(
+    hs: xr.DataArray, ms: xr.DataArray, sharp: Cubes, truth: xr.DataArray | None = None, places: Sequence[Place] = ()
+) -> "Figure":
+    """HS, MS, a result and its truth in true colour; below them spectra, and errors against the truth.
+
+    All but ms are shown in the stretch of the truth, or of the result.
+
+    Args:
+        hs: (L, h, w).
+        ms: (l, H, W), in a unit of its own.
+        sharp: a result (L, H, W), or several by name: the first is pictured, spectra and errors are those of all.
+        truth: the fine scene (L, H, W), where it is known.
+        places: (x, y) in the result whose spectra are shown.
+
+    Returns: a figure, a row each of images, spectra and errors.
+
+    Raises:
+        InputError: a place outside the result, a truth of another shape. MissingExtraError: no matplotlib.
+
+    >>> from hypersharp.cube import make_cube
+    >>> cube = make_cube(np.random.default_rng(0).random((30, 8, 8)))
+    >>> len(comparison(cube[:, ::2, ::2], cube[:3], cube, places=[(2, 5)]).subfigs)
+    2
+    """
+    results = by_name(sharp) if isinstance(sharp, Mapping) else {"result": sharp}
+    first, result = next(iter(results.items()))
+    true = {} if truth is None else {"truth": truth}
+    named, pixels = {"hs": hs, "ms": ms, first: result} | true, [find_pixel(place, result) for place in places]
+    rows = 1 + bool(places) + bool(true)
+    figure = new_figure(PANEL[0] * len(named), PANEL[1] * rows)
+    parts = list(figure.subfigures(rows, 1, squeeze=False)[:, 0])
+    last = list(named.values())[-1]
+    limits = composite_limits(last, mix_for(last))
+    pictures = parts.pop(0).subplots(1, len(named))
+    for axes, (name, cube) in zip(pictures, named.items(), strict=True):
+        draw_composite(axes, cube, name, limits=None if name == "ms" else limits)
+    draw_marks(pictures[-1], pixels)
+    if places:
+        row = parts.pop(0).subplots(1, len(places), squeeze=False)[0]
+        _draw_spectra(row, {"hs": hs, "ms": ms, **results, **true}, pixels, lettered=True)
+    if truth is not None:
+        draw_errors(parts.pop(0), results, truth)
+    return figure
+
+
+def error_map(estimate: Cubes, truth: xr.DataArray) -> "Figure":
+    """Where an estimate differs from its truth: RMS error over bands, in their unit, and spectral angle, degrees.
+
+    Args:
+        estimate: (L, H, W), or several by name: then their RMS errors on one scale.
+        truth: (L, H, W).
+
+    Returns: a figure, two maps of one estimate or a map each of several.
+
+    Raises:
+        InputError: two shapes. MissingExtraError: no matplotlib.
+
+    >>> from hypersharp.cube import make_cube
+    >>> truth = make_cube(np.random.default_rng(0).random((4, 8, 8)))
+    >>> [axes.get_title() for axes in error_map(truth + 0.1, truth).axes][:2]
+    ['RMS error over bands', 'spectral angle (degrees)']
+    """
+    estimates = estimate if isinstance(estimate, Mapping) else {"estimate": estimate}
+    figure = new_figure(max(9.6, 3.2 * len(estimates) + 1), 4.2 if len(estimates) == 1 else 3.4)
+    draw_errors(figure, estimates, truth)
+    return figure
+
+
+def sensor(
+    hs: xr.DataArray, ms: xr.DataArray, *, psf: str | Path | None = None, srf: str | Path | None = None
+) -> "Figure":
+    """The PSF of HS, the spectral responses of MS, and the difference between the two under them.
+
+    Args:
+        hs: (L, h, w).
+        ms: (l, H, W).
+        psf, srf: as `fuse` takes them; what is not given is estimated from the pair.
+
+    Returns: a figure of three panels.
+
+    Raises:
+        InputError: as `hypersharp estimate`. MissingExtraError: no matplotlib.
+
+    >>> import hypersharp as hsp
+    >>> from hypersharp.cube import make_cube
+    >>> from hypersharp.simulation.protocols import find_protocol
+    >>> scene = make_cube(np.random.default_rng(0).random((31, 64, 64)), wavelengths_nm=range(400, 701, 10))
+    >>> hs, ms, _ = hsp.simulate(scene, find_protocol("dian-x4").sensor())
+    >>> len(sensor(hs, ms, srf="nikon-d700").axes) >= 3
+    True
+    """
+    study = study_pair(hs, ms, psf=psf, srf=srf)
+    found = study.estimate
+    return sensor_figure(found.sensor, found.shift_px_yx, study.diagnosis.residuals, study.spectra.hs_nm)
+
+
+def uncertainty(sharp: xr.DataArray, error: xr.DataArray, truth: xr.DataArray | None = None) -> "Figure":
+    """Prediction intervals of a result: their half-widths over the scene, spectra within them, and how often they hold.
+
+    The pixels shown have the median, the 90 % and the 99 % quantile of the half-width's mean over bands.
+
+    Args:
+        sharp: a result (L, H, W).
+        error: half-widths (L, H, W), as `predict_error` gives them; the stated share is in its attrs.
+        truth: the fine scene (L, H, W): then the coverage of each band is drawn too.
+
+    Returns: a figure of four panels, five with a truth.
+
+    Raises:
+        MissingExtraError: no matplotlib.
+
+    >>> from hypersharp.cube import make_cube
+    >>> sharp = make_cube(np.random.default_rng(0).random((30, 8, 8)))
+    >>> uncertainty(sharp, 0 * sharp + 0.1).axes[1].get_title(loc="left")
+    'A: 50% of pixels have narrower intervals'
+    """
+    figure = new_figure(15 + (4 if truth is not None else 0), 3.6)
+    row = figure.subplots(1, 4 + (truth is not None))
+    with np.errstate(invalid="ignore"):
+        means = np.asarray(error.mean("band", skipna=True), np.float32)
+    draw_map(row[0], means, "mean over bands", f"half-width ({error.attrs.get('units', 'unit of the result')})")
+    pixels = []
+    for n, quantile in enumerate(QUANTILES):
+        y, x = np.unravel_index(np.nanargmin(np.abs(means - np.nanquantile(means, quantile))), means.shape)
+        pixels.append((int(y), int(x)))
+        curves = [curve_at(sharp, pixels[n], "result", error)]
+        curves += [] if truth is None else [curve_at(truth, pixels[n], "truth")]
+        title = f"{LETTERS[n]}: {quantile:.0%} of pixels have narrower intervals"
+        draw_curves(row[1 + n], curves, title, axis_label(sharp))
+    draw_marks(row[0], pixels)
+    stated = float(error.attrs.get("coverage", 0.9))
+    row[1].legend(fontsize=7, title=f"with {stated:.0%} intervals", title_fontsize=7)
+    if truth is not None:
+        _draw_coverage(row[4], sharp, error, truth, stated)
+    return figure
+
+
+def _draw_coverage(axes: "Axes", sharp: xr.DataArray, error: xr.DataArray, truth: xr.DataArray, stated: float) -> None:
+    """The share of values within their intervals, band by band, and the share that was stated."""
+    gap = np.abs(sharp.values - truth.values)
+    counted = np.isfinite(gap) & np.isfinite(error.values)
+    held = ((gap <= error.values) & counted).sum((1, 2)) / np.maximum(counted.sum((1, 2)), 1)
+    axes.plot(band_axis(sharp), 100 * held, color=OKABE_ITO[6], label="observed")
+    axes.axhline(100 * stated, color=OKABE_ITO[0], linestyle="--", label="stated")
+    axes.set(title="coverage", xlabel=axis_label(sharp), ylabel="%", ylim=(50, 100))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7)
+
+
+def _draw_spectra(
+    row: Sequence["Axes"], cubes: Mapping[str, xr.DataArray], pixels: Sequence[Pixel], lettered: bool = False
 ) -> None:
-    """The spectra at places of `last`, of all cubes whose bands lie on the same axis: wavelengths, or numbers."""
+    """The spectra at pixels of the last cube, of all whose bands lie on the same axis: wavelengths, or numbers."""
+    last = list(cubes.values())[-1]
     alike = {name: cube for name, cube in cubes.items() if axis_label(cube) == axis_label(last)}
-    for axes, pixel in zip(row, [find_pixel(place, last) for place in places], strict=True):
-        found = ((name, cube, same_place(pixel, last, cube)) for name, cube in alike.items())
-        curves = [curve_at(cube, at, name) for name, cube, at in found if at is not None]
-        draw_curves(axes, curves, f"pixel {pixel[1]}, {pixel[0]}", axis_label(last))
+    for n, (axes, pixel) in enumerate(zip(row, pixels, strict=True)):
+        places = {name: same_place(pixel, last, cube) for name, cube in alike.items()}
+        curves = [curve_at(alike[name], at, name) for name, at in places.items() if at is not None]
+        title = f"pixel {pixel[1]}, {pixel[0]}"
+        draw_curves(axes, curves, f"{LETTERS[n % len(LETTERS)]}: {title}" if lettered else title, axis_label(last))
     if any(alike):
         row[0].legend(fontsize=8)
 
@@ -106,60 +247,3 @@ def by_name(cubes: Cubes) -> Mapping[str, xr.DataArray]:
     for name, cube in named.items():
         check_axes(cube, name or "image")
     return named
-
-
-def error_map(estimate: xr.DataArray, truth: xr.DataArray) -> "Figure":
-    """Where an estimate (L, H, W) is off its truth: RMS error over bands, in their unit, and spectral angle.
-
-    Raises: InputError for two shapes. MissingExtraError: no matplotlib.
-    """
-    return error_maps(estimate, truth)
-
-
-def comparison(
-    hs: xr.DataArray,
-    ms: xr.DataArray,
-    sharp: xr.DataArray,
-    truth: xr.DataArray | None = None,
-    places: Sequence[Place] = (),
-) -> "Figure":
-    """hs, ms, a result and its truth, where there is one, in true colour; below their spectra at `places`, and errors.
-
-    All but ms are shown in the stretch of the truth, or of the result.
-
-    Raises: InputError for a place outside the result, a truth of another shape. MissingExtraError: no matplotlib.
-    """
-    named = {"hs": hs, "ms": ms, "result": sharp} | ({} if truth is None else {"truth": truth})
-    rows = 1 + bool(places) + (truth is not None)
-    figure = new_figure(PANEL[0] * len(named), PANEL[1] * rows)
-    limits = composite_limits(sharp if truth is None else truth, mix_for(sharp, "true"))
-    parts = list(figure.subfigures(rows, 1, squeeze=False)[:, 0])
-    for axes, (name, cube) in zip(parts.pop(0).subplots(1, len(named)), named.items(), strict=True):
-        mix = mix_for(cube, "true")
-        draw_composite(axes, cube, mix, name, None if name == "ms" else limits)
-    if places:
-        row = parts.pop(0).subplots(1, len(places), squeeze=False)[0]
-        draw_places(row, named, sharp, places)
-    if truth is not None:
-        draw_error_maps(parts.pop(0).subplots(1, 2), sharp, truth)
-    return figure
-
-
-def sensor(
-    hs: xr.DataArray, ms: xr.DataArray, *, psf: str | Path | None = None, srf: str | Path | None = None
-) -> "Figure":
-    """Blur of hs, responses of ms, and what is left between the two under them; what is not given is estimated.
-
-    Raises: InputError as `hypersharp estimate`. MissingExtraError: no matplotlib.
-    """
-    study = study_pair(hs, ms, psf=psf, srf=srf)
-    found = study.estimate
-    return sensor_figure(found.sensor, found.shift_px_yx, study.diagnosis.residuals, study.spectra.hs_nm)
-
-
-def trust(sharp: xr.DataArray, error: xr.DataArray, truth: xr.DataArray | None = None) -> "Figure":
-    """Where and how far to trust a result: `error` is what `predict_error` gave; with a truth, how often that held.
-
-    Raises: MissingExtraError: no matplotlib.
-    """
-    return trust_figure(sharp, error, truth)

@@ -29,6 +29,8 @@ def sensor_figure(
     draw_blur(blur, sensor, shift_px_yx)
     draw_response(response, sensor, nm)
     draw_sensor_residuals(bars, residuals)
+    for axes, title in ((blur, "blur"), (response, "response"), (bars, "residual")):
+        axes.set_title(title)
     return figure
 
 
@@ -43,7 +45,7 @@ def draw_blur(axes: "Axes", sensor: "Sensor", shift_px_yx: tuple[float, float]) 
     shown = axes.imshow(kernel, cmap="viridis", interpolation="nearest", extent=extent)
     axes.plot(shift_px_yx[1], shift_px_yx[0], "+", color=OKABE_ITO[4], markersize=14, label="centre of mass")
     axes.plot(0, 0, "o", markerfacecolor="none", color="white", label="coarse pixel's centre")
-    axes.set(title="blur", xlabel="x (fine pixels)", ylabel="y (fine pixels)")
+    axes.set(xlabel="x (fine pixels)", ylabel="y (fine pixels)")
     axes.legend(fontsize=7, loc="lower right")
     axes.figure.colorbar(shown, ax=axes, shrink=0.8)
 
@@ -53,8 +55,8 @@ def draw_response(axes: "Axes", sensor: "Sensor", nm: NDArray[np.float64] | None
     where = np.arange(1.0, sensor.srf.shape[1] + 1) if nm is None else nm
     for m, row in enumerate(sensor.srf):
         colour, style = OKABE_ITO[m % len(OKABE_ITO)], "-" if m < len(OKABE_ITO) else "--"
-        axes.plot(*broken(where, row), style, color=colour, linewidth=1.4, label=f"ms {m + 1}")
-    axes.set(title="response", xlabel="hs band" if nm is None else "wavelength (nm)", ylabel="weight")
+        axes.plot(*broken(where, row), style, color=colour, linewidth=1.4, label=f"MS {m + 1}")
+    axes.set(xlabel="HS band" if nm is None else "wavelength (nm)", ylabel="weight")
     axes.legend(fontsize=7, ncols=2)
     axes.grid(alpha=0.3)
 
@@ -64,4 +66,4 @@ def draw_sensor_residuals(axes: "Axes", residuals: NDArray[np.float64]) -> None:
     if len(residuals) <= MOST_TICKS:
         axes.set_xticks(range(1, len(residuals) + 1))
     axes.bar(np.arange(1, len(residuals) + 1), 100 * residuals, color=OKABE_ITO[6])
-    axes.set(title="residual", xlabel="ms band", ylabel="||R hs - D B ms|| / ||R hs|| (%)")
+    axes.set(xlabel="MS band", ylabel="||R hs - D B ms|| / ||R hs|| (%)")

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from hypersharp.cube import DIMS, fwhm_nm, make_cube, only_usable, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError
+from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.estimate import estimate_pair
 from hypersharp.pair.reduced import degrade_pair, trusted_pixels
-from hypersharp.pair.tensors import measured, to_tensor, value_scale
+from hypersharp.pair.tensors import measured, to_tensor
 from hypersharp.quality.metrics import Scores
 from hypersharp.quality.noreference import d_lambda, d_lambda_khan, d_s, qnr, residuals
 from hypersharp.quality.score import both_usable, score_cubes
@@ -37,10 +38,19 @@ MEANINGS = {
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """What can be said of an estimate without a truth; `MEANINGS` says what each can and cannot tell.
+    """What can be said of an estimate without a truth; `MEANINGS` states what each value can and cannot show.
 
-    Residuals are relative, one a usable band of hs (L,) and of ms (l,); wavelengths_nm (L,) are those of hs.
-    `hs_left_out` and `ms_left_out` are the shares (0..1) of pixels that were not measured.
+    Attributes:
+        d_lambda, d_s: spectral and spatial distortion, best 0.
+        qnr: (1 - d_lambda)(1 - d_s), best 1.
+        d_lambda_khan: spectral distortion at the resolution of hs, best 0.
+        hqnr: (1 - d_lambda_khan)(1 - d_s), best 1.
+        hs_residual, ms_residual: relative difference to hs and ms under the sensor, per usable band, (L,) and (l,).
+        wavelengths_nm: centres of the hs bands (L,), None where unknown.
+        hs_left_out, ms_left_out: shares (0..1) of excluded pixels.
+
+    >>> Judgement(0.1, 0.1, 0.81, 0.0, 0.9, np.zeros(2), np.zeros(1), None, 0.0, 0.0).as_dict()["hs_residual"]
+    [0.0, 0.0]
     """
 
     d_lambda: float
@@ -55,17 +65,34 @@ class Judgement:
     ms_left_out: float
 
     def as_dict(self) -> dict[str, object]:
-        """By name, arrays as lists; not defined is NaN."""
+        """The values by name, arrays as lists."""
         return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()}
 
 
 def judge(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor | None = None) -> Judgement:
-    """Judge an estimate (L, H, W) by the hs (L, h, w) and ms (l, H, W) it was made from, all in one unit.
+    """Judge an estimate without a truth: QNR, HQNR and the residuals of both degradations.
 
-    Pixels and bands that any of the three misses are left out. sensor: by default estimated from the pair
-    (`estimate_pair`).
+    Args:
+        estimate: (L, H, W), made from the other two, in their unit.
+        hs: (L, h, w).
+        ms: (l, H, W).
+        sensor: PSF and response; by default estimated from the pair.
 
-    Raises: InputError for shapes that do not belong together.
+    Returns:
+        The scores; nodata pixels and bad bands of any of the three are excluded.
+
+    Raises:
+        InputError: shapes that do not belong together.
+
+    Source: Alparone et al. 2008, eqs. 5, 6, 8 (QNR), Khan et al. 2009 (D_lambda of Khan), Aiazzi et al. 2014 (HQNR).
+
+    >>> from hypersharp.simulation.protocols import find_protocol
+    >>> from hypersharp.simulation.pair import simulate_pair
+    >>> truth = make_cube(np.random.default_rng(0).random((31, 64, 64)) / 9 + 0.5)
+    >>> sensor = find_protocol("dian-x4").sensor()
+    >>> hs, ms, _ = simulate_pair(truth, sensor)
+    >>> bool(judge(truth, hs, ms, sensor).hs_residual.max() < 1e-6)
+    True
     """
     check_estimate(estimate, hs, ms)
     sensor = sensor or estimate_pair(hs, ms).sensor
@@ -131,13 +158,32 @@ def masked(image: torch.Tensor, valid: torch.Tensor | None) -> NDArray[np.float6
 
 
 def wald_scores(fuse: Fuse, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor, *, preset: str = "float") -> Scores:
-    """Scores of `fuse(hs, ms)` on the pair degraded once more, against the given hs, `value_scale` as full scale.
+    """Score a method at reduced resolution (Wald's protocol), where hs itself is the reference.
 
-    Tells how a method does on this scene where a truth exists, one level coarser. Does not tell of the fine level
-    where texture changes with the pixel size, nor of a sensor that was estimated wrongly: both levels use it.
-    hs (L, h, w), ms (l, H, W) and what `fuse` returns: cubes in one unit.
+    It tells how a method does on this scene one level coarser. It does not tell of the fine level, where texture
+    changes with the pixel size, nor of a sensor that was estimated wrongly: both levels use it.
 
-    Raises: InputError for an hs too small to be degraded once more, or an unknown preset.
+    Args:
+        fuse: a function of (hs, ms) that returns a cube.
+        hs: (L, h, w).
+        ms: (l, H, W) in the unit of hs.
+        sensor: PSF and response of the pair.
+        preset: whose definitions, a name of `PRESETS`.
+
+    Returns:
+        The scores of `fuse(reduced hs, reduced ms)` against hs.
+
+    Raises:
+        InputError: an hs too small to be reduced, or an unknown preset.
+
+    Source: Wald, Ranchin, Mangolini 1997.
+
+    >>> from hypersharp.simulation.protocols import find_protocol
+    >>> from hypersharp.simulation.pair import simulate_pair
+    >>> sensor = find_protocol("dian-x4").sensor()
+    >>> hs, ms, _ = simulate_pair(make_cube(np.random.default_rng(0).random((31, 64, 64))), sensor)
+    >>> wald_scores(lambda hs, ms: make_cube(hs.values.repeat(4, 1).repeat(4, 2)), hs, ms, sensor).psnr_db > 5
+    True
     """
     coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
     unit = value_scale(coarse.values)

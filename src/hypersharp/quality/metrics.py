@@ -39,13 +39,20 @@ MATLAB_EPS = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class Preset:
-    """One family of definitions.
+    """One family of definitions of the scores.
 
-    `eight_bit` rounds both cubes to 0..255 first, which is then the peak and the unit of RMSE.
-    `peak` is a value or the truth's maximum. `psnr_over`: one MSE a band, or one for the cube.
-    `ssim_border`: windows inside the image only, or all with zeros beyond it. `sam_eps` is added to
-    the inner product and both norms. `zero_spectra` "counted" gives a pixel that is zero in one cube
-    the angle that `sam_eps` makes of it, near 90 degrees, and 0 where it is zero in both.
+    Attributes:
+        source: the programs and papers that use it.
+        eight_bit: round both cubes to 0..255 first; 255 is then the peak and the unit of RMSE.
+        peak: the value that counts as full scale, or the truth's maximum.
+        psnr_over: one MSE per band, or one for the cube.
+        ssim_border: windows inside the image only, or all with zeros beyond it.
+        sam_eps: added to the inner product and both norms.
+        zero_spectra: "left out" excludes a pixel that is zero in one cube from SAM; "counted" gives it the angle that
+            `sam_eps` makes of it, near 90 degrees, and 0 where it is zero in both.
+
+    >>> PRESETS["dian"].eight_bit, PRESETS["ssrnet"].psnr_over
+    (True, 'cube')
     """
 
     source: str
@@ -58,6 +65,7 @@ class Preset:
 
     @property
     def span(self) -> float:
+        """Full scale of the cubes scored: 255 after rounding, else 1."""
         return 255.0 if self.eight_bit else 1.0
 
 
@@ -88,9 +96,23 @@ PRESETS: dict[str, Preset] = {
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of one estimate; RMSE in the preset's unit (of 255, or of 1).
+    """The scores of one estimate; not defined is NaN, the PSNR of equal images is inf.
 
-    `masked_bands` counts what `score_cubes` left out before: bad bands, and those without a value.
+    Attributes:
+        psnr_db: peak signal-to-noise ratio in dB, best inf.
+        ssim: structural similarity, best 1.
+        sam_deg: mean spectral angle in degrees, best 0.
+        ergas: relative error of synthesis, best 0.
+        rmse: root mean squared error in the preset's unit (of 255, or of 1), best 0.
+        uiqi: universal image quality index, best 1.
+        masked_pixels: pixels that are nodata in either cube, excluded everywhere.
+        zero_pixels: pixels without an angle.
+        preset: the definitions used.
+        masked_bands: bands excluded as bad or empty.
+
+    >>> cube = np.random.default_rng(0).random((3, 40, 40))
+    >>> score(cube, cube, ratio=4).psnr_db
+    inf
     """
 
     psnr_db: float
@@ -105,7 +127,7 @@ class Scores:
     masked_bands: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """The scores by name; what is not defined is NaN, the PSNR of equal images inf."""
+        """The scores by name."""
         return asdict(self)
 
 

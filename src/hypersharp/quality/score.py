@@ -6,36 +6,34 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.cube import SCALED_ALREADY, make_cube, usable_bands
+from hypersharp.cube import make_cube, usable_bands
 from hypersharp.errors import CallError, InputError
+from hypersharp.numerics import unit
 from hypersharp.quality.metrics import Scores, score
 
 Values = xr.DataArray | NDArray[np.generic]
 
 
-def find_peak(truth: Values) -> float:
-    """The value that counts as 1: the largest an integer dtype holds; 1 for floats up to about 1.5; else the maximum.
-
-    >>> find_peak(np.zeros((1, 2, 2), np.uint16)), find_peak(np.full((1, 2, 2), 900.0))
-    (65535.0, 900.0)
-    """
-    values = np.asarray(truth)
-    if np.issubdtype(values.dtype, np.integer):
-        return float(np.iinfo(values.dtype).max)
-    top = float(np.nanmax(values, initial=0.0))
-    return 1.0 if top <= SCALED_ALREADY else top
-
-
 def score_cubes(
     estimate: Values, truth: Values, *, ratio: float, preset: str = "dian", peak: float | None = None
 ) -> Scores:
-    """Score an estimate against the truth, both (L, H, W) in one unit of which `peak` is full scale.
+    """Score an estimate against the truth: PSNR, SSIM, SAM, ERGAS, RMSE, UIQI.
 
-    `peak` is found by `find_peak` where it is None. PSNR in dB, SAM in degrees;
-    `ratio` (fine pixels per coarse one) enters ERGAS only. Bands that either cube calls bad, or that have no
-    value in it, are left out and counted in `masked_bands`.
+    Args:
+        estimate, truth: (L, H, W) in one unit; bands that either calls bad or lacks are excluded and counted.
+        ratio: fine pixels per coarse one; enters ERGAS only.
+        preset: whose definitions, a name of `PRESETS`.
+        peak: the value that counts as full scale; by default the largest of an integer type, 1 for floats up to
+            about 1.5, else the truth's maximum.
 
-    Raises: InputError for two shapes or an unknown preset, CallError for a peak that is not positive.
+    Returns:
+        PSNR in dB, SAM in degrees, RMSE in the preset's unit.
+
+    Raises:
+        InputError: cubes of different shape, no band in common, or an unknown preset.
+        CallError: a peak that is not positive.
+
+    Source: equations and papers at the head of `hypersharp.quality.metrics`.
 
     >>> truth = np.linspace(0.1, 0.9, 2 * 32 * 32).reshape(2, 32, 32)
     >>> round(score_cubes(truth + 0.01, truth, ratio=4, preset="float").psnr_db, 3)
@@ -47,7 +45,7 @@ def score_cubes(
             "two cubes of one shape",
             "crop one of them",
         )
-    scale = find_peak(truth) if peak is None else peak
+    scale = unit.peak(np.asarray(truth)) if peak is None else peak
     if not scale > 0:
         raise CallError(f"a peak of {scale:g}", "a positive number", "give the value that counts as full scale")
     kept = both_usable(estimate, truth)

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from hypersharp.errors import HypersharpError, InputError, check_name
 from hypersharp.fusion.fuse import fuse
+from hypersharp.numerics import unit
 from hypersharp.pair.estimate import diagnose_pair, estimate_pair
 from hypersharp.pair.place import place, placed_as
 from hypersharp.pair.settings import Progress
 from hypersharp.quality.judge import Judgement, check_estimate, judge
 from hypersharp.quality.metrics import PRESETS, Scores
-from hypersharp.quality.score import find_peak, score_cubes
+from hypersharp.quality.score import score_cubes
 from hypersharp.sensor.diagnosis import Diagnosis
 from hypersharp.sensor.estimate import Estimate
 from hypersharp.sensor.psf import PSF
@@ -130,7 +131,7 @@ def placed_pair(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> tupl
 
 def score_result(found: Findings, truth: xr.DataArray, preset: str) -> None:
     """Scores of the result and, where the pair nests, of hs enlarged, which any method has to beat."""
-    found.peak = find_peak(truth)
+    found.peak = unit.peak(truth.values)
     ratio = found.ratio or truth.shape[1] / found.hs.shape[1]
     if found.ratio is not None:
         found.enlarged = found.attempt("enlarged", lambda: enlarge(found.hs, found.ms))

@@ -1,9 +1,9 @@
 """Pictures of a page, each inside the page itself: composites as PNG, charts as SVG, with what they show in words."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -11,16 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from hypersharp.cube import only_usable, wavelengths_nm
-from hypersharp.plot.colour import (
-    Image,
-    Limits,
-    Mix,
-    component_mix,
-    composite,
-    composite_limits,
-    infrared_mix,
-    true_mix,
-)
+from hypersharp.plot.colour import Mix, component_mix, composite, composite_limits, infrared_mix, mix_for, true_mix
 from hypersharp.plot.inline import MOST_PX, as_data, png
 from hypersharp.reporting.points import Point
 
@@ -35,8 +26,7 @@ CHART_STYLE = {
     "font.size": 9,
     "svg.hashsalt": "hypersharp",  # the same figure is the same text
 }
-FloatArray = NDArray[np.float64]
-Window = tuple[int, int, int, int]  # y, x, height, width, in shares of the image in Mark
+Window = tuple[int, int, int, int]  # y, x, height, width
 
 
 @dataclass(frozen=True)
@@ -62,6 +52,7 @@ class Picture:
     height: int
     marks: tuple[Mark, ...] = ()
     pixelated: bool = False
+    mix: str = ""  # what a composite shows as red, green and blue
 
     @property
     def tall(self) -> float:
@@ -69,45 +60,50 @@ class Picture:
         return round(100 * self.height / self.width, 2)
 
 
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """The images to be shown side by side by name; of ms the wavelengths, nm, stated or found from its response."""
-
-    cubes: Mapping[str, xr.DataArray]
-    ms_nm: FloatArray | None
-
-
-def chart(figure: "Figure", alt: str, title: str, word: str = "") -> Picture:
-    """A figure of lines, as SVG."""
-    return drawn(figure, (alt, title, word), "svg", {"metadata": {"Date": None, "Creator": None}})
-
-
-def heatmap(figure: "Figure", alt: str, title: str, word: str = "") -> Picture:
-    """A figure of many pixels, as PNG."""
-    return drawn(figure, (alt, title, word), "png", {"dpi": MAP_DPI, "metadata": {"Software": None}})
-
-
-def drawn(figure: "Figure", texts: tuple[str, str, str], kind: str, options: Mapping[str, object]) -> Picture:
+def chart(figure: "Figure", alt: str, title: str, word: str = "", *, heatmap: bool = False) -> Picture:
+    """A figure: of lines as SVG, of many pixels as PNG."""
     file = io.BytesIO()
-    figure.savefig(file, format=kind, **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"format": "svg", "metadata": {"Date": None, "Creator": None}}
+    if heatmap:
+        options = {"format": "png", "dpi": MAP_DPI, "metadata": {"Software": None}}
+    figure.savefig(file, **options)
     width, height = (round(96 * side) for side in figure.get_size_inches())
-    uri = as_data("image/svg+xml" if kind == "svg" else "image/png", file.getvalue())
-    return Picture(uri, *texts, width, height)
+    uri = as_data("image/png" if heatmap else "image/svg+xml", file.getvalue())
+    return Picture(uri, alt, title, word, width, height)
 
 
-def colours_of(scene: Scene, false: bool) -> Iterator[tuple[str, xr.DataArray, Mix, Limits | None]]:
-    """Name, image, mix and limits of each image that can be shown so; all but ms share the last one's limits."""
-    last = list(scene.cubes.values())[-1]
-    mix = false_mix(last) if false else true_mix(wavelengths_nm(only_usable(last, "result")), usable_count(last))
-    limits = None if mix is None else composite_limits(last, mix)
-    for name, cube in scene.cubes.items():
-        own = ms_mix(cube, scene.ms_nm, false, mix) if name == "ms" else mix
-        if own is not None:
-            yield name, cube, own, None if name == "ms" else limits
+def composites(
+    cubes: Mapping[str, xr.DataArray],
+    ms_nm: NDArray[np.float64] | None,
+    *,
+    false: bool = False,
+    window: Window | None = None,
+    marks: Sequence[Mark] = (),
+) -> list[Picture]:
+    """Every image that can be shown in true or false colour, or a window (of the finest one) of each.
 
-
-def usable_count(cube: xr.DataArray) -> int:
-    return len(only_usable(cube, "image"))
+    All but ms have the mix and the stretch of the last, also where a window is shown. ms_nm: wavelengths of the
+    usable ms bands, stated or found from their responses.
+    """
+    last = list(cubes.values())[-1]
+    shared = false_mix(last) if false else mix_for(last)
+    finest = max(cube.shape[1] for cube in cubes.values())
+    what = "close-up, true colour" if window else "false colour" if false else "true colour"
+    pictures = []
+    for name, cube in cubes.items():
+        mix = ms_mix(cube, ms_nm, false, shared) if name == "ms" else shared
+        if mix is None:
+            continue
+        limits, part = composite_limits(cube if name == "ms" else last, mix), cube
+        if window:
+            y, x, rows, columns = (round(edge * cube.shape[1] / finest) for edge in window)
+            part = cube[:, y : y + rows, x : x + columns]
+        height, width = part.shape[1:]
+        size = f"{width:,} × {height:,} pixels"
+        alt = f"{name}, {what} ({mix.title}), {size}"
+        uri, whole = png(composite(part, mix, limits)), max(height, width) <= MOST_PX
+        pictures.append(Picture(uri, alt, name, size, width, height, tuple(marks), whole, mix.title))
+    return pictures
 
 
 def false_mix(cube: xr.DataArray) -> Mix | None:
@@ -115,39 +111,12 @@ def false_mix(cube: xr.DataArray) -> Mix | None:
     return infrared_mix(wavelengths_nm(only_usable(cube, "result"))) or component_mix(cube)
 
 
-def ms_mix(ms: xr.DataArray, nm: FloatArray | None, false: bool, others: Mix | None) -> Mix | None:
+def ms_mix(ms: xr.DataArray, nm: NDArray[np.float64] | None, false: bool, others: Mix | None) -> Mix | None:
     """The same of ms; None where it has no near infrared and the others show theirs."""
     if not false:
-        return true_mix(nm, usable_count(ms))
-    infrared = infrared_mix(nm)
-    return infrared or (component_mix(ms) if others is None or "component" in others.title else None)
-
-
-def composites(scene: Scene, false: bool, marks: Sequence[Mark] = ()) -> list[Picture]:
-    """Every image of a scene in true or false colour."""
-    kind = "false colour" if false else "true colour"
-    return [
-        colour_picture(name, composite(cube, mix, limits), f"{kind} ({mix.title})", tuple(marks))
-        for name, cube, mix, limits in colours_of(scene, false)
-    ]
-
-
-def close_ups(scene: Scene, window: Window) -> list[Picture]:
-    """The window (of the finest image) of every image, in true colour with the whole images' limits."""
-    finest = max(cube.shape[1] for cube in scene.cubes.values())
-    pictures = []
-    for name, cube, mix, limits in colours_of(scene, false=False):
-        y, x, height, width = (round(edge * cube.shape[1] / finest) for edge in window)
-        own = limits or composite_limits(cube, mix)
-        part = cube[:, y : y + height, x : x + width]
-        pictures.append(colour_picture(name, composite(part, mix, own), "close-up, true colour", ()))
-    return pictures
-
-
-def colour_picture(name: str, image: Image, what: str, marks: tuple[Mark, ...]) -> Picture:
-    height, width = image.shape[:2]
-    size, whole = f"{width:,} × {height:,} pixels", max(height, width) <= MOST_PX
-    return Picture(png(image), f"{name}, {what}, {size}", name, size, width, height, marks, whole)
+        return true_mix(nm, len(only_usable(ms, "ms")))
+    alike = others is None or "component" in others.title
+    return infrared_mix(nm) or (component_mix(ms) if alike else None)
 
 
 def detailed_window(ms: xr.DataArray, ratio: int) -> Window:
@@ -165,14 +134,12 @@ def detailed_window(ms: xr.DataArray, ratio: int) -> Window:
     return int(y) * ratio, int(x) * ratio, rows * ratio, columns * ratio
 
 
-def marks_of(points: Sequence[Point], window: Window | None, width_px: int) -> list[Mark]:
-    """The points, and the window of the close-up, on pictures of an image of that width."""
+def marks_of(points: Sequence[Point], window: Window, width_px: int) -> list[Mark]:
+    """The window of the close-up and the points, on pictures of an image of that width."""
     per_px = 100 / width_px
-    found = [
-        Mark(point.label, round((point.pixel_yx[1] + 0.5) * per_px, 2), round((point.pixel_yx[0] + 0.5) * per_px, 2))
-        for point in points
+    y, x, height, width = (round(edge * per_px, 2) for edge in window)
+    places = ((point.label, *point.pixel_yx) for point in points)
+    return [
+        Mark("", x, y, width, height),
+        *(Mark(label, round((x + 0.5) * per_px, 2), round((y + 0.5) * per_px, 2)) for label, y, x in places),
     ]
-    if window is not None:
-        y, x, height, width = (round(edge * per_px, 2) for edge in window)
-        found.insert(0, Mark("", x, y, width, height))
-    return found

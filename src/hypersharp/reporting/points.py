@@ -53,19 +53,18 @@ def diverse_pixels(sharp: xr.DataArray, hs: xr.DataArray, count: int) -> list[Pi
     """
     steps = sharp.shape[1] / hs.shape[1], sharp.shape[2] / hs.shape[2]
     spectra, candidates = candidates_of(hs)
-    there = np.isfinite(only_usable(sharp, "result").values).all(0)
     pixels = [(int((y + 0.5) * steps[0]), int((x + 0.5) * steps[1])) for y, x in candidates]
+    there = np.isfinite(only_usable(sharp, "result").values).all(0)
     kept = [n for n, pixel in enumerate(pixels) if there[pixel]]
     if not kept:
         return []
-    spectra, pixels = spectra[kept], [pixels[n] for n in kept]
-    mean = spectra.mean(0)
+    spectra, mean = spectra[kept], spectra[kept].mean(0)
     nearest, chosen = angles(spectra, mean / np.linalg.norm(mean)), list[int]()
-    while len(chosen) < min(count, len(pixels)):
-        chosen.append(farthest(nearest))
+    while len(chosen) < min(count, len(kept)):
+        chosen.append(int(np.abs(nearest - np.quantile(nearest, FARTHEST)).argmin()))
         away = angles(spectra, spectra[chosen[-1]])
         nearest = away if len(chosen) == 1 else np.minimum(nearest, away)
-    return list(dict.fromkeys(pixels[n] for n in chosen))
+    return list(dict.fromkeys(pixels[kept[n]] for n in chosen))
 
 
 def candidates_of(hs: xr.DataArray) -> tuple[NDArray[np.float64], list[Pixel]]:
@@ -90,8 +89,3 @@ def candidates_of(hs: xr.DataArray) -> tuple[NDArray[np.float64], list[Pixel]]:
 def angles(spectra: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
     """Between spectra (n, L) of length 1 and another, radians."""
     return np.arccos(np.clip(spectra @ other, -1, 1))
-
-
-def farthest(distances: NDArray[np.float64]) -> int:
-    """The number of the one at the quantile `FARTHEST`."""
-    return int(np.abs(distances - np.quantile(distances, FARTHEST)).argmin())

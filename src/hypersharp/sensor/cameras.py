@@ -13,7 +13,7 @@ from scipy.io import loadmat
 
 from hypersharp.errors import InputError
 from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM, Curve
-from hypersharp.sensor.tables import SPOILED
+from hypersharp.system.read_errors import READ_ERRORS
 
 COUNT = 52
 FILE = "MHFnet_CAVE_AllR.mat"
@@ -39,7 +39,7 @@ def find_camera(name: str) -> Curve | None:
     try:
         table = np.asarray(loadmat(path)["R"], dtype=np.float64)
         rows = table.reshape(3, len(CAVE_WAVELENGTHS_NM), COUNT)[:, :, number - 1]
-    except SPOILED as exc:
+    except READ_ERRORS as exc:
         found = f"'{name}' without its table '{FILE}'"
         raise InputError(found, "it in the folder srf of HYPERSHARP_DATA", "put it there") from exc
     bands = {band: tuple(map(float, row)) for band, row in zip("RGB", rows, strict=True)}

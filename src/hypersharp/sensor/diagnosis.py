@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from hypersharp.sensor.estimate import Estimate, Pair, band_misfits
 from hypersharp.sensor.noise import Noise, measure_noise
@@ -39,7 +40,7 @@ def diagnose(estimate: Estimate, pair: Pair, spectra: Spectra) -> Diagnosis:
     unseen = tuple(int(i) for i in np.flatnonzero(~seen.any(0)))
     left_out = tuple(int(m) for m in np.flatnonzero(~srf.any(1)))
     residuals = band_misfits(estimate.sensor, pair)
-    noise = measure_noise(pair.hs.numpy(), pair.ms.numpy(), pair.hs_valid, pair.ms_valid)
+    noise = measure_noise(pair.hs, pair.ms, *map(torch.from_numpy, (pair.hs_valid, pair.ms_valid)))
     sees = tuple(tuple(int(i) for i in np.flatnonzero(row)) for row in seen)
     words = [*blind_spots(unseen, left_out, spectra), *doubts(estimate, residuals)]
     return Diagnosis(residuals, noise, sees, unseen, left_out, tuple(words))

@@ -10,9 +10,10 @@ measured, and patches that reach over the border, are left out; of very many the
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
@@ -25,7 +26,6 @@ Mask = NDArray[np.bool_]
 
 MOST_EQUATIONS = 200_000
 LEAST_EQUATIONS, WANTED_EQUATIONS = 12, 64
-RELEVANT = 1e-9
 LEAST_SIDE_PX = 12
 REACH = 3  # side of the support in coarse pixels: a blur of FWHM one, moved by up to half of one
 MOST_CELLS_A_PIXEL = 6
@@ -148,8 +148,6 @@ def patch_view(ms: FloatArray, support: Support) -> FloatArray:
 
 def blurred_view(ms: FloatArray, ratio: int, psf: PSF) -> FloatArray:
     """(l, h, w, 1, 1): ms under a known blur."""
-    import torch
-
     coarse = Sensor(psf, np.eye(len(ms)), ratio).hs(torch.from_numpy(ms))
     return coarse.numpy()[..., None, None]
 
@@ -164,14 +162,10 @@ def inside_mask(shape_yx: tuple[int, ...], support: Support, psf: PSF | None) ->
 
 
 def whole_patches(ms_valid: Mask, support: Support, psf: PSF | None = None) -> Mask:
-    """(h, w): where every fine pixel of the patch, or under the kernel, is measured; beyond the border all are."""
-    if ms_valid.all():
-        return np.ones((ms_valid.shape[0] // support.ratio, ms_valid.shape[1] // support.ratio), bool)
-    missing = (~ms_valid)[None].astype(np.float64)
-    if psf is None:
-        return np.asarray(patch_view(missing, support)[0].max(axis=(2, 3)) == 0)
-    reach = replace(psf, kernel=np.ones(psf.kernel.shape))
-    return np.asarray(blurred_view(missing, support.ratio, reach)[0, :, :, 0, 0] < RELEVANT)
+    """(h, w): where the blur, or the whole patch where that is not known, sees measured fine pixels only."""
+    side = support.side_px
+    reach = Sensor(psf or support.as_psf(np.ones((side, side))), np.eye(1), support.ratio)
+    return reach.sees_only(torch.from_numpy(ms_valid)).numpy()
 
 
 def enough(usable: Mask, support: Support, psf: PSF | None) -> bool:

@@ -6,7 +6,7 @@ rank 1 as two passes of strided additions, first along y, then along x; any othe
 convolution. The adjoint is the transpose of exactly these steps for every boundary rule.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -20,6 +20,7 @@ from hypersharp.sensor.psf import PSF, Boundary
 from hypersharp.sensor.tables import FloatArray
 
 RANK_TOLERANCE = 1e-12
+UNTOUCHED = 1e-3  # share of a blur that may come from pixels that were not measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,13 @@ class Sensor:
         taps_y, taps_x = self._factors
         coarse_rows = _strided_sum(_gather(scene, -2, rows), -2, taps_y, self.ratio)
         return _strided_sum(_gather(coarse_rows, -1, columns), -1, taps_x, self.ratio)
+
+    def sees_only(self, valid: Tensor) -> Tensor:
+        """(H, W) -> (h, w), bool: where a coarse pixel's blur reads next to nothing of pixels that are not valid."""
+        if valid.all():
+            return valid.new_ones(valid.shape[0] // self.ratio, valid.shape[1] // self.ratio)
+        reach = replace(self, psf=replace(self.psf, kernel=np.abs(self.psf.kernel)))
+        return reach.hs((~valid).to(torch.float32)[None])[0] < UNTOUCHED
 
     def ms(self, scene: Tensor) -> Tensor:
         """R Z: the scene (..., L, H, W) seen through the spectral response, (..., l, H, W)."""

@@ -70,14 +70,13 @@ def recognise(ms_nm: FloatArray) -> str | None:
     return best if best and found[best] <= SAME_CENTRE else None
 
 
-def restrict(coverage: Sequence[Sequence[int]], bands: int, spectra: Spectra) -> tuple[Mask, FloatArray | None]:
+def restrict(ms_bands: int, bands: int, spectra: Spectra) -> tuple[Mask, FloatArray | None]:
     """(l, L) the hs bands each ms band may see, and the responses (l, L) its own wavelengths and widths state.
 
-    An ms band that sees none of them keeps a row of False. Raises: InputError where all do.
+    Everything without wavelengths. An ms band that sees none of them keeps a row of False. Raises: InputError where
+    all do.
     """
-    allowed = np.zeros((len(coverage), bands), bool)
-    for row, seen in zip(allowed, coverage, strict=True):
-        row[list(seen)] = True
+    allowed = np.ones((ms_bands, bands), bool)
     centres, widths = spectra.bands_nm()
     if spectra.hs_nm is None or centres is None:
         return allowed, None

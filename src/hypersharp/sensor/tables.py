@@ -1,9 +1,6 @@
 """Small 2-D tables (a blur kernel, a spectral response) read from .npy, .mat, .csv and .txt."""
 
-import struct
-import tokenize
 import warnings
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,26 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypersharp.errors import InputError
+from hypersharp.system.read_errors import READ_ERRORS
 
 FloatArray = NDArray[np.float64]
-
-# What numpy's and scipy's readers raise on bytes that are not what they expect.
-SPOILED: tuple[type[Exception], ...] = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    tokenize.TokenError,
-    zlib.error,
-)
-
 SUFFIXES = (".npy", ".mat", ".csv", ".txt")
 
 
@@ -72,7 +52,7 @@ def _read_npy(path: Path, what: str) -> NDArray[np.generic]:
     try:
         with warnings.catch_warnings(action="ignore"):
             return np.asarray(np.load(path, allow_pickle=False))
-    except SPOILED as exc:
+    except READ_ERRORS as exc:
         raise InputError(f"'{path}' unreadable ({exc})", f"a {what}, 2-D", "save a plain array") from exc
 
 
@@ -85,7 +65,7 @@ def _read_mat(
     try:
         with warnings.catch_warnings(action="ignore"):
             content = loadmat(path)
-    except (MatReadError, *SPOILED) as exc:
+    except (MatReadError, *READ_ERRORS) as exc:
         raise InputError(f"'{path}' unreadable ({exc})", "a MATLAB v5 file", "save it with -v7") from exc
     arrays = {name: value for name, value in content.items() if not name.startswith("__")}
     if variable is None:

@@ -5,6 +5,7 @@ import xarray as xr
 
 from hypersharp.cube import wavelengths_nm
 from hypersharp.errors import InputError
+from hypersharp.numerics.unit import full_scale
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import parse_psf
 from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM
@@ -32,13 +33,10 @@ def crop_and_scale(protocol: Protocol, scene: xr.DataArray, name: object = "the 
     """
     height, width = protocol.crop_yx or scene.shape[1:]
     cropped = scene[:, :height, :width]
-    if protocol.scaling == "scene-max":
-        full_scale = float(cropped.max())
-    else:
-        full_scale = float(np.iinfo(scene.dtype).max) if np.issubdtype(scene.dtype, np.integer) else 1.0
-    if not 0 < full_scale < np.inf:
-        raise InputError(f"a largest value of {full_scale:g} in {name}", "a positive one", "check the file")
-    return cropped if full_scale == 1 else cropped.astype(np.float32) / np.float32(full_scale)
+    largest = full_scale(cropped.values, protocol.scaling)
+    if not 0 < largest < np.inf:
+        raise InputError(f"a largest value of {largest:g} in {name}", "a positive one", "check the file")
+    return cropped if largest == 1 else cropped.astype(np.float32) / np.float32(largest)
 
 
 def whole_coarse_pixels(scene: xr.DataArray, ratio: int) -> xr.DataArray:

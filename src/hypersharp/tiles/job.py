@@ -17,11 +17,12 @@ from hypersharp.fusion.fuse import settings_for
 from hypersharp.fusion.learn import learn_named
 from hypersharp.fusion.sharpener import Recipe
 from hypersharp.methods.base import Method
+from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.lazy import PairSource
 from hypersharp.pair.place import check_units, note_left_out
 from hypersharp.pair.sample import Sample
 from hypersharp.pair.settings import FuseOptions, Settings
-from hypersharp.pair.tensors import measured, missing_pixels, to_tensor, value_scale
+from hypersharp.pair.tensors import measured, missing_pixels, to_tensor
 from hypersharp.sensor.psf import PSF
 from hypersharp.tiles.plan import Tile, Tiling
 from hypersharp.tiles.store import write_whole

@@ -23,6 +23,7 @@ from hypersharp.describe import counted
 from hypersharp.errors import CallError, OutputError, needs
 from hypersharp.fusion.fuse import find_method, method_for
 from hypersharp.io import check_apart, check_output, open_cube, save_cube
+from hypersharp.io.format import format_for, suffixes
 from hypersharp.io.image import Image
 from hypersharp.pair.lazy import PairSource, open_pair
 from hypersharp.pair.place import Move
@@ -45,8 +46,6 @@ from hypersharp.tiles.uncertainty import with_trust
 from hypersharp.tiles.workers import Submit, in_process, on_cluster, stamp_of
 from hypersharp.uncertainty.calibrate import trust_floats_per_px
 
-STREAMED = (".tif", ".tiff", ".hdr", ".img", ".bsq", ".bil", ".bip", ".dat", ".zarr", ".nc", ".npy")
-COMPRESSED = (".tif", ".tiff", ".zarr")  # and safe where the disk fills up all the same
 BLOCK_PX = 256  # side of the pieces in which the result is written
 WHOLE_SHARE = 0.6  # of the memory that is free: what a scene fused at once may take
 
@@ -282,10 +281,10 @@ def bytes_for_whole(hs: Image, ms: Image, method: str, *, trust: bool = False) -
 def check_streamed(out: Path) -> None:
     """Raise where a result cannot be written piece by piece."""
     check_output(out)
-    if out.suffix.lower() not in STREAMED:
+    if not format_for(out).streamed:
         raise CallError(
             f"the output {out} for a scene fused in tiles",
-            f"a name ending in one of {', '.join(STREAMED)}",
+            f"a name ending in one of {', '.join(suffixes(streamed=True))}",
             "change its suffix",
         )
 
@@ -297,7 +296,7 @@ def check_room(pair: PairSource, out: Path, trust: Path | None = None) -> None:
     whole = float(bands * pair.fine.shape_yx[0] * pair.fine.shape_yx[1] * FLOAT_BYTES)
     made = sum(path.stat().st_size for path in folder_for(out).glob("*.npy"))
     free = shutil.disk_usage(out.resolve().parent).free
-    least = sum(1 if path.suffix.lower() in COMPRESSED else 2 for path in results)
+    least = sum(1 if format_for(path).compressed else 2 for path in results)
     if free < whole * least - made:
         raise OutputError(
             f"{free / 1e9:.1f} GB left on the disk of {out}",

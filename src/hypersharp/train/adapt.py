@@ -1,4 +1,4 @@
-"""SSJCN learned from one pair alone, without truth: Wald's protocol in the pair's coordinates.
+"""SSJCN learned from one pair alone, without truth, for `hypersharp adapt`: Wald's protocol in its coordinates.
 
 hs and the ms reduced to its grid are degraded once more by the estimated blur and ratio; the network learns to
 give hs back, its error maps being taken through the estimated blur and response. The weights for any sensor stay
@@ -10,22 +10,32 @@ Source: the zero-shot training of Dian et al., IEEE TPAMI 2023.
 
 import copy
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
+import xarray as xr
 from numpy.random import Generator
+from numpy.typing import NDArray
 from torch import Tensor
 
-from hypersharp.errors import InputError
+from hypersharp.cube import only_usable
+from hypersharp.errors import CallError, InputError
 from hypersharp.methods.detail import coarse_valid
 from hypersharp.methods.ssjcn_any import pair_network
-from hypersharp.networks.checkpoint import to_fast_layout
-from hypersharp.networks.inference import autocast, run_network
+from hypersharp.networks.checkpoint import save_weights, to_fast_layout
+from hypersharp.networks.header import WeightsHeader
+from hypersharp.networks.inference import autocast
 from hypersharp.networks.subspace import SubspaceSSJCN
-from hypersharp.numerics.subspace import band_noise
+from hypersharp.numerics.noise import band_noise
+from hypersharp.numerics.unit import value_scale
+from hypersharp.pair.place import Move, known_settings, place
 from hypersharp.pair.sensor import find_sensor
-from hypersharp.pair.settings import Settings, choose_device
+from hypersharp.pair.settings import Progress, Settings, choose_device
+from hypersharp.pair.tensors import to_tensor
+from hypersharp.sensor.psf import PSF
+from hypersharp.system.build_info import commit, machine
 
 LEAST_PX = 4  # coarser pixels along a side that there must be to learn from
 SMALL_PX = 96 * 96  # images up to this size are scored in all orientations, for the sake of few pixels
@@ -60,7 +70,7 @@ class AdaptOptions:
 class Outcome:
     """PSNR on the held-out tiles, dB, the peak being the spread of hs: of the start, before and after learning.
 
-    `notes`: what was done to the pair before, as people read it.
+    `notes`: what was done to the pair before, formatted for display.
     """
 
     start_db: float
@@ -69,6 +79,52 @@ class Outcome:
     steps: int
     seconds: float
     notes: tuple[str, ...] = ()
+
+
+def adapt_pair(
+    hs: xr.DataArray,
+    ms: xr.DataArray,
+    out: Path,
+    *,
+    options: AdaptOptions | None = None,
+    psf: str | Path | PSF | None = None,
+    srf: str | Path | NDArray[np.float64] | None = None,
+    ratio: int | None = None,
+    move: Move = "shift",
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Outcome:
+    """Learn from hs (L, h, w) and ms (l, H, W) in one unit and write the weights; psf, srf and move as for `fuse`.
+
+    Raises: CallError for a file that is no .safetensors; InputError for images that do not match, do not tell
+    their sensor or are too small.
+    """
+    check_weights_path(out)
+    placed = place(hs, ms, ratio=ratio, move=move, psf_told=psf is not None)
+    hs, ms = placed.hs, placed.ms
+    coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
+    known = known_settings(hs, ms, psf=psf, srf=srf, ratio=placed.ratio)
+    settings = replace(known, device=device, progress=progress, notes=list(placed.notes))
+    chosen, unit = options or AdaptOptions(), value_scale(coarse.values)
+    net, learnt = adapt(to_tensor(coarse, unit), to_tensor(fine, unit), settings, chosen)
+    outcome = replace(learnt, notes=tuple(settings.notes))
+    provenance = {
+        **asdict(chosen),
+        **asdict(outcome),
+        "scale": unit,
+        "commit": commit(),
+        "machine": machine(),
+        "torch": torch.__version__,
+    }
+    centres = settings.wavelengths_nm
+    nm = None if centres is None else tuple(float(centre) for centre in centres)
+    save_weights(out, net, WeightsHeader("ssjcn-subspace", asdict(net.options), nm, provenance))
+    return outcome
+
+
+def check_weights_path(out: Path) -> None:
+    if out.suffix != ".safetensors":
+        raise CallError(f"--out {out}", "a file that ends in .safetensors", "rename it")
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,16 +153,8 @@ class View:
     score: Tensor
 
 
-def adapted(hs: Tensor, ms: Tensor, settings: Settings, seconds: float) -> Tensor:
-    """(L, h, w) and (l, H, W) -> (L, H, W) by a network that learns from the pair for at most `seconds`."""
-    net, outcome = adapt(hs, ms, settings, AdaptOptions(seconds=seconds))
-    settings.note(summary(outcome))
-    device = choose_device(settings.device)
-    return run_network(to_fast_layout(net).to(device), hs.to(device), ms.to(device), settings)
-
-
 def adapt(hs: Tensor, ms: Tensor, settings: Settings, options: AdaptOptions) -> tuple[SubspaceSSJCN, Outcome]:
-    """The network for hs (L, h, w) and ms (l, H, W) after learning from them; settings.progress is told.
+    """The network for hs (L, h, w) and ms (l, H, W) after learning from them; reports to settings.progress.
 
     Raises: InputError for images too small to be degraded once more, or as `pair_network`.
     """
@@ -180,7 +228,8 @@ class Learning:
             self.settings.report(min(1.0, spent))
             if spent >= 1:
                 break
-            adam.param_groups[0]["lr"] = o.learning_rate * rate_fraction(steps, spent)
+            warmup = min(1.0, (steps + 1) / WARMUP_STEPS)
+            adam.param_groups[0]["lr"] = o.learning_rate * warmup * 0.5 * (1 + np.cos(np.pi * spent))
             self.step(adam, random)
             steps += 1
             if steps % o.every == 0:
@@ -195,7 +244,8 @@ class Learning:
         """Scores of the start alone and of the weights for any sensor, which are silenced where the start is better."""
         learnt = copy.deepcopy(self.net.core.state_dict())
         before_db = self.score_db()
-        self.net.core.load_state_dict(silent(learnt))
+        silent = {name: torch.zeros_like(v) if ".tail.1." in name else v for name, v in learnt.items()}
+        self.net.core.load_state_dict(silent)  # corrections of zero: the start is left
         self.views.clear()
         start_db = self.score_db()
         if before_db >= start_db:
@@ -234,13 +284,12 @@ class Learning:
         return [cut(view.coarse, 1), *(cut(image, ratio) for image in fine)]
 
     def view(self, number: int) -> View:
-        """View `number`, kept once it is made; the first ones are whole, in all orientations."""
-        if number not in self.views:
-            self.views[number] = self.make_view(number)
-        return self.views[number]
+        """The lesson turned, its first rows and columns cut off, degraded, with noise; made once.
 
-    def make_view(self, number: int) -> View:
-        """The lesson turned, its first rows and columns cut off, degraded, with noise."""
+        The first ones are whole, in all orientations.
+        """
+        if number in self.views:
+            return self.views[number]
         ratio, random = self.net.options.ratio, np.random.default_rng((self.options.seed, number))
         top, left = random.integers(0, ratio, 2) if number >= ORIENTATIONS else (0, 0)
         lesson, images = self.lesson, []
@@ -254,36 +303,24 @@ class Learning:
             noise = torch.from_numpy(random.standard_normal(coarse.shape)).to(coarse)
             coarse = coarse + noise * lesson.noise[:, None, None]
             first = self.net.first_estimate(coarse, g[None])[0].float()
-        return View(coarse[0], g, first, truth, learn, score)
+        self.views[number] = View(coarse[0], g, first, truth, learn, score)
+        return self.views[number]
 
     def score_db(self) -> float:
         """PSNR on the held-out tiles."""
         small = self.lesson.score.numel() <= SMALL_PX
-        sums = [self.squares(self.view(k)) for k in (range(ORIENTATIONS) if small else (0, 5))]
-        mean = sum(total for total, _ in sums) / max(1, sum(count for _, count in sums))
-        return float(10 * np.log10(float(self.weight.square().sum()) / max(mean, LEAST_ERROR)))
-
-    def squares(self, view: View) -> tuple[float, int]:
-        """The sum of squared errors over held-out pixels, and how many they are."""
-        with torch.no_grad(), autocast(view.g.device, self.settings.precision):
-            z = self.own(view.coarse[None], view.g[None], view.first[None])[0].float()
-        return float((self.weight * view.score * (z - view.truth)).square().sum()), int(view.score.sum())
-
-
-def silent(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state whose corrections are zero: what it makes of a pair is the start."""
-    return {name: torch.zeros_like(value) if ".tail.1." in name else value for name, value in state.items()}
-
-
-def rate_fraction(step: int, spent: float) -> float:
-    """Linear warm-up, then a cosine from 1 to 0 over the time there is."""
-    return min(1.0, (step + 1) / WARMUP_STEPS) * 0.5 * (1 + float(np.cos(np.pi * min(1.0, spent))))
+        squares, count = 0.0, 0
+        for view in (self.view(k) for k in (range(ORIENTATIONS) if small else (0, 5))):
+            with torch.no_grad(), autocast(view.g.device, self.settings.precision):
+                z = self.own(view.coarse[None], view.g[None], view.first[None])[0].float()
+            squares += float((self.weight * view.score * (z - view.truth)).square().sum())
+            count += int(view.score.sum())
+        return float(10 * np.log10(float(self.weight.square().sum()) / max(squares / max(1, count), LEAST_ERROR)))
 
 
 def summary(outcome: Outcome) -> str:
     """One line for the user."""
-    o = outcome
     return (
-        f"adapted in {o.steps} steps, {o.seconds:.0f} s: PSNR on held-out tiles {o.start_db:.2f} dB by regression, "
-        f"{o.before_db:.2f} dB before, {o.after_db:.2f} dB after"
+        f"adapted in {outcome.steps} steps, {outcome.seconds:.0f} s: PSNR on held-out tiles "
+        f"{outcome.start_db:.2f} dB by regression, {outcome.before_db:.2f} dB before, {outcome.after_db:.2f} dB after"
     )

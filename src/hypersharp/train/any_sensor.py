@@ -1,7 +1,7 @@
 """Weights for any sensor: SSJCN in subspace coordinates, learned from scenes seen by random sensors.
 
 Each batch is one scene, sharpened by averaging pixels down (so that it has the fine detail of an image from
-afar), under one random sensor: ratio, blur, phase, response and noise are drawn, and the network is told a
+afar), under one random sensor: ratio, blur, phase, response and noise are drawn, and the network gets a
 slightly wrong sensor, as an estimate would be. The loss is that of the start it corrects set to 1, so that easy
 and hard pairs count alike; coordinates count as far as they move the bands.
 Batch k depends on (seed, k) alone.
@@ -9,38 +9,28 @@ Batch k depends on (seed, k) alone.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from numpy.random import Generator
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from hypersharp.networks.checkpoint import build_network, save_weights, to_fast_layout
-from hypersharp.networks.coordinates import Coordinates, fit_coordinates, psf_window
+from hypersharp.errors import InputError
+from hypersharp.networks.base import FusionNetwork
+from hypersharp.networks.coordinates import fit_coordinates, psf_window
 from hypersharp.networks.ssjcn import SSJCN
 from hypersharp.networks.subspace import SubspaceSSJCN, guided_start
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, box, centred_start
 from hypersharp.sensor.tables import FloatArray
-from hypersharp.system.build_info import commit
-from hypersharp.train.hardware import Hardware
-from hypersharp.train.module import FusionTraining
+from hypersharp.train.module import FusionTraining, Loaders
 from hypersharp.train.options import TrainOptions
-from hypersharp.train.patches import Array, RoundSampler, mapped, orient, write_arrays
-from hypersharp.train.run import (
-    CHECKPOINT,
-    Readers,
-    TrainingSet,
-    check_options,
-    describe,
-    make_trainer,
-    quiet_lightning,
-)
+from hypersharp.train.patches import Array, Items, RoundSampler, TrainingSet, mapped, orient, write_arrays
 
 RATIOS = (2, 3, 4, 6, 8)
 REGION_PX = 256  # side of the fine image that one batch is cut from
@@ -52,7 +42,7 @@ VALIDATION_SEED = 20_000
 class Pair:
     """A pair in coordinates: c (B, p, h, w), g and truth (B, p, H, W), how much each coordinate weighs (p),
 
-    and the sensor as the network is told it: response (p, p), psf (k, k), ratio.
+    and the sensor as the network gets it: response (p, p), psf (k, k), ratio.
     """
 
     c: Tensor
@@ -77,6 +67,18 @@ class Blur:
     centre_yx: tuple[float, float]
     boxed: bool = False
 
+    @classmethod
+    def drawn(cls, random: Generator) -> "Blur":
+        sigma, stretch = random.uniform(0.3, 0.6), random.uniform(0.85, 1.18)
+        y, x = random.uniform(-0.12, 0.12, 2)
+        return cls((sigma * stretch, sigma / stretch), (y, x), random.random() < 0.15)
+
+    def perturbed(self, random: Generator) -> "Blur":
+        """What an estimate would take the blur for: some per cent wider or narrower, slightly moved."""
+        sigma_y, sigma_x = np.array(self.sigma_yx) * random.uniform(0.92, 1.08)
+        y, x = np.array(self.centre_yx) + random.uniform(-0.03, 0.03, 2)
+        return replace(self, sigma_yx=(sigma_y, sigma_x), centre_yx=(y, x))
+
     def psf(self, ratio: int) -> PSF:
         if self.boxed:
             return box(ratio, boundary="reflect")
@@ -87,19 +89,6 @@ class Blur:
         )
         start = centred_start(3 * ratio, ratio)
         return PSF(np.outer(y, x), (start, start), "reflect")
-
-
-def random_blur(random: Generator) -> Blur:
-    sigma, stretch = random.uniform(0.3, 0.6), random.uniform(0.85, 1.18)
-    y, x = random.uniform(-0.12, 0.12, 2)
-    return Blur((sigma * stretch, sigma / stretch), (y, x), random.random() < 0.15)
-
-
-def misjudged(blur: Blur, random: Generator) -> Blur:
-    """What an estimate would take the blur for: some per cent wider or narrower, slightly moved."""
-    sigma_y, sigma_x = np.array(blur.sigma_yx) * random.uniform(0.92, 1.08)
-    y, x = np.array(blur.centre_yx) + random.uniform(-0.03, 0.03, 2)
-    return replace(blur, sigma_yx=(sigma_y, sigma_x), centre_yx=(y, x))
 
 
 def random_response(random: Generator, bands: int) -> FloatArray:
@@ -128,66 +117,47 @@ def random_scene(truth: Array, random: Generator, ratio: int) -> Tensor:
 def random_pair(truth: Array, random: Generator, *, crops: int, crop_px: int, dimensions: int) -> Pair:
     """`crops` crops of about crop_px (0: the whole) of a random region of the scene under a random sensor."""
     ratio = int(random.choice(RATIOS))
-    scene, blur = random_scene(truth, random, ratio), random_blur(random)
+    scene, blur = random_scene(truth, random, ratio), Blur.drawn(random)
     response = random_response(random, len(scene))
     sensor = Sensor(blur.psf(ratio), response, ratio)
     seeds = [int(seed) for seed in random.integers(2**31, size=2)]
     hs = add_noise(sensor.hs(scene), random.uniform(25, 45), seeds[0])
     ms = add_noise(sensor.ms(scene), random.uniform(35, 50), seeds[1])
-    told_response = response * random.normal(1, 0.03, response.shape)
-    told = Sensor(misjudged(blur, random).psf(ratio), told_response, ratio)
-    found = with_signs(fit_coordinates(hs, ms, told, dimensions=dimensions), random)
+    assumed_response = response * random.normal(1, 0.03, response.shape)
+    assumed = Sensor(blur.perturbed(random).psf(ratio), assumed_response, ratio)
+    found = fit_coordinates(hs, ms, assumed, dimensions=dimensions)
+    signs = torch.from_numpy(random.choice([-1.0, 1.0], found.basis.shape[1])).to(found.basis)  # which are arbitrary
+    turned = {"analysis": found.analysis * signs[:, None], "guide": found.guide * signs[:, None]}
+    found = replace(found, basis=found.basis * signs, **turned)
     side = min(crop_px, scene.shape[1]) // ratio if crop_px else scene.shape[1] // ratio
     corners = [tuple(int(random.integers(size - side + 1)) for size in hs.shape[1:]) for _ in range(crops)]
+
+    def cut(image: Tensor, factor: int) -> Tensor:  # (B, p, factor side, factor side)
+        pieces = [image[:, factor * y : factor * (y + side), factor * x : factor * (x + side)] for y, x in corners]
+        return torch.stack(pieces).contiguous(memory_format=torch.channels_last)
+
     return Pair(
-        cut(found.of_hs(hs), corners, side, 1),
-        cut(found.of_ms(ms), corners, side, ratio),
-        cut(found.of_hs(scene), corners, side, ratio),
+        cut(found.of_hs(hs), 1),
+        cut(found.of_ms(ms), ratio),
+        cut(found.of_hs(scene), ratio),
         found.basis.norm(dim=0),
-        found.response(torch.tensor(told_response)),
-        psf_window(told.psf, ratio),
+        found.response(torch.tensor(assumed_response)),
+        psf_window(assumed.psf, ratio),
         ratio,
     )
 
 
-def with_signs(found: Coordinates, random: Generator) -> Coordinates:
-    """The same subspace with the axes' arbitrary signs drawn."""
-    signs = torch.from_numpy(random.choice([-1.0, 1.0], found.basis.shape[1])).to(found.basis)
-    turned = {"basis": found.basis * signs, "analysis": found.analysis * signs[:, None]}
-    return replace(found, **turned, guide=found.guide * signs[:, None])
-
-
-def cut(image: Tensor, corners: list[tuple[int, ...]], side: int, ratio: int) -> Tensor:
-    """(B, p, ratio side, ratio side): crops whose corners are given in coarse pixels."""
-    pieces = [image[:, ratio * y : ratio * (y + side), ratio * x : ratio * (x + side)] for y, x in corners]
-    return torch.stack(pieces).contiguous(memory_format=torch.channels_last)
-
-
-class RandomPairs(Dataset[Pair]):
+def training_batch(truths: list[Array], options: TrainOptions, dimensions: int, k: int) -> Pair:
     """Batch k of an endless stream; k alone (and the seed) decides everything."""
-
-    def __init__(self, truths: list[Array], options: TrainOptions, dimensions: int) -> None:
-        self.truths, self.options, self.dimensions = truths, options, dimensions
-
-    def __getitem__(self, k: int) -> Pair:
-        o, random = self.options, np.random.default_rng((self.options.seed, k))
-        truth = self.truths[random.integers(len(self.truths))]
-        return random_pair(truth, random, crops=o.batch, crop_px=o.patch_px, dimensions=self.dimensions)
+    random = np.random.default_rng((options.seed, k))
+    truth = truths[random.integers(len(truths))]
+    return random_pair(truth, random, crops=options.batch, crop_px=options.patch_px, dimensions=dimensions)
 
 
-class FixedPairs(Dataset[Pair]):
-    """Every validation scene under a few random sensors that stay the same."""
-
-    def __init__(self, truths: list[Array], dimensions: int) -> None:
-        self.truths, self.dimensions = truths, dimensions
-
-    def __len__(self) -> int:
-        return VALIDATION_PAIRS * len(self.truths)
-
-    def __getitem__(self, k: int) -> Pair:
-        random = np.random.default_rng((VALIDATION_SEED, k))
-        truth = self.truths[k % len(self.truths)]
-        return random_pair(truth, random, crops=1, crop_px=0, dimensions=self.dimensions)
+def validation_pair(truths: list[Array], dimensions: int, k: int) -> Pair:
+    """A whole validation scene under one of the random sensors that stay the same."""
+    random = np.random.default_rng((VALIDATION_SEED, k))
+    return random_pair(truths[k % len(truths)], random, crops=1, crop_px=0, dimensions=dimensions)
 
 
 class AnySensorTraining(FusionTraining):
@@ -196,93 +166,50 @@ class AnySensorTraining(FusionTraining):
     net: SSJCN
 
     def training_step(self, batch: Any, _: int) -> Tensor:
-        error, first = (weighted_l1(z, batch) for z in self.estimates(batch))
+        error, first = (gap.abs().mean() for gap in self.weighted_errors(batch))
         loss = error / first.clamp(min=1e-6)
         self.log("loss", loss, prog_bar=True, batch_size=1)
         return loss
 
     def validation_step(self, batch: Any, _: int) -> None:
-        psnr_db, first_db = (weighted_psnr_db(z, batch) for z in self.estimates(batch))
-        scores = {"val_psnr_db": psnr_db, "val_gain_db": psnr_db - first_db}
+        """PSNR in dB, the peak being the standard deviation of the scene, so that all brightnesses count alike."""
+        squares, first = (gap.square().sum(1).mean() for gap in self.weighted_errors(batch))
+        psnr_db = 10 * torch.log10(batch.weight.square().sum() / squares)
+        scores = {"val_psnr_db": psnr_db, "val_gain_db": 10 * torch.log10(first / squares)}
         self.log_dict(scores, prog_bar=True, batch_size=1)
 
-    def estimates(self, pair: Pair) -> tuple[Tensor, Tensor]:
-        """The network's estimate under the pair's sensor, and the start."""
+    def weighted_errors(self, pair: Pair) -> list[Tensor]:
+        """Of the network's estimate under the pair's sensor, and of the start, as far as they move the bands."""
         self.net.see_with(pair.response, pair.psf, pair.ratio)
         start = guided_start(self.net, pair.c, pair.g)
-        return self.net(pair.c, pair.g, start), start
+        estimate = self.net(pair.c, pair.g, start)
+        return [(z.float() - pair.truth) * pair.weight[:, None, None] for z in (estimate, start)]
 
 
-def weighted_l1(z: Tensor, pair: Pair) -> Tensor:
-    return ((z.float() - pair.truth) * pair.weight[:, None, None]).abs().mean()
-
-
-def weighted_psnr_db(z: Tensor, pair: Pair) -> Tensor:
-    """Peak: the standard deviation of the scene, so that scenes of all brightnesses can be averaged."""
-    squares = ((z.float() - pair.truth) * pair.weight[:, None, None]).square().sum(1).mean()
-    return 10 * torch.log10(pair.weight.square().sum() / squares)
-
-
-def train_any_sensor(
-    options: TrainOptions,
-    data: TrainingSet,
-    out_dir: Path,
-    *,
-    cache_dir: Path | None = None,
-    resume: bool = False,
-    hardware: Hardware = Hardware(),
-) -> Path:
-    """Train weights for any sensor and return the path of their file; as `train.run.train` otherwise.
-
-    Raises: InputError where `resume` finds no checkpoint, or options do not fit.
-    """
-    check_options(options, hardware, out_dir, resume)
-    commit()
-    pl.seed_everything(options.seed, verbose=False)
-    header = options.header(data.sensor.srf.shape[1], data.sensor.srf.shape[0], data.sensor.ratio)
-    net = build_network(header.network, header.options)
-    assert isinstance(net, SubspaceSSJCN)
-    module = AnySensorTraining(net.core, options, data.preset)
-    to_fast_layout(module)
-    folder = (cache_dir or out_dir / "scenes") / "truths" / options.protocol
+def lessons_for_any_sensor(
+    options: TrainOptions, data: TrainingSet, net: FusionNetwork, cache: Path
+) -> tuple[AnySensorTraining, Loaders]:
+    """The network's core to be trained, and random pairs of the scenes."""
+    if not isinstance(net, SubspaceSSJCN):
+        raise InputError(f"sensors: random for {options.network}", "network: ssjcn-subspace", "change one of the two")
+    scenes, watched = (
+        [kept(cache / "truths" / options.protocol / name, read) for name, read in readers.items()]
+        for readers in (data.training, data.validation)
+    )
     dimensions = net.options.dimensions
-    training = RandomPairs(read_truths(data.training, folder), options, dimensions)
-    validation = FixedPairs(read_truths(data.validation, folder), dimensions)
-    with quiet_lightning(), hardware.lost_process():
-        trainer = make_trainer(options, out_dir, hardware)
-        loaders = PairLoaders(options, training, validation)
-        trainer.fit(module, loaders, ckpt_path=out_dir / CHECKPOINT if resume else None)
-    provenance = describe(options, data, trainer, module.minutes())
-    del provenance["psf"]
-    path = out_dir / f"{options.name}.safetensors"
-    if trainer.is_global_zero:
-        save_weights(path, net, replace(header, provenance=provenance | {"any_sensor": True}))
-    return path
+    batches = Items(partial(training_batch, scenes, options, dimensions))
+    validation = Items(partial(validation_pair, watched, dimensions), VALIDATION_PAIRS * len(watched))
+    loaders = Loaders(partial(batch_loader, batches, options), DataLoader(validation, batch_size=None))
+    return AnySensorTraining(net.core, options, data.preset), loaders
 
 
-def read_truths(readers: Readers, folder: Path) -> list[Array]:
-    """The scenes as memory maps under `folder`; those already there are reused."""
-
-    def kept(name: str, read: Callable[[], Array]) -> Array:
-        if not (folder / name).exists():
-            write_arrays({"truth": read()}, folder / name)
-        return mapped(folder / name, "truth")
-
-    return [kept(name, read) for name, read in readers.items()]
+def batch_loader(batches: Items, options: TrainOptions, rank: int, devices: int) -> DataLoader[Pair]:
+    sampler = RoundSampler(options.round_steps * devices, 1, rank, devices)
+    return DataLoader(batches, batch_size=None, sampler=sampler)
 
 
-class PairLoaders(pl.LightningDataModule):
-    """The batches of this device and the validation pairs; lightning asks once it knows the device."""
-
-    def __init__(self, options: TrainOptions, training: RandomPairs, validation: FixedPairs) -> None:
-        super().__init__()
-        self.options, self.training, self.validation = options, training, validation
-
-    def train_dataloader(self) -> DataLoader[Pair]:
-        assert self.trainer is not None
-        rank, devices = self.trainer.global_rank, self.trainer.world_size
-        sampler = RoundSampler(self.options.round_steps * devices, 1, rank, devices)
-        return DataLoader(self.training, batch_size=None, sampler=sampler)
-
-    def val_dataloader(self) -> DataLoader[Pair]:
-        return DataLoader(self.validation, batch_size=None)
+def kept(folder: Path, read: Callable[[], Array]) -> Array:
+    """A scene as a memory map in `folder`, where it is written first if it is not there."""
+    if not folder.exists():
+        write_arrays({"truth": read()}, folder)
+    return mapped(folder, "truth")

@@ -15,8 +15,7 @@ from torch.distributed import DistError
 
 from hypersharp.errors import HypersharpError
 
-# what gloo and NCCL say of a peer that is gone or silent; gloo's errors have no type of their own
-OF_A_LOST_PROCESS = ("Connection closed by peer", "Connection reset", "Broken pipe", "Timed out", "timed out", "NCCL")
+GLOO = "gloo/transport/"  # in the text of gloo's errors, which have no type of their own
 
 
 @dataclass(frozen=True)
@@ -43,29 +42,19 @@ class Hardware:
 
     @contextmanager
     def lost_process(self) -> Iterator[None]:
-        """Turn a broken or silent connection into one error that says how to go on.
+        """Turn a broken or silent connection into one error that says how to continue.
 
         Raises: HypersharpError.
         """
         try:
             yield
         except RuntimeError as exc:
-            sign = sign_of_a_lost_process(exc)
-            if self.processes == 1 or sign is None:
+            if self.processes == 1 or not (isinstance(exc, DistError) or GLOO in str(exc)):
                 raise
+            reason = str(exc).rpartition("] ")[2].partition(". ")[0].splitlines()[0]
             raise HypersharpError(
-                f"a lost process of this training ({sign})",
+                f"a lost process of this training ({reason})",
                 f"all {self.processes} alive, none silent for more than {self.timeout_s:.0f} s",
-                "see why it ended, then repeat the command on all machines with --resume: it goes on from the last "
+                "see why it ended, then repeat the command on all machines with --resume: it continues from the last "
                 "checkpoint",
             ) from exc
-
-
-def sign_of_a_lost_process(error: RuntimeError) -> str | None:
-    """What tells that a process is gone or silent; None for an error of another kind.
-
-    >>> sign_of_a_lost_process(RuntimeError("[gloo/pair.cc:547] Connection closed by peer [10.0.0.7]"))
-    'Connection closed by peer'
-    """
-    said = next((words for words in OF_A_LOST_PROCESS if words in str(error)), None)
-    return said or (type(error).__name__ if isinstance(error, DistError) else None)

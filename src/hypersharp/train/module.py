@@ -6,11 +6,13 @@ plus lambda_deg times, for each learnt degradation D, mean |D_spe(Z) - X| + mean
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.quality.metrics import psnr_and_sam
@@ -95,3 +97,18 @@ def mean_square(estimate: Tensor, truth: Tensor) -> Tensor:
 
 
 LOSSES = {"l1": mean_absolute, "mse": mean_square}
+
+
+class Loaders(pl.LightningDataModule):
+    """The batches of this device, by rank and number of devices, which lightning knows late; validation on each."""
+
+    def __init__(self, training: Callable[[int, int], DataLoader[Any]], validation: DataLoader[Any]) -> None:
+        super().__init__()
+        self.training, self.validation = training, validation
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        assert self.trainer is not None
+        return self.training(self.trainer.global_rank, self.trainer.world_size)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return self.validation

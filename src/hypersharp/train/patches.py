@@ -3,12 +3,13 @@
 Degrading a cut patch would put the boundary rule into the training data, and flipping a finished
 pair would be wrong for a PSF off the centre of its coarse pixel. So each scene is degraded whole,
 in its eight orientations, once, into memory-mapped files; a patch is a view of them, copied last.
-Patch k depends on (seed, k) alone: any step of any run, on any number of devices, can be made anew.
+Patch k depends on (seed, k) alone: any step of any run, on any number of devices, can be repeated.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,32 @@ from hypersharp.system.atomic import make_folder, staged
 
 Array = NDArray[np.float32]
 Sample = tuple[Tensor, ...]  # hs, ms, truth and, for a network that corrects one, the start
+Readers = Mapping[str, Callable[[], Array]]
 ORIENTATIONS = 8
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What a training learns from.
+
+    Attributes:
+        training, validation: name -> reader of a scene (L, H, W) in 0..1.
+        sensor: PSF, response and ratio that simulate the pairs.
+        wavelengths_nm: centres of the bands (L,), stored in the weights.
+        preset: the metric preset of the validation scores.
+
+    >>> import numpy as np
+    >>> from hypersharp.simulation.protocols import find_protocol
+    >>> scenes = {"noise": lambda: np.random.default_rng(0).random((31, 64, 64), np.float32)}
+    >>> TrainingSet(scenes, scenes, find_protocol("dian-x4").sensor()).sensor.ratio
+    4
+    """
+
+    training: Readers
+    validation: Readers
+    sensor: Sensor
+    wavelengths_nm: tuple[float, ...] | None = None
+    preset: str = "dian"
 
 
 def orient(image: Array, orientation: int) -> Array:
@@ -66,69 +92,53 @@ def copied(view: Array) -> Tensor:
     return torch.from_numpy(np.array(view, dtype=np.float32, order="C"))
 
 
-def prepare_scenes(
-    truths: Mapping[str, Callable[[], Array]], sensor: Sensor, folder: Path, start_weight: float = 0.0
-) -> list[TrainingScene]:
+def prepare_scenes(truths: Readers, sensor: Sensor, folder: Path, start_weight: float = 0.0) -> list[TrainingScene]:
     """The scenes degraded whole, as memory maps under `folder`; those already there are reused.
 
     `truths` maps a scene's name to a function that reads it, (L, H, W) scaled to 0..1. With a
     `start_weight` the closed-form starts are made too.
     """
-    for name, read in truths.items():
-        if not (folder / name).exists():
-            prepare_scene(read(), sensor, folder / name)
-    scenes = {name: open_scene(folder / name) for name in truths}
+    scenes = [prepare_scene(read, sensor, folder / name) for name, read in truths.items()]
     if not start_weight:
-        return list(scenes.values())
+        return scenes
     starts = folder / f"start-{start_weight:g}"
-    return [with_start(scene, sensor, starts / name, start_weight) for name, scene in scenes.items()]
+    return [with_start(scene, sensor, starts / name, start_weight) for name, scene in zip(truths, scenes, strict=True)]
 
 
-def prepare_scene(truth: Array, sensor: Sensor, folder: Path) -> None:
-    """Write the scene's arrays into `folder`, which appears when they are whole."""
-    images = {"truth": truth, "ms": sensor.ms(torch.from_numpy(truth)).numpy()}
-    for orientation in range(ORIENTATIONS):
-        turned = np.ascontiguousarray(orient(truth, orientation))
-        images[f"hs{orientation}"] = sensor.hs(torch.from_numpy(turned)).numpy()
-    write_arrays(images, folder)
-
-
-@contextmanager
-def suppress_lost_race(folder: Path) -> Iterator[None]:
-    """Several processes may prepare one scene; whoever is later finds it there and is content."""
-    try:
-        yield
-    except OutputError:
-        if not folder.exists():
-            raise
-
-
-def write_arrays(images: Mapping[str, Array], folder: Path) -> None:
-    """One .npy an array in `folder`, which appears when they are whole."""
-    make_folder(folder.parent)
-    with suppress_lost_race(folder), staged(folder) as place:
-        place.mkdir()
-        for stem, image in images.items():
-            np.save(place / f"{stem}.npy", image)
+def prepare_scene(read: Callable[[], Array], sensor: Sensor, folder: Path) -> TrainingScene:
+    """The scene's arrays in `folder`, written where they are not there."""
+    if not folder.exists():
+        truth = read()
+        images = {"truth": truth, "ms": sensor.ms(torch.from_numpy(truth)).numpy()}
+        for k in range(ORIENTATIONS):
+            turned = np.ascontiguousarray(orient(truth, k))
+            images[f"hs{k}"] = sensor.hs(torch.from_numpy(turned)).numpy()
+        write_arrays(images, folder)
+    hs = tuple(mapped(folder, f"hs{k}") for k in range(ORIENTATIONS))
+    return TrainingScene(mapped(folder, "truth"), mapped(folder, "ms"), hs)
 
 
 def with_start(scene: TrainingScene, sensor: Sensor, folder: Path, weight: float) -> TrainingScene:
     """The scene and what explains each orientation's hs and ms, near the bicubic hs."""
     if not folder.exists():
-        starts = (closed_form_start(scene, sensor, k, weight) for k in range(ORIENTATIONS))
-        write_arrays({f"start{k}": start for k, start in enumerate(starts)}, folder)
+        starts = {}
+        for k, hs in enumerate(scene.hs):
+            starts[f"start{k}"] = first_estimate(copied(hs), copied(orient(scene.ms, k)), sensor, weight).numpy()
+        write_arrays(starts, folder)
     return replace(scene, start=tuple(mapped(folder, f"start{k}") for k in range(ORIENTATIONS)))
 
 
-def closed_form_start(scene: TrainingScene, sensor: Sensor, orientation: int, weight: float) -> Array:
-    hs, ms = copied(scene.hs[orientation]), copied(orient(scene.ms, orientation))
-    start: Array = first_estimate(hs, ms, sensor, weight).numpy()
-    return start
-
-
-def open_scene(folder: Path) -> TrainingScene:
-    hs = tuple(mapped(folder, f"hs{orientation}") for orientation in range(ORIENTATIONS))
-    return TrainingScene(mapped(folder, "truth"), mapped(folder, "ms"), hs)
+def write_arrays(images: Mapping[str, Array], folder: Path) -> None:
+    """One .npy an array in `folder`, which appears when they are whole; another process may be first."""
+    make_folder(folder.parent)
+    try:
+        with staged(folder) as place:
+            place.mkdir()
+            for stem, image in images.items():
+                np.save(place / f"{stem}.npy", image)
+    except OutputError:
+        if not folder.exists():
+            raise
 
 
 def mapped(folder: Path, stem: str) -> Array:
@@ -136,36 +146,42 @@ def mapped(folder: Path, stem: str) -> Array:
     return array
 
 
-class PatchStream(Dataset[Sample]):
-    """Patch k of an endless stream; k alone (and the seed) decides scene, orientation and place."""
+class Items(Dataset[Any]):
+    """Item k is made from k alone when it is asked for; `length` where they end."""
 
-    def __init__(self, scenes: list[TrainingScene], ratio: int, patch_px: int, seed: int) -> None:
-        if patch_px % ratio:
-            raise InputError(f"patches of {patch_px} pixels", f"a multiple of the ratio {ratio}", "change patch_px")
-        smallest = min(min(scene.truth.shape[1:]) for scene in scenes)
-        if smallest < patch_px:
-            raise InputError(f"a scene {smallest} pixels wide", f"{patch_px} or more", "lower patch_px")
-        self.scenes, self.ratio, self.coarse_px, self.seed = scenes, ratio, patch_px // ratio, seed
-
-    def __getitem__(self, k: int) -> Sample:
-        random = np.random.default_rng((self.seed, k))
-        scene = self.scenes[random.integers(len(self.scenes))]
-        orientation = int(random.integers(ORIENTATIONS))
-        corner_yx = (random.random(), random.random())
-        return scene.patch(orientation, corner_yx, self.coarse_px, self.ratio)
-
-
-class WholeScenes(Dataset[Sample]):
-    """The validation scenes, each whole."""
-
-    def __init__(self, scenes: list[TrainingScene]) -> None:
-        self.scenes = scenes
+    def __init__(self, make: Callable[[int], Any], length: int = sys.maxsize) -> None:
+        self.make, self.length = make, length
 
     def __len__(self) -> int:
-        return len(self.scenes)
+        return self.length
 
-    def __getitem__(self, k: int) -> Sample:
-        return self.scenes[k].whole()
+    def __getitem__(self, k: int) -> Any:
+        return self.make(k)
+
+
+def patch_stream(scenes: list[TrainingScene], ratio: int, patch_px: int, seed: int) -> Items:
+    """Samples of an endless stream; k (and the seed) decides scene, orientation and place.
+
+    Raises: InputError where patches do not fit the ratio or a scene.
+    """
+    if patch_px % ratio:
+        raise InputError(f"patches of {patch_px} pixels", f"a multiple of the ratio {ratio}", "change patch_px")
+    smallest = min(min(scene.truth.shape[1:]) for scene in scenes)
+    if smallest < patch_px:
+        raise InputError(f"a scene {smallest} pixels wide", f"{patch_px} or more", "lower patch_px")
+    return Items(partial(random_patch, scenes, ratio, patch_px // ratio, seed))
+
+
+def whole_scene(scenes: list[TrainingScene], k: int) -> Sample:
+    return scenes[k].whole()
+
+
+def random_patch(scenes: list[TrainingScene], ratio: int, coarse_px: int, seed: int, k: int) -> Sample:
+    random = np.random.default_rng((seed, k))
+    scene = scenes[random.integers(len(scenes))]
+    orientation = int(random.integers(ORIENTATIONS))
+    corner_yx = (random.random(), random.random())
+    return scene.patch(orientation, corner_yx, coarse_px, ratio)
 
 
 class RoundSampler(Sampler[int]):

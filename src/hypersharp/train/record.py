@@ -29,8 +29,8 @@ from hypersharp.system.atomic import make_folder, staged
 from hypersharp.system.build_info import commit, machine
 from hypersharp.train.crops import CropStream, wrapped_margin_px
 from hypersharp.train.muon import Muon
-from hypersharp.train.options import RecordOptions
-from hypersharp.train.run import TrainingSet, take_sensor
+from hypersharp.train.patches import TrainingSet
+from hypersharp.train.record_options import RecordOptions
 
 LAST, FINISH, LOG = "last.pt", "finish.pt", "log.jsonl"
 
@@ -147,11 +147,12 @@ def in_half(net: SSJCN2) -> SSJCN2:
 def begin(options: RecordOptions, data: TrainingSet, start_from: Path | None) -> State:
     """The network with the sensor and the scenes' axes, its average and its optimisers."""
     torch.manual_seed(options.seed)
-    bands, ms_bands = data.sensor.srf.shape[1], data.sensor.srf.shape[0]
-    header = options.header(bands, ms_bands, data.sensor.ratio)
+    ms_bands, bands = data.sensor.srf.shape
+    psf, ratio = data.sensor.psf, data.sensor.ratio
+    header = options.header(bands, ms_bands, ratio)
     net = build_network(header.network, header.options)
     assert isinstance(net, SSJCN2)
-    take_sensor(net, data.sensor)
+    net.take_sensor(torch.tensor(data.sensor.srf), lambda side: torch.tensor(psf.window(ratio, side)))
     if start_from:
         adopt_weights(net, start_from)
     else:

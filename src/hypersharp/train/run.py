@@ -5,11 +5,10 @@ and a checkpoint from which `resume` goes on exactly. Writes into out_dir: `NAME
 `last.ckpt`, `logs/` (CSV and TensorBoard); and the degraded scenes into cache_dir.
 """
 
-import dataclasses
 import logging
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,37 +21,30 @@ from torch.utils.data import DataLoader
 from hypersharp.errors import InputError
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import adopt_weights, build_network, save_weights, to_fast_layout
-from hypersharp.networks.header import WeightsHeader
-from hypersharp.sensor.observe import Sensor
 from hypersharp.system.build_info import commit, machine
+from hypersharp.train.any_sensor import lessons_for_any_sensor
 from hypersharp.train.hardware import Hardware
-from hypersharp.train.module import FusionTraining
+from hypersharp.train.module import FusionTraining, Loaders
 from hypersharp.train.options import TrainOptions
 from hypersharp.train.patches import (
-    Array,
-    PatchStream,
+    Items,
     RoundSampler,
     Sample,
-    TrainingScene,
-    WholeScenes,
+    TrainingSet,
     channels_last,
+    patch_stream,
     prepare_scenes,
+    whole_scene,
 )
 
 CHECKPOINT = "last.ckpt"
 LIGHTNING_PRECISION: dict[str, Any] = {"bf16": "bf16-mixed", "fp32": "32-true"}
-Readers = Mapping[str, Callable[[], Array]]
-
-
-@dataclass(frozen=True)
-class TrainingSet:
-    """What a training learns from: readers of the scenes (L, H, W in 0..1), and how they are observed."""
-
-    training: Readers
-    validation: Readers
-    sensor: Sensor
-    wavelengths_nm: tuple[float, ...] | None = None
-    preset: str = "dian"
+ADVICE = (
+    ".*does not have many workers.*",
+    ".*Checkpoint directory.*",
+    ".*isinstance.treespec.*",
+    ".*LeafSpec.*",
+)  # of lightning's on loaders and loggers, which a user of ours cannot act on
 
 
 def train(
@@ -64,40 +56,74 @@ def train(
     resume: bool = False,
     hardware: Hardware = Hardware(),
 ) -> Path:
-    """Train a network and return the path of its weights file.
+    """Train a network on simulated pairs; a checkpoint is written after every round of validation.
 
-    Raises: InputError where `resume` finds no checkpoint, batch or steps do not divide, or options do not fit;
-        HypersharpError where another process of this training is lost.
+    Args:
+        options: what to train and for how long, as a recipe holds it; `sensors="random"` makes weights for any sensor.
+        data: the scenes and the sensor.
+        out_dir: gets weights, checkpoints and logs (CSV and TensorBoard).
+        cache_dir: where simulated pairs are kept; by default `out_dir / "scenes"`.
+        resume: continue from the last checkpoint, with the losses of an uninterrupted training.
+        hardware: devices, nodes and strategy.
+
+    Returns:
+        The path of the weights file.
+
+    Raises:
+        InputError: `resume` finds no checkpoint, batch or steps do not divide, or options do not fit.
+        HypersharpError: another process of this training is lost.
+
+    >>> import numpy as np, tempfile
+    >>> from hypersharp.simulation.protocols import find_protocol
+    >>> scenes = {"noise": lambda: np.random.default_rng(0).random((31, 64, 64), np.float32)}
+    >>> from hypersharp.train.patches import TrainingSet
+    >>> data = TrainingSet(scenes, scenes, find_protocol("dian-x4").sensor())
+    >>> small = {"features": 4, "iterations": 1}
+    >>> options = TrainOptions("small", "dian-x4", network_options=small, steps=1, round_steps=1, batch=1, patch_px=32)
+    >>> print("weights:", train(options, data, Path(tempfile.mkdtemp())).name)  # doctest: +ELLIPSIS
+    Epoch...weights: small.safetensors
     """
     check_options(options, hardware, out_dir, resume)
     commit()  # asked now and kept: the checkout may change while a training runs
     pl.seed_everything(options.seed, verbose=False)
-    bands, ms_bands = data.sensor.srf.shape[1], data.sensor.srf.shape[0]
-    header = options.header(bands, ms_bands, data.sensor.ratio)
+    header = options.header(data.sensor.srf.shape[1], data.sensor.srf.shape[0], data.sensor.ratio)
     net = build_network(header.network, header.options)
     if options.initial_weights:
         adopt_weights(net, Path(options.initial_weights))
-    take_sensor(net, data.sensor)
-    module = FusionTraining(net, options, data.preset)
+    make_lessons = lessons_for_any_sensor if options.sensors == "random" else lessons_for_sensor
+    module, loaders = make_lessons(options, data, net, cache_dir or out_dir / "scenes")
     to_fast_layout(module)
-    scenes = (cache_dir or out_dir / "scenes") / options.protocol  # which fixes sensor, crop and scaling
-    training = prepare_scenes(data.training, data.sensor, scenes, options.start_weight)
-    validation = prepare_scenes(data.validation, data.sensor, scenes, options.start_weight)
     with quiet_lightning(), hardware.lost_process():
         trainer = make_trainer(options, out_dir, hardware)
-        loaders = Loaders(options, training, validation, data.sensor.ratio)
         trainer.fit(module, loaders, ckpt_path=out_dir / CHECKPOINT if resume else None)
-    provenance = describe(options, data, trainer, module.minutes())
     path = out_dir / f"{options.name}.safetensors"
     if trainer.is_global_zero:
-        save_weights(path, net, finished(header, data, provenance))
+        provenance = provenance_of(options, data, trainer, module.minutes())
+        nm = None if options.sensors == "random" else data.wavelengths_nm
+        save_weights(path, net, replace(header, wavelengths_nm=nm, provenance=provenance))
     return path
 
 
-def take_sensor(net: FusionNetwork, sensor: Sensor) -> None:
-    """Tell the network what is known of the sensor; it keeps what it uses."""
-    srf, ratio = torch.tensor(sensor.srf), sensor.ratio
-    net.take_sensor(srf, lambda side: torch.tensor(sensor.psf.window(ratio, side)))
+def lessons_for_sensor(
+    options: TrainOptions, data: TrainingSet, net: FusionNetwork, cache: Path
+) -> tuple[FusionTraining, Loaders]:
+    """The network, told of the sensor what it uses, and patches of the scenes that the sensor sees."""
+    ratio, srf = data.sensor.ratio, torch.tensor(data.sensor.srf)
+    net.take_sensor(srf, lambda side: torch.tensor(data.sensor.psf.window(ratio, side)))
+    folder = cache / options.protocol  # which fixes sensor, crop and scaling
+    scenes, watched = (
+        prepare_scenes(readers, data.sensor, folder, options.start_weight)
+        for readers in (data.training, data.validation)
+    )
+    patches = patch_stream(scenes, ratio, options.patch_px, options.seed)
+    whole = Items(partial(whole_scene, watched), len(watched))
+    loaders = Loaders(partial(patch_loader, patches, options), DataLoader(whole, collate_fn=channels_last))
+    return FusionTraining(net, options, data.preset), loaders
+
+
+def patch_loader(patches: Items, options: TrainOptions, rank: int, devices: int) -> DataLoader[Sample]:
+    sampler = RoundSampler(options.round_steps, options.batch, rank, devices)
+    return DataLoader(patches, options.batch // devices, sampler=sampler, collate_fn=channels_last)
 
 
 def check_options(options: TrainOptions, hardware: Hardware, out_dir: Path, resume: bool) -> None:
@@ -114,10 +140,9 @@ def check_options(options: TrainOptions, hardware: Hardware, out_dir: Path, resu
 
 
 def make_trainer(options: TrainOptions, out_dir: Path, hardware: Hardware) -> pl.Trainer:
-    checkpoints = ModelCheckpoint(
-        out_dir, Path(CHECKPOINT).stem, save_on_train_epoch_end=True, enable_version_counter=False
-    )
-    callbacks: list[Callback] = [checkpoints]
+    callbacks: list[Callback] = [
+        ModelCheckpoint(out_dir, Path(CHECKPOINT).stem, save_on_train_epoch_end=True, enable_version_counter=False)
+    ]
     if options.ema_decay:
         callbacks.append(EMAWeightAveraging(use_buffers=False, decay=options.ema_decay))
     return pl.Trainer(
@@ -140,37 +165,18 @@ def make_trainer(options: TrainOptions, out_dir: Path, hardware: Hardware) -> pl
     )
 
 
-class Loaders(pl.LightningDataModule):
-    """The patches of this device and the validation scenes; lightning asks once it knows the device."""
-
-    def __init__(
-        self, options: TrainOptions, training: list[TrainingScene], validation: list[TrainingScene], ratio: int
-    ) -> None:
-        super().__init__()
-        self.options, self.training, self.validation, self.ratio = options, training, validation, ratio
-
-    def train_dataloader(self) -> DataLoader[Sample]:
-        assert self.trainer is not None
-        o, devices = self.options, self.trainer.world_size
-        sampler = RoundSampler(o.round_steps, o.batch, self.trainer.global_rank, devices)
-        stream = PatchStream(self.training, self.ratio, o.patch_px, o.seed)
-        return DataLoader(stream, o.batch // devices, sampler=sampler, collate_fn=channels_last)
-
-    def val_dataloader(self) -> DataLoader[Sample]:
-        return DataLoader(WholeScenes(self.validation), collate_fn=channels_last)
-
-
-def describe(options: TrainOptions, data: TrainingSet, trainer: pl.Trainer, minutes: float) -> dict[str, Any]:
-    """The provenance that a weights file carries."""
+def provenance_of(options: TrainOptions, data: TrainingSet, trainer: pl.Trainer, minutes: float) -> dict[str, Any]:
+    """What a weights file says of its training."""
     scores = {
         name: round(float(value), 4) for name, value in trainer.callback_metrics.items() if name.startswith("val_")
     }
+    random = options.sensors == "random"
     return {
-        **dataclasses.asdict(options),
+        **asdict(options),
         **scores,
         "training_scenes": sorted(data.training),
         "validation_scenes": sorted(data.validation),
-        "psf": data.sensor.psf.to_dict(),
+        **({"any_sensor": True} if random else {"psf": data.sensor.psf.to_dict()}),
         "commit": commit(),
         "machine": machine(),
         "minutes": round(minutes, 1),
@@ -178,20 +184,11 @@ def describe(options: TrainOptions, data: TrainingSet, trainer: pl.Trainer, minu
     }
 
 
-def finished(header: WeightsHeader, data: TrainingSet, provenance: dict[str, Any]) -> WeightsHeader:
-    return dataclasses.replace(header, wavelengths_nm=data.wavelengths_nm, provenance=provenance)
-
-
 class quiet_lightning(warnings.catch_warnings):  # noqa: N801 - a context manager, used like a function
-    """Without lightning's advice on loaders and loggers, which a user of ours cannot act on."""
+    """Without lightning's ADVICE."""
 
     def __enter__(self) -> None:
         super().__enter__()
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-        for advice in (
-            ".*does not have many workers.*",
-            ".*Checkpoint directory.*",
-            ".*isinstance.treespec.*",
-            ".*LeafSpec.*",
-        ):
+        for advice in ADVICE:
             warnings.filterwarnings("ignore", advice)

@@ -15,7 +15,7 @@ half-width. TEMPER below 1 narrows the mean interval at the same coverage: error
 
 One level up the truth is noisier, for the pixels of hs average what fine ones of the same instrument have, white noise
 by ||psf||: so z n_b sqrt(1 / ||psf||^2 - 1) is added in quadrature, n_b the noise of hs in band b and z the normal
-quantile. n_b is what diagonal differences (`sensor.noise`) find in what the other bands leave unexplained of band b,
+quantile. n_b is what diagonal differences (`numerics.noise`) find in what the other bands leave unexplained of band b,
 given how much neighbouring coarse pixels share of white noise. This is no part of the conformal guarantee, which ends
 at the coarser level. It was settled on crops of 10 CAVE training scenes, on Jasper Ridge and Berlin, as they are and
 with white noise of 28, 34 and 40 dB, ratios 3, 4 and 6, bicubic, GSA, SFIM and CNMF: the mean coverage is 90 %, that of
@@ -47,10 +47,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.errors import CallError, InputError
-from hypersharp.methods.detail import NORMAL_PER_MEDIAN
 from hypersharp.numerics.interpolate import upsample_bicubic
+from hypersharp.numerics.noise import neighbour_residuals, normal_deviation, texture_noise
 from hypersharp.pair.reduced import ReducedPair
-from hypersharp.sensor.noise import difference_noise, regression_residuals
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
@@ -296,11 +295,9 @@ def noise_deviation(hs: Tensor, valid: Tensor | None, errors: Tensor, sensor: Se
     """
     seen = torch.ones(hs.shape[1:], dtype=torch.bool) if valid is None else valid
     left = torch.zeros_like(hs, dtype=torch.float64)
-    left[:, seen] = torch.from_numpy(regression_residuals(hs[:, seen].double().numpy()))
-    rough = np.array([difference_noise(band, seen.numpy()) for band in left.numpy()])
-    most = NORMAL_PER_MEDIAN * errors.abs().median(1).values.double().numpy()
-    noise: NDArray[np.float64] = np.minimum(rough / np.sqrt(difference_power(sensor)), most)
-    return noise
+    left[:, seen] = neighbour_residuals(hs[:, seen].double())
+    white = texture_noise(left, seen) / difference_power(sensor) ** 0.5
+    return torch.minimum(white, normal_deviation(errors.double())).numpy()
 
 
 def difference_power(sensor: Sensor) -> float:

@@ -13,10 +13,11 @@ from torch import Tensor
 from hypersharp.cube import only_usable, usable_bands
 from hypersharp.errors import CallError
 from hypersharp.fusion.fuse import find_method, method_for, settings_for
+from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.place import known_settings, placed_as
 from hypersharp.pair.reduced import ReducedPair
 from hypersharp.pair.settings import FuseOptions, Mode, Precision
-from hypersharp.pair.tensors import from_tensor, measured, to_tensor, value_scale
+from hypersharp.pair.tensors import from_tensor, measured, to_tensor
 from hypersharp.quality.judge import Fuse, check_estimate, like, masked
 from hypersharp.sensor.psf import PSF
 from hypersharp.uncertainty.calibrate import Again, find_trust, in_all, learn_trust, taught_by

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hypersharp.errors import CallError, InputError
-from hypersharp.io import READERS, WRITERS
-from hypersharp.io.foreign import foreign
+from hypersharp.io.format import BY_SUFFIX, suffixes
+from hypersharp.system.read_errors import reading
 
-UPLOADED = (".tif", ".tiff", ".npy", ".npz")  # formats whose files cannot point at other files
 PLAIN_NAME = re.compile(r"[\w][\w .()+-]{0,150}")
 MOST_LISTED = 500
 
@@ -57,16 +56,15 @@ class Folders:
             raise refused()
         for root in self.roots:
             path = self.inside(root / name)
-            if path.exists() and path != root and path.suffix.lower() in READERS:
+            if path.exists() and path != root and path.suffix.lower() in BY_SUFFIX:
                 return path
         raise refused()
 
-    def new(self, name: str, suffixes: Iterable[str] = tuple(WRITERS)) -> Path:
+    def new(self, name: str, allowed: Sequence[str] = suffixes()) -> Path:
         """Where a file of that plain name may be written.
 
         Raises: CallError for a name with folders in it, of an unknown format, or taken.
         """
-        allowed = [suffix for suffix in suffixes if suffix]
         if not PLAIN_NAME.fullmatch(name) or Path(name).suffix.lower() not in allowed:
             raise CallError(
                 f"the name {name[:60]!r}", f"letters, digits, spaces and one of {', '.join(allowed)}", "change it"
@@ -80,10 +78,10 @@ class Folders:
         """What can be opened: images directly in the folders, by name, links that lead out left out."""
         names: dict[str, None] = {}
         for root in self.roots:
-            with foreign(root, "a folder that can be read", OSError):
+            with reading(root, "a folder that can be read", OSError):
                 entries = sorted(root.iterdir())
             for path in entries:
-                hidden = path.name.startswith(".") or path.suffix.lower() not in READERS or not path.suffix
+                hidden = path.name.startswith(".") or path.suffix.lower() not in suffixes()
                 if not hidden and self._holds(path):
                     names[path.name] = None
         return list(names)[:MOST_LISTED]

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from hypersharp.cube import crs_of, transform_of
 from hypersharp.errors import InputError, unknown_name
 from hypersharp.grid import Box, Window
-from hypersharp.io import open_source
 from hypersharp.io.coarse import read_coarse
 from hypersharp.io.geotiff import OVERVIEWS_ABOVE_PX, TiffPixels
-from hypersharp.io.source import Source
+from hypersharp.io.image import Image
+from hypersharp.io.stored import Stored
 
 Role = Literal["hs", "ms", "result", "truth", "trust", "image"]
 Named = tuple[Path, Role, Path | None]  # a file, what it is, and the result whose intervals it holds
@@ -45,7 +45,7 @@ class Layer:
     name: str
     path: Path
     role: Role
-    source: Source
+    source: Stored
     box: Box
     south_up: bool = False
     of: Path | None = None  # the result whose intervals a trust cube holds
@@ -80,7 +80,7 @@ class Layer:
 
     def spectrum(self, pixel: tuple[int, int]) -> Floats:
         """All bands (L,) of the pixel (row, column), as the file has them."""
-        return self.source.values(None, (*pixel, 1, 1))[:, 0, 0].astype(np.float32)
+        return np.asarray(self.source.values(None, (*pixel, 1, 1))[:, 0, 0], np.float32)
 
     def window(self, view: Box) -> Window | None:
         """The whole pixels that a view shows, None where it shows none."""
@@ -149,7 +149,7 @@ class Scene:
 
         Raises: InputError as `open_cube`; nothing is added then.
         """
-        opened = [(path, role, of, open_source(path)) for path, role, of in files]
+        opened = [(path, role, of, Image(path).stored()) for path, role, of in files]
         places = [_place(source) for *_, source in opened]
         if self.box is None and opened:
             self._settle([source for *_, source in opened], places)
@@ -161,7 +161,7 @@ class Scene:
         self.layers += made
         return made
 
-    def _settle(self, sources: Sequence[Source], places: Sequence[_Place]) -> None:
+    def _settle(self, sources: Sequence[Stored], places: Sequence[_Place]) -> None:
         """Choose the ground: the first map, else the finest image."""
         known = next((place for place in places if place.box is not None), None)
         if known is not None:
@@ -170,7 +170,7 @@ class Scene:
         height, width = max((source.pixels.shape[1:] for source in sources), key=lambda shape: shape[0] * shape[1])
         self.box = (0.0, -float(height), float(width), 0.0)
 
-    def _laid(self, name: str, path: Path, role: Role, of: Path | None, source: Source, place: _Place) -> Layer:
+    def _laid(self, name: str, path: Path, role: Role, of: Path | None, source: Stored, place: _Place) -> Layer:
         """A layer where its georeference puts it, or over the whole ground."""
         assert self.box is not None
         notes = _slow(source)
@@ -214,7 +214,7 @@ class _Place:
     why: str = ""
 
 
-def _place(source: Source) -> _Place:
+def _place(source: Stored) -> _Place:
     """Where an image says that it lies."""
     corner = source.cube([0], (0, 0, 1, 1), lazy=False)
     crs, affine = crs_of(corner), transform_of(corner)
@@ -227,7 +227,7 @@ def _place(source: Source) -> _Place:
     return _Place(crs, (affine.c, low, affine.c + width * affine.a, high), affine.e > 0)
 
 
-def _slow(source: Source) -> tuple[str, ...]:
+def _slow(source: Stored) -> tuple[str, ...]:
     """Advice where a large image has no overviews."""
     pixels = source.pixels
     if max(pixels.shape[1:]) <= OVERVIEWS_ABOVE_PX or not isinstance(pixels, TiffPixels):

@@ -11,7 +11,8 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from hypersharp.errors import HypersharpError
-from hypersharp.viewer.folders import UPLOADED, Folders
+from hypersharp.io.format import suffixes
+from hypersharp.viewer.folders import Folders
 
 PIECE = 2**18
 
@@ -59,7 +60,7 @@ class UploadHandler(RequestHandler):
 
     def prepare(self) -> None:
         try:
-            self.target = self.folders.new(self.get_query_argument("name"), UPLOADED)
+            self.target = self.folders.new(self.get_query_argument("name"), suffixes(upload=True))
         except HypersharpError as exc:
             return self.answer(400, str(exc))
         if self.request.method != "POST":

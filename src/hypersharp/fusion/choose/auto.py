@@ -16,7 +16,6 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from hypersharp.errors import InputError
@@ -248,18 +247,9 @@ def pairs_of(hs: Tensor, ms: Tensor, known: Settings) -> list[ReducedPair]:
     assert known.srf is not None
     sensor = Sensor(known.psf, known.srf, known.ratio)
     pairs = reduced_pairs(hs, ms, sensor, hs_valid=known.hs_valid, ms_valid=known.ms_valid)
-    noise = measure_noise(
-        hs.double().cpu().numpy(),
-        ms.double().cpu().numpy(),
-        *(mask_of(*one) for one in ((hs, known.hs_valid), (ms, known.ms_valid))),
-    )
+    noise = measure_noise(hs, ms, known.hs_valid, known.ms_valid)
     noisy = np.median(noise.hs_snr_db) < NOISY_DB
     return [as_noisy_as(pair, noise, sensor.psf) for pair in pairs] if noisy else pairs
-
-
-def mask_of(image: Tensor, valid: Tensor | None) -> NDArray[np.bool_]:
-    """(y, x): what is measured of an image (n, y, x)."""
-    return np.ones(image.shape[1:], bool) if valid is None else valid.cpu().numpy()
 
 
 def try_all(comparison: Comparison, candidates: Sequence[Method], until: float) -> list[str]:

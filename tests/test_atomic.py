@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
-from hypersharp import io
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError, OutputError
-from hypersharp.io import WRITERS, check_output, open_cube, save_cube
-from hypersharp.system import atomic as whole
+from hypersharp.io import check_output, open_cube, save_cube
+from hypersharp.io.format import BY_SUFFIX, Format
+from hypersharp.system import atomic
 
-ALL = sorted(WRITERS)
+ALL = sorted(BY_SUFFIX)
 OLD, NEW = make_cube(np.zeros((2, 3, 3), "f4")), make_cube(np.ones((2, 3, 3), "f4"))
 
 
@@ -29,13 +30,13 @@ def is_still_old(path: Path, before: list[str]) -> bool:
 def test_a_full_disk_leaves_what_stood_there(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save_cube(OLD, tmp_path / f"image{suffix}")
     before = names(tmp_path)
-    write = WRITERS[suffix]
+    write = Format.write
 
-    def write_until_full(cube: object, target: Path) -> None:
-        write(cube, target)
+    def write_until_full(self: Format, cube: xr.DataArray, target: Path) -> None:
+        write(self, cube, target)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setitem(io.WRITERS, suffix, write_until_full)
+    monkeypatch.setattr(Format, "write", write_until_full)
     with pytest.raises(OutputError, match="no space left"):
         save_cube(NEW, path)
     assert is_still_old(path, before)
@@ -48,6 +49,7 @@ def test_a_move_that_fails_is_taken_back(
 ) -> None:
     path = save_cube(OLD, tmp_path / f"image{suffix}")
     before, moves, replace = names(tmp_path), [], os.replace
+    shift_all = atomic._move_all
 
     def replace_or_fail(source: Path, target: Path) -> None:
         moves.append(target)
@@ -55,7 +57,11 @@ def test_a_move_that_fails_is_taken_back(
             raise OSError(errno.EACCES, os.strerror(errno.EACCES))
         replace(source, target)
 
-    monkeypatch.setattr(whole.os, "replace", replace_or_fail)
+    def move_all(staging: Path, parent: Path) -> None:  # zarr moves files of its own while it writes
+        monkeypatch.setattr(atomic.os, "replace", replace_or_fail)
+        shift_all(staging, parent)
+
+    monkeypatch.setattr(atomic, "_move_all", move_all)
     try:
         save_cube(NEW, path)
     except OutputError as error:
@@ -81,8 +87,8 @@ def test_an_older_result_is_replaced(suffix: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".nc", ".zarr"])
 def test_a_disk_too_small_is_seen_beforehand(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = whole.shutil.disk_usage(tmp_path)._replace(free=10)
-    monkeypatch.setattr(whole.shutil, "disk_usage", lambda path: usage)
+    usage = atomic.shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(atomic.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(OutputError, match="no space left"):
         save_cube(NEW, tmp_path / f"image{suffix}")
     assert names(tmp_path) == []
@@ -97,7 +103,7 @@ def test_a_wrong_output_is_named_before_the_work(tmp_path: Path, monkeypatch: py
     with pytest.raises(OutputError, match="choose another name"):
         check_output(tmp_path / "folder.tif")
     check_output(tmp_path / "image.tif")
-    monkeypatch.setattr(whole.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(atomic.os, "access", lambda path, mode: False)
     with pytest.raises(OutputError, match="read-only"):
         check_output(tmp_path / "image.tif")
 

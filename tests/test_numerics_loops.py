@@ -6,9 +6,8 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor
 
-from hypersharp.numerics.linops import Operator
-from hypersharp.numerics.loops import Residuals, Split, admm, conjugate_gradients, split_minimum
-from hypersharp.numerics.prox import nonnegative, soft
+from hypersharp.numerics.loops import Residuals, admm, conjugate_gradients, shrinkage
+from oracles.splitting import Operator, Split, nonnegative, soft, split_minimum, vector_soft
 
 RANDOM = np.random.default_rng(0)
 A = torch.from_numpy(RANDOM.standard_normal((12, 5)))
@@ -93,3 +92,20 @@ def test_conjugate_gradients_take_images_and_leave_zero_alone() -> None:
     image = torch.zeros(2, 3, 4)
     assert torch.equal(conjugate_gradients(lambda v: 2 * v, image), image)
     torch.testing.assert_close(conjugate_gradients(lambda v: 2 * v, image + 1), image + 0.5)
+
+
+@pytest.mark.parametrize("axes", [(0,), (0, 1)])
+def test_nothing_near_a_shrunk_vector_is_better(axes: tuple[int, ...]) -> None:
+    v, t = torch.from_numpy(RANDOM.standard_normal((4, 3, 5))), 0.7
+    best = vector_soft(v, t, axes)
+
+    def objective(x: Tensor) -> float:
+        return float(t * torch.linalg.vector_norm(x, dim=axes).sum() + 0.5 * (x - v).square().sum())
+
+    steps = [scale * torch.from_numpy(RANDOM.standard_normal(v.shape)) for scale in (1e-3, 0.1) for _ in range(20)]
+    assert all(objective(best) <= objective(best + step) for step in steps)
+
+
+def test_shrinkage_is_defined_where_nothing_is_to_shrink() -> None:
+    torch.testing.assert_close(shrinkage(torch.zeros(2), 0.0), torch.ones(2))
+    torch.testing.assert_close(shrinkage(torch.tensor([0.0, 1.0, 4.0]), 1.0), torch.tensor([0.0, 0.0, 0.75]))

@@ -1,10 +1,14 @@
-"""Other libraries' errors, and what they say on stderr besides, turned into one error of ours."""
+"""Other libraries' errors on broken files, and what they print on stderr, turned into one error of ours."""
 
 from __future__ import annotations
 
+import struct
 import sys
 import threading
+import tokenize
 import traceback
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +16,28 @@ from typing import Any
 
 from hypersharp.errors import InputError
 
+# What the readers of numpy, scipy, h5py, h5netcdf, xarray, zarr and pillow raise on bytes that they do not expect.
+READ_ERRORS: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
 
 @contextmanager
-def foreign(path: Path, expected: str, *errors: type[Exception]) -> Iterator[None]:
+def reading(path: Path, expected: str, *errors: type[Exception]) -> Iterator[None]:
     """Turn the named errors of another library into an InputError about the file."""
     with _quiet():
         try:
@@ -47,11 +70,11 @@ class _Hook:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No 'Exception ignored in ...' on stderr: rasterio and h5netcdf print it for broken files."""
+    """No 'Exception ignored in ...' on stderr: rasterio and h5netcdf print it for broken files, through both hooks."""
     with _Hook.lock:
         if _Hook.depth == 0:
             _Hook.before = sys.unraisablehook, sys.excepthook
-            sys.unraisablehook, sys.excepthook = (lambda _: None, lambda *_: None)  # rasterio prints through both
+            sys.unraisablehook, sys.excepthook = (lambda _: None, lambda *_: None)
         _Hook.depth += 1
     try:
         yield

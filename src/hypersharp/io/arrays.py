@@ -1,0 +1,206 @@
+"""Files of named arrays (.mat, .npz, .nc, .zarr): which is the image, which axis is which, what else is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hypersharp.cube import crs_of, fwhm_nm, good_bands, nodata_of, transform_of, wavelengths_nm
+from hypersharp.errors import CallError, InputError, installed, unknown_name
+from hypersharp.io.stored import Stored, spectral_nm
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from hypersharp.io.image import Image
+
+LAYOUTS = ("lhw", "hwl", "hlw", "lp", "pl", "hw")
+BANDS = ("nband", "nbands", "bands")
+ROWS = ("nrow", "nrows", "rows", "lines")
+COLUMNS = ("ncol", "ncols", "columns", "samples")
+WAVELENGTHS = ("wavelength", "wavelengths", "wavelength_nm", "wavelengths_nm")
+WIDTHS = ("fwhm", "fwhms", "fwhm_nm")
+GOOD_BANDS = ("good_band", "good_bands", "bbl", "good_wavelengths")
+STRIP = 16  # a plain 2-D array longer than so many times its width is taken for bands x pixels
+
+
+def find_variable(
+    image: Image, found: Mapping[str, tuple[tuple[int, ...], Any]], arrays: Mapping[str, Any] | None = None
+) -> str:
+    """The name of the image among the variables (shape, type): the one asked for, `cube`, or the only one.
+
+    `arrays` holds at least the small ones; row and column counts among them settle which 2-D array fits.
+
+    Raises: InputError where none or several may be the image.
+    """
+    kinds = {name: (len(shape), np.dtype(dtype).kind) for name, (shape, dtype) in found.items()}
+    if image.variable is not None:
+        if image.variable not in found:
+            raise unknown_name("variable", image.variable, found)
+        if not _is_real(*kinds[image.variable]):
+            shape, dtype = found[image.variable]
+            what = f"'{image.variable}' of type {dtype} and shape {shape}"
+            raise InputError(what, "a 2-D or 3-D array of real numbers", "name another variable")
+        return image.variable
+    if "cube" in found and _is_real(*kinds["cube"]):
+        return "cube"
+    candidates = [
+        name
+        for name, (axes, kind) in kinds.items()
+        if _is_real(axes, kind) and kind != "b" and sum(size > 1 for size in found[name][0]) > 1
+    ] or [name for name, kind in kinds.items() if kind == (2, "b")]  # a mask, where there is no image of numbers
+    bands, shape_yx = scalar(arrays or {}, BANDS), _stored_shape_yx(arrays or {})
+    if len(candidates) > 1 and bands is not None and shape_yx is not None:  # as in the Jasper Ridge file
+        fitting = [name for name in candidates if found[name][0] == (bands, shape_yx[0] * shape_yx[1])]
+        candidates = fitting if len(fitting) == 1 else candidates
+    if not candidates:
+        raise InputError(f"no image in {image.path}", "a 2-D or 3-D array of real numbers", "use another file")
+    if len(candidates) > 1:
+        listed = ", ".join(f"{name} {'x'.join(map(str, found[name][0]))}" for name in candidates[:8])
+        what = f"{len(candidates)} possible images in {image.path} ({listed})"
+        raise InputError(what, "one", "name it: --variable (variable= in Python)")
+    return candidates[0]
+
+
+def _is_real(axes: int, kind: str) -> bool:
+    """Whether an array of so many axes and this kind of numbers can be an image at all."""
+    return axes in (2, 3) and kind in "iufb"
+
+
+def _stored_shape_yx(arrays: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Rows and columns that the file stores with the image."""
+    rows, columns = scalar(arrays, ROWS), scalar(arrays, COLUMNS)
+    return None if rows is None or columns is None else (rows, columns)
+
+
+def scalar(arrays: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+    """A positive whole number stored under one of the names, whatever their case."""
+    found = listed(arrays, names, 1)
+    number = 0.0 if found is None else float(found[0])
+    return int(number) if np.isfinite(number) and number == int(number) and number > 0 else None
+
+
+def listed(arrays: Mapping[str, Any], names: tuple[str, ...], count: int) -> np.ndarray | None:
+    """The list of `count` numbers under one of the names, whatever their case."""
+    for name, array in arrays.items():
+        if str(name).lower() in names and np.size(array) == count and np.asarray(array).dtype.kind in "iufb":
+            return np.asarray(array).ravel()
+    return None
+
+
+def text(arrays: Mapping[str, Any], name: str) -> str | None:
+    """The text stored under a name."""
+    array = np.asarray(arrays.get(name, 0))
+    return "".join(str(part) for part in array.ravel()) or None if array.dtype.kind == "U" else None
+
+
+def with_stored(image: Image, arrays: Mapping[str, Any], default: str | None = None) -> Image:
+    """The image with what the file stores of layout and shape, where the caller says nothing."""
+    layout = image.layout or text(arrays, "layout") or default
+    return replace(image, layout=layout, shape_yx=image.shape_yx or _stored_shape_yx(arrays))
+
+
+def described(pixels: Any, arrays: Mapping[str, Any]) -> Stored:
+    """An image (band, y, x) and what the variables stored with it say of it."""
+    bands = pixels.shape[0]
+    centres, widths = listed(arrays, WAVELENGTHS, bands), listed(arrays, WIDTHS, bands)
+    unit, nodata = text(arrays, "wavelength_units"), listed(arrays, ("nodata",), 1)
+    return Stored(
+        pixels,
+        wavelengths_nm=None if centres is None else spectral_nm(centres, unit),
+        fwhm_nm=None if widths is None else spectral_nm(widths, unit or "nm"),
+        good_bands=listed(arrays, GOOD_BANDS, bands),
+        crs=text(arrays, "crs_wkt"),
+        transform=affine_of_six(listed(arrays, ("transform",), 6)),
+        nodata=None if nodata is None else float(nodata[0]),
+    )
+
+
+def affine_of_six(numbers: Sequence[float] | np.ndarray | None) -> Any:
+    """The affine of six numbers a, b, c, d, e, f; None for others and without [geo]."""
+    if numbers is None or len(numbers) != 6 or not np.all(np.isfinite(numbers)) or not installed("affine"):
+        return None
+    from affine import Affine
+
+    return Affine(*(float(number) for number in numbers))
+
+
+def laid_out(array: np.ndarray, image: Image, what: str, arrays: Mapping[str, Any]) -> np.ndarray:
+    """The array as (band, y, x). One of two axes is one band, or bands x pixels counted down the columns as in MATLAB.
+
+    Raises: as `order_lhw`.
+    """
+    if array.ndim != 2:
+        return array.transpose(order_lhw(array.shape, image, what, arrays))
+    _check_layout(image.layout)
+    layout, pixels = image.layout, None if image.shape_yx is None else image.shape_yx[0] * image.shape_yx[1]
+    if layout not in ("lp", "pl", "hw"):
+        layout = "lp" if pixels == array.shape[1] else "pl" if pixels == array.shape[0] else None
+    if layout == "hw" or (layout is None and max(array.shape) <= STRIP * min(array.shape)):
+        return array[np.newaxis]
+    if layout is None or image.shape_yx is None or pixels not in array.shape:
+        raise InputError(
+            f"{what} of {array.shape[0]} x {array.shape[1]}, which looks like bands x pixels",
+            "rows x columns that multiply to the number of pixels",
+            "open it in Python with shape_yx=(rows, columns), or give the layout hw if it is one band",
+        )
+    rows, columns = image.shape_yx
+    spectra = array.T if layout == "pl" else array
+    if spectra.shape[1] != pixels:
+        raise InputError(f"{what} with {spectra.shape[1]} pixels", f"{rows} x {columns}", "change shape_yx or layout")
+    return spectra.reshape(spectra.shape[0], columns, rows).transpose(0, 2, 1)
+
+
+def order_lhw(shape: tuple[int, ...], image: Image, what: str, arrays: Mapping[str, Any]) -> list[int]:
+    """Which of three axes are bands, rows and columns, by the layout given or by what the shape shows.
+
+    Raises: CallError for an unknown layout, InputError for a shape that does not show it.
+    """
+    _check_layout(image.layout)
+    if len(shape) != 3:
+        raise InputError(f"{what} with {len(shape)} axes", "2 or 3", "reshape it")
+    if image.layout is not None and len(image.layout) == 3:
+        return [image.layout.index(axis) for axis in "lhw"]
+    if image.layout == "hw" and 1 in (shape[0], shape[2]):  # one band, with an axis for it
+        return [0, 1, 2] if shape[0] == 1 else [2, 0, 1]
+    first, middle, last = shape
+    if first == middle:
+        return [2, 0, 1]
+    if middle == last:
+        return [0, 1, 2]
+    lengths = {np.size(other) for other in arrays.values() if np.size(other) > 1}
+    if first != last and (first in lengths) != (last in lengths):  # a list has as many entries as there are bands
+        return [0, 1, 2] if first in lengths else [2, 0, 1]
+    raise InputError(
+        f"{what} of {first} x {middle} x {last}, which may be bands first or last",
+        "axes that can be told from each other",
+        "give the layout hwl (rows, columns, bands) or lhw",
+    )
+
+
+def _check_layout(layout: str | None) -> None:
+    """Raise on a layout that is in no list."""
+    if layout is not None and layout not in LAYOUTS:
+        raise CallError(f"the layout '{layout[:20]}'", f"one of {', '.join(LAYOUTS)}", "choose one")
+
+
+def metadata_of(cube: xr.DataArray) -> dict[str, Any]:
+    """All that is known about a cube but its pixels, as named arrays.
+
+    The nodata value only where no pixel has it: the pixels are written as they are.
+    """
+    crs, place, nodata = crs_of(cube), transform_of(cube), nodata_of(cube)
+    unused = nodata is not None and "scale_factor" not in cube.encoding and not bool((cube == nodata).any())
+    known = {
+        "wavelength": wavelengths_nm(cube),
+        "fwhm": fwhm_nm(cube),
+        "good_band": good_bands(cube),
+        "crs_wkt": None if crs is None else np.array(crs.to_wkt()),
+        "transform": None if place is None else np.array(place[:6]),
+        "nodata": np.array(nodata) if unused else None,
+        "wavelength_units": np.array("nm"),
+    }
+    return {name: value for name, value in known.items() if value is not None}

@@ -1,0 +1,121 @@
+"""The formats of images: their suffixes and what each can do, in one table that loads none of their libraries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hypersharp.errors import CallError, InputError, OutputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from hypersharp.io.image import Image
+    from hypersharp.io.stored import Stored
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format: what it can do, and the file of this folder that does it.
+
+    That file holds `read(image)`, which gives a `Stored`, `write(cube, path)` and, where something may stand in its
+    way, `check_target(path)`.
+    """
+
+    file: str
+    suffixes: tuple[str, ...]
+    options: bool = False  # `variable`, `layout` and `shape_yx` apply: it does not name its image, or the axes
+    streamed: bool = False  # a lazy cube is written piece by piece
+    compressed: bool = False  # may be smaller than its pixels, and safe on a disk that fills up all the same
+    upload: bool = False  # its files cannot point at other files, so a browser may send them
+    folder: bool = False
+
+    def read(self, image: Image) -> Stored:
+        """Open an existing image of this format.
+
+        Raises: CallError for options that do not apply; InputError.
+        """
+        if not self.options and (image.variable, image.layout, image.shape_yx) != (None, None, None):
+            found = f"variable, layout or shape_yx for {image.path}"
+            raise CallError(found, "none for this format", "leave them out")
+        stored: Stored = self._code().read(image)
+        return stored
+
+    def write(self, cube: xr.DataArray, path: Path) -> None:
+        self._code().write(cube, path)
+
+    def check_target(self, path: Path) -> None:
+        """Raise an OutputError where writing to the path would replace something else than an image."""
+        if path.is_dir() and not self.folder:
+            raise OutputError(f"the folder {path}", "a file to write or replace", "choose another name")
+        if hasattr(self._code(), "check_target"):
+            self._code().check_target(path)
+
+    def _code(self) -> Any:
+        return import_module(f"hypersharp.io.{self.file}")
+
+
+ENVI = Format("envi", (".hdr", ".img", ".bsq", ".bil", ".bip", ".dat"), streamed=True)
+FOLDER = Format("folder", ("",), folder=True)
+FORMATS = (
+    Format("geotiff", (".tif", ".tiff"), streamed=True, compressed=True, upload=True),
+    ENVI,
+    Format("mat", (".mat",), options=True),
+    Format("npy", (".npy",), options=True, streamed=True, upload=True),
+    Format("npz", (".npz",), options=True, upload=True),
+    Format("netcdf", (".nc",), options=True, streamed=True),
+    Format("zarr", (".zarr",), options=True, streamed=True, compressed=True, folder=True),
+    FOLDER,
+)
+BY_SUFFIX = {suffix: format for format in FORMATS for suffix in format.suffixes}
+
+
+def suffixes(**wanted: bool) -> tuple[str, ...]:
+    """The suffixes of the formats that can do (or not) what is asked, such as `streamed=True`; without that of folders.
+
+    >>> suffixes(upload=True)
+    ('.tif', '.tiff', '.npy', '.npz')
+    """
+    return tuple(
+        suffix
+        for suffix, format in BY_SUFFIX.items()
+        if suffix and all(getattr(format, name) == value for name, value in wanted.items())
+    )
+
+
+def format_of(path: Path) -> Format:
+    """The format of an image that is there.
+
+    Raises: InputError where nothing is there, or nothing that can be read.
+    """
+    try:
+        if not path.exists():
+            raise InputError(f"no file {path}", "an existing image", "check the path")
+        empty = path.is_file() and path.stat().st_size == 0
+    except (OSError, ValueError) as error:  # a name too long, a null byte, no permission
+        raise InputError(f"no readable file {str(path)[:200]!r}", "an existing image", "check the path") from error
+    if empty:
+        raise InputError(f"{path} with zero bytes", "an image", "write or download it again")
+    known = BY_SUFFIX.get(path.suffix.lower())
+    if path.is_dir():
+        return known if known and known.folder else FOLDER
+    if known and known is not FOLDER:
+        return known
+    if any(header.is_file() for header in (path.with_suffix(".hdr"), path.with_name(path.name + ".hdr"))):
+        return ENVI
+    expected = f"a folder of bands or one of {', '.join(suffixes())}"
+    raise InputError(f"{path} of an unknown format", expected, "convert it")
+
+
+def format_for(path: Path) -> Format:
+    """The format in which a path is written, by its suffix.
+
+    Raises: CallError where that names none.
+    """
+    found = BY_SUFFIX.get(path.suffix.lower())
+    if found is None or not path.name:
+        expected = f"a folder or a name ending in one of {', '.join(suffixes())}"
+        raise CallError(f"the output {path}", expected, "change its suffix")
+    return found

@@ -1,0 +1,201 @@
+"""What a reader hands over: pixels that can be cut before they are read, and what is known about them.
+
+`Pixels` looks enough like an array (shape, dtype, slicing) for dask to read it piece by piece; each piece
+opens the file again, so pieces may be read by several threads, processes or machines.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+
+from hypersharp.cube import decode, make_cube
+from hypersharp.errors import InputError, needs
+from hypersharp.grid import Window, check_window, window_transform
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from affine import Affine
+
+NOTES = "hypersharp"  # the attribute, and in a file the tag, in which a result says how it was made
+
+
+class Pixels(ABC):
+    """An image (band, y, x) on disk that reads only what is asked of it."""
+
+    ndim = 3
+
+    def __init__(self, shape: tuple[int, int, int], dtype: Any) -> None:
+        self.shape, self.dtype = shape, np.dtype(dtype).newbyteorder("=")
+
+    @abstractmethod
+    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
+        """The bands in this order, cut to rows and columns (whole slices, step 1)."""
+
+    def __getitem__(self, key: tuple[Any, ...]) -> np.ndarray:
+        bands = np.atleast_1d(np.arange(self.shape[0])[key[0]])
+        (rows, rest_y), (columns, rest_x) = _span(key[1], self.shape[1]), _span(key[2], self.shape[2])
+        if 0 in (bands.size, rows.stop - rows.start, columns.stop - columns.start):
+            return np.empty((bands.size, rows.stop - rows.start, columns.stop - columns.start), self.dtype)
+        return self.read(bands.tolist(), rows, columns)[:, rest_y, rest_x]
+
+
+class VariablePixels(Pixels):
+    """A named array of a file as (band, y, x): `axes` says which of its axes these are; one of two axes is one band."""
+
+    def __init__(
+        self, path: Path, opener: Callable[[Path], AbstractContextManager[Any]], name: str, array: Any, axes: list[int]
+    ) -> None:
+        shape = array.shape if array.ndim == 3 else (1, *array.shape)
+        super().__init__((shape[axes[0]], shape[axes[1]], shape[axes[2]]), array.dtype)
+        self.path, self.opener, self.name, self.axes, self.flat = path, opener, name, axes, array.ndim == 2
+
+    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
+        first = min(bands)
+        wanted = slice(first, max(bands) + 1), rows, columns
+        key = (rows, columns) if self.flat else tuple(wanted[self.axes.index(axis)] for axis in range(3))
+        with self.opener(self.path) as arrays:
+            values = np.asarray(arrays[self.name][key])
+        values = values[np.newaxis] if self.flat else values.transpose(self.axes)
+        return values[[band - first for band in bands]]
+
+
+def _span(key: slice, size: int) -> tuple[slice, slice]:
+    """A slice as (the whole range to read, what to take of it)."""
+    wanted = range(size)[key]
+    if len(wanted) == 0:
+        return slice(0, 0), slice(None)
+    low, high = min(wanted[0], wanted[-1]), max(wanted[0], wanted[-1])
+    return slice(low, high + 1), slice(None, None, wanted.step)
+
+
+def _as_dask(on_disk: Any) -> Any:
+    """What lies on disk as a dask array, which reads a piece when it is computed."""
+    with needs("lazy reading"):
+        import dask.array as da
+    return da.from_array(on_disk, chunks="auto", name=False, asarray=True)  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An opened image: pixels as the file stores them, and what it says about them."""
+
+    pixels: Any  # Pixels or numpy array (band, y, x)
+    wavelengths_nm: Any = None
+    fwhm_nm: Any = None
+    good_bands: Any = None
+    crs: Any = None
+    transform: Affine | None = None
+    nodata: float | None = None
+    scale: Any = 1.0  # a number or one a band
+    offset: Any = 0.0
+    valid: Any = None  # Pixels (1, y, x), False where the file says a pixel is missing
+    notes: str | None = None  # how `fuse` made it
+
+    def cube(
+        self, bands: Sequence[int] | None = None, window: Window | None = None, lazy: bool = False
+    ) -> xr.DataArray:
+        """The bands and the window asked for, decoded; dask-backed where `lazy`.
+
+        Raises: as `region`.
+        """
+        count = self.pixels.shape[0]
+        chosen, window = self.region(bands, window)
+
+        def of_chosen(listed: Any) -> Any:  # make_cube complains where there is not one for each band
+            return listed if listed is None or len(listed) != count else np.asarray(listed)[chosen]
+
+        cube = make_cube(
+            self.values(chosen, window, lazy),
+            wavelengths_nm=of_chosen(self.wavelengths_nm),
+            fwhm_nm=of_chosen(self.fwhm_nm),
+            good_bands=of_chosen(self.good_bands),
+            crs=self.crs,
+            transform=self.transform and window_transform(self.transform, window),
+        )
+        cube.encoding.update(self._encoding(chosen))
+        return cube if self.notes is None else cube.assign_attrs({NOTES: self.notes})
+
+    def values(self, bands: Sequence[int] | None, window: Window | None, lazy: bool = False) -> Any:
+        """The decoded numbers (band, y, x) of a region alone, NaN where a pixel is missing.
+
+        Raises: as `region`.
+        """
+        chosen, (y0, x0, height, width) = self.region(bands, window)
+        rows, columns, dtype = slice(y0, y0 + height), slice(x0, x0 + width), self.pixels.dtype.newbyteorder("=")
+        key = slice(None) if chosen == list(range(self.pixels.shape[0])) else chosen, rows, columns
+        if lazy:
+            values = self.decoded(_as_dask(self.pixels)[key].astype(dtype), chosen)
+            kept = None if self.valid is None else _as_dask(self.valid)[:, rows, columns]
+        else:
+            check_memory(len(chosen) * height * width * dtype.itemsize)
+            values = self.decoded(np.array(self.pixels[key], dtype=dtype), chosen)
+            kept = None if self.valid is None else self.valid[:, rows, columns]
+        if kept is None or (not lazy and kept.all()):
+            return values
+        floats = values if values.dtype.kind == "f" else values.astype("f4" if values.dtype.itemsize <= 2 else "f8")
+        return np.where(kept, floats, floats.dtype.type(np.nan))
+
+    def region(self, bands: Sequence[int] | None, window: Window | None) -> tuple[list[int], Window]:
+        """Bands and window as asked for, all by default.
+
+        Raises: InputError where the image or the region is empty, or lies outside.
+        """
+        count, height, width = self.pixels.shape
+        if 0 in self.pixels.shape:
+            raise InputError(f"an image of {count} x {height} x {width}", "bands, rows and columns", "use another file")
+        chosen = list(range(count)) if bands is None else [int(band) for band in bands]
+        if not chosen or min(chosen) < 0 or max(chosen) >= count:
+            raise InputError(f"band indices {chosen}", f"some of 0..{count - 1}", "choose bands that exist")
+        return chosen, check_window(window or (0, 0, height, width), (height, width))
+
+    def decoded(self, raw: Any, chosen: list[int]) -> Any:
+        """Physical values of the stored numbers of the chosen bands, NaN for nodata."""
+        return decode(raw, self.nodata, _per_band(self.scale, chosen), _per_band(self.offset, chosen))
+
+    def _encoding(self, chosen: list[int]) -> dict[str, Any]:
+        """How the file stores its numbers, in xarray's words; left out where bands differ."""
+        scale, offset = np.unique(_per_band(self.scale, chosen)), np.unique(_per_band(self.offset, chosen))
+        if scale.size > 1 or offset.size > 1:
+            return {}
+        stored: dict[str, Any] = {} if self.nodata is None else {"_FillValue": self.nodata}
+        if scale[0] != 1 or offset[0] != 0:
+            stored |= {"scale_factor": float(scale[0]), "add_offset": float(offset[0])}
+        return stored | {"dtype": self.pixels.dtype.newbyteorder("=")}
+
+
+def _per_band(number: Any, chosen: list[int]) -> Any:
+    """A scale or offset: one number, or one for each chosen band as (band, 1, 1)."""
+    numbers = np.asarray(number, float)
+    if not np.all(np.isfinite(numbers)):
+        raise InputError(f"a scale or offset of {number}", "finite numbers", "correct the file's header")
+    return numbers if numbers.ndim == 0 else numbers[chosen].reshape(-1, 1, 1)
+
+
+def check_memory(wanted_bytes: int) -> None:
+    """Raise where an image cannot fit into the machine's memory (a mistyped header also ends here)."""
+    machine = psutil.virtual_memory().total
+    if wanted_bytes > machine:
+        raise InputError(
+            f"an image of {wanted_bytes / 1e9:.0f} GB on a machine of {machine / 1e9:.0f} GB",
+            "one that fits into memory",
+            "read a window of it, or open it with lazy=True",
+        )
+
+
+def spectral_nm(values: Any, unit: str | None) -> np.ndarray | None:
+    """Wavelengths or widths in nm from their unit; a unit not given is nm, or um where all are < 100."""
+    numbers = np.asarray(values, dtype=float).ravel()
+    name = (unit or "unknown").strip().lower()
+    if name in ("unknown", "", "none"):
+        name = "um" if numbers.size and np.nanmax(numbers) < 100 else "nm"
+    if name in ("um", "µm", "μm", "micrometers", "micrometer", "micrometres", "micrometre", "microns", "micron"):
+        return np.round(numbers * 1000, 9)  # without the tail of 0.479 * 1000 = 478.99999999999994
+    return numbers if name in ("nm", "nanometers", "nanometer", "nanometres", "nanometre") else None

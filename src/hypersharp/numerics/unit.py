@@ -1,0 +1,39 @@
+"""Which value counts as 1: for methods, that work on values of about 0..1, and for scores, in shares of a peak."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+SCALED_ALREADY = 1.5  # floating values up to here are taken as scaled to about 0..1
+SCALE_QUANTILE = 0.999
+
+
+def value_scale(hs: NDArray[np.generic]) -> float:
+    """What methods divide by: nearly the largest value, so that a few bright pixels do not darken the scene.
+
+    1 for floats that are scaled already, and where no value is positive.
+
+    >>> value_scale(np.full((1, 2, 2), 900, np.uint16)), value_scale(np.full((1, 2, 2), 0.8))
+    (900.0, 1.0)
+    """
+    top = float(np.quantile(hs[np.isfinite(hs)], SCALE_QUANTILE))
+    return 1.0 if hs.dtype.kind == "f" and top <= SCALED_ALREADY or top <= 0 else top
+
+
+def peak(values: NDArray[np.generic]) -> float:
+    """What scores divide by: the largest value an integer dtype holds; 1 for floats up to about 1.5; else the maximum.
+
+    >>> peak(np.zeros((1, 2, 2), np.uint16)), peak(np.full((1, 2, 2), 900.0))
+    (65535.0, 900.0)
+    """
+    top = float(np.nanmax(values, initial=0.0))
+    return full_scale(values, "dtype" if values.dtype.kind in "iu" or top <= SCALED_ALREADY else "scene-max")
+
+
+def full_scale(values: NDArray[np.generic], scaling: Literal["dtype", "scene-max"]) -> float:
+    """What a protocol divides by: the largest value an integer dtype holds, 1 for floats; or the largest there is."""
+    if scaling == "scene-max":
+        return float(np.nanmax(values, initial=0.0))
+    dtype: np.dtype[Any] = values.dtype
+    return float(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0

@@ -1,0 +1,1 @@
+"""Independent second ways to results of the product, for tests only."""
