@@ -49,8 +49,8 @@ docs: $(READY)
 
 dist: $(READY)
 	rm -rf dist build/wheel-test
-	$(BIN)/python -m build --outdir dist .
-	$(BIN)/python -m build --outdir dist $(WEIGHTS)
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/python -m build --no-isolation --outdir dist $(WEIGHTS)
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/python tools/try_wheels.py dist build/wheel-test
 

@@ -21,8 +21,8 @@ from hypersharp.bench.training import train_on_protocol
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import count_parameters, load_weights, to_fast_layout
 from hypersharp.networks.inference import run_network
-from hypersharp.pair.settings import Settings
-from hypersharp.quality.metrics import psnr_and_sam
+from hypersharp.pair.options import Options
+from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.simulation.protocols import Protocol, find_protocol
 from hypersharp.system.build_info import commit, machine
 from hypersharp.train.options import TrainOptions, read_options
@@ -106,13 +106,13 @@ def score_scenes(
     net: FusionNetwork, protocol: Protocol, data: Path, names: tuple[str, ...]
 ) -> Iterable[tuple[float, float, float, float]]:
     """PSNR (dB), SAM (degrees), spectral and spatial D error of each scene; NaN without a block that is used."""
-    sensor, settings = protocol.sensor(), Settings(ratio=protocol.ratio)
+    sensor = protocol.sensor()
     for path in find_scenes(protocol, data, names).values():
         truth = torch.from_numpy(np.asarray(load_truth(protocol, path).values, dtype=np.float32))
         hs, ms = sensor.observe(truth)
-        estimate = run_network(net, hs, ms, settings).clamp(0, 1)
+        estimate = run_network(net, hs, ms, Options()).clamp(0, 1)
         gaps = degradation_gaps(net, truth, hs, ms)
-        yield (*psnr_and_sam(estimate.numpy(), truth.numpy(), preset=protocol.preset), *gaps)
+        yield (*psnr_sam_ergas(estimate.numpy(), truth.numpy(), preset=protocol.preset)[:2], *gaps)
 
 
 def degradation_gaps(

@@ -24,9 +24,10 @@ from auto import CASES, Case, paris, scores
 from scipy.ndimage import shift
 
 from hypersharp.errors import InputError
-from hypersharp.fusion.fuse import METHODS
+from hypersharp.methods.table import METHODS
 from hypersharp.networks.inference import run_network
-from hypersharp.pair.sensor import find_sensor
+from hypersharp.pair.options import Options, ignore
+from hypersharp.pair.sensor import PairSensor
 from hypersharp.train.adapt import AdaptOptions, Outcome, adapt
 
 BESIDE = ("bicubic", "glp", "cnmf", "hysure")
@@ -59,20 +60,19 @@ def main() -> None:
 
 def compare(case: Case, lengths: list[AdaptOptions]) -> Iterator[Row]:
     """The scores of each method, under one sensor, estimated once."""
-    sensor = find_sensor(case.hs, case.ms, case.settings).sensor
-    known = replace(case.settings, psf=sensor.psf, srf=sensor.srf, notes=[])
-    for name in BESIDE:
-        yield timed(name, case, lambda name=name: METHODS[name].run(case.hs, case.ms, known))
-    any_sensor = replace(known, weights="ssjcn-any")
-    yield timed("ssjcn-any", case, lambda: METHODS["ssjcn"].run(case.hs, case.ms, any_sensor))
+    pair, chosen = case.pair, Options()
+    found = PairSensor(pair).sensor
+    known = PairSensor(pair, found.psf, found.srf)
+    for name in (*BESIDE, "ssjcn-any"):
+        yield timed(name, case, lambda name=name: METHODS[name].learn(pair, known, chosen)(pair, chosen, ignore))
     for options in lengths:
         told: list[Outcome] = []
 
         def learnt(options: AdaptOptions = options, told: list[Outcome] = told) -> torch.Tensor:
             started = perf_counter()
-            net, outcome = adapt(case.hs, case.ms, known, options)
+            net, outcome = adapt(pair, known, chosen, options)
             told.append(replace(outcome, seconds=perf_counter() - started))
-            return run_network(net, case.hs, case.ms, known)
+            return run_network(net, pair.hs, pair.ms, chosen)
 
         try:
             row = timed("adapted", case, learnt)
@@ -98,10 +98,10 @@ def timed(name: str, case: Case, run: Any) -> Row:
 
 def aligned_paris(data: Path) -> Case:
     case = paris(data)
-    shift_yx = find_sensor(case.hs, case.ms, case.settings).shift_px_yx
+    shift_yx = PairSensor(case.pair).estimate.shift_px_yx
     back = (-shift_yx[0], -shift_yx[1])
-    moved = np.stack([shift(band, back, order=3, mode="nearest") for band in case.ms.numpy()])
-    return replace(case, ms=torch.from_numpy(moved))
+    moved = np.stack([shift(band, back, order=3, mode="nearest") for band in case.pair.ms.numpy()])
+    return replace(case, pair=replace(case.pair, ms=torch.from_numpy(moved)))
 
 
 if __name__ == "__main__":

@@ -31,16 +31,20 @@ from torch import Tensor
 from hypersharp.bench.indian_pines import load_indian_pines
 from hypersharp.cube import make_cube, wavelengths_nm
 from hypersharp.errors import InputError
-from hypersharp.fusion.choose.auto import AUTO, CANDIDATES, with_sensor
-from hypersharp.fusion.consistency import agree_with_hs
-from hypersharp.fusion.sharpener import own_settings
+from hypersharp.fusion.choose.auto import CANDIDATES, choose_best
+from hypersharp.fusion.consistency import make_consistent
+from hypersharp.fusion.learn import learn
 from hypersharp.io import open_cube
-from hypersharp.pair.align import undo_shift
-from hypersharp.pair.settings import Settings
-from hypersharp.quality.metrics import psnr_and_sam
+from hypersharp.io.image import CubeImage
+from hypersharp.pair.options import Options, ignore
+from hypersharp.pair.place import place
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
+from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, parse_psf
 from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM
+from hypersharp.sensor.spectra import Spectra
 from hypersharp.sensor.srf import find_srf
 
 AVIRIS_BANDS_NM = np.linspace(380, 2500, 224)
@@ -50,12 +54,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A pair, its truth (L, H, W) and what the methods are told."""
+    """A pair, its truth (L, H, W) and what was done to it before."""
 
-    hs: Tensor
-    ms: Tensor
+    pair: TensorPair
     truth: Tensor
-    settings: Settings
+    notes: tuple[str, ...] = ()
 
 
 def main() -> None:
@@ -79,9 +82,11 @@ def parse_arguments() -> argparse.Namespace:
 
 def compare(name: str, case: Case, budget_s: float) -> Row:
     """One row: every candidate's scores at full size, and auto's."""
-    told = replace(case.settings, budget_s=budget_s, notes=[*case.settings.notes])
+    options, sensor = Options(budget_s=budget_s), PairSensor(case.pair)
     started, started_clock = process_time(), perf_counter()
-    chosen = scores(AUTO.run(case.hs, case.ms, told), case)
+    choice = choose_best(case.pair, sensor, options, CANDIDATES)
+    sharpener, made = learn(choice, case.pair, sensor, options)
+    chosen = scores(sharpener(case.pair, options) if made is None else made, case)
     seconds = {"processor": process_time() - started, "clock": perf_counter() - started_clock}
     singles = dict(single_scores(case))
     best = max(singles, key=lambda single: singles[single][0])
@@ -92,24 +97,24 @@ def compare(name: str, case: Case, budget_s: float) -> Row:
         "auto": chosen,
         "gap_db": chosen[0] - singles[best][0],
         "seconds": seconds,
-        "notes": told.notes,
+        "notes": [*case.notes, *sensor.notes, choice.why, *(f"skipped: {text}" for text in choice.skipped)],
     }
 
 
 def single_scores(case: Case) -> Any:
     """(name, (PSNR, SAM)) of each candidate that fits, and of it made consistent."""
-    known = with_sensor(case.hs, case.ms, case.settings)
+    sensor, options = PairSensor(case.pair), Options()
     for method in CANDIDATES:
         try:
-            estimate = method.run(case.hs, case.ms, own_settings(method, known, case.settings))
+            estimate = method.learn(case.pair, sensor, options)(case.pair, options, ignore)
         except InputError:
             continue
         yield method.name, scores(estimate, case)
-        yield f"{method.name}+c", scores(agree_with_hs(estimate, case.hs, case.ms, known), case)
+        yield f"{method.name}+c", scores(make_consistent(estimate, case.pair, sensor.psf).image, case)
 
 
 def scores(estimate: Tensor, case: Case) -> tuple[float, float]:
-    return psnr_and_sam(estimate.numpy(), case.truth.numpy(), preset="float")
+    return psnr_sam_ergas(estimate.numpy(), case.truth.numpy(), preset="float")[:2]
 
 
 def as_markdown(row: Row) -> str:
@@ -126,7 +131,7 @@ def simulated(scene: Tensor, sensor: Sensor, wavelengths_nm: Floats | None, snr_
     hs, ms = sensor.observe(truth)
     if snr_db is not None:
         hs, ms = add_noise(hs, snr_db, seed=1), add_noise(ms, snr_db, seed=2)
-    return Case(hs, ms, truth, Settings(sensor.ratio, wavelengths_nm))
+    return Case(TensorPair(hs, ms, spectra=Spectra(wavelengths_nm)), truth)
 
 
 def jasper(response: str | Floats, psf: PSF | None, ratio: int, snr_db: float = 40.0) -> Callable[[Path], Case]:
@@ -181,8 +186,9 @@ def pines(response: str, psf: PSF, ratio: int, snr_db: float) -> Callable[[Path]
 def paris(data: Path) -> Case:
     """The pair as `fuse` takes it: the ms moved onto the hs, and so onto the truth, where the images prove a shift."""
     case = paris_unmoved(data)
-    moved, notes = undo_shift(make_cube(case.hs.numpy()), make_cube(case.ms.numpy()))
-    return replace(case, ms=torch.from_numpy(moved.values), settings=replace(case.settings, notes=list(notes)))
+    placement = place(*(CubeImage(make_cube(image.numpy())) for image in (case.pair.hs, case.pair.ms)))
+    moved = placement.read(placement.everything)[1]
+    return replace(case, pair=replace(case.pair, ms=torch.from_numpy(moved.values)), notes=placement.notes)
 
 
 def paris_unmoved(data: Path) -> Case:
@@ -191,7 +197,7 @@ def paris_unmoved(data: Path) -> Case:
         hs, ms = (torch.from_numpy(content[name]).float() for name in ("hs", "ms"))
     image = loadmat(data / "paris" / "paris_data_hs_ms.mat")["HSim"].transpose(2, 0, 1)
     truth = image / np.quantile(image, 0.999, axis=(1, 2), method="hazen", keepdims=True)
-    return Case(hs, ms, torch.from_numpy(truth).float(), Settings(3))
+    return Case(TensorPair(hs, ms), torch.from_numpy(truth).float())
 
 
 def tilted(sigma_yx: tuple[float, float], degrees: float, shift_px_yx: tuple[float, float], ratio: int = 4) -> PSF:

@@ -1,10 +1,10 @@
-"""Scores and seconds of the quick methods on real and simulated pairs, psf and srf not told to them.
+"""Scores and seconds of the quick methods on real and simulated pairs, psf and srf not given to them.
 
-    HYPERSHARP_DATA=FOLDER python benchmarks/classics.py [--methods bicubic,gsa,...] [--told] [--json FILE]
+    HYPERSHARP_DATA=FOLDER python benchmarks/classics.py [--methods bicubic,gsa,...] [--sensor] [--json FILE]
 
 Pairs: Paris (Hyperion and ALI at ratio 3, real; its truth is the Hyperion image, whose 0.999 quantile a band is 1) and
 Jasper Ridge under a Sentinel-2-like ms at ratio 3 and a Landsat-8-like one at ratio 6, blurred by a Gaussian of FWHM
-ratio, 35 dB of noise in both. PSNR (mean over bands), SAM and ERGAS by the preset `float`. `--told`: the simulated
+ratio, 35 dB of noise in both. PSNR (mean over bands), SAM and ERGAS by the preset `float`. `--sensor`: the simulated
 pairs come with their psf and srf. Seconds hold the sensor's estimation; keep the machine otherwise idle.
 """
 
@@ -43,7 +43,7 @@ def main() -> None:
     names, rows = arguments.methods.split(","), []
     print("| pair | method | PSNR dB | SAM ° | ERGAS | s |", "|---|---|---|---|---|---|", sep="\n")
     for scene, (hs, ms, truth, sensor) in cases(Path(os.environ["HYPERSHARP_DATA"])).items():
-        known: dict[str, Any] = {"psf": sensor.psf, "srf": sensor.srf} if arguments.told and sensor else {}
+        known: dict[str, Any] = {"psf": sensor.psf, "srf": sensor.srf} if arguments.sensor and sensor else {}
         fuse(hs, ms, method="bicubic", device="cpu")  # what a first call loads counts for nobody
         for name in names:
             start = perf_counter()
@@ -57,7 +57,7 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--methods", default=METHODS)
-    parser.add_argument("--told", action="store_true", help="give the simulated pairs' psf and srf")
+    parser.add_argument("--sensor", action="store_true", help="give the simulated pairs' psf and srf")
     parser.add_argument("--json", type=Path, help="write the numbers here too")
     return parser.parse_args()
 

@@ -37,7 +37,8 @@ HOW = ("whole", "tiles")
 TILES = 2  # along each side
 TILES_BYTES = 16e9  # stated, so that tiles do not depend on the memory that is free
 LONG_S = 1e6  # what `auto` may take, so that its choice does not depend on the clock
-SHOWN = 70
+SAME = 1e-5  # of the range: results that differ by less are the same
+SHOWN = 70  # characters of what a result or an error says
 
 
 def main() -> None:
@@ -65,7 +66,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--pairs", default=",".join(PAIRS))
     parser.add_argument("--how", default=",".join(HOW))
-    parser.add_argument("--threshold", type=float, default=1e-5)
+    parser.add_argument("--threshold", type=float, default=SAME)
     parser.add_argument("--rows", help=argparse.SUPPRESS)
     parser.add_argument("--rows-into", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--pairs-from", type=Path, help=argparse.SUPPRESS)
@@ -249,8 +250,9 @@ def print_table(rows: list[str], old: Path, new: Path) -> float:
     for row, (before, text_before, old_s), (after, text_after, new_s) in both(rows, old, new):
         differences.append(difference(before, after))
         refused = "both refuse" if not before.size and not after.size else ""
-        told = refused or ("" if differences[-1] <= 1e-5 else f"old: {text_before[:SHOWN]}; new: {text_after[:SHOWN]}")
-        cells = [*row.split("."), f"{differences[-1]:.1e}", f"{old_s:.1f}", f"{new_s:.1f}", told]
+        texts = f"old: {text_before[:SHOWN]}; new: {text_after[:SHOWN]}"
+        remark = refused or ("" if differences[-1] <= SAME else texts)
+        cells = [*row.split("."), f"{differences[-1]:.1e}", f"{old_s:.1f}", f"{new_s:.1f}", remark]
         print("| " + " | ".join(re.sub(r"[\n|]", " ", cell) for cell in cells) + " |")
     return max(differences)
 

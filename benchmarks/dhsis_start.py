@@ -18,7 +18,7 @@ import torch
 from hypersharp.bench.scenes import find_scenes, load_truth
 from hypersharp.networks.start import first_estimate
 from hypersharp.numerics.interpolate import upsample_bicubic
-from hypersharp.quality.metrics import psnr_and_sam
+from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import parse_psf
 from hypersharp.simulation.protocols import find_protocol
@@ -51,7 +51,11 @@ def mean_scores(truths: list[torch.Tensor], sensor: Sensor, weight: float) -> li
         hs, ms = sensor.observe(truth)
         estimates = upsample_bicubic(hs[None], sensor.ratio)[0], first_estimate(hs, ms, sensor, weight)
         rows.append(
-            [value for estimate in estimates for value in psnr_and_sam(estimate.clamp(0, 1).numpy(), truth.numpy())]
+            [
+                value
+                for estimate in estimates
+                for value in psnr_sam_ergas(estimate.clamp(0, 1).numpy(), truth.numpy())[:2]
+            ]
         )
     return [fmean(column) for column in zip(*rows, strict=True)]
 

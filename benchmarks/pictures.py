@@ -23,7 +23,7 @@ from hypersharp import fuse, judge
 from hypersharp.cube import make_cube, wavelengths_nm
 from hypersharp.io import open_cube
 from hypersharp.io.together import save_figure
-from hypersharp.pair.place import placed_as
+from hypersharp.pair.record import Record, placed_as
 from hypersharp.plot.draw import OKABE_ITO, draw_composite, draw_marks, new_figure
 from hypersharp.quality.judge import Judgement
 from hypersharp.sensor.responses import SRFS, Bands
@@ -46,10 +46,11 @@ def main() -> None:
     for name in arguments.pairs.split(","):
         given = PAIRS[name](arguments.data)
         sharp = fuse(*given)
-        hs, ms = placed_as(sharp, *given)
+        placement = placed_as(sharp, *given).placement
+        hs, ms = placement.read(placement.everything)
         path = arguments.out / f"{name}.png"
         save_figure(draw(hs, ms, sharp, judge(sharp, hs, ms)), path)
-        print(f"{name}: {sharp.attrs['hypersharp']}\n-> {path}", flush=True)
+        print(f"{name}: {Record.of(sharp)}\n-> {path}", flush=True)
 
 
 def paris(data: Path) -> Pair:

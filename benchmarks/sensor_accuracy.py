@@ -43,6 +43,8 @@ KERNELS = {  # sigma along y and x, centre off the coarse pixel's, fine pixels
 
 @dataclass(frozen=True)
 class Case:
+    """A scene under one blur, ratio and response; `known`: what of the MS is given to the estimate."""
+
     scene: str
     kernel: str
     ratio: int

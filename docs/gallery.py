@@ -50,8 +50,8 @@ def shifted() -> Figure:
     hs, ms, truth = pair()
     off = ms.copy(data=np.stack([shift(band, SHIFT_PX_YX, order=3, mode="nearest") for band in ms.values]))
     results = {
-        "--move none": fuse(hs, off, method="gsa", consistent=False, move="none"),
-        "--move shift": fuse(hs, off, method="gsa", consistent=False),
+        "--no-coregister": fuse(hs, off, method="gsa", consistent=False, coregister=False),
+        "--coregister": fuse(hs, off, method="gsa", consistent=False),
     }
     return figures.error_map(results, truth)
 

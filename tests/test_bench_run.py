@@ -1,10 +1,12 @@
 """Benchmarks: every row is made once, a failure costs its own row only, tables say what the rows say."""
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,20 +16,20 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hypersharp.bench import run
 from hypersharp.bench.report import markdown
-from hypersharp.bench.run import BenchOptions, Row, parse_methods, read_rows, run_bench, with_weights
+from hypersharp.bench.run import Row, parse_methods, read_rows, run_bench, with_weights
+from hypersharp.bench.tables import Benchmark
 from hypersharp.errors import CallError, InputError
-from hypersharp.fusion.fuse import METHODS
-from hypersharp.methods.base import Method, local
+from hypersharp.methods.base import Apply, Method
+from hypersharp.methods.table import METHODS
 from hypersharp.networks.checkpoint import build_network, save_weights
 from hypersharp.networks.header import WeightsHeader
 from hypersharp.numerics.unit import peak as find_peak
-from hypersharp.pair.settings import Settings
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.quality.score import score_cubes
 from hypersharp.simulation.protocols import find_protocol
 
 SCENES = ("paints", "pompoms")
-OPTIONS = BenchOptions("dian-x4", methods=("bicubic",), scenes=SCENES)
+OPTIONS = Benchmark("dian-x4", methods=("bicubic",), scenes=SCENES)
 
 
 @pytest.fixture
@@ -49,7 +51,15 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("too hard")
 
-    monkeypatch.setitem(METHODS, "failing", replace(METHODS["bicubic"], name="failing", learn=fail))  # type: ignore[arg-type]
+    add_method(monkeypatch, "failing", fail)
+
+
+def add_method(monkeypatch: pytest.MonkeyPatch, name: str, learn: Callable[..., object]) -> None:
+    """A row of the table, and the file it names."""
+    module = ModuleType(name)
+    module.learn = learn  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setitem(METHODS, name, Method(name, "", "-", name))
 
 
 def test_a_row_says_all_that_the_number_depends_on(data: Path, tmp_path: Path) -> None:
@@ -187,13 +197,11 @@ def test_a_perfect_method_scores_perfectly(data: Path, tmp_path: Path, monkeypat
 
     truth = load_truth(find_protocol("dian-x4"), data / "cave" / "paints_ms" / "paints_ms")
 
-    def oracle(hs: object, ms: object, settings: Settings) -> object:
-        import torch
+    class Oracle(Apply):
+        def __call__(self, pair: object, options: object, progress: object) -> torch.Tensor:
+            return torch.tensor(truth.values)
 
-        return torch.tensor(truth.values)
-
-    perfect: Method = replace(METHODS["bicubic"], name="oracle", learn=local(oracle))  # type: ignore[arg-type]
-    monkeypatch.setitem(METHODS, "oracle", perfect)
+    add_method(monkeypatch, "oracle", lambda *_: Oracle())
     (row,) = run_bench(replace(OPTIONS, methods=("oracle",), scenes=("paints",)), data, tmp_path)
     assert row["scores"]["float"]["rmse"] == 0
     assert row["scores"]["dian"]["ssim"] == pytest.approx(1)

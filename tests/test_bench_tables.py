@@ -12,7 +12,7 @@ from hypersharp.bench.latex import as_latex
 from hypersharp.bench.report import markdown
 from hypersharp.bench.run import bare
 from hypersharp.bench.summary import COLUMNS, COSTS, difference, over_scenes, paired_differences, summarise
-from hypersharp.bench.tables import TABLES, Table, find_table
+from hypersharp.bench.tables import TABLES, Benchmark, find_table
 from hypersharp.errors import InputError
 from hypersharp.simulation.protocols import PROTOCOLS
 
@@ -131,7 +131,7 @@ def test_every_table_can_be_asked_for() -> None:
         assert table.methods[0].startswith("ssjcn")
         assert table.published
         assert all(float(number) > 0 for numbers in table.published.rows.values() for number in numbers)
-    assert find_table("uestc-x4") == Table("uestc-x4")
+    assert find_table("uestc-x4") == Benchmark("uestc-x4")
     assert TABLES["table2"].protocol == "harvard-x4"
     names = {bare(method.split(":")[0]) for method in TABLES["table1"].methods}
     assert names == {"hysure", "dhsis", "dbin", "ssjcn", "bicubic"}

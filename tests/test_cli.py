@@ -1,6 +1,7 @@
 """The command line: verbs, exit codes, one line per error, nothing half written."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ import torch
 
 from hypersharp.cli import main
 from hypersharp.cube import make_cube
-from hypersharp.fusion.fuse import METHODS
 from hypersharp.io import open_cube, save_cube
+from hypersharp.methods.table import METHODS
 from hypersharp.networks.checkpoint import build_network, save_weights
 from hypersharp.networks.header import WeightsHeader
 
@@ -199,7 +200,7 @@ def test_a_fault_of_ours_is_one_line_too(run, folder: Path, monkeypatch: pytest.
     def broken(*_: object, **__: object) -> None:
         raise KeyError("oops")
 
-    monkeypatch.setattr("hypersharp.fusion.fuse", broken)
+    monkeypatch.setattr("hypersharp.fusion.fuse.fuse_images", broken)
     ran = run("fuse", folder / "hs.tif", folder / "ms.tif", "-o", folder / "out.tif")
     assert ran.code == 1
     assert ran.err.startswith("error: found a fault in hypersharp (KeyError: 'oops')")
@@ -328,3 +329,20 @@ def test_evaluate_is_free_of_units(run, folder: Path) -> None:
     assert found[1.0]["psnr_db"] == pytest.approx(40, abs=0.5)
     for name in ("psnr_db", "sam_deg", "ergas", "ssim"):
         assert found[1.0][name] == pytest.approx(found[10_000.0][name])
+
+
+def test_help_lists_the_main_job_first(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    panels = re.findall(r"─ (The main job|Scores|Training and benchmarks|What there is) ─", capsys.readouterr().out)
+    assert panels == ["The main job", "Scores", "Training and benchmarks", "What there is"]
+
+
+@pytest.mark.parametrize(
+    "words", [["fuse", "--trust", "x.tif"], ["fuse", "--move", "none"], ["evaluate", "--move", "none"]]
+)
+def test_names_of_before_are_taken_and_not_shown(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--help"])
+    assert stop.value.code == 0
+    assert words[1] not in capsys.readouterr().out

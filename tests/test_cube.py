@@ -10,7 +10,7 @@ import xarray as xr
 from affine import Affine
 
 from hypersharp import cube as cubes
-from hypersharp.cube import check_cube, decode, make_cube, pair_ratio
+from hypersharp.cube import check_cube, decode, make_cube
 from hypersharp.errors import InputError
 from hypersharp.grid import window_transform
 
@@ -134,13 +134,6 @@ def test_a_list_that_is_too_short_is_named() -> None:
 def test_an_unknown_crs_is_named() -> None:
     with pytest.raises(InputError, match="nonsense"):
         make_cube(np.ones((3, 2, 2)), crs="nonsense")
-
-
-def test_a_pair_has_a_ratio_unless_it_is_swapped() -> None:
-    hs, ms = make_cube(np.ones((9, 2, 2))), make_cube(np.ones((3, 8, 8)))
-    assert pair_ratio(hs, ms) == 4
-    with pytest.raises(InputError, match="swap"):
-        pair_ratio(ms, hs)
 
 
 def test_without_the_geo_extra_a_cube_has_no_place(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,7 +164,7 @@ def masked(text: str) -> list[str]:
 
 
 def test_names_in_the_documents_are_those_in_the_tables() -> None:
-    from hypersharp.fusion.fuse import METHODS
+    from hypersharp.methods.table import METHODS
     from hypersharp.quality.metrics import PRESETS
     from hypersharp.simulation.protocols import PROTOCOLS
 
@@ -184,7 +184,7 @@ def test_the_readme_is_short_and_reads_on_a_package_index() -> None:
 
 
 def test_every_method_has_its_page() -> None:
-    from hypersharp.fusion.fuse import METHODS
+    from hypersharp.methods.table import METHODS
 
     for name in METHODS:
         page = DOCUMENTS[f"docs/methods/{name}.md"]
@@ -210,7 +210,7 @@ def anchors(text: str) -> set[str]:
 
 
 def test_contributing_adds_a_method(monkeypatch: pytest.MonkeyPatch) -> None:
-    method, its_test = (b.body for b in blocks(PAGES["CONTRIBUTING.md"]) if b.language == "python")
+    method, row, its_test = (b.body for b in blocks(PAGES["CONTRIBUTING.md"]) if b.language == "python")
     module = ModuleType("hypersharp.methods.nearest")
     exec(method, module.__dict__)
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -221,9 +221,11 @@ def test_contributing_adds_a_method(monkeypatch: pytest.MonkeyPatch) -> None:
             assert callable(check)
             check()
 
-    from hypersharp.fusion.fuse import METHODS, fuse
+    from hypersharp.fusion.fuse import fuse
+    from hypersharp.methods.base import Method
+    from hypersharp.methods.table import METHODS
 
-    monkeypatch.setitem(METHODS, "nearest", module.NEAREST)
+    monkeypatch.setitem(METHODS, "nearest", eval(row, {"Method": Method}))
     hs, ms = make_cube(torch.rand(5, 3, 4).numpy()), make_cube(torch.rand(3, 6, 8).numpy())
     sharp = fuse(hs, ms, method="nearest")
     np.testing.assert_allclose(sharp[:, ::2, ::2].values, hs.values, rtol=1e-6)

@@ -1,9 +1,10 @@
-"""The house: a room imports only from lower floors, and the face loads nothing heavy."""
+"""The house: a room imports only from lower floors, no files import in a circle, and the face loads nothing heavy."""
 
 import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,31 @@ def test_a_room_imports_only_from_lower_floors(file: Path) -> None:
     assert not too_high, f"{own} is on floor {FLOOR[own]}"
 
 
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(HOUSE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported_modules(file: Path) -> set[str]:
+    """The files of the package that a file imports from, wherever in it, but for what a type checker alone reads."""
+    known, tree, found = {module_of(other) for other in FILES}, ast.parse(file.read_text()), set[str]()
+    checks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    unread = {id(node) for check in checks for line in check.body for node in ast.walk(line)}
+    for node in (node for node in ast.walk(tree) if id(node) not in unread):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inside = {f"{node.module}.{alias.name}" for alias in node.names} & known
+            found |= inside or {node.module}
+    return found & known - {module_of(file)}
+
+
+def test_files_make_no_circle() -> None:
+    try:
+        TopologicalSorter({module_of(file): imported_modules(file) for file in FILES}).prepare()
+    except CycleError as exc:
+        pytest.fail("imports in a circle: " + " <- ".join(exc.args[1]))
+
+
 def test_the_suffixes_of_formats_are_listed_once() -> None:
     """A new format costs its file, its row in io/format.py and its test: no other list names image formats."""
     known = {name for suffix in BY_SUFFIX for name in (suffix, suffix.removeprefix("."))}
@@ -99,3 +125,9 @@ def test_the_face_has_what_it_lists() -> None:
     assert set(dir(hypersharp)) == set(hypersharp.__all__)
     with pytest.raises(AttributeError, match="no attribute 'fuze'"):
         _ = hypersharp.fuze
+
+
+@pytest.mark.parametrize("verb", ["--version", "methods", "weights", "sensors", "protocols"])
+def test_what_lists_things_loads_no_torch_and_no_scipy(verb: str) -> None:
+    listed = ["from hypersharp.cli import main", f"try: main(['{verb}'])", "except SystemExit: pass"]
+    assert not loaded_by(*listed) & {"torch", "scipy", "xarray", "rasterio"}

@@ -9,7 +9,7 @@ from affine import Affine
 from hypersharp.cube import make_cube, transform_of
 from hypersharp.errors import InputError
 from hypersharp.io import save_cube
-from hypersharp.io.image import CubeImage, Image, image_of
+from hypersharp.io.image import CubeImage, Image
 
 PLACE = Affine(30, 0, 383472.37, 0, -30, 5818302.35)
 CUBE = make_cube(np.arange(96, dtype="f4").reshape(2, 6, 8), wavelengths_nm=[500, 600], crs=32633, transform=PLACE)
@@ -17,7 +17,7 @@ CUBE = make_cube(np.arange(96, dtype="f4").reshape(2, 6, 8), wavelengths_nm=[500
 
 @pytest.mark.parametrize("window", [None, (0, 0, 6, 8), (1, 2, 4, 5), (5, 7, 1, 1)])
 def test_a_file_and_a_cube_are_read_alike(tmp_path: Path, window: tuple[int, int, int, int] | None) -> None:
-    stored, held = image_of(save_cube(CUBE, tmp_path / "image.tif")), image_of(CUBE)
+    stored, held = Image(save_cube(CUBE, tmp_path / "image.tif")), CubeImage(CUBE)
     parts = [image.cube(window) for image in (stored, held)]
     np.testing.assert_array_equal(parts[0].values, parts[1].values)
     assert transform_of(parts[0]).almost_equals(transform_of(parts[1]), 1e-6)
@@ -31,13 +31,6 @@ def test_a_window_of_a_cube_in_memory_is_a_view_of_it() -> None:
     assert CubeImage(CUBE).cube() is CUBE
     with pytest.raises(InputError, match="window"):
         CubeImage(CUBE).cube((0, 0, 7, 8))
-
-
-def test_an_image_is_taken_by_path_cube_or_as_it_is(tmp_path: Path) -> None:
-    image = Image(tmp_path / "a.tif", saturated=255)
-    assert image_of(image) is image
-    assert image_of(str(tmp_path / "a.tif")) == Image(tmp_path / "a.tif")
-    assert isinstance(image_of(CUBE), CubeImage)
 
 
 def test_a_mask_of_another_size_is_found_before_anything_is_read(tmp_path: Path) -> None:

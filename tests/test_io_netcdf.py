@@ -62,3 +62,13 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.zarr").mkdir()
     with pytest.raises(InputError, match="no Zarr store"):
         open_cube(tmp_path / "a.zarr")
+
+
+def test_a_map_of_two_axes_has_its_place_as_a_cube_has(tmp_path: Path) -> None:
+    cube = foreign()
+    first = cube.isel(wavelength=0, drop=True)
+    cube.to_netcdf(tmp_path / "cube.nc", engine="h5netcdf")
+    first.to_netcdf(tmp_path / "map.nc", engine="h5netcdf")
+    place = transform_of(open_cube(tmp_path / "map.nc"))
+    assert place is not None
+    assert place == transform_of(open_cube(tmp_path / "cube.nc"))

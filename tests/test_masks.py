@@ -1,5 +1,7 @@
 """What is not measured (nodata, clouds, saturation, bad bands) from reading to writing: left out, counted, put back."""
 
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,18 @@ import xarray as xr
 
 from hypersharp.cube import crs_of, good_bands, leave_out, make_cube, only_usable, usable_bands
 from hypersharp.errors import InputError
-from hypersharp.fusion.fuse import METHODS, fuse
+from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube, save_cube
-from hypersharp.io.image import Image
-from hypersharp.methods.base import Method, local
+from hypersharp.io.image import CubeImage, Image
+from hypersharp.methods.base import Apply, Method
+from hypersharp.methods.table import METHODS
 from hypersharp.pair import sensor as pair_sensor
 from hypersharp.pair.estimate import estimate_pair
-from hypersharp.pair.place import usable_response
-from hypersharp.pair.settings import Settings
+from hypersharp.pair.options import Options, Progress
+from hypersharp.pair.pair import check_pair
+from hypersharp.pair.place import place
+from hypersharp.pair.record import Record
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.quality.score import score_cubes
 from hypersharp.sensor.estimate import Estimate
@@ -86,23 +92,30 @@ def test_a_masked_pixel_is_felt_no_further_than_the_blur_reaches(
 def test_methods_are_told_which_pixels_count(
     pair: tuple[xr.DataArray, xr.DataArray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Settings] = []
+    seen: list[TensorPair] = []
 
-    def run(hs: torch.Tensor, ms: torch.Tensor, settings: Settings) -> torch.Tensor:
-        seen.append(settings)
-        assert hs.isfinite().all() and ms.isfinite().all()
-        return hs.new_zeros(len(hs), *ms.shape[1:])
+    class Spy(Apply):
+        def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> torch.Tensor:
+            seen.append(pair)
+            assert pair.hs.isfinite().all() and pair.ms.isfinite().all()
+            return pair.hs.new_zeros(len(pair.hs), *pair.ms.shape[1:])
 
-    monkeypatch.setitem(METHODS, "spy", Method("spy", "", "-", (), 0, "", local(run)))
+    module = types.ModuleType("spy")
+    module.learn = lambda pair, sensor, options: Spy()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "spy", module)
+    monkeypatch.setitem(METHODS, "spy", Method("spy", "", "-", "spy"))
     hs, ms = pair
     mask = np.zeros(ms.shape[1:])
     mask[7, 9] = 255
     sharp = fuse(leave_out(hs, saturated=float(hs.max())), leave_out(ms, mask), method="spy")
-    (settings,) = seen
-    assert settings.hs_valid is not None and settings.ms_valid is not None
-    assert int((~settings.hs_valid).sum()) == 1
-    assert torch.nonzero(~settings.ms_valid).tolist() == [[7, 9]]
-    assert "1 hs pixels (0.7%) left out; 1 ms pixels (0.0%) left out" in sharp.attrs["hypersharp"]
+    (told,) = seen
+    assert told.hs_valid is not None and told.ms_valid is not None
+    assert int((~told.hs_valid).sum()) == 1
+    assert torch.nonzero(~told.ms_valid).tolist() == [[7, 9]]
+    record = Record.of(sharp)
+    assert [record.left_out[name]["pixels"] for name in ("hs", "ms")] == [1, 1]
+    assert record.left_out["hs"]["share"] == pytest.approx(1 / 144)
+    assert "1 hs pixels (0.7%) left out\n1 ms pixels (0.0%) left out" in str(record)
     fuse(hs, ms, method="spy")
     assert seen[1].hs_valid is None and seen[1].ms_valid is None
 
@@ -118,7 +131,7 @@ def test_bad_and_empty_bands_are_left_out_and_come_back_missing(pair: tuple[xr.D
     assert np.isnan(sharp.values).all((1, 2)).tolist() == [False, True, False, False, True, False]
     good = good_bands(sharp)
     assert good is not None and good.tolist() == flags
-    assert "2 of 6 hs bands left out" in sharp.attrs["hypersharp"]
+    assert "2 of 6 hs bands left out" in str(Record.of(sharp))
     plain = sharpened(hs, ms)
     kept = [0, 2, 3, 5]
     np.testing.assert_array_equal(sharp.values[kept], plain.values[kept])
@@ -130,11 +143,12 @@ def test_a_response_loses_the_bands_that_are_left_out(pair: tuple[xr.DataArray, 
     hs, ms = pair
     hs = hs.assign_coords(good_band=("band", [True] * 5 + [False]))
     ms = ms.assign_coords(good_band=("band", [True, False, True]))
-    response = usable_response(SRF, hs, ms)
+    checked = check_pair(place(CubeImage(hs), CubeImage(ms), coregister=False))
+    response = pair_sensor.usable_response(SRF, checked)
     assert response is not None
     np.testing.assert_array_equal(response, np.array([[0.5, 0.5, 0, 0, 0], [0, 0, 0, 0, 1.0]]))
     short = SRF[[0, 2], :5]
-    assert usable_response(short, hs, ms) is short
+    assert pair_sensor.usable_response(short, checked) is short
     assert sharpened(hs, ms, "hysure").shape == (BANDS, SIDE, SIDE)
     assert estimate_pair(hs, ms, psf="gaussian:8:2").sensor.srf.shape == (2, 5)
 

@@ -10,13 +10,12 @@ import torch
 from scipy.io import loadmat
 from torch import Tensor
 
-from hypersharp.fusion.fuse import METHODS
 from hypersharp.methods.detail import Scales, detail_gains, make_pair
-from hypersharp.pair.settings import Settings
 from hypersharp.quality.metrics import score
 from hypersharp.sensor.estimate import complete_sensor
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, gaussian_fwhm, parse_psf
+from method_runs import Known
 
 NAMES = ("gsa", "sfim", "glp", "cnmf", "fuse")
 
@@ -30,13 +29,13 @@ def scene(bands: int = 12, shape_yx: tuple[int, int] = (48, 60)) -> Tensor:
     return cube / cube.max()
 
 
-def pair(ratio: int, ms_bands: int, snr_db: float = 45.0) -> tuple[Tensor, Tensor, Tensor, Settings]:
-    """(hs, ms, truth, settings that name the sensor), noise of that SNR in both."""
+def pair(ratio: int, ms_bands: int, snr_db: float = 45.0) -> tuple[Tensor, Tensor, Tensor, Known]:
+    """(hs, ms, truth, the sensor as known), noise of that SNR in both."""
     truth = scene(shape_yx=(ratio * (48 // ratio), ratio * (60 // ratio)))
     response = np.repeat(np.eye(ms_bands), -(-12 // ms_bands), axis=1)[:, :12]
     sensor = Sensor(gaussian_fwhm(ratio, ratio, boundary="reflect"), response / response.sum(1)[:, None], ratio)
     hs, ms = (add_noise(image, snr_db, seed).float() for seed, image in enumerate(sensor.observe(truth)))
-    return hs, ms, truth, Settings(ratio=ratio, psf=sensor.psf, srf=sensor.srf, device="cpu")
+    return hs, ms, truth, Known(sensor.psf, sensor.srf)
 
 
 def rmse(estimate: Tensor, truth: Tensor) -> float:
@@ -46,11 +45,11 @@ def rmse(estimate: Tensor, truth: Tensor) -> float:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("ratio", "ms_bands", "share"), [(2, 6, 0.4), (3, 4, 0.5), (3, 1, 0.9), (5, 3, 0.6)])
 def test_it_beats_bicubic_at_any_ratio_and_number_of_bands(name: str, ratio: int, ms_bands: int, share: float) -> None:
-    hs, ms, truth, settings = pair(ratio, ms_bands)
+    hs, ms, truth, known = pair(ratio, ms_bands)
     seen: list[float] = []
     kept = hs.clone(), ms.clone()
-    found = METHODS[name].run(hs, ms, replace(settings, progress=seen.append))
-    floor = METHODS["bicubic"].run(hs, ms, settings)
+    found = known.run(name, hs, ms, seen.append)
+    floor = known.run("bicubic", hs, ms)
     assert found.shape == truth.shape and found.dtype == torch.float32 and found.isfinite().all()
     assert rmse(found, truth) < share * rmse(floor, truth)
     assert seen == sorted(seen) and seen[-1] == 1.0
@@ -59,26 +58,25 @@ def test_it_beats_bicubic_at_any_ratio_and_number_of_bands(name: str, ratio: int
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_not_given_is_estimated_and_noted(name: str) -> None:
-    hs, ms, truth, settings = pair(4, 6)
-    blind = Settings(ratio=4, device="cpu")
-    found = METHODS[name].run(hs, ms, blind)
-    assert any("estimated from the pair" in note for note in blind.notes)
-    told = rmse(METHODS[name].run(hs, ms, settings), truth)
+    hs, ms, truth, known = pair(4, 6)
+    found, notes = Known().run_and_notes(name, hs, ms)
+    assert any("estimated from the pair" in note for note in notes)
+    told = rmse(known.run(name, hs, ms), truth)
     assert rmse(found, truth) > 0.95 * told  # an estimate may be luckier than the truth, but not by much
-    assert rmse(found, truth) < 0.5 * rmse(METHODS["bicubic"].run(hs, ms, blind), truth)
+    assert rmse(found, truth) < 0.5 * rmse(known.run("bicubic", hs, ms), truth)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_pixels_that_are_not_measured_tell_nothing_beyond_their_reach(name: str) -> None:
-    hs, ms, _, settings = pair(3, 4)
+    hs, ms, _, known = pair(3, 4)
     hs_valid, ms_valid = torch.ones(16, 20, dtype=torch.bool), torch.ones(48, 60, dtype=torch.bool)
     hs_valid[:3, :3] = ms_valid[:6, :6] = False
-    masked = replace(settings, hs_valid=hs_valid, ms_valid=ms_valid)
-    expected = METHODS[name].run(hs, ms, masked)
+    masked = replace(known, hs_valid=hs_valid, ms_valid=ms_valid)
+    expected = masked.run(name, hs, ms)
     spoiled_hs, spoiled_ms = hs.where(hs_valid, torch.tensor(2.0)), ms.where(ms_valid, torch.tensor(2.0))
-    found = METHODS[name].run(spoiled_hs, spoiled_ms, masked)
+    found = masked.run(name, spoiled_hs, spoiled_ms)
     beyond = (slice(None), slice(30, None), slice(30, None))
-    unmasked = METHODS[name].run(spoiled_hs, spoiled_ms, settings)
+    unmasked = known.run(name, spoiled_hs, spoiled_ms)
     assert rmse(found[beyond], expected[beyond]) < min(1e-3, 0.2 * rmse(unmasked[beyond], expected[beyond]))
 
 
@@ -86,31 +84,30 @@ def test_pixels_that_are_not_measured_tell_nothing_beyond_their_reach(name: str)
 def test_images_of_constants_stay_constant(name: str) -> None:
     levels = torch.tensor([0.2, 0.5, 0.3, 0.6])
     hs, ms = levels[:, None, None].expand(4, 8, 8), torch.full((2, 24, 24), 0.4)
-    settings = Settings(ratio=3, psf=gaussian_fwhm(3, 3), srf=np.full((2, 4), 0.25), device="cpu")
-    found = METHODS[name].run(hs.contiguous(), ms, settings)
+    found = Known(gaussian_fwhm(3, 3), np.full((2, 4), 0.25)).run(name, hs.contiguous(), ms)
     torch.testing.assert_close(found, levels[:, None, None].expand(4, 24, 24), atol=2e-3, rtol=0)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_tiny_images_give_a_result(name: str) -> None:
-    hs, ms, _, settings = pair(3, 1)
-    found = METHODS[name].run(hs[:, :2, :3].contiguous(), ms[:, :6, :9].contiguous(), settings)
+    hs, ms, _, known = pair(3, 1)
+    found = known.run(name, hs[:, :2, :3].contiguous(), ms[:, :6, :9].contiguous())
     assert found.shape == (12, 6, 9) and found.isfinite().all()
 
 
 def test_with_a_pan_image_glp_is_the_formula_of_the_paper() -> None:
     """hs_up + g (P - P_low), g the regression of a band's detail on that of the coarse pan."""
-    hs, ms, _, settings = pair(3, 1)
-    assert settings.psf is not None
-    known = make_pair(hs, ms, settings, settings.psf)
-    scales = Scales(settings.psf, 3)
+    hs, ms, _, known = pair(3, 1)
+    assert known.psf is not None
+    inside = make_pair(known.pair(hs, ms), known.psf, known.options)
+    scales = Scales(known.psf, 3)
     low = scales.reduce(ms)
-    denoised = torch.einsum("lp,pyx->lyx", known.basis, known.coefficients)
+    denoised = torch.einsum("lp,pyx->lyx", inside.basis, inside.coefficients)
     expected = scales.expand(denoised)
     for band, image in enumerate(denoised):
-        gain = detail_gains(low, image[None], known.valid, known.ms_noise)
+        gain = detail_gains(low, image[None], inside.valid, inside.ms_noise)
         expected[band] += float(gain) * (ms - scales.expand(low))[0]
-    torch.testing.assert_close(METHODS["glp"].run(hs, ms, settings), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(known.run("glp", hs, ms), expected, atol=1e-5, rtol=0)
 
 
 def test_without_noise_gsa_finds_a_scene_that_obeys_its_model() -> None:
@@ -120,21 +117,21 @@ def test_without_noise_gsa_finds_a_scene_that_obeys_its_model() -> None:
     truth = torch.einsum("lk,kyx->lyx", mixing, ms)
     psf = PSF(gaussian_fwhm(3, 3).kernel, (1, 1), "reflect")
     hs = Sensor(psf, np.eye(9), 3).hs(truth)
-    settings = Settings(ratio=3, psf=psf, device="cpu")
+    known = Known(psf)
     for name in ("gsa", "glp"):
-        found = METHODS[name].run(hs.float(), ms.float(), settings)
-        assert rmse(found, truth) < 0.25 * rmse(METHODS["bicubic"].run(hs.float(), ms.float(), settings), truth)
+        found = known.run(name, hs.float(), ms.float())
+        assert rmse(found, truth) < 0.25 * rmse(known.run("bicubic", hs.float(), ms.float()), truth)
 
 
 @pytest.fixture(scope="module")
-def paris(data_dir: Callable[[str], Path]) -> tuple[Tensor, Tensor, np.ndarray, Settings]:
+def paris(data_dir: Callable[[str], Path]) -> tuple[Tensor, Tensor, np.ndarray, Known]:
     """The reference's inputs, the Hyperion image they were made of, not projected, and the simulation's blur."""
     with np.load(data_dir("reference") / "hysure_paris.npz") as content:
         hs, ms = (torch.from_numpy(content[name]).float() for name in ("hs", "ms"))
     image = loadmat(data_dir("paris") / "paris_data_hs_ms.mat")["HSim"].transpose(2, 0, 1)
     truth = image / np.quantile(image, 0.999, axis=(1, 2), method="hazen", keepdims=True)
     known = complete_sensor(hs, ms, 3, psf=parse_psf("starck-murtagh:boundary=reflect", 3), srf=None).sensor
-    return hs, ms, truth, Settings(ratio=3, psf=known.psf, srf=known.srf, device="cpu")
+    return hs, ms, truth, Known(known.psf, known.srf)
 
 
 # of other programs of the same methods on this pair; bicubic 24.31 dB, 4.24 degrees
@@ -143,9 +140,9 @@ REFERENCE = {"gsa": (26.30, 3.63), "glp": (26.89, 3.54), "sfim": (26.90, 3.55), 
 
 @pytest.mark.parametrize(("name", "expected"), REFERENCE.items())
 def test_on_paris_it_scores_as_other_programs_of_its_name(
-    paris: tuple[Tensor, Tensor, np.ndarray, Settings], name: str, expected: tuple[float, float]
+    paris: tuple[Tensor, Tensor, np.ndarray, Known], name: str, expected: tuple[float, float]
 ) -> None:
     """Told the blur of the simulation; without it the result lies in the frame of ms, half a pixel off this truth."""
-    hs, ms, truth, settings = paris
-    reached = score(METHODS[name].run(hs, ms, settings).double().numpy(), truth, ratio=3, preset="float")
+    hs, ms, truth, known = paris
+    reached = score(known.run(name, hs, ms).double().numpy(), truth, ratio=3, preset="float")
     assert reached.psnr_db > expected[0] - 0.2 and reached.sam_deg < expected[1] + 0.05

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from hypersharp.methods.cnmf import CNMF, CNMFOptions, alternate, start_endmembers, update_abundances, update_endmembers
-from hypersharp.pair.settings import Settings
+from hypersharp.methods.cnmf import CNMFOptions, alternate, start_endmembers, update_abundances, update_endmembers
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian_fwhm
+from method_runs import Known
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -68,8 +68,7 @@ def test_the_result_is_not_negative_and_explains_both_images() -> None:
     sensor = Sensor(gaussian_fwhm(4, 4, boundary="reflect"), response, 4)
     hs, ms = (image.float() for image in sensor.observe(truth))
     seen: list[float] = []
-    settings = Settings(ratio=4, device="cpu", psf=sensor.psf, srf=sensor.srf, progress=seen.append)
-    found = CNMF.run(hs, ms, settings)
+    found = Known(sensor.psf, sensor.srf).run("cnmf", hs, ms, seen.append)
     assert found.min() >= 0 and seen == [0.25, 0.5, 0.75, 1.0]
     for again, image in zip(sensor.observe(found), (hs, ms), strict=True):
         assert (again - image).norm() < 0.01 * image.norm()

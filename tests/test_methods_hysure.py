@@ -13,9 +13,10 @@ from torch import Tensor
 
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError
-from hypersharp.fusion.fuse import METHODS, fuse
+from hypersharp.fusion.fuse import fuse
 from hypersharp.methods import hysure
 from hypersharp.methods.hysure import HySureOptions, find_basis, sharpen
+from hypersharp.methods.table import METHODS
 from hypersharp.numerics.linops import BlurDecimation, gradient, gradient_adjoint, gradient_power, mix_bands
 from hypersharp.quality.metrics import score
 from hypersharp.sensor.observe import Sensor

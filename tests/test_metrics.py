@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
 from hypersharp.errors import InputError
-from hypersharp.quality.metrics import PRESETS, Preset, psnr_and_sam, score
+from hypersharp.quality.metrics import PRESETS, Preset, psnr_sam_ergas, score
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
 
@@ -262,4 +262,5 @@ def test_the_short_scores_are_those_of_the_whole(preset: str) -> None:
     truth = random.random((3, 12, 14))
     estimate = truth + 0.05 * random.standard_normal(truth.shape)
     scores = score(estimate, truth, ratio=4, preset=preset)
-    assert psnr_and_sam(estimate, truth, preset=preset) == (scores.psnr_db, scores.sam_deg)
+    short = psnr_sam_ergas(estimate, truth, ratio=4, preset=preset)
+    assert short == (scores.psnr_db, scores.sam_deg, scores.ergas)

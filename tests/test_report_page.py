@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from hypersharp.cube import make_cube
 from hypersharp.errors import InputError, MissingExtraError
 from hypersharp.io import save_cube
 from hypersharp.io.image import Image
+from hypersharp.pair.record import Record
 from hypersharp.plot.places import find_pixel
 from hypersharp.reporting.build import NAME, SCORES
-from hypersharp.reporting.facts import image_facts, read_notes
+from hypersharp.reporting.facts import image_facts
 from hypersharp.reporting.findings import placed_pair
 from hypersharp.reporting.pictures import detailed_window
 from hypersharp.reporting.points import diverse_pixels, label
@@ -166,7 +168,7 @@ def test_what_cannot_be_had_is_said(tmp_path: Path) -> None:
     hsp.report(sharp, hs, ms, tmp_path)
     page = read_page(tmp_path)
     assert "The result does not say how it was made" in page.text
-    assert "Predicted error: not to be had here (found a result that does not say its method" in page.text
+    assert "Predicted error: not to be had here (found a result without a record of how it was made" in page.text
 
 
 def test_a_result_on_another_grid_still_has_a_page(tmp_path: Path) -> None:
@@ -193,8 +195,9 @@ def test_bands_that_one_image_lacks_are_no_part_of_its_pictures(tmp_path: Path) 
 
 
 def test_notes_are_text_not_html(pines: dict[str, xr.DataArray], tmp_path: Path) -> None:
-    sharp = pines["sharp"].assign_attrs(hypersharp="method gsa; <script>alert(1)</script>; warning: a & b")
-    hsp.report(sharp, pines["hs"], pines["ms"], tmp_path, trust=False)
+    record = replace(Record.of(pines["sharp"]), notes=["<script>alert(1)</script>"], warnings=["a & b"])
+    sharp = record.on(pines["sharp"])
+    hsp.report(sharp, pines["hs"], pines["ms"], tmp_path, uncertainty=False)
     page = read_page(tmp_path)
     assert "<script>alert(1)</script>" in page.text
     assert "To look out for a & b" in page.text
@@ -260,13 +263,13 @@ def test_report_makes_the_page_of_a_file(
 ) -> None:
     paths = files_of(pines, tmp_path)
     words = ["report", paths["sharp"], "--hs", paths["hs"], "--ms", paths["ms"], "-o", str(tmp_path / "page")]
-    assert run(*words, "--no-trust") == 0
+    assert run(*words, "--no-uncertainty") == 0
     page = read_page(tmp_path / "page")
     assert "method gsa, ratio 4" in page.text  # the file says how it was made
     assert "sharp.tif (" in page.text
     assert "no error was predicted" in page.text
     capsys.readouterr()
-    assert run(*words, "--no-trust", "--point", "200,3") == 1
+    assert run(*words, "--no-uncertainty", "--point", "200,3") == 1
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1
     assert said[0].startswith("error: found the point 200,3 outside the result")
@@ -284,7 +287,7 @@ def test_a_real_georeferenced_pair(data_dir, tmp_path: Path) -> None:
     ]
     out = str(tmp_path / "sharp.tif")
     assert run("fuse", *paths, "-o", out, "--method", "glp", "--no-consistent") == 0
-    words = ["report", out, "--hs", paths[0], "--ms", paths[1], "-o", str(tmp_path / "page"), "--no-trust"]
+    words = ["report", out, "--hs", paths[0], "--ms", paths[1], "-o", str(tmp_path / "page"), "--no-uncertainty"]
     assert run(*words, "--point", "383586.74,5818195.5") == 0
     page = read_page(tmp_path / "page")
     assert "EPSG:32633" in page.text
@@ -293,7 +296,8 @@ def test_a_real_georeferenced_pair(data_dir, tmp_path: Path) -> None:
     y, x = find_pixel((383586.74, 5818195.5), sharp)
     assert f"pixel {x}, {y} (" in page.text
     pair = placed_pair(sharp, hsp.open(paths[0]), hsp.open(paths[1]))
-    assert page.row("HQNR")[1] == f"{hsp.judge(sharp, *pair).hqnr:.4f}"
+    cubes = pair.placement.read(pair.placement.everything)
+    assert page.row("HQNR")[1] == f"{hsp.judge(sharp, *cubes).hqnr:.4f}"
 
 
 def test_a_missing_library_is_answered_with_its_installation(
@@ -304,27 +308,13 @@ def test_a_missing_library_is_answered_with_its_installation(
         hsp.report(pines["sharp"], pines["hs"], pines["ms"], tmp_path)
 
 
-NOTES = (
-    "method auto, ratio 4, scale 1; warning: odd units; auto chose sfim+c, 0.1 dB ahead; candidate     PSNR dB  SAM deg"
-    "    ERGAS  s (about); gsa             30.10     1.20     2.00        0.3; sfim+c          30.20     1.10     1.90"
-    "        0.2; skipped: hysure (no time left to try it); consistency: 3 of 5 bands changed"
-)
-
-
-def test_notes_are_taken_apart() -> None:
-    found = read_notes(NOTES)
-    assert found.warnings == ["odd units"]
-    assert found.ranking is not None
-    assert found.ranking.rows == [["gsa", "30.10", "1.20", "2.00", "0.3"], ["sfim+c", "30.20", "1.10", "1.90", "0.2"]]
-    assert (found.ranking.taken, found.ranking.chosen) == ("sfim+c", 1)
-    assert [line.split()[0] for line in found.sentences] == ["method", "auto", "skipped:", "consistency:"]
-
-
-@pytest.mark.parametrize("notes", ["", "made by hand", "candidate", "candidate  a  b", "candidate  a; x  y"])
-def test_notes_of_any_kind_are_read(notes: str) -> None:
-    found = read_notes(notes)
-    assert found.ranking is None or not found.ranking.rows
-    assert len(found.sentences) <= 2
+@pytest.mark.parametrize("notes", ["", "made by hand", "[1]", '{"method": "gsa"}', "method gsa, ratio 4; scale 1"])
+def test_a_result_with_notes_of_another_kind_has_a_page(
+    notes: str, pines: dict[str, xr.DataArray], tmp_path: Path
+) -> None:
+    sharp = pines["sharp"].assign_attrs(hypersharp=notes)
+    hsp.report(sharp, pines["hs"], pines["ms"], tmp_path, uncertainty=False)
+    assert "the file does not name it" in read_page(tmp_path).text
 
 
 def test_what_is_left_out_is_counted(tmp_path: Path) -> None:

@@ -66,14 +66,14 @@ def test_a_gaussian_by_fwhm_halves_at_half_its_width() -> None:
 @pytest.mark.parametrize("ratio", [2, 3, 4, 8])
 @pytest.mark.parametrize("mtf", [0.15, 0.3, 0.4])
 def test_the_mtf_at_nyquist_is_met(mtf: float, ratio: int) -> None:
-    profile = P.from_mtf_nyquist(mtf, ratio).kernel.sum(axis=0)
+    profile = P.parse_psf(f"mtf:{mtf}", ratio).kernel.sum(axis=0)
     offsets = np.arange(profile.size) - (profile.size - 1) / 2
     measured = abs(np.sum(profile * np.exp(-2j * np.pi * offsets / (2 * ratio))))
     assert measured == pytest.approx(mtf, abs=2e-3)
 
 
 def test_starck_murtagh_is_the_b3_spline() -> None:
-    np.testing.assert_array_equal(P.starck_murtagh(4).kernel[2] * 256, [6, 24, 36, 24, 6])
+    np.testing.assert_array_equal(P.parse_psf("starck-murtagh", 4).kernel[2] * 256, [6, 24, 36, 24, 6])
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".csv", ".txt", ".mat"])

@@ -1,5 +1,6 @@
 """A training of several processes: started as SLURM and Kubernetes do, it survives the loss of one of them."""
 
+import multiprocessing
 import os
 import re
 import shlex
@@ -20,6 +21,7 @@ from torch.distributed import DistNetworkError
 from hypersharp.cli import app
 from hypersharp.errors import HypersharpError
 from hypersharp.train.hardware import Hardware
+from hypersharp.train.module import FusionTraining
 from hypersharp.train.run import train
 from test_train_run import OPTIONS, losses, small_set
 
@@ -28,30 +30,27 @@ pytestmark = pytest.mark.filterwarnings("ignore::Warning:pytorch_lightning", "ig
 PAGE = (Path(__file__).parents[1] / "docs" / "training-on-many-machines.md").read_text()
 STEP_OF_DEATH = 5  # in the third round of two steps
 HANG_S = 240  # a process that takes longer hangs
-WORKER = f"""
-import os, signal, sys
-from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_train_run import OPTIONS, small_set
-from hypersharp.errors import HypersharpError
-from hypersharp.train.hardware import Hardware
-from hypersharp.train.module import FusionTraining
-from hypersharp.train.run import train
+# processes are forked from one that has imported what a training needs, which takes longer than the training
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["hypersharp.train.run"])
 
-out, resume, dies = Path(sys.argv[1]), sys.argv[2] == "resume", sys.argv[3] == "dies"
-learn = FusionTraining.training_step
 
-def step(self, *batch):
-    if dies and self.global_step == {STEP_OF_DEATH}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return learn(self, *batch)
+def work(environment: dict[str, str], out: Path, resume: bool, dies: bool, said: Path) -> None:
+    """One process of a training, which may be killed on its way."""
+    os.environ.update(environment)
+    learn = FusionTraining.training_step
 
-FusionTraining.training_step = step
-try:
-    train(OPTIONS, small_set(), out, resume=resume, hardware=Hardware("cpu", 1, 2, "ddp", timeout_s=120))
-except HypersharpError as error:
-    sys.exit(str(error))
-"""
+    def step(self: FusionTraining, *batch: Any) -> Any:
+        if dies and self.global_step == STEP_OF_DEATH:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return learn(self, *batch)
+
+    FusionTraining.training_step = step  # type: ignore[method-assign]
+    try:
+        train(OPTIONS, small_set(), out, resume=resume, hardware=Hardware("cpu", 1, 2, "ddp", timeout_s=120))
+    except HypersharpError as error:
+        said.write_text(str(error))
+        sys.exit(1)
 
 
 def page_blocks(language: str) -> list[str]:
@@ -91,24 +90,27 @@ def as_kubernetes(rank: int, port: int) -> dict[str, str]:
     return values
 
 
-def run_two(environment: Any, out: Path, resume: str = "fresh", dies: str = "nobody") -> list[tuple[int, str]]:
-    """Exit code and stderr of both processes."""
+def run_two(environment: Any, out: Path, *, resume: bool = False, victim: int | None = None) -> list[tuple[int, str]]:
+    """Exit code and error of both processes."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    processes = []
-    for rank in (0, 1):
-        told = os.environ | {"OMP_NUM_THREADS": "1"} | environment(rank, port)
-        command = [sys.executable, "-c", WORKER, str(out), resume, "dies" if dies == f"rank {rank}" else "lives"]
-        processes.append(
-            subprocess.Popen(command, env=told, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        )
-    try:
-        ends = [process.communicate(timeout=HANG_S)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return [(process.returncode, end) for process, end in zip(processes, ends, strict=True)]
+    errors = [out / f"error-{rank}.txt" for rank in (0, 1)]
+    processes = [
+        PROCESSES.Process(target=work, args=(environment(rank, port), out, resume, rank == victim, said))
+        for rank, said in enumerate(errors)
+    ]
+    for process, said in zip(processes, errors, strict=True):
+        said.unlink(missing_ok=True)
+        process.start()
+    for process in processes:
+        process.join(HANG_S)
+        process.kill()
+        process.join()
+    return [
+        (process.exitcode, said.read_text() if said.exists() else "")
+        for process, said in zip(processes, errors, strict=True)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -135,14 +137,14 @@ def test_when_one_process_is_killed_the_other_ends_and_both_resume(
     tmp_path: Path, uninterrupted: dict[int, float], victim: int
 ) -> None:
     """The first process is the one that logs, writes checkpoints and is called by all others."""
-    ends = run_two(as_kubernetes, tmp_path, dies=f"rank {victim}")
+    ends = run_two(as_kubernetes, tmp_path, victim=victim)
     assert ends[victim][0] == -signal.SIGKILL
     code, said = ends[1 - victim]
     assert code == 1
     assert re.search(r"found a lost process of this training \(.*(Connection|Broken pipe)", said), said
     assert "--resume" in said
     assert len(losses(tmp_path)) < OPTIONS.steps
-    ends = run_two(as_kubernetes, tmp_path, "resume")
+    ends = run_two(as_kubernetes, tmp_path, resume=True)
     assert [code for code, _ in ends] == [0, 0], ends
     assert_same_losses(losses(tmp_path), uninterrupted)
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from hypersharp.cube import transform_of
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube, save_cube
 from hypersharp.plot.colour import RGB_CENTRES_NM
-from hypersharp.plot.draw import rms_error
+from hypersharp.plot.errors import rms_error
 from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
 from hypersharp.uncertainty.predict import predict_error
@@ -39,6 +39,10 @@ PATIENCE_MS = 60_000
 if CHROMIUM is None:
     pytest.skip("no Chromium on this machine (apt-get install chromium)", allow_module_level=True)
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("bokeh", reason="bokeh is not installed")
+
+from hypersharp.viewer.page import THEMES  # noqa: E402
+from hypersharp.viewer.pictures import PALETTES  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +84,11 @@ def berlin(data_dir: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     ms_path = next(source.glob("High*.hdr"))
     ms = open_cube(ms_path)
     sharp = fuse(hs, ms, method="gsa", consistent=False)
-    trust = predict_error(sharp, hs, ms, consistent=False)
-    for name, cube in {"enmap": hs, "sharp": sharp, "trust": trust}.items():
+    half = predict_error(sharp, hs, ms, consistent=False)
+    for name, cube in {"enmap": hs, "sharp": sharp, "half": half}.items():
         save_cube(cube, folder / f"{name}.tif")
     served = Served(
-        folder, folder / "sharp.tif", "--hs", folder / "enmap.tif", "--ms", ms_path, "--trust", folder / "trust.tif"
+        folder, folder / "sharp.tif", "--hs", folder / "enmap.tif", "--ms", ms_path, "--trust", folder / "half.tif"
     )
     yield served
     said = served.stop()
@@ -115,7 +119,7 @@ class View:
         page.goto(served.url)
         page.wait_for_selector("body[data-ready=yes]")
         self.until("[0, 1].every(n => figure(n).renderers[0].data_source.data.image.length)")
-        page.wait_for_timeout(300)
+        self.until("data('view').x0.length > 0")  # the page has told the server what it shows
 
     def js(self, expression: str) -> Any:
         """A value in the page; model(name), data(name) and figure(0 or 1) are at hand."""
@@ -124,8 +128,14 @@ class View:
     def until(self, expression: str) -> None:
         self.page.wait_for_function(f"() => {{ {HANDS} return {expression}; }}")
 
+    def painted(self) -> None:
+        """Wait until what the page holds is on the screen: Bokeh has drawn it, and two frames have passed."""
+        self.until("Bokeh.documents[0].is_idle")
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
     def shot(self, name: str) -> None:
         """Keep what the page looks like."""
+        self.painted()
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
@@ -141,8 +151,9 @@ class View:
         """Turn the wheel over a point."""
         self.page.mouse.move(*self.point(x, y))
         for _ in range(4):
+            before = self.ranges()
             self.page.mouse.wheel(0, -250)
-            self.page.wait_for_timeout(60)
+            self.until(f"{WIDTH} < {0.99 * (before[1] - before[0])}")
 
     def pixels(self, side: str) -> np.ndarray:
         """What the screen shows of a pane, (y, x, 3)."""
@@ -150,6 +161,7 @@ class View:
 
         from PIL import Image
 
+        self.painted()
         picture = Image.open(BytesIO(self.page.screenshot(clip=self.page.locator(f"#pane_{side}").bounding_box())))
         return np.asarray(picture.convert("RGB"))
 
@@ -169,11 +181,20 @@ class View:
         }
 
 
+def holds(condition: Callable[[], bool]) -> bool:
+    """Whether a condition comes to hold."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
 HANDS = """
 const model = (name) => Bokeh.documents[0].get_model_by_name(name);
 const data = (name) => model(name).data;
 const figure = (n) => model(["figure_a", "figure_b"][n]);
 """
+WIDTH = "(model('x').end - model('x').start)"
 
 
 @pytest.fixture
@@ -226,12 +247,14 @@ def test_pan_and_zoom_move_both_images(at_berlin: View) -> None:
     page.mouse.move(middle[0] + 100, middle[1] - 60, steps=4)
     page.mouse.up()
     scale = (before[1] - before[0]) / box["width"]
-    page.wait_for_timeout(200)
+    at_berlin.until(f"Math.abs(model('x').start - {before[0]} + {100 * scale}) < {scale}")
+    at_berlin.until(f"Math.abs(model('y').start - {before[2]} + {60 * scale}) < {scale}")
     np.testing.assert_allclose(
         np.subtract(at_berlin.ranges(), before), [-100 * scale] * 2 + [-60 * scale] * 2, atol=scale
     )
     page.mouse.wheel(0, -300)
-    page.wait_for_timeout(300)
+    at_berlin.until(f"{WIDTH} < {0.95 * (before[1] - before[0])}")
+    at_berlin.painted()
     zoomed = at_berlin.ranges()
     assert zoomed[1] - zoomed[0] < 0.95 * (before[1] - before[0])
     x, y = (zoomed[1] - zoomed[0]) / box["width"], (zoomed[3] - zoomed[2]) / box["height"]
@@ -250,8 +273,7 @@ def test_the_swipe_line_uncovers_the_other_image(at_berlin: View) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 200, steps=5)
     page.mouse.up()
-    page.wait_for_timeout(200)
-    assert page.locator("#handle").get_attribute("aria-valuenow") == "30"
+    page.wait_for_selector("#handle[aria-valuenow='30']")
     assert at_berlin.js("data('pick').x.length") == 0
     swiped, width = at_berlin.pixels("a"), only_a.shape[1]
     left, right = slice(200, int(0.3 * width) - 20), slice(int(0.3 * width) + 20, None)
@@ -264,7 +286,7 @@ def test_the_swipe_line_uncovers_the_other_image(at_berlin: View) -> None:
 
 def test_a_click_reads_the_spectra_of_the_files(at_berlin: View) -> None:
     folder = at_berlin.served.folder
-    hs, sharp, trust = (open_cube(folder / f"{name}.tif") for name in ("enmap", "sharp", "trust"))
+    hs, sharp, half = (open_cube(folder / f"{name}.tif") for name in ("enmap", "sharp", "half"))
     row, column = 411, 222
     transform = transform_of(sharp)
     assert transform is not None
@@ -277,7 +299,7 @@ def test_a_click_reads_the_spectra_of_the_files(at_berlin: View) -> None:
     result = spectra["sharp.tif"]
     assert (result["row"][0], result["column"][0]) == (row, column)
     np.testing.assert_array_equal(result["value"].astype("f4"), sharp.values[:, row, column])
-    np.testing.assert_array_equal(result["half_width"].astype("f4"), trust.values[:, row, column])
+    np.testing.assert_array_equal(result["half_width"].astype("f4"), half.values[:, row, column])
     np.testing.assert_array_equal(result["nm"], hs.wavelength.values)
     coarse = spectra["enmap.tif"]
     hs_column, hs_row = ~transform_of(hs) @ (x, y)  # type: ignore[operator]
@@ -321,8 +343,8 @@ def test_all_of_it_works_with_the_keyboard(at_berlin: View) -> None:
     at_berlin.until(f"model('band_r').value === '{first}'")
     press("3")
     press("d")
-    page.wait_for_timeout(600)
-    assert page.locator("html").get_attribute("data-theme") == "light"
+    page.wait_for_selector("html[data-theme=light]")
+    at_berlin.until(f"model('spectrum').below[0].axis_label_text_color === '{THEMES['light']['text']}'")
     at_berlin.shot("6-one-band-light")
     before = at_berlin.ranges()
     press("+")
@@ -371,10 +393,13 @@ def test_error_maps_are_those_of_the_files(at_pines: View) -> None:
 
 def test_the_map_of_the_predicted_error(at_berlin: View) -> None:
     at_berlin.choose("Image A", "sharp.tif")
-    at_berlin.choose("Image B", "Predicted error, trust.tif")
+    at_berlin.choose("Image B", "Predicted error, half.tif")
     at_berlin.until("model('caption_b').text.includes('Predicted error')")
     at_berlin.choose("Colour map", "Magma")
-    at_berlin.page.wait_for_timeout(500)
+    at_berlin.until(f"model('caption_b').text.includes('{PALETTES['Magma'][-1]}')")
+    half = open_cube(at_berlin.served.folder / "half.tif").mean("band").values
+    low, high = (float(end) for end in re.findall(r"<span>([^<]+)</span>", at_berlin.caption("b"))[-2:])
+    assert np.nanmin(half) * 0.99 <= low < np.nanmedian(half) < high <= np.nanmax(half) * 1.01
     at_berlin.shot("10-predicted-error")
 
 
@@ -409,14 +434,11 @@ def test_a_fusion_can_be_cancelled(at_berlin: View) -> None:
     page.get_by_label("Result", exact=True).press("Tab")
     page.get_by_role("button", name="Fuse", exact=True).click()
     page.get_by_text("running").wait_for()
-    page.wait_for_timeout(1500)
+    assert holds(lambda: sorted(folder.iterdir()) != before)  # the folder that the fusion works in
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("cancelled").wait_for()
     at_berlin.shot("13-cancelled")
-    deadline = time.monotonic() + 10
-    while sorted(folder.iterdir()) != before and time.monotonic() < deadline:
-        page.wait_for_timeout(100)
-    assert sorted(folder.iterdir()) == before
+    assert holds(lambda: sorted(folder.iterdir()) == before)
     assert page.get_by_role("button", name="Fuse", exact=True).is_enabled()
 
 

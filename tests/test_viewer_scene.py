@@ -10,10 +10,20 @@ from hypersharp.cube import make_cube
 from hypersharp.errors import InputError
 from hypersharp.io import save_cube
 from hypersharp.quality.metrics import score
-from hypersharp.viewer.composites import Stretch, composite_bands, limits, matching_band, rgba
 from hypersharp.viewer.lines import histogram, profile, spectra_at, table_of
 from hypersharp.viewer.maps import make_map, map_names
-from hypersharp.viewer.pictures import ONE, Look, caption, detail, paint
+from hypersharp.viewer.pictures import (
+    ONE,
+    Look,
+    Stretch,
+    caption,
+    composite_bands,
+    detail,
+    limits,
+    matching_band,
+    paint,
+    rgba,
+)
 from hypersharp.viewer.scene import Layer, Scene, named_files
 
 NM = np.linspace(450, 900, 6)
@@ -31,11 +41,11 @@ def open_scene(folder: Path, **place: object) -> Scene:
         "ms": make_cube(FINE[[0, 2, 4]], wavelengths_nm=NM[[0, 2, 4]], **place),
         "sharp": make_cube(FINE + noise, wavelengths_nm=NM, **place),
         "truth": make_cube(FINE, wavelengths_nm=NM, **place),
-        "trust": make_cube(np.abs(noise), wavelengths_nm=NM, **place),
+        "uncertainty": make_cube(np.abs(noise), wavelengths_nm=NM, **place),
     }
     paths = {name: save_cube(cube, folder / f"{name}.tif") for name, cube in cubes.items()}
     scene = Scene()
-    named = {name: paths[name] for name in ("hs", "ms", "truth", "trust")}
+    named = {name: paths[name] for name in ("hs", "ms", "truth", "uncertainty")}
     scene.open(named_files([paths["sharp"]], **named))
     return scene
 
@@ -111,15 +121,15 @@ def test_a_patch_is_what_the_view_shows(tmp_path: Path) -> None:
 def test_maps_have_the_values_of_the_metrics(tmp_path: Path) -> None:
     scene = open_scene(tmp_path, **UTM)
     maps = map_names(scene)
-    assert list(maps) == ["RMS error of sharp.tif", "Spectral angle of sharp.tif", "Predicted error, trust.tif"]
-    error, angle, trust = (make_map(chosen, None, (24, 36)) for chosen in maps.values())
-    assert error and angle and trust
-    result, truth, widths = (scene.with_role(role)[0] for role in ("result", "truth", "trust"))
+    assert list(maps) == ["RMS error of sharp.tif", "Spectral angle of sharp.tif", "Predicted error, uncertainty.tif"]
+    error, angle, half = (make_map(chosen, None, (24, 36)) for chosen in maps.values())
+    assert error and angle and half
+    result, truth, widths = scene.with_role("result", "truth", "uncertainty")
     estimate = result.source.values(None, None)
     scores = score(estimate / 10, truth.source.values(None, None) / 10, ratio=4, preset="float")
     np.testing.assert_allclose(np.sqrt((error.values**2).mean()) / 10, scores.rmse, rtol=1e-5)
     np.testing.assert_allclose(angle.values.mean(), scores.sam_deg, rtol=1e-4)
-    np.testing.assert_allclose(trust.values[0], widths.source.values(None, None).mean(0), rtol=1e-5)
+    np.testing.assert_allclose(half.values[0], widths.source.values(None, None).mean(0), rtol=1e-5)
 
 
 def test_a_map_on_two_grids_takes_the_nearest_truth(tmp_path: Path) -> None:
@@ -178,7 +188,7 @@ def test_a_picture_of_a_constant_is_no_error(tmp_path: Path) -> None:
     scene = Scene()
     (layer,) = scene.open([(path, "image", None)])
     made = paint(scene, layer.name, Look(ONE, (0, 0, 0), layer), {})
-    assert np.isfinite(made.rgba(made.base)).all()
+    assert np.isfinite(made.columns(made.base)["image"][0]).all()
     assert "flat.tif" in caption("A", made, made.limits)
 
 
@@ -209,10 +219,8 @@ def test_profiles_and_histograms_are_those_of_what_is_shown(tmp_path: Path) -> N
     assert across[0][:2].tolist() == [1001, 1003]
     assert down[0][:2].tolist() == [4999, 4997]
     assert profile(patch, 900, 4973, True) is None
-    outline = histogram(FINE[0])
-    assert outline is not None
-    assert 98 < outline[1][1:-1:2].sum() <= 100
-    assert histogram(np.full((2, 2), np.nan, "f4")) is None
+    assert 98 < histogram(FINE[0])[1][1:-1:2].sum() <= 100
+    assert not len(histogram(np.full((2, 2), np.nan, "f4"))[0])
 
 
 def test_a_large_file_without_overviews_says_what_to_do(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -14,15 +15,16 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+import psutil
 import pytest
 
 from hypersharp.cli import child, large
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
-from hypersharp.fusion.fuse import METHODS as TABLE
 from hypersharp.io import open_cube, save_cube
+from hypersharp.methods.table import METHODS as TABLE
 from hypersharp.tiles import run
-from hypersharp.viewer import fusing
+from hypersharp.viewer import forms
 from hypersharp.viewer.folders import Folders
 from hypersharp.viewer.gate import is_loopback, names_of
 from hypersharp.viewer.job import Fusion, Order
@@ -30,6 +32,7 @@ from hypersharp.viewer.server import Options, Viewer
 
 IMAGE = make_cube(np.arange(48, dtype="f4").reshape(3, 4, 4))
 UPLOAD_BYTES = 100_000
+PATIENCE_S = 60
 
 
 @pytest.fixture
@@ -248,10 +251,8 @@ def test_a_broken_upload_leaves_nothing(serve: Callable[..., Viewer], folder: Pa
         own = f"127.0.0.1:{viewer.port}"
         lines = ["POST /upload?name=a.tif HTTP/1.1", f"Host: {own}", f"Origin: http://{own}", "Content-Length: 9000"]
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + b"x" * 1000)
-        while sorted(folder.iterdir()) == before:
-            pass
-    while sorted(folder.iterdir()) != before:
-        pass
+        assert until(lambda: sorted(folder.iterdir()) != before)
+    assert until(lambda: sorted(folder.iterdir()) == before)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +286,7 @@ def test_the_command_line_says_what_is_wrong(serve: Callable[..., Viewer], folde
 
 
 def test_the_form_offers_all_methods() -> None:
-    assert set(fusing.METHODS) == set(TABLE)
+    assert set(forms.METHODS) == {"auto", *TABLE}
 
 
 def pair_in(folder: Path) -> Order:
@@ -296,22 +297,41 @@ def pair_in(folder: Path) -> Order:
     return Order(str(folder / "hs.tif"), str(folder / "ms.tif"), str(folder / "sharp.tif"), "bicubic")
 
 
-def ended(order: Order, cancel: bool = False) -> Fusion:
-    """A fusion after its end."""
-    fusion = Fusion()
+def until(condition: Callable[[], object]) -> bool:
+    """Wait for a condition; whether it came to hold."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return bool(condition())
 
-    async def act() -> None:
+
+def children() -> list[psutil.Process]:
+    """The fusions that run."""
+    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+
+
+async def running(order: Order) -> tuple[Fusion, psutil.Process]:
+    """A fusion that has begun, and its process."""
+    before, fusion = children(), Fusion()
+    fusion.start(order)
+    with pytest.raises(RuntimeError):
         fusion.start(order)
-        with pytest.raises(RuntimeError):
-            fusion.start(order)
-        if cancel:
-            await asyncio.sleep(0.3)
-            fusion.cancel()
-        assert fusion._task is not None
-        await fusion._task
+    deadline = time.monotonic() + PATIENCE_S
+    while children() == before and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
+    (process,) = (child for child in children() if child not in before)
+    return fusion, process
 
-    asyncio.run(act())
-    return fusion
+
+def ended(order: Order) -> Fusion:
+    """A fusion after its end."""
+
+    async def act() -> Fusion:
+        fusion, _ = await running(order)
+        await fusion.wait()
+        return fusion
+
+    return asyncio.run(act())
 
 
 def test_a_fusion_ends_with_its_result(tmp_path: Path) -> None:
@@ -334,27 +354,29 @@ def test_a_scene_too_large_for_the_memory_is_fused_in_tiles(
 
 
 def test_a_cancelled_fusion_leaves_neither_file_nor_process(tmp_path: Path) -> None:
-    fusion = ended(pair_in(tmp_path), cancel=True)
+    async def act() -> tuple[Fusion, psutil.Process]:
+        fusion, process = await running(pair_in(tmp_path))
+        fusion.cancel()
+        await fusion.wait()
+        return fusion, process
+
+    fusion, process = asyncio.run(act())
     assert fusion.state == "cancelled"
-    assert fusion._process is not None and fusion._process.returncode is not None
+    assert not process.is_running()
     assert {path.name for path in tmp_path.iterdir()} == {"hs.tif", "ms.tif"}
 
 
 def test_a_server_that_ends_takes_its_fusion_along(tmp_path: Path) -> None:
-    fusion, order = Fusion(), pair_in(tmp_path)
-
-    async def act() -> None:
-        fusion.start(order)
-        await asyncio.sleep(0.5)
+    async def act() -> psutil.Process:
+        fusion, process = await running(pair_in(tmp_path))
         assert list(tmp_path.glob(".fusion.*"))
         fusion.close()
         assert not list(tmp_path.glob(".fusion.*"))
-        assert fusion._process is not None
-        assert await fusion._process.wait() != 0
-        assert fusion._task is not None
-        await fusion._task
+        await fusion.wait()
+        assert fusion.state == "failed"
+        return process
 
-    asyncio.run(act())
+    assert not asyncio.run(act()).is_running()
     assert not (tmp_path / "sharp.tif").exists()
 
 

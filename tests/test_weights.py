@@ -48,19 +48,21 @@ def scored(data: Path, preset: str = "dian", **options: str | bool) -> Scores:
 @pytest.mark.parametrize("name", FLOORS_DB)
 def test_weights_are_small_and_say_where_they_come_from(name: str) -> None:
     weights = packaged_weights()[name]
-    told = weights.header.provenance
+    provenance = weights.header.provenance
     assert weights.path.stat().st_size < 8e6
-    assert told["protocol"] == "dian-x4"
-    assert not set(told["training_scenes"]) & set(find_protocol("dian-x4").test + tuple(told["validation_scenes"]))
-    assert {"steps", "val_psnr_db", "commit", "machine", "psf"} <= told.keys()
+    assert provenance["protocol"] == "dian-x4"
+    assert not set(provenance["training_scenes"]) & set(
+        find_protocol("dian-x4").test + tuple(provenance["validation_scenes"])
+    )
+    assert {"steps", "val_psnr_db", "commit", "machine", "psf"} <= provenance.keys()
 
 
 @pytest.mark.parametrize("name", FLOORS_DB)
 def test_weights_score_on_a_test_scene(name: str, data_dir: Callable[[str], Path]) -> None:
-    """Told the protocol's blur and response, as in the README's table."""
+    """Given the protocol's blur and response, as in the README's table."""
     protocol, network = find_protocol("dian-x4"), packaged_weights()[name].header.network
-    told = {"psf": protocol.psf_spec, "srf": protocol.srf, "consistent": False}
-    scores = scored(data_dir("cave"), method=network, weights=name, **told)
+    known = {"psf": protocol.psf_spec, "srf": protocol.srf, "consistent": False}
+    scores = scored(data_dir("cave"), method=network, weights=name, **known)
     assert scores.psnr_db > FLOORS_DB[name]
     assert scores.ergas < 1.1
 

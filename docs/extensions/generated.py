@@ -16,7 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
 from hypersharp.cli import app as command_line
-from hypersharp.fusion.fuse import METHODS
+from hypersharp.methods.table import AUTO, METHODS
 from hypersharp.networks.packaged import packaged_weights
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.sensor.responses import SRFS
@@ -79,7 +79,7 @@ def taken(kind: Any) -> str:
 def methods() -> str:
     return table(
         ["name", "method", "paper", "needs"],
-        [[f"`{m.name}`", m.title, m.paper, ", ".join(m.needs) or "nothing"] for m in METHODS.values()],
+        [[f"`{m.name}`", m.title, m.paper, ", ".join(m.needs) or "nothing"] for m in (AUTO, *METHODS.values())],
     )
 
 

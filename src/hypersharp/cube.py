@@ -9,12 +9,13 @@ kept the way rioxarray keeps them, so `cube.rio` works. Missing pixels are NaN i
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hypersharp.errors import InputError, installed
-from hypersharp.grid import Grid, Window, check_window, whole_ratio, window_transform
+from hypersharp.grid import Grid, Window, check_window, window_transform
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -206,23 +207,6 @@ def grid_of(cube: xr.DataArray) -> Grid:
     return Grid((cube.sizes["y"], cube.sizes["x"]), transform_of(cube), crs_of(cube))
 
 
-def pair_ratio(hs: xr.DataArray, ms: xr.DataArray) -> int:
-    """Fine pixels per coarse pixel of a checked pair, see `grid.whole_ratio`.
-
-    Raises:
-        InputError: an image is unusable, the two are swapped, or the grids do not belong together.
-    """
-    check_cube(hs, "hs")
-    check_cube(ms, "ms")
-    if hs.sizes["band"] < ms.sizes["band"] and hs.sizes["y"] * hs.sizes["x"] > ms.sizes["y"] * ms.sizes["x"]:
-        raise InputError(
-            f"hs of {_shape(hs)} and ms of {_shape(ms)} (bands x rows x columns)",
-            "an hs with more bands and fewer pixels than the ms",
-            "swap the two, hs comes first",
-        )
-    return whole_ratio(grid_of(hs), grid_of(ms))
-
-
 def cut(cube: xr.DataArray, window: Window) -> xr.DataArray:
     """The pixels of a window (y0, x0, height, width) in their place, a view of the cube's own.
 
@@ -283,8 +267,7 @@ def leave_out(
     height, width = cube.shape[1:]
     out: np.ndarray = np.zeros((height, width), bool) if mask is None else np.asarray(mask) != 0
     if out.shape != (height, width):
-        found = f"a mask of {' x '.join(map(str, out.shape))} for {what} of {height} x {width} pixels"
-        raise InputError(found, "one value for each of its pixels", f"make the mask on the grid of {what}")
+        raise wrong_mask(out.shape, what, (height, width))
     for band in np.flatnonzero(usable_bands(cube)) if saturated is not None else ():
         out |= np.asarray(cube[band].data) >= saturated
     if out.all() and not part:
@@ -298,6 +281,12 @@ def leave_out(
     kept = cube.where(~out[np.newaxis])
     kept.encoding = dict(cube.encoding)
     return kept
+
+
+def wrong_mask(shape: Sequence[int], what: str, shape_yx: tuple[int, int]) -> InputError:
+    """The error for a mask of another shape than its image."""
+    found = f"a mask of {' x '.join(map(str, shape))} for {what} of {shape_yx[0]} x {shape_yx[1]} pixels"
+    return InputError(found, "one value for each of its pixels", f"make the mask on the grid of {what}")
 
 
 def like_ms_with_bands_of_hs(values: Any, hs: xr.DataArray, ms: xr.DataArray) -> xr.DataArray:
@@ -339,10 +328,11 @@ def check_axes(cube: xr.DataArray, what: str) -> None:
     if cube.dims != DIMS:
         raise InputError(f"{what} with axes {cube.dims}", f"axes {DIMS}", "rename or transpose them")
     if 0 in cube.shape:
-        raise InputError(f"{what} of {_shape(cube)}", "at least one band, row and column", "check how it was cut")
+        raise InputError(f"{what} of {shape_text(cube)}", "at least one band, row and column", "check how it was cut")
     if cube.dtype.kind not in "iufb":
         raise InputError(f"{what} of type {cube.dtype}", "real numbers", "convert it")
 
 
-def _shape(cube: xr.DataArray) -> str:
+def shape_text(cube: xr.DataArray) -> str:
+    """The shape for messages: `31 x 64 x 64`."""
     return " x ".join(map(str, cube.shape))

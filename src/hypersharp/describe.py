@@ -38,16 +38,11 @@ def pixel_words(cube: xr.DataArray) -> str:
 
 
 def place_words(cube: xr.DataArray) -> str:
-    """CRS and upper left corner."""
+    """CRS, by EPSG code where it has one, and upper left corner."""
     place, crs = transform_of(cube), crs_of(cube)
     if place is None:
         return "not georeferenced"
-    name = "no CRS" if crs is None else crs_name(crs)
-    return f"{name}; upper left corner at {place.c:,.8g}, {place.f:,.8g}"
-
-
-def crs_name(crs: object) -> str:
-    """EPSG code where there is one, else the name in the CRS's text."""
-    code = crs.to_epsg() if hasattr(crs, "to_epsg") else None
-    quoted = re.search(r'"([^"]+)"', str(crs))
-    return f"EPSG:{code}" if code else quoted[1] if quoted else str(crs)[:60]
+    name = re.search(r'"([^"]+)"', str(crs))
+    words = "no CRS" if crs is None else str(crs)[:60] if name is None else name[1]
+    code = crs and crs.to_epsg()
+    return f"{f'EPSG:{code}' if code else words}; upper left corner at {place.c:,.8g}, {place.f:,.8g}"

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil, floor, isfinite, sqrt
+from math import ceil, floor, sqrt
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hypersharp.errors import InputError
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 Window = tuple[int, int, int, int]  # y0, x0, height, width
 Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max
+FloatArray = NDArray[np.float64]
+Places = tuple[FloatArray, FloatArray]  # xs, ys of points
 Points = tuple[Sequence[float], Sequence[float]]  # xs, ys
 Project = Callable[[object, object, Sequence[float], Sequence[float]], Points]  # from CRS, to CRS, xs, ys
 
@@ -45,11 +50,8 @@ def check_window(window: Window, shape_yx: tuple[int, int]) -> Window:
     """
     y0, x0, height, width = window
     if min(y0, x0) < 0 or min(height, width) < 1 or y0 + height > shape_yx[0] or x0 + width > shape_yx[1]:
-        raise InputError(
-            f"the window {window} on an image of {shape_yx[0]} x {shape_yx[1]} pixels",
-            "(y0, x0, height, width) inside the image",
-            "give a smaller window",
-        )
+        found = f"the window {window} on an image of {shape_yx[0]} x {shape_yx[1]} pixels"
+        raise InputError(found, "(y0, x0, height, width) inside the image", "give a smaller window")
     return window
 
 
@@ -173,14 +175,11 @@ def covering(source: Grid, target: Grid, *, margin_px: float, project: Project |
     Height and width are 0 where there are none.
     """
     xs, ys = _pixels_in(target, source, _outline(target), project)
-    if not xs:
+    if not xs.size:
         return 0, 0, 0, 0
-    rows, columns = target.shape_yx
-    step = max(1.0, (max(xs) - min(xs)) / columns, (max(ys) - min(ys)) / rows)
-    y0, x0 = (max(0, floor(min(places) - margin_px * step)) for places in (ys, xs))
-    y1, x1 = (
-        min(size, ceil(max(places) + margin_px * step)) for places, size in zip((ys, xs), source.shape_yx, strict=True)
-    )
+    margin = margin_px * max(1.0, np.ptp(xs) / target.shape_yx[1], np.ptp(ys) / target.shape_yx[0])
+    y0, x0 = (max(0, floor(places.min() - margin)) for places in (ys, xs))
+    y1, x1 = (min(size, ceil(places.max() + margin)) for places, size in zip((ys, xs), source.shape_yx, strict=True))
     return y0, x0, max(0, y1 - y0), max(0, x1 - x0)
 
 
@@ -194,31 +193,32 @@ def affine_of(grid: Grid) -> Affine:
     return grid.transform
 
 
-def _pixels_in(source: Grid, target: Grid, points: Points, project: Project | None) -> Points:
-    """Pixel coordinates of one grid as those of another."""
-    placed = [affine_of(source) @ point for point in zip(*points, strict=True)]
-    xs, ys = [x for x, _ in placed], [y for _, y in placed]
+def _pixels_in(source: Grid, target: Grid, points: Places, project: Project | None) -> Places:
+    """Pixel coordinates of one grid as those of another; points without a place there are left out."""
+    xs, ys = _mapped(affine_of(source), points)
     if source.crs != target.crs and project is not None:
-        xs, ys = map(list, project(source.crs, target.crs, xs, ys))
-    to_pixels = ~affine_of(target)
-    there = [to_pixels @ point for point in zip(xs, ys, strict=True) if isfinite(point[0] + point[1])]
-    return [x for x, _ in there], [y for _, y in there]
+        xs, ys = (np.asarray(axis, float) for axis in project(source.crs, target.crs, xs.tolist(), ys.tolist()))
+    there = np.isfinite(xs + ys)
+    return _mapped(~affine_of(target), (xs[there], ys[there]))
+
+
+def _mapped(to: Affine, points: Places) -> Places:
+    """Where an affine puts points."""
+    xs, ys = points
+    return to.a * xs + to.b * ys + to.c, to.d * xs + to.e * ys + to.f
 
 
 def _true_ratio(hs: Grid, ms: Grid, project: Project | None) -> float:
     """Root of the area of an hs pixel over that of the ms pixel in the middle, where fusion can bridge it."""
     y, x = (side / 2 for side in ms.shape_yx)
-    xs, ys = _pixels_in(ms, hs, ((x, x + 1, x), (y, y, y + 1)), project)
+    xs, ys = _pixels_in(ms, hs, (np.array([x, x + 1, x]), np.array([y, y, y + 1])), project)
     area = abs((xs[1] - xs[0]) * (ys[2] - ys[0]) - (xs[2] - xs[0]) * (ys[1] - ys[0])) if len(xs) == 3 else 0.0
     if area == 0:
         raise InputError("an ms that has no place in the CRS of hs", "two images of one place", "check their CRS")
     ratio = 1 / sqrt(area)
     if ratio < 1:
-        raise InputError(
-            f"ms pixels {1 / ratio:.3g} times as wide as those of hs",
-            "an ms finer than hs",
-            "give the coarse hyperspectral image first, the fine one second",
-        )
+        found = f"ms pixels {1 / ratio:.3g} times as wide as those of hs"
+        raise InputError(found, "an ms finer than hs", "give the coarse hyperspectral image first, the fine one second")
     if not LEAST_RATIO <= ratio <= MOST_RATIO:
         raise InputError(
             f"hs pixels {ratio:.3g} times as wide as those of ms",
@@ -231,42 +231,30 @@ def _true_ratio(hs: Grid, ms: Grid, project: Project | None) -> float:
 def _covered(kept: Grid, other: Grid, multiple: int, project: Project | None) -> Window:
     """The pixels of one grid that the other image covers, a multiple of so many along both sides."""
     xs, ys = _pixels_in(other, kept, _outline(other), project)
-    (y0, rows), (x0, columns) = (_whole_pixels(p, n, multiple) for p, n in zip((ys, xs), kept.shape_yx, strict=True))
-    if rows < 1 or columns < 1:
-        there = _box(affine_of(kept), list(zip(xs, ys, strict=True))) if xs else "no place in its CRS"
-        raise InputError(
-            f"an image at {_box(affine_of(kept), _corners(kept))} and one at {there} (x min, y min, x max, y max)",
-            "two that share at least one whole hs pixel",
-            "check that the files belong together",
-        )
-    return y0, x0, rows, columns
+    first, count = [0, 0], [0, 0]
+    for axis, places in enumerate((ys, xs) if xs.size else ()):
+        first[axis] = max(0, ceil(places.min() - EXACT_PX))
+        end = min(kept.shape_yx[axis], floor(places.max() + EXACT_PX))
+        count[axis] = (end - first[axis]) // multiple * multiple
+    if min(count) < 1:
+        there = _box(kept, (xs, ys)) if xs.size else "no place in its CRS"
+        found = f"an image at {_box(kept, _outline(kept))} and one at {there} (x min, y min, x max, y max)"
+        raise InputError(found, "two that share at least one whole hs pixel", "check that the files belong together")
+    return first[0], first[1], count[0], count[1]
 
 
-def _outline(grid: Grid) -> Points:
-    """Points along the edges, pixels."""
-    height, width = grid.shape_yx
-    steps = [i / SIDE_STEPS for i in range(SIDE_STEPS + 1)]
-    around = [(s, e) for s in steps for e in (0, 1)] + [(e, s) for s in steps for e in (0, 1)]
-    return [width * x for x, _ in around], [height * y for _, y in around]
+def _outline(grid: Grid) -> Places:
+    """Points along the edges, pixels; the first is the upper left corner, the last the lower right one."""
+    (height, width), steps = grid.shape_yx, np.linspace(0, 1, SIDE_STEPS + 1)
+    low, high = np.zeros_like(steps), np.ones_like(steps)
+    xs, ys = np.concatenate([steps, low, high, steps]), np.concatenate([low, steps, steps, high])
+    return width * xs, height * ys
 
 
-def _whole_pixels(places: Sequence[float], side: int, multiple: int) -> tuple[int, int]:
-    """First and number of the pixels 0..side-1 that lie between the least and the largest place."""
-    first = max(0, ceil(min(places, default=0.0) - EXACT_PX))
-    end = min(side, floor(max(places, default=0.0) + EXACT_PX))
-    return first, (end - first) // multiple * multiple
-
-
-def _corners(grid: Grid) -> list[tuple[float, float]]:
-    """The outer corners, pixels (x, y)."""
-    height, width = grid.shape_yx
-    return [(0, 0), (width, 0), (0, height), (width, height)]
-
-
-def _box(to_map: Affine, pixels: Sequence[tuple[float, float]]) -> str:
-    """The box (x min, y min, x max, y max) around points on the map, formatted for display."""
-    xs, ys = zip(*(to_map @ point for point in pixels), strict=True)
-    return "(" + ", ".join(f"{value:.10g}" for value in (min(xs), min(ys), max(xs), max(ys))) + ")"
+def _box(grid: Grid, pixels: Places) -> str:
+    """The box (x min, y min, x max, y max) around pixels on the map, formatted for display."""
+    xs, ys = _mapped(affine_of(grid), pixels)
+    return "(" + ", ".join(f"{value:.10g}" for value in (xs.min(), ys.min(), xs.max(), ys.max())) + ")"
 
 
 def _check_same_ground(hs: Grid, ms: Grid) -> None:
@@ -276,20 +264,12 @@ def _check_same_ground(hs: Grid, ms: Grid) -> None:
     if hs.crs != ms.crs:
         found = " and ".join(f"{name} in {str(crs)[:60]}" for name, crs in (("hs", hs.crs), ("ms", ms.crs)))
         raise InputError(found, "one CRS", "run `hypersharp align HS MS -o DIR` first")
-    places = [~affine_of(hs) @ (ms.transform @ corner) for corner in _corners(ms)]  # hs pixels
-    xs, ys = zip(*places, strict=True)
-    (height, width), (first, *_, last) = hs.shape_yx, places
-    if min(xs) >= width or max(xs) <= 0 or min(ys) >= height or max(ys) <= 0:
-        boxes = [f"{name} at {_box(affine_of(grid), _corners(grid))}" for name, grid in (("hs", hs), ("ms", ms))]
-        raise InputError(
-            f"{' and '.join(boxes)} (x min, y min, x max, y max)",
-            "images that show the same place",
-            "check that the two files belong together",
-        )
-    worst = max(abs(gap) for gap in (*first, last[0] - width, last[1] - height))
+    (height, width), (xs, ys) = hs.shape_yx, _mapped(~affine_of(hs) @ ms.transform, _outline(ms))  # hs pixels
+    if xs.min() >= width or xs.max() <= 0 or ys.min() >= height or ys.max() <= 0:
+        boxes = [f"{name} at {_box(grid, _outline(grid))}" for name, grid in (("hs", hs), ("ms", ms))]
+        found = f"{' and '.join(boxes)} (x min, y min, x max, y max)"
+        raise InputError(found, "images that show the same place", "check that the two files belong together")
+    worst = np.abs([xs[0], ys[0], xs[-1] - width, ys[-1] - height]).max()
     if worst >= 1:
-        raise InputError(
-            f"hs of {hs} and ms of {ms} whose corners lie {worst:.3g} hs pixels apart",
-            "the same extent to within one hs pixel",
-            "run `hypersharp align HS MS -o DIR` first",
-        )
+        found = f"hs of {hs} and ms of {ms} whose corners lie {worst:.3g} hs pixels apart"
+        raise InputError(found, "the same extent to within one hs pixel", "run `hypersharp align HS MS -o DIR` first")

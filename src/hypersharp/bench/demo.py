@@ -9,6 +9,7 @@ from hypersharp.bench.indian_pines import load_indian_pines
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io.image import Image
 from hypersharp.io.together import save_figure, save_together
+from hypersharp.pair.record import Record
 from hypersharp.plot.figures import comparison
 from hypersharp.quality.score import score_cubes
 from hypersharp.reporting import write_report
@@ -53,4 +54,4 @@ def run_demo(out_dir: Path, *, device: str = "auto", progress: Callable[[float],
     files = dict(zip(("hs", "ms", "truth", "result"), map(Image, paths), strict=False))
     sharp, run = estimates[METHODS[0]], Run(f"hypersharp demo -o {out_dir}", scores[METHODS[0]][-1])
     paths.append(write_report(sharp, hs, ms, out_dir, truth=truth, points=PLACES, run=run, sources=files))
-    return DemoResult(scores, str(sharp.attrs.get("hypersharp", "")), paths)
+    return DemoResult(scores, "; ".join(Record.of(sharp).lines()), paths)

@@ -1,7 +1,7 @@
 """Figures 4 to 6 of the SSJCN paper (Wang, Xu, Wu, Wei 2021): what the network holds on its way, on two scenes.
 
 4: the estimate after each iteration and the attended error map added to it; 5: the true error after the first
-reconstruction beside the error map that the second block predicts; 6: the degraded estimate beside the image
+reconstruction next to the error map that the second block predicts; 6: the degraded estimate next to the image
 that was observed.
 """
 
@@ -21,7 +21,7 @@ from hypersharp.io.together import save_figure
 from hypersharp.networks.checkpoint import load_weights
 from hypersharp.networks.packaged import misfit, named_weights
 from hypersharp.networks.ssjcn import SSJCN
-from hypersharp.pair.settings import choose_device
+from hypersharp.pair.options import choose_device
 from hypersharp.plot.colour import Image
 from hypersharp.plot.networks import degradation_figure, iterations_figure, prediction_figure
 from hypersharp.simulation.pair import simulate_pair

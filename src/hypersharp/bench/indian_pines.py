@@ -9,9 +9,9 @@ Wavelengths: the first 31 bands are AVIRIS's first spectrometer. CENTRES_NM give
 also the channels that lie nearest to 400, 410, ..., 700 nm.
 
 Damage: in tensorly's file every byte 13 (a carriage return) has become 10 (a line feed), as a transfer in
-text mode does. A number whose upper byte was 13 (3328 to 3583) so reads 3 x 256 too low and cannot be
-told from one that is really there, except by its spectrum; `undo_newline_damage` does that. A lower byte that
-was 13 stays 3 too low, 0.006 units of radiance.
+text mode does. A number whose upper byte was 13 (3328 to 3583) so reads 3 x 256 too low, which only its
+spectrum shows; `undo_newline_damage` repairs that. A lower byte that was 13 stays 3 too low, 0.006 units
+of radiance.
 """
 
 from pathlib import Path

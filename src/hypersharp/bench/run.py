@@ -4,15 +4,13 @@ A run that was stopped goes on where it stood: a row that is there without an er
 """
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,13 +19,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hypersharp.bench.report import write_report
 from hypersharp.bench.scenes import find_scenes, load_truth
-from hypersharp.bench.tables import Published
+from hypersharp.bench.tables import Benchmark
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError, OutputError
-from hypersharp.fusion.fuse import METHODS, find_method, fuse
+from hypersharp.fusion.fuse import fuse
+from hypersharp.methods.table import METHODS, find_method
 from hypersharp.networks.checkpoint import count_parameters, load_weights
 from hypersharp.networks.packaged import named_weights
-from hypersharp.pair.settings import Mode, Precision, choose_device
+from hypersharp.pair.options import Mode, Precision, choose_device
+from hypersharp.pair.record import Record
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.quality.score import score_cubes
 from hypersharp.simulation.pair import simulate_pair
@@ -40,35 +40,7 @@ ROWS = "rows.jsonl"
 CONSISTENT = "+c"  # after a method's name: its result is made consistent with hs
 
 
-@dataclass(frozen=True)
-class BenchOptions:
-    """What is run: `methods` as name or name:weights, `scenes` by name (none: all test scenes of the protocol).
-
-    `name+c` is the method whose result is made consistent with hs, which the bare name never is (but for "auto").
-    `published` stands beside the results in their table.
-    """
-
-    protocol: str
-    methods: tuple[str, ...] = ("bicubic", "ssjcn")
-    scenes: tuple[str, ...] = ()
-    mode: Mode = "whole"
-    device: str = "auto"
-    precision: Precision = "auto"
-    published: Published | None = None
-
-    def tasks(self, scenes: tuple[str, ...]) -> "list[Task]":
-        """Scene by scene, so that an early stop leaves whole comparisons."""
-        parts = [method.partition(":") for method in self.methods]
-        methods = [(name, weights or None, digest_of(weights)) for name, _, weights in parts]
-        return [
-            Task(self.protocol, name, scene, weights, digest, self.mode, self.precision)
-            for scene in scenes
-            for name, weights, digest in methods
-        ]
-
-
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """One row to make; `digest` tells weights of one name apart."""
 
     protocol: str
@@ -79,13 +51,9 @@ class Task:
     mode: Mode
     precision: Precision
 
-    @classmethod
-    def of(cls, row: Row) -> "Task":
-        return cls(**{field.name: row.get(field.name) for field in fields(cls)})  # type: ignore[arg-type]
-
 
 def run_bench(
-    options: BenchOptions, data_dir: Path, out_dir: Path, *, on_row: Callable[[int, int, Row], None] = lambda *_: None
+    options: Benchmark, data_dir: Path, out_dir: Path, *, on_row: Callable[[int, int, Row], None] = lambda *_: None
 ) -> list[Row]:
     """Make the rows that are missing, write the tables of all that are there, return these options' rows.
 
@@ -93,9 +61,10 @@ def run_bench(
     Raises: InputError for an unknown protocol or scene, or scenes missing in data_dir; OutputError.
     """
     protocol = find_protocol(options.protocol)
-    tasks = options.tasks(options.scenes or protocol.test)
-    paths = find_scenes(protocol, data_dir, {task.scene: None for task in tasks})
-    done = {Task.of(row): row for row in read_rows(out_dir / ROWS) if "error" not in row}
+    scenes = options.scenes or protocol.test
+    paths = find_scenes(protocol, data_dir, scenes)
+    tasks = list_tasks(options, scenes)
+    done = {Task(*map(row.get, Task._fields)): row for row in read_rows(out_dir / ROWS) if "error" not in row}  # type: ignore[arg-type]
     for number, task in enumerate(tasks, 1):
         if task not in done:
             done[task] = make_row(task, protocol, paths[task.scene], options.device)
@@ -105,6 +74,17 @@ def run_bench(
     others = [row for task, row in done.items() if task.protocol == protocol.name and task not in tasks]
     write_report([*rows, *others], protocol.preset, out_dir, options.published)
     return rows
+
+
+def list_tasks(options: Benchmark, scenes: tuple[str, ...]) -> list[Task]:
+    """Scene by scene, so that an early stop leaves whole comparisons."""
+    parts = [method.partition(":") for method in options.methods]
+    methods = [(name, weights or None, digest_of(weights)) for name, _, weights in parts]
+    return [
+        Task(options.protocol, name, scene, weights, digest, options.mode, options.precision)
+        for scene in dict.fromkeys(scenes)
+        for name, weights, digest in methods
+    ]
 
 
 def parse_methods(text: str) -> tuple[str, ...]:
@@ -160,7 +140,7 @@ def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
     """Simulate, fuse, score; a failure of the method becomes the row's `error`, not the run's end."""
     chosen = choose_device(device)
     where = machine() if chosen.type != "cuda" else f"{machine()}, {torch.cuda.get_device_name(chosen)}"
-    row = {**asdict(task), "commit": commit(), "machine": where}
+    row = {**task._asdict(), "commit": commit(), "machine": where}
     try:
         check_names(task.method, task.weights)  # before a scene is read
         hs, ms, truth = simulate_pair(load_truth(protocol, path), protocol.sensor())
@@ -169,17 +149,16 @@ def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
         started = time.perf_counter()
         sharp = fuse_pair(task, hs, ms, protocol, device)
         seconds, peak = time.perf_counter() - started, peak_bytes() or 0
-        notes = sharp.attrs["hypersharp"]
-        found = re.search(r"weights (\S+):", notes)
-        weights = found[1] if found else None
+        record = Record.of(sharp)
+        weights = record.weights[0] if record.weights else None
         return {
             **row,
             "seconds": round(seconds, 3),
             "peak_mb": round(peak / 2**20),
-            "notes": notes,
+            "notes": str(record),
             "weights_used": weights,
             "parameters": parameters_of(task.weights or weights),
-            "flops": count_flops(replace(task, scene=""), protocol, truth.shape[1:], device),
+            "flops": count_flops(task._replace(scene=""), protocol, truth.shape[1:], device),
             "scores": {
                 preset: score_cubes(sharp, truth, ratio=protocol.ratio, preset=preset, peak=1.0).as_dict()
                 for preset in PRESETS

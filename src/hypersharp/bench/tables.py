@@ -8,10 +8,9 @@ split, so that they stand beside ours for orientation.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hypersharp.errors import unknown_name
+from hypersharp.errors import check_name
+from hypersharp.pair.options import Mode, Precision
 from hypersharp.simulation.protocols import PROTOCOLS
-
-Numbers = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -19,20 +18,28 @@ class Published:
     """Name -> PSNR (dB), SSIM, SAM (degrees), ERGAS as the source prints them."""
 
     source: str
-    rows: Mapping[str, Numbers] = field(default_factory=dict)
+    rows: Mapping[str, tuple[str, str, str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Table:
-    """`methods` are names, or name:weights; the first is compared with each other one, scene by scene."""
+class Benchmark:
+    """What is run: `methods` as name or name:weights, `scenes` by name (none: all test scenes of the protocol).
+
+    The first method is compared with each other one, scene by scene. `name+c` is the method whose result is made
+    consistent with hs, which the bare name never is (but for "auto"). `published` stands beside the results.
+    """
 
     protocol: str
     methods: tuple[str, ...] = ("bicubic", "ssjcn")
     published: Published | None = None
+    scenes: tuple[str, ...] = ()
+    mode: Mode = "whole"
+    device: str = "auto"
+    precision: Precision = "auto"
 
 
-TABLES: dict[str, Table] = {
-    "table1": Table(
+TABLES: dict[str, Benchmark] = {
+    "table1": Benchmark(
         protocol="dian-x4",
         methods=(
             "ssjcn:ssjcn-dian-x4",
@@ -53,14 +60,14 @@ TABLES: dict[str, Table] = {
         ),
     ),
     # No weights for Harvard are packaged: whoever has its scenes trains them first.
-    "table2": Table(
+    "table2": Benchmark(
         protocol="harvard-x4",
         methods=("ssjcn:ssjcn-harvard-x4", "dbin:dbin-harvard-x4", "dhsis:dhsis-harvard-x4", "hysure", "bicubic"),
         published=Published(
             "Wang, Xu, Wu, Wei 2021, Table 2 (Harvard)", {"SSJCN": ("47.1581", "0.9847", "3.3153", "2.1151")}
         ),
     ),
-    "table3": Table(
+    "table3": Benchmark(
         protocol="dian-x4",
         methods=("ssjcn:ssjcn-dian-x4", "ssjcn:ssjcn-dian-x4-t1", "ssjcn:ssjcn-dian-x4-t3"),
         published=Published(
@@ -74,7 +81,7 @@ TABLES: dict[str, Table] = {
 }
 
 
-def find_table(name: str) -> Table:
+def find_table(name: str) -> Benchmark:
     """The table of that name; a protocol's name stands for the usual methods on it, nothing published.
 
     Raises: InputError with the nearest names where there is neither.
@@ -82,8 +89,5 @@ def find_table(name: str) -> Table:
     >>> find_table("table3").protocol, find_table("uestc-x4").methods
     ('dian-x4', ('bicubic', 'ssjcn'))
     """
-    if name in PROTOCOLS:
-        return Table(name)
-    if name not in TABLES:
-        raise unknown_name("protocol or table", name, [*PROTOCOLS, *TABLES])
-    return TABLES[name]
+    check_name("protocol or table", name, [*PROTOCOLS, *TABLES])
+    return TABLES[name] if name in TABLES else Benchmark(name)

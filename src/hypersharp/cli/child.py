@@ -10,14 +10,11 @@ import threading
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypersharp.errors import HypersharpError
 from hypersharp.system.memory import keep_memory
 from hypersharp.viewer.job import Order
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 EVERY_S = 0.1  # between two messages about progress
 
@@ -40,35 +37,30 @@ def main() -> int:
 def fuse_files(order: Order) -> None:
     """Fuse, in tiles where the scene is too large for the memory; predict the error where wanted and possible; save."""
     from hypersharp.cli.large import too_large
-    from hypersharp.io.image import Image
-
-    files = Image(Path(order.hs)), Image(Path(order.ms))
-    reason = too_large(*files, order.method, trust=order.trust is not None)
-    if reason is None:
-        return fuse_whole(order, *(image.cube() for image in files))
-    from hypersharp.pair.settings import FuseOptions
-    from hypersharp.tiles.run import prepare
-
-    say(notes=[reason])
-    options = FuseOptions(budget_s=order.budget_s, progress=Progress(0.1))
-    trust = Path(order.trust) if order.trust else None
-    run = prepare(*files, Path(order.out), method=order.method, options=options, trust=trust)
-    say(fraction=0.1, notes=[f"method {order.method}", *run.notes])
-    run.carry_out(Progress(0.9, 0.1))
-
-
-def fuse_whole(order: Order, hs: "xr.DataArray", ms: "xr.DataArray") -> None:
-    """Fuse two images in memory."""
-    from hypersharp.fusion.fuse import fuse
+    from hypersharp.fusion.fuse import fuse_images
     from hypersharp.io import save_cube
-    from hypersharp.uncertainty.predict import predict_error
+    from hypersharp.io.image import CubeImage, Image
+    from hypersharp.pair.options import Options
+    from hypersharp.tiles.run import prepare
+    from hypersharp.uncertainty.predict import predict_for
 
-    share = 0.6 if order.trust else 0.9  # of the work that is the fusion's
-    sharp = fuse(hs, ms, method=order.method, budget_s=order.budget_s, progress=Progress(share))
-    say(fraction=share, notes=str(sharp.attrs.get("hypersharp", "")).split("; "))
-    save_cube(sharp, Path(order.out))
-    if order.trust:
-        save_cube(predict_error(sharp, hs, ms), Path(order.trust))
+    files, out = (Image(Path(order.hs)), Image(Path(order.ms))), Path(order.out)
+    uncertainty = Path(order.trust) if order.trust else None
+    options = Options(budget_s=order.budget_s)
+    reason = too_large(*files, order.method, uncertainty=uncertainty is not None)
+    if reason is None:
+        share = 0.6 if uncertainty else 0.9  # of the work that is the fusion's
+        images = [CubeImage(image.cube(), image.path) for image in files]
+        sharp, fusion = fuse_images(*images, method=order.method, options=options, progress=Progress(share))
+        say(fraction=share, notes=list(fusion.record.lines()))
+        save_cube(sharp, out)
+        if uncertainty:
+            save_cube(predict_for(fusion, sharp), uncertainty)
+        return
+    say(notes=[reason])
+    run = prepare(*files, out, method=order.method, options=options, uncertainty=uncertainty, progress=Progress(0.1))
+    say(fraction=0.1, notes=list(run.record.lines()))
+    run.carry_out(Progress(0.9, 0.1))
 
 
 class Progress:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hypersharp.cli import options as opt
 from hypersharp.cli.app import app
-from hypersharp.cli.options import LAYOUT, FileFormat, HsMask, Mask, Move, MoveOption, Out, Psf, Saturated, Srf
 from hypersharp.cli.shown import progress_bar, say, shown, size, table
 from hypersharp.errors import CallError
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 @app.command(rich_help_panel="Scores")
 def simulate(
     scene: Annotated[Path, typer.Argument(help="Fine hyperspectral scene.", show_default=False)],
-    out: Out,
+    out: opt.Out,
     protocol: Annotated[str | None, typer.Option(help="A named protocol's psf, srf and ratio.")] = None,
     ratio: Annotated[int | None, typer.Option(help="Fine pixels per coarse one.", min=1)] = None,
-    psf: Psf = None,
-    srf: Srf = None,
+    psf: opt.Psf = None,
+    srf: opt.Srf = None,
     snr_hs: Annotated[float | None, typer.Option(help="Signal to noise of hs in dB; default: no noise.")] = None,
     snr_ms: Annotated[float | None, typer.Option(help="Signal to noise of ms in dB; default: no noise.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
-    format: FileFormat = "tif",
+    format: opt.FileFormat = "tif",
     variable: Annotated[str | None, typer.Option(help="Variable of the scene's file to read.")] = None,
-    layout: Annotated[str | None, typer.Option(help=LAYOUT)] = None,
+    layout: Annotated[str | None, typer.Option(help=opt.LAYOUT)] = None,
 ) -> None:
     """Make hs, ms and truth files from one fine SCENE."""
     from hypersharp.io import check_apart, open_cube
@@ -72,15 +72,16 @@ def evaluate(
     peak: Annotated[float | None, typer.Option(help="Full scale; default: by dtype, 1, or the maximum.")] = None,
     hs: Annotated[Path | None, typer.Option(help="With --ms: judge by the pair it was made from.")] = None,
     ms: Annotated[Path | None, typer.Option(help="As --hs.")] = None,
-    psf: Psf = None,
-    srf: Srf = None,
-    sensor: Annotated[Path | None, typer.Option(help="JSON file of `hypersharp estimate`.")] = None,
-    mask: Mask = None,
-    hs_mask: HsMask = None,
-    saturated: Saturated = None,
-    move: MoveOption = "shift",
+    psf: opt.Psf = None,
+    srf: opt.Srf = None,
+    sensor: opt.SensorFile = None,
+    mask: opt.Mask = None,
+    hs_mask: opt.HsMask = None,
+    saturated: opt.Saturated = None,
+    coregister: opt.Coregister = True,
+    move: opt.Move = None,
     wald: Annotated[
-        str | None, typer.Option(help="Method to score on the pair degraded once more, against hs.")
+        str | None, typer.Option(help="Method to score at reduced resolution (Wald's protocol), against HS.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -95,7 +96,7 @@ def evaluate(
     if hs and ms:
         coarse = Image(hs, mask=hs_mask, saturated=saturated).cube()
         fine = Image(ms, mask=mask, saturated=saturated).cube()
-        found |= judged_by_pair(image, coarse, fine, (sensor, psf, srf), wald, move)
+        found |= judged_by_pair(image, coarse, fine, (sensor, psf, srf), wald, opt.coregisters(coregister, move))
     if json:
         from json import dumps
 
@@ -136,25 +137,38 @@ def judged_by_pair(
     ms: "xr.DataArray",
     known: tuple[Path | None, str | None, str | None],
     wald: str | None,
-    move: Move,
+    coregister: bool,
 ) -> dict[str, dict[str, Any]]:
-    """What hs and ms, placed as `fuse` places them, say of the image; `known`: sensor file, psf, srf."""
-    from hypersharp.fusion.fuse import find_method, fuse
+    """What hs and ms say of the image, placed and seen by a sensor as its record says, else as `fuse` finds them.
+
+    known: sensor file, psf, srf.
+    """
+    from hypersharp.fusion.fuse import fuse
+    from hypersharp.io.image import CubeImage
+    from hypersharp.methods.table import find_method
     from hypersharp.pair.estimate import estimate_pair
     from hypersharp.pair.place import place
+    from hypersharp.pair.record import Record
     from hypersharp.quality.judge import judge, wald_scores
     from hypersharp.sensor.stored import given_sensor
 
     if wald:
         find_method(wald)
     blur, response, ratio = given_sensor(*known, None)
-    placed = place(hs, ms, ratio=ratio, move=move, psf_told=blur is not None)
-    hs, ms = placed.hs, placed.ms
+    record = Record.find(image)
+    placement = None if record is None else dict(record.placement)
+    free = coregister and blur is None
+    placed = place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister=free, known=placement)
+    hs, ms = placed.read(placed.everything)
     with progress_bar("judging by the pair") as progress:
-        sensor = estimate_pair(hs, ms, psf=blur, srf=response, ratio=ratio).sensor
+        given = blur is not None or response is not None
+        sensor = None if record is None or given else record.known_sensor()
+        if sensor is None:
+            sensor = estimate_pair(hs, ms, psf=blur, srf=response, ratio=ratio).sensor
         progress(0.2)
         found: dict[str, dict[str, Any]] = {
-            "pair": judge(image, hs, ms, sensor).as_dict() | {"placing": list(placed.notes)}
+            "pair": judge(image, hs, ms, sensor).as_dict()
+            | {"placing": list(record.placed if record else placed.notes)}
         }
         progress(0.5)
         if wald:
@@ -183,7 +197,7 @@ def show_found(found: dict[str, dict[str, Any]], peak_note: str) -> None:
     if "wald" in found:
         method = found["wald"].pop("method")
         say(table([f"wald, {method}", "value"], [[name, shown(value)] for name, value in found["wald"].items()]))
-        say("the pair degraded once more, fused by the method, against the given hs: one level coarser than the result")
+        say("the pair at reduced resolution, fused by the method, against the given hs: a level coarser")
 
 
 def pair_rows(values: dict[str, Any]) -> list[list[str]]:

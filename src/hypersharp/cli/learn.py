@@ -1,25 +1,13 @@
 """The verbs of training and benchmarks: train, bench."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from hypersharp.cli import options as opt
 from hypersharp.cli.app import app
-from hypersharp.cli.options import (
-    Data,
-    Device,
-    HsMask,
-    Mask,
-    ModeOption,
-    MoveOption,
-    Out,
-    PrecisionOption,
-    Psf,
-    Ratio,
-    Saturated,
-    Srf,
-)
 from hypersharp.cli.shown import progress_bar, say
 from hypersharp.errors import HypersharpError, needs
 
@@ -27,8 +15,8 @@ from hypersharp.errors import HypersharpError, needs
 @app.command(rich_help_panel="Training and benchmarks")
 def train(
     config: Annotated[Path, typer.Argument(help="YAML file of training options.", show_default=False)],
-    data: Data,
-    out: Out,
+    data: opt.Data,
+    out: opt.Out,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
     restartable: Annotated[
         bool, typer.Option("--restartable", help="Go on from the last checkpoint in --out if there is one.")
@@ -76,21 +64,20 @@ def train(
 
 @app.command(rich_help_panel="Training and benchmarks")
 def adapt(
-    hs: Annotated[Path, typer.Argument(help="Low-resolution hyperspectral image.", show_default=False)],
-    ms: Annotated[Path, typer.Argument(help="High-resolution MS, RGB or pan image.", show_default=False)],
+    hs: opt.Hs,
+    ms: opt.Ms,
     out: Annotated[Path, typer.Option("--out", "-o", help="Weights to write (.safetensors).")],
     minutes: Annotated[float, typer.Option(help="Time to learn for at most.", min=0.0)] = 2.0,
-    psf: Psf = None,
-    srf: Srf = None,
-    sensor: Annotated[
-        Path | None, typer.Option(help="JSON file of `hypersharp estimate`, instead of --psf and --srf.")
-    ] = None,
-    ratio: Ratio = None,
-    move: MoveOption = "shift",
-    device: Device = "auto",
-    mask: Mask = None,
-    hs_mask: HsMask = None,
-    saturated: Saturated = None,
+    psf: opt.Psf = None,
+    srf: opt.Srf = None,
+    sensor: opt.SensorFile = None,
+    ratio: opt.Ratio = None,
+    coregister: opt.Coregister = True,
+    move: opt.Move = None,
+    device: opt.Device = "auto",
+    mask: opt.Mask = None,
+    hs_mask: opt.HsMask = None,
+    saturated: opt.Saturated = None,
 ) -> None:
     """Learn SSJCN from HS and MS alone, no truth needed; `fuse --weights` takes the result, for other scenes too."""
     from hypersharp.io.image import Image
@@ -110,7 +97,7 @@ def adapt(
             psf=blur,
             srf=response,
             ratio=known_ratio,
-            move=move,
+            coregister=opt.coregisters(coregister, move),
             device=device,
             progress=progress,
         )
@@ -127,8 +114,8 @@ def bench(
             help="A protocol (`hypersharp protocols`), table1, table2, table3, or figures.", show_default=False
         ),
     ],
-    data: Data,
-    out: Out,
+    data: opt.Data,
+    out: opt.Out,
     methods: Annotated[
         str,
         typer.Option(
@@ -140,13 +127,13 @@ def bench(
     weights: Annotated[
         str | None, typer.Option(help="Weights of the networks in --methods that name none, or of the figures.")
     ] = None,
-    mode: ModeOption = "whole",
-    device: Device = "auto",
-    precision: PrecisionOption = "auto",
+    mode: opt.ModeOption = "whole",
+    device: opt.Device = "auto",
+    precision: opt.PrecisionOption = "auto",
 ) -> None:
     """Run methods over test scenes: rows, tables in Markdown, LaTeX and CSV; or draw the paper's figures."""
     from hypersharp.bench.report import mean_table
-    from hypersharp.bench.run import BenchOptions, parse_methods, run_bench, with_weights
+    from hypersharp.bench.run import parse_methods, run_bench, with_weights
     from hypersharp.bench.tables import find_table
     from hypersharp.simulation.protocols import find_protocol
 
@@ -154,7 +141,7 @@ def bench(
         return draw_figures(data, out, weights, device)
     table = find_table(what)
     chosen = with_weights(parse_methods(methods) if methods else table.methods, weights)
-    options = BenchOptions(table.protocol, chosen, names(scenes), mode, device, precision, table.published)
+    options = replace(table, methods=chosen, scenes=names(scenes), mode=mode, device=device, precision=precision)
     with progress_bar(f"bench {what}") as progress:
         rows = run_bench(options, data, out, on_row=lambda number, of, _: progress(number / of))
     finished = [row for row in rows if "error" not in row]

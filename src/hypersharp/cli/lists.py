@@ -7,9 +7,12 @@ from hypersharp.cli.shown import say, shown, table
 @app.command(rich_help_panel="What there is")
 def methods() -> None:
     """List the fusion methods."""
-    from hypersharp.fusion.fuse import METHODS
+    from hypersharp.methods.table import AUTO, METHODS
 
-    rows = [[m.name, m.title, m.paper, ", ".join(m.needs) or "-", str(m.halo_px), m.licence] for m in METHODS.values()]
+    rows = [
+        [m.name, m.title, m.paper, ", ".join(m.needs) or "-", str(m.halo_px), m.licence]
+        for m in (AUTO, *METHODS.values())
+    ]
     say(table(["name", "method", "paper", "needs", "halo (px)", "licence"], rows))
 
 
@@ -41,7 +44,7 @@ def weights() -> None:
 def sensors() -> None:
     """List the spectral responses known by name."""
     from hypersharp.sensor import cameras
-    from hypersharp.sensor.srf import SRFS
+    from hypersharp.sensor.responses import SRFS
 
     rows = [
         [name, " ".join(entry.usual), " ".join(sorted(set(entry.bands) - set(entry.usual))) or "-", entry.source]

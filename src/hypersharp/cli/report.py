@@ -3,27 +3,12 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import join
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hypersharp.cli import options as opt
 from hypersharp.cli.app import app
-from hypersharp.cli.options import (
-    HsMask,
-    Layout,
-    Mask,
-    MsLayout,
-    MsVariable,
-    Out,
-    Points,
-    Preset,
-    Psf,
-    Saturated,
-    Srf,
-    Truth,
-    Variable,
-    Weights,
-)
 from hypersharp.cli.shown import progress_bar, say
 
 if TYPE_CHECKING:
@@ -31,7 +16,6 @@ if TYPE_CHECKING:
 
     from hypersharp.io.image import Image
     from hypersharp.reporting.facts import Run
-    from hypersharp.reporting.findings import Known
 
 
 @app.command(rich_help_panel="Scores")
@@ -40,29 +24,30 @@ def report(
     sharp: Annotated[Path, typer.Argument(help="Sharpened image.", show_default=False)],
     hs: Annotated[Path, typer.Option(help="Hyperspectral image it was made from.", show_default=False)],
     ms: Annotated[Path, typer.Option(help="MS, RGB or pan image it was made from.", show_default=False)],
-    out: Out,
-    truth: Truth = None,
-    preset: Preset = "dian",
-    point: Points = None,
-    trust: Annotated[
-        bool, typer.Option(help="Without TRUTH, predict the error: this runs the method once more, degraded.")
+    out: opt.Out,
+    truth: opt.Truth = None,
+    preset: opt.Preset = "dian",
+    point: opt.Points = None,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(help="Without TRUTH, predict the error: this runs the method once more, at reduced resolution."),
     ] = True,
-    psf: Psf = None,
-    srf: Srf = None,
-    sensor: Annotated[Path | None, typer.Option(help="JSON file of `hypersharp estimate`.")] = None,
-    weights: Weights = None,
-    mask: Mask = None,
-    hs_mask: HsMask = None,
-    saturated: Saturated = None,
-    variable: Variable = None,
-    layout: Layout = None,
-    ms_variable: MsVariable = None,
-    ms_layout: MsLayout = None,
+    trust: Annotated[bool | None, typer.Option("--trust/--no-trust", hidden=True)] = None,
+    psf: opt.Psf = None,
+    srf: opt.Srf = None,
+    sensor: opt.SensorFile = None,
+    weights: opt.Weights = None,
+    mask: opt.Mask = None,
+    hs_mask: opt.HsMask = None,
+    saturated: opt.Saturated = None,
+    variable: opt.Variable = None,
+    layout: opt.Layout = None,
+    ms_variable: opt.MsVariable = None,
+    ms_layout: opt.MsLayout = None,
 ) -> None:
     """Make a page to read of SHARP: pictures, spectra, errors, decisions, sensor; one HTML file in --out."""
     from hypersharp.io.image import Image
     from hypersharp.reporting.facts import Run
-    from hypersharp.reporting.findings import Known
     from hypersharp.sensor.stored import given_sensor
 
     check_page(out, truth, point, preset)
@@ -77,12 +62,14 @@ def report(
         cubes,
         out,
         sources,
-        Known(blur, response, weights),
         Run(own_command(context)),
+        psf=blur,
+        srf=response,
+        weights=weights,
         truth=truth,
         preset=preset,
         point=point,
-        trust=trust,
+        uncertainty=uncertainty if trust is None else trust,
     )
 
 
@@ -109,16 +96,13 @@ def make_page(
     cubes: "Mapping[str, xr.DataArray]",
     out: Path,
     sources: "Mapping[str, Image]",
-    known: "Known",
     run: "Run",
     *,
     truth: Path | None = None,
-    preset: str = "dian",
     point: Sequence[str] | None = None,
-    trust: bool = True,
-    placed: bool = False,
+    **page: Any,
 ) -> None:
-    """Write the page of "result", "hs", "ms" and perhaps its "error", and say where it is."""
+    """Write the page of "result", "hs", "ms" and perhaps its "error", and say where it is; page: for `write_report`."""
     from hypersharp.io import open_cube
     from hypersharp.io.image import Image
     from hypersharp.plot.places import parse_point
@@ -126,23 +110,20 @@ def make_page(
 
     files = {**sources} if truth is None else {**sources, "truth": Image(truth)}
     with progress_bar("writing the report") as progress:
-        page = write_report(
+        written = write_report(
             cubes["result"],
             cubes["hs"],
             cubes["ms"],
             out,
             truth=None if truth is None else open_cube(truth),
             points=[parse_point(text) for text in point or ()],
-            preset=preset,
-            known=known,
             error=cubes.get("error"),
-            trust=trust,
             run=run,
             sources=files,
-            placed=placed,
             progress=progress,
+            **page,
         )
-    say(f"report -> {page}")
+    say(f"report -> {written}")
 
 
 def own_command(context: typer.Context) -> str:

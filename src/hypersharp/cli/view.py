@@ -40,7 +40,7 @@ def view(
     from hypersharp.viewer.scene import named_files
     from hypersharp.viewer.server import Options, Viewer
 
-    chosen = named_files(files or [], hs=hs, ms=ms, truth=truth, trust=trust)
+    chosen = named_files(files or [], hs=hs, ms=ms, truth=truth, uncertainty=trust)
     if not chosen:
         raise CallError("no image", "one at least", "name a FILE, --hs, --ms or --truth")
     options = Options(host, port, tuple(folder or ()), tuple(allow_host or ()), token, int(max_upload * 2**20))

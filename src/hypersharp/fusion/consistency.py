@@ -15,7 +15,6 @@ The change is solved for on the coarse grid, where A A' + w is all but a circula
 with the circular inverse as preconditioner; with a circular blur and nothing missing the first step is exact.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
@@ -28,8 +27,7 @@ from hypersharp.numerics.linops import BlurDecimation, Map
 from hypersharp.numerics.loops import conjugate_gradients
 from hypersharp.numerics.noise import band_noise
 from hypersharp.pair.reduced import BANDS_AT_ONCE, trusted_pixels
-from hypersharp.pair.sensor import estimate_sensor_of
-from hypersharp.pair.settings import Settings
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
@@ -38,25 +36,6 @@ WEIGHTS = 26
 TOLERANCE = 1e-3  # of the residual
 MOST_STEPS = 30
 MOST_NEIGHBOURS = 49  # coarse pixels that a blur joins one with: beyond, degrading is quicker than their sum
-
-
-@dataclass(frozen=True, eq=False)
-class Agreement:
-    """How a scene's results are made consistent: under which blur, with which weight (L,) for each band."""
-
-    psf: PSF
-    weights: Tensor
-
-    def __call__(self, estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-        """The estimate (L, H, W) of hs (L, h, w) and ms (l, H, W), or of a part of them, made consistent."""
-        return self.change(estimate, hs, settings).image
-
-    def change(self, estimate: Tensor, hs: Tensor, settings: Settings) -> "Consistent":
-        sensor = Sensor(self.psf, np.eye(len(hs)), settings.ratio)
-        hs, weights = hs.to(estimate), self.weights.to(estimate)
-        valid = {"hs_valid": settings.hs_valid, "ms_valid": settings.ms_valid}
-        trusted = trusted_pixels(estimate, hs, sensor, **valid)
-        return project(estimate, hs, sensor, valid=trusted, weights=weights, progress=settings.report)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,42 +51,43 @@ class Consistent:
     weights: Tensor
 
 
-def agreement_floats_per_px(bands: int) -> float:
+@dataclass(frozen=True, eq=False)
+class ConsistencyFit:
+    """How a scene's results are made consistent: under which blur, with which weight (L,) for each band.
+
+    `before` and `after` are those of the pair it was found on.
+    """
+
+    psf: PSF
+    weights: Tensor
+    before: float
+    after: float
+
+    def __call__(self, estimate: Tensor, pair: TensorPair) -> Tensor:
+        """The estimate (L, H, W) of a pair, or of a part of it, made consistent."""
+        return make_consistent(estimate, pair, self.psf, self.weights.to(estimate)).image
+
+    def described(self) -> dict[str, float]:
+        """As plain data, JSON-able."""
+        changed = int(self.weights.isfinite().sum())
+        return {"bands_changed": changed, "bands": len(self.weights), "before": self.before, "after": self.after}
+
+
+def consistency_floats_per_px(bands: int) -> float:
     """How many float32 `project` holds per fine pixel at most: the estimate, the image, and a few bands at work."""
     return 3.0 * bands + 8.0 * min(bands, BANDS_AT_ONCE)
 
 
-def agree_with_hs(estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-    """`project` under the user's psf, or one estimated from the pair; notes what it came to.
-
-    Raises: InputError where a psf is not given and the pair does not tell it.
-    """
-    return learn_agreement(estimate, hs, ms, settings)[1]
-
-
-def learn_agreement(estimate: Tensor, hs: Tensor, ms: Tensor, settings: Settings) -> tuple[Agreement, Tensor]:
-    """What a scene (or a sample) tells of how its results become consistent, and its estimate made so."""
-    hs, ms = hs.to(estimate), ms.to(estimate)
-    psf = settings.psf or estimate_sensor_of(hs, ms, settings).sensor.psf
-    sensor = Sensor(psf, np.eye(len(hs)), settings.ratio)
-    trusted = trusted_pixels(estimate, hs, sensor, hs_valid=settings.hs_valid, ms_valid=settings.ms_valid)
-    found = project(estimate, hs, sensor, valid=trusted, progress=settings.report)
-    changed = int(found.weights.isfinite().sum())
-    settings.note(
-        f"consistency: {changed} of {len(hs)} bands changed, the degraded result differs from hs by "
-        f"{found.after:.2%}, was {found.before:.2%}"
-    )
-    return Agreement(psf, found.weights), found.image
+def make_consistent(estimate: Tensor, pair: TensorPair, psf: PSF, weights: Tensor | None = None) -> Consistent:
+    """The estimate (L, H, W) of a pair under a blur, see `project`; weights by default the likeliest."""
+    hs = pair.hs.to(estimate)
+    sensor = Sensor(psf, np.eye(len(hs)), pair.ratio)
+    trusted = trusted_pixels(estimate, hs, sensor, hs_valid=pair.hs_valid, ms_valid=pair.ms_valid)
+    return project(estimate, hs, sensor, valid=trusted, weights=weights)
 
 
 def project(
-    estimate: Tensor,
-    hs: Tensor,
-    sensor: Sensor,
-    *,
-    valid: Tensor | None = None,
-    weights: Tensor | None = None,
-    progress: Callable[[float], None] = lambda _: None,
+    estimate: Tensor, hs: Tensor, sensor: Sensor, *, valid: Tensor | None = None, weights: Tensor | None = None
 ) -> Consistent:
     """The estimate (L, H, W) changed as little as it takes to agree with hs (L, h, w); see the head of this file.
 
@@ -133,7 +113,6 @@ def project(
         solved = solve(residual[some], weights[some], gram, power, counts)
         image[some] += sensor.hs_adjoint(solved)
         left[some] -= gram(solved).mul_(counts)
-        progress(min(1.0, (first + BANDS_AT_ONCE) / len(bands)))
     whole = (hs * counts).norm().clamp(min=torch.finfo(hs.dtype).tiny)
     return Consistent(image, float(residual.norm() / whole), float(left.norm() / whole), weights)
 

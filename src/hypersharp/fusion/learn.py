@@ -1,46 +1,205 @@
-"""The main job on tensors: decided and learned once for a scene, then applied to all of it.
+"""What a scene teaches once, ready to sharpen all of it or any part: methods, their shares, consistency with hs."""
 
-What a scene tells as a whole (sensor, subspace, gains, pooled means, which method does best) is learned from a sample
-of at most `MOST_COARSE` coarse pixels a side, so that it costs the same for scenes of any size: all of a small one; of
-a larger one `WINDOWS` windows evenly spaced along either axis, put side by side, the seams left out.
-A scene that is sharpened in parts learns the same, and so becomes the same.
-"""
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from dataclasses import replace
-
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-from hypersharp.fusion.choose.auto import decide_named
-from hypersharp.fusion.sharpener import Recipe, carry_out, learn_recipe
-from hypersharp.methods.base import Method
-from hypersharp.pair.sample import Sample
-from hypersharp.pair.settings import Settings
+from hypersharp.errors import CallError
+from hypersharp.fusion.choose.auto import TRYING, choose
+from hypersharp.fusion.choose.choice import Choice
+from hypersharp.fusion.consistency import ConsistencyFit, consistency_floats_per_px, make_consistent
+from hypersharp.methods.base import Apply
+from hypersharp.methods.table import AUTO, METHODS, find_method
+from hypersharp.networks.onnx.cache import SUFFIX
+from hypersharp.networks.packaged import named_weights
+from hypersharp.pair.options import Options, Progress, ignore, part_of
+from hypersharp.pair.pair import Pair
+from hypersharp.pair.record import Record, record_of
+from hypersharp.pair.sensor import PairSensor, given_sensor
+from hypersharp.pair.tensors import TensorPair
+from hypersharp.sensor.psf import PSF
+
+CONSISTENCY_HALO = 4  # coarse pixels that a change for consistency reaches, beyond the methods' own
 
 
-def run_named(method: Method, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-    """A method the user named: (L, h, w) and (l, H, W) -> (L, H, W); a large scene learns from its sample."""
-    if Sample.of((hs.shape[1], hs.shape[2]), settings.ratio).is_all:
-        return carry_out(decide_named(method, hs, ms, settings), hs, ms)
-    return learn_run(method, hs, ms, settings)(hs, ms, settings)
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A method's share in a result, and what it has learned."""
+
+    method: str
+    share: float
+    apply: Apply
 
 
-def learn_run(method: Method, hs: Tensor, ms: Tensor, settings: Settings) -> Recipe:
-    """What `run_named` learns of (L, h, w) and (l, H, W) before it applies it to them."""
-    sample = Sample.of((hs.shape[1], hs.shape[2]), settings.ratio)
-    if sample.is_all:
-        return learn_recipe(decide_named(method, hs, ms, settings), hs, ms)
-    told = replace(sample.settings(settings), pixels=ms[0].numel())
-    return learn_named(method, sample.coarse(hs), sample.fine(ms), told)
+@dataclass(frozen=True, eq=False)
+class Sharpener:
+    """What makes any part of a scene sharp: the mean of its parts, made consistent with hs by `fit`, if any."""
+
+    parts: tuple[Part, ...]
+    fit: ConsistencyFit | None = None
+
+    def __call__(self, pair: TensorPair, options: Options, progress: Progress = ignore) -> Tensor:
+        """(L, h, w) and (l, H, W) -> (L, H, W)."""
+        count, blended = len(self.parts), None
+        for number, part in enumerate(self.parts):
+            estimate = part.apply(pair, options, part_of(progress, number / count, (number + 1) / count))
+            if count > 1:
+                estimate = part.share * estimate
+            blended = estimate if blended is None else blended.add_(estimate.to(blended))
+        assert blended is not None
+        return self.fit(blended, pair) if self.fit else blended
+
+    def halo_px(self, ratio: int) -> int:
+        """How far (fine pixels) a result pixel sees."""
+        methods = [METHODS[part.method] for part in self.parts]
+        own = max(max(method.halo_px, method.halo_coarse * ratio) for method in methods)
+        return own + (CONSISTENCY_HALO * ratio if self.fit else 0)
+
+    def floats_per_px(self, bands: int, ms_bands: int) -> float:
+        """How many float32 are held per fine pixel at most."""
+        blending = 2.0 * bands if len(self.parts) > 1 else 0.0
+        most = max(METHODS[part.method].floats_per_px(bands, ms_bands) for part in self.parts) + blending
+        return max(most, consistency_floats_per_px(bands)) if self.fit else most
 
 
-def learn_named(method: Method, hs: Tensor, ms: Tensor, settings: Settings) -> Recipe:
-    """What sharpens any part of a scene, learned from hs (L, h, w) and ms (l, H, W) of its sample."""
-    return learn_recipe(decide_named(method, hs, ms, for_parts(settings)), hs, ms)
+@dataclass(frozen=True, eq=False)
+class Fusion:
+    """A pair and what was learned from it: what sharpens any part of the scene, and the record of how.
+
+    `made`: what was made of the whole pair on the way, where it was.
+    """
+
+    pair: Pair
+    sharpener: Sharpener
+    options: Options
+    choice: Choice
+    sensor: PairSensor
+    record: Record
+    made: Tensor | None = field(default=None)
+
+    def sharpen(self, pair: TensorPair, progress: Progress = ignore) -> Tensor:
+        """The estimate (L, H, W) of a part of the scene."""
+        return self.sharpener(pair, self.options, progress)
+
+    def light(self) -> "Fusion":
+        """The same without the pixels it was learned from, for other processes and for the disk."""
+        return replace(self, pair=replace(self.pair, sample=None), sensor=self.sensor.on(None), made=None)
 
 
-def for_parts(settings: Settings) -> Settings:
-    """The settings of a scene for parts of it, which have no far side to come in from."""
-    psf = settings.psf
-    if psf is not None and psf.boundary == "wrap":
-        psf = replace(psf, boundary="reflect")
-    return replace(settings, psf=psf, in_parts=True)
+def learn_pair(
+    pair: Pair,
+    method: str,
+    options: Options,
+    *,
+    psf: str | Path | PSF | None = None,
+    srf: str | Path | NDArray[np.float64] | None = None,
+    in_parts: bool = False,
+    progress: Progress = ignore,
+) -> Fusion:
+    """Know the sensor, choose, and learn, all from the pair's sample.
+
+    Args:
+        method: a name; with weights given, "auto" is the network of those.
+        psf, srf: as `fuse` takes them.
+        in_parts: whether parts of the scene are sharpened that were not learned from.
+
+    Raises: InputError for a pair that cannot be fused so; CallError for a runtime that does not suit the method.
+    """
+    if options.weights is not None and method == AUTO.name:
+        method = named_weights(options.weights).method
+    options = with_runtime(method, options)
+    sample = pair.to_learn_from(in_parts=in_parts)
+    sensor = sensor_of(pair, sample, psf, srf)
+    trying = TRYING if method == AUTO.name else 0.0
+    choice = choose(method, sample, sensor, options, part_of(progress, 0, trying))
+    sharpener, made = learn(choice, sample, sensor, options, part_of(progress, trying, 1))
+    notes = ["network run by onnxruntime in fp32"] if options.runtime == "onnx" else []
+    notes += [note for part in sharpener.parts for note in part.apply.notes]
+    record = record_of(
+        pair,
+        method,
+        options,
+        sensor=sensor,
+        choice=choice.described(),
+        weights=[part.apply.weights for part in sharpener.parts if part.apply.weights is not None],
+        consistency=sharpener.fit.described() if sharpener.fit else None,
+        notes=notes,
+    )
+    return Fusion(pair, sharpener, options, choice, sensor, record, None if sample.in_parts else made)
+
+
+def learn_again(
+    pair: Pair,
+    record: Record,
+    options: Options,
+    *,
+    psf: str | Path | PSF | None = None,
+    srf: str | Path | NDArray[np.float64] | None = None,
+) -> Fusion:
+    """What a recorded result was made with, from the same pair: nothing is estimated or chosen a second time.
+
+    What is given of psf, srf and `options.consistent` counts instead of what the record says.
+
+    Raises: InputError where a method of the record cannot serve the pair.
+    """
+    sample = pair.to_learn_from(in_parts=record.tiles is not None)
+    sensor, known = sensor_of(pair, sample, psf, srf), record.known_sensor()
+    if known is not None:
+        blur, response = sensor.given_psf, sensor.given_srf
+        given = {name for name, value in (("psf", blur), ("srf", response)) if value is not None}
+        known = replace(known, psf=blur or known.psf, srf=known.srf if response is None else response)
+        sensor = PairSensor.known(sample, known, {*record.sensor_given, *given})
+    consistent = record.choice["consistent"] if options.consistent is None else options.consistent
+    choice = Choice(record.choice["shares"], consistent)
+    sharpener, _ = learn(choice, sample, sensor, options)
+    return Fusion(pair, sharpener, options, choice, sensor, record)
+
+
+def sensor_of(
+    pair: Pair, sample: TensorPair, psf: str | Path | PSF | None, srf: str | Path | NDArray[np.float64] | None
+) -> PairSensor:
+    """The sensor of a pair's sample, as far as the user gave it. Raises: InputError as `given_sensor`."""
+    blur, response = given_sensor(pair, psf, srf)
+    if sample.in_parts and blur is not None and blur.boundary == "wrap":  # parts have no far side to come in from
+        blur = replace(blur, boundary="reflect")
+    return PairSensor(sample, blur, response)
+
+
+def learn(
+    choice: Choice, pair: TensorPair, sensor: PairSensor, options: Options, progress: Progress = ignore
+) -> tuple[Sharpener, Tensor | None]:
+    """What sharpens the scene of a pair as chosen; what it makes of that pair, where that had to be found out.
+
+    Raises: InputError where a method cannot serve the pair.
+    """
+    parts = tuple(
+        Part(name, share, METHODS[name].learn(pair, sensor, options)) for name, share in choice.shares.items()
+    )
+    sharpener = Sharpener(parts)
+    if not choice.consistent:
+        return sharpener, None
+    found = make_consistent(sharpener(pair, options, progress), pair, sensor.psf)
+    return replace(sharpener, fit=ConsistencyFit(sensor.psf, found.weights, found.before, found.after)), found.image
+
+
+def with_runtime(method: str, options: Options) -> Options:
+    """The options, with onnxruntime where the weights are an ONNX file.
+
+    Raises: CallError where it is asked for and the method has no network, or for bfloat16.
+    """
+    if options.weights is not None and Path(options.weights).suffix == SUFFIX:
+        options = replace(options, runtime="onnx")
+    if options.runtime != "onnx":
+        return options
+    if not find_method(method).is_network:
+        raise CallError(
+            f"--runtime onnx with method {method}",
+            "a method with a network",
+            "name --method ssjcn, dbin or dhsis, or leave --runtime out",
+        )
+    if options.precision == "bf16":
+        raise CallError("--runtime onnx with --precision bf16", "fp32 or auto", "leave --precision out")
+    return options

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import re
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from math import hypot, prod
 from pathlib import Path
@@ -17,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
-from hypersharp.errors import InputError, OutputError, installed, needs
-from hypersharp.io.packed import Packed, pack, pieces
+from hypersharp.errors import InputError, OutputError, installed
+from hypersharp.io.packed import Packed, pack, write_numbers
 from hypersharp.io.stored import Stored, check_memory, spectral_nm
-from hypersharp.system.atomic import take_room
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ class Header:
         try:
             return [float(part) for part in parts] or None
         except ValueError as error:
-            raise InputError(
-                f"'{name}' in {self.path} with other than numbers", "numbers", f"correct {name}"
-            ) from error
+            raise InputError(f"'{name}' in {self.path} without numbers", "numbers", f"correct {name}") from error
 
 
 def read(image: Image) -> Stored:
@@ -167,14 +165,11 @@ def _numbers(header: Header, body: Path, dtype: np.dtype[Any], count: int) -> np
 
 def _one_or_each(numbers: list[float] | None, bands: int, default: float, header: Header) -> Any:
     """One number where all are the same, else one a band."""
-    if numbers is None:
-        return default
-    if len(set(numbers)) == 1:
-        return numbers[0]
+    if numbers is None or len(set(numbers)) == 1:
+        return default if numbers is None else numbers[0]
     if len(numbers) != bands:
-        raise InputError(
-            f"{len(numbers)} gains or offsets for {bands} bands in {header.path}", "one a band", "correct them"
-        )
+        found = f"{len(numbers)} gains or offsets for {bands} bands in {header.path}"
+        raise InputError(found, "one a band", "correct them")
     return np.asarray(numbers)
 
 
@@ -188,10 +183,8 @@ def _place(header: Header, body: Path) -> tuple[Any, Affine | None]:
     import rasterio
     from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 
-    with (
-        reading(body, "map info that GDAL understands", RasterioError, CRSError, *READ_ERRORS),
-        warnings.catch_warnings(),
-    ):
+    errors = RasterioError, CRSError, *READ_ERRORS
+    with reading(body, "map info that GDAL understands", *errors), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(body, driver="ENVI") as dataset:
             crs, transform = dataset.crs, None if dataset.transform.is_identity else dataset.transform
@@ -216,27 +209,14 @@ def _body_of(path: Path) -> Path:
 def write(cube: xr.DataArray, path: Path) -> None:
     """Write body and header; .bil and .bip are interleaved so, all else is BSQ."""
     packed = pack(cube if cube.dtype != np.float16 else cube.astype("f4"))
-    values = packed.values
-    dtype = {"b1": "u1", "i1": "i2"}.get(values.dtype.str[1:], values.dtype.str[1:])
-    suffix = path.suffix.lower()
-    interleave = suffix[1:] if suffix[1:] in AXES else "bsq"
-    _write_body(values, _body_of(path), "<" + dtype, ["lhw".index(axis) for axis in AXES[interleave]])
+    kind = packed.values.dtype.str[1:]
+    dtype = {"b1": "u1", "i1": "i2"}.get(kind, kind)
+    interleave = path.suffix.lower()[1:]
+    interleave = interleave if interleave in AXES else "bsq"
+    write_numbers(packed.values, _body_of(path), "<" + dtype, ["lhw".index(axis) for axis in AXES[interleave]])
     fields = _fields(cube, packed, dtype, interleave)
     text = "ENVI\n" + "".join(f"{name} = {value}\n" for name, value in fields.items() if value is not None)
     path.with_suffix(".hdr").write_text(text, encoding="latin-1", errors="replace")
-
-
-def _write_body(values: Any, path: Path, dtype: str, order: list[int]) -> None:
-    """The numbers in the order of the axes; of lazy ones a piece at a time."""
-    if isinstance(values, np.ndarray):
-        np.ascontiguousarray(values.transpose(order), dtype).tofile(path)
-        return
-    take_room(path, values.size * np.dtype(dtype).itemsize)
-    body = np.memmap(path, dtype, "r+", shape=tuple(values.shape[axis] for axis in order))
-    for rows, columns in pieces(values):
-        place = [(slice(None), rows, columns)[axis] for axis in order]
-        body[tuple(place)] = np.asarray(values[:, rows, columns]).transpose(order)
-    body.flush()
 
 
 def _fields(cube: xr.DataArray, packed: Packed, dtype: str, interleave: str) -> dict[str, Any]:
@@ -272,16 +252,15 @@ def _braced(numbers: Any) -> str | None:
 
 
 def _wkt(cube: xr.DataArray) -> str | None:
-    """The CRS as ENVI (ESRI) writes it."""
+    """The CRS as ENVI (ESRI) writes it, as WKT where that cannot be."""
     crs = crs_of(cube)
     if crs is None:
         return None
-    with needs("a CRS"):
-        from rasterio.errors import CRSError
-    try:
+    from rasterio.errors import CRSError
+
+    with suppress(CRSError):
         return f"{{{crs.to_wkt(version='WKT1_ESRI')}}}"
-    except CRSError:
-        return f"{{{crs.to_wkt()}}}"
+    return f"{{{crs.to_wkt()}}}"
 
 
 def _map_info(cube: xr.DataArray) -> str | None:

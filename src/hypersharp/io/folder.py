@@ -29,9 +29,8 @@ SIDECAR = "bands.json"
 CAVE_BANDS = 31
 CAVE_NM = range(400, 701, 10)
 EXPECTED = "a whole band image"
-SAVED_AS = {"u1": (".png", "u1"), "b1": (".png", "u1"), "u2": (".png", "u2")} | dict.fromkeys(
-    ("i1", "i2", "i4"), (".tif", "i4")
-)
+KNOWN = {"nodata": float, "crs_wkt": str} | dict.fromkeys(("wavelength_nm", "fwhm_nm", "good_band", "transform"), list)
+SAVED_AS = {"u1": "u1", "b1": "u1", "u2": "u2", "i1": "i4", "i2": "i4", "i4": "i4"}  # else f4; unsigned as .png
 
 
 class BandImages(Pixels):
@@ -118,21 +117,19 @@ def _numbered(folder: Path) -> list[Path]:
 
 def _known(sidecar: Path) -> dict[str, Any]:
     """What bands.json says."""
+
+    def fits(value: Any, kind: type) -> bool:
+        numbers = kind is not list or all(isinstance(entry, float | bool) for entry in value or ())
+        return value is None or (isinstance(value, kind) and numbers)
+
     if not sidecar.is_file():
         return {}
-    with reading(sidecar, "the JSON that hypersharp wrote", OSError, ValueError, RecursionError):
-        known = json.loads(sidecar.read_text(encoding="utf-8"))
-    lists = ("wavelength_nm", "fwhm_nm", "good_band", "transform")
-    if not isinstance(known, dict) or not all(_are_numbers(known.get(name)) for name in lists):
-        raise InputError(f"{sidecar} with other content", "lists of numbers", f"remove {SIDECAR}")
-    if not _are_numbers([known.get("nodata", 0)]) or not isinstance(known.get("crs_wkt", ""), str):
-        raise InputError(f"{sidecar} with an odd nodata or CRS", "a number and a text", f"remove {SIDECAR}")
-    return known
-
-
-def _are_numbers(listed: Any) -> bool:
-    """Whether a list holds numbers only (or is not there)."""
-    return listed is None or (isinstance(listed, list) and all(isinstance(number, int | float) for number in listed))
+    with reading(sidecar, "the JSON that hypersharp wrote", *READ_ERRORS):
+        known = json.loads(sidecar.read_text(encoding="utf-8"), parse_int=float)
+        sound = all(fits(known.get(name), kind) for name, kind in KNOWN.items())
+    if not sound:
+        raise InputError(f"{sidecar} with other content", "lists of numbers, a nodata value, a CRS", "remove it")
+    return known  # type: ignore[no-any-return]
 
 
 def check_target(path: Path) -> None:
@@ -151,7 +148,8 @@ def write(cube: xr.DataArray, path: Path) -> None:
     """Write one image a band: PNG for 8 and 16 bits unsigned, else TIFF of 32 bits (float64 is rounded to that)."""
     from PIL import Image
 
-    suffix, dtype = SAVED_AS.get(cube.dtype.str[1:], (".tif", "f4"))
+    dtype = SAVED_AS.get(cube.dtype.str[1:], "f4")
+    suffix = ".png" if dtype.startswith("u") else ".tif"
     digits = max(2, len(str(cube.sizes["band"])))
     quick: dict[str, Any] = {"compress_level": 1} if suffix == ".png" else {}
     path.mkdir()

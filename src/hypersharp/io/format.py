@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Format:
-    """A format: what it can do, and the file of this folder that does it.
-
-    That file holds `read(image)`, which gives a `Stored`, `write(cube, path)` and, where something may stand in its
-    way, `check_target(path)`.
+    """What a format can do, and the file of this folder that does it: `read(image)`, `write(cube, path)` and, where
+    something may stand in its way, `check_target(path)`.
     """
 
     file: str
@@ -47,7 +45,7 @@ class Format:
         self._code().write(cube, path)
 
     def check_target(self, path: Path) -> None:
-        """Raise an OutputError where writing to the path would replace something else than an image."""
+        """Raise an OutputError where writing would replace something else than an image."""
         if path.is_dir() and not self.folder:
             raise OutputError(f"the folder {path}", "a file to write or replace", "choose another name")
         if hasattr(self._code(), "check_target"):
@@ -78,11 +76,8 @@ def suffixes(**wanted: bool) -> tuple[str, ...]:
     >>> suffixes(upload=True)
     ('.tif', '.tiff', '.npy', '.npz')
     """
-    return tuple(
-        suffix
-        for suffix, format in BY_SUFFIX.items()
-        if suffix and all(getattr(format, name) == value for name, value in wanted.items())
-    )
+    fitting = (form for form in FORMATS if all(getattr(form, name) == value for name, value in wanted.items()))
+    return tuple(suffix for form in fitting for suffix in form.suffixes if suffix)
 
 
 def format_of(path: Path) -> Format:
@@ -91,9 +86,9 @@ def format_of(path: Path) -> Format:
     Raises: InputError where nothing is there, or nothing that can be read.
     """
     try:
-        if not path.exists():
-            raise InputError(f"no file {path}", "an existing image", "check the path")
-        empty = path.is_file() and path.stat().st_size == 0
+        empty = path.stat().st_size == 0 and path.is_file()
+    except FileNotFoundError as error:
+        raise InputError(f"no file {path}", "an existing image", "check the path") from error
     except (OSError, ValueError) as error:  # a name too long, a null byte, no permission
         raise InputError(f"no readable file {str(path)[:200]!r}", "an existing image", "check the path") from error
     if empty:

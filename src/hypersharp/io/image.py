@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hypersharp.cube import crs_of, cut, leave_out, nodata_of, transform_of
+from hypersharp.cube import crs_of, cut, leave_out, nodata_of, transform_of, wrong_mask
 from hypersharp.errors import InputError
 from hypersharp.io.format import format_of
 
@@ -58,15 +58,9 @@ class Image:
         """Raise an InputError for a mask of another size than the image, before windows are read of both."""
         if self.mask is None:
             return
-        (rows, columns), (mask_rows, mask_columns) = (
-            stored.pixels.shape[1:] for stored in (self.stored(), self._stored_mask())
-        )
-        if (rows, columns) != (mask_rows, mask_columns):
-            raise InputError(
-                f"a mask of {mask_rows} x {mask_columns} for {self.path} of {rows} x {columns} pixels",
-                "one value for each of its pixels",
-                f"make the mask on the grid of {self.path}",
-            )
+        (_, rows, columns), (_, *mask_yx) = self.stored().pixels.shape, self._stored_mask().pixels.shape
+        if mask_yx != [rows, columns]:
+            raise wrong_mask(mask_yx, str(self.path), (rows, columns))
 
     def resolved(self) -> Image:
         """The same with absolute paths, for processes that run elsewhere."""
@@ -105,11 +99,11 @@ class Image:
 
 @dataclass(frozen=True, eq=False)
 class CubeImage:
-    """A cube in memory that is read as an `Image` is."""
+    """A cube in memory that is read as an `Image` is; `path`: the file that it came from, if any."""
 
     values: xr.DataArray
+    path: Path | None = None
 
-    path = mask = saturated = None
     leaves_out = False
 
     def cube(self, window: Window | None = None) -> xr.DataArray:
@@ -128,10 +122,3 @@ class CubeImage:
     def stamp(self) -> dict[str, Any]:
         """What a record can say of it: shape and type."""
         return {"shape": list(self.values.shape), "dtype": str(self.values.dtype)}
-
-
-def image_of(image: str | Path | Image | CubeImage | xr.DataArray) -> Image | CubeImage:
-    """An image by its path or its cube; one that is an image already as it is."""
-    if isinstance(image, Image | CubeImage):
-        return image
-    return Image(Path(image)) if isinstance(image, str | Path) else CubeImage(image)

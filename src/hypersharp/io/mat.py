@@ -35,30 +35,19 @@ def read(image: Image) -> Stored:
 def _read_v5(image: Image) -> Stored:
     """Open a file of version 4 to 7."""
     import scipy.io
+    from scipy.io.matlab import MatReadError
 
-    with _reading_v5(image.path):
+    with reading(image.path, EXPECTED, *READ_ERRORS, MatReadError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         found = {name: (shape, _dtype(kind)) for name, shape, kind in scipy.io.whosmat(image.path)}
-        small = _loaded(image.path, [name for name, (shape, _) in found.items() if _size(shape) <= SMALL])
-    name = find_variable(image, found, small)
-    with _reading_v5(image.path):
+        # a broken file may claim more elements than 64 bits can count
+        wanted = [name for name, (shape, _) in found.items() if np.prod(shape, dtype=object) <= SMALL]
+        small = _loaded(image.path, wanted)
+        name = find_variable(image, found, small)
         array = _loaded(image.path, [name])[name]
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iufb":
         raise InputError(f"'{name}' in {image.path}, complex or sparse", "an array of real numbers", "name another")
     return described(laid_out(array, with_stored(image, small), f"'{name}' in {image.path}", small), small)
-
-
-@contextmanager
-def _reading_v5(path: Path) -> Iterator[None]:
-    """scipy's errors become ours, its warnings go."""
-    from scipy.io.matlab import MatReadError
-
-    with reading(path, EXPECTED, *READ_ERRORS, MatReadError), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape, dtype=object))  # a broken file may claim more than 64 bits hold
 
 
 def _loaded(path: Path, names: list[str]) -> dict[str, np.ndarray]:

@@ -9,9 +9,8 @@ import numpy as np
 
 from hypersharp.errors import InputError
 from hypersharp.io.arrays import laid_out, with_stored
-from hypersharp.io.packed import pieces
+from hypersharp.io.packed import write_numbers
 from hypersharp.io.stored import Stored
-from hypersharp.system.atomic import take_room
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
@@ -31,12 +30,7 @@ def read(image: Image) -> Stored:
 
 def write(cube: xr.DataArray, path: Path) -> None:
     """Write the numbers alone."""
-    if isinstance(cube.data, np.ndarray):
-        with path.open("wb") as file:
-            np.save(file, cube.data, allow_pickle=False)
-        return
-    body = np.lib.format.open_memmap(path, "w+", cube.dtype, cube.shape)
-    take_room(path, path.stat().st_size)
-    for rows, columns in pieces(cube.data):
-        body[:, rows, columns] = cube.data[:, rows, columns]
-    body.flush()
+    with path.open("wb") as file:
+        header = {"descr": np.lib.format.dtype_to_descr(cube.dtype), "fortran_order": False, "shape": cube.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+    write_numbers(cube.data, path, cube.dtype)

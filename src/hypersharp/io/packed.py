@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hypersharp.cube import decode, nodata_of, stored_nodata
+from hypersharp.system.atomic import take_room
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -56,6 +58,21 @@ def pieces(values: Any, block: int = BLOCK) -> Iterator[tuple[slice, slice]]:
     for y in range(0, height, block):
         for x in range(0, width, columns):
             yield slice(y, min(y + block, height)), slice(x, min(x + columns, width))
+
+
+def write_numbers(values: Any, path: Path, dtype: Any, order: Sequence[int] = (0, 1, 2)) -> None:
+    """Write plain numbers, their axes in that order, to the end of a file; lazy ones piece by piece."""
+    if isinstance(values, np.ndarray):
+        with path.open("ab") as file:
+            np.ascontiguousarray(values.transpose(order), dtype).tofile(file)
+        return
+    start = path.stat().st_size if path.exists() else 0
+    take_room(path, start + values.size * np.dtype(dtype).itemsize)
+    body = np.memmap(path, dtype, "r+", start, tuple(values.shape[axis] for axis in order))
+    for rows, columns in pieces(values):
+        place = [(slice(None), rows, columns)[axis] for axis in order]
+        body[tuple(place)] = np.asarray(values[:, rows, columns]).transpose(order)
+    body.flush()
 
 
 def _encode(

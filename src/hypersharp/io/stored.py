@@ -183,11 +183,8 @@ def check_memory(wanted_bytes: int) -> None:
     """Raise where an image cannot fit into the machine's memory (a mistyped header also ends here)."""
     machine = psutil.virtual_memory().total
     if wanted_bytes > machine:
-        raise InputError(
-            f"an image of {wanted_bytes / 1e9:.0f} GB on a machine of {machine / 1e9:.0f} GB",
-            "one that fits into memory",
-            "read a window of it, or open it with lazy=True",
-        )
+        found = f"an image of {wanted_bytes / 1e9:.0f} GB on a machine of {machine / 1e9:.0f} GB"
+        raise InputError(found, "one that fits into memory", "read a window of it, or open it with lazy=True")
 
 
 def spectral_nm(values: Any, unit: str | None) -> np.ndarray | None:

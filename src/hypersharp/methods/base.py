@@ -1,60 +1,81 @@
-"""What a method is, and the only door between cubes (xarray, numpy) and tensors (torch)."""
+"""What a method is: its row in the table of methods, and what its file has to offer. Loads no torch."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from hypersharp.pair.settings import Settings
+    from hypersharp.pair.options import Options, Progress
+    from hypersharp.pair.sensor import PairSensor
+    from hypersharp.pair.tensors import TensorPair
 
 
 class Apply(Protocol):
-    """hs (L, h, w) and ms (l, H, W) of a scene or a part of it, float32, about 0..1 -> estimate (L, H, W)."""
+    """What a scene has taught a method: sharpens that scene, or any part of it. Pickles, for other processes."""
 
-    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor: ...
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should read of it; warnings begin with "warning: "."""
+        return ()
+
+    @property
+    def weights(self) -> str | None:
+        """The name of the weights that it runs, if any."""
+        return None
+
+    def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
+        """HS (L, h, w) and MS (l, H, W), float32, about 0..1 -> estimate (L, H, W); progress hears 0..1."""
+        ...
 
 
 class Learn(Protocol):
-    """hs (L, h, w) and ms (l, H, W) of a scene, or a sample of it -> what sharpens any part of that scene.
+    """What a method's file calls `learn`: a pair, or a sample of it, and its sensor -> what sharpens the scene.
 
-    What is given back can be pickled, so that other processes can apply it.
+    Raises: InputError where the method cannot serve this pair.
     """
 
-    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Apply: ...
+    def __call__(self, pair: TensorPair, sensor: PairSensor, options: Options) -> Apply: ...
 
 
 @dataclass(frozen=True)
 class Method:
     """A row of the table of methods.
 
-    `learn` finds what belongs to a scene as a whole (subspace, sensor, gains, pooled means); what it gives back is
-    local: a result pixel sees `halo_px` fine pixels or `halo_coarse` coarse ones far, whichever is further; less than
-    1e-4 of the range comes in from beyond.
-    `floats_per_px`: for (L, l), how many float32 applying it holds per fine pixel at most, hs, ms and result included
-    (measured: peak of the resident memory on 256 and 448 pixels a side, and a little).
+    `learn` (in the file `module`) finds what belongs to a scene as a whole (subspace, gains, pooled means); what it
+    gives back is local: a result pixel sees `halo_px` fine pixels or `halo_coarse` coarse ones far, whichever is
+    further; less than 1e-4 of the range comes in from beyond.
+
+    Args:
+        needs: what of "psf", "srf", "weights" the method cannot do without; psf and srf are estimated if not given.
+        floats_per_px: for (L, l), how many float32 applying it holds per fine pixel at most, HS, MS and result
+            included (measured: peak of the resident memory on 256 and 448 pixels a side, and a little).
+        candidate: whether `auto` tries it. quick: whether it takes seconds on a screenful.
     """
 
     name: str
     title: str
     paper: str
-    needs: tuple[str, ...]
-    halo_px: int
-    licence: str
-    learn: Learn
-    floats_per_px: Callable[[int, int], float] = lambda bands, ms_bands: 8.0 * bands + ms_bands
+    module: str
+    needs: tuple[str, ...] = ()
+    halo_px: int = 0
     halo_coarse: int = 5  # what any blur and interpolation reach
+    floats_per_px: Callable[[int, int], float] = lambda bands, ms_bands: 8.0 * bands + ms_bands
+    candidate: bool = False
+    quick: bool = False
+    licence: str = "Apache-2.0"
 
-    def run(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
-        """(L, h, w) and (l, H, W) -> (L, H, W): what the pair tells applied to the pair."""
-        return self.learn(hs, ms, settings)(hs, ms, settings)
+    @property
+    def learn(self) -> Learn:
+        """The function of that name in the method's file."""
+        found: Learn = import_module(self.module).learn
+        return found
 
-
-def local(apply: Apply) -> Learn:
-    """How a method learns that takes nothing from the scene as a whole."""
-    return partial(learn_nothing, apply)
-
-
-def learn_nothing(apply: Apply, hs: Tensor, ms: Tensor, settings: Settings) -> Apply:  # noqa: ARG001
-    return apply
+    @property
+    def is_network(self) -> bool:
+        """Whether it runs trained weights, which know their own sensor."""
+        return "weights" in self.needs

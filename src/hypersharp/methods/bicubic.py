@@ -2,23 +2,21 @@
 
 from torch import Tensor
 
-from hypersharp.methods.base import Method, local
+from hypersharp.methods.base import Apply
 from hypersharp.numerics.interpolate import upsample_bicubic
-from hypersharp.pair.settings import Settings
+from hypersharp.pair.options import Options, Progress
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
 
 
-def interpolate(hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:  # noqa: ARG001 - ms lends its size only
-    """(L, h, w) -> (L, ratio h, ratio w)."""
-    return upsample_bicubic(hs[None], settings.ratio)[0]
+class Interpolation(Apply):
+    """What needs to learn nothing."""
+
+    def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
+        """(L, h, w) -> (L, ratio h, ratio w); ms lends its size only."""
+        return upsample_bicubic(pair.hs[None], pair.ratio)[0]
 
 
-BICUBIC = Method(
-    name="bicubic",
-    title="Bicubic interpolation",
-    paper="Keys 1981, IEEE TASSP 29(6)",
-    needs=(),
-    halo_px=8,
-    licence="Apache-2.0",
-    learn=local(interpolate),
-    floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 20,
-)
+def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:  # noqa: ARG001
+    """Nothing."""
+    return Interpolation()

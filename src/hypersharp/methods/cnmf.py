@@ -17,12 +17,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from hypersharp.methods.base import Apply, Method
-from hypersharp.methods.detail import Match, Pair, Scales, make_pair, match
+from hypersharp.methods.base import Apply
+from hypersharp.methods.detail import Match, Scales, SubspacePair, make_pair, match
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.subspace import vca
-from hypersharp.pair.sensor import find_sensor, note_estimate
-from hypersharp.pair.settings import Settings
+from hypersharp.pair.options import Options, Progress
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
 
 LEAST_BANDS = 3
 LEAST = 1e-9  # a factor that is zero would stay so
@@ -58,7 +59,7 @@ class Materials:
 
 
 @dataclass(frozen=True, eq=False)
-class Unmixing:
+class Unmixing(Apply):
     """How any part of the scene is unmixed: E (L, p), how ms comes to the level of hs, and the materials."""
 
     basis: Tensor
@@ -66,33 +67,32 @@ class Unmixing:
     scales: Scales
     materials: Materials
 
-    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+    def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """W H (L, H, W) of (L, h, w) and (l, H, W)."""
         found, o = self.materials, self.materials.options
-        pixels = mix_bands(self.basis @ self.basis.mT, hs.to(self.basis)).flatten(1).clamp_(min=0)
-        fine = self.match(ms.to(self.basis)).flatten(1).clamp_(min=0)
+        pixels = mix_bands(self.basis @ self.basis.mT, pair.hs.to(self.basis)).flatten(1).clamp_(min=0)
+        fine = self.match(pair.ms.to(self.basis)).flatten(1).clamp_(min=0)
         abundances = pixels.new_full((found.start.shape[1], pixels.shape[1]), 1 / found.start.shape[1])
         updates = o.start + o.hs_updates
         abundances = update_abundances(pixels, found.start, abundances, updates, found.hs_power)
-        abundances = self.scales.expand(abundances.view(-1, *hs.shape[1:])).flatten(1).clamp_(min=LEAST)
+        abundances = self.scales.expand(abundances.view(-1, *pair.hs.shape[1:])).flatten(1).clamp_(min=LEAST)
         for number, seen in enumerate(found.seen, 1):
             abundances = update_abundances(fine, seen, abundances, o.ms_updates, found.ms_power)
-            settings.report(number / len(found.seen))
-        return mix_bands(found.endmembers, abundances.view(-1, *ms.shape[1:]))
+            progress(number / len(found.seen))
+        return mix_bands(found.endmembers, abundances.view(-1, *pair.ms.shape[1:]))
 
 
-def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
+def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """The materials of (L, h, w) and (l, H, W); estimates of psf and srf what the user did not give."""
-    estimate = find_sensor(hs, ms, settings)
-    note_estimate(estimate, settings)
-    pair = make_pair(hs, ms, settings, estimate.sensor.psf)
-    response = torch.tensor(estimate.sensor.srf).to(pair.basis)
-    levels = match(pair, mix_bands(response @ pair.basis, pair.coefficients))
-    materials = unmix(replace(pair, ms=levels(pair.ms)), response, CNMFOptions())
-    return Unmixing(pair.basis, levels, pair.scales, materials)
+    seer = sensor.sensor
+    inside = make_pair(pair, seer.psf, options)
+    response = torch.tensor(seer.srf).to(inside.basis)
+    levels = match(inside, mix_bands(response @ inside.basis, inside.coefficients))
+    materials = unmix(replace(inside, ms=levels(inside.ms)), response, CNMFOptions())
+    return Unmixing(inside.basis, levels, inside.scales, materials)
 
 
-def unmix(pair: Pair, response: Tensor, options: CNMFOptions) -> Materials:
+def unmix(pair: SubspacePair, response: Tensor, options: CNMFOptions) -> Materials:
     """The materials of the pair, for a response (l, L)."""
     pixels, fine = (mix_bands(pair.basis, pair.coefficients).flatten(1).clamp_(min=0), pair.ms.flatten(1).clamp(min=0))
     valid = pair.valid.flatten()
@@ -177,15 +177,3 @@ def pieces(abundances: Tensor) -> Iterator[slice]:
     materials, count = abundances.shape
     pixels = PIECE_VALUES // materials if abundances.device.type == "cpu" else count
     return (slice(first, first + pixels) for first in range(0, count, pixels))
-
-
-CNMF = Method(
-    name="cnmf",
-    title="Coupled non-negative matrix factorisation (CNMF)",
-    paper="Yokoya et al. 2012, IEEE TGRS 50(2)",
-    needs=("psf", "srf"),
-    halo_px=24,
-    licence="Apache-2.0",
-    learn=learn,
-    floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 300,
-)

@@ -19,7 +19,8 @@ from hypersharp.numerics.interpolate import interpolate_bicubic
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.noise import signal_rank, unshared_noise
 from hypersharp.numerics.subspace import svd_basis
-from hypersharp.pair.settings import Settings, choose_device
+from hypersharp.pair.options import Options, choose_device
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
@@ -45,7 +46,7 @@ class Scales:
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class SubspacePair:
     """hs as basis (L, p) @ coefficients (p, h, w), ms (l, H, W), and what of the coarse grid counts: valid (h, w)."""
 
     basis: Tensor
@@ -70,24 +71,19 @@ class Pair:
         return detail_gains(source, self.coefficients, self.valid, self.ms_noise)
 
 
-def make_pair(hs: Tensor, ms: Tensor, settings: Settings, psf: PSF) -> Pair:
+def make_pair(pair: TensorPair, psf: PSF, options: Options) -> SubspacePair:
     """The pair on the chosen device, hs in the subspace that stands out of its noise."""
-    device = choose_device(settings.device)
-    basis = signal_basis(hs, settings)
-    return Pair(
+    device = choose_device(options.device)
+    pixels = measured_pixels(pair.hs, pair.hs_valid)
+    basis = svd_basis(pixels, signal_rank(pixels))
+    return SubspacePair(
         basis=basis.to(device),
-        coefficients=mix_bands(basis.mT, hs).to(device),
-        ms=ms.to(device),
-        valid=coarse_valid(hs, settings, Sensor(psf, np.eye(1), settings.ratio)).to(device),
-        ms_valid=None if settings.ms_valid is None else settings.ms_valid.to(device),
-        scales=Scales(psf, settings.ratio),
+        coefficients=mix_bands(basis.mT, pair.hs).to(device),
+        ms=pair.ms.to(device),
+        valid=coarse_valid(pair, Sensor(psf, np.eye(1), pair.ratio)).to(device),
+        ms_valid=None if pair.ms_valid is None else pair.ms_valid.to(device),
+        scales=Scales(psf, pair.ratio),
     )
-
-
-def signal_basis(hs: Tensor, settings: Settings) -> Tensor:
-    """The singular vectors (L, p) of the measured pixels of hs that stand out of its noise."""
-    pixels = measured_pixels(hs, settings.hs_valid)
-    return svd_basis(pixels, signal_rank(pixels))
 
 
 def measured_pixels(image: Tensor, valid: Tensor | None) -> Tensor:
@@ -95,12 +91,12 @@ def measured_pixels(image: Tensor, valid: Tensor | None) -> Tensor:
     return image.flatten(1) if valid is None or not valid.any() else image[:, valid]
 
 
-def coarse_valid(hs: Tensor, settings: Settings, reach: Sensor) -> Tensor:
+def coarse_valid(pair: TensorPair, reach: Sensor) -> Tensor:
     """(h, w): measured in hs, and its blur sees pixels measured in ms; all where that leaves none."""
-    everything = torch.ones(hs.shape[1:], dtype=torch.bool)
-    valid = everything if settings.hs_valid is None else settings.hs_valid.cpu()
-    if settings.ms_valid is not None:
-        valid = valid & reach.sees_only(settings.ms_valid).cpu()
+    everything = torch.ones(pair.hs.shape[1:], dtype=torch.bool)
+    valid = everything if pair.hs_valid is None else pair.hs_valid.cpu()
+    if pair.ms_valid is not None:
+        valid = valid & reach.sees_only(pair.ms_valid).cpu()
     return valid if valid.any() else everything
 
 
@@ -146,7 +142,7 @@ class Match:
         return (ms - self.level[..., None].to(ms)) / self.contrast[..., None].to(ms)
 
 
-def match(pair: Pair, seen: Tensor) -> Match:
+def match(pair: SubspacePair, seen: Tensor) -> Match:
     """What brings every ms band to the level and contrast of `seen` (l, h, w), hs through the response.
 
     Fitted on valid coarse pixels. A band that does not follow hs (a correlation below one half) keeps its contrast.

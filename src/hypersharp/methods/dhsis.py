@@ -10,50 +10,39 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hypersharp.methods.base import Apply, Method
+from hypersharp.methods.base import Apply
 from hypersharp.networks.inference import Inference
 from hypersharp.networks.load import choose_weights, network_of
 from hypersharp.networks.onnx.cache import in_runtime
 from hypersharp.networks.start import explain
-from hypersharp.pair.sensor import find_sensor, note_estimate
-from hypersharp.pair.settings import Settings, choose_device
+from hypersharp.pair.options import Options, Progress, choose_device
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor
 
 WEIGHT = 5e-4  # of the prior in both closed-form steps, as in the paper; the authors' program has 5e-5
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Apply):
     """What is done at every place, under a sensor."""
 
     inference: Inference
     sensor: Sensor
+    notes: tuple[str, ...] = ()
+    weights: str | None = None
 
-    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+    def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W)."""
-        corrected = self.inference(hs, ms, settings)
-        return explain(hs.to(corrected), ms.to(corrected), corrected, self.sensor, WEIGHT)
+        corrected = self.inference(pair, options, progress)
+        return explain(pair.hs.to(corrected), pair.ms.to(corrected), corrected, self.sensor, WEIGHT)
 
 
-def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
-    """The network and the sensor for (L, h, w) and (l, H, W).
+def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
+    """The network and the sensor for the pair.
 
     Raises: InputError where no weights fit, the given ones do not, or the pair does not tell its sensor.
     """
-    weights = choose_weights("dhsis", hs, ms, settings)
-    estimate = find_sensor(hs, ms, settings)
-    note_estimate(estimate, settings)
-    net = in_runtime(network_of(weights, choose_device(settings.device)), weights.header, settings)
-    return Explanation(Inference(net, estimate.sensor, WEIGHT), estimate.sensor)
-
-
-DHSIS_METHOD = Method(
-    name="dhsis",
-    title="Deep hyperspectral image sharpening",
-    paper="Dian, Li, Guo, Fang 2018, IEEE TNNLS 29(11)",
-    needs=("weights", "psf", "srf"),
-    halo_px=64,
-    licence="Apache-2.0",
-    learn=learn,
-    floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 550,
-)
+    weights, notes = choose_weights("dhsis", pair, options)
+    net = in_runtime(network_of(weights, choose_device(options.device)), weights.header, options)
+    return Explanation(Inference(net, sensor.sensor, WEIGHT), sensor.sensor, notes, weights.name)

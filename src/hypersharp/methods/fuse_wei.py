@@ -18,13 +18,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from hypersharp.methods.base import Apply, Method
-from hypersharp.methods.detail import Match, Pair, Scales, detail, make_pair, match, measured_pixels
+from hypersharp.methods.base import Apply
+from hypersharp.methods.detail import Match, Scales, SubspacePair, detail, make_pair, match, measured_pixels
 from hypersharp.numerics.linops import BlurDecimation, mix_bands
 from hypersharp.numerics.noise import band_noise
 from hypersharp.numerics.sylvester import sylvester
-from hypersharp.pair.sensor import find_sensor, note_estimate
-from hypersharp.pair.settings import Settings
+from hypersharp.pair.options import Options, Progress
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
 
 MOST_DIMENSIONS = 30
 MARGIN_PX = 10  # coarse
@@ -43,7 +44,7 @@ class Gaussians:
 
 
 @dataclass(frozen=True, eq=False)
-class Posterior:
+class Posterior(Apply):
     """E (L, p), R E (l, p), how ms comes to the level of hs, the covariances, and the way between the grids."""
 
     basis: Tensor
@@ -52,13 +53,13 @@ class Posterior:
     gaussians: Gaussians
     scales: Scales
 
-    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+    def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W)."""
-        coefficients = mix_bands(self.basis.mT, hs.to(self.basis))
+        coefficients = mix_bands(self.basis.mT, pair.hs.to(self.basis))
         margin_px = 0 if self.scales.psf.boundary == "wrap" else MARGIN_PX
-        mean = self.mean(coefficients, self.match(ms.to(self.basis)), margin_px=margin_px)
+        mean = self.mean(coefficients, self.match(pair.ms.to(self.basis)), margin_px=margin_px)
         sharp = mix_bands(self.basis, mean)
-        settings.report(1.0)
+        progress(1.0)
         return sharp
 
     def mean(self, coefficients: Tensor, ms: Tensor, *, margin_px: int) -> Tensor:
@@ -78,23 +79,20 @@ class Posterior:
         return mean[:, inside, inside]
 
 
-def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
+def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """All but the image from (L, h, w) and (l, H, W); estimates of psf and srf what the user did not give."""
-    estimate = find_sensor(hs, ms, settings)
-    note_estimate(estimate, settings)
-    pair = strongest(make_pair(hs, ms, settings, estimate.sensor.psf), MOST_DIMENSIONS)
-    seen = torch.tensor(estimate.sensor.srf).to(pair.basis) @ pair.basis
-    levels = match(pair, mix_bands(seen, pair.coefficients))
-    found = gaussians(replace(pair, ms=levels(pair.ms)), measured_pixels(hs, settings.hs_valid))
-    return Posterior(pair.basis, seen, levels, found, pair.scales)
+    seer = sensor.sensor
+    inside = make_pair(pair, seer.psf, options)
+    inside = replace(
+        inside, basis=inside.basis[:, :MOST_DIMENSIONS], coefficients=inside.coefficients[:MOST_DIMENSIONS]
+    )
+    seen = torch.tensor(seer.srf).to(inside.basis) @ inside.basis
+    levels = match(inside, mix_bands(seen, inside.coefficients))
+    found = gaussians(replace(inside, ms=levels(inside.ms)), measured_pixels(pair.hs, pair.hs_valid))
+    return Posterior(inside.basis, seen, levels, found, inside.scales)
 
 
-def strongest(pair: Pair, most: int) -> Pair:
-    """The pair in at most that many dimensions."""
-    return replace(pair, basis=pair.basis[:, :most], coefficients=pair.coefficients[:most])
-
-
-def gaussians(pair: Pair, hs_pixels: Tensor) -> Gaussians:
+def gaussians(pair: SubspacePair, hs_pixels: Tensor) -> Gaussians:
     """The covariances of noise and prior, from the pair itself."""
     basis = pair.basis.to(torch.float64)
     power = float(hs_pixels.square().mean())
@@ -117,15 +115,3 @@ def mirror(image: Tensor, margin: int) -> Tensor:
         places = torch.arange(-margin, size + margin, device=image.device) % (2 * size)
         image = image.index_select(axis, torch.minimum(places, 2 * size - 1 - places))
     return image
-
-
-FUSE = Method(
-    name="fuse",
-    title="Gaussian posterior in closed form (FUSE)",
-    paper="Wei et al. 2015, IEEE TIP 24(11)",
-    needs=("psf", "srf"),
-    halo_px=32,
-    licence="Apache-2.0",
-    learn=learn,
-    floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 180,
-)

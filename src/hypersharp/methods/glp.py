@@ -15,15 +15,16 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hypersharp.methods.base import Apply, Method
+from hypersharp.methods.base import Apply
 from hypersharp.methods.detail import Scales, make_pair
 from hypersharp.numerics.linops import mix_bands
-from hypersharp.pair.sensor import find_psf
-from hypersharp.pair.settings import Settings
+from hypersharp.pair.options import Options, Progress
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
 
 
 @dataclass(frozen=True, eq=False)
-class Injection:
+class Injection(Apply):
     """E (L, p), G (p, l) and the way between the grids."""
 
     basis: Tensor
@@ -40,27 +41,15 @@ class Injection:
         sharp = self.scales.expand(coefficients).add_(mix_bands(self.gains, missing))
         return mix_bands(self.basis, sharp)
 
-    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+    def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W), the source being D B ms."""
-        ms = ms.to(self.basis)
-        sharp = self.inject(self.coefficients(hs), ms, self.scales.reduce(ms))
-        settings.report(1.0)
+        ms = pair.ms.to(self.basis)
+        sharp = self.inject(self.coefficients(pair.hs), ms, self.scales.reduce(ms))
+        progress(1.0)
         return sharp
 
 
-def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
+def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """E and G from (L, h, w) and (l, H, W)."""
-    pair = make_pair(hs, ms, settings, find_psf(hs, ms, settings))
-    return Injection(pair.basis, pair.gains(pair.low), pair.scales)
-
-
-GLP = Method(
-    name="glp",
-    title="Generalised Laplacian pyramid, MTF-matched (GLP-HS)",
-    paper="Aiazzi et al. 2006, PE&RS 72(5); Selva et al. 2015, IEEE JSTARS 8(6)",
-    needs=("psf",),
-    halo_px=24,
-    licence="Apache-2.0",
-    learn=learn,
-    floats_per_px=lambda bands, ms_bands: 1.5 * bands + ms_bands + 90,
-)
+    found = make_pair(pair, sensor.psf, options)
+    return Injection(found.basis, found.gains(found.low), found.scales)

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hypersharp.methods.base import Apply, Method
-from hypersharp.methods.detail import Pair, make_pair, solve_ridge
+from hypersharp.methods.base import Apply
+from hypersharp.methods.detail import SubspacePair, make_pair, solve_ridge
 from hypersharp.methods.glp import Injection
 from hypersharp.numerics.linops import mix_bands
-from hypersharp.pair.sensor import find_psf
-from hypersharp.pair.settings import Settings
+from hypersharp.pair.options import Options, Progress
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
 
 MOST_DIMENSIONS = 30
 PIXELS_PER_DIMENSION = 8  # below this an intensity would copy the ms, noise and all
@@ -40,29 +41,29 @@ class Intensities:
 
 
 @dataclass(frozen=True, eq=False)
-class Substitution:
+class Substitution(Apply):
     """What GSA does at every place."""
 
     injection: Injection
     intensities: Intensities
 
-    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+    def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W)."""
-        coefficients = self.injection.coefficients(hs)
-        sharp = self.injection.inject(coefficients, ms.to(coefficients), self.intensities(coefficients))
-        settings.report(1.0)
+        coefficients = self.injection.coefficients(pair.hs)
+        sharp = self.injection.inject(coefficients, pair.ms.to(coefficients), self.intensities(coefficients))
+        progress(1.0)
         return sharp
 
 
-def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
+def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """E, W, c and G from (L, h, w) and (l, H, W)."""
-    pair = make_pair(hs, ms, settings, find_psf(hs, ms, settings))
-    intensities = regress(pair)
-    gains = pair.gains(intensities(pair.coefficients))
-    return Substitution(Injection(pair.basis, gains, pair.scales), intensities)
+    found = make_pair(pair, sensor.psf, options)
+    intensities = regress(found)
+    gains = found.gains(intensities(found.coefficients))
+    return Substitution(Injection(found.basis, gains, found.scales), intensities)
 
 
-def regress(pair: Pair) -> Intensities:
+def regress(pair: SubspacePair) -> Intensities:
     """The regression, with a constant, of the coarse ms on the strongest coefficients of hs."""
     pixels = int(pair.valid.sum())
     rank = max(1, min(MOST_DIMENSIONS, pixels // PIXELS_PER_DIMENSION))
@@ -72,15 +73,3 @@ def regress(pair: Pair) -> Intensities:
     x, y = x - x_mean, y - y_mean
     weights = solve_ridge(x @ x.mT, x @ y.mT).mT
     return Intensities(weights, (y_mean - weights @ x_mean)[:, 0])
-
-
-GSA = Method(
-    name="gsa",
-    title="Gram-Schmidt adaptive (GSA)",
-    paper="Aiazzi et al. 2007, IEEE TGRS 45(10)",
-    needs=("psf",),
-    halo_px=24,
-    licence="Apache-2.0",
-    learn=learn,
-    floats_per_px=lambda bands, ms_bands: 1.5 * bands + ms_bands + 90,
-)

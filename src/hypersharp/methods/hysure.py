@@ -19,13 +19,14 @@ import torch
 from torch import Tensor
 
 from hypersharp.errors import InputError
-from hypersharp.methods.base import Apply, Method
+from hypersharp.methods.base import Apply
 from hypersharp.numerics.linops import BlurDecimation, gradient, gradient_adjoint, gradient_power, mix_bands
 from hypersharp.numerics.loops import Outcome, Residuals, admm, joint_norm, relative, shrinkage
 from hypersharp.numerics.noise import signal_rank
 from hypersharp.numerics.subspace import svd_basis, vca
-from hypersharp.pair.sensor import find_sensor, note_estimate
-from hypersharp.pair.settings import Settings, choose_device
+from hypersharp.pair.options import Options, Progress, choose_device
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor
 
 STRIP_VALUES = 2**18  # values of U in a strip on a CPU: with its companions in the caches, and calls few (measured)
@@ -227,38 +228,24 @@ def check_sensor(hs: Tensor, ms: Tensor, sensor: Sensor) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Regularisation:
+class Regularisation(Apply):
     """The sensor and E (L, p) of a scene."""
 
     sensor: Sensor
     basis: Tensor
     options: HySureOptions
+    notes: tuple[str, ...] = ()
 
-    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+    def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W)."""
-        device, options = choose_device(settings.device), self.options
-        pair = hs.to(device), ms.to(device)
-        sharp, outcome = sharpen(*pair, self.sensor, basis=self.basis, options=options, progress=settings.report)
-        settings.note(f"{self.basis.shape[1]} dimensions, {outcome.iterations} iterations")
-        return sharp
+        device = choose_device(options.device)
+        hs, ms = pair.hs.to(device), pair.ms.to(device)
+        return sharpen(hs, ms, self.sensor, basis=self.basis, options=self.options, progress=progress)[0]
 
 
-def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
-    """Sensor and E from (L, h, w) and (l, H, W); estimates of psf and srf what the user did not give."""
-    estimate = find_sensor(hs, ms, settings)
-    note_estimate(estimate, settings)
-    options = HySureOptions()
-    counted = hs if settings.hs_valid is None else hs[:, settings.hs_valid, None]
-    return Regularisation(estimate.sensor, find_basis(counted, options), options)
-
-
-HYSURE = Method(
-    name="hysure",
-    title="Subspace regularisation with vector total variation",
-    paper="Simoes et al. 2015, IEEE TGRS 53(6)",
-    needs=("psf", "srf"),
-    halo_px=96,
-    licence="Apache-2.0",
-    learn=learn,
-    floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 360,
-)
+def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:  # noqa: ARG001
+    """Sensor and E from the pair."""
+    chosen = HySureOptions()
+    counted = pair.hs if pair.hs_valid is None else pair.hs[:, pair.hs_valid, None]
+    basis = find_basis(counted, chosen)
+    return Regularisation(sensor.sensor, basis, chosen, (f"{basis.shape[1]} dimensions",))

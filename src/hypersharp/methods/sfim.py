@@ -17,11 +17,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hypersharp.methods.base import Apply, Method
+from hypersharp.methods.base import Apply
 from hypersharp.methods.detail import Scales, make_pair
 from hypersharp.numerics.linops import mix_bands
-from hypersharp.pair.sensor import find_psf
-from hypersharp.pair.settings import Settings
+from hypersharp.pair.options import Options, Progress
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
 
 OFFSET = 0.3  # e_b, of the band's mean
 LEAST = 0.1  # of the band's mean: no denominator is smaller
@@ -29,7 +30,7 @@ BLOCK_VALUES = 2**24  # of a block of bands
 
 
 @dataclass(frozen=True, eq=False)
-class Modulation:
+class Modulation(Apply):
     """E (L, p), G (p, l), c (p,), the mean of every band (L,), and the way between the grids."""
 
     basis: Tensor
@@ -38,28 +39,28 @@ class Modulation:
     means: Tensor
     scales: Scales
 
-    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+    def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W)."""
-        ms, constant = ms.to(self.basis), self.constant[:, None, None]
+        ms, constant = pair.ms.to(self.basis), self.constant[:, None, None]
         synthetic = mix_bands(self.gains, ms) + constant
         synthetic_low = self.scales.expand(mix_bands(self.gains, self.scales.reduce(ms))) + constant
-        smooth = self.scales.expand(mix_bands(self.basis.mT, hs.to(self.basis)))
-        sharp = ms.new_empty(len(hs), *ms.shape[1:])
-        for bands in blocks(len(hs), ms[0].numel()):
+        smooth = self.scales.expand(mix_bands(self.basis.mT, pair.hs.to(self.basis)))
+        sharp = ms.new_empty(len(pair.hs), *ms.shape[1:])
+        for bands in blocks(len(pair.hs), ms[0].numel()):
             rows, mean = self.basis[bands], self.means[bands, None, None].abs()
             sharp[bands] = modulate(
                 mix_bands(rows, smooth), mix_bands(rows, synthetic), mix_bands(rows, synthetic_low), mean
             )
-            settings.report(bands.stop / len(hs))
+            progress(bands.stop / len(pair.hs))
         return sharp
 
 
-def learn(hs: Tensor, ms: Tensor, settings: Settings) -> Apply:
+def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """E, G, c and the means from (L, h, w) and (l, H, W)."""
-    pair = make_pair(hs, ms, settings, find_psf(hs, ms, settings))
-    gains, level = pair.gains(pair.low), pair.coefficients[:, pair.valid].mean(1)
-    constant = level - gains @ pair.low[:, pair.valid].mean(1)
-    return Modulation(pair.basis, gains, constant, pair.basis @ level, pair.scales)
+    found = make_pair(pair, sensor.psf, options)
+    gains, level = found.gains(found.low), found.coefficients[:, found.valid].mean(1)
+    constant = level - gains @ found.low[:, found.valid].mean(1)
+    return Modulation(found.basis, gains, constant, found.basis @ level, found.scales)
 
 
 def modulate(smooth: Tensor, synthetic: Tensor, synthetic_low: Tensor, mean: Tensor) -> Tensor:
@@ -74,15 +75,3 @@ def blocks(bands: int, pixels: int) -> Iterator[slice]:
     """Slices of as many bands as a block holds."""
     step = max(1, BLOCK_VALUES // pixels)
     return (slice(first, min(first + step, bands)) for first in range(0, bands, step))
-
-
-SFIM = Method(
-    name="sfim",
-    title="Smoothing-filter-based intensity modulation (SFIM-HS)",
-    paper="Liu 2000, Int. J. Remote Sensing 21(18); Selva et al. 2015, IEEE JSTARS 8(6)",
-    needs=("psf",),
-    halo_px=24,
-    licence="Apache-2.0",
-    learn=learn,
-    floats_per_px=lambda bands, ms_bands: 4 * bands + ms_bands + 80,
-)

@@ -5,31 +5,48 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from hypersharp.errors import InputError
+from hypersharp.methods.base import Apply
 from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.checkpoint import load_weights
+from hypersharp.networks.checkpoint import load_weights, to_fast_layout
 from hypersharp.networks.coordinates import band_means, fit_coordinates, psf_window
+from hypersharp.networks.inference import Inference, with_held_means
 from hypersharp.networks.layers import RATIOS
-from hypersharp.networks.packaged import named_weights
+from hypersharp.networks.onnx.cache import check_pair_runtime
+from hypersharp.networks.packaged import Weights, named_weights
 from hypersharp.networks.subspace import SubspaceSSJCN
-from hypersharp.pair.settings import Settings
+from hypersharp.pair.options import Options, choose_device
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor
 
 ANY_SENSOR = "ssjcn-any"
 
 
+def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
+    """The network for the pair, by the packaged weights for any sensor."""
+    return with_held_means(learn_any(named_weights(ANY_SENSOR), pair, sensor, options), pair, options)
+
+
+def learn_any(weights: Weights, pair: TensorPair, sensor: PairSensor, options: Options) -> Inference:
+    """The network of weights for any sensor around this pair's coordinates.
+
+    Raises: InputError as `pair_network`; CallError where onnxruntime is to run what is made for one pair.
+    """
+    check_pair_runtime(options)
+    net = pair_network(pair, sensor.sensor, weights=weights.path)
+    note = (
+        f"weights {weights.name}: for any sensor, not trained for this one: "
+        "`hypersharp adapt` makes better ones from the pair"
+    )
+    return Inference(to_fast_layout(net).to(choose_device(options.device)), notes=(note,), weights=weights.name)
+
+
 def pair_network(
-    hs: Tensor,
-    ms: Tensor,
-    sensor: Sensor,
-    settings: Settings,
-    *,
-    weights: str | Path = ANY_SENSOR,
-    own_features: int = 0,
+    pair: TensorPair, sensor: Sensor, *, weights: str | Path = ANY_SENSOR, own_features: int = 0
 ) -> SubspaceSSJCN:
-    """The network for hs (L, h, w) and ms (l, H, W), on the CPU: learnt for any sensor, the rest from the pair.
+    """The network for a pair, on the CPU: learnt for any sensor, the rest from the pair.
 
     With `own_features` it has room for corrections of its own, which are zero yet.
 
@@ -41,13 +58,13 @@ def pair_network(
     if not isinstance(source, SubspaceSSJCN):
         raise InputError(f"weights {weights}", "weights for any sensor", "leave --weights out")
     found = fit_coordinates(
-        hs, ms, sensor, dimensions=source.options.dimensions, hs_valid=settings.hs_valid, ms_valid=settings.ms_valid
+        pair.hs, pair.ms, sensor, dimensions=source.options.dimensions, hs_valid=pair.hs_valid, ms_valid=pair.ms_valid
     )
     window = psf_window(sensor.psf, sensor.ratio)
     options = replace(
         source.options,
-        bands=len(hs),
-        ms_bands=len(ms),
+        bands=len(pair.hs),
+        ms_bands=len(pair.ms),
         ratio=sensor.ratio,
         psf_px=len(window),
         dimensions=found.basis.shape[1],
@@ -61,9 +78,9 @@ def pair_network(
     return net.eval()
 
 
-def for_scene(net: FusionNetwork, hs: Tensor, ms: Tensor, settings: Settings) -> FusionNetwork:
+def for_scene(net: FusionNetwork, pair: TensorPair) -> FusionNetwork:
     """A network adapted to one scene, with the means of another of the same sensors."""
     other = copy.deepcopy(net)
-    other.get_buffer("hs_mean").copy_(band_means(hs, settings.hs_valid))
-    other.get_buffer("ms_mean").copy_(band_means(ms, settings.ms_valid))
+    other.get_buffer("hs_mean").copy_(band_means(pair.hs, pair.hs_valid))
+    other.get_buffer("ms_mean").copy_(band_means(pair.ms, pair.ms_valid))
     return other.eval()

@@ -7,14 +7,19 @@ from torch import Tensor, nn
 
 
 class FusionOptions(Protocol):
-    """The part of a network's options that a pair decides: L and l bands, fine pixels per coarse one."""
+    """The part of a network's options that a pair decides."""
 
     @property
-    def bands(self) -> int: ...
+    def bands(self) -> int:
+        """L, of HS."""
+
     @property
-    def ms_bands(self) -> int: ...
+    def ms_bands(self) -> int:
+        """l, of MS."""
+
     @property
-    def ratio(self) -> int: ...
+    def ratio(self) -> int:
+        """Fine pixels per coarse pixel along one side."""
 
 
 class FusionNetwork(nn.Module):

@@ -4,10 +4,11 @@ Only `patches` shows seams: each patch is padded, pooled and interpolated alone.
 bicubic start is that of the whole image and overlapping tiles are blended with Hann weights.
 """
 
+import copy
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import torch
@@ -16,9 +17,11 @@ from torch import Tensor, nn
 from hypersharp.errors import CallError
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import to_fast_layout
+from hypersharp.networks.layers import hold_means
 from hypersharp.networks.start import first_estimate
 from hypersharp.numerics.interpolate import upsample_bicubic
-from hypersharp.pair.settings import Mode, Precision, Settings, choose_device
+from hypersharp.pair.options import Mode, Options, Precision, Progress, choose_device, ignore
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor
 
 PATCH_PX = 64
@@ -26,43 +29,64 @@ PATCH_PX = 64
 
 @dataclass(frozen=True, eq=False)
 class Inference:
-    """A network, and the sensor and weight of the closed-form estimate that it corrects, where it does."""
+    """A network, and the sensor and weight of the closed-form estimate that it corrects, where it does.
+
+    `notes` and `weights` as `methods.base.Apply` has them.
+    """
 
     net: FusionNetwork
     sensor: Sensor | None = None
     start_weight: float = 0.0
+    notes: tuple[str, ...] = ()
+    weights: str | None = None
 
-    def __call__(self, hs: Tensor, ms: Tensor, settings: Settings) -> Tensor:
+    def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W), on the chosen device."""
-        device = choose_device(settings.device)
-        hs, ms = hs.to(device), ms.to(device)
+        device = choose_device(options.device)
+        hs, ms = pair.hs.to(device), pair.ms.to(device)
         start = first_estimate(hs, ms, self.sensor, self.start_weight) if self.sensor else None
-        return run_network(self.net, hs, ms, settings, start)
+        return run_network(self.net, hs, ms, options, start, progress)
 
 
-def run_network(net: FusionNetwork, hs: Tensor, ms: Tensor, settings: Settings, start: Tensor | None = None) -> Tensor:
+def with_held_means(inference: Inference, pair: TensorPair, options: Options) -> Inference:
+    """The inference with the image-wide means of the pair, where it will see parts of its scene."""
+    if not pair.in_parts:
+        return inference
+    held = replace(inference, net=copy.deepcopy(inference.net))
+    hold_means(held.net, lambda: held(pair, replace(options, mode="whole"), ignore))
+    return held
+
+
+def run_network(
+    net: FusionNetwork,
+    hs: Tensor,
+    ms: Tensor,
+    options: Options,
+    start: Tensor | None = None,
+    progress: Progress = ignore,
+) -> Tensor:
     """hs (L, h, w), ms (l, H, W), start (L, H, W) on net's device -> estimate (L, H, W) in float32.
 
     `start` is for a network that corrects an estimate made from the whole image.
     """
-    run = MODES[settings.mode]
+    run = MODES[options.mode]
     first = None if start is None else batched(start)
-    with torch.inference_mode(), autocast(ms.device, settings.precision):
-        return run(net, batched(hs), batched(ms), first, settings)[0]
+    with torch.inference_mode(), autocast(ms.device, options.precision):
+        return run(net, batched(hs), batched(ms), first, options.tile_px, progress)[0]
 
 
 def batched(image: Tensor) -> Tensor:
     return image[None].contiguous(memory_format=torch.channels_last)
 
 
-def run_whole(net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None, settings: Settings) -> Tensor:
+def run_whole(net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None, _: int, progress: Progress) -> Tensor:
     """The image in one pass; attention sees image-wide means."""
     estimate = net(hs, ms, start).float()
-    settings.report(1.0)
+    progress(1.0)
     return estimate
 
 
-def run_patches(net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None, settings: Settings) -> Tensor:
+def run_patches(net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None, _: int, progress: Progress) -> Tensor:
     """Patches of 64 fine pixels, each processed alone and pasted."""
     ratio = net.options.ratio
     side = max(1, PATCH_PX // ratio)
@@ -72,14 +96,16 @@ def run_patches(net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None
         fine = fine_window(y, x, side, ratio)
         own_start = None if start is None else start[fine]
         estimate[fine] = net(hs[..., y : y + side, x : x + side], ms[fine], own_start).float()
-        settings.report(done / len(windows))
+        progress(done / len(windows))
     return estimate
 
 
-def run_tiles(net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None, settings: Settings) -> Tensor:
+def run_tiles(
+    net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None, tile_px: int, progress: Progress
+) -> Tensor:
     """Tiles with half overlap, blended with Hann weights; the start is the whole image's, by default bicubic."""
     ratio = net.options.ratio
-    side = check_tile(settings.tile_px, ratio)
+    side = check_tile(tile_px, ratio)
     start = upsample_bicubic(hs, ratio) if start is None else start
     total = torch.zeros_like(start)
     weight = ms.new_zeros(ms.shape[-2:])
@@ -90,11 +116,11 @@ def run_tiles(net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None, 
         hann = hann_window(tile.shape[-2], tile.shape[-1]).to(tile)
         total[fine] += tile * hann
         weight[fine[-2:]] += hann
-        settings.report(done / len(windows))
+        progress(done / len(windows))
     return total / weight
 
 
-MODES: dict[Mode, Callable[[FusionNetwork, Tensor, Tensor, Tensor | None, Settings], Tensor]] = {
+MODES: dict[Mode, Callable[[FusionNetwork, Tensor, Tensor, Tensor | None, int, Progress], Tensor]] = {
     "whole": run_whole,
     "tiles": run_tiles,
     "patches": run_patches,

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from torch import Tensor
 
-from hypersharp.cube import only_usable
-from hypersharp.numerics.unit import value_scale
-from hypersharp.pair.place import known_settings
-from hypersharp.pair.sensor import estimate_sensor_of
-from hypersharp.pair.settings import Settings
-from hypersharp.pair.tensors import to_tensor
+from hypersharp.io.image import CubeImage
+from hypersharp.pair.pair import check_pair
+from hypersharp.pair.place import place
+from hypersharp.pair.sensor import estimate_sensor, given_sensor
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor import estimate as sensors
 from hypersharp.sensor.diagnosis import Diagnosis, diagnose, runs
 from hypersharp.sensor.estimate import Estimate, Spectra
@@ -76,8 +74,7 @@ def estimate_pair(
 
     Raises: InputError for images that do not match or do not tell, or a psf, srf or ratio that does not fit.
     """
-    pair = prepared(hs, ms, psf=psf, srf=srf, ratio=ratio)
-    return estimate_sensor_of(*pair.tensors, pair.known)
+    return study_pair(hs, ms, psf=psf, srf=srf, ratio=ratio).estimate
 
 
 def study_pair(
@@ -92,43 +89,16 @@ def study_pair(
 
     Raises: as `estimate_pair`.
     """
-    pair = prepared(hs, ms, psf=psf, srf=srf, ratio=ratio)
-    estimate = estimate_sensor_of(*pair.tensors, pair.known)
-    return Study(estimate, pair.diagnosis(estimate), pair.known.spectra, pair.unit)
+    pair = check_pair(place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister=False))
+    tensors = pair.whole()
+    estimate = estimate_sensor(tensors, *given_sensor(pair, psf, srf))
+    return Study(estimate, diagnosis_of(estimate, tensors), tensors.spectra, pair.unit)
 
 
-def diagnose_pair(estimate: Estimate, hs: xr.DataArray, ms: xr.DataArray) -> Diagnosis:
+def diagnosis_of(estimate: Estimate, pair: TensorPair) -> Diagnosis:
     """How well an estimated sensor fits its pair, and what speaks against it."""
-    return prepared(hs, ms, psf=None, srf=None, ratio=estimate.sensor.ratio).diagnosis(estimate)
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """The usable bands of hs (L, h, w) and ms (l, H, W), what is known of them, and the value that counts as 1."""
-
-    tensors: tuple[Tensor, Tensor]
-    known: Settings
-    unit: float
-
-    def diagnosis(self, estimate: Estimate) -> Diagnosis:
-        known = self.known
-        pair = sensors.check_pair(*self.tensors, known.ratio, known.hs_valid, known.ms_valid)
-        return diagnose(estimate, pair, known.spectra)
-
-
-def prepared(
-    hs: xr.DataArray,
-    ms: xr.DataArray,
-    *,
-    psf: str | Path | PSF | None,
-    srf: str | Path | NDArray[np.float64] | None,
-    ratio: int | None,
-) -> Prepared:
-    """A pair of cubes ready for its sensor to be found."""
-    known = known_settings(hs, ms, psf=psf, srf=srf, ratio=ratio)
-    coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
-    unit = value_scale(coarse.values)
-    return Prepared((to_tensor(coarse, unit), to_tensor(fine, unit)), known, unit)
+    checked = sensors.check_pair(pair.hs, pair.ms, pair.ratio, pair.hs_valid, pair.ms_valid)
+    return diagnose(estimate, checked, pair.spectra)
 
 
 def summarise(study: Study) -> str:

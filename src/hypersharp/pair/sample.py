@@ -1,27 +1,20 @@
-"""The sample of a large scene from which what belongs to it as a whole is learned."""
+"""The sample of a scene from which what belongs to it as a whole is learned, so that scenes of any size cost the same.
+
+All of a small scene; of a larger one `WINDOWS` windows evenly spaced along either axis, put side by side, the seams
+left out.
+"""
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from hypersharp.pair.settings import Settings
+from hypersharp.grid import Window
+from hypersharp.pair.tensors import TensorPair
 
-Image = TypeVar("Image", Tensor, NDArray[Any])
-
-
-MOST_COARSE = 160  # along a side of the sample
-
-
+MOST_COARSE = 160  # coarse pixels along a side of the sample
 MOST_FINE = 640
-
-
 WINDOWS = 4  # along a side of a sample that is not everything
-
-
 SEAM_PX = 2  # coarse pixels on either side of a seam that do not count
 
 
@@ -44,36 +37,21 @@ class Sample:
         """Whether it is the whole scene."""
         return len(self.rows) == len(self.columns) == 1
 
-    def coarse(self, image: Image) -> Image:
-        """(..., h, w) -> those rows and columns."""
-        return taken(image, self.rows, self.columns, 1)
+    @property
+    def windows(self) -> list[list[Window]]:
+        """The windows (y0, x0, height, width) in coarse pixels, row by row."""
+        return [[(y.start, x.start, len(y), len(x)) for x in self.columns] for y in self.rows]
 
-    def fine(self, image: Image) -> Image:
-        """(..., H, W) -> the pixels under them."""
-        return taken(image, self.rows, self.columns, self.ratio)
-
-    def settings(self, settings: Settings) -> Settings:
-        """The settings of the scene for the sample: what is measured there, without the seams."""
-        hs_valid, ms_valid = settings.hs_valid, settings.ms_valid
-        there = replace(
-            settings,
-            hs_valid=None if hs_valid is None else self.coarse(hs_valid),
-            ms_valid=None if ms_valid is None else self.fine(ms_valid),
-        )
-        return self.without_seams(there)
-
-    def without_seams(self, settings: Settings) -> Settings:
-        """Settings of the sample with the pixels at seams counted as not measured."""
-        inside = self.inside()
+    def without_seams(self, pair: TensorPair) -> TensorPair:
+        """The pair of the sample with the pixels at seams counted as not measured."""
+        if self.is_all:
+            return pair
+        rows, columns = (off_seams(runs) for runs in (self.rows, self.columns))
+        inside = rows[:, None] & columns
         fine = inside.repeat_interleave(self.ratio, 0).repeat_interleave(self.ratio, 1)
-        hs_valid = inside if settings.hs_valid is None else inside & settings.hs_valid
-        ms_valid = fine if settings.ms_valid is None else fine & settings.ms_valid
-        return replace(settings, hs_valid=hs_valid, ms_valid=ms_valid)
-
-    def inside(self) -> Tensor:
-        """(h, w) of the sample, False where a pixel lies at a seam."""
-        rows, columns = (off_seams(pieces) for pieces in (self.rows, self.columns))
-        return rows[:, None] & columns
+        hs_valid = inside if pair.hs_valid is None else inside & pair.hs_valid
+        ms_valid = fine if pair.ms_valid is None else fine & pair.ms_valid
+        return replace(pair, hs_valid=hs_valid, ms_valid=ms_valid)
 
 
 def spread(size: int, most: int) -> tuple[range, ...]:
@@ -87,13 +65,6 @@ def spread(size: int, most: int) -> tuple[range, ...]:
     length = most // WINDOWS
     starts = (round(i * (size - length) / (WINDOWS - 1)) for i in range(WINDOWS))
     return tuple(range(start, start + length) for start in starts)
-
-
-def taken(image: Image, rows: tuple[range, ...], columns: tuple[range, ...], step: int) -> Image:
-    """The rows and columns (..., y, x) of these runs, each index standing for `step` of them, side by side."""
-    y, x = (np.concatenate([np.arange(run.start * step, run.stop * step) for run in runs]) for runs in (rows, columns))
-    cut: Image = image[..., y, :][..., x]
-    return cut
 
 
 def off_seams(runs: tuple[range, ...]) -> Tensor:

@@ -1,55 +1,136 @@
-"""The sensor of a pair: as given, else estimated from the images."""
+"""The sensor of a pair: what the user gave of it; the rest estimated from the pair, once, when first asked for."""
 
+from collections.abc import Collection
 from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from hypersharp.pair.settings import Settings
+from hypersharp.errors import InputError
+from hypersharp.pair.pair import Pair
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.estimate import Estimate, complete_sensor, spectral_gaps
-from hypersharp.sensor.psf import PSF
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import PSF, parse_psf
+from hypersharp.sensor.srf import find_srf
 
-DOUBTFUL_GAIN = 0.1  # by which a given srf and the images may disagree
+DOUBTFUL_GAIN = 0.1  # by which a given response and the images may disagree
 
 
-def estimate_sensor_of(hs: Tensor, ms: Tensor, settings: Settings) -> Estimate:
-    """What the user gave of the sensor, and the rest from the pair."""
+class PairSensor:
+    """PSF and spectral response of a pair.
+
+    Args:
+        pair: what an estimate is made from; None where none will be.
+        psf: given by the user; None: estimated.
+        srf: (l, L), likewise.
+    """
+
+    def __init__(self, pair: TensorPair | None, psf: PSF | None = None, srf: NDArray[np.float64] | None = None) -> None:
+        self.pair, self.given_psf, self.given_srf = pair, psf, srf
+
+    @classmethod
+    def known(cls, pair: TensorPair, sensor: Sensor, given: Collection[str]) -> "PairSensor":
+        """A sensor that was found before; `given` says which of "psf" and "srf" the user gave."""
+        found = cls(pair, sensor.psf if "psf" in given else None, sensor.srf if "srf" in given else None)
+        found.estimate = estimate_sensor(pair, sensor.psf, sensor.srf)
+        return found
+
+    @cached_property
+    def estimate(self) -> Estimate:
+        """What was given, completed from the pair, and how well it explains it.
+
+        A blur that was estimated mirrors at the border: no estimate can say what lies there.
+
+        Raises: InputError where the pair does not tell.
+        """
+        if self.pair is None:
+            raise InputError("no pair to estimate the sensor from", "psf and srf", "give both")
+        found = estimate_sensor(self.pair, self.given_psf, self.given_srf)
+        if self.given_psf is not None:
+            return found
+        return replace(found, sensor=replace(found.sensor, psf=replace(found.sensor.psf, boundary="reflect")))
+
+    def on(self, pair: TensorPair | None) -> "PairSensor":
+        """The same sensor for another part of the scene; what was estimated is not estimated again."""
+        other = PairSensor(pair, self.given_psf, self.given_srf)
+        if self.is_estimated:
+            other.estimate = self.estimate
+        return other
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether somebody has asked for more than was given."""
+        return "estimate" in self.__dict__
+
+    @property
+    def psf(self) -> PSF:
+        """The blur, (n, n) fine pixels with its phase."""
+        return self.given_psf or self.estimate.sensor.psf
+
+    @property
+    def sensor(self) -> Sensor:
+        """Blur, decimation and response together."""
+        return self.estimate.sensor
+
+    @property
+    def notes(self) -> list[str]:
+        """What was estimated, and how well hs and ms agree under it."""
+        if not self.is_estimated:
+            return []
+        given = {"psf": self.given_psf, "srf": self.given_srf}
+        missing = " and ".join(name for name, value in given.items() if value is None)
+        said = [f"{missing} estimated from the pair"] if missing else []
+        return [*said, f"hs and ms differ by {self.estimate.residual:.1%} under this sensor"]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What speaks against a given response."""
+        if not self.is_estimated or self.given_srf is None or abs(self.estimate.gain - 1) <= DOUBTFUL_GAIN:
+            return []
+        return [f"by the given srf, hs is {self.estimate.gain:.2g} times as bright as ms"]
+
+
+def estimate_sensor(pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] | None) -> Estimate:
+    """What is given of the sensor, and the rest from the pair. Raises: InputError where the pair does not tell."""
     return complete_sensor(
-        hs,
-        ms,
-        settings.ratio,
-        psf=settings.psf,
-        srf=settings.srf,
-        gaps=spectral_gaps(settings.wavelengths_nm),
-        hs_valid=settings.hs_valid,
-        ms_valid=settings.ms_valid,
-        spectra=settings.spectra,
+        pair.hs,
+        pair.ms,
+        pair.ratio,
+        psf=psf,
+        srf=srf,
+        gaps=spectral_gaps(pair.spectra.hs_nm),
+        hs_valid=pair.hs_valid,
+        ms_valid=pair.ms_valid,
+        spectra=pair.spectra,
     )
 
 
-def find_sensor(hs: Tensor, ms: Tensor, settings: Settings) -> Estimate:
-    """As `estimate_sensor_of`; a blur that was estimated mirrors at the border: no estimate can say what lies there."""
-    found = estimate_sensor_of(hs, ms, settings)
-    if settings.psf is not None:
-        return found
-    psf = replace(found.sensor.psf, boundary="reflect")
-    return replace(found, sensor=replace(found.sensor, psf=psf))
+def given_sensor(
+    pair: Pair, psf: str | Path | PSF | None, srf: str | Path | NDArray[np.float64] | None
+) -> tuple[PSF | None, NDArray[np.float64] | None]:
+    """PSF and response as the user gave them, for the usable bands of the pair.
+
+    Raises: InputError for a spec, a name or a file that is none.
+    """
+    blur = parse_psf(str(psf), pair.ratio) if isinstance(psf, str | Path) else psf
+    if isinstance(srf, str | Path):
+        srf = find_srf(str(srf), pair.spectra.hs_nm)
+    return blur, None if srf is None else usable_response(srf, pair)
 
 
-def note_estimate(estimate: Estimate, settings: Settings) -> None:
-    """What was estimated and how well hs and ms agree under it."""
-    known = {"psf": settings.psf, "srf": settings.srf}
-    missing = [name for name, value in known.items() if value is None]
-    if missing:
-        settings.note(f"{' and '.join(missing)} estimated from the pair")
-    settings.note(f"hs and ms differ by {estimate.residual:.1%} under this sensor")
-    if abs(estimate.gain - 1) > DOUBTFUL_GAIN and settings.srf is not None:
-        settings.note(f"warning: by the given srf, hs is {estimate.gain:.2g} times as bright as ms")
+def usable_response(srf: NDArray[np.float64], pair: Pair) -> NDArray[np.float64]:
+    """A response (l, L) without the rows and columns of bands that are left out, if it has them.
 
-
-def find_psf(hs: Tensor, ms: Tensor, settings: Settings) -> PSF:
-    """The user's psf, or that of the pair."""
-    if settings.psf is not None:
-        return settings.psf
-    found = find_sensor(hs, ms, settings)
-    settings.note(f"psf estimated from the pair, which differs by {found.residual:.1%} under it")
-    return found.sensor.psf
+    The columns that stay share a row's sum, so that it still is a mean.
+    """
+    bands, ms_bands = pair.all_bands
+    if len(srf) == ms_bands:
+        srf = srf[pair.ms_bands]
+    if srf.shape[1] != bands or len(pair.hs_bands) == bands:
+        return srf
+    whole, kept = srf.sum(axis=1, keepdims=True), srf[:, pair.hs_bands]
+    part = kept.sum(axis=1, keepdims=True)
+    return np.where(part > 0, kept * whole / np.where(part > 0, part, 1), kept)

@@ -1,4 +1,6 @@
-"""The only door between cubes (xarray, numpy) and tensors (torch)."""
+"""The only door between cubes (xarray, numpy) and tensors (torch), and a pair as methods see it."""
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -7,13 +9,50 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from hypersharp.cube import like_ms_with_bands_of_hs, only_usable, usable_bands
+from hypersharp.sensor.spectra import Spectra
+
+UNKNOWN = Spectra()
+
+
+@dataclass(frozen=True, eq=False)
+class TensorPair:
+    """What a method works on: HS and MS of a scene, of a part of it or of a sample, float32, about 0..1, without gaps.
+
+    Args:
+        hs: (L, h, w), the usable bands.
+        ms: (l, H, W), H = ratio h and W = ratio w.
+        hs_valid: (h, w), True where a pixel is measured in every band; None where all are. The tensors hold the
+            nearest measured pixel elsewhere: leave those out of regressions and means.
+        ms_valid: (H, W), likewise.
+        spectra: what is known of the wavelengths of both.
+        in_parts: what is learned from this pair is applied to other parts of its scene too, so that image-wide means
+            and the like have to be kept.
+        scene_px: fine pixels of the scene that this is a sample of, where that matters (times); None: its own.
+    """
+
+    hs: Tensor
+    ms: Tensor
+    hs_valid: Tensor | None = None
+    ms_valid: Tensor | None = None
+    spectra: Spectra = UNKNOWN
+    in_parts: bool = False
+    scene_px: int | None = None
+
+    @property
+    def ratio(self) -> int:
+        """Fine pixels per coarse pixel along a side."""
+        return self.ms.shape[-1] // self.hs.shape[-1]
+
+    def to(self, device: torch.device) -> "TensorPair":
+        """The same pair on a device."""
+        masks = (mask if mask is None else mask.to(device) for mask in (self.hs_valid, self.ms_valid))
+        hs_valid, ms_valid = masks
+        return replace(self, hs=self.hs.to(device), ms=self.ms.to(device), hs_valid=hs_valid, ms_valid=ms_valid)
 
 
 def to_tensor(cube: xr.DataArray, scale: float) -> Tensor:
     """Cube (band, y, x) -> float32 tensor, divided by scale, gaps filled from the nearest pixel."""
-    values = np.asarray(cube.values, dtype=np.float32) / np.float32(scale)
-    return torch.from_numpy(fill_gaps(values))
+    return torch.from_numpy(fill_gaps(np.asarray(cube.values, dtype=np.float32) / np.float32(scale)))
 
 
 def fill_gaps(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -24,35 +63,6 @@ def fill_gaps(values: NDArray[np.float32]) -> NDArray[np.float32]:
     nearest = distance_transform_edt(missing, return_distances=False, return_indices=True)
     filled: NDArray[np.float32] = values[:, nearest[0], nearest[1]]
     return filled
-
-
-def from_tensor(estimate: Tensor, hs: xr.DataArray, ms: xr.DataArray, scale: float) -> xr.DataArray:
-    """Tensor (L', H, W) -> cube in the user's units, with the bands of hs, on ms's grid, gaps of either put back.
-
-    L' are the usable bands of hs; the others are NaN in their place. The dtype is that of hs, or, where NaN has
-    to stand for something in whole numbers, a floating one.
-    """
-    values = estimate.float().cpu().numpy() * np.float32(scale)
-    kept = usable_bands(hs)
-    missing = missing_pixels(only_usable(hs, "hs"), only_usable(ms, "ms"))
-    if not kept.all():
-        values, found = np.full((len(kept), *missing.shape), np.nan, np.float32), values
-        values[kept] = found
-    if np.issubdtype(hs.dtype, np.floating):
-        values = values.astype(hs.dtype, copy=False)
-    elif kept.all() and not missing.any():
-        limits = np.iinfo(hs.dtype)
-        return like_ms_with_bands_of_hs(np.clip(np.rint(values), limits.min, limits.max).astype(hs.dtype), hs, ms)
-    values[:, missing] = np.nan
-    return like_ms_with_bands_of_hs(values, hs, ms)
-
-
-def missing_pixels(hs: xr.DataArray, ms: xr.DataArray) -> NDArray[np.bool_]:
-    """(H, W): where ms, or the coarse pixel of hs above it, is NaN in any band."""
-    ratio = ms.shape[1] // hs.shape[1]
-    coarse = gaps(hs).repeat(ratio, axis=0).repeat(ratio, axis=1)
-    missing: NDArray[np.bool_] = coarse | gaps(ms)
-    return missing
 
 
 def gaps(cube: xr.DataArray) -> NDArray[np.bool_]:

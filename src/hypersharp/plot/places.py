@@ -41,19 +41,11 @@ def find_pixel(place: Place, cube: xr.DataArray) -> Pixel:
         column, row = ~affine @ (float(x), float(y))
         if 0 <= column < width and 0 <= row < height:
             return math.floor(row), math.floor(column)
-    raise InputError(f"the point {x:.12g},{y:.12g} outside the result", inside_words(cube), "choose a point inside")
-
-
-def inside_words(cube: xr.DataArray) -> str:
-    """What a place inside an image looks like."""
-    height, width = cube.shape[1:]
-    pixels = f"whole pixels from 0,0 to {width - 1},{height - 1} (column,row)"
-    affine = transform_of(cube)
-    if affine is None:
-        return pixels
-    corners = np.array([affine @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))])
-    (left, low), (right, high) = corners.min(0), corners.max(0)
-    return f"{pixels} or map coordinates x {left:.10g} to {right:.10g}, y {low:.10g} to {high:.10g}"
+    inside = f"whole pixels from 0,0 to {width - 1},{height - 1} (column,row)"
+    if affine is not None:
+        xs, ys = zip(*(affine @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))), strict=True)
+        inside += f" or map coordinates x {min(xs):.10g} to {max(xs):.10g}, y {min(ys):.10g} to {max(ys):.10g}"
+    raise InputError(f"the point {x:.12g},{y:.12g} outside the result", inside, "choose a point inside")
 
 
 def same_place(pixel_yx: Pixel, fine: xr.DataArray, other: xr.DataArray) -> Pixel | None:

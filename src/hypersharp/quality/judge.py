@@ -16,8 +16,9 @@ from hypersharp.cube import DIMS, fwhm_nm, make_cube, only_usable, usable_bands,
 from hypersharp.errors import InputError
 from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.estimate import estimate_pair
+from hypersharp.pair.record import Record
 from hypersharp.pair.reduced import degrade_pair, trusted_pixels
-from hypersharp.pair.tensors import measured, to_tensor
+from hypersharp.pair.tensors import TensorPair, measured, to_tensor
 from hypersharp.quality.metrics import Scores
 from hypersharp.quality.noreference import d_lambda, d_lambda_khan, d_s, qnr, residuals
 from hypersharp.quality.score import both_usable, score_cubes
@@ -94,8 +95,9 @@ def judge(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Se
     >>> bool(judge(truth, hs, ms, sensor).hs_residual.max() < 1e-6)
     True
     """
-    check_estimate(estimate, hs, ms)
-    sensor = sensor or estimate_pair(hs, ms).sensor
+    check_estimate(estimate, (hs.shape[0], *ms.shape[1:]))
+    record = Record.find(estimate)
+    sensor = sensor or (record.known_sensor() if record else None) or estimate_pair(hs, ms).sensor
     kept = both_usable(estimate, hs)
     response = sensor.srf[:, kept[usable_bands(hs)]]
     fused, coarse = (cube.isel(band=np.flatnonzero(kept)) for cube in (estimate, hs))
@@ -123,9 +125,8 @@ def judge(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Se
     )
 
 
-def check_estimate(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> None:
-    """Raise InputError unless the estimate has the bands of hs and the size of ms."""
-    expected = (hs.shape[0], *ms.shape[1:])
+def check_estimate(estimate: xr.DataArray, expected: tuple[int, ...]) -> None:
+    """Raise InputError unless the estimate has the bands of hs and the size of ms, (L, H, W)."""
     if estimate.dims != DIMS or estimate.shape != expected:
         raise InputError(
             f"an estimate of {' x '.join(map(str, estimate.shape))}",
@@ -187,9 +188,8 @@ def wald_scores(fuse: Fuse, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor, 
     """
     coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
     unit = value_scale(coarse.values)
-    reduced = degrade_pair(
-        to_tensor(coarse, unit), to_tensor(fine, unit), sensor, hs_valid=measured(coarse), ms_valid=measured(fine)
-    )
+    pair = TensorPair(to_tensor(coarse, unit), to_tensor(fine, unit), measured(coarse), measured(fine))
+    reduced = degrade_pair(pair, sensor)
     parts = ((reduced.hs, reduced.hs_valid), (reduced.ms, reduced.ms_valid), (reduced.truth, reduced.truth_valid))
     small_hs, small_ms, truth = (masked(image, valid).astype(np.float32) * np.float32(unit) for image, valid in parts)
     sharp = fuse(like(small_hs, coarse), like(small_ms, fine))

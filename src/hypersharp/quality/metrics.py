@@ -159,20 +159,12 @@ def score(estimate: ArrayLike, truth: ArrayLike, *, ratio: float, preset: str | 
     )
 
 
-def psnr_and_sam(estimate: ArrayLike, truth: ArrayLike, *, preset: str | Preset = "dian") -> tuple[float, float]:
-    """PSNR (dB) and SAM (degrees) as `score` gives them, without the slow window indices.
-
-    Raises InputError as `score`.
-    """
-    return psnr_sam_ergas(estimate, truth, ratio=1, preset=preset)[:2]
-
-
 def psnr_sam_ergas(
-    estimate: ArrayLike, truth: ArrayLike, *, ratio: float, preset: str | Preset = "dian"
+    estimate: ArrayLike, truth: ArrayLike, *, ratio: float = 1, preset: str | Preset = "dian"
 ) -> tuple[float, float, float]:
     """PSNR (dB), SAM (degrees) and ERGAS as `score` gives them, without the slow window indices.
 
-    Raises InputError as `score`.
+    Raises: InputError as `score`.
     """
     chosen = find_preset(preset)
     return _pixel_scores(*_checked(estimate, truth, ratio, chosen), ratio, chosen)[1]

@@ -32,10 +32,10 @@ FINE_PX, LEAST_COARSE_PX = 32, 8
 
 
 def d_lambda(estimate: FloatArray, hs: FloatArray) -> float:
-    """Spectral distortion 0..1 and more: how much the bands' relations to each other differ from those in hs.
+    """Spectral distortion, 0..1 and more, of estimate (L, H, W) and hs (L, h, w).
 
-    Sees colours that shifted. Does not see a change that all bands share, nor tell it from what true detail adds:
-    0 is what the enlarged hs has; the truth itself has some. estimate (L, H, W), hs (L, h, w).
+    Sees colours that shifted, not a change that all bands share, nor tells it from what true detail adds: 0 is what
+    the enlarged hs has; the truth itself has some.
 
     Raises: InputError for sizes of no whole ratio, or another number of bands.
     """
@@ -48,11 +48,10 @@ def d_lambda(estimate: FloatArray, hs: FloatArray) -> float:
 
 
 def d_s(estimate: FloatArray, hs: FloatArray, ms: FloatArray, coarse_ms: FloatArray) -> float:
-    """Spatial distortion 0..1 and more: how much the bands' relation to ms differs from that of hs to coarse ms.
+    """Spatial distortion, 0..1 and more, of estimate (L, H, W), hs (L, h, w), ms (l, H, W) and coarse_ms (l, h, w).
 
-    Sees detail that is missing or overdone. Does not see whether detail is right where ms does not show it, and
-    the best of estimates is not at 0, for relations do change with the pixel size. estimate (L, H, W),
-    hs (L, h, w), ms (l, H, W), coarse_ms (l, h, w).
+    Sees detail that is missing or overdone, not whether detail is right where ms does not show it; the truth is not
+    at 0, for relations do change with the pixel size.
 
     Raises: InputError as `d_lambda`.
     """
@@ -66,12 +65,10 @@ def d_s(estimate: FloatArray, hs: FloatArray, ms: FloatArray, coarse_ms: FloatAr
 
 
 def d_lambda_khan(degraded: FloatArray, hs: FloatArray, *, ratio: int) -> float:
-    """Spectral distortion 0..2: how much the estimate, degraded as the sensor does it, differs from hs.
+    """Spectral distortion, 0..2, of the degraded estimate and hs, both (L, h, w); `ratio` sizes blocks.
 
-    Sees every error that the sensor would see. Does not see what its blur hides: the enlarged hs has some too, and
-    an estimate made consistent with hs is at 0 whatever its detail. degraded, hs: (L, h, w); `ratio` sizes blocks.
-
-    Raises: InputError as `d_lambda`.
+    Sees every error that the sensor would see, not what its blur hides: an estimate made consistent with hs is at 0
+    whatever its detail.
     """
     side = block_side(ratio)
     found = [quality_matrix(a, b).diagonal() for a, b in common_blocks(degraded, hs, (side, side))]
@@ -88,11 +85,10 @@ def qnr(spectral: float, spatial: float) -> float:
 
 
 def residuals(seen: FloatArray, given: FloatArray) -> FloatArray:
-    """||given - seen|| / ||given|| of each band, (n, y, x) -> (n,), over the pixels that both have.
+    """||given - seen|| / ||given|| of each band, (n, y, x) -> (n,), over the pixels that both have; NaN for zeros.
 
-    For seen = the degraded estimate and given = hs, or the estimate's response and ms: how far the estimate is
-    from explaining what was measured. Does not see errors that both degradations hide, nor tell an error of the
-    estimate from one of the sensor. NaN for a band of zeros.
+    For hs and the degraded estimate, or ms and the estimate's response: how far the estimate is from explaining what
+    was measured, the sensor's error included; blind to errors that both degradations hide.
     """
     both = present(seen, given)
     gap, power = (given - seen)[:, both], given[:, both]

@@ -3,23 +3,27 @@
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from hypersharp.cube import only_usable, usable_bands, wavelengths_nm
 from hypersharp.errors import needs
 from hypersharp.io.image import Image
 from hypersharp.io.together import write_text
-from hypersharp.pair.settings import Progress
+from hypersharp.pair.options import Progress, ignore, part_of
+from hypersharp.pair.record import Record, ranking_rows
 from hypersharp.plot.places import Place, find_pixel
 from hypersharp.quality.judge import MEANINGS, median_and_worst
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.reporting.charts import UNIT, error_charts, ms_bands, residual_chart, sensor_charts, spectra_charts
-from hypersharp.reporting.facts import Decisions, Facts, Run, image_facts, read_notes, run_facts
-from hypersharp.reporting.findings import Findings, Known, study_result
-from hypersharp.reporting.pictures import CHART_STYLE, Picture, composites, detailed_window, marks_of
-from hypersharp.reporting.points import Point, choose_points
+from hypersharp.reporting.facts import Facts, Run, image_facts, run_facts
+from hypersharp.reporting.findings import Findings, study_result
+from hypersharp.reporting.pictures import CHART_STYLE, Picture, Window, composites, detailed_window
+from hypersharp.reporting.points import choose_points
+from hypersharp.sensor.psf import PSF
 from hypersharp.system.atomic import make_folder
 
 NAME = "report.html"
@@ -51,13 +55,14 @@ def write_report(
     truth: xr.DataArray | None = None,
     points: Sequence[Place] = (),
     preset: str = "dian",
-    known: Known | None = None,
+    psf: str | Path | PSF | None = None,
+    srf: str | Path | NDArray[np.float64] | None = None,
+    weights: str | Path | None = None,
     error: xr.DataArray | None = None,
-    trust: bool = True,
+    uncertainty: bool = True,
     run: Run | None = None,
     sources: Mapping[str, Image] | None = None,
-    placed: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = ignore,
 ) -> Path:
     """Write folder/report.html about a result (L, H, W) and the hs (L, h, w) and ms (l, H, W) it was made from.
 
@@ -65,11 +70,10 @@ def write_report(
         truth: what the result should be, (L, H, W): it is then scored by `preset`, and its errors are shown.
         points: places (x, y) whose spectra are shown, beside chosen ones: whole numbers count pixels of the result
             from 0, others are map coordinates.
-        known: what `fuse` was given: of the sensor, weights and consistency.
-        error: what `predict_error` gave; without it and without a truth it is computed, unless `trust` is False.
+        psf, srf, weights: as `fuse` takes them, for a result whose record does not say.
+        error: what `predict_error` gave; without it and without a truth it is computed, unless `uncertainty` is False.
         run: command, time and memory of the run, where known.
         sources: the files by name: "hs", "ms", "result", "truth".
-        placed: whether hs and ms lie as the result does already, whatever its notes say was done to them.
         progress: called with the fraction done, 0..1.
 
     Returns: the path of the page.
@@ -79,24 +83,24 @@ def write_report(
         OutputError: the folder cannot be written. MissingExtraError: without matplotlib or jinja2.
     """
     check_libraries()
-    report = progress or (lambda _: None)
     for place in points:
         find_pixel(place, sharp)
     found = study_result(
         sharp,
         hs,
         ms,
-        known or Known(),
+        psf=psf,
+        srf=srf,
+        weights=weights,
         truth=truth,
         preset=preset,
         error=error,
-        trust=trust,
-        placed=placed,
-        progress=lambda fraction: report(0.7 * fraction),
+        uncertainty=uncertainty,
+        progress=part_of(progress, 0, 0.7),
     )
     images = {"hs": hs, "ms": ms, "result": sharp} | ({} if truth is None else {"truth": truth})
     text = render(found, images, points, preset, run or Run(), sources or {})
-    report(1.0)
+    progress(1.0)
     return write_text(make_folder(Path(folder)) / NAME, text)
 
 
@@ -124,15 +128,18 @@ def render(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string((here / "page.html.j2").read_text(encoding="utf-8"))
     points = choose_points(places, found.sharp, found.hs)
-    decisions = read_notes(str(found.sharp.attrs.get("hypersharp", "")))
+    record, window = found.record, None if found.ratio is None else detailed_window(found.ms, found.ratio)
     with mpl.rc_context(CHART_STYLE):  # type: ignore[arg-type]  # its names are spelt out there
         return page.render(
             css=(here / "page.css").read_text(encoding="utf-8"),
             title=sources["result"].path.name if "result" in sources else "Sharpened image",
             day=f"{run.ended:%d %B %Y}".lstrip("0"),
-            keys=key_numbers(found, decisions, run),
-            warnings=[*decisions.warnings, *(found.diagnosis.warnings if found.diagnosis else ())],
-            pictures=picture_rows(found, points),
+            keys=key_numbers(found, run),
+            warnings=[*(record.warnings if record else ()), *(found.diagnosis.warnings if found.diagnosis else ())],
+            pictures=picture_rows(found, window),
+            points=points,
+            window=window,
+            size_yx=found.sharp.shape[1:],
             spectra=list(spectra_charts(found, points)),
             errors=list(error_charts(found)),
             error=found.error,
@@ -144,22 +151,21 @@ def render(
             images={name: image_facts(cube, sources.get(name)) for name, cube in images.items()},
             sensor=list(sensor_charts(found)),
             sensor_facts=sensor_facts(found),
-            decisions=decisions,
+            decisions=list(record.decisions()) if record else [],
+            ranking=ranking_of(record),
             run=run_facts(run),
             command=run.command,
             missing=found.missing,
         )
 
 
-def picture_rows(found: Findings, points: Sequence[Point]) -> list[tuple[str, str, list[Picture]]]:
-    """Rows of pictures with title and a word: true colour, a close-up, false colour."""
+def picture_rows(found: Findings, window: Window | None) -> list[tuple[str, str, list[Picture]]]:
+    """Rows of pictures with title and a word: true colour, a close-up of the window, false colour."""
     cubes, ms_nm = shown_cubes(found), wavelengths_nm(only_usable(found.ms, "ms"))
     known = wavelengths_nm(found.hs) is not None
     if ms_nm is None and known and (bands := ms_bands(found)):
         ms_nm = bands[0]
-    window = None if found.ratio is None else detailed_window(found.ms, found.ratio)
-    marks = [] if window is None else marks_of(points, window, found.sharp.shape[2])
-    true, false = composites(cubes, ms_nm, marks=marks), composites(cubes, ms_nm, false=True)
+    true, false = composites(cubes, ms_nm, marked=window is not None), composites(cubes, ms_nm, false=True)
     rows = [("True colour" if known else "Three bands", mix_words(true), true)]
     if window is not None:
         y, x, height, width = window
@@ -186,11 +192,11 @@ def mix_words(pictures: Sequence[Picture]) -> str:
     return "; ".join(f"{', '.join(names[mix])}: {mix}" for mix in mixes)
 
 
-def key_numbers(found: Findings, decisions: Decisions, run: Run) -> list[tuple[str, str, str]]:
+def key_numbers(found: Findings, run: Run) -> list[tuple[str, str, str]]:
     """The numbers at the head of the page: what it is, the number, a word on it."""
     bands, height, width = found.sharp.shape
     size = f"{width:,} × {height:,} pixels, {bands:,} bands"
-    keys = [("Method", *method_words(decisions)), ("Finer by", f"{found.ratio} ×" if found.ratio else "–", size)]
+    keys = [("Method", *method_words(found.record)), ("Finer by", f"{found.ratio} ×" if found.ratio else "–", size)]
     if found.scores:
         best = found.scores["result"]
         keys.append(("PSNR", f"{best.psnr_db:.2f} dB", f"against the truth, preset {best.preset}"))
@@ -208,16 +214,29 @@ def key_numbers(found: Findings, decisions: Decisions, run: Run) -> list[tuple[s
     return keys
 
 
-def method_words(decisions: Decisions) -> tuple[str, str]:
+def method_words(record: Record | None) -> tuple[str, str]:
     """The method, and what it took where it chose."""
-    first = decisions.sentences[0] if decisions.sentences else ""
-    if not first.startswith("method "):
+    if record is None:
         return "unknown", "the file does not name it"
-    name = first.removeprefix("method ").split(",")[0]
-    ranking = decisions.ranking
-    if ranking is None or not ranking.taken:
-        return name, "as the result says"
-    return ranking.taken, f"chosen by {name} on this pair"
+    if not record.choice["ranking"]:
+        return record.method, "as the result says"
+    return taken(record), f"chosen by {record.method} on this pair"
+
+
+def taken(record: Record) -> str:
+    """The candidate that makes the result: its name, or that of the blend, +c where made consistent with hs."""
+    name = "blend" if len(record.choice["shares"]) > 1 else next(iter(record.choice["shares"]))
+    return f"{name}+c" if record.choice["consistent"] else name
+
+
+def ranking_of(record: Record | None) -> dict[str, Any] | None:
+    """The candidates as rows of text, best first, and which row (from 0) was chosen, as far as it is there."""
+    if record is None or not record.choice["ranking"]:
+        return None
+    head, *rows = ranking_rows(record.choice["ranking"])
+    names = [row[0].removesuffix("+c") for row in rows]
+    alike = taken(record).removesuffix("+c")
+    return {"head": head, "rows": rows, "chosen": names.index(alike) if alike in names else None}
 
 
 def score_rows(found: Findings) -> list[tuple[str, str, list[str]]]:

@@ -1,7 +1,6 @@
-"""What a page says in words and numbers of files, of a run, and of the decisions that `fuse` noted."""
+"""What a page says in words and numbers of files and of a run."""
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,8 +15,6 @@ from hypersharp.pair.tensors import gaps
 from hypersharp.system.build_info import commit, machine, release
 
 Facts = dict[str, str]
-RANKING_HEAD = "candidate "
-WARNING = "warning: "
 
 
 @dataclass(frozen=True)
@@ -29,70 +26,6 @@ class Run:
     peak_bytes: int | None = None
     device: str | None = None
     ended: datetime = field(default_factory=lambda: datetime.now().astimezone())
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """The candidates of `auto` as rows of text, best first; `taken` is what was chosen, in the row `chosen`.
-
-    A row names what did better, consistent (+c) or not; time may speak for the other.
-    """
-
-    head: list[str]
-    rows: list[list[str]]
-    taken: str
-    chosen: int | None
-
-
-@dataclass(frozen=True)
-class Decisions:
-    """What `fuse` noted, sentence by sentence; the ranking apart; what it warned of apart."""
-
-    sentences: list[str]
-    warnings: list[str]
-    ranking: Ranking | None
-
-
-def read_notes(notes: str) -> Decisions:
-    """The notes in a result's attributes: sentences, warnings and `auto`'s table, whose head begins with `candidate`.
-
-    >>> read_notes("auto chose gsa, ahead; candidate  PSNR dB  s (about); gsa   30.1   0.2; done").ranking.rows
-    [['gsa', '30.1', '0.2']]
-    """
-    lines = [line for line in notes.split("; ") if line.strip()]
-    table = [n for n, line in enumerate(lines) if line.startswith(RANKING_HEAD)]
-    ranking = read_ranking(lines[table[0] :], notes) if table else None
-    length = len(ranking.rows) + 1 if ranking else 0
-    rest = lines[: table[0]] + lines[table[0] + length :] if table else lines
-    return Decisions(
-        [line for line in rest if not line.startswith(WARNING)],
-        [line.removeprefix(WARNING) for line in rest if line.startswith(WARNING)],
-        ranking,
-    )
-
-
-def read_ranking(lines: Sequence[str], notes: str) -> Ranking:
-    """The table that begins with the first line: rows of a name and as many numbers as the head has other columns."""
-    head = re.split(r"\s{2,}", lines[0].strip())
-    rows = []
-    for line in lines[1:]:
-        cells = line.split()
-        if len(cells) != len(head) or not all(is_number(cell) for cell in cells[1:]):
-            break
-        rows.append(cells)
-    said = re.search(r"auto chose ([\w+-]+)", notes)
-    taken = said[1] if said else ""
-    names = [row[0].removesuffix("+c") for row in rows]
-    alike = taken.removesuffix("+c")
-    return Ranking(head, rows, taken, names.index(alike) if alike in names else None)
-
-
-def is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def image_facts(cube: xr.DataArray, image: Image | None) -> Facts:

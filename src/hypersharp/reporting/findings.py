@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from hypersharp.errors import HypersharpError, InputError, check_name
 from hypersharp.fusion.fuse import fuse
 from hypersharp.numerics import unit
-from hypersharp.pair.estimate import diagnose_pair, estimate_pair
-from hypersharp.pair.place import place, placed_as
-from hypersharp.pair.settings import Progress
+from hypersharp.pair.estimate import diagnosis_of
+from hypersharp.pair.options import Progress, ignore
+from hypersharp.pair.pair import Pair
+from hypersharp.pair.record import Record, placed_as
+from hypersharp.pair.sensor import estimate_sensor, given_sensor
 from hypersharp.quality.judge import Judgement, check_estimate, judge
 from hypersharp.quality.metrics import PRESETS, Scores
 from hypersharp.quality.score import score_cubes
@@ -28,16 +30,6 @@ from hypersharp.uncertainty.predict import predict_error
 
 Found = TypeVar("Found")
 RESULT, ENLARGED = "result", "hs enlarged (bicubic)"
-
-
-@dataclass(frozen=True)
-class Known:
-    """What `fuse` was told, so that its run can be judged and repeated: of the sensor, weights, consistency."""
-
-    psf: str | Path | PSF | None = None
-    srf: str | Path | NDArray[np.float64] | None = None
-    weights: str | Path | None = None
-    consistent: bool | None = None
 
 
 @dataclass(eq=False)
@@ -56,6 +48,7 @@ class Findings:
     peak: float = 1.0
     enlarged: xr.DataArray | None = None
     error: xr.DataArray | None = None
+    record: Record | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
     def attempt(self, what: str, compute: Callable[[], Found]) -> Found | None:
@@ -71,40 +64,52 @@ def study_result(
     sharp: xr.DataArray,
     hs: xr.DataArray,
     ms: xr.DataArray,
-    known: Known,
     *,
+    psf: str | Path | PSF | None = None,
+    srf: str | Path | NDArray[np.float64] | None = None,
+    weights: str | Path | None = None,
     truth: xr.DataArray | None = None,
     preset: str = "dian",
     error: xr.DataArray | None = None,
-    trust: bool = True,
-    placed: bool = False,
-    progress: Progress = lambda _: None,
+    uncertainty: bool = True,
+    progress: Progress = ignore,
 ) -> Findings:
-    """Everything a page tells of a result in numbers; its error is predicted where no truth tells it, if `trust`.
+    """Everything a page tells of a result in numbers; its error is predicted where no truth tells it, if wanted.
+
+    What its record says of placement, sensor and method is taken over, not found a second time.
 
     Raises: InputError for a truth of another shape, or an unknown preset.
     """
     check_truth(sharp, truth)
     check_name("metric preset", preset, PRESETS)
-    found = Findings(sharp, hs, ms, truth, error=error)
-    pair = (hs, ms) if placed else found.attempt("pair", lambda: placed_pair(sharp, hs, ms))
+    found = Findings(sharp, hs, ms, truth, error=error, record=Record.find(sharp))
+    pair = found.attempt("pair", lambda: placed_pair(sharp, hs, ms))
     progress(0.1)
     if pair is not None:
-        found.hs, found.ms = pair
-        found.ratio = pair[1].shape[1] // pair[0].shape[1]
-        found.estimate = found.attempt("sensor", lambda: estimate_pair(*pair, psf=known.psf, srf=known.srf))
+        found.hs, found.ms = pair.placement.read(pair.placement.everything)
+        found.ratio = pair.ratio
+        found.estimate = found.attempt("sensor", lambda: sensor_of(found.record, pair, psf, srf))
     progress(0.2)
     if pair is not None and found.estimate is not None:
-        sensor, estimate = found.estimate.sensor, found.estimate
-        found.diagnosis = found.attempt("sensor", lambda: diagnose_pair(estimate, *pair))
-        found.judgement = found.attempt("judgement", lambda: judge(sharp, *pair, sensor))
+        estimate = found.estimate
+        found.diagnosis = found.attempt("sensor", lambda: diagnosis_of(estimate, pair.whole()))
+        found.judgement = found.attempt("judgement", lambda: judge(sharp, found.hs, found.ms, estimate.sensor))
     progress(0.5)
     if truth is not None:
         score_result(found, truth, preset)
-    elif error is None and trust:
-        found.error = found.attempt("error", lambda: error_of(sharp, hs, ms, known))
+    elif error is None and uncertainty:
+        found.error = found.attempt("error", lambda: predict_error(sharp, hs, ms, weights=weights, psf=psf, srf=srf))
     progress(1.0)
     return found
+
+
+def sensor_of(
+    record: Record | None, pair: Pair, psf: str | Path | PSF | None, srf: str | Path | NDArray[np.float64] | None
+) -> Estimate:
+    """The sensor as the result was made with it, else as it is given, the rest estimated."""
+    known = None if record is None or psf is not None or srf is not None else record.known_sensor()
+    given = given_sensor(pair, psf, srf) if known is None else (known.psf, known.srf)
+    return estimate_sensor(pair.whole(), *given)
 
 
 def check_truth(sharp: xr.DataArray, truth: xr.DataArray | None) -> None:
@@ -116,17 +121,11 @@ def check_truth(sharp: xr.DataArray, truth: xr.DataArray | None) -> None:
         )
 
 
-def placed_pair(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """hs and ms as the result was made of them: as its notes say, or, where it has none, as `fuse` places them.
-
-    Raises: InputError where the result is on neither grid.
-    """
-    placed = placed_as(sharp, hs, ms)
-    if "hypersharp" not in sharp.attrs and placed[1].shape[1:] != sharp.shape[1:]:
-        found = place(hs, ms, ratio=None, move="shift", psf_told=False)
-        placed = found.hs, found.ms
-    check_estimate(sharp, *placed)
-    return placed
+def placed_pair(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
+    """hs and ms as the result was made of them. Raises: InputError where the result is on neither grid."""
+    pair = placed_as(sharp, hs, ms)
+    check_estimate(sharp, (hs.shape[0], *pair.placement.fine.shape_yx))
+    return pair
 
 
 def score_result(found: Findings, truth: xr.DataArray, preset: str) -> None:
@@ -142,10 +141,4 @@ def score_result(found: Findings, truth: xr.DataArray, preset: str) -> None:
 
 
 def enlarge(hs: xr.DataArray, ms: xr.DataArray) -> xr.DataArray:
-    return fuse(hs, ms, method="bicubic", consistent=False, move="none")
-
-
-def error_of(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, known: Known) -> xr.DataArray:
-    return predict_error(
-        sharp, hs, ms, weights=known.weights, psf=known.psf, srf=known.srf, consistent=known.consistent
-    )
+    return fuse(hs, ms, method="bicubic", consistent=False, coregister=False)

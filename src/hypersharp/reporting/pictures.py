@@ -1,7 +1,7 @@
 """Pictures of a page, each inside the page itself: composites as PNG, charts as SVG, with what they show in words."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,6 @@ from scipy.ndimage import uniform_filter
 from hypersharp.cube import only_usable, wavelengths_nm
 from hypersharp.plot.colour import Mix, component_mix, composite, composite_limits, infrared_mix, mix_for, true_mix
 from hypersharp.plot.inline import MOST_PX, as_data, png
-from hypersharp.reporting.points import Point
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,19 +29,8 @@ Window = tuple[int, int, int, int]  # y, x, height, width
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A point or, with a side, a square on a picture, in percent of its width."""
-
-    label: str
-    x: float
-    y: float
-    width: float = 0.0
-    height: float = 0.0
-
-
-@dataclass(frozen=True)
 class Picture:
-    """An image for a page: data, alternative text, title, a word on it; size in pixels; marks drawn over it."""
+    """An image for a page: data, alternative text, title, a word on it; size in pixels; whether points are marked."""
 
     uri: str
     alt: str
@@ -50,14 +38,9 @@ class Picture:
     word: str
     width: int
     height: int
-    marks: tuple[Mark, ...] = ()
     pixelated: bool = False
     mix: str = ""  # what a composite shows as red, green and blue
-
-    @property
-    def tall(self) -> float:
-        """The height in percent of the width."""
-        return round(100 * self.height / self.width, 2)
+    marked: bool = False
 
 
 def chart(figure: "Figure", alt: str, title: str, word: str = "", *, heatmap: bool = False) -> Picture:
@@ -78,7 +61,7 @@ def composites(
     *,
     false: bool = False,
     window: Window | None = None,
-    marks: Sequence[Mark] = (),
+    marked: bool = False,
 ) -> list[Picture]:
     """Every image that can be shown in true or false colour, or a window (of the finest one) of each.
 
@@ -102,7 +85,7 @@ def composites(
         size = f"{width:,} × {height:,} pixels"
         alt = f"{name}, {what} ({mix.title}), {size}"
         uri, whole = png(composite(part, mix, limits)), max(height, width) <= MOST_PX
-        pictures.append(Picture(uri, alt, name, size, width, height, tuple(marks), whole, mix.title))
+        pictures.append(Picture(uri, alt, name, size, width, height, whole, mix.title, marked))
     return pictures
 
 
@@ -132,14 +115,3 @@ def detailed_window(ms: xr.DataArray, ratio: int) -> Window:
     inside = around[half[0] : height - (rows - half[0]) + 1, half[1] : width - (columns - half[1]) + 1]
     y, x = np.unravel_index(int(inside.argmax()), inside.shape)
     return int(y) * ratio, int(x) * ratio, rows * ratio, columns * ratio
-
-
-def marks_of(points: Sequence[Point], window: Window, width_px: int) -> list[Mark]:
-    """The window of the close-up and the points, on pictures of an image of that width."""
-    per_px = 100 / width_px
-    y, x, height, width = (round(edge * per_px, 2) for edge in window)
-    places = ((point.label, *point.pixel_yx) for point in points)
-    return [
-        Mark("", x, y, width, height),
-        *(Mark(label, round((x + 0.5) * per_px, 2), round((y + 0.5) * per_px, 2)) for label, y, x in places),
-    ]

@@ -9,11 +9,10 @@ import re
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from hypersharp.errors import InputError
 from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM, Curve
-from hypersharp.system.read_errors import READ_ERRORS
+from hypersharp.sensor.tables import read_mat
 
 COUNT = 52
 FILE = "MHFnet_CAVE_AllR.mat"
@@ -32,14 +31,15 @@ def find_camera(name: str) -> Curve | None:
     match = re.fullmatch(r"camera-(\d+)", name)
     if match is None:
         return None
+
     number = int(match[1])
     if not 1 <= number <= COUNT:
         raise InputError(f"spectral response '{name}'", NAMES, "choose one of these")
     path = Path(os.environ.get("HYPERSHARP_DATA", "")) / "srf" / FILE
     try:
-        table = np.asarray(loadmat(path)["R"], dtype=np.float64)
+        table = np.asarray(read_mat(path)["R"], dtype=np.float64)
         rows = table.reshape(3, len(CAVE_WAVELENGTHS_NM), COUNT)[:, :, number - 1]
-    except READ_ERRORS as exc:
+    except (InputError, LookupError, ValueError) as exc:
         found = f"'{name}' without its table '{FILE}'"
         raise InputError(found, "it in the folder srf of HYPERSHARP_DATA", "put it there") from exc
     bands = {band: tuple(map(float, row)) for band, row in zip("RGB", rows, strict=True)}

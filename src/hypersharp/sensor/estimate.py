@@ -9,13 +9,13 @@ from torch import Tensor
 
 from hypersharp.errors import InputError
 from hypersharp.numerics.noise import neighbour_noise
-from hypersharp.sensor.moments import TELL, Mask, Moments, Support, enough, find_support, gather, whole_patches
+from hypersharp.sensor.moments import OTHERWISE, WANTED_EQUATIONS, Moments, Support, find_support, gather, inside_mask
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.physical import FREE, GIVEN, Fit, Known, fit_sensor, system_conditions
 from hypersharp.sensor.psf import PSF
 from hypersharp.sensor.shapes import blur_weights
 from hypersharp.sensor.spectra import Spectra, restrict
-from hypersharp.sensor.tables import FloatArray
+from hypersharp.sensor.tables import FloatArray, Mask
 
 __all__ = ["Estimate", "Pair", "Spectra", "complete_sensor", "spectral_gaps"]
 
@@ -100,7 +100,7 @@ def complete_sensor(
     for name, image, valid in (("hs", pair.hs, pair.hs_valid), ("ms", pair.ms, pair.ms_valid)):
         pixels = image.numpy()[:, valid]
         if not (np.ptp(pixels, axis=1) > CONSTANT * np.abs(pixels).max(axis=1)).any():
-            raise InputError(f"{name} of constants", "an image with texture to estimate from", TELL)
+            raise InputError(f"{name} of constants", "an image with texture to estimate from", OTHERWISE)
     noise = neighbour_noise(pair.hs[:, torch.from_numpy(pair.hs_valid)]).numpy()
     centres = None if told.hs_nm is None or stated is not None else told.ms_nm
     known = Known(told.axis(len(hs)), seen, tuple(gaps), noise, stated, srf, centres)
@@ -119,11 +119,13 @@ def gather_pair(pair: Pair, psf: PSF | None) -> tuple[Support, tuple[Moments, Mo
         support = find_support(pair.ratio, side)
         if psf is None and min(pair.ms.shape[1:]) < support.side_px:
             continue
-        usable = pair.hs_valid & whole_patches(pair.ms_valid, support, psf)
-        if side == sides[-1] or enough(usable, support, psf):
+        reach = psf or support.as_psf(np.ones((support.side_px, support.side_px)))
+        seen = Sensor(reach, np.eye(1), pair.ratio).sees_only(torch.from_numpy(pair.ms_valid)).numpy()
+        usable = pair.hs_valid & seen & inside_mask(seen.shape, support, psf)
+        if side == sides[-1] or usable.sum() >= WANTED_EQUATIONS:
             return support, gather(pair.hs.numpy(), pair.ms.numpy(), support, usable, psf)
     height, width = pair.ms.shape[1:]
-    raise InputError(f"ms of {height} x {width} pixels", f"room for a blur of {sides[-1]} x {sides[-1]}", TELL)
+    raise InputError(f"ms of {height} x {width} pixels", f"room for a blur of {sides[-1]} x {sides[-1]}", OTHERWISE)
 
 
 def explain(pair: Pair, sensor: Sensor, fit: Fit | None) -> Estimate:

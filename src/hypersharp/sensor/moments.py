@@ -20,9 +20,7 @@ from scipy.ndimage import uniform_filter1d
 from hypersharp.errors import InputError
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
-from hypersharp.sensor.tables import FloatArray
-
-Mask = NDArray[np.bool_]
+from hypersharp.sensor.tables import FloatArray, Mask
 
 MOST_EQUATIONS = 200_000
 LEAST_EQUATIONS, WANTED_EQUATIONS = 12, 64
@@ -30,7 +28,7 @@ LEAST_SIDE_PX = 12
 REACH = 3  # side of the support in coarse pixels: a blur of FWHM one, moved by up to half of one
 MOST_CELLS_A_PIXEL = 6
 BLOCKS = 8  # the image is divided into as many blocks along a side, every fourth is held out
-TELL = "give the psf and the srf"
+OTHERWISE = "check that both show the same scene, or pass psf and srf (--psf, --srf)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +55,8 @@ class Support:
 
     def to_fine(self, taps: FloatArray) -> FloatArray:
         """Weights of cell means as weights of fine pixels (side, side)."""
-        return np.asarray(
-            np.kron(taps.reshape(self.cells, self.cells), np.full((self.step, self.step), self.step**-2.0))
-        )
+        square = taps.reshape(self.cells, self.cells)
+        return np.asarray(np.kron(square, np.full((self.step, self.step), self.step**-2.0)))
 
     def as_psf(self, fine: FloatArray) -> PSF:
         """Weights in reading order (a correlation) as the convolution kernel of a PSF."""
@@ -91,9 +88,8 @@ class Moments:
     cells: FloatArray
 
     def __add__(self, other: "Moments") -> "Moments":
-        return Moments(
-            self.count + other.count, self.bands + other.bands, self.cross + other.cross, self.cells + other.cells
-        )
+        bands, cross, cells = self.bands + other.bands, self.cross + other.cross, self.cells + other.cells
+        return Moments(self.count + other.count, bands, cross, cells)
 
     def squared_gaps(self, rows: FloatArray, taps: FloatArray) -> FloatArray:
         """(l,): the sum of (rows[m] . h - taps . p_m)^2 for rows (l, L+1), the last column an offset."""
@@ -120,13 +116,11 @@ def gather(
     rows, columns = np.nonzero(usable)
     if len(rows) < LEAST_EQUATIONS:
         found = f"{len(rows)} coarse pixels that are measured with all the fine ones around them"
-        raise InputError(found, f"at least {LEAST_EQUATIONS}", f"use larger images or smaller masks, or {TELL}")
+        raise InputError(found, f"at least {LEAST_EQUATIONS}", "use larger images, smaller masks, or pass psf and srf")
     chosen = most_textured(view, rows, columns, ms.shape[0])
     rows, columns = rows[chosen], columns[chosen]
     held = held_out(rows, columns)
-    return tuple(  # type: ignore[return-value]
-        accumulate(hs, view, rows[part], columns[part]) for part in (~held, held)
-    )
+    return accumulate(hs, view, rows[~held], columns[~held]), accumulate(hs, view, rows[held], columns[held])
 
 
 def patch_view(ms: FloatArray, support: Support) -> FloatArray:
@@ -138,10 +132,8 @@ def patch_view(ms: FloatArray, support: Support) -> FloatArray:
     means = ms
     for axis in (1, 2) if step > 1 else ():
         means = uniform_filter1d(means, step, axis=axis, mode="wrap", origin=-((step - 1) // 2 + (step - 1) % 2))
-    before = max(0, -support.first)
-    after = max(0, support.first + support.side_px - support.ratio)
-    padded = np.pad(means, ((0, 0), (before, after), (before, after)), mode="wrap")
-    padded = padded[:, max(0, support.first) :, max(0, support.first) :]
+    around = -support.first, max(0, support.first + support.side_px - support.ratio)
+    padded = np.pad(means, ((0, 0), around, around), mode="wrap")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (support.side_px, support.side_px), axis=(1, 2))
     return windows[:, :: support.ratio, :: support.ratio, ::step, ::step]
 
@@ -159,17 +151,6 @@ def inside_mask(shape_yx: tuple[int, ...], support: Support, psf: PSF | None) ->
     mask = np.zeros(shape_yx, bool)
     mask[reach : shape_yx[0] - reach, reach : shape_yx[1] - reach] = True
     return mask
-
-
-def whole_patches(ms_valid: Mask, support: Support, psf: PSF | None = None) -> Mask:
-    """(h, w): where the blur, or the whole patch where that is not known, sees measured fine pixels only."""
-    side = support.side_px
-    reach = Sensor(psf or support.as_psf(np.ones((side, side))), np.eye(1), support.ratio)
-    return reach.sees_only(torch.from_numpy(ms_valid)).numpy()
-
-
-def enough(usable: Mask, support: Support, psf: PSF | None) -> bool:
-    return int((usable & inside_mask(usable.shape, support, psf)).sum()) >= WANTED_EQUATIONS
 
 
 def most_textured(

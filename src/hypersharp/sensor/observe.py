@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.errors import InputError
+from hypersharp.numerics.linops import mix_bands
 from hypersharp.sensor.psf import PSF, Boundary
 from hypersharp.sensor.tables import FloatArray
 
@@ -47,7 +48,7 @@ class Sensor:
     def __post_init__(self) -> None:
         srf = np.array(self.srf, dtype=np.float64)
         if srf.ndim != 2 or srf.size == 0 or not np.isfinite(srf).all():
-            raise InputError(f"a response of shape {srf.shape}", "(ms bands, hs bands), finite", "mend it")
+            raise InputError(f"a response of shape {srf.shape}", "(ms bands, hs bands), finite", "check the table")
         if max(self.psf.start_yx) >= self.ratio:
             raise InputError(
                 f"decimation start {self.psf.start_yx} at ratio {self.ratio}",
@@ -66,7 +67,9 @@ class Sensor:
         rows, columns = self._windows(scene.shape[-2], scene.shape[-1])
         if self._factors is None:
             padded = _gather(_gather(scene, -2, rows), -1, columns)
-            return _strided_convolution(padded, self._weights(scene), self.ratio)
+            planes = padded.reshape(-1, 1, *padded.shape[-2:])
+            coarse = F.conv2d(planes, self._weights(scene), stride=self.ratio)
+            return coarse.reshape(*scene.shape[:-2], *coarse.shape[-2:])
         taps_y, taps_x = self._factors
         coarse_rows = _strided_sum(_gather(scene, -2, rows), -2, taps_y, self.ratio)
         return _strided_sum(_gather(coarse_rows, -1, columns), -1, taps_x, self.ratio)
@@ -80,15 +83,16 @@ class Sensor:
 
     def ms(self, scene: Tensor) -> Tensor:
         """R Z: the scene (..., L, H, W) seen through the spectral response, (..., l, H, W)."""
-        self._check_bands(scene, self.srf.shape[1])
-        return _mix_bands(self._response(scene), scene)
+        return self._mixed(torch.tensor(self.srf).to(scene), scene)
 
     def hs_adjoint(self, hs: Tensor) -> Tensor:
         """B' D' Y: the transpose of `hs`, (..., h, w) -> (..., h*ratio, w*ratio)."""
         height, width = hs.shape[-2] * self.ratio, hs.shape[-1] * self.ratio
         rows, columns = self._windows(height, width)
         if self._factors is None:
-            padded = _strided_convolution_adjoint(hs, self._weights(hs), self.ratio)
+            planes = hs.reshape(-1, 1, *hs.shape[-2:])
+            padded = F.conv_transpose2d(planes, self._weights(hs), stride=self.ratio)
+            padded = padded.reshape(*hs.shape[:-2], *padded.shape[-2:])
             return _scatter(_scatter(padded, -1, columns, width), -2, rows, height)
         taps_y, taps_x = self._factors
         wide = _scatter(_strided_sum_adjoint(hs, -1, taps_x, self.ratio), -1, columns, width)
@@ -96,12 +100,7 @@ class Sensor:
 
     def ms_adjoint(self, ms: Tensor) -> Tensor:
         """R' X: the transpose of `ms`, (..., l, H, W) -> (..., L, H, W)."""
-        self._check_bands(ms, self.srf.shape[0])
-        return _mix_bands(self._response(ms).mT, ms)
-
-    def adjoint(self, hs: Tensor, ms: Tensor) -> Tensor:
-        """B' D' hs + R' ms, (..., L, H, W): <observe(Z), (hs, ms)> = <Z, adjoint(hs, ms)> for every Z."""
-        return self.hs_adjoint(hs) + self.ms_adjoint(ms)
+        return self._mixed(torch.tensor(self.srf).to(ms).mT, ms)
 
     @cached_property
     def _factors(self) -> tuple[list[float], list[float]] | None:
@@ -130,14 +129,13 @@ class Sensor:
         flipped = np.ascontiguousarray(self.psf.kernel[::-1, ::-1])
         return torch.from_numpy(flipped).to(like)[None, None]
 
-    def _response(self, like: Tensor) -> Tensor:
-        return torch.tensor(self.srf).to(like)
-
-    def _check_bands(self, image: Tensor, bands: int) -> None:
+    def _mixed(self, matrix: Tensor, image: Tensor) -> Tensor:
+        bands = matrix.shape[1]
         if image.ndim < 3 or image.shape[-3] != bands:
             raise InputError(
                 f"an image of shape {tuple(image.shape)}", f"{bands} bands, (..., {bands}, H, W)", "give a fitting srf"
             )
+        return mix_bands(matrix, image)
 
 
 def read_indices(size: int, taps: int, start: int, ratio: int, boundary: Boundary) -> np.ndarray:
@@ -167,10 +165,6 @@ def add_noise(image: Tensor, snr_db: float, seed: int, *, per_band: bool = False
     return image + noise * (power / 10 ** (snr_db / 10)).sqrt()
 
 
-def _mix_bands(matrix: Tensor, image: Tensor) -> Tensor:
-    return (matrix @ image.flatten(-2)).reshape(*image.shape[:-3], matrix.shape[0], *image.shape[-2:])
-
-
 def _every(image: Tensor, axis: int, first: int, ratio: int, count: int) -> Tensor:
     """Pixels first, first + ratio, ... of one of the last two axes, `count` of them, as a view."""
     picked = slice(first, first + ratio * (count - 1) + 1, ratio)
@@ -193,18 +187,6 @@ def _strided_sum_adjoint(coarse: Tensor, axis: int, taps: list[float], ratio: in
     for offset, tap in enumerate(taps):
         _every(padded, axis, offset, ratio, count).add_(coarse, alpha=tap)
     return padded
-
-
-def _strided_convolution(padded: Tensor, weights: Tensor, ratio: int) -> Tensor:
-    planes = padded.reshape(-1, 1, *padded.shape[-2:])
-    coarse = F.conv2d(planes, weights, stride=ratio)
-    return coarse.reshape(*padded.shape[:-2], *coarse.shape[-2:])
-
-
-def _strided_convolution_adjoint(coarse: Tensor, weights: Tensor, ratio: int) -> Tensor:
-    planes = coarse.reshape(-1, 1, *coarse.shape[-2:])
-    padded = F.conv_transpose2d(planes, weights, stride=ratio)
-    return padded.reshape(*coarse.shape[:-2], *padded.shape[-2:])
 
 
 def _longest_run(indices: Tensor) -> tuple[int, int]:

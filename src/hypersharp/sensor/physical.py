@@ -18,9 +18,9 @@ from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import nnls
 
 from hypersharp.errors import InputError
-from hypersharp.sensor.moments import TELL, Mask, Moments, Support
+from hypersharp.sensor.moments import OTHERWISE, Moments, Support
 from hypersharp.sensor.shapes import Axis, BlurShape, blur_weights, fit_blur, fit_centred_shape, fit_response_shape
-from hypersharp.sensor.tables import FloatArray
+from hypersharp.sensor.tables import FloatArray, Mask
 
 FREE, STATED, GIVEN, CENTRED = "free", "stated", "given", "centred"
 BLURS = ("gaussian", "detector", FREE)
@@ -206,7 +206,7 @@ def tap_system(moments: Moments, fit: Fit) -> tuple[FloatArray, FloatArray]:
     weights = 1 / np.maximum(moments.squared_gaps(rows, fit.taps), 1e-6 * power + 1e-300)
     weights = weights * rows[:, :-1].any(1)  # what sees nothing says nothing
     if not weights.any():
-        raise InputError("hs and ms of which none explains the other", "two images of one place", TELL)
+        raise InputError("hs and ms that are uncorrelated", "two images of the same scene", OTHERWISE)
     weights = weights / weights.sum()
     pull = np.einsum("m,ml,mlk->k", weights, rows, moments.cross)
     return np.tensordot(weights, moments.cells, 1), pull

@@ -9,7 +9,6 @@ of a coarse pixel therefore lies half a fine pixel after `start`.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -121,7 +120,7 @@ class PSF:
             start_y, start_x = content["start_yx"]
             return cls(np.array(content["kernel"], dtype=np.float64), (start_y, start_x), content["boundary"])
         except (KeyError, TypeError, ValueError) as exc:
-            raise InputError(f"a PSF without {exc}", "kernel, start_yx and boundary", "write it anew") from exc
+            raise InputError(f"a PSF without {exc}", "kernel, start_yx and boundary", "estimate it again") from exc
 
 
 def centred_start(size: int, ratio: int) -> int:
@@ -157,26 +156,9 @@ def gaussian_fwhm(fwhm_px: float, ratio: int, start: int | None = None, boundary
     return gaussian(size + (size - ratio) % 2, sigma_px, ratio, start, boundary)
 
 
-def from_mtf_nyquist(mtf: float, ratio: int, start: int | None = None, boundary: Boundary = "wrap") -> PSF:
-    """The Gaussian whose MTF at the coarse pixel's Nyquist frequency 1/(2 ratio) is `mtf` (0 to 1, open).
-
-    exp(-2 pi^2 sigma^2 f^2) = mtf gives sigma = ratio sqrt(2 ln(1/mtf)) / pi.
-    """
-    if not 0 < mtf < 1:
-        raise InputError(f"an MTF of {mtf} at Nyquist", "a number between 0 and 1", EXAMPLE)
-    sigma_px = ratio * np.sqrt(2 * np.log(1 / mtf)) / np.pi
-    return gaussian_fwhm(float(sigma_px * FWHM_PER_SIGMA), ratio, start, boundary)
-
-
 def box(ratio: int, start: int | None = None, boundary: Boundary = "wrap") -> PSF:
     """The mean over the ratio x ratio fine pixels of a coarse one."""
     return from_kernel(np.ones((ratio, ratio)), ratio, start, boundary)
-
-
-def starck_murtagh(ratio: int, start: int | None = None, boundary: Boundary = "wrap") -> PSF:
-    """The 5 x 5 B3-spline kernel [1 4 6 4 1]/16, outer product (HySure's)."""
-    profile = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
-    return from_kernel(np.outer(profile, profile), ratio, start, boundary)
 
 
 def from_kernel(kernel: FloatArray, ratio: int, start: int | None = None, boundary: Boundary = "wrap") -> PSF:
@@ -187,12 +169,6 @@ def from_kernel(kernel: FloatArray, ratio: int, start: int | None = None, bounda
         raise InputError(f"start {start} at ratio {ratio}", f"0 to {ratio - 1}", EXAMPLE)
     start_y, start_x = (centred_start(n, ratio) if start is None else start for n in kernel.shape)
     return PSF(kernel, (start_y, start_x), boundary)
-
-
-def from_file(path: str | Path, ratio: int, start: int | None = None, boundary: Boundary = "wrap") -> PSF:
-    """The kernel in a .npy, .mat, .csv or .txt file, 2-D; FILE.mat:VARIABLE picks one of several."""
-    kernel = read_table(path, "blur kernel", lambda shape: len(shape) == 2 and min(shape) > 1)
-    return from_kernel(kernel, ratio, start, boundary)
 
 
 def parse_psf(spec: str, ratio: int) -> PSF:
@@ -212,20 +188,18 @@ def parse_psf(spec: str, ratio: int) -> PSF:
     >>> parse_psf("gaussian:8:2", ratio=4).start_yx
     (1, 1)
     """
-    head, options = _split_options(spec)
-    psf = from_file(head, ratio) if is_table_path(head) else _named_psf(head, ratio)
-    start_yx = psf.start_yx if options.get("start") is None else _parse_start(options["start"], ratio)
-    boundary: Any = options.get("boundary", psf.boundary)
-    return replace(psf, start_yx=start_yx, boundary=boundary)
-
-
-def _split_options(spec: str) -> tuple[str, dict[str, str]]:
-    parts = re.split(r":(?=\w+=)", spec.strip())
-    options = dict(part.split("=", 1) for part in parts[1:])
-    unknown = set(options) - {"start", "boundary"}
-    if unknown or not parts[0]:
+    head, *texts = re.split(r":(?=\w+=)", spec.strip())
+    options: dict[str, Any] = dict(text.split("=", 1) for text in texts)
+    if not head or set(options) - {"start", "boundary"}:
         raise InputError(f"PSF '{spec}'", "the options start and boundary only", EXAMPLE)
-    return parts[0], options
+    if is_table_path(head):
+        kernel = read_table(head, "blur kernel", lambda shape: len(shape) == 2 and min(shape) > 1)
+        psf = from_kernel(kernel, ratio)
+    else:
+        psf = _named_psf(head, ratio)
+    if "start" in options:
+        options["start_yx"] = _parse_start(options.pop("start"), ratio)
+    return replace(psf, **options)
 
 
 def _named_psf(head: str, ratio: int) -> PSF:
@@ -236,12 +210,15 @@ def _named_psf(head: str, ratio: int) -> PSF:
                 return gaussian(int(size), sigma_px, ratio)
             case "fwhm", [fwhm_px]:
                 return gaussian_fwhm(fwhm_px, ratio)
-            case "mtf", [mtf]:
-                return from_mtf_nyquist(mtf, ratio)
+            case "mtf", [mtf]:  # at the Nyquist frequency f = 1/(2 ratio): exp(-2 pi^2 sigma^2 f^2) = mtf
+                if not 0 < mtf < 1:
+                    raise InputError(f"an MTF of {mtf} at Nyquist", "a number between 0 and 1", EXAMPLE)
+                return gaussian_fwhm(float(ratio * np.sqrt(2 * np.log(1 / mtf)) / np.pi * FWHM_PER_SIGMA), ratio)
             case "box", []:
                 return box(ratio)
-            case "starck-murtagh", []:
-                return starck_murtagh(ratio)
+            case "starck-murtagh", []:  # the B3 spline, HySure's
+                profile = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+                return from_kernel(np.outer(profile, profile), ratio)
     except ValueError as exc:
         raise InputError(f"PSF '{head}'", "numbers after its name", EXAMPLE) from exc
     raise InputError(f"PSF '{head}'", "a known blur or a file", EXAMPLE)

@@ -32,141 +32,75 @@ class Bands:
     usual: tuple[str, ...]
 
 
-def _between(low_nm: float, high_nm: float) -> tuple[float, float]:
-    """(centre, FWHM) of a band published as its two half-maximum edges."""
-    return (low_nm + high_nm) / 2, high_nm - low_nm
+def curve(source: str, wavelengths_nm: tuple[float, ...], **bands: str) -> Curve:
+    """Each band's weights as a text of numbers."""
+    return Curve(source, wavelengths_nm, {band: tuple(map(float, text.split())) for band, text in bands.items()})
 
 
-def _weights(text: str) -> tuple[float, ...]:
-    """The numbers of one digitised band."""
-    return tuple(float(number) for number in text.split())
+def centres(source: str, usual: str, more: str) -> Bands:
+    """Texts of "band centre FWHM, .."; what is `more` than usual has to be named."""
+    rows = [row.split() for row in f"{usual}, {more}".split(",")]
+    bands = {band: (float(centre), float(width)) for band, centre, width in rows}
+    return Bands(source, bands, tuple(row.split()[0] for row in usual.split(",")))
 
+
+def edges(source: str, usual: str, more: str) -> Bands:
+    """As `centres`, of bands published as their two half-maximum edges: "band low high, ..", nm."""
+    table = centres(source, usual, more)
+    bands = {band: ((low + high) / 2, high - low) for band, (low, high) in table.bands.items()}
+    return Bands(source, bands, table.usual)
+
+
+SENTINEL_2 = "ESA, Sentinel-2 MSI spatial and spectral resolutions (usual: the bands of 10 and 20 m)"
 
 SRFS: dict[str, Curve | Bands] = {
-    "nikon-d700": Curve(
+    "nikon-d700": curve(
         "maxmax.com/spectral_response.htm, as digitised for DHSIS and used ever since",
         CAVE_WAVELENGTHS_NM,
-        {
-            "R": _weights("2 1 1 1 1 1 0 0 0 0 0 0 0 0 0 0 2 6 11 17 21 22 21 20 20 19 19 18 18 17 17"),
-            "G": _weights("1 1 1 1 1 1 2 4 6 8 11 16 19 21 20 18 16 14 11 7 5 3 2 2 1 1 2 2 2 2 2"),
-            "B": _weights("7 10 15 19 25 29 30 29 27 22 16 9 2 0 0 0 0 0 0 0 1 1 1 1 1 1 1 1 1 1 1"),
-        },
+        R="2 1 1 1 1 1 0 0 0 0 0 0 0 0 0 0 2 6 11 17 21 22 21 20 20 19 19 18 18 17 17",
+        G="1 1 1 1 1 1 2 4 6 8 11 16 19 21 20 18 16 14 11 7 5 3 2 2 1 1 2 2 2 2 2",
+        B="7 10 15 19 25 29 30 29 27 22 16 9 2 0 0 0 0 0 0 0 1 1 1 1 1 1 1 1 1 1 1",
     ),
-    "sentinel-2a": Bands(
-        "ESA, Sentinel-2 MSI spatial and spectral resolutions (usual: the bands of 10 and 20 m)",
-        {
-            "B1": (442.7, 20),
-            "B2": (492.4, 66),
-            "B3": (559.8, 36),
-            "B4": (664.6, 31),
-            "B5": (704.1, 15),
-            "B6": (740.5, 15),
-            "B7": (782.8, 20),
-            "B8": (832.8, 106),
-            "B8A": (864.7, 21),
-            "B9": (945.1, 20),
-            "B10": (1373.5, 31),
-            "B11": (1613.7, 91),
-            "B12": (2202.4, 175),
-        },
-        ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12"),
+    "sentinel-2a": centres(
+        SENTINEL_2,
+        "B2 492.4 66, B3 559.8 36, B4 664.6 31, B5 704.1 15, B6 740.5 15, B7 782.8 20, B8 832.8 106, B8A 864.7 21, "
+        "B11 1613.7 91, B12 2202.4 175",
+        more="B1 442.7 20, B9 945.1 20, B10 1373.5 31",
     ),
-    "sentinel-2b": Bands(
-        "ESA, Sentinel-2 MSI spatial and spectral resolutions (usual: the bands of 10 and 20 m)",
-        {
-            "B1": (442.3, 20),
-            "B2": (492.1, 66),
-            "B3": (559.0, 36),
-            "B4": (664.9, 31),
-            "B5": (703.8, 16),
-            "B6": (739.1, 15),
-            "B7": (779.7, 20),
-            "B8": (832.9, 106),
-            "B8A": (864.0, 22),
-            "B9": (943.2, 21),
-            "B10": (1376.9, 30),
-            "B11": (1610.4, 94),
-            "B12": (2185.7, 185),
-        },
-        ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12"),
+    "sentinel-2b": centres(
+        SENTINEL_2,
+        "B2 492.1 66, B3 559.0 36, B4 664.9 31, B5 703.8 16, B6 739.1 15, B7 779.7 20, B8 832.9 106, B8A 864.0 22, "
+        "B11 1610.4 94, B12 2185.7 185",
+        more="B1 442.3 20, B9 943.2 21, B10 1376.9 30",
     ),
-    "landsat-8": Bands(
+    "landsat-8": centres(
         "USGS, Landsat 8 Operational Land Imager (usual: the bands of 30 m without cirrus)",
-        {
-            "B1": (443, 16),
-            "B2": (482, 60),
-            "B3": (561, 57),
-            "B4": (655, 37),
-            "B5": (865, 28),
-            "B6": (1609, 85),
-            "B7": (2201, 187),
-            "pan": (590, 172),
-            "cirrus": (1373, 20),
-        },
-        ("B1", "B2", "B3", "B4", "B5", "B6", "B7"),
+        "B1 443 16, B2 482 60, B3 561 57, B4 655 37, B5 865 28, B6 1609 85, B7 2201 187",
+        more="pan 590 172, cirrus 1373 20",
     ),
-    "landsat-9": Bands(
+    "landsat-9": centres(
         "USGS, Landsat 9 Operational Land Imager 2 (usual: the bands of 30 m without cirrus)",
-        {
-            "B1": (443, 15),
-            "B2": (482, 60),
-            "B3": (561, 56),
-            "B4": (654, 37),
-            "B5": (865, 28),
-            "B6": (1608, 85),
-            "B7": (2201, 187),
-            "pan": (589, 172),
-            "cirrus": (1374, 20),
-        },
-        ("B1", "B2", "B3", "B4", "B5", "B6", "B7"),
+        "B1 443 15, B2 482 60, B3 561 56, B4 654 37, B5 865 28, B6 1608 85, B7 2201 187",
+        more="pan 589 172, cirrus 1374 20",
     ),
-    "ikonos": Bands(
+    "ikonos": edges(
         "Space Imaging, IKONOS relative spectral response (half-maximum edges)",
-        {
-            "blue": _between(444.7, 516.0),
-            "green": _between(506.4, 595.0),
-            "red": _between(631.9, 697.7),
-            "nir": _between(757.3, 852.7),
-            "pan": _between(525.8, 928.5),
-        },
-        ("blue", "green", "red", "nir"),
+        "blue 444.7 516.0, green 506.4 595.0, red 631.9 697.7, nir 757.3 852.7",
+        more="pan 525.8 928.5",
     ),
-    "ali": Bands(
+    "ali": edges(
         "NASA/USGS, Earth Observing-1 Advanced Land Imager (usual: the nine bands of 30 m)",
-        {
-            "1p": _between(433, 453),
-            "1": _between(450, 515),
-            "2": _between(525, 605),
-            "3": _between(630, 690),
-            "4": _between(775, 805),
-            "4p": _between(845, 890),
-            "5p": _between(1200, 1300),
-            "5": _between(1550, 1750),
-            "7": _between(2080, 2350),
-            "pan": _between(480, 690),
-        },
-        ("1p", "1", "2", "3", "4", "4p", "5p", "5", "7"),
+        "1p 433 453, 1 450 515, 2 525 605, 3 630 690, 4 775 805, 4p 845 890, 5p 1200 1300, 5 1550 1750, 7 2080 2350",
+        more="pan 480 690",
     ),
-    "pleiades-1a": Bands(
+    "pleiades-1a": edges(
         "CNES/Airbus, Pleiades 1A (half-maximum edges to 5 nm)",
-        {
-            "blue": _between(445, 530),
-            "green": _between(515, 595),
-            "red": _between(605, 685),
-            "nir": _between(770, 900),
-            "pan": _between(485, 815),
-        },
-        ("blue", "green", "red", "nir"),
+        "blue 445 530, green 515 595, red 605 685, nir 770 900",
+        more="pan 485 815",
     ),
-    "spot-6": Bands(
+    "spot-6": edges(
         "Airbus, SPOT 6 and SPOT 7 imagery user guide",
-        {
-            "blue": _between(450, 520),
-            "green": _between(530, 590),
-            "red": _between(625, 695),
-            "nir": _between(760, 890),
-            "pan": _between(450, 745),
-        },
-        ("blue", "green", "red", "nir"),
+        "blue 450 520, green 530 590, red 625 695, nir 760 890",
+        more="pan 450 745",
     ),
 }

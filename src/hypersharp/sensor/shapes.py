@@ -13,8 +13,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import ndtr
 
-from hypersharp.sensor.moments import Mask, Support
-from hypersharp.sensor.tables import FloatArray
+from hypersharp.sensor.moments import Support
+from hypersharp.sensor.tables import FloatArray, Mask
 
 Profile = Callable[[FloatArray, float], FloatArray]
 

@@ -7,11 +7,10 @@ from functools import cached_property
 import numpy as np
 
 from hypersharp.errors import InputError
-from hypersharp.sensor.moments import Mask
 from hypersharp.sensor.responses import SRFS, Bands
 from hypersharp.sensor.shapes import Axis
 from hypersharp.sensor.srf import band_shares_nm, gaussian_srf
-from hypersharp.sensor.tables import FloatArray
+from hypersharp.sensor.tables import FloatArray, Mask
 
 REACH = 0.25  # of its wavelength: how far an ms band of unknown width may see
 SAME_CENTRE = 0.012  # of a wavelength: published and nominal centres of one band differ by less

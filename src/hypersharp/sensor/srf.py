@@ -14,7 +14,7 @@ from hypersharp.errors import InputError, unknown_name
 from hypersharp.sensor.cameras import find_camera
 from hypersharp.sensor.psf import FWHM_PER_SIGMA
 from hypersharp.sensor.responses import SRFS, Curve
-from hypersharp.sensor.tables import FloatArray, is_table_path, read_table
+from hypersharp.sensor.tables import FloatArray, Mask, is_table_path, read_table
 
 __all__ = ["SRFS", "band_centres_nm", "band_shares_nm", "find_srf", "gaussian_srf"]
 
@@ -42,7 +42,7 @@ def find_srf(spec: str, wavelengths_nm: ArrayLike | None, *, drop_unseen: bool =
     (3, 31)
     """
     if is_table_path(spec):
-        return _from_file(spec, wavelengths_nm, drop_unseen)
+        return srf_of_file(spec, wavelengths_nm, drop_unseen)
     name, _, chosen = spec.partition(":")
     table = SRFS.get(name) or find_camera(name)
     if table is None:
@@ -55,7 +55,7 @@ def find_srf(spec: str, wavelengths_nm: ArrayLike | None, *, drop_unseen: bool =
         raise InputError("an hs image without wavelengths", f"some, to apply '{name}'", "give the srf as a file")
     rows = [table.bands[band] for band in bands]
     if isinstance(table, Curve):
-        return _curve_srf(table.wavelengths_nm, np.array(rows), bands, wavelengths_nm, drop_unseen)
+        return curve_srf(table.wavelengths_nm, np.array(rows), bands, wavelengths_nm, drop_unseen)
     centres_nm, fwhm_nm = zip(*rows, strict=True)
     return gaussian_srf(centres_nm, fwhm_nm, wavelengths_nm, names=bands, drop_unseen=drop_unseen)
 
@@ -85,20 +85,19 @@ def gaussian_srf(
     >>> gaussian_srf([550], [100], [450, 550, 650]).round(2)
     array([[0.06, 0.89, 0.06]])
     """
-    wavelengths = _check_wavelengths(wavelengths_nm)
+    wavelengths = checked_nm(wavelengths_nm)
     centres = np.atleast_1d(np.asarray(centres_nm, dtype=np.float64))
     widths = np.broadcast_to(np.asarray(fwhm_nm, dtype=np.float64), centres.shape)
     if centres.ndim != 1 or not np.isfinite(centres).all() or not (widths > 0).all():
-        raise InputError("centres or widths that are not positive numbers", "one of each a band, nm", "mend them")
+        raise InputError("centres or widths that are not positive", "one of each a band, nm", "check the metadata")
     spacing = band_shares_nm(wavelengths)
     distance = np.abs(wavelengths - centres[:, None])
     exponent = -0.5 * (distance * FWHM_PER_SIGMA / widths[:, None]) ** 2
     seen = ((exponent >= np.log(SEEN)) | (distance <= spacing / 2)).any(axis=1)
     reach = widths * np.sqrt(-2 * np.log(SEEN)) / FWHM_PER_SIGMA
-    kept = _check_seen(seen, names, centres - reach, centres + reach, wavelengths, drop_unseen)
     # the largest exponent of a row is taken off, so that a narrow band between two hs bands keeps its weights
     weights = np.exp(exponent - exponent.max(axis=1, keepdims=True)) * spacing
-    return _normalised(weights[kept])
+    return rows_that_see(weights, seen, (centres - reach, centres + reach), names, wavelengths, drop_unseen)
 
 
 def band_centres_nm(srf: FloatArray, wavelengths_nm: ArrayLike) -> FloatArray:
@@ -128,22 +127,21 @@ def check_common_wavelengths(
         )
 
 
-def _curve_srf(
+def curve_srf(
     table_nm: ArrayLike, rows: FloatArray, names: Sequence[str] | None, wavelengths_nm: ArrayLike, drop_unseen: bool
 ) -> FloatArray:
     """Rows (l, T) digitised at `table_nm` (T,), interpolated at the wavelengths, zero outside the table."""
-    wavelengths = _check_wavelengths(wavelengths_nm)
+    wavelengths = checked_nm(wavelengths_nm)
     grid = np.asarray(table_nm, dtype=np.float64)
     response = np.array([np.interp(wavelengths, grid, row, left=0.0, right=0.0) for row in rows])
-    seen = (response >= SEEN * rows.max(axis=1, keepdims=True)).any(axis=1)
-    active = rows >= SEEN * rows.max(axis=1, keepdims=True)
-    low_nm = np.array([grid[row].min(initial=np.inf) for row in active])
-    high_nm = np.array([grid[row].max(initial=-np.inf) for row in active])
-    kept = _check_seen(seen, names, low_nm, high_nm, wavelengths, drop_unseen)
-    return _normalised(response[kept] * band_shares_nm(wavelengths))
+    half = SEEN * rows.max(axis=1, keepdims=True)
+    seen = (response >= half).any(axis=1)
+    edges_nm = np.array([(grid[row].min(initial=np.inf), grid[row].max(initial=-np.inf)) for row in rows >= half]).T
+    weights = response * band_shares_nm(wavelengths)
+    return rows_that_see(weights, seen, (edges_nm[0], edges_nm[1]), names, wavelengths, drop_unseen)
 
 
-def _from_file(spec: str, wavelengths_nm: ArrayLike | None, drop_unseen: bool) -> FloatArray:
+def srf_of_file(spec: str, wavelengths_nm: ArrayLike | None, drop_unseen: bool) -> FloatArray:
     """The matrix or the table of wavelengths in a file; which of the two, its first column tells."""
     bands = None if wavelengths_nm is None else np.size(np.asarray(wavelengths_nm))
     table = read_table(spec, "spectral response", lambda shape: len(shape) == 2 and bands in (None, *shape))
@@ -151,7 +149,7 @@ def _from_file(spec: str, wavelengths_nm: ArrayLike | None, drop_unseen: bool) -
     if table.shape[1] > 1 and first.min() >= LEAST_TABLE_NM and (np.diff(first) > 0).all():
         if wavelengths_nm is None:
             raise InputError("an hs image without wavelengths", f"some, to apply '{spec}'", "give an (l, L) matrix")
-        return _curve_srf(first, table[:, 1:].T, None, wavelengths_nm, drop_unseen)
+        return curve_srf(first, table[:, 1:].T, None, wavelengths_nm, drop_unseen)
     if bands not in (None, table.shape[1]):
         if table.shape[0] != bands:
             raise InputError(f"{table.shape} in '{spec}'", f"(ms bands, {bands}), rows of weights", "give such a one")
@@ -161,13 +159,15 @@ def _from_file(spec: str, wavelengths_nm: ArrayLike | None, drop_unseen: bool) -
         raise InputError(
             f"no weight in row {int(np.argmin(seen)) + 1} of '{spec}'", "a positive sum", "leave that ms band out"
         )
-    return _normalised(table[seen])
+    return np.asarray(table[seen] / table[seen].sum(axis=1, keepdims=True))
 
 
-def _check_wavelengths(wavelengths_nm: ArrayLike) -> FloatArray:
+def checked_nm(wavelengths_nm: ArrayLike) -> FloatArray:
     wavelengths = np.asarray(wavelengths_nm, dtype=np.float64)
     if wavelengths.ndim != 1 or wavelengths.size == 0 or not (wavelengths > 0).all():
-        raise InputError(f"wavelengths of shape {wavelengths.shape}", "positive numbers, one an hs band", "mend them")
+        raise InputError(
+            f"wavelengths of shape {wavelengths.shape}", "positive numbers, one an hs band", "check the metadata"
+        )
     return wavelengths
 
 
@@ -176,32 +176,26 @@ def band_shares_nm(wavelengths: FloatArray) -> FloatArray:
     if wavelengths.size == 1:
         return np.ones(1)
     order = np.argsort(wavelengths, kind="stable")
-    ordered = wavelengths[order]
-    steps = np.diff(ordered)
     spacing = np.empty_like(wavelengths)
-    spacing[order] = (np.append(steps, steps[-1]) + np.append(steps[0], steps)) / 2
+    spacing[order] = np.gradient(wavelengths[order])
     return spacing
 
 
-def _check_seen(
-    seen: np.ndarray,
+def rows_that_see(
+    weights: FloatArray,
+    seen: Mask,
+    edges_nm: tuple[FloatArray, FloatArray],
     names: Sequence[str] | None,
-    low_nm: FloatArray,
-    high_nm: FloatArray,
     wavelengths: FloatArray,
     drop_unseen: bool,
-) -> np.ndarray:
-    """The rows to keep; InputError for the first that sees nothing, unless those are to be dropped."""
+) -> FloatArray:
+    """The rows of weights that see something, each of sum 1; InputError for another, unless those are dropped."""
     if seen.all() or (drop_unseen and seen.any()):
-        return seen
+        return np.asarray(weights[seen] / weights[seen].sum(axis=1, keepdims=True))
     row = int(np.argmin(seen))
-    name = names[row] if names else str(row + 1)
+    name, low, high = names[row] if names else row + 1, edges_nm[0][row], edges_nm[1][row]
     raise InputError(
         f"hs wavelengths from {wavelengths.min():g} to {wavelengths.max():g} nm",
-        f"some that ms band {name} sees ({low_nm[row]:.0f} to {high_nm[row]:.0f} nm)",
+        f"some that ms band {name} sees ({low:.0f} to {high:.0f} nm)",
         "leave that ms band out",
     )
-
-
-def _normalised(rows: FloatArray) -> FloatArray:
-    return np.asarray(rows / rows.sum(axis=1, keepdims=True))

@@ -1,6 +1,6 @@
 """Output files appear whole or not at all.
 
-A writer works in a hidden folder beside the target (so on the same disk) and may make several files
+A writer works in a hidden folder next to the target (so on the same disk) and may make several files
 there; they are moved into place at the end, and if one move fails the earlier ones are taken back.
 """
 
@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hypersharp.errors import OutputError
@@ -62,34 +62,30 @@ def staged(path: Path) -> Iterator[Path]:
 
 
 def _move_all(staging: Path, parent: Path) -> None:
-    """Move all that lies in `staging` into `parent`, or nothing."""
+    """Move all that lies in `staging` into `parent`, or nothing: one file in one step, several with a way back."""
     made = sorted(staging.iterdir())
     if len(made) == 1 and not made[0].is_dir():
-        os.replace(made[0], parent / made[0].name)  # one atomic step
+        os.replace(made[0], parent / made[0].name)
         return
     backup = Path(tempfile.mkdtemp(prefix=".", suffix=".replaced", dir=parent))
     touched: list[Path] = []
     try:
         for entry in made:
             target = parent / entry.name
-            touched.append(target)
+            touched.append(entry)
             if os.path.lexists(target):
                 os.replace(target, backup / entry.name)
             os.replace(entry, target)
     except OSError:
-        _take_back(touched, made, backup)
+        for entry in reversed(touched):
+            target = parent / entry.name
+            if not entry.exists():  # it had been moved into place
+                os.replace(target, entry)
+            if os.path.lexists(backup / entry.name):
+                os.replace(backup / entry.name, target)
         backup.rmdir()  # fails, and so keeps the old files, unless all of them are back
         raise
     shutil.rmtree(backup, ignore_errors=True)
-
-
-def _take_back(touched: list[Path], made: list[Path], backup: Path) -> None:
-    """Put what stood there before back into its place."""
-    for target, entry in zip(reversed(touched), reversed(made[: len(touched)]), strict=True):
-        if not entry.exists():  # it had been moved into place
-            os.replace(target, entry)
-        if os.path.lexists(backup / target.name):
-            os.replace(backup / target.name, target)
 
 
 def check_room(path: Path, wanted_bytes: int) -> None:
@@ -111,17 +107,13 @@ def take_room(path: Path, wanted_bytes: int) -> None:
             file.truncate(wanted_bytes)
 
 
-def _is_full(path: Path) -> bool:
-    """Whether next to nothing more fits beside `path`; GDAL and numpy do not say why a write failed."""
-    try:
-        return shutil.disk_usage(path.parent).free < NEXT_TO_NOTHING_BYTES
-    except OSError:
-        return False
-
-
 def output_error(path: Path, error: OSError) -> OutputError:
     """What went wrong on writing, in this package's words."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and _is_full(path)):
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if error.errno is None:  # GDAL and numpy do not say why a write failed
+        with suppress(OSError):
+            full = shutil.disk_usage(path.parent).free < NEXT_TO_NOTHING_BYTES
+    if full:
         return OutputError(f"no space left on the disk of {path}", "room for it", "free some, or write elsewhere")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return OutputError(f"no permission to write {path}", "a writable folder", "write elsewhere")

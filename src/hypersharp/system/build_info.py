@@ -16,10 +16,8 @@ def commit() -> str:
     root = Path(__file__).resolve().parents[3]
     describe = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--match=nothing", "--abbrev=10"]
     if (root / ".git").exists():
-        try:
+        with suppress(OSError, subprocess.SubprocessError):
             return subprocess.run(describe, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-        except (OSError, subprocess.SubprocessError):
-            pass
     return f"version {release()}"
 
 
@@ -33,16 +31,13 @@ def release() -> str:
 
 @cache
 def machine() -> str:
-    """Processor and number of cores, in words."""
-    return f"{os.cpu_count()} cores, {cpu_name()}"
-
-
-def cpu_name() -> str:
+    """Number of cores and processor, in words."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+        name = platform.processor() or platform.machine()
+    return f"{os.cpu_count()} cores, {name}"
 
 
 def peak_bytes() -> int | None:

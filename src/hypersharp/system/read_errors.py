@@ -34,6 +34,7 @@ READ_ERRORS: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     zlib.error,
 )
+LOCK, HOOKS = threading.Lock(), list[Any]()  # of the blocks that are being read
 
 
 @contextmanager
@@ -46,40 +47,25 @@ def reading(path: Path, expected: str, *errors: type[Exception]) -> Iterator[Non
             found, do = f"{path} too large for memory", "read a window of it, or open it with lazy=True"
             raise InputError(found, expected, do) from error
         except errors as error:
-            _drop_locals(error)
+            link: BaseException | None = error
+            while link is not None:  # h5netcdf's half-made objects complain on stderr as they go: let them go in here
+                traceback.clear_frames(link.__traceback__)
+                link = link.__context__
             lines = str(error).strip().splitlines()
             reason = lines[0][:120] if lines else type(error).__name__
             raise InputError(f"{path} unreadable ({reason})", expected, "check that the file is whole") from error
 
 
-def _drop_locals(error: BaseException) -> None:
-    """Let go of half-made objects now: h5netcdf's complain on stderr when they go, which is kept quiet here."""
-    link: BaseException | None = error
-    while link is not None:
-        traceback.clear_frames(link.__traceback__)
-        link = link.__context__
-
-
-class _Hook:
-    """How many blocks want quiet, and the hooks to return to."""
-
-    lock = threading.Lock()
-    depth = 0
-    before: Any = None
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
     """No 'Exception ignored in ...' on stderr: rasterio and h5netcdf print it for broken files, through both hooks."""
-    with _Hook.lock:
-        if _Hook.depth == 0:
-            _Hook.before = sys.unraisablehook, sys.excepthook
-            sys.unraisablehook, sys.excepthook = (lambda _: None, lambda *_: None)
-        _Hook.depth += 1
+    with LOCK:
+        HOOKS.append((sys.unraisablehook, sys.excepthook))
+        sys.unraisablehook, sys.excepthook = (lambda _: None, lambda *_: None)
     try:
         yield
     finally:
-        with _Hook.lock:
-            _Hook.depth -= 1
-            if _Hook.depth == 0:
-                sys.unraisablehook, sys.excepthook = _Hook.before
+        with LOCK:  # blocks of several threads may end in any order: the last one brings back the first one's hooks
+            before = HOOKS.pop()
+            if not HOOKS:
+                sys.unraisablehook, sys.excepthook = before

@@ -71,11 +71,11 @@ class Tiling:
         return tile_around((y, x, height, width), self.halo, self.shape_yx)
 
     def __str__(self) -> str:
-        """As people read it, in fine pixels."""
+        """Formatted for display, in fine pixels."""
         if len(self) == 1:
-            return "in one tile"
+            return "1 tile"
         side, halo = self.side * self.ratio, self.halo * self.ratio
-        return f"in {len(self)} tiles of {side} x {side} pixels that see {halo} more"
+        return f"{len(self)} tiles of {side} x {side} px with a {halo} px halo"
 
     def over(self, rows: slice, columns: slice) -> Iterator[int]:
         """Numbers of the tiles whose cores hold some of these fine pixels."""

@@ -18,19 +18,21 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.cube import with_bands_of
 from hypersharp.describe import counted
 from hypersharp.errors import CallError, OutputError, needs
-from hypersharp.fusion.fuse import find_method, method_for
+from hypersharp.fusion.finish import as_cube
+from hypersharp.fusion.learn import learn_pair
 from hypersharp.io import check_apart, check_output, open_cube, save_cube
 from hypersharp.io.format import format_for, suffixes
 from hypersharp.io.image import Image
-from hypersharp.pair.lazy import PairSource, open_pair
-from hypersharp.pair.place import Move
-from hypersharp.pair.settings import DEFAULTS, FuseOptions, Precision, Progress, Runtime
+from hypersharp.methods.table import find_method
+from hypersharp.pair.options import Options, Precision, Progress, Runtime, ignore
+from hypersharp.pair.pair import check_pair
+from hypersharp.pair.place import Placement, place
+from hypersharp.pair.record import Record
 from hypersharp.sensor.psf import PSF
 from hypersharp.system.memory import free_bytes, give_back_memory
-from hypersharp.tiles.job import HALF_WIDTHS, Job, learn_job, store_job, stored_job
+from hypersharp.tiles.job import HALF_WIDTHS, Job, store_job, stored_job
 from hypersharp.tiles.plan import FLOAT_BYTES, make_tiling, whole_bytes
 from hypersharp.tiles.store import (
     JOB,
@@ -42,9 +44,9 @@ from hypersharp.tiles.store import (
     open_store,
     resumable,
 )
-from hypersharp.tiles.uncertainty import with_trust
+from hypersharp.tiles.uncertainty import with_intervals
 from hypersharp.tiles.workers import Submit, in_process, on_cluster, stamp_of
-from hypersharp.uncertainty.calibrate import trust_floats_per_px
+from hypersharp.uncertainty.calibrate import interval_floats_per_px
 
 BLOCK_PX = 256  # side of the pieces in which the result is written
 WHOLE_SHARE = 0.6  # of the memory that is free: what a scene fused at once may take
@@ -82,34 +84,32 @@ class TiledRun:
     folder: Path
     out: Path
     tiles: TiledOptions
-    trust: Path | None = None
+    uncertainty: Path | None = None
 
     @property
-    def notes(self) -> list[str]:
-        """What was decided, as people read it."""
+    def record(self) -> Record:
+        """What was decided."""
         fewer = self.tiles.workers is None and self.job.workers < self.tiles.processes()
-        said = [f"{counted(self.job.workers, 'worker')}, for the memory has no room for more"] if fewer else []
-        return [*self.job.settings.notes, str(self.job.tiling), *said]
+        limited = f", {counted(self.job.workers, 'worker')} (limited by the memory)" if fewer else ""
+        return self.job.fusion.record.took(tiles=f"{self.job.tiling}{limited}")
 
-    def carry_out(
-        self, progress: Callable[[float], None] = lambda _: None, announce: Callable[[str], None] = lambda _: None
-    ) -> xr.DataArray:
+    def carry_out(self, progress: Progress = ignore, announce: Callable[[str], None] = lambda _: None) -> xr.DataArray:
         """Make the tiles that are missing, write the result, remove the tiles; the result, to be read lazily.
 
         Raises: OutputError where the disk is full or cannot be written: the finished tiles are kept.
         """
         count = len(self.job.tiling)
         done = TileProgress(self.out, finished_tiles(self.folder, count), count, progress)
-        for path in (self.out, self.trust):
+        for path in (self.out, self.uncertainty):
             remove_stale(path)
         give_back_memory()
         with self.workers(announce) as submit:
             submit(self.folder, [number for number in range(count) if number not in done.finished], done)
             try:
                 save_cube(self.cube(done), self.out)
-                if self.trust:
+                if self.uncertainty:
                     announce(f"{self.out} is written, half-widths follow")
-                    save_cube(self.trust_cube(done), self.trust)
+                    save_cube(self.half_widths(done), self.uncertainty)
             except OutputError as error:
                 raise resumable(error) from error
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -123,22 +123,22 @@ class TiledRun:
 
     def cube(self, done: TileProgress) -> xr.DataArray:
         """The result as a cube that is read from tiles."""
-        return self.from_tiles(done, "sharp", self.job.dtype).assign_attrs(hypersharp="; ".join(self.notes))
+        return self.record.on(self.from_tiles(done, "sharp", self.job.dtype))
 
-    def trust_cube(self, done: TileProgress) -> xr.DataArray:
+    def half_widths(self, done: TileProgress) -> xr.DataArray:
         """Its half-widths as such a cube."""
-        assert self.job.trust is not None
-        units = self.job.pair.hs.outline().attrs.get("units")
-        return self.from_tiles(done, "trust", HALF_WIDTHS).assign_attrs(self.job.trust.attrs(units=units))
+        assert self.job.intervals is not None
+        units = self.job.fusion.pair.placement.hs.outline().attrs.get("units")
+        return self.from_tiles(done, "half-width", HALF_WIDTHS).assign_attrs(self.job.intervals.attrs(units=units))
 
     def from_tiles(self, done: TileProgress, kind: Kind, dtype: np.dtype[Any]) -> xr.DataArray:
         with needs("fusing in tiles"):
             import dask.array as da
-        pair, hs = self.job.pair, self.job.pair.hs.outline()
-        pixels = FinishedTiles(self.folder, self.job.tiling, hs.shape[0], dtype, done, kind)
-        chunks = (hs.shape[0], BLOCK_PX, BLOCK_PX)
+        bands = self.job.fusion.pair.all_bands[0]
+        pixels = FinishedTiles(self.folder, self.job.tiling, bands, dtype, done, kind)
+        chunks = (bands, BLOCK_PX, BLOCK_PX)
         values = da.from_array(pixels, chunks=chunks, name=False, asarray=True)  # type: ignore[no-untyped-call]
-        return with_bands_of(hs, values, crs=pair.fine.crs, transform=pair.fine.transform)
+        return as_cube(values, self.job.fusion.pair)
 
 
 def prepare(
@@ -147,46 +147,46 @@ def prepare(
     out: Path,
     *,
     method: str = "auto",
-    tiles: TiledOptions = TiledOptions(),
-    options: FuseOptions = DEFAULTS,
+    tiles: TiledOptions | None = None,
+    options: Options | None = None,
     psf: str | Path | PSF | None = None,
     srf: str | Path | NDArray[np.float64] | None = None,
     ratio: int | None = None,
-    scale: float | None = None,
-    move: Move = "shift",
-    trust: Path | None = None,
+    uncertainty: Path | None = None,
+    progress: Progress = ignore,
 ) -> TiledRun:
     """Open the pair, learn from a sample of it what the method needs of the scene, and lay out the tiles.
 
-    From psf to move as `fuse` takes them; trust: where to write the half-widths of 90 % intervals, if wanted.
+    psf, srf and ratio as `fuse` takes them; uncertainty: where to write the half-widths of 90 % intervals, if wanted.
 
     Raises: InputError as `fuse`; CallError for an output that cannot be streamed, a memory too small, or tiles of
     another call; OutputError for a disk with too little room.
     """
-    check_streamed(out)
-    if trust:
-        check_streamed(trust)
-    check_apart([out, trust], [hs.path, ms.path, hs.mask, ms.mask])
-    chosen = find_method(method_for(method, options.weights))
-    pair = open_pair(hs, ms, ratio=ratio, move=move, psf_told=psf is not None)
-    told = {"psf": psf, "srf": srf, **vars(replace(options, progress=None))}
+    options, tiles = options or Options(), tiles or TiledOptions()
+    for path in (out, uncertainty):
+        if path:
+            check_streamed(path)
+    check_apart([out, uncertainty], [hs.path, ms.path, hs.mask, ms.mask])
+    find_method(method)
+    placement = place(hs, ms, ratio=ratio, coregister=options.coregister and psf is None)
     call = {
         "hs": hs.stamp(),
         "ms": ms.stamp(),
         "files": [str(hs), str(ms)],
         "method": method,
         "ratio": ratio,
-        "move": move,
-        "scale": scale,
-        "options": {name: str(value) for name, value in told.items()},
-        "trust": trust and str(trust),
+        "sensor": [str(psf), str(srf)],
+        "options": options.chosen(),
+        "uncertainty": uncertainty and str(uncertainty),
     }
-    check_room(pair, out, trust)
+    check_room(placement, out, uncertainty)
     folder = open_store(out, call, resume=tiles.resume)
     if not (folder / JOB).exists():
-        job = learn_job(pair, chosen, options, psf=psf, srf=srf, scale=scale)
-        store_job(laid_out(with_trust(job, chosen) if trust else job, tiles), folder / JOB)
-    return TiledRun(stored_job(folder / JOB, stamp_of(folder)), folder, out, tiles, trust)
+        pair = check_pair(placement, scale=options.scale)
+        fusion = learn_pair(pair, method, options, psf=psf, srf=srf, in_parts=True, progress=progress)
+        job = Job.of(fusion)
+        store_job(laid_out(with_intervals(job) if uncertainty else job, tiles), folder / JOB)
+    return TiledRun(stored_job(folder / JOB, stamp_of(folder)), folder, out, tiles, uncertainty)
 
 
 def laid_out(job: Job, tiles: TiledOptions) -> Job:
@@ -198,8 +198,8 @@ def laid_out(job: Job, tiles: TiledOptions) -> Job:
     for workers in range(most, 0, -1):
         try:
             tiling = make_tiling(
-                job.pair.shape_yx,
-                job.pair.ratio,
+                job.fusion.pair.shape_yx,
+                job.fusion.pair.ratio,
                 halo_px=job.halo_px(),
                 bytes_per_px=FLOAT_BYTES * job.floats_per_px(),
                 memory_bytes=tiles.memory(),
@@ -234,47 +234,51 @@ def fuse_in_tiles(
     scale: float | None = None,
     consistent: bool | None = None,
     budget_s: float = 60.0,
-    move: Move = "shift",
-    trust: str | Path | None = None,
-    progress: Progress = lambda _: None,
+    coregister: bool = True,
+    uncertainty: str | Path | None = None,
+    progress: Progress = ignore,
 ) -> xr.DataArray:
     """Sharpen two files into a third in bounded memory, whatever their size; the result, to be read lazily.
 
-    From weights to move as `fuse`; see `TiledOptions` for what comes before them. trust: a file for the half-widths
-    that `predict_error` would give. On several workers a script that calls this needs the usual
+    From weights to coregister as `fuse`; see `TiledOptions` for what comes before them. uncertainty: a file for the
+    half-widths that `predict_error` would give. On several workers a script that calls this needs the usual
     `if __name__ == "__main__":`, for processes are started that import it.
 
     Raises: InputError, CallError, OutputError as `prepare` and `TiledRun.carry_out`.
     """
-    coarse, fine = (image if isinstance(image, Image) else Image(Path(image)) for image in (hs, ms))
-    tiles = TiledOptions(memory_bytes, workers, scheduler, resume)
-    options = FuseOptions(
-        weights=weights, device=device, precision=precision, runtime=runtime, consistent=consistent, budget_s=budget_s
+    options = Options(
+        weights=weights,
+        device=device,
+        precision=precision,
+        runtime=runtime,
+        consistent=consistent,
+        budget_s=budget_s,
+        scale=scale,
+        coregister=coregister,
     )
+    coarse, fine = (image if isinstance(image, Image) else Image(Path(image)) for image in (hs, ms))
     run = prepare(
         coarse,
         fine,
         Path(out),
         method=method,
-        tiles=tiles,
+        tiles=TiledOptions(memory_bytes, workers, scheduler, resume),
         options=options,
         psf=psf,
         srf=srf,
         ratio=ratio,
-        scale=scale,
-        move=move,
-        trust=None if trust is None else Path(trust),
+        uncertainty=None if uncertainty is None else Path(uncertainty),
     )
     run.carry_out(progress)
     return open_cube(out, lazy=True)
 
 
-def bytes_for_whole(hs: Image, ms: Image, method: str, *, trust: bool = False) -> float:
-    """About what `fuse` would take for two files, from their outlines, and for predicting the error if `trust`."""
+def bytes_for_whole(hs: Image, ms: Image, method: str, *, uncertainty: bool = False) -> float:
+    """About what `fuse` would take for two files, from their outlines, and for predicting the error if wanted."""
     coarse, fine = hs.outline(), ms.outline()
     floats = find_method(method).floats_per_px(coarse.shape[0], fine.shape[0])
-    if trust:
-        floats = max(floats, trust_floats_per_px(coarse.shape[0]))
+    if uncertainty:
+        floats = max(floats, interval_floats_per_px(coarse.shape[0]))
     return whole_bytes((fine.shape[1], fine.shape[2]), 1, FLOAT_BYTES * floats)
 
 
@@ -289,11 +293,11 @@ def check_streamed(out: Path) -> None:
         )
 
 
-def check_room(pair: PairSource, out: Path, trust: Path | None = None) -> None:
+def check_room(placement: Placement, out: Path, uncertainty: Path | None = None) -> None:
     """Raise where the disk has no room for the tiles that are missing, and for results that cannot be smaller."""
-    results = [path for path in (out, trust) if path]
-    bands = pair.hs.outline().shape[0]
-    whole = float(bands * pair.fine.shape_yx[0] * pair.fine.shape_yx[1] * FLOAT_BYTES)
+    results = [path for path in (out, uncertainty) if path]
+    rows, columns = placement.fine.shape_yx
+    whole = float(placement.hs.outline().shape[0] * rows * columns * FLOAT_BYTES)
     made = sum(path.stat().st_size for path in folder_for(out).glob("*.npy"))
     free = shutil.disk_usage(out.resolve().parent).free
     least = sum(1 if format_for(path).compressed else 2 for path in results)

@@ -23,7 +23,7 @@ from hypersharp.system.atomic import check_parent, make_folder, output_error
 from hypersharp.tiles.plan import Tiling
 
 CALL, JOB = "call.json", "job.pickle"
-Kind = Literal["sharp", "trust"]
+Kind = Literal["sharp", "half-width"]
 
 
 def folder_for(out: Path) -> Path:

@@ -35,7 +35,7 @@ def sharpen_tile(folder: Path, number: int, stamp_ns: int, device: str | None = 
         job = stored_job(folder / JOB, stamp_ns)
         sharp, half_widths = job.sharpen(job.tiling[number], device)
         if half_widths is not None:
-            write_whole(tile_path(folder, number, "trust"), half_widths)
+            write_whole(tile_path(folder, number, "half-width"), half_widths)
         write_whole(path, sharp)
         gc.collect()  # what a tile leaves in cycles would grow by megabytes with each
     return number
@@ -129,7 +129,7 @@ def submit_to(client: Any, folder: Path, numbers: Iterable[int], progress: TileP
         future = client.submit(
             sharpen_on_worker, folder, number, stamp_ns, key=f"{folder.name}-{number}", priority=-number, pure=False
         )
-        progress.keep(future)  # a result nobody holds is given up
+        progress.keep(future)  # dask cancels futures without a reference
         future.add_done_callback(done)
 
 

@@ -20,8 +20,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hypersharp.cube import only_usable
 from hypersharp.errors import CallError, InputError
+from hypersharp.io.image import CubeImage
 from hypersharp.methods.detail import coarse_valid
 from hypersharp.methods.ssjcn_any import pair_network
 from hypersharp.networks.checkpoint import save_weights, to_fast_layout
@@ -29,11 +29,11 @@ from hypersharp.networks.header import WeightsHeader
 from hypersharp.networks.inference import autocast
 from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.numerics.noise import band_noise
-from hypersharp.numerics.unit import value_scale
-from hypersharp.pair.place import Move, known_settings, place
-from hypersharp.pair.sensor import find_sensor
-from hypersharp.pair.settings import Progress, Settings, choose_device
-from hypersharp.pair.tensors import to_tensor
+from hypersharp.pair.options import Options, Precision, Progress, choose_device, ignore
+from hypersharp.pair.pair import check_pair
+from hypersharp.pair.place import place
+from hypersharp.pair.sensor import PairSensor, given_sensor
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.psf import PSF
 from hypersharp.system.build_info import commit, machine
 
@@ -90,33 +90,30 @@ def adapt_pair(
     psf: str | Path | PSF | None = None,
     srf: str | Path | NDArray[np.float64] | None = None,
     ratio: int | None = None,
-    move: Move = "shift",
+    coregister: bool = True,
     device: str = "auto",
-    progress: Progress | None = None,
+    progress: Progress = ignore,
 ) -> Outcome:
-    """Learn from hs (L, h, w) and ms (l, H, W) in one unit and write the weights; psf, srf and move as for `fuse`.
+    """Learn from hs (L, h, w) and ms (l, H, W) in one unit and write the weights; psf, srf and coregister as `fuse`.
 
     Raises: CallError for a file that is no .safetensors; InputError for images that do not match, do not tell
     their sensor or are too small.
     """
     check_weights_path(out)
-    placed = place(hs, ms, ratio=ratio, move=move, psf_told=psf is not None)
-    hs, ms = placed.hs, placed.ms
-    coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
-    known = known_settings(hs, ms, psf=psf, srf=srf, ratio=placed.ratio)
-    settings = replace(known, device=device, progress=progress, notes=list(placed.notes))
-    chosen, unit = options or AdaptOptions(), value_scale(coarse.values)
-    net, learnt = adapt(to_tensor(coarse, unit), to_tensor(fine, unit), settings, chosen)
-    outcome = replace(learnt, notes=tuple(settings.notes))
+    pair = check_pair(place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister=coregister and psf is None))
+    whole, chosen = pair.whole(), options or AdaptOptions()
+    sensor = PairSensor(whole, *given_sensor(pair, psf, srf))
+    net, learnt = adapt(whole, sensor, Options(device=device), chosen, progress)
+    outcome = replace(learnt, notes=pair.placement.notes)
     provenance = {
         **asdict(chosen),
         **asdict(outcome),
-        "scale": unit,
+        "scale": pair.unit,
         "commit": commit(),
         "machine": machine(),
         "torch": torch.__version__,
     }
-    centres = settings.wavelengths_nm
+    centres = pair.spectra.hs_nm
     nm = None if centres is None else tuple(float(centre) for centre in centres)
     save_weights(out, net, WeightsHeader("ssjcn-subspace", asdict(net.options), nm, provenance))
     return outcome
@@ -141,39 +138,28 @@ class Lesson:
     score: Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """The lesson from one side: c degraded, g, first estimate, c and what counts for learning and scoring."""
-
-    coarse: Tensor
-    g: Tensor
-    first: Tensor
-    truth: Tensor
-    learn: Tensor
-    score: Tensor
-
-
-def adapt(hs: Tensor, ms: Tensor, settings: Settings, options: AdaptOptions) -> tuple[SubspaceSSJCN, Outcome]:
-    """The network for hs (L, h, w) and ms (l, H, W) after learning from them; reports to settings.progress.
+def adapt(
+    pair: TensorPair, sensor: PairSensor, chosen: Options, options: AdaptOptions, progress: Progress = ignore
+) -> tuple[SubspaceSSJCN, Outcome]:
+    """The network for a pair after learning from it.
 
     Raises: InputError for images too small to be degraded once more, or as `pair_network`.
     """
     started = time.monotonic()
-    least = LEAST_PX * settings.ratio
-    if min(hs.shape[1:]) < least:
+    least = LEAST_PX * pair.ratio
+    if min(pair.hs.shape[1:]) < least:
         raise InputError(
-            f"hs of {hs.shape[1]} x {hs.shape[2]} pixels at ratio {settings.ratio}",
+            f"hs of {pair.hs.shape[1]} x {pair.hs.shape[2]} pixels at ratio {pair.ratio}",
             f"at least {least} x {least} to learn from",
             "use --method ssjcn without adapting, or a larger part of the scene",
         )
-    device, sensor = choose_device(settings.device), find_sensor(hs, ms, settings).sensor
+    device, seer = choose_device(chosen.device), sensor.sensor
     torch.manual_seed(options.seed)
-    net = pair_network(hs, ms, sensor, settings, own_features=options.features)
-    net = to_fast_layout(net).to(device)
+    net = to_fast_layout(pair_network(pair, seer, own_features=options.features)).to(device)
     net.see_with_sensor()
-    valid = coarse_valid(hs, settings, sensor).to(device)
-    lesson = make_lesson(net, hs.to(device), ms.to(device), valid, options)
-    outcome = Learning(net, lesson, settings, options).run(started)
+    valid = coarse_valid(pair, seer).to(device)
+    lesson = make_lesson(net, pair.hs.to(device), pair.ms.to(device), valid, options)
+    outcome = Learning(net, lesson, chosen.precision, options).run(started, progress)
     return net.cpu().eval(), outcome
 
 
@@ -209,14 +195,14 @@ def turned(image: Tensor, orientation: int) -> Tensor:
 class Learning:
     """The run: steps, scores on the held-out tiles, the state that is kept. The network sees with its sensor."""
 
-    def __init__(self, net: SubspaceSSJCN, lesson: Lesson, settings: Settings, options: AdaptOptions) -> None:
+    def __init__(self, net: SubspaceSSJCN, lesson: Lesson, precision: Precision, options: AdaptOptions) -> None:
         assert net.own is not None
         self.net, self.own, self.lesson = net, net.own, lesson
-        self.settings, self.options = settings, options
+        self.precision, self.options = precision, options
         self.weight = net.basis.norm(dim=0)[:, None, None]
-        self.views: dict[int, View] = {}
+        self.views: dict[int, tuple[Tensor, ...]] = {}
 
-    def run(self, started: float) -> Outcome:
+    def run(self, started: float, progress: Progress) -> Outcome:
         """Learn until the time is over or nothing improves; the best state is left in the network."""
         o = self.options
         start_db, before_db = self.settle_first_estimate()
@@ -225,7 +211,7 @@ class Learning:
         adam = torch.optim.Adam(self.own.parameters(), lr=o.learning_rate)
         while waited < o.patience:
             spent = max((time.monotonic() - started) / max(o.seconds, LEAST_S), steps / o.steps)
-            self.settings.report(min(1.0, spent))
+            progress(min(1.0, spent))
             if spent >= 1:
                 break
             warmup = min(1.0, (steps + 1) / WARMUP_STEPS)
@@ -237,7 +223,7 @@ class Learning:
                 if reached_db > best_db:
                     best_db, best, waited = reached_db, copy.deepcopy(self.own.state_dict()), 0
         self.own.load_state_dict(best)
-        self.settings.report(1.0)
+        progress(1.0)
         return Outcome(start_db, before_db, best_db, steps, time.monotonic() - started)
 
     def settle_first_estimate(self) -> tuple[float, float]:
@@ -256,7 +242,7 @@ class Learning:
     def step(self, adam: torch.optim.Adam, random: Generator) -> None:
         """One step down the mean absolute error in bands, that of the first estimate being 1."""
         c, g, first, truth, counts = self.patches(random)
-        with autocast(c.device, self.settings.precision):
+        with autocast(c.device, self.precision):
             z = self.own(c, g, first)
         factor = self.weight * counts
         error, before = ((factor * (image.float() - truth)).abs().mean() for image in (z, first))
@@ -267,9 +253,9 @@ class Learning:
         adam.zero_grad()
 
     def patches(self, random: Generator) -> list[Tensor]:
-        """Patches of one view: c degraded, g, first estimate, c, what counts."""
-        view, ratio = self.view(int(random.integers(VIEWS))), self.net.options.ratio
-        sizes = view.coarse.shape[1:]
+        """Patches of one view: c degraded, g, first estimate, c, what counts for learning."""
+        coarse, *fine, _ = self.view(int(random.integers(VIEWS)))
+        ratio, sizes = self.net.options.ratio, coarse.shape[1:]
         sides = [min(max(1, self.options.patch_px // ratio), size) for size in sizes]
         corners = [
             [int(random.integers(size - side + 1)) for size, side in zip(sizes, sides, strict=True)]
@@ -280,13 +266,12 @@ class Learning:
             (side_y, side_x), places = sides, [(factor * y, factor * x) for y, x in corners]
             return torch.stack([image[:, y : y + factor * side_y, x : x + factor * side_x] for y, x in places])
 
-        fine = (view.g, view.first, view.truth, view.learn)
-        return [cut(view.coarse, 1), *(cut(image, ratio) for image in fine)]
+        return [cut(coarse, 1), *(cut(image, ratio) for image in fine)]
 
-    def view(self, number: int) -> View:
-        """The lesson turned, its first rows and columns cut off, degraded, with noise; made once.
+    def view(self, number: int) -> tuple[Tensor, ...]:
+        """The lesson turned, its first rows and columns cut off: c degraded, with noise, g, first estimate, c,
 
-        The first ones are whole, in all orientations.
+        and what counts for learning and for scoring. The first ones are whole, in all orientations.
         """
         if number in self.views:
             return self.views[number]
@@ -297,24 +282,24 @@ class Learning:
             whole = turned(image, number % ORIENTATIONS)[:, top:, left:]
             height, width = (size // ratio * ratio for size in whole.shape[1:])
             images.append(whole[:, :height, :width])
-        g, truth, learn, score = images
-        with torch.no_grad(), autocast(g.device, self.settings.precision):
-            coarse = self.net.core.degrade(truth[None])[0][1]
+        g, c, learn, score = images
+        with torch.no_grad(), autocast(g.device, self.precision):
+            coarse = self.net.core.degrade(c[None])[0][1]
             noise = torch.from_numpy(random.standard_normal(coarse.shape)).to(coarse)
             coarse = coarse + noise * lesson.noise[:, None, None]
             first = self.net.first_estimate(coarse, g[None])[0].float()
-        self.views[number] = View(coarse[0], g, first, truth, learn, score)
+        self.views[number] = (coarse[0], g, first, c, learn, score)
         return self.views[number]
 
     def score_db(self) -> float:
         """PSNR on the held-out tiles."""
-        small = self.lesson.score.numel() <= SMALL_PX
         squares, count = 0.0, 0
-        for view in (self.view(k) for k in (range(ORIENTATIONS) if small else (0, 5))):
-            with torch.no_grad(), autocast(view.g.device, self.settings.precision):
-                z = self.own(view.coarse[None], view.g[None], view.first[None])[0].float()
-            squares += float((self.weight * view.score * (z - view.truth)).square().sum())
-            count += int(view.score.sum())
+        for k in range(ORIENTATIONS) if self.lesson.score.numel() <= SMALL_PX else (0, 5):
+            coarse, g, first, c, _, score = self.view(k)
+            with torch.no_grad(), autocast(g.device, self.precision):
+                z = self.own(coarse[None], g[None], first[None])[0].float()
+            squares += float((self.weight * score * (z - c)).square().sum())
+            count += int(score.sum())
         return float(10 * np.log10(float(self.weight.square().sum()) / max(squares / max(1, count), LEAST_ERROR)))
 
 

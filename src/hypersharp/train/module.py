@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from hypersharp.networks.base import FusionNetwork
-from hypersharp.quality.metrics import psnr_and_sam
+from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.train.options import TrainOptions
 from hypersharp.train.patches import Sample
 
@@ -66,7 +66,7 @@ class FusionTraining(pl.LightningModule):
         hs, ms, truth, *start = batch
         estimate = self.net(hs, ms, *start).float().clamp(0, 1)
         images = (image[0].cpu().numpy() for image in (estimate, truth))
-        psnr_db, sam_deg = psnr_and_sam(*images, preset=self.preset)
+        psnr_db, sam_deg = psnr_sam_ergas(*images, preset=self.preset)[:2]
         self.log("val_psnr_db", psnr_db, prog_bar=True, sync_dist=True, batch_size=1)
         self.log("val_sam_deg", sam_deg, sync_dist=True, batch_size=1)
 

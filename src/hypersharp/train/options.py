@@ -82,8 +82,8 @@ def read_options(path: Path) -> TrainOptions | RecordOptions:
     except OSError as exc:
         raise InputError(f"no readable {path}", "a YAML file of training options", "check the path") from exc
     except yaml.YAMLError as exc:
-        raise InputError(f"{path}, which is no YAML", "a YAML file", "mend its syntax") from exc
+        raise InputError(f"{path}, which is no YAML", "a YAML file", "fix its syntax") from exc
     except ValidationError as exc:
         first = exc.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"{where} in {path}: {first['msg']}", "an option of TrainOptions", "mend that line") from exc
+        raise InputError(f"{where} in {path}: {first['msg']}", "an option of TrainOptions", "fix that line") from exc

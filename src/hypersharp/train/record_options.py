@@ -20,8 +20,8 @@ class RecordOptions:
     often the validation scenes are scored. `mixed` and `relit` are shares of the crops (train/crops.py).
     Loss: the mean absolute error e of each band of each crop, as level log(1 + e/level) where `level` is not 0, so that
     they count by their decibels, as in the scores; + `cosine_weight` (1 - cos) of the spectral angle.
-    Twice the rates learn a little faster at first but diverge at a constant rate, and gradients are clipped at twice their
-    usual norm. `ema_decay` is that of the average of the weights, which is what is scored and written.
+    Twice these rates learn a little faster at first but diverge when constant; gradients are clipped at twice their
+    usual norm. `ema_decay` is that of the weights' moving average, which is what is scored and written.
     `validation_scenes`: None, the protocol's own.
     """
 

@@ -107,7 +107,7 @@ def train(
 def lessons_for_sensor(
     options: TrainOptions, data: TrainingSet, net: FusionNetwork, cache: Path
 ) -> tuple[FusionTraining, Loaders]:
-    """The network, told of the sensor what it uses, and patches of the scenes that the sensor sees."""
+    """The network, given what it uses of the sensor, and patches of the scenes that the sensor sees."""
     ratio, srf = data.sensor.ratio, torch.tensor(data.sensor.srf)
     net.take_sensor(srf, lambda side: torch.tensor(data.sensor.psf.window(ratio, side)))
     folder = cache / options.protocol  # which fixes sensor, crop and scaling

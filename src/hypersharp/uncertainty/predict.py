@@ -1,7 +1,8 @@
-"""The predicted error of a fused cube: `methods.trust_pair` for cubes, and for the results of other programs."""
+"""The prediction intervals of a fused cube: `calibrate` for cubes, and for the results of other programs."""
 
-import re
 import warnings
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,19 +11,19 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hypersharp.cube import only_usable, usable_bands
-from hypersharp.errors import CallError
-from hypersharp.fusion.fuse import find_method, method_for, settings_for
-from hypersharp.numerics.unit import value_scale
-from hypersharp.pair.place import known_settings, placed_as
+from hypersharp.fusion.finish import as_cube, finished, missing_pixels
+from hypersharp.fusion.learn import Fusion, learn_again, learn_pair
+from hypersharp.pair.options import Mode, Options, Precision
+from hypersharp.pair.pair import Pair
+from hypersharp.pair.record import Record, placed_as
 from hypersharp.pair.reduced import ReducedPair
-from hypersharp.pair.settings import FuseOptions, Mode, Precision
-from hypersharp.pair.tensors import from_tensor, measured, to_tensor
-from hypersharp.quality.judge import Fuse, check_estimate, like, masked
+from hypersharp.pair.sensor import PairSensor, given_sensor
+from hypersharp.pair.tensors import measured, to_tensor
+from hypersharp.quality.judge import check_estimate, like, masked
 from hypersharp.sensor.psf import PSF
-from hypersharp.uncertainty.calibrate import Again, find_trust, in_all, learn_trust, taught_by
+from hypersharp.uncertainty.calibrate import Intervals, find_intervals, in_all, learn_intervals
 
-AGAIN_S = 15.0  # that `auto` may take to choose once more
+Fuse = Callable[[xr.DataArray, xr.DataArray], xr.DataArray]
 
 
 def predict_error(
@@ -44,67 +45,77 @@ def predict_error(
 ) -> xr.DataArray:
     """Half-widths (L, H, W) around a fused cube, in its unit: sharp +- them holds the truth in a share `coverage`.
 
-    The method is applied once more to the pair degraded by the sensor, where hs is the truth, and its errors there
-    teach how error follows from local detail; packaged weights on pairs of their own sensor have learned it at
+    What the pair taught the method is applied to the pair at reduced resolution, where hs is the truth, and its errors
+    there teach how error follows from local detail; packaged weights on pairs of their own sensor have learned it at
     full resolution from other scenes. The share is one over all values: of the hardest pixels less are covered.
     Missing pixels and bands stay missing; attrs say the coverage and where the calibration comes from.
 
     Args:
-        sharp: what fuse(hs, ms) gave, with the same options from method to precision.
-        method: by default the one that sharp's attrs name, as fuse writes them.
+        sharp: what fuse(hs, ms) gave, whole or in tiles; its record says how it was made.
+        method: by default the one of the record, with its placement and, unless others are given, its sensor and
+            options; a name is for results without a record, with the same options from weights to precision as were
+            used.
         coverage: 0.5 to 0.99.
         fuse_again: any program's (hs, ms) -> sharp instead of `method`.
 
     Raises:
-        InputError: images that do not belong together, or too small to be degraded once more.
-        CallError: a coverage out of its range.
+        InputError: images that do not belong together, or too small for their reduced resolution.
+        CallError: a coverage out of its range, or a result without a record and no method named.
     """
-    hs, ms = placed_as(sharp, hs, ms)
-    check_estimate(sharp, hs, ms)
-    coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
-    unit = value_scale(coarse.values)
-    estimate = to_tensor(sharp.isel(band=np.flatnonzero(usable_bands(hs))), unit)
-    pair = to_tensor(coarse, unit), to_tensor(fine, unit)
-    if fuse_again:
-        again: Again = partial(fused_again, fuse_again, coarse, fine, unit)
-        trust = learn_trust(*pair, known_settings(hs, ms, psf=psf, srf=srf, ratio=None), lambda _: again)
+    record = None if method is not None or fuse_again is not None else Record.of(sharp)
+    given = Options(
+        weights=weights, mode=mode, tile_px=tile_px, device=device, precision=precision, consistent=consistent
+    )
+    pair = placed_as(sharp, hs, ms)
+    if fuse_again is not None:
+        blur, response = given_sensor(pair, psf, srf)
+        whole = pair.whole()
+        sensor = PairSensor(whole, blur, response).sensor
+        intervals = learn_intervals(whole, sensor, partial(fused_again, fuse_again, hs, ms, pair))
+        return predict(sharp, pair, intervals, coverage)
+    if record is None:
+        assert method is not None
+        fusion = learn_pair(pair, method, given, psf=psf, srf=srf)
     else:
-        chosen = find_method(method_for(method or method_of(sharp), weights))
-        options = FuseOptions(
-            weights=weights,
-            consistent=consistent,
-            mode=mode,
-            tile_px=tile_px,
-            device=device,
-            precision=precision,
-            budget_s=AGAIN_S,
-        )
-        settings = settings_for(chosen, hs, ms, options, psf=psf, srf=srf, ratio=None)
-        changed = "consistency:" in str(sharp.attrs.get("hypersharp", ""))
-        trust = find_trust(chosen, *pair, settings, partial(taught_by, chosen, *pair, settings), changed=changed)
-    found = from_tensor(trust(estimate, *pair, coverage), hs.astype(np.float32), ms, unit)
-    found.attrs |= trust.attrs(coverage, hs.attrs.get("units"))
-    return found
+        used = replace(given, **{name: value for name, value in record.options.items() if name in SAME})
+        used = replace(used, weights=weights or record.options.get("weights"))
+        fusion = learn_again(pair, record, used, psf=psf, srf=srf)
+    return predict_for(fusion, sharp, coverage)
 
 
-def method_of(sharp: xr.DataArray) -> str:
-    """The method in what fuse wrote into attrs.
+SAME = ("mode", "tile_px", "precision", "runtime")  # options that a recorded result is predicted with
 
-    Raises: CallError where there is none.
+
+def predict_for(fusion: Fusion, sharp: xr.DataArray, coverage: float = 0.9) -> xr.DataArray:
+    """The half-widths of what a fusion made, see `predict_error`."""
+    return predict(sharp, fusion.pair, find_intervals(fusion, fusion.pair.whole()), coverage)
+
+
+def predict(sharp: xr.DataArray, pair: Pair, intervals: Intervals, coverage: float) -> xr.DataArray:
+    """The half-widths around a result (L, H, W) of a pair.
+
+    Raises: InputError for a result of another shape.
     """
-    found = re.match(r"method (\w+)", str(sharp.attrs.get("hypersharp", "")))
-    if found is None:
-        raise CallError("a result that does not say its method", "one of `fuse`", "name the method")
-    return found[1]
+    hs = pair.placement.hs.outline()
+    whole = pair.whole()
+    check_estimate(sharp, (hs.shape[0], *whole.ms.shape[1:]))
+    estimate = to_tensor(sharp.isel(band=pair.hs_bands), pair.unit)
+    widths = intervals(estimate, whole, coverage)
+    found = as_cube(finished(widths, missing_pixels(whole), pair, np.dtype(np.float32)), pair)
+    return found.assign_attrs(intervals.attrs(coverage, hs.attrs.get("units")))
 
 
 def fused_again(
-    fuse: Fuse, hs: xr.DataArray, ms: xr.DataArray, unit: float, pair: ReducedPair
+    fuse: Fuse, hs: xr.DataArray, ms: xr.DataArray, pair: Pair, reduced: ReducedPair
 ) -> tuple[Tensor, Tensor | None]:
     """What any program makes of a reduced pair of (hs, ms), and where it and its truth count (None: everywhere)."""
-    parts = ((pair.hs, pair.hs_valid, hs), (pair.ms, pair.ms_valid, ms))
-    small = [like(masked(image, valid).astype(np.float32) * np.float32(unit), cube) for image, valid, cube in parts]
+    parts = (
+        (reduced.hs, reduced.hs_valid, hs.isel(band=pair.hs_bands)),
+        (reduced.ms, reduced.ms_valid, ms.isel(band=pair.ms_bands)),
+    )
+    unit = np.float32(pair.unit)
+    small = [like(masked(image, valid).astype(np.float32) * unit, cube) for image, valid, cube in parts]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what the pair is warned of has been said
         sharp = fuse(*small)
-    return to_tensor(sharp, unit), in_all(measured(sharp), pair.truth_valid)
+    return to_tensor(sharp, pair.unit), in_all(measured(sharp), reduced.truth_valid)

@@ -1,3 +1,3 @@
-"""The interactive viewer: scene (images on common ground), composites and maps (numbers), page and session (Bokeh),
-job (a fusion in a child process), folders, gate, transfers and server (who may read and write what).
+"""The interactive viewer, from the files up: scene, maps, pictures, lines (what is read and in which colours); page,
+stage, readings, forms, view (one browser page); folders, job, gate, transfers, server (what it may touch).
 """

@@ -1,18 +1,27 @@
-"""The folders that a viewer may read and write, and nothing outside of them, whatever a path or a link says."""
+"""The folders that a viewer may read and write, and nothing outside of them, whatever a path or a link says.
 
-from __future__ import annotations
+Downloads come from them, uploads go whole into the first; both as files, in pieces.
+"""
 
+import os
 import re
+import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Self
 
-from hypersharp.errors import CallError, InputError
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError, RequestHandler, stream_request_body
+
+from hypersharp.errors import CallError, HypersharpError, InputError
 from hypersharp.io.format import BY_SUFFIX, suffixes
 from hypersharp.system.read_errors import reading
 
 PLAIN_NAME = re.compile(r"[\w][\w .()+-]{0,150}")
 MOST_LISTED = 500
+PIECE = 2**18  # bytes
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,7 @@ class Folders:
     roots: tuple[Path, ...]
 
     @classmethod
-    def of(cls, folders: Iterable[Path]) -> Folders:
+    def of(cls, folders: Iterable[Path]) -> Self:
         """The folders named.
 
         Raises: InputError for one that is not there.
@@ -82,18 +91,99 @@ class Folders:
                 entries = sorted(root.iterdir())
             for path in entries:
                 hidden = path.name.startswith(".") or path.suffix.lower() not in suffixes()
-                if not hidden and self._holds(path):
-                    names[path.name] = None
+                with suppress(InputError):
+                    if not hidden and self.inside(path):
+                        names[path.name] = None
         return list(names)[:MOST_LISTED]
-
-    def _holds(self, path: Path) -> bool:
-        try:
-            self.inside(path)
-        except InputError:
-            return False
-        return True
 
 
 def refused() -> InputError:
     """The one answer to all that leads out, so that nothing can be learned from it."""
     return InputError("a path that is not offered here", "an image in one of the viewer's folders", "see --folder")
+
+
+class DownloadHandler(RequestHandler):
+    """GET /download?name=FILE, in pieces."""
+
+    def initialize(self, folders: Folders) -> None:
+        self.folders = folders
+
+    async def get(self) -> None:
+        try:
+            path = self.folders.existing(self.get_query_argument("name"))
+        except HypersharpError as exc:
+            raise HTTPError(404, reason="no such image") from exc
+        if not path.is_file():
+            raise HTTPError(404, reason="a folder cannot be downloaded")
+        self.set_header("Content-Type", "application/octet-stream")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        safe = "".join(c if c.isascii() and (c.isalnum() or c in "._- ()") else "_" for c in path.name)
+        self.set_header("Content-Disposition", f'attachment; filename="{safe}"')
+        self.set_header("Content-Length", str(path.stat().st_size))
+        with path.open("rb") as file:
+            while piece := file.read(PIECE):
+                self.write(piece)
+                try:
+                    await self.flush()
+                except StreamClosedError:
+                    return
+
+
+@stream_request_body
+class UploadHandler(RequestHandler):
+    """POST /upload?name=FILE with the file as body: it appears in the first folder whole or not at all."""
+
+    file: IO[bytes] | None = None
+    received = 0
+
+    def initialize(self, folders: Folders, most_bytes: int) -> None:
+        self.folders, self.most_bytes = folders, most_bytes
+
+    def prepare(self) -> None:
+        try:
+            self.target = self.folders.new(self.get_query_argument("name"), suffixes(upload=True))
+        except HypersharpError as exc:
+            return self.answer(400, str(exc))
+        if self.request.method != "POST":
+            return self.answer(405, "an upload is a POST")
+        if int(self.request.headers.get("Content-Length", 0)) > self.most_bytes:
+            return self.too_large()
+        self.request.connection.set_max_body_size(self.most_bytes)  # type: ignore[union-attr]
+        self.file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed in on_finish or post
+            dir=self.target.parent, prefix=".upload.", delete=False
+        )
+
+    def data_received(self, chunk: bytes) -> None:
+        self.received += len(chunk)
+        if self.file is None or self.received > self.most_bytes:
+            return self.too_large() if not self._finished else None
+        self.file.write(chunk)
+
+    def post(self) -> None:
+        if self.file is None:
+            return None
+        self.file.close()
+        if self.target.exists():
+            return self.answer(409, f"{self.target.name} is there already")
+        os.replace(self.file.name, self.target)
+        self.file = None
+        self.write({"name": self.target.name})
+
+    def too_large(self) -> None:
+        self.answer(413, f"the file is larger than {self.most_bytes / 2**20:g} MiB: start with a larger --max-upload")
+
+    def answer(self, status: int, text: str) -> None:
+        """Say what is wrong; what is left of the body is not read."""
+        self.set_status(status)
+        self.set_header("Connection", "close")
+        self.finish({"error": text})
+
+    def on_finish(self) -> None:
+        """Take away what has come so far, unless it is whole."""
+        if self.file is not None:
+            self.file.close()
+            Path(self.file.name).unlink(missing_ok=True)
+            self.file = None
+
+    def on_connection_close(self) -> None:
+        self.on_finish()

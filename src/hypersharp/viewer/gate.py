@@ -5,8 +5,6 @@ request says its Origin (browsers do on websockets and on all that changes somet
 token is asked for where one is set: in the first address, as a cookie ever after.
 """
 
-from __future__ import annotations
-
 import hmac
 import socket
 from collections.abc import Sequence
@@ -29,7 +27,7 @@ def is_loopback(address: str) -> bool:
 
 
 def names_of(address: str, more: Sequence[str] = ()) -> tuple[str, ...]:
-    """The host names by which a server bound to an address goes; `more` are told on the command line."""
+    """The host names by which a server bound to an address goes; `more` come from the command line."""
     own: tuple[str, ...] = (address,)
     if address in ANY_ADDRESS:
         own = (socket.gethostname(), socket.getfqdn())
@@ -37,95 +35,56 @@ def names_of(address: str, more: Sequence[str] = ()) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Gate:
-    """What a request must bring along; `token` None asks for none."""
+class Gate(Matcher):
+    """What a request must bring along; `token` None asks for none.
+
+    It matches the requests that are turned away, and the first one, whose address holds the token.
+    """
 
     hosts: tuple[str, ...]
     token: str | None
     cookie: str = "hypersharp-token"
 
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        reason = self.refusal(request)
+        first = request.path == "/" and "token" in request.query_arguments and request.method == "GET"
+        return {"target_kwargs": {"gate": self, "reason": reason}} if reason or first else None
+
     def refusal(self, request: HTTPServerRequest) -> str | None:
         """Why a request is turned away, None where it is not."""
         host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
-        if _without_port(host) not in self.hosts:
+        name, colon, port = host.rpartition(":")
+        if (name if colon and port.isdigit() else host).lower() not in self.hosts:
             return "this server does not go by that name: start it with --allow-host NAME"
         websocket = request.headers.get("Upgrade", "").lower() == "websocket"
         if origin is None and (websocket or request.method not in READING):
             return "a request without an origin"
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             return "a request from a page of another origin"
-        if _embedded(request):
+        foreign = request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+        if foreign and request.headers.get("Sec-Fetch-Dest") != "document":  # a frame, or a script taken from here
             return "a request from within a page of another site"
-        if not self.knows(request):
+        cookie = request.cookies.get(self.cookie)
+        shown = [*request.query_arguments.get("token", []), cookie.value.encode() if cookie else b""]
+        if self.token is not None and not any(hmac.compare_digest(one, self.token.encode()) for one in shown):
             return "no token, or a wrong one: open the address that `hypersharp view` printed"
         return None
 
-    def knows(self, request: HTTPServerRequest) -> bool:
-        """Whether a request shows the token."""
-        if self.token is None:
-            return True
-        cookie = request.cookies.get(self.cookie)
-        shown = [*request.query_arguments.get("token", []), cookie.value.encode() if cookie else b""]
-        return any(hmac.compare_digest(one, self.token.encode()) for one in shown)
 
+class GateHandler(RequestHandler):
+    """Says why a request is refused, its body unread; or moves the token from the address into a cookie."""
 
-def _embedded(request: HTTPServerRequest) -> bool:
-    """Whether a browser says that another site's page holds this one in a frame, or takes a script from it."""
-    foreign = request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
-    return foreign and request.headers.get("Sec-Fetch-Dest") != "document"
-
-
-def _without_port(host: str) -> str:
-    """The name in a Host header."""
-    name, colon, port = host.rpartition(":")
-    return (name if colon and port.isdigit() else host).lower()
-
-
-class Refused(Matcher):
-    """Takes the requests that the gate turns away, before any other route."""
-
-    def __init__(self, gate: Gate) -> None:
-        self.gate = gate
-
-    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
-        reason = self.gate.refusal(request)
-        return None if reason is None else {"target_kwargs": {"reason": reason}}
-
-
-class RefusalHandler(RequestHandler):
-    """Says why, and closes the connection unread."""
-
-    def initialize(self, reason: str) -> None:
-        self.reason = reason
+    def initialize(self, gate: Gate, reason: str | None) -> None:
+        self.gate, self.reason = gate, reason
 
     def prepare(self) -> None:
-        self.set_status(403)
-        self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.set_header("Connection", "close")
-        self.finish(f"refused: {self.reason}\n")
-
-
-class Arrives(Matcher):
-    """Takes the first request, the one whose address holds the token."""
-
-    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
-        first = request.path == "/" and "token" in request.query_arguments and request.method == "GET"
-        return {} if first else None
-
-
-class ArrivalHandler(RequestHandler):
-    """Puts the token into a cookie and takes it out of the address."""
-
-    def initialize(self, gate: Gate) -> None:
-        self.gate = gate
-
-    def get(self) -> None:
+        if self.reason is not None:
+            self.set_status(403)
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
+            self.set_header("Connection", "close")
+            self.finish(f"refused: {self.reason}\n")
+            return
         if self.gate.token is not None:
-            self.set_cookie(
-                self.gate.cookie,
-                self.gate.token,
-                httponly=True,
-                samesite="Strict",
-                secure=self.request.protocol == "https",
-            )
+            secure = self.request.protocol == "https"
+            self.set_cookie(self.gate.cookie, self.gate.token, httponly=True, samesite="Strict", secure=secure)
         self.redirect("/")

@@ -3,8 +3,6 @@
 It works in a hidden folder beside the target; what it made moves into place when it has ended well.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os
@@ -13,7 +11,7 @@ import signal
 import sys
 import tempfile
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,10 +57,14 @@ class Fusion:
 
     def cancel(self) -> None:
         """End the child now, whatever it does."""
-        if self.state != "running":
-            return
-        self.state = "cancelled"
-        self.kill()
+        if self.state == "running":
+            self.state = "cancelled"
+            self.kill()
+
+    async def wait(self) -> None:
+        """Until the fusion has ended, and what it left behind is gone."""
+        if self._task is not None:
+            await self._task
 
     def close(self) -> None:
         """End the child and take away its files, when the server ends."""
@@ -71,21 +73,33 @@ class Fusion:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def kill(self) -> None:
-        """End the child and all that it started."""
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     async def _run(self, order: Order) -> None:
-        """Start the child, listen to it, move its files."""
-        target = Path(order.out)
+        """Start the child, take its messages until it ends, move its files."""
+        target, pipe = Path(order.out), asyncio.subprocess.PIPE
         folder = self._folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=".fusion."))
-        inside = Order(
-            **asdict(order)
-            | {"out": str(folder / target.name), "trust": order.trust and str(folder / Path(order.trust).name)}
-        )
+        trust = order.trust and str(folder / Path(order.trust).name)
+        inside = replace(order, out=str(folder / target.name), trust=trust)
+        command = (sys.executable, "-m", CHILD, json.dumps(asdict(inside)))
         try:
-            await self._listen(inside)
+            child = self._process = await asyncio.create_subprocess_exec(
+                *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, start_new_session=True
+            )
+            if self.state == "cancelled":  # before there was a child
+                self.kill()
+            assert child.stdout is not None
+            async for line in child.stdout:
+                with suppress(ValueError):
+                    message: dict[str, Any] = json.loads(line)
+                    self.fraction = float(message.get("fraction", self.fraction))
+                    self.notes += message.get("notes", [])
+            code = await child.wait()
+            if self.state == "running" and code != 0:
+                self.state = "failed"
+                self.notes = self.notes or [f"the process ended with code {code}, perhaps for want of memory"]
             if self.state == "running":
                 for made in folder.iterdir():
                     os.replace(made, target.parent / made.name)
@@ -96,27 +110,3 @@ class Fusion:
             self.notes.append(str(exc))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-    async def _listen(self, order: Order) -> None:
-        """Take the child's messages until it ends."""
-        command = (sys.executable, "-m", CHILD, json.dumps(asdict(order)))
-        pipe = asyncio.subprocess.PIPE
-        self._process = await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, start_new_session=True
-        )
-        if self.state == "cancelled":  # before there was a child
-            self.kill()
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
-            self._hear(line)
-        code = await self._process.wait()
-        if self.state == "running" and code != 0:
-            self.state = "failed"
-            self.notes = self.notes or [f"the process ended with code {code}, perhaps for want of memory"]
-
-    def _hear(self, line: bytes) -> None:
-        """Take one message of the child."""
-        with suppress(ValueError):
-            message: dict[str, Any] = json.loads(line)
-            self.fraction = float(message.get("fraction", self.fraction))
-            self.notes += message.get("notes", [])

@@ -1,14 +1,18 @@
-"""What the browser shows: Bokeh figures and controls by name, and the page around them (page.html, .css, .js)."""
+"""One open page: Bokeh's figures and controls by name, its scene, and how slow work is done for it.
 
-from __future__ import annotations
+Files are read in threads, so that the server never waits for a disk. The parts of a page (`stage`, `readings`, `forms`)
+do what its models ask for and do not know of each other; `view` ties them. Around them stand page.html, .css and .js.
+"""
 
+import asyncio
 from collections.abc import Callable, Sequence
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from bokeh.document import Document
+from bokeh.document import Document, without_document_lock
 from bokeh.model import Model
 from bokeh.models import BasicTickFormatter, ColumnDataSource, InlineStyleSheet, Range1d
 from bokeh.models.annotations import Span
@@ -18,28 +22,53 @@ from bokeh.resources import Resources
 from bokeh.server.views.static_handler import StaticHandler
 from jinja2 import Template
 
+from hypersharp.errors import HypersharpError
 from hypersharp.plot.draw import OKABE_ITO
-from hypersharp.viewer.composites import COMPOSITES, Stretch
-from hypersharp.viewer.pictures import ONE, PALETTES, THREE
+from hypersharp.viewer.folders import Folders
+from hypersharp.viewer.job import Fusion
+from hypersharp.viewer.pictures import COMPOSITES, DEFAULT_STRETCH, ONE, PALETTES, THREE
+from hypersharp.viewer.scene import ROLES, Scene
 
 HERE = Path(__file__).parent
+EMPTY: dict[str, list[Any]] = {"image": [], "x": [], "y": [], "dw": [], "dh": []}  # of an image glyph
+SPECTRA = ("image", "row", "column", "band", "nm", "value", "half_width")
 FIRST_ROW_NORTH: dict[str, Any] = {"origin": "top_left", "anchor": "bottom_left"}
 ON_IMAGE = ":host { color: #f2f5f9; margin: 0; }"
 ACCENT = OKABE_ITO[2]
 THEMES = {"dark": {"text": "#c9d1de", "grid": "#313b4c"}, "light": {"text": "#333d4b", "grid": "#dfe4ea"}}
+TEMPLATE = Template((HERE / "page.html").read_text(encoding="utf-8"))
+SCRIPTS = Resources(mode="server", root_url="", path_versioner=StaticHandler.append_version)
+SCRIPTS.components = ["bokeh", "bokeh-widgets"]  # of Bokeh's own those that are needed, from this server
+M = TypeVar("M", bound=Model)
+Result = TypeVar("Result")
+
+
+@dataclass
+class Shared:
+    """What all pages of a server share; `threads` read files."""
+
+    scene: Scene
+    folders: Folders
+    fusion: Fusion
+    title: str
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
 
 
 class Page:
-    """All models of one browser page; what they do stands in `session`."""
+    """A page with its own copy of the scene, and all models that the browser shows of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, doc: Document, shared: Shared) -> None:
+        self.doc, self.shared = doc, shared
+        self.scene = replace(shared.scene, layers=list(shared.scene.layers))
+        self.turns: dict[str, int] = {}
+        doc.on_session_destroyed(lambda _: self.turns.clear())  # what is still being read is not shown any more
         self.sheet = InlineStyleSheet(css=(HERE / "controls.css").read_text(encoding="utf-8"))
+        self.roots: list[Model] = []
         self.x, self.y = Range1d(start=0, end=1, name="x"), Range1d(start=0, end=1, name="y")
         self._make_sources()
         self._make_controls()
-        self._make_fuse()
-        self._make_files()
-        self.figures = [self._image_figure(n) for n in (0, 1)]
+        self._make_forms()
+        self.figures = [self._image_figure(side) for side in (0, 1)]
         self._make_plots()
 
     def _make_sources(self) -> None:
@@ -47,119 +76,78 @@ class Page:
         self.signals = ColumnDataSource({"kind": [], "value": [], "number": []}, name="signals")
         self.view = ColumnDataSource({name: [] for name in ("x0", "y0", "x1", "y1", "width", "height")}, name="view")
         self.pick = ColumnDataSource({"x": [], "y": []}, name="pick")
-        self.home = ColumnDataSource({}, name="home")
-        self.grids = ColumnDataSource({}, name="grids")
-        names = ("image", "row", "column", "band", "nm", "value", "half_width")
-        self.spectra = ColumnDataSource({name: [] for name in names}, name="spectra")
-        empty: dict[str, list[Any]] = {name: [] for name in ("image", "x", "y", "dw", "dh")}
-        self.bases = [ColumnDataSource(empty) for _ in "ab"]
-        self.details = [ColumnDataSource(empty) for _ in "ab"]
+        self.home, self.grids = ColumnDataSource({}, name="home"), ColumnDataSource({}, name="grids")
+        self.spectra = ColumnDataSource({name: [] for name in SPECTRA}, name="spectra")
+        self.bases, self.details = ([ColumnDataSource(dict(EMPTY)) for _ in "ab"] for _ in range(2))
 
     def _make_controls(self) -> None:
-        """Which images, in which colours."""
         self.layers = [self.select(f"Image {side}", f"layer_{side.lower()}") for side in "AB"]
         self.composite = self.select("Bands", "composite", [*COMPOSITES, THREE, ONE])
         self.bands = [self.select(title, f"band_{title[0].lower()}") for title in ("Red", "Green", "Blue")]
         self.palette = self.select("Colour map", "palette", list(PALETTES))
-        stretch = Stretch()
-        self.percentiles = RangeSlider(
-            title="Black and white at percentiles",
-            start=0,
-            end=100,
-            step=0.5,
-            value=(stretch.low, stretch.high),
-            name="percentiles",
-            bar_color=ACCENT,
-            **self.wide(),
+        ends, gamma = (DEFAULT_STRETCH.low, DEFAULT_STRETCH.high), DEFAULT_STRETCH.gamma
+        self.percentiles = self.control(
+            RangeSlider, "percentiles", title="Black and white at percentiles", start=0, end=100, step=0.5, value=ends
         )
-        self.gamma = Slider(
-            title="Gamma",
-            start=0.4,
-            end=3.0,
-            step=0.1,
-            value=stretch.gamma,
-            name="gamma",
-            bar_color=ACCENT,
-            **self.wide(),
-        )
-        self.same = Checkbox(label="B with the black and white of A", name="same", **self.wide())
-        self.captions = [Div(name=f"caption_{side}", stylesheets=[self.sheet, ON_IMAGE]) for side in "ab"]
-        self.notice = Div(name="notice", stylesheets=[self.sheet])
+        self.gamma = self.control(Slider, "gamma", title="Gamma", start=0.4, end=3.0, step=0.1, value=gamma)
+        for slider in (self.percentiles, self.gamma):
+            slider.bar_color = ACCENT
+        self.same = self.control(Checkbox, "same", label="B with the black and white of A")
+        self.captions = [self.root(Div(name=f"caption_{side}", stylesheets=[self.sheet, ON_IMAGE])) for side in "ab"]
+        self.notice = self.root(Div(name="notice", stylesheets=[self.sheet]))
 
-    def _make_fuse(self) -> None:
-        """The form of a fusion."""
-        self.fuse_hs, self.fuse_ms = self.select("hs, coarse", "fuse_hs"), self.select("ms, fine", "fuse_ms")
+    def _make_forms(self) -> None:
+        self.fuse_hs, self.fuse_ms = self.select("HS, coarse", "fuse_hs"), self.select("MS, fine", "fuse_ms")
         self.fuse_method = self.select("Method", "fuse_method")
-        self.fuse_budget = Spinner(
-            title="Seconds that auto may take", low=5, high=3600, step=5, value=60, name="fuse_budget", **self.wide()
+        self.fuse_budget = self.control(
+            Spinner, "fuse_budget", title="Seconds that auto may take", low=5, high=3600, step=5, value=60
         )
-        self.fuse_name = TextInput(title="Result", value="sharp.tif", name="fuse_name", **self.wide())
-        self.fuse_trust = Checkbox(label="predict the error too", name="fuse_trust", **self.wide())
-        self.fuse_run = Button(label="Fuse", button_type="primary", name="fuse_run", **self.wide())
-        self.fuse_cancel = Button(label="Cancel", disabled=True, name="fuse_cancel", **self.wide())
-        self.fuse_state = self.div("fuse_state")
-
-    def _make_files(self) -> None:
-        """The form that opens another image."""
+        self.fuse_name = self.control(TextInput, "fuse_name", title="Result", value="sharp.tif")
+        self.fuse_uncertainty = self.control(Checkbox, "fuse_uncertainty", label="prediction intervals too")
+        self.fuse_run = self.control(Button, "fuse_run", label="Fuse", button_type="primary")
+        self.fuse_cancel = self.control(Button, "fuse_cancel", label="Cancel", disabled=True)
+        self.fuse_state = self.control(Div, "fuse_state")
         self.open_name = self.select("In the viewer's folders", "open_name")
-        self.open_role = self.select("As", "open_role", ["image", "hs", "ms", "result", "truth", "trust"])
-        self.open_run = Button(label="Open", name="open_run", **self.wide())
-        self.files_list = self.div("files_list")
+        self.open_role = self.select("As", "open_role", ROLES)
+        self.open_run = self.control(Button, "open_run", label="Open")
+        self.files_list = self.control(Div, "files_list")
 
     def _image_figure(self, side: int) -> figure:
         """A figure that is all image: whole scene at low resolution, what the view shows of it above, the pick."""
         made = figure(
-            x_range=self.x,
-            y_range=self.y,
-            tools="pan,wheel_zoom",
-            active_scroll="wheel_zoom",
-            toolbar_location=None,
-            sizing_mode="stretch_both",
-            min_border=0,
-            outline_line_color=None,
-            name=f"figure_{'ab'[side]}",
+            x_range=self.x, y_range=self.y, tools="pan,wheel_zoom", active_scroll="wheel_zoom", toolbar_location=None
         )
+        made.update(name=f"figure_{'ab'[side]}", sizing_mode="stretch_both", min_border=0, outline_line_color=None)
         made.background_fill_color = made.border_fill_color = None
-        made.axis.visible = False
-        made.grid.visible = False
+        made.axis.visible = made.grid.visible = False
         for source in (self.bases[side], self.details[side]):
             made.image_rgba("image", "x", "y", "dw", "dh", source=source, **FIRST_ROW_NORTH)
         made.scatter("x", "y", source=self.pick, marker="cross", size=25, line_color="black", line_width=4)
         made.scatter("x", "y", source=self.pick, marker="cross", size=24, line_color="white", line_width=2)
-        return made
+        return self.root(made)
 
     def _make_plots(self) -> None:
-        """Spectrum, profile, histogram, and the table of values."""
-        self.readout = self.div("readout")
+        self.readout = self.control(Div, "readout")
         self.spectrum = self._plot("spectrum", "wavelength (nm)", "")
         self.shown_bands = [Span(dimension="height", line_width=1, line_dash="dotted") for _ in range(3)]
         for span in self.shown_bands:
             self.spectrum.add_layout(span)
         self.profile_along = self.select("", "profile_along", ["along the row", "along the column"])
-        self.profile_along.width = 150
-        self.profile_along.sizing_mode = None
-        self.profile, self.histogram = (self._plot("profile", "", ""), self._plot("histogram", "value", "pixels (%)"))
+        self.profile_along.update(width=150, sizing_mode=None)
+        self.profile, self.histogram = self._plot("profile", "", ""), self._plot("histogram", "value", "pixels (%)")
         self.profiles, self.histograms = self._lines(self.profile), self._lines(self.histogram)
 
     def _plot(self, name: str, x: str, y: str) -> figure:
-        """A small plot with its own pan and zoom."""
-        made = figure(
-            tools="xpan,xwheel_zoom,reset,hover",
-            toolbar_location=None,
-            sizing_mode="stretch_both",
-            name=name,
-            x_axis_label=x,
-            y_axis_label=y,
-            min_border_right=12,
-            lod_threshold=None,
-            tooltips=[("x", "$x{0.[0]}"), ("value", "$y{0.[000]}")],
-        )
+        tips = [("x", "$x{0.[0]}"), ("value", "$y{0.[000]}")]
+        made = figure(tools="xpan,xwheel_zoom,reset,hover", tooltips=tips, x_axis_label=x, y_axis_label=y)
+        made.update(name=name, sizing_mode="stretch_both", toolbar_location=None, min_border_right=12)
+        made.lod_threshold = None
         made.axis.axis_label_text_font_style = "normal"
         made.axis.axis_label_text_font_size = made.axis.major_label_text_font_size = "11px"
         made.axis.minor_tick_line_color = None
         made.xaxis.formatter = BasicTickFormatter(use_scientific=False)
         made.background_fill_color = made.border_fill_color = made.outline_line_color = None
-        return made
+        return self.root(made)
 
     @staticmethod
     def _lines(plot: figure) -> list[ColumnDataSource]:
@@ -169,20 +157,19 @@ class Page:
             plot.multi_line("xs", "ys", line_color="colour", line_dash=dash, line_width=1.4, source=source)
         return sources
 
-    def wide(self) -> dict[str, Any]:
-        """What all controls share."""
-        return {"sizing_mode": "stretch_width", "stylesheets": [self.sheet]}
+    def root(self, model: M) -> M:
+        """A model that the page embeds by its name."""
+        self.roots.append(model)
+        return model
+
+    def control(self, kind: type[M], name: str, **properties: Any) -> M:
+        """A control as wide as its column."""
+        return self.root(kind(name=name, sizing_mode="stretch_width", stylesheets=[self.sheet], **properties))
 
     def select(self, title: str, name: str, options: Sequence[str] = ()) -> Select:
-        """A list to choose from; the first is chosen."""
-        chosen = options[0] if options else ""
-        made = Select(title=title, name=name, value=chosen, **self.wide())
+        made = self.control(Select, name, title=title, value=options[0] if options else "")
         offer(made, options)
         return made
-
-    def div(self, name: str) -> Div:
-        """A place for text."""
-        return Div(name=name, text="", **self.wide())
 
     def dress(self, theme: str) -> None:
         """Dark or light figures; the page's own colours are in page.css."""
@@ -192,74 +179,45 @@ class Page:
             plot.axis.axis_line_color = plot.axis.major_tick_line_color = colours["text"]
             plot.grid.grid_line_color = colours["grid"]
 
-    def add_to(self, doc: Document, title: str) -> None:
-        """Put everything into a document."""
-        roots = (
-            *self.figures,
-            self.spectrum,
-            self.profile,
-            self.histogram,
-            self.profile_along,
-            *self.captions,
-            self.notice,
-            self.readout,
-            *self.layers,
-            self.composite,
-            *self.bands,
-            self.palette,
-            self.percentiles,
-            self.gamma,
-            self.same,
-            self.fuse_hs,
-            self.fuse_ms,
-            self.fuse_method,
-            self.fuse_budget,
-            self.fuse_name,
-            self.fuse_trust,
-            self.fuse_run,
-            self.fuse_cancel,
-            self.fuse_state,
-            self.open_name,
-            self.open_role,
-            self.open_run,
-            self.files_list,
-        )
-        with doc.models.freeze():  # or Bokeh walks through all models for each root
-            for root in roots:
-                doc.add_root(root)
-        sources = [self.signals, self.view, self.home, self.grids, self.spectra]
-        self.notice.tags = sources  # so they travel too
-        doc.title = title
-        doc.template = page_template()
-        doc.template_variables.update(
-            scene_title=escape(title),
-            page_scripts=scripts(),
+    def send(self) -> None:
+        with self.doc.models.freeze():  # or Bokeh walks through all models for each root
+            for root in self.roots:
+                self.doc.add_root(root)
+        self.notice.tags = [self.signals, self.view, self.home, self.grids, self.spectra]  # so they travel too
+        self.doc.title, self.doc.template = self.shared.title, TEMPLATE
+        self.doc.template_variables.update(
+            scene_title=escape(self.shared.title),
+            page_scripts=SCRIPTS.render_js(),
             page_css=(HERE / "page.css").read_text(encoding="utf-8"),
             page_js=(HERE / "page.js").read_text(encoding="utf-8"),
         )
 
+    def work(self, turn: str, do: Callable[[], Result], then: Callable[[Result], None]) -> None:
+        """Do something slow in a thread, then change the page; an older call of the same turn is forgotten."""
+        number = self.turns[turn] = self.turns.get(turn, 0) + 1
+
+        @without_document_lock
+        async def run() -> None:
+            try:
+                result = await asyncio.get_running_loop().run_in_executor(self.shared.threads, do)
+            except (HypersharpError, MemoryError) as exc:
+                message = str(exc) or "too little memory"
+                self.doc.add_next_tick_callback(lambda: self.say(message, warn=True))
+                return
+            if self.turns.get(turn) == number:
+                self.doc.add_next_tick_callback(lambda: then(result))
+
+        self.doc.add_next_tick_callback(run)  # type: ignore[arg-type]  # it may be a coroutine
+
+    def say(self, text: str, warn: bool = False) -> None:
+        """A line in the header."""
+        self.notice.text = f'<span class="{"warn" if warn else "muted"}">{escape(text)}</span>'
+
 
 def offer(select: Select, options: Sequence[Any]) -> None:
-    """What can be chosen from a list."""
-    offered: list[Any] = list(options)
-    select.options = offered
+    select.options = list(options)
 
 
 def when(model: Model, what: str, do: Callable[[], None]) -> None:
     """Do something whenever a property of a model has changed."""
     model.on_change(what, lambda _name, _old, _new: do())
-
-
-@cache
-def scripts() -> str:
-    """Of Bokeh's own scripts those that the page needs, from this server."""
-    needed = Resources(mode="server", root_url="", path_versioner=StaticHandler.append_version)
-    needed.components = ["bokeh", "bokeh-widgets"]
-    return str(needed.render_js())
-
-
-@cache
-def page_template() -> Template:
-    """The page around the figures."""
-    template: Template = Template((HERE / "page.html").read_text(encoding="utf-8"))
-    return template

@@ -1,27 +1,36 @@
-"""What one side of the viewer shows: values for the whole scene and for the view, their colours, their caption."""
-
-from __future__ import annotations
+"""What one side of the viewer shows: bands or a map, read for the whole scene and for the view, and their colours."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import numpy as np
 from bokeh.palettes import Cividis256, Greys256, Magma256, Viridis256
 from numpy.typing import NDArray
 
 from hypersharp.grid import Box
+from hypersharp.plot.colour import INFRARED_CENTRES_NM, RGB_CENTRES_NM, nearest_band
 from hypersharp.plot.draw import OKABE_ITO
-from hypersharp.viewer.composites import COMPOSITES, Limits, Stretch, composite_bands, limits, matching_band, rgba
-from hypersharp.viewer.maps import MAPS, TRUST, make_map, map_names
-from hypersharp.viewer.scene import Layer, Patch, Scene
+from hypersharp.viewer.maps import make_map, map_names
+from hypersharp.viewer.scene import Floats, Layer, Patch, Scene
+
+Limits = tuple[tuple[float, float], ...]  # the value shown black and the one shown white, a channel
+Wavelengths = NDArray[np.float64] | None
+Bases = dict[tuple[str | int, ...], Patch]
 
 BASE_PX = 900  # longest side of the picture of a whole scene
 MAP_BASE_PX, MAP_MOST_PX = 320, 700  # maps take every band
-MAP_STRETCH = Stretch(0, 99.5)
 MOST_KEPT = 8
-Bases = dict[tuple[str | int, ...], Patch]
+ENOUGH = 250_000  # values for a percentile
+FAR_NM = 100.0  # no composite from a band that lies further off
+MISSING = 0  # RGBA of a pixel without a value: nothing is drawn
 SHADES = 9  # of a colour bar
+COMPOSITES: dict[str, tuple[float, ...]] = {
+    "True colour": RGB_CENTRES_NM,
+    "Colour infrared": INFRARED_CENTRES_NM,
+    "Short-wave infrared": (2200.0, 860.0, 650.0),
+}
 THREE, ONE = "Three bands", "One band"
 PALETTES: dict[str, Sequence[str]] = {  # all readable by the colour-blind
     "Viridis": Viridis256,
@@ -29,8 +38,20 @@ PALETTES: dict[str, Sequence[str]] = {  # all readable by the colour-blind
     "Magma": Magma256,
     "Grey": Greys256,
 }
-DEFAULT_STRETCH = Stretch()
 CHANNEL_COLOURS = {3: (OKABE_ITO[4], OKABE_ITO[3], OKABE_ITO[2]), 1: (OKABE_ITO[1],)}
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Percentiles shown black and white, and the gamma between them (1 is linear, more is brighter)."""
+
+    low: float = 1.0
+    high: float = 99.0
+    gamma: float = 1.4
+
+
+DEFAULT_STRETCH = Stretch()
+MAP_STRETCH = Stretch(0, 99.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -54,21 +75,38 @@ class Picture:
     base: Patch
     limits: Limits
     look: Look
-    what: str = ""  # a map's numbers are
+    what: str  # is shown: bands, or what a map's numbers are
 
-    @property
-    def colours(self) -> tuple[str, ...]:
-        """Of lines for each channel."""
-        return CHANNEL_COLOURS[len(self.base.values)]
+    def columns(self, patch: Patch, between: Limits | None = None) -> dict[str, list[Any]]:
+        (left, low, right, high), stretch = patch.box, self.look.stretch if self.bands else MAP_STRETCH
+        pixels = rgba(patch.values, between or self.limits, stretch.gamma, PALETTES[self.look.palette])
+        return {"image": [pixels], "x": [left], "y": [low], "dw": [right - left], "dh": [high - low]}
 
-    def rgba(self, patch: Patch, between: Limits | None = None) -> NDArray[np.uint32]:
-        """The pixels of a patch for the screen."""
-        gamma = self.look.stretch.gamma if self.bands else 1.0
-        return rgba(patch.values, between or self.limits, gamma, PALETTES[self.look.palette])
 
-    def channel_names(self) -> list[str]:
-        """What each channel shows, as people say it."""
-        return [band_name(self.layer, band) for band in self.bands] or [self.what]
+def composite_bands(name: str, nm: Wavelengths, bands: int) -> tuple[int, ...] | None:
+    """The bands (from 0) for red, green and blue; None where the image has none near enough.
+
+    Without wavelengths true colour is last, middle, first, as they ascend.
+
+    >>> composite_bands("True colour", np.array([460.0, 550, 620, 800]), 4)
+    (2, 1, 0)
+    """
+    if nm is None:
+        return (bands - 1, bands // 2, 0) if name == "True colour" else None
+    chosen = tuple(nearest_band(nm, centre) for centre in COMPOSITES[name])
+    near = all(abs(nm[band] - centre) <= FAR_NM for band, centre in zip(chosen, COMPOSITES[name], strict=True))
+    return chosen if near else None
+
+
+def matching_band(band: int, nm: Wavelengths, bands: int, other_nm: Wavelengths, others: int) -> int:
+    """The band of another image for a band of this one: by wavelength, else by its share of the list.
+
+    >>> matching_band(1, np.array([500.0, 600]), 2, np.array([400.0, 500, 590]), 3)
+    2
+    """
+    if nm is not None and other_nm is not None:
+        return nearest_band(other_nm, float(nm[band]))
+    return round(band * (others - 1) / max(bands - 1, 1))
 
 
 def band_name(layer: Layer, band: int) -> str:
@@ -78,7 +116,6 @@ def band_name(layer: Layer, band: int) -> str:
 
 
 def bands_shown(layer: Layer, look: Look) -> tuple[int, ...]:
-    """The bands of a layer for a look."""
     nm, ours = layer.wavelengths_nm, look.reference
     if look.composite in COMPOSITES:
         found = composite_bands(look.composite, nm, layer.bands)
@@ -96,21 +133,24 @@ def paint(scene: Scene, title: str, look: Look, known: Bases) -> Picture:
     """
     maps = map_names(scene)
     if title in maps:
-        kind, layer, _ = maps[title]
+        layer, what = maps[title].image, maps[title].what
         base = _kept(known, (title,), lambda: make_map(maps[title], None, _most(layer.shape_yx, MAP_BASE_PX)))
-        what = MAPS[kind][1] if kind in MAPS else TRUST
+        what += " · zoom in for single pixels" if base.pixels_a_value > 1 else ""
         return Picture(title, layer, (), base, limits(base.values, MAP_STRETCH), look, what)
-    layer = scene.find(title)
+    layer, name = scene.find(title), look.composite
     bands = bands_shown(layer, look)
-    whole = _kept(known, (title, *bands), lambda: layer.patch(bands, None, _most(layer.shape_yx, BASE_PX)))
-    return Picture(title, layer, bands, whole, limits(whole.values, look.stretch), look)
+    base = _kept(known, (title, *bands), lambda: layer.patch(bands, None, _most(layer.shape_yx, BASE_PX)))
+    what, nm = " / ".join(band_name(layer, band) for band in bands), layer.wavelengths_nm
+    if name in COMPOSITES:
+        found = composite_bands(name, nm, layer.bands)
+        what = f"{'wavelengths unknown' if nm is None else name if found else 'True colour'} · {what}"
+    return Picture(title, layer, bands, base, limits(base.values, look.stretch), look, what)
 
 
 def _kept(known: Bases, key: tuple[str | int, ...], read: Callable[[], Patch | None]) -> Patch:
     """What has been read before, or read now; the oldest is forgotten."""
-    found = known.get(key) or read()
+    found = known.pop(key, None) or read()
     assert found is not None  # a view of the whole scene is never beside it
-    known.pop(key, None)
     known[key] = found
     for old in list(known)[:-MOST_KEPT]:
         known.pop(old, None)
@@ -141,28 +181,42 @@ def detail(scene: Scene, picture: Picture, view: Box, screen_yx: tuple[int, int]
     return make_map(map_names(scene)[picture.title], view, (min(most[0], MAP_MOST_PX), min(most[1], MAP_MOST_PX)))
 
 
+def limits(values: Floats, stretch: Stretch) -> Limits:
+    """The percentiles of each channel of (channel, y, x)."""
+    found = []
+    for channel in values:
+        there = channel[np.isfinite(channel)]
+        there = there[:: max(1, there.size // ENOUGH)]
+        low, high = np.percentile(there, (stretch.low, stretch.high)) if there.size else (0.0, 1.0)
+        found.append((float(low), float(high) if high > low else float(low) + 1e-6 * max(1.0, abs(low))))
+    return tuple(found)
+
+
+def rgba(values: Floats, between: Limits, gamma: float, palette: Sequence[str]) -> NDArray[np.uint32]:
+    """(y, x) pixels for a screen from three channels, or from one through a palette of `#rrggbb`."""
+    shares = [
+        np.clip((np.nan_to_num(channel, nan=low) - low) / (high - low), 0, 1) ** (1 / gamma)
+        for channel, (low, high) in zip(values, between, strict=True)
+    ]
+    if len(shares) == 1:
+        steps = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in palette], np.uint8)
+        colours = steps[np.rint(shares[0] * (len(palette) - 1)).astype(int)]
+    else:
+        colours = np.rint(255 * np.stack(shares, -1)).astype(np.uint8)
+    opaque = np.where(np.isfinite(values).all(0), 255, MISSING).astype(np.uint8)
+    return np.ascontiguousarray(np.dstack([colours, opaque])).view("<u4")[..., 0]
+
+
 def caption(side: str, picture: Picture, between: Limits) -> str:
-    """The words over a picture, as HTML."""
-    what = " / ".join(picture.channel_names())
-    nm, name = picture.layer.wavelengths_nm, picture.look.composite
-    if picture.bands and name in COMPOSITES:
-        found = composite_bands(name, nm, picture.layer.bands)
-        what = f"{'wavelengths unknown' if nm is None else name if found else 'True colour'} · {what}"
-    if not picture.bands:
-        block = picture.base.pixels_a_value
-        what += " · zoom in for single pixels" if block > 1 else ""
+    """The words over a picture, and for one channel a colour bar with its ends, as HTML."""
     title = f'<span class="name">{side} · {escape(picture.title)}</span>'
-    return f'{title}<br><span class="what">{escape(what)}</span>{_bar(picture, between)}'
-
-
-def _bar(picture: Picture, between: Limits) -> str:
-    """A colour bar with its ends, for one channel."""
+    words = f'{title}<br><span class="what">{escape(picture.what)}</span>'
     if len(between) != 1:
-        return ""
+        return words
     palette = PALETTES[picture.look.palette]
     stops = ", ".join(palette[round(i * (len(palette) - 1) / (SHADES - 1))] for i in range(SHADES))
     low, high = (f"{value:.4g}" for value in between[0])
     return (
-        f'<div class="bar" style="background: linear-gradient(90deg, {stops})"></div>'
+        f'{words}<div class="bar" style="background: linear-gradient(90deg, {stops})"></div>'
         f'<div class="ends"><span>{low}</span><span>{high}</span></div>'
     )

@@ -1,7 +1,5 @@
 """The web server of the viewer: Bokeh's, behind the gate, with downloads and uploads; everything it sends is local."""
 
-from __future__ import annotations
-
 import logging
 import os
 import secrets
@@ -12,20 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypersharp.errors import CallError, InputError, needs
-from hypersharp.viewer.folders import Folders
 
 with needs("the viewer", "view"):
     from bokeh.application import Application
     from bokeh.application.handlers.function import FunctionHandler
     from bokeh.document import Document
-    from bokeh.server.server import Server
+    from bokeh.server.server import BaseServer
+    from bokeh.server.tornado import BokehTornado
+    from bokeh.server.util import bind_sockets, create_hosts_allowlist
+    from tornado.httpserver import HTTPServer
+    from tornado.ioloop import IOLoop
     from tornado.routing import Rule
 
-from hypersharp.viewer.gate import ArrivalHandler, Arrives, Gate, RefusalHandler, Refused, is_loopback, names_of
+from hypersharp.viewer.folders import DownloadHandler, Folders, UploadHandler
+from hypersharp.viewer.gate import Gate, GateHandler, is_loopback, names_of
 from hypersharp.viewer.job import Fusion
+from hypersharp.viewer.page import Shared
 from hypersharp.viewer.scene import Named, Scene
-from hypersharp.viewer.session import Session, Shared
-from hypersharp.viewer.transfers import routes
+from hypersharp.viewer.view import View
 
 MESSAGE_BYTES = 2**22  # what a browser may send in one message
 
@@ -61,42 +63,40 @@ class Viewer:
         title = f"{files[0][0].name} - hypersharp view"
         self.shared = Shared(scene, self.folders, self.fusion, title)
         self.token = secrets.token_urlsafe(24) if options.ask_for_token or not is_loopback(options.address) else None
-        self.server = self._server(options)
-        self.port = int(self.server.port or 0)
-        self._guard(options)
+        self.server, self.port = self._serve(options)
         name = options.address if options.address not in ("0.0.0.0", "::", "") else names_of(options.address)[3]
         self.url = f"http://{name}:{self.port}/" + (f"?token={self.token}" if self.token else "")
 
-    def _server(self, options: Options) -> Server:
-        """Bokeh's server for the page, and our routes."""
+    def _serve(self, options: Options) -> tuple[BaseServer, int]:
+        """Bokeh's server for the page with our routes, the gate before all of them; and its port."""
         logging.getLogger("bokeh").setLevel(logging.ERROR)
-        page = Application(FunctionHandler(self._page))
         try:
-            return Server(
-                {"/": page},
-                port=options.port,
-                address=options.address,
-                allow_websocket_origin=["*"],  # the gate asks for the same origin, whatever port a tunnel has
-                extra_patterns=routes(self.folders, options.most_upload_bytes),
-                websocket_max_message_size=MESSAGE_BYTES,
-                http_server_kwargs={"max_body_size": MESSAGE_BYTES},
-            )
+            sockets, port = bind_sockets(options.address, options.port)
         except OSError as exc:
             found = f"{options.address}:{options.port}, which cannot be bound ({exc.strerror})"
             raise CallError(found, "a free address of this machine", "choose another --port or --host") from exc
+        application = BokehTornado(
+            {"/": Application(FunctionHandler(self._open_page))},
+            extra_patterns=[
+                ("/download", DownloadHandler, {"folders": self.folders}),
+                ("/upload", UploadHandler, {"folders": self.folders, "most_bytes": options.most_upload_bytes}),
+            ],
+            # the gate asks for the same origin, whatever port a tunnel has
+            extra_websocket_origins=create_hosts_allowlist(["*"], port),
+            websocket_max_message_size_bytes=MESSAGE_BYTES,
+        )
+        gate = Gate(names_of(options.address, options.allow_hosts), self.token, f"hypersharp-{port}")
+        application.add_handlers(".*", [Rule(gate, GateHandler)])
+        http = HTTPServer(application, max_body_size=MESSAGE_BYTES)
+        http.add_sockets(sockets)
+        return BaseServer(IOLoop.current(), application, http), port
 
-    def _guard(self, options: Options) -> None:
-        """Put the gate before all other routes."""
-        gate = Gate(names_of(options.address, options.allow_hosts), self.token, f"hypersharp-{self.port}")
-        rules = [Rule(Refused(gate), RefusalHandler), Rule(Arrives(), ArrivalHandler, {"gate": gate})]
-        self.server._tornado.default_router.rules[:0] = rules
+    def _open_page(self, doc: Document) -> None:
+        View(doc, self.shared)
 
     def stop(self) -> None:
         """Leave `run`; to be called in its loop."""
         self.server.io_loop.stop()
-
-    def _page(self, doc: Document) -> None:
-        Session(doc, self.shared)
 
     def run(self) -> None:
         """Serve until interrupted, or until the system ends the process."""

@@ -5,7 +5,7 @@ E (n, L, N) the errors of n estimates, G_b = E_b E_b' / N those of band b, S tho
 
     min_w  a mean_b log(w' G_b w) + (1 - a) log(w' S w),   w >= 0, sum w = 1,
 
-which is the mean over bands of the PSNR and the SAM of the blend, a their shares (`evidence.PSNR_SHARE`). A ridge, a
+which is the mean over bands of the PSNR and the SAM of the blend, a their shares (`trial.PSNR_SHARE`). A ridge, a
 share of the best estimate's power, keeps estimates that err alike from taking turns, and draws the weights together.
 """
 

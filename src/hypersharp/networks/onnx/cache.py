@@ -13,16 +13,16 @@ from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.header import WeightsHeader
 from hypersharp.networks.onnx.export import export_onnx
 from hypersharp.networks.onnx.session import OnnxNetwork, load_onnx
-from hypersharp.pair.settings import Settings, choose_device
+from hypersharp.pair.options import Options, choose_device
 from hypersharp.system.atomic import make_folder
 
 SUFFIX = ".onnx"
 FORM = 1  # of the files kept; another one where `export_onnx` changes what it writes
 
 
-def check_pair_runtime(settings: Settings) -> None:
+def check_pair_runtime(options: Options) -> None:
     """Raises: CallError where onnxruntime is to run a network that is made anew for every pair."""
-    if settings.runtime == "onnx":
+    if options.runtime == "onnx":
         raise CallError(
             "--runtime onnx and no weights for this very sensor",
             "weights of one sensor",
@@ -30,14 +30,14 @@ def check_pair_runtime(settings: Settings) -> None:
         )
 
 
-def in_runtime(net: FusionNetwork, header: WeightsHeader, settings: Settings) -> FusionNetwork:
+def in_runtime(net: FusionNetwork, header: WeightsHeader, options: Options) -> FusionNetwork:
     """The network itself, or what onnxruntime runs in its place; shared, so not to be changed.
 
     Raises: as `export_onnx`.
     """
-    if settings.runtime == "torch" or isinstance(net, OnnxNetwork):
+    if options.runtime == "torch" or isinstance(net, OnnxNetwork):
         return net
-    return opened(exported(net, header), choose_device(settings.device))
+    return opened(exported(net, header), choose_device(options.device))
 
 
 @lru_cache(maxsize=4)

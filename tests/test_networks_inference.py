@@ -7,7 +7,7 @@ from torch import Tensor
 from hypersharp.errors import CallError
 from hypersharp.networks.inference import autocast, fine_window, hann_window, run_network, tile_starts
 from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
-from hypersharp.pair.settings import Settings
+from hypersharp.pair.options import Options
 
 OPTIONS = SSJCNOptions(bands=5, ms_bands=2, features=8, iterations=1)
 
@@ -24,14 +24,14 @@ def make_pair(coarse_yx: tuple[int, int]) -> tuple[Tensor, Tensor]:
     return torch.rand(5, h, w), torch.rand(2, 4 * h, 4 * w)
 
 
-def settings(**changes: object) -> Settings:
-    return Settings(**{"ratio": 4, "precision": "fp32", **changes})  # type: ignore[arg-type]
+def options(**changes: object) -> Options:
+    return Options(**{"precision": "fp32", **changes})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mode", ["patches", "tiles"])
 def test_an_image_of_one_piece_is_that_of_whole(net: SSJCN, mode: str) -> None:
     hs, ms = make_pair((16, 16))
-    estimate = run_network(net, hs, ms, settings(mode=mode, tile_px=64))
+    estimate = run_network(net, hs, ms, options(mode=mode, tile_px=64))
     torch.testing.assert_close(estimate, net(hs[None], ms[None])[0], atol=1e-5, rtol=1e-4)
 
 
@@ -40,7 +40,7 @@ def test_an_image_of_one_piece_is_that_of_whole(net: SSJCN, mode: str) -> None:
 def test_any_size_comes_back_whole_and_finite(net: SSJCN, mode: str, coarse_yx: tuple[int, int]) -> None:
     hs, ms = make_pair(coarse_yx)
     seen: list[float] = []
-    estimate = run_network(net, hs, ms, settings(mode=mode, tile_px=32, progress=seen.append))
+    estimate = run_network(net, hs, ms, options(mode=mode, tile_px=32), progress=seen.append)
     assert estimate.shape == (5, 4 * coarse_yx[0], 4 * coarse_yx[1])
     assert torch.isfinite(estimate).all()
     assert seen == sorted(seen)
@@ -49,7 +49,7 @@ def test_any_size_comes_back_whole_and_finite(net: SSJCN, mode: str, coarse_yx: 
 
 def test_each_patch_is_processed_alone(net: SSJCN) -> None:
     hs, ms = make_pair((32, 32))
-    estimate = run_network(net, hs, ms, settings(mode="patches"))
+    estimate = run_network(net, hs, ms, options(mode="patches"))
     window = fine_window(16, 0, 16, 4)
     alone = net(hs[None, :, 16:, :16], ms[None][window])
     torch.testing.assert_close(estimate[None][window], alone, atol=1e-5, rtol=1e-4)
@@ -62,7 +62,7 @@ def test_blended_tiles_have_no_seams_but_patches_do(net: SSJCN) -> None:
     hs = torch.nn.functional.avg_pool2d(hs, 5, 1, 2)
 
     def seam(mode: str) -> float:
-        step = run_network(net, hs, ms, settings(mode=mode, tile_px=64)).diff(dim=-1).abs().mean((0, 1))
+        step = run_network(net, hs, ms, options(mode=mode, tile_px=64)).diff(dim=-1).abs().mean((0, 1))
         return float(step[63::64].mean() / step.median())
 
     assert seam("patches") > 2 * seam("tiles")
@@ -72,7 +72,7 @@ def test_blended_tiles_have_no_seams_but_patches_do(net: SSJCN) -> None:
 @pytest.mark.parametrize("tile_px", [0, -8, 4, 20])
 def test_tiles_that_cannot_overlap_by_half_are_refused(net: SSJCN, tile_px: int) -> None:
     with pytest.raises(CallError, match="multiple of 8"):
-        run_network(net, *make_pair((8, 8)), settings(mode="tiles", tile_px=tile_px))
+        run_network(net, *make_pair((8, 8)), options(mode="tiles", tile_px=tile_px))
 
 
 @pytest.mark.parametrize("length", [3, 16, 17, 24, 31, 100])
@@ -89,7 +89,7 @@ def test_hann_weights_are_positive_and_symmetric() -> None:
 
 def test_bfloat16_stays_close_to_float32(net: SSJCN) -> None:
     hs, ms = make_pair((16, 16))
-    low, full = (run_network(net, hs, ms, settings(precision=p)) for p in ("bf16", "fp32"))
+    low, full = (run_network(net, hs, ms, options(precision=p)) for p in ("bf16", "fp32"))
     assert float((low - full).norm() / full.norm()) < 0.02
     assert not torch.equal(low, full)
 

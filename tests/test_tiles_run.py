@@ -16,14 +16,17 @@ import xarray as xr
 
 from hypersharp.cube import crs_of, make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import CallError, InputError, OutputError
-from hypersharp.fusion.fuse import METHODS, fuse
+from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.image import Image
-from hypersharp.pair.settings import FuseOptions
+from hypersharp.methods.table import METHODS
+from hypersharp.pair import sample as samples
+from hypersharp.pair.options import Options
+from hypersharp.pair.pair import check_pair, read_sample
+from hypersharp.pair.place import place
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM
-from hypersharp.tiles import job as jobs
 from hypersharp.tiles import store, workers
 from hypersharp.tiles.run import TiledOptions, TiledRun, fuse_in_tiles, prepare
 from hypersharp.tiles.store import folder_for
@@ -77,15 +80,15 @@ def prepared(
 ) -> TiledRun:
     tiles = TiledOptions(workers=1, side_px=64, resume=resume)
     coarse, fine = (Image(path) for path in files)
-    chosen = FuseOptions(**{"precision": "fp32", "device": "cpu", **options})
-    return prepare(coarse, fine, out, method=method, tiles=tiles, options=chosen, move="none")
+    chosen = Options(**{"precision": "fp32", "device": "cpu", "coregister": False, **options})
+    return prepare(coarse, fine, out, method=method, tiles=tiles, options=chosen)
 
 
 @pytest.mark.parametrize("method", [*QUICK, *NETWORKS])
 def test_tiles_are_the_whole_image(method: str, files: tuple[Path, Path], tmp_path: Path) -> None:
     hs, ms = (open_cube(path) for path in files)
     consistent = None if method in ("glp", "ssjcn") else False
-    whole = fuse(hs, ms, method=method, move="none", precision="fp32", device="cpu", consistent=consistent)
+    whole = fuse(hs, ms, method=method, coregister=False, precision="fp32", device="cpu", consistent=consistent)
     tiled = made(files, tmp_path / "sharp.tif", method, consistent=consistent)
     inside = slice(48, -48) if method == "dhsis" else slice(None)  # the whole goes on at its far side, a tile does not
     gap = np.abs(tiled.values - whole.values)[:, inside, inside].max()
@@ -96,12 +99,12 @@ def test_tiles_are_the_whole_image(method: str, files: tuple[Path, Path], tmp_pa
 
 
 def test_every_method_is_tried_in_tiles_but_the_iterative_and_the_composed() -> None:
-    assert set(METHODS) == {*QUICK, *NETWORKS, "hysure", "auto"}
+    assert set(METHODS) == {*QUICK, *NETWORKS, "hysure", "ssjcn-any"}
 
 
 def test_hysure_in_tiles_is_as_good_and_shows_no_seam(files: tuple[Path, Path], tmp_path: Path) -> None:
     truth = scene().numpy()
-    whole = fuse(*(open_cube(path) for path in files), method="hysure", move="none", consistent=False).values
+    whole = fuse(*(open_cube(path) for path in files), method="hysure", coregister=False, consistent=False).values
     tiled = made(files, tmp_path / "sharp.tif", "hysure", consistent=False).values
     errors_db = [10 * np.log10(np.mean((image - truth) ** 2)) for image in (whole, tiled)]
     assert abs(errors_db[0] - errors_db[1]) < 0.05
@@ -112,8 +115,8 @@ def test_hysure_in_tiles_is_as_good_and_shows_no_seam(files: tuple[Path, Path], 
 
 def test_auto_learns_once_and_tells_the_ranking(files: tuple[Path, Path], tmp_path: Path) -> None:
     run = prepared(files, tmp_path / "sharp.tif", "auto", budget_s=0.0)
-    assert any(note.startswith("auto chose ") for note in run.notes)
-    assert run.notes[-1].startswith("in 9 tiles of 64 x 64 pixels that see ")
+    assert run.record.choice["why"].startswith("auto chose ")
+    assert run.record.tiles is not None and run.record.tiles.startswith("9 tiles of 64 x 64 px with a ")
     assert run.carry_out().shape == (BANDS, SIDE, SIDE)
 
 
@@ -141,7 +144,7 @@ def test_pixels_and_bands_that_are_missing_stay_missing(tmp_path: Path) -> None:
     image = Image(paths[1], mask=tmp_path / "mask.tif")
     tiles = TiledOptions(workers=1, side_px=64)
     out = tmp_path / "sharp.tif"
-    prepare(Image(paths[0]), image, out, method="gsa", tiles=tiles, move="none").carry_out()
+    prepare(Image(paths[0]), image, out, method="gsa", tiles=tiles, options=Options(coregister=False)).carry_out()
     missing = np.isnan(open_cube(out).values)
     assert missing[5].all()
     expected = np.zeros((SIDE, SIDE), bool)
@@ -153,7 +156,7 @@ def test_whole_numbers_stay_whole_numbers(tmp_path: Path) -> None:
     hs, ms = ((image * 10_000).round().astype(np.uint16) for image in pair())
     paths = save_cube(hs, tmp_path / "hs.tif"), save_cube(ms, tmp_path / "ms.tif")
     tiled = made(paths, tmp_path / "sharp.tif", consistent=False)
-    whole = fuse(*(open_cube(path) for path in paths), method="gsa", move="none", consistent=False)
+    whole = fuse(*(open_cube(path) for path in paths), method="gsa", coregister=False, consistent=False)
     assert tiled.dtype == np.uint16 == whole.dtype
     assert np.abs(tiled.values.astype(int) - whole.values).max() <= 1
 
@@ -163,8 +166,8 @@ def test_grids_that_do_not_nest_are_aligned_tile_by_tile(tmp_path: Path) -> None
     off = PLACE @ affine.Affine.translation(0.3, -0.4) @ affine.Affine.scale(0.96)
     ms = make_cube(ms.values, wavelengths_nm=[650, 550, 450], crs="EPSG:32633", transform=off)
     paths = save_cube(hs, tmp_path / "hs.tif"), save_cube(ms, tmp_path / "ms.tif")
-    tiled = made_by(paths, tmp_path / "sharp.tif", move="none")
-    whole = fuse(*(open_cube(path) for path in paths), method="bicubic", move="none")
+    tiled = made_by(paths, tmp_path / "sharp.tif", options=Options(coregister=False))
+    whole = fuse(*(open_cube(path) for path in paths), method="bicubic", coregister=False)
     assert transform_of(tiled) == transform_of(whole) and tiled.shape == whole.shape
     both = ~np.isnan(whole.values)
     np.testing.assert_array_equal(np.isnan(tiled.values), ~both)
@@ -187,11 +190,11 @@ def test_a_proven_shift_is_undone_in_every_tile(files: tuple[Path, Path], tmp_pa
         tmp_path / "sharp.tif",
         method="glp",
         tiles=TiledOptions(workers=1, side_px=64),
-        options=FuseOptions(consistent=False),
+        options=Options(consistent=False),
     )
     run.carry_out()
     whole = fuse(hs, moved, method="glp", consistent=False)
-    assert any("now undone" in note for note in run.notes)
+    assert run.record.placement["shift_px_yx"] == pytest.approx([1, 2], abs=0.1)
     assert np.abs(open_cube(tmp_path / "sharp.tif").values - whole.values).max() < 2e-4 * np.ptp(whole.values)
 
 
@@ -305,18 +308,18 @@ def test_a_network_sees_further_the_coarser_hs_is(tmp_path: Path) -> None:
     pair_8 = (make_cube(image.numpy()) for image in Sensor(psf, response, 8).observe(fine))
     paths = [save_cube(cube, tmp_path / f"{name}.tif") for name, cube in zip(("hs", "ms"), pair_8, strict=True)]
     told: dict[str, Any] = {"weights": "ssjcn-any", "precision": "fp32", "device": "cpu", "consistent": False}
-    known: dict[str, Any] = {"psf": psf, "srf": response, "move": "none"}
+    known: dict[str, Any] = {"psf": psf, "srf": response}
     run = prepare(
         *(Image(path) for path in paths),
         tmp_path / "sharp.tif",
         method="ssjcn",
         tiles=TiledOptions(workers=1, side_px=64),
-        options=FuseOptions(**told),
+        options=Options(**told, coregister=False),
         **known,
     )
     assert len(run.job.tiling) == 16
     run.carry_out()
-    whole = fuse(*(open_cube(path) for path in paths), method="ssjcn", **told, **known)
+    whole = fuse(*(open_cube(path) for path in paths), method="ssjcn", coregister=False, **told, **known)
     assert np.abs(open_cube(tmp_path / "sharp.tif").values - whole.values).max() < 1e-5 * np.ptp(whole.values)
 
 
@@ -326,17 +329,17 @@ def test_a_memory_for_one_worker_gets_one_unless_more_are_asked_for(
     coarse, fine = (Image(path) for path in files)
     out = tmp_path / "sharp.tif"
     with pytest.raises(CallError, match=r"1\.5 GB for 2 workers, expected 2\.\d GB or more"):
-        prepare(coarse, fine, out, method="bicubic", tiles=TiledOptions(1.5e9, workers=2), move="none")
+        prepare(coarse, fine, out, method="bicubic", tiles=TiledOptions(1.5e9, workers=2))
     monkeypatch.setattr("dask.system.CPU_COUNT", 2)
-    run = prepare(coarse, fine, out, method="bicubic", tiles=TiledOptions(1.5e9), move="none")
-    assert run.job.workers == 1 and run.notes[-1] == "1 worker, for the memory has no room for more"
+    run = prepare(coarse, fine, out, method="bicubic", tiles=TiledOptions(1.5e9))
+    assert run.job.workers == 1 and str(run.record).endswith("1 worker (limited by the memory)")
     run.carry_out()
     assert out.exists() and not folder_for(out).exists()
 
 
 def test_the_face_takes_what_fuse_takes(files: tuple[Path, Path], tmp_path: Path) -> None:
     psf = gaussian(8, 2, RATIO, boundary="reflect")
-    told: dict[str, Any] = {"method": "glp", "psf": psf, "consistent": False, "move": "none"}
+    told: dict[str, Any] = {"method": "glp", "psf": psf, "consistent": False, "coregister": False}
     sharp = fuse_in_tiles(*files, tmp_path / "sharp.npy", workers=1, memory_bytes=2e9, scale=2.0, **told)
     whole = fuse(*(open_cube(path) for path in files), scale=2.0, **told)
     np.testing.assert_allclose(sharp.values, whole.values, atol=1e-5)
@@ -347,20 +350,16 @@ def test_the_face_takes_what_fuse_takes(files: tuple[Path, Path], tmp_path: Path
 def test_a_sample_of_a_large_scene_leaves_its_seams_out(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hypersharp.fusion import learn as scenes
-
-    monkeypatch.setattr(scenes, "MOST_COARSE", 32)
-    pair_source = jobs.PairSource(*(Image(path) for path in files), (48, 48), RATIO, jobs_grid(files))
-    sample = scenes.Sample.of((48, 48), RATIO)
-    assert not sample.is_all and sample.inside().shape == (32, 32)
-    hs, ms = jobs.read_sample(pair_source, sample)
+    monkeypatch.setattr(samples, "MOST_COARSE", 32)
+    placement = place(Image(files[0]), Image(files[1]), coregister=False)
+    sample = samples.Sample.of((48, 48), RATIO)
+    assert not sample.is_all
+    hs, ms = read_sample(placement, sample)
+    coarse = np.concatenate([np.arange(run.start, run.stop) for run in sample.rows])
+    fine = np.concatenate([np.arange(RATIO * run.start, RATIO * run.stop) for run in sample.rows])
     whole_hs, whole_ms = (open_cube(path).values for path in files)
-    np.testing.assert_array_equal(hs.values, sample.coarse(whole_hs))
-    np.testing.assert_array_equal(ms.values, sample.fine(whole_ms))
-    assert not sample.inside()[:, 6:10].any() and sample.inside()[2, 2]
-
-
-def jobs_grid(files: tuple[Path, Path]) -> Any:
-    from hypersharp.cube import grid_of
-
-    return grid_of(open_cube(files[1], lazy=True))
+    np.testing.assert_array_equal(hs.values, whole_hs[:, coarse][:, :, coarse])
+    np.testing.assert_array_equal(ms.values, whole_ms[:, fine][:, :, fine])
+    valid = check_pair(placement).to_learn_from(in_parts=True).hs_valid
+    assert valid is not None and valid.shape == (32, 32)
+    assert not valid[:, 6:10].any() and valid[2, 2]

@@ -12,10 +12,10 @@ import xarray as xr
 from hypersharp.cli import main
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
-from hypersharp.fusion.fuse import METHODS, fuse
+from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.image import Image
-from hypersharp.pair.settings import FuseOptions
+from hypersharp.pair.options import Options
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 from hypersharp.tiles import part
@@ -50,9 +50,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def prepared(files: tuple[Path, Path], folder: Path, method: str, *, resume: bool = False, **known: Any) -> TiledRun:
     coarse, fine = (Image(path) for path in files)
-    options = FuseOptions(precision="fp32", device="cpu", consistent=False)
+    options = Options(precision="fp32", device="cpu", consistent=False, coregister=False)
     tiles = TiledOptions(workers=1, side_px=64, resume=resume)
-    told = {"move": "none", "trust": folder / "error.tif", **known}
+    told = {"uncertainty": folder / "error.tif", **known}
     return prepare(coarse, fine, folder / "sharp.tif", method=method, tiles=tiles, options=options, **told)
 
 
@@ -62,7 +62,7 @@ def test_half_widths_are_those_of_the_whole(method: str, files: tuple[Path, Path
     assert len(run.job.tiling) == 9
     run.carry_out()
     hs, ms = (open_cube(path) for path in files)
-    sharp = fuse(hs, ms, method=method, move="none", consistent=False, precision="fp32", **KNOWN)
+    sharp = fuse(hs, ms, method=method, coregister=False, consistent=False, precision="fp32", **KNOWN)
     whole = predict_error(sharp, hs, ms, consistent=False, precision="fp32", **KNOWN)
     found = open_cube(tmp_path / "error.tif")
     np.testing.assert_array_equal(np.isnan(found.values), np.isnan(open_cube(tmp_path / "sharp.tif").values))
@@ -73,8 +73,10 @@ def test_half_widths_are_those_of_the_whole(method: str, files: tuple[Path, Path
 
 
 def test_the_sensor_is_found_where_none_is_told(files: tuple[Path, Path], tmp_path: Path) -> None:
-    told: dict[str, Any] = {"method": "gsa", "consistent": False, "move": "none"}
-    fuse_in_tiles(*files, tmp_path / "sharp.npy", workers=1, trust=tmp_path / "error.npy", memory_bytes=2e9, **told)
+    told: dict[str, Any] = {"method": "gsa", "consistent": False, "coregister": False}
+    fuse_in_tiles(
+        *files, tmp_path / "sharp.npy", workers=1, uncertainty=tmp_path / "error.npy", memory_bytes=2e9, **told
+    )
     error = open_cube(tmp_path / "error.npy")
     hs, ms = (open_cube(path) for path in files)
     sharp = fuse(hs, ms, **told)
@@ -85,8 +87,8 @@ def test_the_sensor_is_found_where_none_is_told(files: tuple[Path, Path], tmp_pa
 
 def test_the_mean_is_that_of_the_scene_and_not_of_a_tile(files: tuple[Path, Path], tmp_path: Path) -> None:
     job = prepared(files, tmp_path, "gsa", **KNOWN).job
-    assert job.trust is not None and job.trust.mean is not None
-    narrow = replace(job, trust=replace(job.trust, mean=job.trust.mean / 2)).sharpen(job.tiling[0])[1]
+    assert job.intervals is not None and job.intervals.mean is not None
+    narrow = replace(job, intervals=replace(job.intervals, mean=job.intervals.mean / 2)).sharpen(job.tiling[0])[1]
     wide = job.sharpen(job.tiling[0])[1]
     assert narrow is not None and wide is not None and (narrow < wide)[:, :16, :16].all()
 
@@ -101,12 +103,12 @@ def test_a_run_that_stopped_before_the_error_was_written_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(TiledRun, "trust_cube", stop)
+        patched.setattr(TiledRun, "half_widths", stop)
         with pytest.raises(KeyboardInterrupt):
             prepared(files, tmp_path, "bicubic").carry_out()
-    assert len(list(folder_for(tmp_path / "sharp.tif").glob("*-trust.npy"))) == 9
-    with pytest.raises(CallError, match="differs in trust"):
-        prepared(files, tmp_path, "bicubic", resume=True, trust=None)
+    assert len(list(folder_for(tmp_path / "sharp.tif").glob("*-half-width.npy"))) == 9
+    with pytest.raises(CallError, match="differs in uncertainty"):
+        prepared(files, tmp_path, "bicubic", resume=True, uncertainty=None)
     prepared(files, tmp_path, "bicubic", resume=True).carry_out()
     assert [(tmp_path / name).read_bytes() for name in ("sharp.tif", "error.tif")] == expected
 
@@ -114,12 +116,12 @@ def test_a_run_that_stopped_before_the_error_was_written_goes_on(
 def test_the_command_writes_cube_and_picture(
     files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["fuse", *map(str, files), "-o", str(tmp_path / "sharp.tif"), "--method", "gsa", "--move", "none"]
+    words = ["fuse", *map(str, files), "-o", str(tmp_path / "sharp.tif"), "--method", "gsa", "--no-coregister"]
     with pytest.raises(SystemExit) as done:
-        main([*words, "--memory", "1.5GB", "--workers", "1", "--trust", str(tmp_path / "error.tif")])
+        main([*words, "--memory", "1.5GB", "--workers", "1", "--uncertainty", str(tmp_path / "error.tif")])
     assert done.value.code == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "half-width of the 90% interval" in said and "errors on the pair degraded once more" in said
+    assert "half-width of the 90% interval" in said and "errors on the pair at reduced resolution" in said
     assert open_cube(tmp_path / "error.tif").shape == (BANDS, SIDE, SIDE)
     assert (tmp_path / "error.png").read_bytes().startswith(b"\x89PNG")
 
@@ -142,7 +144,7 @@ def test_the_middle_is_what_the_files_hold_there(files: tuple[Path, Path], tmp_p
     run.carry_out()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(part, "PART_PX", 96)
-        shown = part.middle_part(run.job, METHODS["gsa"])
+        shown = part.middle_part(run.job)
     for name, file in (("result", "sharp.tif"), ("error", "error.tif")):
         there = open_cube(tmp_path / file, window=(48, 48, 96, 96))
         np.testing.assert_allclose(shown[name].values, there.values, atol=1e-5)
@@ -151,7 +153,7 @@ def test_the_middle_is_what_the_files_hold_there(files: tuple[Path, Path], tmp_p
 
 def test_what_cannot_be_had_is_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(CallError, match=r"the output .*error\.mat for a scene fused in tiles"):
-        prepared(files, tmp_path, "gsa", trust=tmp_path / "error.mat")
+        prepared(files, tmp_path, "gsa", uncertainty=tmp_path / "error.mat")
     small = [
         save_cube(open_cube(path)[:, :n, :n], tmp_path / path.name) for path, n in zip(files, (12, 48), strict=True)
     ]

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from hypersharp.methods.bicubic import BICUBIC
-from hypersharp.methods.detail import Pair, Scales, make_pair
-from hypersharp.methods.fuse_wei import FUSE, Gaussians, Posterior, gaussians, mirror
+from hypersharp.methods.detail import Scales, SubspacePair, make_pair
+from hypersharp.methods.fuse_wei import Gaussians, Posterior, gaussians, mirror
 from hypersharp.numerics.linops import BlurDecimation
 from hypersharp.numerics.sylvester import fuse_gaussian
-from hypersharp.pair.settings import Settings
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, gaussian_fwhm
+from method_runs import ON_CPU, Known
 
 RATIO, SHAPE, RANK, MS_BANDS = 3, (12, 9), 3, 2
 
@@ -21,20 +21,20 @@ def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def small_pair() -> tuple[Pair, Tensor]:
+def small_pair() -> tuple[SubspacePair, Tensor]:
     """Random coefficients and ms, so that nothing cancels; and the response of the coefficients (l, p)."""
     scales = Scales(PSF(random(4, 3, seed=5).numpy(), (1, 2)), RATIO)
     coefficients, ms = random(RANK, 4, 3, seed=1), random(MS_BANDS, *SHAPE, seed=2)
     everything = torch.ones(4, 3, dtype=torch.bool)
     basis = torch.linalg.qr(random(6, RANK, seed=3)).Q
-    return Pair(basis, coefficients, ms, everything, None, scales), random(MS_BANDS, RANK, seed=4)
+    return SubspacePair(basis, coefficients, ms, everything, None, scales), random(MS_BANDS, RANK, seed=4)
 
 
 def operator(scales: Scales) -> BlurDecimation:
     return BlurDecimation(torch.tensor(scales.psf.kernel), SHAPE, RATIO, scales.psf.start_yx)
 
 
-def posterior_mean(pair: Pair, seen: Tensor, found: Gaussians) -> Tensor:
+def posterior_mean(pair: SubspacePair, seen: Tensor, found: Gaussians) -> Tensor:
     posterior = Posterior(pair.basis, seen, lambda ms: ms, found, pair.scales)  # type: ignore[arg-type]
     return posterior.mean(pair.coefficients, pair.ms, margin_px=0)
 
@@ -75,7 +75,7 @@ def test_single_precision_is_enough() -> None:
     pair, seen = small_pair()
     found = Gaussians(1e-5, torch.full((MS_BANDS,), 1e-6).double(), torch.diag(torch.tensor([1.0, 0.1, 1e-5])).double())
     exact = posterior_mean(pair, seen, found)
-    single = Pair(pair.basis, pair.coefficients.float(), pair.ms.float(), pair.valid, None, pair.scales)
+    single = SubspacePair(pair.basis, pair.coefficients.float(), pair.ms.float(), pair.valid, None, pair.scales)
     rounded = posterior_mean(single, seen.float(), found)
     assert (rounded.double() - exact).norm() < 1e-4 * exact.norm()
 
@@ -87,7 +87,7 @@ def test_the_covariances_are_those_of_the_pair() -> None:
     truth = torch.einsum("lk,kyx->lyx", mixing, scene)
     sensor = Sensor(gaussian_fwhm(3, 3, boundary="reflect"), random(2, 12, seed=3).numpy(), 3)
     hs = add_noise(sensor.hs(truth), 40, 0)
-    pair = make_pair(hs, sensor.ms(truth), Settings(ratio=3, device="cpu"), sensor.psf)
+    pair = make_pair(TensorPair(hs, sensor.ms(truth)), sensor.psf, ON_CPU)
     found = gaussians(pair, hs.flatten(1))
     assert found.hs_noise**0.5 == pytest.approx(float(hs.square().mean().sqrt()) / 100, rel=0.2)
     assert pair.basis.shape == (12, 2)
@@ -113,6 +113,6 @@ def test_a_band_that_no_ms_band_sees_follows_those_that_it_resembles() -> None:
     response[0, :3] = response[1, 3:5] = 1 / 3
     sensor = Sensor(gaussian_fwhm(3, 3, boundary="reflect"), response, 3)
     hs, ms = (add_noise(image, 40, seed).float() for seed, image in enumerate(sensor.observe(truth)))
-    settings = Settings(ratio=3, psf=sensor.psf, srf=sensor.srf, device="cpu")
-    unseen, floor = (method(hs, ms, settings)[5:].double() - truth[5:] for method in (FUSE.run, BICUBIC.run))
+    known = Known(sensor.psf, sensor.srf)
+    unseen, floor = (known.run(name, hs, ms)[5:].double() - truth[5:] for name in ("fuse", "bicubic"))
     assert unseen.norm() < 0.25 * floor.norm()

@@ -11,15 +11,16 @@ import xarray as xr
 
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError
-from hypersharp.fusion import learn as scene
 from hypersharp.fusion.fuse import fuse
-from hypersharp.methods.ssjcn import SSJCN_METHOD
 from hypersharp.methods.ssjcn_any import pair_network
+from hypersharp.methods.table import METHODS
 from hypersharp.networks.checkpoint import build_network, load_weights, save_weights
 from hypersharp.networks.header import WeightsHeader
 from hypersharp.networks.onnx.cache import cache_folder, exported
 from hypersharp.networks.onnx.export import export_onnx
-from hypersharp.pair.settings import Settings
+from hypersharp.pair import sample
+from hypersharp.pair.options import Options
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
 
@@ -88,8 +89,7 @@ def test_weights_may_be_an_onnx_file(tmp_path: Path) -> None:
 def test_an_adapted_network_serves_another_scene_of_its_sensors(tmp_path: Path) -> None:
     """The file holds the means of the pair it was made from; the other pair's take their place."""
     hs, ms = (torch.from_numpy(cube.values) for cube in make_pair())
-    known = Settings(ratio=4, psf=SENSOR.psf, srf=SRF)
-    net = pair_network(hs, ms, SENSOR, known, weights=weights_of("ssjcn-subspace", tmp_path))
+    net = pair_network(TensorPair(hs, ms), SENSOR, weights=weights_of("ssjcn-subspace", tmp_path))
     weights = tmp_path / "adapted.safetensors"
     save_weights(weights, net, WeightsHeader("ssjcn-subspace", asdict(net.options), None, {"seconds": 1}))
     other_hs, other_ms = make_pair(2)
@@ -116,7 +116,7 @@ def test_a_large_scene_holds_the_means_of_its_sample(tmp_path: Path, monkeypatch
     hs, ms = make_pair()
     told = {"method": "ssjcn", "weights": weights_of("ssjcn", tmp_path), "srf": SRF + 0.02, "consistent": False}
     small = fuse(hs, ms, precision="fp32", **told)  # type: ignore[arg-type]
-    monkeypatch.setattr(scene, "MOST_COARSE", 8)
+    monkeypatch.setattr(sample, "MOST_COARSE", 8)
     by_torch = fuse(hs, ms, precision="fp32", **told)  # type: ignore[arg-type]
     np.testing.assert_allclose(fuse(hs, ms, runtime="onnx", **told), by_torch, atol=1e-4)  # type: ignore[arg-type]
     assert not np.allclose(small, by_torch, atol=1e-5)
@@ -137,5 +137,5 @@ def test_what_onnxruntime_cannot_run_says_why(told: dict[str, str], message: str
 
 
 def test_torch_is_what_runs_by_default() -> None:
-    assert Settings(ratio=4).runtime == "torch"
-    assert "weights" in SSJCN_METHOD.needs
+    assert Options().runtime == "torch"
+    assert METHODS["ssjcn"].is_network

@@ -16,17 +16,31 @@ from hypersharp.errors import CallError, InputError
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io import save_cube
 from hypersharp.methods import ssjcn
-from hypersharp.methods import ssjcn_any as subspace
 from hypersharp.methods.ssjcn_any import for_scene, pair_network
 from hypersharp.networks import packaged
 from hypersharp.networks.checkpoint import build_network, load_weights, save_weights
 from hypersharp.networks.header import WeightsHeader
+from hypersharp.networks.inference import run_network
 from hypersharp.networks.packaged import Weights
+from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.numerics.interpolate import upsample_bicubic
-from hypersharp.pair.settings import Settings
+from hypersharp.pair.options import Progress, ignore
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import gaussian_fwhm
-from hypersharp.train.adapt import AdaptOptions, Learning, adapt, adapt_pair, held_out, make_lesson, summary, turned
+from hypersharp.train import adapt as adapting
+from hypersharp.train.adapt import (
+    AdaptOptions,
+    Learning,
+    Outcome,
+    adapt,
+    adapt_pair,
+    held_out,
+    make_lesson,
+    summary,
+    turned,
+)
+from method_runs import Known
 
 BANDS, MS_BANDS, RATIO, SHAPE = 14, 3, 3, (72, 84)
 QUICK = AdaptOptions(seconds=1000, steps=6, features=16, batch=2, every=3)
@@ -63,10 +77,14 @@ def make_scene(bands: int = BANDS, shape_yx: tuple[int, int] = SHAPE, seed: int 
     return (spectra @ shares.flatten(1)).view(bands, *shape_yx)
 
 
-def make_pair(snr_db: float = 40, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Settings]:
+def make_pair(snr_db: float = 40, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Known]:
     scene, sensor = make_scene(seed=seed), make_sensor()
     hs, ms = (add_noise(image, snr_db, k) for k, image in enumerate(sensor.observe(scene)))
-    return (hs, ms, scene, Settings(ratio=RATIO, psf=sensor.psf, srf=sensor.srf, device="cpu", precision="fp32"))
+    return hs, ms, scene, Known(sensor.psf, sensor.srf)
+
+
+def learn_from(hs: Tensor, ms: Tensor, known: Known, progress: Progress = ignore) -> tuple[SubspaceSSJCN, Outcome]:
+    return adapt(known.pair(hs, ms), known.sensor(hs, ms), known.options, QUICK, progress)
 
 
 def rmse(estimate: Tensor, truth: Tensor) -> float:
@@ -79,28 +97,27 @@ def test_untrained_it_beats_bicubic_at_any_bands_and_ratio(bands: int, ms_bands:
     sensor, scene = make_sensor(bands, ms_bands, ratio), make_scene(bands, (96 * 2, 96 * 3))
     scene = scene[:, : shape_yx[0], : shape_yx[1]]
     hs, ms = sensor.observe(scene)
-    settings = Settings(ratio=ratio, psf=sensor.psf, srf=sensor.srf, device="cpu", precision="fp32")
-    found = ssjcn.SSJCN_METHOD.run(hs, ms, settings)
+    found, notes = Known(sensor.psf, sensor.srf).run_and_notes("ssjcn", hs, ms)
     assert found.shape == scene.shape
     assert rmse(found, scene) < 0.8 * rmse(upsample_bicubic(hs[None], ratio)[0], scene)
-    assert any("hypersharp adapt" in note for note in settings.notes)
+    assert any("hypersharp adapt" in note for note in notes)
 
 
 def test_learning_never_makes_the_held_out_tiles_worse_and_the_rest_of_the_net_stays() -> None:
-    hs, ms, _, settings = make_pair()
+    hs, ms, _, known = make_pair()
     told: list[float] = []
-    net, outcome = adapt(hs, ms, replace(settings, progress=told.append), QUICK)
+    net, outcome = learn_from(hs, ms, known, told.append)
     assert outcome.steps == 6
     assert outcome.after_db >= max(outcome.start_db, outcome.before_db)
     assert told[-1] == 1 and told == sorted(told)
-    before = pair_network(hs, ms, make_sensor(), settings)
+    before = pair_network(known.pair(hs, ms), make_sensor())
     for name, value in before.core.state_dict().items():
         torch.testing.assert_close(net.core.state_dict()[name], value)
 
 
 def test_steps_give_the_same_weights_again() -> None:
-    hs, ms, _, settings = make_pair()
-    first, second = (adapt(hs, ms, settings, QUICK)[0].state_dict() for _ in range(2))
+    hs, ms, _, known = make_pair()
+    first, second = (learn_from(hs, ms, known)[0].state_dict() for _ in range(2))
     for name, value in first.items():
         torch.testing.assert_close(second[name], value, rtol=0, atol=1e-5)  # but for the order of sums
 
@@ -109,12 +126,11 @@ def test_learning_lowers_the_error_of_what_is_learnt_from() -> None:
     """Five materials under one ms band: which is which is no linear matter."""
     scene, sensor = make_scene(contrast=30.0), make_sensor(ms_bands=1)
     hs, ms = sensor.observe(scene)
-    settings = Settings(ratio=RATIO, psf=sensor.psf, srf=sensor.srf, device="cpu", precision="fp32")
     torch.manual_seed(0)
-    net = pair_network(hs, ms, sensor, settings, own_features=16)
+    net = pair_network(TensorPair(hs, ms), sensor, own_features=16)
     net.see_with_sensor()
     lesson = make_lesson(net, hs, ms, torch.ones(hs.shape[1:], dtype=torch.bool), QUICK)
-    learning = Learning(net, replace(lesson, score=lesson.learn), settings, QUICK)
+    learning = Learning(net, replace(lesson, score=lesson.learn), "fp32", QUICK)
     before_db, random = learning.score_db(), np.random.default_rng(0)
     adam = torch.optim.Adam(learning.own.parameters(), lr=3e-3)
     for _ in range(30):
@@ -123,52 +139,49 @@ def test_learning_lowers_the_error_of_what_is_learnt_from() -> None:
 
 
 def test_no_time_gives_the_start_and_says_so() -> None:
-    hs, ms, _, settings = make_pair()
-    net, outcome = adapt(hs, ms, settings, AdaptOptions(seconds=0.0))
-    with torch.inference_mode():
-        found = net(hs[None], ms[None])[0]
-    torch.testing.assert_close(found, ssjcn.SSJCN_METHOD.run(hs, ms, settings), atol=1e-5, rtol=0)
-    assert "adapted in 0 steps" in summary(outcome)
+    hs, ms, _, known = make_pair()
+    net, outcome = adapt(known.pair(hs, ms), known.sensor(hs, ms), known.options, AdaptOptions(seconds=0.0))
+    found = run_network(net, hs, ms, known.options)
+    torch.testing.assert_close(found, known.run("ssjcn", hs, ms), atol=1e-5, rtol=0)
+    assert outcome.steps == 0 and "adapted in 0 steps" in summary(outcome)
 
 
 def test_too_small_an_image_is_refused() -> None:
-    hs, ms, _, settings = make_pair()
+    hs, ms, _, known = make_pair()
     with pytest.raises(InputError, match="12 x 12"):
-        adapt(hs[:, :11], ms[:, : 11 * RATIO], settings, QUICK)
+        learn_from(hs[:, :11], ms[:, : 11 * RATIO], known)
 
 
 def test_the_weights_file_gives_what_was_learnt_and_serves_another_scene(tmp_path: Path) -> None:
-    hs, ms, _, settings = make_pair()
+    hs, ms, _, known = make_pair()
     path = tmp_path / "own.safetensors"
-    adapt_pair(
-        *(make_cube(image.numpy()) for image in (hs, ms)), path, options=QUICK, psf=settings.psf, srf=settings.srf
-    )
+    adapt_pair(*(make_cube(image.numpy()) for image in (hs, ms)), path, options=QUICK, psf=known.psf, srf=known.srf)
     net, header = load_weights(path)
     assert {"steps", "after_db", "commit"} <= header.provenance.keys()
-    own = replace(settings, weights=path)
+    own = replace(known, options=replace(known.options, weights=path))
     with torch.inference_mode():
-        torch.testing.assert_close(ssjcn.SSJCN_METHOD.run(hs, ms, own), net(hs[None], ms[None])[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(own.run("ssjcn", hs, ms), net(hs[None], ms[None])[0], atol=1e-5, rtol=0)
     other_hs, other_ms, other_scene, _ = make_pair(seed=3)
-    found = ssjcn.SSJCN_METHOD.run(other_hs, other_ms, own)
+    found = own.run("ssjcn", other_hs, other_ms)
     assert rmse(found, other_scene) < rmse(upsample_bicubic(other_hs[None], RATIO)[0], other_scene)
     with pytest.raises(InputError, match="ms_bands 2"):
-        ssjcn.SSJCN_METHOD.run(hs, ms[:2], replace(own, srf=None))
+        replace(own, srf=None).run("ssjcn", hs, ms[:2])
 
 
 def test_a_scene_in_another_unit_moves_the_means_only() -> None:
-    hs, ms, _, settings = make_pair()
-    net = pair_network(hs, ms, make_sensor(), settings)
-    other = for_scene(net, hs + 1, ms + 1, settings)
+    hs, ms, _, known = make_pair()
+    net = pair_network(known.pair(hs, ms), make_sensor())
+    other = for_scene(net, known.pair(hs + 1, ms + 1))
     torch.testing.assert_close(other(hs[None] + 1, ms[None] + 1), net(hs[None], ms[None]) + 1, atol=1e-4, rtol=0)
 
 
 def test_unmeasured_pixels_say_nothing() -> None:
-    hs, ms, _, settings = make_pair()
+    hs, ms, _, known = make_pair()
     valid = torch.ones(hs.shape[1:], dtype=torch.bool)
     valid[3:6, 4:9] = False
     spoiled = torch.where(valid, hs, hs.new_tensor(7.0))
-    masked = replace(settings, hs_valid=valid)
-    one, other = (pair_network(image, ms, make_sensor(), masked) for image in (hs, spoiled))
+    masked = replace(known, hs_valid=valid)
+    one, other = (pair_network(masked.pair(image, ms), make_sensor()) for image in (hs, spoiled))
     torch.testing.assert_close(one.hs_mean, other.hs_mean, atol=1e-6, rtol=0)
     angles = torch.linalg.svdvals(torch.linalg.qr(one.basis).Q.mT @ torch.linalg.qr(other.basis).Q)
     assert angles.min() > 0.99
@@ -179,6 +192,7 @@ def test_tiles_are_held_out_everywhere_and_turning_turns() -> None:
     assert 0.1 < held.float().mean() < 0.3
     image = torch.arange(6.0).view(1, 2, 3)
     assert len({str(turned(image, k).tolist()) for k in range(8)}) == 8
+    assert adapting.ORIENTATIONS == 8
 
 
 def test_the_verb_adapts_and_fuse_takes_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,10 +213,11 @@ def test_an_ms_that_lies_off_is_moved_before_anything_is_learnt(tmp_path: Path) 
     hs, lying_off = make_sensor().observe(scene)[0], shift(scene.numpy(), (0, 0.9, -0.7), mode="nearest")
     cubes = make_cube(hs.numpy()), make_cube(make_sensor().ms(torch.from_numpy(lying_off)).numpy())
     moved, left = (
-        adapt_pair(*cubes, tmp_path / f"{move}.safetensors", options=QUICK, move=move) for move in ("shift", "none")
+        adapt_pair(*cubes, tmp_path / f"{wanted}.safetensors", options=QUICK, coregister=wanted)
+        for wanted in (True, False)
     )
-    assert "now undone" in moved.notes[0] and not any("undone" in note for note in left.notes)
-    assert load_weights(tmp_path / "shift.safetensors")[1].provenance["notes"] == list(moved.notes)
+    assert "co-registered" in moved.notes[0] and not any("co-registered" in note for note in left.notes)
+    assert load_weights(tmp_path / "True.safetensors")[1].provenance["notes"] == list(moved.notes)
 
 
 def test_another_suffix_is_refused_before_anything_is_read(tmp_path: Path) -> None:
@@ -215,9 +230,9 @@ def test_weights_of_another_kind_are_not_for_any_sensor(tmp_path: Path) -> None:
     options = {"bands": BANDS, "ms_bands": MS_BANDS, "ratio": RATIO, "features": 8}
     path = tmp_path / "plain.safetensors"
     save_weights(path, build_network("ssjcn", options), WeightsHeader("ssjcn", options))
-    hs, ms, _, settings = make_pair()
+    hs, ms, _, known = make_pair()
     with pytest.raises(InputError, match="any sensor"):
-        subspace.pair_network(hs, ms, make_sensor(), settings, weights=path)
+        pair_network(known.pair(hs, ms), make_sensor(), weights=path)
 
 
 def test_cubes_fuse_without_weights_that_fit() -> None:

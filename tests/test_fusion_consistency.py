@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from hypersharp.cube import make_cube
-from hypersharp.fusion.consistency import agree_with_hs, gram_of, likely_weights, most_noise, project
+from hypersharp.fusion.consistency import gram_of, likely_weights, make_consistent, most_noise, project
 from hypersharp.fusion.fuse import fuse
 from hypersharp.numerics.linops import BlurDecimation
 from hypersharp.numerics.sylvester import fuse_gaussian
+from hypersharp.pair.record import Record
 from hypersharp.pair.reduced import inside_pixels, trusted_pixels
-from hypersharp.pair.settings import Settings
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, Boundary, gaussian
 
@@ -205,15 +207,17 @@ def test_fuse_agrees_with_hs_when_asked() -> None:
             rmse(sensor.hs(torch.tensor(sharp.values))[:, one, one], given[:, one, one]) for sharp in (plain, agreed)
         ]
         assert gaps[1] < 0.2 * gaps[0]
-        assert "consistency: 5 of 5 bands changed" in agreed.attrs["hypersharp"]
-        assert "consistency" not in plain.attrs["hypersharp"]
+        assert "consistency: 5 of 5 bands changed" in str(Record.of(agreed))
+        assert "consistency" not in str(Record.of(plain)) and Record.of(plain).consistency is None
 
 
 def test_a_psf_that_is_not_given_is_estimated() -> None:
     truth = scene().float()
     sensor = replace(sensor_of("reflect"), srf=np.full((1, BANDS), 1 / BANDS))
     hs, ms = sensor.observe(truth)
-    settings = Settings(RATIO)
-    image = agree_with_hs(wrong_by(truth, 0.02), hs, ms, settings)
-    assert image.shape == truth.shape and bool(image.isfinite().all())
-    assert settings.notes[-1].startswith("consistency: ")
+    pair = TensorPair(hs, ms)
+    estimate, sensor = wrong_by(truth, 0.02), PairSensor(pair)
+    found = make_consistent(estimate, pair, sensor.psf)
+    assert found.image.shape == truth.shape and bool(found.image.isfinite().all())
+    assert found.after < found.before and rmse(found.image, truth) < rmse(estimate, truth)
+    assert "psf and srf estimated from the pair" in sensor.notes

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from hypersharp.methods.detail import WINDOW_PX, Scales, detail, detail_gains, make_pair, match
 from hypersharp.numerics.interpolate import upsample_bicubic
-from hypersharp.pair.settings import Settings
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.psf import PSF, box, gaussian_fwhm
+from method_runs import ON_CPU
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -68,18 +69,16 @@ def test_what_is_not_measured_leaves_the_pair() -> None:
     hs_valid, ms_valid = torch.ones(10, 12, dtype=torch.bool), torch.ones(30, 36, dtype=torch.bool)
     hs_valid[0, 0] = ms_valid[16, 19] = False
     psf = gaussian_fwhm(3.0, 3)
-    settings = Settings(ratio=3, hs_valid=hs_valid, ms_valid=ms_valid, device="cpu")
-    valid = make_pair(hs, ms, settings, psf).valid
+    valid = make_pair(TensorPair(hs, ms, hs_valid, ms_valid), psf, ON_CPU).valid
     assert not valid[0, 0] and not valid[5, 6] and valid[9, 0] and valid.sum() < 119
-    nothing = Settings(ratio=3, hs_valid=torch.zeros_like(hs_valid), device="cpu")
-    assert make_pair(hs, ms, nothing, psf).valid.all()
+    assert make_pair(TensorPair(hs, ms, torch.zeros_like(hs_valid)), psf, ON_CPU).valid.all()
 
 
 def test_ms_is_brought_to_the_level_and_contrast_of_hs_but_for_bands_that_do_not_follow_it() -> None:
     seen = random(3, 10, 12).float()
     fine = Scales(box(3), 3).expand(seen)
     ms = torch.stack([0.5 * fine[0] + 0.1, fine[1], random(30, 36, seed=5).float()])
-    pair = make_pair(random(6, 10, 12).float(), ms, Settings(ratio=3, device="cpu"), box(3))
+    pair = make_pair(TensorPair(random(6, 10, 12).float(), ms), box(3), ON_CPU)
     found = match(pair, pair.scales.reduce(fine))(ms)
     torch.testing.assert_close(found[:2], fine[:2])
     torch.testing.assert_close(found[2], ms[2] - ms[2].mean() + seen[2].mean(), atol=0.02, rtol=0)

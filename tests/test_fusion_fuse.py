@@ -9,10 +9,12 @@ import xarray as xr
 
 from hypersharp.cube import crs_of, make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import CallError, HypersharpError, InputError
-from hypersharp.fusion.fuse import METHODS, fuse
+from hypersharp.fusion.fuse import fuse
+from hypersharp.methods.table import AUTO, METHODS, find_method
 from hypersharp.networks import packaged
 from hypersharp.networks.checkpoint import build_network, save_weights
 from hypersharp.networks.header import WeightsHeader
+from hypersharp.pair.record import Record
 
 NM = np.array([450.0, 500.0, 550.0, 600.0, 650.0])
 HEADER = WeightsHeader("ssjcn", {"bands": 5, "ms_bands": 2, "ratio": 4, "features": 8}, tuple(NM))
@@ -40,7 +42,7 @@ def test_bicubic_keeps_bands_and_doubles_as_the_floor() -> None:
     assert sharp.shape == (5, 24, 32)
     assert sharp.dtype == np.float32
     np.testing.assert_array_equal(wavelengths_nm(sharp), NM)
-    assert "bicubic" in sharp.attrs["hypersharp"]
+    assert Record.of(sharp).method == "bicubic" and "bicubic" in str(Record.of(sharp))
 
 
 def test_an_image_of_one_value_stays_it() -> None:
@@ -103,7 +105,7 @@ def test_a_given_response_is_used(weights: Path) -> None:
     srf = np.array([[0.5, 0.5, 0, 0, 0], [0, 0, 0.2, 0.4, 0.4]])
     sharp = fuse(hs, ms, weights=weights, srf=srf)
     np.testing.assert_allclose(np.einsum("lk,kyx->lyx", srf, sharp.values), ms.values, atol=1e-5)
-    assert "response differs" in sharp.attrs["hypersharp"]
+    assert any("response differs" in text for text in Record.of(sharp).warnings)
 
 
 def test_packaged_weights_are_picked_by_shape_and_wavelengths(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,8 +113,10 @@ def test_packaged_weights_are_picked_by_shape_and_wavelengths(weights: Path, mon
     packaged.packaged_weights.cache_clear()
     try:
         hs, ms = cubes()
-        assert "weights five: packaged" in fuse(hs, ms, method="ssjcn").attrs["hypersharp"]
-        assert "no wavelengths" in fuse(make_cube(hs.values), ms, method="ssjcn").attrs["hypersharp"]
+        found = Record.of(fuse(hs, ms, method="ssjcn"))
+        assert found.weights == ["five"] and "weights five: packaged" in str(found)
+        blind = Record.of(fuse(make_cube(hs.values), ms, method="ssjcn"))
+        assert any("no wavelengths" in text for text in blind.warnings)
         elsewhere = make_cube(hs.values, wavelengths_nm=NM + 300)
         with pytest.raises(InputError, match="750 to 950 nm"):
             fuse(elsewhere, ms, method="ssjcn")
@@ -130,7 +134,8 @@ def refused(hs: xr.DataArray, ms: xr.DataArray, **options: object) -> str:
 
 def test_swapped_images_are_refused(weights: Path) -> None:
     hs, ms = cubes()
-    assert "swap the two" in refused(ms, hs, weights=weights)
+    told = refused(ms, hs, weights=weights)
+    assert "hs of 2 x 24 x 32 and ms of 5 x 6 x 8" in told and "swap the two, hs comes first" in told
 
 
 def test_sizes_of_no_whole_ratio_are_refused() -> None:
@@ -197,9 +202,9 @@ def test_very_different_units_are_noticed(weights: Path) -> None:
         fuse(hs, ms * 1e4, weights=weights)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [AUTO.name, *METHODS])
 def test_the_table_describes_each_method(name: str) -> None:
-    method = METHODS[name]
+    method = find_method(name)
     assert method.name == name
     assert method.paper
-    assert method.halo_px >= 0
+    assert method.halo_px >= 0 and method.halo_coarse >= 0

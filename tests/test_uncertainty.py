@@ -13,16 +13,16 @@ import xarray as xr
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
 from hypersharp.fusion.fuse import fuse
-from hypersharp.fusion.learn import learn_run
-from hypersharp.fusion.sharpener import Recipe
-from hypersharp.methods.base import Method
+from hypersharp.fusion.learn import Sharpener
 from hypersharp.networks.packaged import packaged_weights
+from hypersharp.pair.options import Options
+from hypersharp.pair.record import Record
 from hypersharp.pair.reduced import ReducedPair
-from hypersharp.pair.settings import Settings
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.plot.figures import uncertainty
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
-from hypersharp.uncertainty import calibrate as trust_pair
+from hypersharp.uncertainty.calibrate import LEAST_PX
 from hypersharp.uncertainty.model import (
     FEATURES,
     ErrorModel,
@@ -74,7 +74,7 @@ def test_the_noise_of_the_finer_level_is_read_off_hs() -> None:
     noise = sigma * torch.randn(6, 216, 216, generator=torch.Generator().manual_seed(0))
     shared = torch.linspace(0, 3, 216).sin() * torch.linspace(0.1, 1, 6)[:, None, None]
     truth = sensor.hs(shared + noise)
-    reduced = ReducedPair(sensor.hs(truth), sensor.ms(truth), truth)
+    reduced = ReducedPair(sensor.hs(truth), sensor.ms(truth), truth=truth)
     found = one_level_finer(MODEL, reduced, torch.ones(6, 99), sensor).noise
     assert np.mean(found) == pytest.approx(sigma, rel=0.1)
     np.testing.assert_allclose(found, sigma, rtol=0.25)  # bands of little signal lend theirs to others
@@ -105,26 +105,37 @@ def test_one_level_finer_noise_is_added_in_quadrature() -> None:
     np.testing.assert_allclose(wide, np.hypot(narrow.numpy(), 1.6449 * 0.5), rtol=1e-3)
 
 
-def test_what_the_pair_taught_is_applied_to_it_degraded_as_the_result_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("named", [False, True])
+def test_what_the_pair_taught_is_applied_to_it_degraded_as_the_result_was_made(
+    named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The options are those of the result's record, or the ones given with the name of a method."""
     hs, ms, _ = pair()
-    applied: list[tuple[tuple[int, ...], Settings]] = []
+    applied: list[tuple[tuple[int, ...], Options]] = []
+    as_it_is = Sharpener.__call__
 
-    def spy(method: Method, hs: torch.Tensor, ms: torch.Tensor, settings: Settings) -> Recipe:
-        recipe = learn_run(method, hs, ms, settings)
-        [part] = recipe.parts
+    def spy(sharpener: Sharpener, pair: TensorPair, options: Options, *progress: object) -> torch.Tensor:
+        applied.append((tuple(pair.hs.shape), options))
+        return as_it_is(sharpener, pair, options)
 
-        def apply(hs: torch.Tensor, ms: torch.Tensor, settings: Settings) -> torch.Tensor:
-            applied.append((tuple(hs.shape), settings))
-            return part.apply(hs, ms, settings)
-
-        return Recipe((replace(part, apply=apply),))
-
-    monkeypatch.setattr(trust_pair, "learn_run", spy)
-    sharp = fuse(hs, ms, method="bicubic")
-    how = {"mode": "tiles", "tile_px": 32, "device": "cpu", "precision": "fp32"}
-    predict_error(sharp, hs, ms, psf=SENSOR.psf, srf=SENSOR.srf, consistent=False, **how)  # type: ignore[arg-type]
+    how = {"mode": "tiles", "tile_px": 32, "precision": "fp32"}
+    sharp = fuse(hs, ms, method="bicubic", **how)  # type: ignore[arg-type]
+    monkeypatch.setattr(Sharpener, "__call__", spy)
+    more = {"method": "bicubic", **how} if named else {}
+    predict_error(sharp, hs, ms, psf=SENSOR.psf, srf=SENSOR.srf, consistent=False, device="cpu", **more)  # type: ignore[arg-type]
     assert applied and all(hs_shape[1] <= hs.shape[1] // 2 for hs_shape, _ in applied)
-    assert all(getattr(said, name) == value for _, said in applied for name, value in how.items())
+    assert all(getattr(said, name) == value for _, said in applied for name, value in {**how, "device": "cpu"}.items())
+
+
+@pytest.mark.parametrize("method", ["bicubic", "gsa"])
+def test_a_sensor_and_consistency_that_are_given_count_instead_of_the_records(method: str) -> None:
+    hs, ms, _ = pair()
+    sharp = fuse(hs, ms, method=method, consistent=True)
+    told = {"psf": gaussian(7, 2.0, 2), "srf": SENSOR.srf, "consistent": False}
+    found = predict_error(sharp, hs, ms, **told)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found, predict_error(sharp, hs, ms, method=method, **told), rtol=1e-5)  # type: ignore[arg-type]
+    assert not np.allclose(found, predict_error(sharp, hs, ms), rtol=1e-3)
+    assert Record.of(sharp).choice["consistent"]
 
 
 def test_any_program_is_run_on_the_degraded_pair() -> None:
@@ -133,7 +144,7 @@ def test_any_program_is_run_on_the_degraded_pair() -> None:
 
     def program(hs: xr.DataArray, ms: xr.DataArray) -> xr.DataArray:
         seen.append((*hs.shape, *ms.shape[1:]))
-        return fuse(hs, ms, method="bicubic", move="none")
+        return fuse(hs, ms, method="bicubic", coregister=False)
 
     sharp = fuse(hs, ms, method="bicubic")
     widths = predict_error(sharp, hs, ms, psf=SENSOR.psf, srf=SENSOR.srf, fuse_again=program)
@@ -147,7 +158,7 @@ def test_what_another_program_leaves_out_teaches_nothing() -> None:
     hs, ms, _ = pair()
 
     def program(border: float, hs: xr.DataArray, ms: xr.DataArray) -> xr.DataArray:
-        sharp = fuse(hs, ms, method="bicubic", move="none")
+        sharp = fuse(hs, ms, method="bicubic", coregister=False)
         sharp.values[:, :, -4:] = border
         return sharp
 
@@ -223,9 +234,10 @@ def test_the_picture_shows_the_share_held() -> None:
     sharp = fuse(hs, ms, method="bicubic")
     error = sharp * 0 + np.abs(sharp - truth) + 1e-6
     error.attrs["coverage"] = 0.9
-    (coverage,) = (axes for axes in uncertainty(sharp, error, truth).axes if axes.get_title() == "coverage")
+    *_, coverage = (axes for axes in uncertainty(sharp, error, truth).axes if axes.get_title())
     np.testing.assert_array_equal(coverage.lines[0].get_ydata(), 100)
-    assert len(uncertainty(sharp, error).axes) == 4 + 1  # a map with its colour bar, three spectra
+    titles = [axes.get_title() or axes.get_title(loc="left") for axes in uncertainty(sharp, error).axes]
+    assert len([title for title in titles if title]) == 4
 
 
 def test_a_result_of_moved_or_aligned_images_gets_its_error_on_its_own_grid() -> None:
@@ -239,7 +251,7 @@ def test_a_result_of_moved_or_aligned_images_gets_its_error_on_its_own_grid() ->
     hs = make_cube(scene[:, ::8, ::8], crs="EPSG:32633", transform=place)
     fine = Affine(7.5, 0, 11, 0, -7.5, -6)
     ms = make_cube(scene[:2, ::2, ::2][:, :112, :120], crs="EPSG:32633", transform=fine)
-    sharp = fuse(hs, ms, method="gsa", move="none", consistent=False)
+    sharp = fuse(hs, ms, method="gsa", coregister=False, consistent=False)
     assert sharp.shape[1:] != ms.shape[1:]
     assert predict_error(sharp, hs, ms, consistent=False).shape == sharp.shape
 
@@ -247,7 +259,7 @@ def test_a_result_of_moved_or_aligned_images_gets_its_error_on_its_own_grid() ->
 @pytest.mark.parametrize("method", ["gsa", "cnmf"])
 def test_the_least_hs_that_is_accepted_suffices(method: str) -> None:
     """Degraded once more it tells no sensor; that of the pair is used."""
-    hs, ms, truth = small_pair(trust_pair.LEAST_PX * 4)
+    hs, ms, truth = small_pair(LEAST_PX * 4)
     sharp = fuse(hs, ms, method=method)
     widths = predict_error(sharp, hs, ms).values
     assert np.isfinite(widths).all() and np.mean(np.abs(sharp.values - truth) <= widths) > 0.8

@@ -1,0 +1,54 @@
+"""From an estimate to a result: all bands, the user's unit and type, gaps where either image has some, its place."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hypersharp.cube import with_bands_of
+from hypersharp.pair.pair import Pair
+from hypersharp.pair.tensors import TensorPair
+
+
+def missing_pixels(pair: TensorPair) -> NDArray[np.bool_]:
+    """(H, W): where ms, or the coarse pixel of hs above it, is not measured."""
+    missing = np.zeros(pair.ms.shape[1:], bool)
+    if pair.hs_valid is not None:
+        missing |= ~pair.hs_valid.numpy().repeat(pair.ratio, axis=0).repeat(pair.ratio, axis=1)
+    if pair.ms_valid is not None:
+        missing |= ~pair.ms_valid.numpy()
+    return missing
+
+
+def finished(estimate: Tensor, missing: NDArray[np.bool_], pair: Pair, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """(L', H, W) of the usable bands -> (L, H, W) in the user's unit; NaN where something is missing.
+
+    Whole numbers are rounded and clipped to what their type holds; nothing may be missing then.
+    """
+    values = estimate.float().cpu().numpy() * np.float32(pair.unit)
+    bands = pair.all_bands[0]
+    if len(pair.hs_bands) < bands:
+        values, found = np.full((bands, *missing.shape), np.nan, np.float32), values
+        values[pair.hs_bands] = found
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        values = np.clip(np.rint(values), limits.min, limits.max)
+    else:
+        values[:, missing] = np.nan
+    return values.astype(dtype, copy=False)
+
+
+def result_type(pair: Pair, *, gaps: bool) -> np.dtype[Any]:
+    """The type of hs; a floating one where NaN may have to stand for something in whole numbers."""
+    dtype: np.dtype[Any] = pair.placement.hs.outline().dtype
+    if dtype.kind == "f" or (dtype.kind in "iu" and not gaps and len(pair.hs_bands) == pair.all_bands[0]):
+        return dtype
+    return np.dtype(np.float32)
+
+
+def as_cube(values: Any, pair: Pair) -> xr.DataArray:
+    """Values (L, H, W), numpy or dask, on the pair's fine grid with the bands of hs."""
+    fine = pair.placement.fine
+    return with_bands_of(pair.placement.hs.outline(), values, crs=fine.crs, transform=fine.transform)

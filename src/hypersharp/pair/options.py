@@ -1,0 +1,88 @@
+"""What a user chose of a fusion, once and for all of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+
+from hypersharp.errors import CallError, check_name
+
+Mode = Literal["whole", "tiles", "patches"]
+Precision = Literal["auto", "fp32", "bf16"]
+Runtime = Literal["torch", "onnx"]
+OutGrid = Literal["pair", "ms"]
+Progress = Callable[[float], None]
+
+
+def ignore(fraction: float) -> None:
+    """The progress nobody watches."""
+
+
+def part_of(progress: Progress, first: float, last: float) -> Progress:
+    """The progress of a part of the work that begins at the fraction `first` of all and ends at `last`."""
+    return lambda fraction: progress(first + (last - first) * fraction)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a pair is fused, as far as the user chooses it; the defaults are those of `fuse`.
+
+    Args:
+        weights: packaged name or file, for methods with a network; by default those that fit.
+        mode: how a network runs: the "whole" image, blended "tiles" of `tile_px` fine pixels a side, or the paper's
+            "patches".
+        precision: of a network; "auto" takes bfloat16 where this machine is faster at it.
+        runtime: what runs a network, "torch" or "onnx".
+        consistent: whether the result, degraded, is to give back hs; None: where that raises the scores at reduced
+            resolution.
+        budget_s: seconds that the method "auto" may take, about.
+        scale: the value that counts as 1; by default 1 for floats up to about 1, else the 99.9 % quantile of hs.
+        coregister: whether a sub-pixel shift between hs and ms is looked for and corrected.
+        grid: of the result where ms had to be resampled: "pair" nests in hs's pixels, "ms" is that of the ms given.
+
+    Raises: InputError for an unknown mode, precision, runtime or grid.
+    """
+
+    weights: str | Path | None = None
+    mode: Mode = "whole"
+    tile_px: int = 128
+    device: str = "auto"
+    precision: Precision = "auto"
+    runtime: Runtime = "torch"
+    consistent: bool | None = None
+    budget_s: float = 60.0
+    scale: float | None = None
+    coregister: bool = True
+    grid: OutGrid = "pair"
+
+    def __post_init__(self) -> None:
+        for name, known in (("mode", Mode), ("precision", Precision), ("runtime", Runtime), ("grid", OutGrid)):
+            check_name(name, getattr(self, name), get_args(known))
+
+    def chosen(self) -> dict[str, Any]:
+        """What differs from the defaults, JSON-able."""
+        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+        return {
+            name: str(value) if isinstance(value, Path) else value
+            for name, (value, default) in values.items()
+            if value != default
+        }
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the first CUDA device, else the CPU.
+
+    Raises: CallError for a device that torch does not know or this machine does not have.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as exc:
+        raise CallError(
+            f"device '{name}', which is not available here", "auto, cpu, cuda or cuda:N", "use auto"
+        ) from exc
+    return device

@@ -1,0 +1,151 @@
+"""A pair, checked once: hs and ms on nested grids, their usable bands, wavelengths, unit, and what is left out."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hypersharp.cube import check_cube, fwhm_nm, good_bands, make_cube, usable_bands, wavelengths_nm
+from hypersharp.errors import InputError
+from hypersharp.grid import Window
+from hypersharp.io.image import CubeImage
+from hypersharp.numerics.unit import value_scale
+from hypersharp.pair.place import Placement
+from hypersharp.pair.sample import Sample
+from hypersharp.pair.tensors import TensorPair, measured, to_tensor
+from hypersharp.sensor.spectra import Spectra
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """hs and ms of one place, as they are fused.
+
+    `hs_bands` and `ms_bands` are the usable ones of `all_bands` = (those of hs, those of ms); `unit` is the value that
+    counts as 1; `sample` is what the scene as a whole is learned from, None where that is done; `left_out`: how many
+    bands, and which share of the sample's pixels, do not count.
+    """
+
+    placement: Placement
+    hs_bands: NDArray[np.intp]
+    ms_bands: NDArray[np.intp]
+    all_bands: tuple[int, int]
+    unit: float
+    spectra: Spectra
+    left_out: dict[str, dict[str, float]]
+    warnings: tuple[str, ...]
+    sample: TensorPair | None
+
+    @property
+    def ratio(self) -> int:
+        """Fine pixels per coarse pixel along a side."""
+        return self.placement.ratio
+
+    @property
+    def shape_yx(self) -> tuple[int, int]:
+        """Coarse pixels along y and x."""
+        return self.placement.shape_yx
+
+    def read(self, window: Window) -> TensorPair:
+        """What methods see of a window (y0, x0, height, width) in coarse pixels."""
+        hs, ms = self.placement.read(window)
+        return self.tensors(*self._usable(hs, ms))
+
+    def whole(self) -> TensorPair:
+        """What methods see of all of it; read no more than once where the sample is all."""
+        is_all = Sample.of(self.shape_yx, self.ratio).is_all
+        return self.sample if is_all and self.sample is not None else self.read(self.placement.everything)
+
+    def to_learn_from(self, *, in_parts: bool) -> TensorPair:
+        """The sample; in_parts: for parts of the scene, which a sample that is not all of it always is."""
+        assert self.sample is not None
+        if not in_parts and Sample.of(self.shape_yx, self.ratio).is_all:
+            return self.sample
+        return replace(self.sample, in_parts=True, scene_px=self.shape_yx[0] * self.shape_yx[1] * self.ratio**2)
+
+    def tensors(self, hs: xr.DataArray, ms: xr.DataArray) -> TensorPair:
+        """The usable bands of cubes as tensors."""
+        unit = self.unit
+        return TensorPair(to_tensor(hs, unit), to_tensor(ms, unit), measured(hs), measured(ms), self.spectra)
+
+    def _usable(self, hs: xr.DataArray, ms: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+        return hs.isel(band=self.hs_bands), ms.isel(band=self.ms_bands)
+
+
+def check_pair(placement: Placement, *, scale: float | None = None) -> Pair:
+    """The pair of two placed images; what is known of the scene as a whole comes from its sample.
+
+    scale: the value that counts as 1; by default `value_scale`.
+
+    Raises: InputError for an image without a usable band or pixel.
+    """
+    sample = Sample.of(placement.shape_yx, placement.ratio)
+    hs, ms = read_sample(placement, sample)
+    bands = [usable_indices(cube, name) for cube, name in ((hs, "hs"), (ms, "ms"))]
+    coarse, fine = (cube.isel(band=kept) for cube, kept in zip((hs, ms), bands, strict=True))
+    for image, cube, name in ((placement.hs, coarse, "hs"), (placement.ms, fine, "ms")):
+        if not isinstance(image, CubeImage):  # cubes were checked whole as they were placed
+            check_cube(cube, name)
+    unit = value_scale(coarse.values) if scale is None else scale
+    spectra = Spectra(wavelengths_nm(coarse), wavelengths_nm(fine), fwhm_nm(fine))
+    pair = Pair(placement, bands[0], bands[1], (len(hs), len(ms)), unit, spectra, {}, unit_warnings(coarse, fine), None)
+    tensors = pair.tensors(coarse, fine)
+    rows, columns = placement.shape_yx
+    left_out = {
+        "hs": {"bands": len(hs) - len(bands[0]), **missing_of(tensors.hs_valid, rows * columns)},
+        "ms": {"bands": len(ms) - len(bands[1]), **missing_of(tensors.ms_valid, rows * columns * pair.ratio**2)},
+    }
+    return replace(pair, left_out=left_out, sample=sample.without_seams(tensors))
+
+
+def read_sample(placement: Placement, sample: Sample) -> tuple[xr.DataArray, xr.DataArray]:
+    """hs and ms of the sample, its windows side by side."""
+    if sample.is_all:
+        return placement.read(placement.everything)
+    rows = []
+    for windows in sample.windows:
+        pieces = [placement.read(window) for window in windows]
+        rows.append([np.concatenate([piece[i].values for piece in pieces], axis=2) for i in (0, 1)])
+    hs, ms = (
+        make_cube(np.concatenate([row[i] for row in rows], axis=1), **band_facts(outline))
+        for i, outline in enumerate((placement.hs.outline(), placement.ms.outline()))
+    )
+    return hs, ms
+
+
+def band_facts(cube: xr.DataArray) -> dict[str, Any]:
+    """Wavelengths, widths and flags of a cube, as `make_cube` takes them."""
+    return {"wavelengths_nm": wavelengths_nm(cube), "fwhm_nm": fwhm_nm(cube), "good_bands": good_bands(cube)}
+
+
+def usable_indices(cube: xr.DataArray, name: str) -> NDArray[np.intp]:
+    """The bands that can be worked with, see `cube.usable_bands`. Raises: InputError where there are none."""
+    kept = np.flatnonzero(usable_bands(cube))
+    if not kept.size:
+        raise InputError(
+            f"{name} without one band that is good and has a finite value",
+            "an image",
+            "check its bad-band list, its nodata value and its extent",
+        )
+    return kept
+
+
+def missing_of(valid: Tensor | None, pixels: int) -> dict[str, float]:
+    """The share of pixels that are not measured, and how many of an image that makes."""
+    share = 0.0 if valid is None else float((~valid).double().mean())
+    return {"pixels": round(share * pixels), "share": share}
+
+
+def unit_warnings(hs: xr.DataArray, ms: xr.DataArray) -> tuple[str, ...]:
+    """What is odd about a pair whose means differ so much that the two can hardly be in one unit."""
+    hs_mean, ms_mean = (float(np.nanmean(image.values)) for image in (hs, ms))
+    if min(hs_mean, ms_mean) <= 0 or 0.2 < ms_mean / hs_mean < 5:
+        return ()
+    text = f"the mean of ms is {ms_mean / hs_mean:.2g} times that of hs: are both in the same unit?"
+    warnings.warn(text, stacklevel=3)
+    return (text,)

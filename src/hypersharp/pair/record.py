@@ -1,0 +1,203 @@
+"""What was done to make a result, as data: kept as JSON in its attributes, shown to people by `str`."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from hypersharp.errors import CallError, InputError
+from hypersharp.io.image import CubeImage
+from hypersharp.pair.options import Options
+from hypersharp.pair.pair import Pair, check_pair
+from hypersharp.pair.place import place
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import PSF
+from hypersharp.system.build_info import release
+
+ATTRIBUTE = "hypersharp"
+WARNING = "warning: "
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What a result was made of and how.
+
+    `inputs`: path and shape of "hs" and "ms"; `placement`: what `pair.place` takes to place them again, `placed` what
+    it did in words; `scale`: the value that counted as 1; `sensor`: PSF, response and which of them were given, None
+    where nobody needed it; `options`: what differed from the defaults; `choice`: shares of the methods, consistency and
+    ranking; `weights`: names of those that ran; `left_out`: bands and shares of pixels;
+    `consistency`: how far the degraded result differs from hs, before and after.
+    """
+
+    version: str
+    method: str
+    inputs: Mapping[str, Any]
+    placement: Mapping[str, Any]
+    placed: Sequence[str]
+    scale: float
+    sensor: Mapping[str, Any] | None
+    options: Mapping[str, Any]
+    choice: Mapping[str, Any]
+    left_out: Mapping[str, Mapping[str, float]]
+    weights: Sequence[str]
+    consistency: Mapping[str, float] | None
+    notes: Sequence[str]
+    warnings: Sequence[str]
+    tiles: str | None = None
+    seconds: float | None = None
+    peak_bytes: int | None = None
+
+    @classmethod
+    def of(cls, result: xr.DataArray) -> "Record":
+        """The record of a result of `fuse`.
+
+        Raises: CallError for a cube that has none; InputError for one that cannot be read.
+        """
+        text = result.attrs.get(ATTRIBUTE)
+        if text is None:
+            raise CallError("a result without a record of how it was made", "one of `fuse`", "name the method")
+        try:
+            known = {field.name for field in fields(cls)}
+            return cls(**{name: value for name, value in json.loads(str(text)).items() if name in known})
+        except (ValueError, TypeError, AttributeError) as exc:
+            raise InputError("a record that cannot be read", "one that `fuse` wrote", "fuse the images again") from exc
+
+    @classmethod
+    def find(cls, result: xr.DataArray) -> "Record | None":
+        """The record of a result, None where it has none that can be read."""
+        try:
+            return cls.of(result)
+        except (CallError, InputError):
+            return None
+
+    def json(self) -> str:
+        """As it stands in a result's attributes."""
+        return json.dumps(asdict(self))
+
+    def on(self, result: xr.DataArray) -> xr.DataArray:
+        """The result with this record in its attributes."""
+        return result.assign_attrs({ATTRIBUTE: self.json()})
+
+    def known_sensor(self) -> Sensor | None:
+        """The sensor that the result was made with, None where nobody needed it."""
+        if self.sensor is None:
+            return None
+        psf = PSF.from_dict(self.sensor["psf"])
+        return Sensor(psf, np.array(self.sensor["srf"], dtype=np.float64), self.placement["ratio"])
+
+    @property
+    def sensor_given(self) -> Sequence[str]:
+        """Which of "psf" and "srf" the user gave."""
+        return () if self.sensor is None else self.sensor["given"]
+
+    def took(self, **measured: Any) -> "Record":
+        """The same with `seconds`, `peak_bytes` or `tiles`."""
+        return replace(self, **measured)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """Formatted for display, a fact a line."""
+        yield from self.decisions(ranking=True)
+        yield from (f"{WARNING}{text}" for text in self.warnings)
+
+    def decisions(self, *, ranking: bool = False) -> Iterator[str]:
+        """The same without warnings and, by default, without the table of candidates."""
+        yield f"method {self.method}, ratio {self.placement['ratio']}, scale {self.scale:g}"
+        yield from self.placed
+        for name in ("hs", "ms"):
+            left = self.left_out[name]
+            if left["bands"]:
+                yield f"{left['bands']:g} of {self.inputs[name]['shape'][0]} {name} bands left out, bad or empty"
+            if left["pixels"]:
+                yield f"{left['pixels']} {name} pixels ({left['share']:.1%}) left out"
+        if self.choice["why"]:
+            yield self.choice["why"]
+        if ranking and self.choice["ranking"]:
+            for name, *cells in ranking_rows(self.choice["ranking"]):
+                yield f"{name:<12} " + " ".join(f"{cell:>9}" for cell in cells)
+        if self.choice["skipped"]:
+            yield f"skipped: {', '.join(self.choice['skipped'])}"
+        yield from self.notes
+        if self.consistency is not None:
+            yield (
+                f"consistency: {self.consistency['bands_changed']} of {self.consistency['bands']} bands changed, the "
+                f"degraded result differs from hs by {self.consistency['after']:.2%}, was "
+                f"{self.consistency['before']:.2%}"
+            )
+        if self.tiles:
+            yield self.tiles
+
+
+def placed_as(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
+    """The pair that a result was made of: placed as its record says; without one as `fuse` places other grids.
+
+    Raises: InputError as `place` and `check_pair`.
+    """
+    record, images = Record.find(sharp), (CubeImage(hs), CubeImage(ms))
+    if record is not None:
+        return check_pair(place(*images, known=dict(record.placement)), scale=record.scale)
+    placement = place(*images, coregister=False)
+    return check_pair(place(*images) if placement.alignment else placement)
+
+
+def record_of(
+    pair: Pair,
+    method: str,
+    options: Options,
+    *,
+    sensor: PairSensor,
+    choice: Mapping[str, Any],
+    weights: Sequence[str],
+    consistency: Mapping[str, float] | None,
+    notes: Sequence[str],
+) -> Record:
+    """The record of a fusion as it was learned; notes: what its methods say, warnings among them."""
+    said = [note for note in notes if not note.startswith(WARNING)]
+    warned = [note.removeprefix(WARNING) for note in notes if note.startswith(WARNING)]
+    images = {"hs": pair.placement.hs, "ms": pair.placement.ms}
+    return Record(
+        version=release(),
+        method=method,
+        inputs={
+            name: {"path": image.path and str(image.path), "shape": list(image.outline().shape)}
+            for name, image in images.items()
+        },
+        placement=pair.placement.described(),
+        placed=pair.placement.notes,
+        scale=pair.unit,
+        sensor=described(sensor) if sensor.is_estimated else None,
+        options=options.chosen(),
+        choice=choice,
+        left_out=pair.left_out,
+        weights=weights,
+        consistency=consistency,
+        notes=tuple(dict.fromkeys([*sensor.notes, *said])),
+        warnings=tuple(dict.fromkeys([*pair.warnings, *sensor.warnings, *warned])),
+    )
+
+
+def described(sensor: PairSensor) -> dict[str, Any]:
+    """The sensor as plain data, JSON-able."""
+    found, given = sensor.estimate, (sensor.given_psf, sensor.given_srf)
+    return {
+        "psf": found.sensor.psf.to_dict(),
+        "srf": found.sensor.srf.tolist(),
+        "given": [name for name, value in zip(("psf", "srf"), given, strict=True) if value is not None],
+        "residual": found.residual,
+        "gain": found.gain,
+    }
+
+
+def ranking_rows(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """The candidates of `auto`, best first, as cells of text under a heading."""
+    cells = [
+        [row["candidate"], *(f"{row[name]:.2f}" for name in ("psnr_db", "sam_deg", "ergas")), f"{row['seconds']:.1f}"]
+        for row in rows
+    ]
+    return [["candidate", "PSNR dB", "SAM deg", "ERGAS", "s (about)"], *cells]

@@ -1,0 +1,149 @@
+"""The forms of a page: one starts a fusion and shows what it made, one opens another image of the viewer's folders."""
+
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from hypersharp.errors import HypersharpError
+from hypersharp.methods.table import AUTO
+from hypersharp.methods.table import METHODS as TABLE
+from hypersharp.viewer.job import Fusion, Order
+from hypersharp.viewer.page import Page, offer
+from hypersharp.viewer.scene import ROLES, Layer, Named
+
+EVERY_MS = 250
+METHODS = (AUTO.name, *TABLE)
+Show = Callable[[list[Layer]], None]  # images that have just been opened
+
+
+class FuseForm:
+    """One fusion at a time on a server; every page shows it."""
+
+    def __init__(self, page: Page, show: Show) -> None:
+        self.page, self.show, self.fusion = page, show, page.shared.fusion
+        self.seen = self.fusion.state
+        offer(page.fuse_method, METHODS)
+        page.fuse_method.value = "auto"
+        page.fuse_method.on_change("value", lambda _a, _o, new: setattr(page.fuse_budget, "visible", new == "auto"))
+        page.fuse_run.on_click(lambda: self.start())
+        page.fuse_cancel.on_click(lambda: self.fusion.cancel())
+        page.doc.add_periodic_callback(self.watch, EVERY_MS)
+        self.list_layers()
+
+    def list_layers(self) -> None:
+        """The images that can be hs and ms; those named so first, else those with the most and the fewest bands."""
+        layers = [layer for layer in self.page.scene.layers if layer.role != "uncertainty"]
+        by_bands = sorted(layers, key=lambda layer: -layer.bands)
+        for select, role, guess in ((self.page.fuse_hs, "hs", by_bands[:1]), (self.page.fuse_ms, "ms", by_bands[-1:])):
+            offer(select, [layer.name for layer in layers])
+            known = [layer for layer in layers if layer.role == role] or guess
+            select.value = select.value or (known[0].name if known else "")
+
+    def start(self) -> None:
+        """Order the fusion, if its result may be written."""
+        if self.fusion.state == "running":
+            return
+        try:
+            self.fusion.start(self.order())
+        except HypersharpError as exc:
+            self.page.fuse_state.text = f'<div class="warn">{escape(str(exc))}</div>'
+            return
+        self.seen = "idle"
+        self.page.say("")
+        self.watch()
+
+    def order(self) -> Order:
+        """What the form says.
+
+        Raises: CallError for a name that may not be written, InputError for an image that is not open.
+        """
+        page, scene, folders = self.page, self.page.scene, self.page.shared.folders
+        out = folders.new(page.fuse_name.value)
+        half = folders.new(f"{out.stem}-uncertainty{out.suffix}") if page.fuse_uncertainty.active else None
+        hs, ms = (str(scene.find(select.value).path) for select in (page.fuse_hs, page.fuse_ms))
+        method = page.fuse_method.value if page.fuse_method.value in METHODS else "auto"
+        return Order(hs, ms, str(out), method, float(page.fuse_budget.value or 60), str(half) if half else None)
+
+    def watch(self) -> None:
+        """Show how far the fusion is; open what it made when it has ended."""
+        fusion, page = self.fusion, self.page
+        running = fusion.state == "running"
+        page.fuse_run.disabled, page.fuse_cancel.disabled = running, not running
+        if fusion.state == "idle" or (fusion.state == self.seen and not running):
+            return
+        ended, self.seen = fusion.state != self.seen and not running, fusion.state
+        page.fuse_state.text = state_text(fusion)
+        if ended and fusion.state == "done" and fusion.out:
+            made: list[Named] = [(fusion.out, "result", None)]
+            made += [(fusion.trust, "uncertainty", fusion.out)] if fusion.trust else []
+            self.page.work("fused", lambda: self.page.scene.open(made), self.show_result)
+
+    def show_result(self, made: list[Layer]) -> None:
+        """Show the result as B; propose another name for the next one: sharp.tif, sharp-2.tif, ..."""
+        self.show(made)
+        name = Path(self.page.fuse_name.value)
+        stem, dash, number = name.stem.rpartition("-")
+        following = f"{stem}-{int(number) + 1}" if dash and number.isdigit() else f"{name.stem}-2"
+        self.page.fuse_name.value = following + name.suffix
+        self.page.say(f"{made[0].name} is image B now")
+
+
+def state_text(fusion: Fusion) -> str:
+    items = "".join(f"<li>{escape(note)}</li>" for note in fusion.notes)
+    noted = f'<ul class="muted notes">{items}</ul>' if items else ""
+    if fusion.state == "running":
+        share = fusion.fraction
+        bar = f'<progress value="{share:.3f}" max="1"></progress>' if share > 0 else '<progress max="1"></progress>'
+        return f"{bar}<div>running{f', {share:.0%}' if share > 0 else ''}</div>{noted}"
+    if fusion.state == "done" and fusion.out:
+        name = fusion.out.name
+        link = f'<a href="download?name={quote(name)}" download="{escape(name)}">Download {escape(name)}</a>'
+        return f"<div>done: {link}</div>{noted}"
+    return f'<div class="{"warn" if fusion.state == "failed" else ""}">{fusion.state}</div>{noted}'
+
+
+class OpenForm:
+    """Lists the folders, opens what is chosen or has been uploaded."""
+
+    def __init__(self, page: Page, show: Show) -> None:
+        self.page, self.show = page, show
+        self.page.open_run.on_click(lambda: self.open(self.page.open_name.value))
+        self.list_files()
+
+    def list_files(self, chosen: str | None = None) -> None:
+        """What there is in the folders now, and what is open."""
+        names = self.page.shared.folders.images()
+        offer(self.page.open_name, names)
+        self.page.open_name.value = chosen or self.page.open_name.value or (names[0] if names else "")
+        self.page.files_list.text = "".join(self._line(layer) for layer in self.page.scene.layers)
+
+    def _line(self, layer: Layer) -> str:
+        """An open image in words, with its download where the folders offer it."""
+        try:
+            path = self.page.shared.folders.existing(layer.path.name)
+            offered = path == layer.path.resolve() and path.is_file()
+        except HypersharpError:
+            offered = False
+        height, width = layer.shape_yx
+        nm = layer.wavelengths_nm
+        span = "" if nm is None else f", {nm.min():.0f} to {nm.max():.0f} nm"
+        text = f"{layer.role}, {width} × {height}, {layer.bands} bands{span}"
+        link = f'<a href="download?name={quote(layer.path.name)}" download>download</a>' if offered else ""
+        notes = "".join(f'<div class="warn">{escape(note)}</div>' for note in layer.notes)
+        return f'<div><span class="name">{escape(layer.name)}</span><div class="muted">{text} {link}</div>{notes}</div>'
+
+    def uploaded(self, name: str) -> None:
+        self.list_files(Path(name).name)
+        self.open(Path(name).name)
+
+    def open(self, name: str) -> None:
+        scene, folders = self.page.scene, self.page.shared.folders
+        role = next(role for role in ROLES if role == self.page.open_role.value)
+        results = scene.with_role("result")
+        of = results[0].path if role == "uncertainty" and results else None
+        self.page.work("open", lambda: scene.open([(folders.existing(name), role, of)]), self._show)
+
+    def _show(self, made: list[Layer]) -> None:
+        self.show(made)
+        self.page.say(f"{made[0].name} is open")

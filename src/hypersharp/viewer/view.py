@@ -1,0 +1,48 @@
+"""One open page, whole: the stage, the readings and the forms tied together, and what keys and buttons ask of them."""
+
+from collections.abc import Callable
+
+from bokeh.document import Document
+
+from hypersharp.viewer.forms import FuseForm, OpenForm
+from hypersharp.viewer.page import Page, Shared, when
+from hypersharp.viewer.readings import Readings
+from hypersharp.viewer.scene import Layer
+from hypersharp.viewer.stage import Stage
+
+
+class View:
+    """What a browser has open."""
+
+    def __init__(self, doc: Document, shared: Shared) -> None:
+        self.page = page = Page(doc, shared)
+        self.stage = Stage(page)
+        self.readings = Readings(page, self.stage)
+        self.fuse_form, self.open_form = FuseForm(page, self.add_layers), OpenForm(page, self.add_layers)
+        when(page.signals, "data", self.on_signal)
+        page.dress("dark")
+        page.send()
+        self.stage.repaint(0)  # B follows when A is there
+
+    def add_layers(self, made: list[Layer]) -> None:
+        """Images that have just been opened; the first is shown as B."""
+        self.stage.list_layers()
+        self.fuse_form.list_layers()
+        self.open_form.list_files()
+        self.readings.add_lines(made)
+        self.page.layers[1].value = made[0].name
+        self.readings.read()
+
+    def on_signal(self) -> None:
+        """What keys and buttons of the page ask for."""
+        data = self.page.signals.data
+        acts: dict[str, Callable[[str], None]] = {
+            "swap": lambda _: self.stage.swap(),
+            "band": lambda by: self.stage.next_band(int(by)),
+            "composite": self.stage.choose_composite,
+            "theme": lambda name: self.page.dress("light" if name == "light" else "dark"),
+            "uploaded": self.open_form.uploaded,
+        }
+        for kind, value in zip(data["kind"], data["value"], strict=True):
+            if str(kind) in acts:
+                acts[str(kind)](str(value))

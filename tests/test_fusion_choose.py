@@ -1,0 +1,248 @@
+"""Auto: what the evidence says is what is chosen, blends are judged where they were not fitted, time is kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hypersharp.cube import make_cube
+from hypersharp.errors import InputError
+from hypersharp.fusion.choose import trial
+from hypersharp.fusion.choose.auto import CANDIDATES, choose_best, choose_named, take
+from hypersharp.fusion.choose.blend import blend_weights
+from hypersharp.fusion.choose.choice import Choice, Ranked
+from hypersharp.fusion.choose.trial import Quality, checkerboard, counted_pixels, quality_of
+from hypersharp.fusion.fuse import fuse
+from hypersharp.fusion.learn import learn
+from hypersharp.methods.base import Apply, Method
+from hypersharp.methods.table import METHODS
+from hypersharp.pair.options import Options, Progress, ignore
+from hypersharp.pair.record import Record, ranking_rows
+from hypersharp.pair.reduced import as_noisy_as, reduced_pairs
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
+from hypersharp.sensor.noise import Noise
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import gaussian
+from method_runs import add_method
+
+RATIO, BANDS, SIDE = 2, 6, 64
+SRF = np.kron(np.eye(2), np.full(3, 1 / 3))
+PSF_ = gaussian(6, 1.0, RATIO, boundary="reflect")
+SENSOR = Sensor(PSF_, SRF, RATIO)
+PLAIN = Options(consistent=False)
+
+
+def scene() -> Tensor:
+    random = torch.Generator().manual_seed(0)
+    coarse = torch.rand(1, 2, SIDE // 4, SIDE // 4, generator=random)
+    fine = torch.nn.functional.interpolate(coarse, (SIDE, SIDE), mode="bicubic")[0]
+    return torch.einsum("bm,myx->byx", torch.rand(BANDS, 2, generator=random), fine) + 0.2
+
+
+TRUTH = scene()
+HS, MS = SENSOR.observe(TRUTH)
+PAIR = TensorPair(HS, MS)
+
+
+@dataclass(frozen=True, eq=False)
+class Oracle(Apply):
+    """Knows the truth of either level and errs by noise of a given size."""
+
+    size: float
+    seed: int
+    seen: list[str] | None = None
+
+    def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
+        small = pair.ms.shape[-1] != SIDE
+        truth = HS if small else TRUTH
+        if self.seen is not None:
+            self.seen.append("small" if small else "full")
+        noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(self.seed))
+        return (truth + self.size * noise)[:, : pair.ms.shape[1], : pair.ms.shape[2]]
+
+
+@pytest.fixture
+def candidate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Method]:
+    """(name, what it applies, needs) -> a method of the table."""
+
+    def make(name: str, apply: Callable[..., Tensor], needs: tuple[str, ...] = ()) -> Method:
+        return add_method(monkeypatch, name, lambda pair, sensor, options: apply, needs)  # type: ignore[arg-type, return-value]
+
+    return make
+
+
+def known_sensor(pair: TensorPair = PAIR) -> PairSensor:
+    return PairSensor(pair, PSF_, SRF)
+
+
+def carry_out(choice: Choice, pair: TensorPair, sensor: PairSensor, options: Options) -> Tensor:
+    sharpener, made = learn(choice, pair, sensor, options)
+    return sharpener(pair, options) if made is None else made
+
+
+def sharpen(
+    candidates: list[Method], options: Options = PLAIN, sensor: PairSensor | None = None
+) -> tuple[Tensor, Choice]:
+    sensor = sensor or known_sensor()
+    choice = choose_best(PAIR, sensor, options, candidates)
+    return carry_out(choice, PAIR, sensor, options), choice
+
+
+def test_the_best_is_taken_and_the_ranking_told(candidate: Callable[..., Method]) -> None:
+    seen: list[str] = []
+    good, bad = candidate("good", Oracle(0.001, 1)), candidate("bad", Oracle(0.1, 2, seen))
+    found, choice = sharpen([bad, good])
+    torch.testing.assert_close(found, Oracle(0.001, 1)(PAIR, PLAIN, ignore), rtol=0, atol=1e-6)
+    assert choice.why.startswith("auto chose good") and "ahead of bad" in choice.why
+    told = [row[0] for row in ranking_rows(choice.described()["ranking"])]
+    assert told.index("good") < told.index("bad")
+    assert "full" not in seen
+
+
+def test_a_blend_of_different_errors_beats_each(candidate: Callable[..., Method]) -> None:
+    found, choice = sharpen([candidate(f"m{i}", Oracle(0.02, i)) for i in range(3)])
+    alone = Oracle(0.02, 0)(PAIR, PLAIN, ignore)
+    assert (found - TRUTH).norm() < 0.65 * (alone - TRUTH).norm()
+    assert choice.why.startswith("auto chose blend")
+
+
+def test_what_does_not_fit_is_skipped_and_said(candidate: Callable[..., Method]) -> None:
+    def refuse(pair: TensorPair, options: Options, progress: Progress) -> Tensor:
+        raise InputError("31 bands", "5", "none")
+
+    def nothing(pair: TensorPair, options: Options, progress: Progress) -> Tensor:
+        return torch.full((BANDS, *pair.ms.shape[1:]), torch.nan)
+
+    odd = [candidate("net", refuse, ("weights",)), candidate("odd", refuse), candidate("nan", nothing)]
+    _, choice = sharpen([*odd, candidate("good", Oracle(0.01, 1))])
+    assert choice.skipped == ("net (no weights fit)", "odd (31 bands)", "nan (values that are not finite)")
+    with pytest.raises(InputError, match="no candidate can sharpen"):
+        sharpen(odd)
+
+
+def test_a_network_is_told_the_users_sensor_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, list[PairSensor]] = {"net": [], "blind": []}
+
+    def listen(name: str, *needs: str) -> Method:
+        def learn_it(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
+            told[name].append(sensor)
+            return Oracle(0.01, 1)
+
+        return add_method(monkeypatch, name, learn_it, needs)
+
+    monkeypatch.setattr(trial, "choose_weights", lambda *given: None)
+    sensor = PairSensor(PAIR)
+    sharpen([listen("net", "weights"), listen("blind")], sensor=sensor)
+    assert all(said.given_psf is None and said.given_srf is None for said in told["net"])
+    assert all(said.psf == sensor.psf for said in told["blind"])
+    assert all(np.array_equal(said.sensor.srf, sensor.sensor.srf) for said in told["blind"])
+    assert told["net"] and told["blind"]
+
+
+def test_without_time_the_quickest_is_taken(candidate: Callable[..., Method]) -> None:
+    in_a_hurry = replace(PLAIN, budget_s=0.0)
+    _, choice = sharpen([candidate("first", Oracle(0.1, 1)), candidate("second", Oracle(0.001, 2))], in_a_hurry)
+    assert choice.why.startswith("auto chose first")
+    assert "second (no time left to try it)" in choice.skipped
+
+
+def ranked(name: str, psnr_db: float, seconds: float, *, blend: bool = False) -> Ranked:
+    shares = {name: 0.5, "other": 0.5} if blend else {name: 1.0}
+    return Ranked(shares, False, Quality(psnr_db, 1.0, 1.0), seconds)
+
+
+def test_what_takes_too_long_is_left_and_a_tie_goes_to_the_blend() -> None:
+    rows = [ranked("slow", 40, 100), ranked("b", 39.05, 5), ranked("mix", 39, 9, blend=True)]
+    assert take(rows, 200).name == "slow"
+    assert take(rows, 50).name == "blend"
+    assert take(rows, 6).name == "b"
+    assert take(rows, 1).name == "b"
+    useless = [ranked("good", 40, 9), ranked("fair", 38, 5), ranked("bicubic", 30, 1)]
+    assert take(useless, 2).name == "fair"
+    far = [ranked("a", 40, 1), ranked("mix", 39, 1, blend=True)]
+    assert take(far, 10).name == "a"
+
+
+def test_blend_weights_are_shares_and_leave_the_useless_out() -> None:
+    random = torch.Generator().manual_seed(0)
+    truth = torch.rand(4, 400, generator=random) + 0.5
+    errors = torch.randn(3, 4, 400, generator=random) * torch.tensor([0.01, 0.01, 1.0])[:, None, None]
+    weights = blend_weights(truth + errors, truth)
+    assert weights.sum() == pytest.approx(1) and weights[2] == 0
+    assert weights[:2] == pytest.approx([0.5, 0.5], abs=0.05)
+
+
+def test_a_small_image_is_seen_in_several_phases() -> None:
+    small = reduced_pairs(TensorPair(HS[:, :13, :13], MS[:, :26, :26]), SENSOR)
+    assert [tuple(pair.hs.shape[1:]) for pair in small] == [(6, 6)] * 4
+    torch.testing.assert_close(small[1].truth, HS[:, 1:13, 1:13])
+    large = reduced_pairs(TensorPair(torch.rand(BANDS, 400, 40), torch.rand(2, 800, 80)), SENSOR)
+    assert len(large) == 1 and large[0].truth.shape == (BANDS, 160, 40)
+    with pytest.raises(InputError, match="reduced resolution"):
+        reduced_pairs(TensorPair(HS[:, :3, :3], MS[:, :6, :6]), SENSOR)
+
+
+def test_a_reduced_pair_gets_back_the_noise_that_degrading_takes() -> None:
+    sensor = Sensor(gaussian(8, 2.0, 4), np.eye(3), 4)
+    random = np.random.default_rng(0)
+    noise = Noise(*(np.array([0.1, 0.2, 0.3]) for _ in range(4)))
+    hs, ms = (
+        torch.from_numpy(random.normal(size=(3, side, side)) * noise.hs[:, None, None]).float() for side in (128, 512)
+    )
+    (pair,) = reduced_pairs(TensorPair(hs, ms), sensor)
+    assert pair.hs[2].std() < 0.1
+    noisy = as_noisy_as(pair, noise, sensor.psf)
+    np.testing.assert_allclose(noisy.hs.std((1, 2)), noise.hs, rtol=0.1)
+    np.testing.assert_allclose(noisy.ms.std((1, 2)), noise.ms, rtol=0.1)
+    one = as_noisy_as(replace(pair, ms=pair.ms[:1]), noise, sensor.psf)
+    assert torch.equal(one.ms, pair.ms[:1]) and torch.equal(one.truth, pair.truth)
+
+
+def test_the_border_and_masked_pixels_do_not_count() -> None:
+    valid = torch.ones(32, 32, dtype=torch.bool)
+    valid[10:14, 10:14] = False
+    (pair,) = reduced_pairs(TensorPair(HS, MS, valid), SENSOR)
+    counted = counted_pixels(pair)
+    assert int(counted.sum()) == 28 * 28 - 16
+    spoilt = pair.truth.clone()
+    spoilt[:, ~counted] = 9.0
+    assert quality_of([spoilt], [pair]).psnr_db == np.inf
+    assert checkerboard((6, 6), 3).sum() == 18
+
+
+def test_a_named_method_is_made_consistent_where_that_helps_and_the_psf_is_known() -> None:
+    bicubic = METHODS["bicubic"]
+    plain = bicubic.learn(PAIR, known_sensor(), PLAIN)(PAIR, PLAIN, ignore)
+    blind = PairSensor(PAIR)
+    alone = choose_named(bicubic, PAIR, blind, Options())
+    torch.testing.assert_close(carry_out(alone, PAIR, blind, Options()), plain)
+    assert not alone.why and not blind.is_estimated
+    known = choose_named(bicubic, PAIR, known_sensor(), Options())
+    assert (carry_out(known, PAIR, known_sensor(), Options()) - TRUTH).norm() < (plain - TRUTH).norm()
+    assert known.consistent and known.why.startswith("consistency on: ")
+    tiny = TensorPair(HS[:, :3, :3], MS[:, :6, :6])
+    assert "consistency off" in choose_named(bicubic, tiny, known_sensor(tiny), Options()).why
+
+
+def test_auto_is_the_default_and_blind() -> None:
+    hs, ms = make_cube(HS.numpy()), make_cube(MS.numpy())
+    sharp = fuse(hs, ms, budget_s=1000.0)
+    said = str(Record.of(sharp))
+    assert said.startswith("method auto") and "estimated" in said and "auto chose" in said
+    bicubic = fuse(hs, ms, method="bicubic")
+    truth = TRUTH.numpy()
+    assert np.linalg.norm(sharp.values - truth) < 0.5 * np.linalg.norm(bicubic.values - truth)
+
+
+def test_an_image_too_small_to_compare_on_is_fused_all_the_same() -> None:
+    hs, ms = make_cube(HS[:, :3, :3].numpy()), make_cube(MS[:, :6, :6].numpy())
+    sharp = fuse(hs, ms, psf=PSF_, srf=SRF)
+    assert sharp.shape == (BANDS, 6, 6) and "auto took fuse untried" in str(Record.of(sharp))
+
+
+def test_every_other_method_is_a_candidate() -> None:
+    assert {method.name for method in CANDIDATES} == set(METHODS)
