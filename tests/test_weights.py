@@ -22,7 +22,7 @@ from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
 
 SCENE = "paints"
-SECOND_GENERATION_DB = 48.0
+SECOND_GENERATION_DB = 46.9
 FLOORS_DB = {
     "ssjcn-dian-x4": 47.1,
     "ssjcn-dian-x4-t1": 46.6,
