@@ -64,7 +64,7 @@ def end_to_end(name: str, hs_path: Path, ms_path: Path, out: Path, methods: list
     print(f"{name}, aligned in {time.perf_counter() - started:.0f} s", *pair.notes, sep="\n  ")
     unit, ratio = value_scale(pair.hs.values), pair.grid.ratio
     hs, ms = to_tensor(pair.hs, unit), to_tensor(pair.ms, unit)
-    sensor = complete_sensor(hs, ms, ratio, psf=None, srf=None).sensor
+    sensor = complete_sensor(hs, ms, ratio).sensor
     for method in methods:
         started = time.perf_counter()
         path = save_cube(fuse(pair.hs, pair.ms, method=method), out / f"{name}-{method}.tif")

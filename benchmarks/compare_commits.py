@@ -15,6 +15,7 @@ whose grids do not nest). They are made once, by OLD.
 """
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -210,7 +211,7 @@ def make_rows(rows: list[str], pairs: Path, into: Path) -> None:
             values, text = np.zeros(0), f"{type(error).__name__}: {error}"
         seconds = perf_counter() - started
         np.savez(into / f"{row}.npz", values=values, text=text, seconds=seconds)
-        print(f"{row:30} {seconds:6.1f} s  {text[:SHOWN]}", file=sys.stderr, flush=True)
+        print(f"{row:30} {seconds:6.1f} s  {shown(text)}", file=sys.stderr, flush=True)
 
 
 def fused(pair: Path, way: str, options: dict[str, str]) -> xr.DataArray:
@@ -242,6 +243,8 @@ def limit_tiles(side_px: int) -> None:
 
 # --- the comparison ---
 
+Row = tuple[np.ndarray, str, float]
+
 
 def print_table(rows: list[str], old: Path, new: Path) -> float:
     """A line a row in markdown; the largest difference."""
@@ -250,14 +253,17 @@ def print_table(rows: list[str], old: Path, new: Path) -> float:
     for row, (before, text_before, old_s), (after, text_after, new_s) in both(rows, old, new):
         differences.append(difference(before, after))
         refused = "both refuse" if not before.size and not after.size else ""
-        texts = f"old: {text_before[:SHOWN]}; new: {text_after[:SHOWN]}"
+        texts = f"old: {shown(text_before)}; new: {shown(text_after)}"
         remark = refused or ("" if differences[-1] <= SAME else texts)
         cells = [*row.split("."), f"{differences[-1]:.1e}", f"{old_s:.1f}", f"{new_s:.1f}", remark]
         print("| " + " | ".join(re.sub(r"[\n|]", " ", cell) for cell in cells) + " |")
     return max(differences)
 
 
-Row = tuple[np.ndarray, str, float]
+def shown(text: str) -> str:
+    """What a result says of itself, or of a record, which is JSON, what was chosen; or an error."""
+    choice = json.loads(text).get("choice", "") if text.startswith("{") else text
+    return str(choice)[:SHOWN]
 
 
 def both(rows: list[str], old: Path, new: Path) -> Iterator[tuple[str, Row, Row]]:

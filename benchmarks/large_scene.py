@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--workers", default="1,2")
     parser.add_argument("--format", default="tif")
     parser.add_argument("--consistent", action="store_true", help="made consistent with hs, too")
-    parser.add_argument("--trust", action="store_true", help="with the half-widths of 90 %% intervals, too")
+    parser.add_argument("--uncertainty", action="store_true", help="with the half-widths of 90 %% intervals, too")
     parser.add_argument("--whole", action="store_true", help="also untiled")
     parser.add_argument("--in-memory", action="store_true", help="also untiled, without reading and writing")
     arguments = parser.parse_args()
@@ -63,8 +63,8 @@ def main() -> None:
         for options in [*ways, *([[]] if arguments.whole else [])]:
             sharp = arguments.out / f"sharp.{arguments.format}"
             options = [*options, agreement]
-            if arguments.trust:
-                options += ["--trust", str(arguments.out / f"error.{arguments.format}")]
+            if arguments.uncertainty:
+                options += ["--uncertainty", str(arguments.out / f"error.{arguments.format}")]
             row = measure([str(hs), str(ms), "-o", str(sharp), "--method", arguments.method, *options])
             row |= {"output_mb": round(sharp.stat().st_size / 1e6), "first_tile_rmse": error_of(sharp, scene)}
             sharp.unlink()

@@ -23,11 +23,12 @@ from scipy.io import loadmat
 from torch import Tensor
 
 from hypersharp.io import open_cube
-from hypersharp.sensor.estimate import Spectra, complete_sensor, spectral_gaps
+from hypersharp.sensor.estimate import complete_sensor
 from hypersharp.sensor.moments import find_support
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.responses import SRFS, Bands
 from hypersharp.sensor.shapes import BlurShape, blur_weights
+from hypersharp.sensor.spectra import Spectra
 from hypersharp.sensor.srf import find_srf, gaussian_srf
 
 Floats = NDArray[np.float64]
@@ -110,7 +111,7 @@ def row(case: Case, scene: Tensor, nm: Floats) -> str:
     pair = Sensor(psf, srf, case.ratio).observe(scene[:, : sides[0], : sides[1]])
     hs, ms = (add_noise(image, case.snr_db, seed) for seed, image in enumerate(pair))
     started = process_time()
-    found = complete_sensor(hs, ms, case.ratio, psf=None, srf=None, gaps=spectral_gaps(nm), spectra=spectra(case, nm))
+    found = complete_sensor(hs, ms, case.ratio, spectra=spectra(case, nm))
     seconds = process_time() - started
     rows = found.sensor.srf / found.sensor.srf.sum(1, keepdims=True)
     wide = [100 * (got / true - 1) for got, true in zip(found.sensor.psf.sigma_yx_px(), sigma, strict=True)]

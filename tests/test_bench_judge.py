@@ -173,8 +173,10 @@ def test_the_verb_places_the_pair_as_fuse_did(tmp_path: Path, capsys: pytest.Cap
     for name, cube in zip(("hs", "ms", "sharp"), (*pair, fuse(*pair, method="gsa")), strict=True):
         save_cube(cube, tmp_path / f"{name}.npy")
     words = ["evaluate", tmp_path / "sharp.npy", "--hs", tmp_path / "hs.npy", "--ms", tmp_path / "ms.npy", "--json"]
-    placed, left = (json.loads(called(capsys, *words, "--move", move)[1])["pair"] for move in ("shift", "none"))
-    assert "now undone" in placed["placing"][0] and left["placing"] == []
+    placed, left = (
+        json.loads(called(capsys, *words, option)[1])["pair"] for option in ("--coregister", "--no-coregister")
+    )
+    assert "ms co-registered to hs" in placed["placing"][0] and left["placing"] == []
     assert np.median(placed["ms_residual"]) < 0.5 * np.median(left["ms_residual"])
 
 

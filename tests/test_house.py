@@ -1,8 +1,10 @@
 """The house: a room imports only from lower floors, no files import in a circle, and the face loads nothing heavy."""
 
 import ast
+import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 import hypersharp
 from hypersharp.io.format import BY_SUFFIX
+from hypersharp.methods.table import METHODS
 
 HOUSE = Path(hypersharp.__file__).parent
 FLOORS = {
@@ -29,6 +32,7 @@ FLOORS = {
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 FILES = sorted(HOUSE.rglob("*.py"))
+LARGEST_ROOM = 0.12  # of all lines
 HEAVY = {"torch", "xarray", "rasterio", "scipy", "matplotlib", "pytorch_lightning", "numpy"}
 
 
@@ -131,3 +135,70 @@ def test_the_face_has_what_it_lists() -> None:
 def test_what_lists_things_loads_no_torch_and_no_scipy(verb: str) -> None:
     listed = ["from hypersharp.cli import main", f"try: main(['{verb}'])", "except SystemExit: pass"]
     assert not loaded_by(*listed) & {"torch", "scipy", "xarray", "rasterio"}
+
+
+def test_no_room_is_large() -> None:
+    lines = Counter[str]()
+    for file in FILES:
+        lines[room_of(file)] += len(file.read_text().splitlines())
+    assert max(lines.values()) <= LARGEST_ROOM * lines.total(), lines.most_common(3)
+
+
+METHOD = """
+from hypersharp.methods.base import Apply
+
+
+class Repetition(Apply):
+    def __call__(self, pair, options, progress):
+        return pair.hs.repeat_interleave(pair.ratio, -2).repeat_interleave(pair.ratio, -1)
+
+
+def learn(pair, sensor, options):
+    return Repetition()
+"""
+TRIED = """
+from hypersharp.methods import table
+from hypersharp.methods.base import Method
+
+table.METHODS["nearest"] = Method("nearest", "Nearest", "-", "extra.nearest", candidate=True, quick=True)
+
+import numpy as np
+import hypersharp as hsp
+from hypersharp.cli import main
+from hypersharp.cube import make_cube
+from hypersharp.fusion.choose.auto import CANDIDATES
+from hypersharp.viewer.forms import METHODS
+
+hs, ms = (make_cube(np.random.default_rng(0).random(shape)) for shape in ((4, 8, 8), (2, 16, 16)))
+sharp = hsp.fuse(hs, ms, method="nearest")
+np.testing.assert_allclose(sharp[:, ::2, ::2].values, hs.values, rtol=1e-6)
+assert "nearest" in METHODS and "nearest" in {method.name for method in CANDIDATES}
+main(["methods"])
+"""
+
+
+def test_a_method_costs_its_file_and_a_row(tmp_path: Path) -> None:
+    """Known by its row alone to `fuse`, `auto`, the viewer and the command line."""
+    package = tmp_path / "extra"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "nearest.py").write_text(METHOD)
+    (tmp_path / "tried.py").write_text(TRIED)
+    words = [sys.executable, str(tmp_path / "tried.py")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    assert "nearest" in done.stdout
+
+
+def test_no_other_file_lists_methods() -> None:
+    """A file may name a method or two that it is about; a list of them stands in the table alone."""
+    named = {
+        str(file.relative_to(HOUSE)): found
+        for file in FILES
+        if len(found := {node.value for node in ast.walk(ast.parse(file.read_text())) if is_method(node)}) > 3
+    }
+    assert set(named) == {"methods/table.py"}, named
+
+
+def is_method(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in METHODS

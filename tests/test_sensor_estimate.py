@@ -11,10 +11,11 @@ from torch import Tensor
 
 from hypersharp.errors import InputError
 from hypersharp.numerics.linops import embed
-from hypersharp.sensor.estimate import complete_sensor, spectral_gaps
+from hypersharp.sensor.estimate import complete_sensor
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.physical import curvature
 from hypersharp.sensor.psf import PSF, gaussian
+from hypersharp.sensor.spectra import Spectra
 from hypersharp.sensor.stored import describe_estimate, read_sensor
 from oracles.hysure_sensor import estimate_as_hysure
 
@@ -104,8 +105,8 @@ def test_what_is_known_is_left_alone() -> None:
 
 
 def test_smoothing_stops_at_gaps() -> None:
-    assert spectral_gaps(np.array([400.0, 410, 420, 600, 610])) == [2]
-    assert spectral_gaps(None) == []
+    assert Spectra(np.array([400.0, 410, 420, 600, 610])).gaps == (2,)
+    assert Spectra().gaps == ()
     step = np.array([1.0, 1, 1, 5, 5, 5])
     assert step @ curvature(np.arange(6), ()) @ step > 1
     assert step @ curvature(np.arange(6), (2,)) @ step == 0

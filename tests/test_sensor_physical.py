@@ -12,7 +12,7 @@ from torch import Tensor
 from hypersharp.errors import InputError
 from hypersharp.io import open_cube
 from hypersharp.sensor.diagnosis import diagnose, runs
-from hypersharp.sensor.estimate import Estimate, Spectra, check_pair, complete_sensor
+from hypersharp.sensor.estimate import Estimate, check_images, complete_sensor
 from hypersharp.sensor.moments import find_support, gather
 from hypersharp.sensor.noise import measure_noise
 from hypersharp.sensor.observe import Sensor, add_noise
@@ -20,7 +20,7 @@ from hypersharp.sensor.physical import nonnegative
 from hypersharp.sensor.psf import PSF, gaussian
 from hypersharp.sensor.responses import SRFS
 from hypersharp.sensor.shapes import BlurShape, blur_weights
-from hypersharp.sensor.spectra import recognise
+from hypersharp.sensor.spectra import Spectra, recognise
 from hypersharp.sensor.srf import find_srf, gaussian_srf
 
 NM = np.arange(400.0, 720.0, 20)
@@ -51,7 +51,7 @@ def noisy_pair(sensor: Sensor, truth: Tensor, snr_db: float = 35) -> tuple[Tenso
 
 
 def blind(hs: Tensor, ms: Tensor, ratio: int) -> Estimate:
-    return complete_sensor(hs, ms, ratio, psf=None, srf=None)
+    return complete_sensor(hs, ms, ratio)
 
 
 def response_error(found: Estimate, srf: np.ndarray) -> float:
@@ -92,7 +92,7 @@ def test_another_unit_of_ms_is_a_gain_and_haze_an_offset() -> None:
 def test_what_is_given_is_kept_and_the_other_found() -> None:
     psf = gaussian(9, 1.3, 3)
     hs, ms = noisy_pair(Sensor(psf, SRF, 3), scene())
-    rows = complete_sensor(hs, ms, 3, psf=psf, srf=None)
+    rows = complete_sensor(hs, ms, 3, psf=psf)
     assert rows.sensor.psf == psf and rows.blur == "given" and rows.residual < 0.02
     blur = complete_sensor(hs, 2 * ms, 3, psf=None, srf=SRF)
     assert np.array_equal(blur.sensor.srf, SRF) and blur.gains == pytest.approx(np.full(3, 2.0), rel=0.01)
@@ -108,7 +108,7 @@ def test_no_equation_touches_what_is_not_measured() -> None:
 
     def masked(garbage: float) -> Estimate:
         spoiled_hs, spoiled_ms = torch.where(hs_valid, hs, garbage), torch.where(ms_valid, ms, garbage)
-        return complete_sensor(spoiled_hs, spoiled_ms, 3, psf=None, srf=None, hs_valid=hs_valid, ms_valid=ms_valid)
+        return complete_sensor(spoiled_hs, spoiled_ms, 3, hs_valid=hs_valid, ms_valid=ms_valid)
 
     first, second = masked(0.0), masked(1e4)
     assert np.allclose(first.sensor.srf, second.sensor.srf) and first.residual == pytest.approx(second.residual)
@@ -120,16 +120,16 @@ def test_wavelengths_restrict_what_a_band_sees_and_the_blind_are_named() -> None
     srf = np.vstack([SRF, np.full(len(NM), 1 / len(NM))])
     hs, ms = noisy_pair(Sensor(gaussian(9, 1.3, 3), srf, 3), scene())
     spectra = Spectra(NM, np.append(CENTRES, 2200.0), np.append(WIDTHS, 180.0))
-    found = complete_sensor(hs, ms, 3, psf=None, srf=None, spectra=spectra)
+    found = complete_sensor(hs, ms, 3, spectra=spectra)
     assert not found.sensor.srf[3].any()
     rows = found.sensor.srf[:3] / found.sensor.srf[:3].sum(1, keepdims=True)
     assert np.linalg.norm(rows - SRF) < 0.05 * np.linalg.norm(SRF)
     assert found.sensor.srf[0, NM > 540].max() < 0.01 * found.sensor.srf[0].max()
-    seen = diagnose(found, check_pair(hs, ms, 3), spectra)
+    seen = diagnose(found, check_images(hs, ms, 3), spectra)
     assert seen.left_out == (3,) and "ms band 4 (2200 nm) sees none" in seen.warnings[0]
     assert len(NM) - 1 in seen.unseen and "700 nm" in seen.warnings[1]
     with pytest.raises(InputError, match="share wavelengths"):
-        complete_sensor(hs, ms, 3, psf=None, srf=None, spectra=Spectra(NM, np.full(4, 2200.0), np.full(4, 50.0)))
+        complete_sensor(hs, ms, 3, spectra=Spectra(NM, np.full(4, 2200.0), np.full(4, 50.0)))
 
 
 def test_noise_is_measured() -> None:
@@ -189,13 +189,13 @@ def test_pairs_that_do_not_tell_are_refused() -> None:
     with pytest.raises(InputError, match="hs of constants"):
         blind(torch.full_like(hs, 0.3), ms, 3)
     with pytest.raises(InputError, match="leaves nothing of hs"):
-        complete_sensor(hs, ms, 3, psf=None, srf=None, hs_valid=torch.zeros(40, 40, dtype=torch.bool))
+        complete_sensor(hs, ms, 3, hs_valid=torch.zeros(40, 40, dtype=torch.bool))
     with pytest.raises(InputError, match="the same size"):
-        complete_sensor(hs, ms, 3, psf=None, srf=None, ms_valid=torch.ones(9, 9, dtype=torch.bool))
+        complete_sensor(hs, ms, 3, ms_valid=torch.ones(9, 9, dtype=torch.bool))
     few = torch.zeros(40, 40, dtype=torch.bool)
     few[10:12, 10:12] = True
     with pytest.raises(InputError, match="4 coarse pixels"):
-        complete_sensor(hs, ms, 3, psf=None, srf=None, hs_valid=few)
+        complete_sensor(hs, ms, 3, hs_valid=few)
 
 
 def test_band_runs() -> None:
@@ -222,7 +222,7 @@ def test_jasper_ridge_pairs_of_35_db_with_the_wavelengths_of_landsat(data_dir: C
     centres, widths = np.array([table.bands[name] for name in table.usual], dtype=np.float64).T
     srf = gaussian_srf(centres, widths, nm)
     hs, ms = noisy_pair(Sensor(gaussian(9, 1.5, 3), srf, 3), torch.from_numpy(truth))
-    found = complete_sensor(hs, ms, 3, psf=None, srf=None, spectra=Spectra(nm, centres, widths))
+    found = complete_sensor(hs, ms, 3, spectra=Spectra(nm, centres, widths))
     assert found.sensor.psf.sigma_yx_px() == pytest.approx((1.5, 1.5), rel=0.1)
     assert response_error(found, srf) < 0.05
 
@@ -248,7 +248,7 @@ def test_a_known_sensor_brings_its_widths() -> None:
     hs, ms = noisy_pair(Sensor(gaussian(9, 1.3, 3), srf, 3), scene(bands=len(nm)))
     spectra = Spectra(nm, np.array([490.0, 560, 665, 842]))
     assert spectra.recognised == "sentinel-2b" and Spectra(nm, centres, widths).recognised is None
-    assert response_error(complete_sensor(hs, ms, 3, psf=None, srf=None, spectra=spectra), srf) < 0.05
+    assert response_error(complete_sensor(hs, ms, 3, spectra=spectra), srf) < 0.05
 
 
 def test_a_centre_alone_leaves_one_width_to_find() -> None:
@@ -259,8 +259,8 @@ def test_a_centre_alone_leaves_one_width_to_find() -> None:
     hs, ms = noisy_pair(Sensor(gaussian(9, 1.3, 3), srf, 3), scene(bands=len(nm)))
 
     def off(spectra: Spectra) -> float:
-        return response_error(complete_sensor(hs, ms, 3, psf=None, srf=None, spectra=spectra), srf)
+        return response_error(complete_sensor(hs, ms, 3, spectra=spectra), srf)
 
     assert off(Spectra(nm, centres)) < 0.1 < off(Spectra(nm))
-    found = complete_sensor(hs, ms, 3, psf=None, srf=None, spectra=Spectra(nm, centres + np.array([0, 60, 0])))
+    found = complete_sensor(hs, ms, 3, spectra=Spectra(nm, centres + np.array([0, 60, 0])))
     assert found.responses[0] == "centred" and found.responses[1] != "centred"

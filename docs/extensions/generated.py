@@ -43,7 +43,7 @@ def verbs() -> str:
 def verb(name: str, command: Any) -> Iterator[str]:
     """The section of one verb."""
     arguments = [p for p in command.params if p.param_type_name == "argument"]
-    options = [p for p in command.params if p.param_type_name == "option"]
+    options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
     shown = " ".join(p.name.upper() if p.required else f"[{p.name.upper()}]" for p in arguments)
     yield f"## `{name}`"
     yield command.help

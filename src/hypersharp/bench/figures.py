@@ -6,10 +6,9 @@ that was observed.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -36,23 +35,17 @@ WEIGHTS = "ssjcn-dian-x4"
 SHOWN = {"stuffed_toys": 20, "real_and_fake_apples": 30}  # scene -> band, counted from 1 as in the paper
 
 
-@dataclass(frozen=True, eq=False)
-class Iterations:
-    """One pair's way through an SSJCN, (band, y, x) in float32, full scale 1.
-
-    `estimates` are Z^0 .. Z^T, `corrections` the attended error maps added to all but the last of them,
-    `ms_hat` and `hs_hat` what the last degradation block makes of Z^T. Where the network makes each estimate
-    agree with the ms (`projects`), Z^t+1 - Z^t is less than the error map.
-    """
+class Iterations(NamedTuple):
+    """One pair's way through an SSJCN, (band, y, x) in float32, full scale 1."""
 
     hs: Image
     ms: Image
     truth: Image
-    estimates: list[Image]
-    corrections: list[Image]
-    ms_hat: Image
+    estimates: list[Image]  # Z^0 .. Z^T
+    corrections: list[Image]  # the attended error maps added to all but the last of them
+    ms_hat: Image  # what the last degradation block makes of Z^T, and hs_hat
     hs_hat: Image
-    projects: bool
+    projects: bool  # each estimate is made to agree with the ms, so that Z^t+1 - Z^t is less than the error map
 
 
 def draw_all(

@@ -97,9 +97,9 @@ def parse_methods(text: str) -> tuple[str, ...]:
     """
     methods = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     for name, _, weights in (method.partition(":") for method in methods):
-        check_names(name, weights)
-        if weights and "weights" not in METHODS[bare(name)].needs:
+        if weights and "weights" not in find_method(bare(name)).needs:
             raise CallError(f"weights '{weights}' for {name}", "a method with a network", f"write {name} alone")
+        check_names(name, weights)
     return methods
 
 
@@ -113,11 +113,7 @@ def with_weights(methods: tuple[str, ...], weights: str | None) -> tuple[str, ..
 
 
 def bare(method: str) -> str:
-    """The method's own name.
-
-    >>> bare("ssjcn+c"), bare("ssjcn")
-    ('ssjcn', 'ssjcn')
-    """
+    """The method's own name, without CONSISTENT."""
     return method.removesuffix(CONSISTENT)
 
 
@@ -155,7 +151,7 @@ def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
             **row,
             "seconds": round(seconds, 3),
             "peak_mb": round(peak / 2**20),
-            "notes": str(record),
+            "notes": "; ".join(str(record).splitlines()),
             "weights_used": weights,
             "parameters": parameters_of(task.weights or weights),
             "flops": count_flops(task._replace(scene=""), protocol, truth.shape[1:], device),

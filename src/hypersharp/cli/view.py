@@ -17,9 +17,11 @@ def view(
     hs: Annotated[Path | None, typer.Option(help="The low-resolution hyperspectral image.")] = None,
     ms: Annotated[Path | None, typer.Option(help="The high-resolution MS, RGB or pan image.")] = None,
     truth: Annotated[Path | None, typer.Option(help="The true fine image: adds maps of error and angle.")] = None,
-    trust: Annotated[
-        Path | None, typer.Option(help="Half-widths that `fuse --trust` wrote for the first FILE: adds intervals.")
+    uncertainty: Annotated[
+        Path | None,
+        typer.Option(help="Half-widths that `fuse --uncertainty` wrote for the first FILE: adds prediction intervals."),
     ] = None,
+    trust: Annotated[Path | None, typer.Option(hidden=True)] = None,
     folder: Annotated[
         list[Path] | None,
         typer.Option(help="Folder to read and write, the first for new files; default: those of the files."),
@@ -40,7 +42,7 @@ def view(
     from hypersharp.viewer.scene import named_files
     from hypersharp.viewer.server import Options, Viewer
 
-    chosen = named_files(files or [], hs=hs, ms=ms, truth=truth, uncertainty=trust)
+    chosen = named_files(files or [], hs=hs, ms=ms, truth=truth, uncertainty=uncertainty or trust)
     if not chosen:
         raise CallError("no image", "one at least", "name a FILE, --hs, --ms or --truth")
     options = Options(host, port, tuple(folder or ()), tuple(allow_host or ()), token, int(max_upload * 2**20))

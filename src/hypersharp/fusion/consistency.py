@@ -89,12 +89,28 @@ def make_consistent(estimate: Tensor, pair: TensorPair, psf: PSF, weights: Tenso
 def project(
     estimate: Tensor, hs: Tensor, sensor: Sensor, *, valid: Tensor | None = None, weights: Tensor | None = None
 ) -> Consistent:
-    """The estimate (L, H, W) changed as little as it takes to agree with hs (L, h, w); see the head of this file.
+    """Project an estimate onto those that reproduce hs, within its noise, when blurred and downsampled.
 
-    valid: (h, w), False where a coarse pixel does not count, by default all do; `trusted_pixels` makes it.
-    weights: (L,), by default the likeliest.
+    Args:
+        estimate: (L, H, W).
+        hs: (L, h, w).
+        sensor: its PSF and ratio.
+        valid: (h, w), False where a coarse pixel does not count, by default all do; `trusted_pixels` makes it.
+        weights: w of the equation, (L,); by default the likeliest.
 
-    Raises: InputError for sizes that are no multiple of the ratio.
+    Returns:
+        The image (L, H, W), how far it differed from hs before and after, and the weights.
+
+    Raises:
+        InputError: sizes that are no multiple of the ratio.
+
+    Source: Z = Z0 + A' (A A' + w)^-1 (Y - A Z0), Wei, Dobigeon, Tourneret 2015, eq. 13, without the ms term.
+
+    >>> from hypersharp.sensor.psf import box
+    >>> sensor = Sensor(box(2), np.ones((1, 3)), 2)
+    >>> result = project(torch.rand(3, 16, 16), torch.rand(3, 8, 8), sensor, weights=torch.full((3,), 1e-6))
+    >>> result.image.shape, result.after < 1e-3
+    (torch.Size([3, 16, 16]), True)
     """
     counts = hs.new_ones(hs.shape[1:]) if valid is None else valid.to(hs)
     image, residual = estimate.clone(), difference(hs, estimate, sensor).mul_(counts)

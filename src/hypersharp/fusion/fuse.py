@@ -38,36 +38,49 @@ def fuse(
     grid: OutGrid = "pair",
     progress: Progress = ignore,
 ) -> xr.DataArray:
-    """Sharpen hs with ms, after bringing the two to one grid (`align`) where their georeferences do not nest.
+    """Sharpen a hyperspectral image with a finer one of the same place.
+
+    Where the grids do not nest, MS is first co-registered to HS (`align`). What the pair does not get as an argument is
+    estimated from it.
 
     Args:
-        hs: hyperspectral image (L, h, w), any unit; NaN where missing.
-        ms: multispectral, RGB or panchromatic image (l, H, W) of the same place in the same unit.
+        hs: hyperspectral image (L, h, w), any unit; NaN is nodata.
+        ms: multispectral, RGB or panchromatic image (l, H, W), in the same unit.
         method: a name (`hypersharp methods`); "auto" ranks them on a reduced-resolution copy of the pair (Wald's
-            protocol) and takes the best, or their blend, but the network of the weights where some are given.
+            protocol) and takes the best, or their blend; with weights given, the method of those.
         weights: packaged name or file, for methods with a network; by default those that fit.
         mode: how a network runs: "whole" image, blended "tiles" of tile_px, or the paper's "patches".
+        tile_px: side of a tile in fine pixels.
+        device: "auto", "cpu", "cuda", "cuda:1", ...
+        precision: of a network: "fp32", "bf16", or "auto", which takes bf16 where this machine is faster at it.
         runtime: what runs a network, "torch" or, in float32, "onnx", as weights in an ONNX file always are.
-        psf: blur of hs, a spec such as "gaussian:8:2" or a file; by default the method's own or estimated.
+        psf: PSF of hs, a spec such as "gaussian:8:2" or a file; by default the method's own or estimated.
         srf: response (l, L) of ms, a name or a file; by default the one of the weights or estimated.
         ratio: fine pixels per coarse one; by default from the sizes, which it must agree with.
         scale: the value that counts as 1; by default 1 for floats up to about 1, else the 99.9 % quantile of hs.
-        consistent: project the result onto those that give back hs, within its noise, when blurred and downsampled
+        consistent: project the result onto those that reproduce hs, within its noise, when blurred and downsampled
             (`consistency.project`). None: where the psf is known or estimated anyway and that raises the scores at
             reduced resolution.
         budget_s: seconds that "auto" may take in all, about.
         coregister: correct a sub-pixel shift between ms and hs where one is detected; not with a psf given, which
-            tells where hs's pixels lie.
-        grid: where ms had to be aligned, the result's: "pair" nests exactly in hs's pixels, "ms" is that of the
+            fixes where the pixels of hs lie.
+        grid: of the result, where ms had to be resampled: "pair" nests exactly in the pixels of hs, "ms" is that of the
             ms given, at the cost of a second resampling.
         progress: called with the fraction done, 0..1.
 
     Returns:
-        (L, H, W) with the bands of hs, the grid and CRS of ms (aligned), the unit and dtype of hs; how it was made
-        stands in attrs["hypersharp"], see `pair.record.Record`.
+        (L, H, W) with the bands, unit and dtype of hs and the grid and CRS of ms (co-registered); how it was made is in
+        attrs["hypersharp"], see `pair.record.Record`.
 
     Raises:
         InputError: unusable or ill-matched images, an unknown name, no weights that fit.
+
+    Source: those of the methods, see `docs/methods`.
+
+    >>> from hypersharp.cube import make_cube
+    >>> random = np.random.default_rng(0)
+    >>> fuse(make_cube(random.random((5, 8, 8))), make_cube(random.random((1, 16, 16))), method="bicubic").shape
+    (5, 16, 16)
     """
     options = Options(
         weights=weights,

@@ -20,6 +20,7 @@ from hypersharp.pair.pair import Pair
 from hypersharp.pair.record import Record, record_of
 from hypersharp.pair.sensor import PairSensor, given_sensor
 from hypersharp.pair.tensors import TensorPair
+from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
 CONSISTENCY_HALO = 4  # coarse pixels that a change for consistency reaches, beyond the methods' own
@@ -146,12 +147,14 @@ def learn_again(
     Raises: InputError where a method of the record cannot serve the pair.
     """
     sample = pair.to_learn_from(in_parts=record.tiles is not None)
-    sensor, known = sensor_of(pair, sample, psf, srf), record.known_sensor()
-    if known is not None:
-        blur, response = sensor.given_psf, sensor.given_srf
-        given = {name for name, value in (("psf", blur), ("srf", response)) if value is not None}
-        known = replace(known, psf=blur or known.psf, srf=known.srf if response is None else response)
-        sensor = PairSensor.known(sample, known, {*record.sensor_given, *given})
+    sensor, (known_psf, known_srf) = sensor_of(pair, sample, psf, srf), record.known_psf_and_srf()
+    given = {name for name, value in (("psf", sensor.given_psf), ("srf", sensor.given_srf)) if value is not None}
+    blur, response = sensor.given_psf or known_psf, known_srf if sensor.given_srf is None else sensor.given_srf
+    if blur is not None and response is not None:
+        seer = Sensor(blur, response, pair.ratio)
+        sensor = PairSensor.known(sample, seer, {*record.sensor_given, *given})
+    else:
+        sensor = PairSensor(sample, blur, response)
     consistent = record.choice["consistent"] if options.consistent is None else options.consistent
     choice = Choice(record.choice["shares"], consistent)
     sharpener, _ = learn(choice, sample, sensor, options)

@@ -26,23 +26,31 @@ def open_cube(
     window: Window | None = None,
     lazy: bool = False,
 ) -> xr.DataArray:
-    """Open an image file or a folder of band images as a cube (band, y, x).
+    """Open an image file, or a folder of band images, as a cube (band, y, x).
 
     Args:
-        variable: the variable's name, where a .mat, .npz, .nc or .zarr holds several.
-        layout: the array's axes as letters of `lhw` (bands, rows, columns), e.g. "hwl"; "lp" or "pl" for
-            bands x pixels or pixels x bands (column-major, as MATLAB counts); where a file does not tell.
+        path: the file; its suffix names the format, a folder holds one image per band.
+        variable: the name of the array, where a .mat, .npz, .nc or .zarr file holds several.
+        layout: the order of axes as letters of `lhw` (bands, rows, columns), e.g. "hwl"; "lp" or "pl" for
+            bands x pixels or pixels x bands (column-major, as in MATLAB). For files that do not state it.
         shape_yx: rows and columns of a bands x pixels array.
         bands: indices (from 0) of the bands to read, in this order.
         window: (y0, x0, height, width), the only part to read.
         lazy: back the cube by dask and read when it is computed.
 
     Returns:
-        The cube, (band, y, x), with wavelengths (nm), CRS and affine where the file holds them; NaN for nodata.
+        (L, H, W) in the unit of the file, nodata as NaN, with wavelengths, widths (nm), bad bands, CRS and affine where
+        the file has them.
 
     Raises:
         InputError: the file is missing, broken, of an unknown format, or does not say enough.
         MissingExtraError: its format needs an optional library.
+
+    >>> import numpy as np, tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "cube.npy"
+    >>> np.save(path, np.ones((3, 4, 5)))
+    >>> open_cube(path, window=(0, 1, 2, 3)).shape
+    (3, 2, 3)
     """
     from hypersharp.io.image import Image
 
@@ -50,20 +58,25 @@ def open_cube(
 
 
 def save_cube(cube: xr.DataArray, path: str | Path, *, overwrite: bool = True) -> Path:
-    """Save a cube with all the format can hold; the file appears whole or not at all.
+    """Save a cube with all metadata that the format can hold; the file appears whole or not at all.
 
     Args:
-        cube: (band, y, x), as `open_cube` or `make_cube` gives it; a lazy one is written piece by piece where the
-            format can.
-        path: its suffix is the format; a path without suffix is a folder of band images.
-        overwrite: whether a file of that name may be replaced.
+        cube: (L, H, W); a lazy one is written piece by piece where the format can.
+        path: the file; its suffix names the format, none makes a folder of band images.
+        overwrite: whether an existing file may be replaced.
 
     Returns:
         The path.
 
     Raises:
         CallError: the suffix names no format.
+        InputError: the cube has no pixels, or values that are no real numbers.
         OutputError: the folder cannot be written, the disk is full, or the target must not be replaced.
+
+    >>> import numpy as np, tempfile
+    >>> from hypersharp.cube import make_cube
+    >>> save_cube(make_cube(np.ones((3, 2, 2))), Path(tempfile.mkdtemp()) / "cube.npy").name
+    'cube.npy'
     """
     path = Path(path)
     check_output(path)

@@ -10,7 +10,7 @@ import numpy as np
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, nodata_of, transform_of, wavelengths_nm
 from hypersharp.errors import CallError, InputError, installed, unknown_name
-from hypersharp.io.stored import Stored, spectral_nm
+from hypersharp.io.stored import NOTES, Stored, spectral_nm
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -116,6 +116,7 @@ def described(pixels: Any, arrays: Mapping[str, Any]) -> Stored:
         crs=text(arrays, "crs_wkt"),
         transform=affine_of_six(listed(arrays, ("transform",), 6)),
         nodata=None if nodata is None else float(nodata[0]),
+        notes=text(arrays, NOTES),
     )
 
 
@@ -202,5 +203,6 @@ def metadata_of(cube: xr.DataArray) -> dict[str, Any]:
         "transform": None if place is None else np.array(place[:6]),
         "nodata": np.array(nodata) if unused else None,
         "wavelength_units": np.array("nm"),
+        NOTES: np.array(str(cube.attrs[NOTES])) if NOTES in cube.attrs else None,
     }
     return {name: value for name, value in known.items() if value is not None}

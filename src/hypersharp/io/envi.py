@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from math import hypot, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 import numpy as np
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
 from hypersharp.errors import InputError, OutputError, installed
 from hypersharp.io.packed import Packed, pack, write_numbers
-from hypersharp.io.stored import Stored, check_memory, spectral_nm
+from hypersharp.io.stored import NOTES, Stored, check_memory, spectral_nm
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ DTYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "
 AXES = {"bsq": "lhw", "bil": "hlw", "bip": "hwl"}
 BODIES = (".img", ".dat", ".bsq", ".bil", ".bip", ".raw", "")
 EXPECTED = "an ENVI header and its body"
+LINE = 100  # characters of encoded notes a line
+NO_MARKS = "\"':,[]()/"  # those that mark nothing in a header
 DEFLATE_AT_BEST = 1040  # no gzip file holds more than so many times its size
 
 
@@ -83,6 +86,7 @@ def read(image: Image) -> Stored:
         nodata=nodata[0] if nodata else None,
         scale=_one_or_each(gains, len(pixels), 1.0, header),
         offset=_one_or_each(header.numbers("data offset values"), len(pixels), 0.0, header),
+        notes=unquote("".join(header.fields.get(NOTES, "").strip("{}").split())) or None,
     )
 
 
@@ -243,12 +247,20 @@ def _fields(cube: xr.DataArray, packed: Packed, dtype: str, interleave: str) -> 
         "wavelength": _braced(wavelengths_nm(cube)),
         "fwhm": _braced(fwhm_nm(cube)),
         "bbl": None if flags is None else _braced(flags.astype(int)),
+        NOTES: _quoted(cube.attrs[NOTES]) if NOTES in cube.attrs else None,
     }
 
 
 def _braced(numbers: Any) -> str | None:
     """A list as ENVI writes it, every digit kept."""
     return None if numbers is None else "{" + ", ".join(repr(number) for number in np.asarray(numbers).tolist()) + "}"
+
+
+def _quoted(notes: Any) -> str:
+    """A text between braces: what could end a field or a line is percent-encoded, lines are short."""
+    encoded = quote(str(notes), safe=NO_MARKS)
+    lines = (encoded[start : start + LINE] for start in range(0, len(encoded), LINE))
+    return "{\n " + "\n ".join(lines) + "}"
 
 
 def _wkt(cube: xr.DataArray) -> str | None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from hypersharp.errors import InputError, OutputError
 from hypersharp.io.arrays import affine_of_six, metadata_of
-from hypersharp.io.stored import Pixels, Stored
+from hypersharp.io.stored import NOTES, Pixels, Stored
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ SIDECAR = "bands.json"
 CAVE_BANDS = 31
 CAVE_NM = range(400, 701, 10)
 EXPECTED = "a whole band image"
-KNOWN = {"nodata": float, "crs_wkt": str} | dict.fromkeys(("wavelength_nm", "fwhm_nm", "good_band", "transform"), list)
+KNOWN = {"nodata": float, "crs_wkt": str, NOTES: str} | dict.fromkeys(
+    ("wavelength_nm", "fwhm_nm", "good_band", "transform"), list
+)
 SAVED_AS = {"u1": "u1", "b1": "u1", "u2": "u2", "i1": "i4", "i2": "i4", "i4": "i4"}  # else f4; unsigned as .png
 
 
@@ -81,6 +83,7 @@ def read(image: Image) -> Stored:
         crs=known.get("crs_wkt"),
         transform=affine_of_six(known.get("transform")),
         nodata=known.get("nodata"),
+        notes=known.get(NOTES),
     )
 
 

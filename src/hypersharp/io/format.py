@@ -18,8 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Format:
-    """What a format can do, and the file of this folder that does it: `read(image)`, `write(cube, path)` and, where
-    something may stand in its way, `check_target(path)`.
+    """A row of the table of formats: what a format can do.
+
+    Attributes:
+        file: the file of this folder with its `read(image)`, `write(cube, path)` and, where something may stand in the
+            way of writing, `check_target(path)`.
+        suffixes: those that name it; "" is a folder.
+        options: whether `variable`, `layout` and `shape_yx` apply, because it does not name its image, or the axes.
+        streamed: whether a lazy cube (L, H, W) is written piece by piece.
+        compressed: whether it may be smaller than its pixels, and is safe on a disk that fills up all the same.
+        upload: whether its files cannot point at other files, so that a browser may send them.
+        folder: whether it is a folder.
+
+    >>> format_for(Path("sharp.tif")).streamed
+    True
     """
 
     file: str
@@ -42,6 +54,7 @@ class Format:
         return stored
 
     def write(self, cube: xr.DataArray, path: Path) -> None:
+        """Write a cube (L, H, W) to a path of this format."""
         self._code().write(cube, path)
 
     def check_target(self, path: Path) -> None:

@@ -108,7 +108,8 @@ class CubeImage:
 
     def cube(self, window: Window | None = None) -> xr.DataArray:
         """The window (y0, x0, height, width), or all: a view of the cube's own pixels."""
-        return self.values if window is None else cut(self.values, window)
+        whole = window is None or window == (0, 0, *self.values.shape[1:])
+        return self.values if window is None or whole else cut(self.values, window)
 
     def outline(self) -> xr.DataArray:
         return self.values

@@ -12,7 +12,7 @@ import numpy as np
 
 from hypersharp.errors import InputError, OutputError, needs
 from hypersharp.io.arrays import described, find_variable, laid_out, metadata_of, order_lhw, with_stored
-from hypersharp.io.stored import Stored, VariablePixels
+from hypersharp.io.stored import NOTES, Stored, VariablePixels
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
@@ -39,9 +39,11 @@ def _read_v5(image: Image) -> Stored:
 
     with reading(image.path, EXPECTED, *READ_ERRORS, MatReadError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = {name: (shape, _dtype(kind)) for name, shape, kind in scipy.io.whosmat(image.path)}
+        listed = scipy.io.whosmat(image.path)
         # a broken file may claim more elements than 64 bits can count
-        wanted = [name for name, (shape, _) in found.items() if np.prod(shape, dtype=object) <= SMALL]
+        few = {name for name, shape, _ in listed if np.prod(shape, dtype=object) <= SMALL}
+        wanted = [name for name, _, kind in listed if name in few or (name, kind) == (NOTES, "char")]
+        found = {name: (shape, _dtype(kind)) for name, shape, kind in listed}
         small = _loaded(image.path, wanted)
         name = find_variable(image, found, small)
         array = _loaded(image.path, [name])[name]
@@ -70,7 +72,9 @@ def _read_v73(image: Image) -> Stored:
         arrays = {name: item for name, item in file.items() if hasattr(item, "shape") and item.shape is not None}
         found = {name: (item.shape[::-1], _stored_dtype(item)) for name, item in arrays.items()}
         small = {
-            name: _small(item) for name, item in arrays.items() if item.dtype.kind in "iufb" and item.size <= SMALL
+            name: _small(item)
+            for name, item in arrays.items()
+            if item.dtype.kind in "iufb" and (item.size <= SMALL or (name == NOTES and found[name][1].kind == "O"))
         }
         name = find_variable(image, found, small)
         image, what, item = with_stored(image, small), f"'{name}' in {image.path}", arrays[name]

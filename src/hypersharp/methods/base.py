@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 
 class Apply(Protocol):
-    """What a scene has taught a method: sharpens that scene, or any part of it. Pickles, for other processes."""
+    """What a scene has taught a method: sharpens that scene, or any part of it. Pickles, for other processes.
+
+    >>> class Repetition(Apply):
+    ...     def __call__(self, pair, options, progress):
+    ...         return pair.hs.repeat_interleave(pair.ratio, -2).repeat_interleave(pair.ratio, -1)
+    >>> Repetition().notes
+    ()
+    """
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -47,14 +54,24 @@ class Method:
     """A row of the table of methods.
 
     `learn` (in the file `module`) finds what belongs to a scene as a whole (subspace, gains, pooled means); what it
-    gives back is local: a result pixel sees `halo_px` fine pixels or `halo_coarse` coarse ones far, whichever is
-    further; less than 1e-4 of the range comes in from beyond.
+    returns is local: it sees a halo of fixed width, so that a tile is what the whole image would be there.
 
-    Args:
-        needs: what of "psf", "srf", "weights" the method cannot do without; psf and srf are estimated if not given.
-        floats_per_px: for (L, l), how many float32 applying it holds per fine pixel at most, HS, MS and result
-            included (measured: peak of the resident memory on 256 and 448 pixels a side, and a little).
-        candidate: whether `auto` tries it. quick: whether it takes seconds on a screenful.
+    Attributes:
+        name: what a user calls it.
+        title, paper: what `hypersharp methods` shows.
+        module: the file with its `learn(pair, sensor, options)`.
+        needs: which of "psf", "srf", "weights" it cannot do without; psf and srf are estimated if not given.
+        halo_px, halo_coarse: how far a result pixel sees, in fine and in coarse pixels, whichever is further; less than
+            1e-4 of the range comes from beyond.
+        floats_per_px: (L, l) -> how many float32 applying it holds per fine pixel at most, HS, MS and result included
+            (measured: peak of the resident memory on 256 and 448 pixels a side, and a little).
+        candidate: whether `auto` tries it.
+        quick: whether it takes seconds on a screenful.
+        licence: that of its code.
+
+    >>> from hypersharp.methods.table import METHODS
+    >>> METHODS["gsa"].needs
+    ('psf',)
     """
 
     name: str

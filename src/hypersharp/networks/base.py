@@ -1,9 +1,11 @@
 """What every fusion network is, so that training, inference and weights files need not know which one it is."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
+
+from hypersharp.networks.layers import Means
 
 
 class FusionOptions(Protocol):
@@ -30,6 +32,10 @@ class FusionNetwork(nn.Module):
 
     Attributes:
         options: its dataclass of options, with `bands`, `ms_bands` and `ratio`.
+        start: whether it corrects a first estimate: "needed" (of which it makes everything), "optional" or "none".
+        asks_means: whether it works with means over the image; `forward` then takes `Means` last, or None.
+        pair_buffers: buffers that belong to a sensor or pair, which may be exchanged in an ONNX file.
+        held: the means of a whole scene, where the network sees parts of it.
 
     >>> from dataclasses import dataclass
     >>> import torch
@@ -46,20 +52,28 @@ class FusionNetwork(nn.Module):
     torch.Size([1, 4, 6, 6])
     """
 
+    start: ClassVar[Literal["none", "optional", "needed"]] = "none"
+    asks_means: ClassVar[bool] = False
+    pair_buffers: ClassVar[tuple[str, ...]] = ("srf", "psf")
     options: FusionOptions
+    held: tuple[Tensor, ...] = ()
 
-    def __call__(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
+    def __call__(self, hs: Tensor, ms: Tensor, start: Tensor | None = None, *, means: Means | None = None) -> Tensor:
         """Run the network.
 
         Args:
             hs: (B, L, h, w).
             ms: (B, l, H, W).
             start: a first estimate (B, L, H, W) made from the whole image, for a network that corrects one.
+            means: where image-wide means come from and are noted; by default `held`.
 
         Returns:
             The estimate (B, L, H, W).
         """
-        estimate: Tensor = super().__call__(hs, ms, start)
+        if means is None and self.held:
+            means = Means(self.held)
+        more = () if means is None or not self.asks_means else (means,)
+        estimate: Tensor = super().__call__(hs, ms, start, *more)
         return estimate
 
     def take_sensor(self, srf: Tensor, psf_window: Callable[[int], Tensor]) -> None:

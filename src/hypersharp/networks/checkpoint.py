@@ -26,7 +26,7 @@ from hypersharp.system.atomic import make_folder, staged
 
 Net = TypeVar("Net", bound=nn.Module)
 # name -> (the network, its options); both are called with the options' names only
-NETWORKS: dict[str, tuple[Callable[..., FusionNetwork], Callable[..., Any]]] = {
+NETWORKS: dict[str, tuple[type[FusionNetwork], Callable[..., Any]]] = {
     "dbin": (DBIN, DBINOptions),
     "dhsis": (DHSIS, DHSISOptions),
     "ssjcn": (SSJCN, SSJCNOptions),
@@ -71,7 +71,9 @@ def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         net.load_state_dict(tensors)
     except (OSError, SafetensorError, RuntimeError) as exc:
-        raise InputError(f"{path} whose tensors do not fit ({exc})", "those of its options", "get it anew") from exc
+        raise InputError(
+            f"{path} whose tensors do not fit ({exc})", "those of its options", "download it again"
+        ) from exc
     return net.eval(), header
 
 
@@ -101,7 +103,7 @@ def build_network(name: str, options: dict[str, Any]) -> FusionNetwork:
     try:
         return network(options_type(**options))
     except (TypeError, ValueError) as exc:
-        raise InputError(f"network options {options} ({exc})", f"those of {name}", "mend the options") from exc
+        raise InputError(f"network options {options} ({exc})", f"those of {name}", "correct network_options") from exc
 
 
 def count_parameters(net: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""A pair's coordinates: the spectral subspace of hs, and what the ms tells of it.
+"""A pair's coordinates: the spectral subspace of hs, and the part of it that the ms predicts.
 
 c = D^-1 E^T (y - mean), with mean and principal axes E (L, p) of hs; the guide g = W (x - mean) is the ridge
 regression of c on the ms x reduced by the PSF, fitted on what a local mean leaves of both, so that W says how

@@ -54,6 +54,7 @@ class DHSIS(FusionNetwork):
     torch.Size([1, 8, 16, 16])
     """
 
+    start = "needed"
     options: DHSISOptions
 
     def __init__(self, options: DHSISOptions) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hypersharp.errors import CallError
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import to_fast_layout
-from hypersharp.networks.layers import hold_means
+from hypersharp.networks.layers import Means
 from hypersharp.networks.start import first_estimate
 from hypersharp.numerics.interpolate import upsample_bicubic
 from hypersharp.pair.options import Mode, Options, Precision, Progress, choose_device, ignore
@@ -42,19 +42,26 @@ class Inference:
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W), on the chosen device."""
+        hs, ms, start = self.images(pair, options)
+        return run_network(self.net, hs, ms, options, start, progress)
+
+    def images(self, pair: TensorPair, options: Options) -> tuple[Tensor, Tensor, Tensor | None]:
+        """hs, ms and the start, where the network corrects a closed-form one, on the chosen device."""
         device = choose_device(options.device)
         hs, ms = pair.hs.to(device), pair.ms.to(device)
-        start = first_estimate(hs, ms, self.sensor, self.start_weight) if self.sensor else None
-        return run_network(self.net, hs, ms, options, start, progress)
+        return hs, ms, first_estimate(hs, ms, self.sensor, self.start_weight) if self.sensor else None
 
 
 def with_held_means(inference: Inference, pair: TensorPair, options: Options) -> Inference:
     """The inference with the image-wide means of the pair, where it will see parts of its scene."""
     if not pair.in_parts:
         return inference
-    held = replace(inference, net=copy.deepcopy(inference.net))
-    hold_means(held.net, lambda: held(pair, replace(options, mode="whole"), ignore))
-    return held
+    means, net = Means(), copy.deepcopy(inference.net)
+    hs, ms, start = inference.images(pair, options)
+    with torch.inference_mode(), autocast(ms.device, options.precision):
+        net(batched(hs), batched(ms), None if start is None else batched(start), means=means)
+    net.held = tuple(means.found)
+    return replace(inference, net=net)
 
 
 def run_network(

@@ -1,7 +1,7 @@
 """What several networks are built of: convolutions, the strided geometry of each ratio, padding, precision."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,36 +26,25 @@ def deconv(channels_in: int, channels_out: int, kernel: int, stride: int, paddin
     return nn.Sequential(up, prelu(channels_out))
 
 
-class ImageMean(nn.Module):
-    """The mean over the image of each channel, (B, n, H, W) -> (B, n, 1, 1), or what is held of a whole scene.
+class Means:
+    """The image-wide means that a network asks for in one pass, in that order: those given, else the image's own.
 
-    A network that sees a part of a scene is then told what it would find in all of it; `hold_means` fills `held`,
-    one mean for each time that the network asks.
+    A network that sees a part of a scene is given those of all of it, so that the part becomes what it is in the whole.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.held: list[Tensor] = []
-        self.asked = 0
+    def __init__(self, given: Sequence[Tensor] = ()) -> None:
+        self.given, self.found = given, list[Tensor]()
 
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.held:
-            return x.mean((-2, -1), keepdim=True)
-        self.asked += 1
-        return self.held[(self.asked - 1) % len(self.held)]
+    def __call__(self, x: Tensor) -> Tensor:
+        """(B, n, H, W) -> (B, n, 1, 1)."""
+        mean = self.given[len(self.found)] if self.given else x.mean((-2, -1), keepdim=True)
+        self.found.append(mean)
+        return mean
 
 
-def hold_means(net: nn.Module, run: Callable[[], object]) -> None:
-    """Keep in net's `ImageMean`s what they find while `run` runs net over a scene."""
-    found: dict[ImageMean, list[Tensor]] = {part: [] for part in net.modules() if isinstance(part, ImageMean)}
-    hooks = [
-        part.register_forward_hook(lambda _, __, mean, means=means: means.append(mean)) for part, means in found.items()
-    ]
-    run()
-    for hook in hooks:
-        hook.remove()
-    for part, means in found.items():
-        part.held, part.asked = means, 0
+def image_mean(x: Tensor, means: Means | None) -> Tensor:
+    """The mean over the image of each channel, (B, n, H, W) -> (B, n, 1, 1); one that is given where it is."""
+    return x.mean((-2, -1), keepdim=True) if means is None else means(x)
 
 
 def full_precision(image: Tensor) -> torch.autocast:

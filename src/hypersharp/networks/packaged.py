@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypersharp.errors import InputError, unknown_name
-from hypersharp.networks.header import WeightsHeader, read_header
+from hypersharp.networks.header import METHOD_OF, WeightsHeader, read_header
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,7 @@ class Weights:
     @property
     def method(self) -> str:
         """The name of the method that runs them."""
-        return self.header.network.removesuffix("-subspace").removesuffix("-v2")
+        return METHOD_OF.get(self.header.network, self.header.network)
 
     def __str__(self) -> str:
         if self.any_sensor:

@@ -4,8 +4,8 @@ Wang, Xu, Wu, Wei, "Spatial-Spectral Joint Correction Network for Hyperspectral 
 Image Fusion", 2021. Each of T iterations degrades the estimate both ways (DB, eqs. 4-5), compares
 it with the two inputs (eqs. 6-7), fuses the two error maps (EFB, eq. 8) and corrects the estimate
 with the attended error (RB, eq. 9). What the paper leaves open (widths, kernels, activations) is
-settled in the option defaults; `share`, `degradation`, `compare`, `align`, `separate`, `zero_init`,
-`guided` and `spectrally_consistent` are ours.
+settled in the option defaults; `share`, `degradation`, `compare`, `separate`, `zero_init`, `guided`
+and `spectrally_consistent` are ours.
 
 Spectral consistency is the least change to an estimate Z that makes it agree with the ms exactly,
 Z + P^T (P P^T)^-1 (X - P Z), for a known response P.
@@ -24,10 +24,11 @@ from hypersharp.networks.layers import (
     PRELU_START,
     RATIOS,
     STRIDED_KERNEL,
-    ImageMean,
+    Means,
     conv,
     deconv,
     full_precision,
+    image_mean,
     join,
     pad_edges,
     padding_to_levels,
@@ -48,10 +49,11 @@ class SSJCNOptions:
         features: channels of the error fusion.
         iterations: T.
         share: what the iterations have in common.
-        degradation: learned with a PReLU as in the paper, learned and linear, or the sensor's own.
+        degradation: learned with a PReLU as in the paper, the sensor's own, or that of any sensor, which `see_with`
+            gives: then the hs error comes to the fine grid bicubically from where the PSF is centred, else by a learned
+            deconvolution, and nothing that is learned depends on sensor or ratio.
         compare: the inputs that the estimate is compared with; the other's error map is zero. "none" fuses the inputs
             themselves, without degradation blocks.
-        align: how the hs error comes to the fine grid: learned deconvolution, or bicubic from where the PSF is centred.
         psf_px: side of the window that holds the PSF in fine pixels; None is three coarse pixels.
         zero_init: start with a correction of zero.
         guided: the fusion also gets ms itself.
@@ -69,9 +71,8 @@ class SSJCNOptions:
     features: int = 64
     iterations: int = 2
     share: Literal["none", "degradation", "all"] = "none"
-    degradation: Literal["prelu", "linear", "sensor"] = "prelu"
+    degradation: Literal["prelu", "sensor", "any sensor"] = "prelu"
     compare: Literal["both", "ms", "hs", "none"] = "both"
-    align: Literal["learnt", "bicubic"] = "learnt"
     psf_px: int | None = None
     zero_init: bool = False
     guided: bool = False
@@ -81,10 +82,13 @@ class SSJCNOptions:
     def __post_init__(self) -> None:
         if self.ratio not in RATIOS:
             raise ValueError(f"SSJCN has ratios {RATIOS.start} to {RATIOS.stop - 1}, not {self.ratio}")
-        if self.separate and (self.bands != self.ms_bands or self.align == "learnt"):
-            raise ValueError("separate bands go with as many ms bands, and align 'bicubic'")
-        if self.align == "bicubic" and self.degradation != "sensor":
-            raise ValueError("align 'bicubic' goes with degradation 'sensor', whose centre it takes")
+        if self.separate and (self.bands != self.ms_bands or not self.any_sensor):
+            raise ValueError("separate bands go with as many ms bands, and degradation 'any sensor'")
+
+    @property
+    def any_sensor(self) -> bool:
+        """Whether nothing that is learned depends on sensor or ratio."""
+        return self.degradation == "any sensor"
 
 
 class SSJCN(FusionNetwork):
@@ -100,6 +104,8 @@ class SSJCN(FusionNetwork):
     torch.Size([1, 8, 32, 32])
     """
 
+    start = "optional"
+    asks_means = True
     options: SSJCNOptions
     srf: Tensor
 
@@ -108,20 +114,20 @@ class SSJCN(FusionNetwork):
         self.options = options
         own = 1 if options.share == "all" else options.iterations
         degradations = 1 if options.share != "none" else own
-        block = SensorDegradation if options.degradation == "sensor" else Degradation
+        block = Degradation if options.degradation == "prelu" else SensorDegradation
         self.degradation = nn.ModuleList(block(options) for _ in range(degradations))
         self.error_fusion = nn.ModuleList(ErrorFusion(options) for _ in range(own))
         self.attention = nn.ModuleList(ErrorAttention(1 if options.separate else options.bands) for _ in range(own))
-        self.contrast = UnitContrast()
-        kept = options.align == "learnt"  # elsewhere the sensor is whoever's who calls `see_with`
-        self.register_buffer("srf", torch.zeros(options.ms_bands, options.bands), persistent=kept)
+        self.register_buffer("srf", torch.zeros(options.ms_bands, options.bands), persistent=not options.any_sensor)
         initialise(self, options.zero_init)
 
-    def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
+    def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None, means: Means | None = None) -> Tensor:
         """The final estimate; `start` replaces the bicubic Z^0 (a tile takes it from the whole image's)."""
-        return self.estimates(hs, ms, start)[-1]
+        return self.estimates(hs, ms, start, means)[-1]
 
-    def estimates(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> list[Tensor]:
+    def estimates(
+        self, hs: Tensor, ms: Tensor, start: Tensor | None = None, means: Means | None = None
+    ) -> list[Tensor]:
         """Z^0 (bicubic), Z^1, .. Z^T of the paper, each (B, L, H, W)."""
         ratio, size_yx = self.options.ratio, ms.shape[-2:]
         start = upsample_bicubic(hs, ratio) if start is None else start
@@ -131,27 +137,27 @@ class SSJCN(FusionNetwork):
         estimates = [self.correct_spectra(start, ms)]
         for t in range(self.options.iterations):
             z = estimates[-1]
-            estimates.append(self.correct_spectra(z + self.correction(t, z, hs, ms), ms))
+            estimates.append(self.correct_spectra(z + self.correction(t, z, hs, ms, means), ms))
         return [z[..., : size_yx[0], : size_yx[1]] for z in estimates]
 
-    def correction(self, t: int, z: Tensor, hs: Tensor, ms: Tensor) -> Tensor:
+    def correction(self, t: int, z: Tensor, hs: Tensor, ms: Tensor, means: Means | None = None) -> Tensor:
         """The attended error map of iteration t (eqs. 4-9)."""
         ms_error, hs_error = self.errors(t, z, hs, ms)
-        if self.options.align == "bicubic":
+        if self.options.any_sensor:
             hs_error = self.interpolate(hs_error)
         if self.options.separate:
-            images = ms_error, self.contrast(ms), z - ms
+            images = ms_error, unit_contrast(ms, means), z - ms
             ms_error, hs_error = join(*map(as_single_bands, images)), as_single_bands(hs_error)
         elif self.options.guided:
             ms_error = join(ms_error, ms)
         if not self.one_by_one(z):
-            return self.attended(t, ms_error, hs_error).view(z.shape)
+            return self.attended(t, ms_error, hs_error, means).view(z.shape)
         pairs = zip(torch.split(ms_error, 1), torch.split(hs_error, 1), strict=True)
-        return torch.cat([self.attended(t, *pair) for pair in pairs]).view(z.shape)
+        return torch.cat([self.attended(t, *pair, means) for pair in pairs]).view(z.shape)
 
-    def attended(self, t: int, ms_error: Tensor, hs_error: Tensor) -> Tensor:
+    def attended(self, t: int, ms_error: Tensor, hs_error: Tensor, means: Means | None) -> Tensor:
         """Both error maps fused (eq. 8), and what of them is to be added (eq. 9)."""
-        error: Tensor = at(self.attention, t)(at(self.error_fusion, t)(ms_error, hs_error))
+        error: Tensor = at(self.attention, t)(at(self.error_fusion, t)(ms_error, hs_error, means), means)
         return error
 
     def one_by_one(self, z: Tensor) -> bool:
@@ -215,11 +221,10 @@ class Degradation(nn.Module):
     def __init__(self, o: SSJCNOptions) -> None:
         super().__init__()
         kernel, padding = STRIDED_KERNEL[o.ratio]
-        linear = o.degradation == "linear"
         self.spectral = nn.Conv2d(o.bands, o.ms_bands, 3, padding=1)
         self.spatial = nn.Conv2d(o.bands, o.bands, kernel, o.ratio, padding)
-        self.spectral_act = nn.Identity() if linear else prelu(o.ms_bands)
-        self.spatial_act = nn.Identity() if linear else prelu(o.bands)
+        self.spectral_act = prelu(o.ms_bands)
+        self.spatial_act = prelu(o.bands)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         with full_precision(z):
@@ -236,7 +241,7 @@ class SensorDegradation(nn.Module):
     def __init__(self, o: SSJCNOptions) -> None:
         super().__init__()
         self.ratio = o.ratio
-        side, kept = o.psf_px or 3 * o.ratio, o.align == "learnt"
+        side, kept = o.psf_px or 3 * o.ratio, not o.any_sensor
         self.register_buffer("srf", torch.zeros(o.ms_bands, o.bands), persistent=kept)
         self.register_buffer("psf", torch.zeros(side, side), persistent=kept)
 
@@ -270,10 +275,9 @@ class ErrorFusion(nn.Module):
         super().__init__()
         kernel, padding = STRIDED_KERNEL[o.ratio]
         n, bands = o.features, 1 if o.separate else o.bands
-        learnt = o.align == "learnt"
         self.ms_in = conv(3 if o.separate else o.ms_bands * (2 if o.guided else 1), n)
         self.ms_down = conv(n, n, stride=2)
-        self.hs_up = deconv(bands, bands, kernel, o.ratio, padding) if learnt else nn.Identity()
+        self.hs_up = nn.Identity() if o.any_sensor else deconv(bands, bands, kernel, o.ratio, padding)
         self.hs_down = conv(bands, n, stride=2)
         self.fuse1 = conv(2 * n, n)
         self.fuse_gate = ChannelGate(n, reduction=16)
@@ -283,13 +287,13 @@ class ErrorFusion(nn.Module):
         self.rebuild2 = nn.Sequential(conv(2 * n, n), deconv(n, n, 4, 2, 1))
         self.tail = nn.Sequential(conv(2 * n + bands, n), nn.Conv2d(n, bands, 3, padding=1))
 
-    def forward(self, ms_error: Tensor, hs_error: Tensor) -> Tensor:
+    def forward(self, ms_error: Tensor, hs_error: Tensor, means: Means | None) -> Tensor:
         y = self.hs_up(hs_error)  # (B, L, H, W)
         below = self.hs_down(y)  # (B, F, H/2, W/2)
         with full_precision(ms_error):
             x = self.ms_in(ms_error.float()).to(below.dtype)  # (B, F, H, W)
         fused = join(self.ms_down(x), below)  # (B, 2F, H/2, W/2)
-        q = self.fuse2(self.fuse_gate(self.fuse1(fused)))  # (B, F, H/2, W/2)
+        q = self.fuse2(self.fuse_gate(self.fuse1(fused), means))  # (B, F, H/2, W/2)
         e = self.rebuild1(self.down(q))  # (B, F, H/2, W/2)
         e = self.rebuild2(join(e, q))  # (B, F, H, W)
         error: Tensor = self.tail(join(e, x, y.to(e.dtype)))  # (B, L, H, W)
@@ -304,8 +308,8 @@ class ErrorAttention(nn.Module):
         self.spectral = ChannelGate(bands, reduction=8)
         self.spatial = nn.Conv2d(2, 1, 7, padding=3)
 
-    def forward(self, error: Tensor) -> Tensor:
-        error = self.spectral(error)
+    def forward(self, error: Tensor, means: Means | None) -> Tensor:
+        error = self.spectral(error, means)
         largest = error.max(1, keepdim=True).values  # not amax, whose gradient is 0/0 under rounding
         summary = join(error.mean(1, keepdim=True), largest)
         return error * torch.sigmoid(self.spatial(summary))
@@ -317,26 +321,17 @@ class ChannelGate(nn.Module):
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
         hidden = max(4, channels // reduction)
-        self.mean = ImageMean()
         self.squeeze = nn.Sequential(nn.Conv2d(channels, hidden, 1), prelu(hidden))
         self.excite = nn.Conv2d(hidden, channels, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x * torch.sigmoid(self.excite(self.squeeze(self.mean(x))))
+    def forward(self, x: Tensor, means: Means | None) -> Tensor:
+        return x * torch.sigmoid(self.excite(self.squeeze(image_mean(x, means))))
 
 
-class UnitContrast(nn.Module):
+def unit_contrast(image: Tensor, means: Means | None) -> Tensor:
     """Each band less its mean, by its standard deviation; bands that are constant are zero."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.mean, self.power = ImageMean(), ImageMean()
-
-    def forward(self, image: Tensor) -> Tensor:
-        change = image.float() - self.mean(image.float())
-        spread: Tensor = self.power(change.square()).sqrt()
-        contrast: Tensor = change / spread.clamp(min=LEAST_CONTRAST)
-        return contrast
+    change = image.float() - image_mean(image.float(), means)
+    return change / image_mean(change.square(), means).sqrt().clamp(min=LEAST_CONTRAST)
 
 
 def as_single_bands(image: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.layers import full_precision
+from hypersharp.networks.layers import Means, full_precision
 from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
 
 
@@ -46,8 +46,7 @@ class SubspaceOptions:
             features=self.features,
             iterations=self.iterations,
             share=self.share,
-            degradation="sensor",
-            align="bicubic",
+            degradation="any sensor",
             psf_px=self.psf_px,
             zero_init=True,
             separate=True,
@@ -66,6 +65,8 @@ class SubspaceSSJCN(FusionNetwork):
     psf (k, k), the weights around a coarse pixel.
     """
 
+    asks_means = True
+    pair_buffers = ("hs_mean", "ms_mean")
     options: SubspaceOptions
     hs_mean: Tensor
     ms_mean: Tensor
@@ -95,7 +96,7 @@ class SubspaceSSJCN(FusionNetwork):
         for name, shape in shapes.items():
             self.register_buffer(name, torch.zeros(*shape))
 
-    def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
+    def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None, means: Means | None = None) -> Tensor:
         """The estimate; a start from elsewhere has no place here."""
         del start
         self.see_with_sensor()
@@ -103,15 +104,15 @@ class SubspaceSSJCN(FusionNetwork):
             c, g = self.coordinates(hs.float(), ms.float())
             mean = self.hs_mean[:, None, None]
             beyond = mixed(self.beyond, hs.float() - mean)
-        z = self.first_estimate(c, g)
+        z = self.first_estimate(c, g, means)
         if self.own:
-            z = self.own(c, g, z)
+            z = self.own(c, g, z, means=means)
         with full_precision(hs):
             return self.bands(z.float()) + self.core.interpolate(beyond + mean)
 
-    def first_estimate(self, c: Tensor, g: Tensor) -> Tensor:
+    def first_estimate(self, c: Tensor, g: Tensor, means: Means | None = None) -> Tensor:
         """What the weights for any sensor make of the coordinates, (B, p, H, W)."""
-        return self.core(c, g, guided_start(self.core, c, g))
+        return self.core(c, g, guided_start(self.core, c, g), means=means)
 
     def see_with_sensor(self) -> None:
         """Hand the pair's sensor to what compares with it."""
@@ -132,7 +133,7 @@ class SubspaceSSJCN(FusionNetwork):
 
 
 def guided_start(core: SSJCN, c: Tensor, g: Tensor) -> Tensor:
-    """g + upsample(c - B g), (B, p, H, W): the guide where it tells, the coordinates where it does not."""
+    """g + upsample(c - B g), (B, p, H, W): the guide, corrected so that it agrees with the coordinates."""
     with full_precision(c):
         return g + core.interpolate(c - core.degrade(g)[0][1])
 

@@ -16,13 +16,15 @@ Pixels are the columns of (L, N), images are (n, y, x); sums run in float64.
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.numerics.subspace import principal_axes, second_moment
 
-RIDGE = 1e-10  # of the mean band power, keeps the regression solvable where bands repeat each other
+# of the mean band power, keep a regression solvable where bands, neighbours or textures repeat each other
+RIDGE, NEIGHBOUR_RIDGE, TEXTURE_RIDGE = 1e-10, 1e-12, 1e-9
 NORMAL_PER_MEDIAN = 1.4826  # standard deviation per median absolute value of a normal variable
 DIAGONAL, CURVATURE = (1.0, -1.0), (1.0, -2.0, 1.0)  # differences along an axis
 PIXELS_A_BAND = 4  # at least, in a regression on neighbouring bands
@@ -36,10 +38,10 @@ def band_noise(pixels: Tensor, window: int | None = None) -> Tensor:
     degrees of freedom the regression takes; needs more pixels than bands, else zeros (unknown).
     """
     bands, count = pixels.shape
-    window = window or bands
+    ridge, window = (NEIGHBOUR_RIDGE, window) if window else (RIDGE, bands)
     variance = pixels.new_zeros(bands, dtype=torch.float64)
     if count > window:
-        for rows, own, inverse in regressions(pixels, window):
+        for rows, own, inverse in regressions(pixels, window, ridge):
             variance[rows] = 1 / inverse.diagonal()[own] / (count - window + 1)
     return variance
 
@@ -74,7 +76,9 @@ def neighbour_residuals(pixels: Tensor) -> Tensor:
     window, count = window_bands(pixels), pixels.shape[1]
     if not window:
         return torch.zeros_like(pixels)
-    return residuals(pixels, window) * math.sqrt(count / (count - window + 1) * noise_share(pixels, window))
+    return residuals(pixels, window, NEIGHBOUR_RIDGE) * math.sqrt(
+        count / (count - window + 1) * noise_share(pixels, window)
+    )
 
 
 def texture_noise(image: Tensor, valid: Tensor | None = None) -> Tensor:
@@ -88,7 +92,7 @@ def unshared_noise(image: Tensor, valid: Tensor | None = None) -> Tensor:
     The texture is that of two second differences, which planes and most edges leave zero.
     """
     found = texture(image, CURVATURE, valid)
-    return normal_deviation(residuals(found, len(found)) if found.shape[1] > len(found) else found)
+    return normal_deviation(residuals(found, len(found), TEXTURE_RIDGE) if found.shape[1] > len(found) else found)
 
 
 def texture(image: Tensor, difference: tuple[float, ...], valid: Tensor | None) -> Tensor:
@@ -114,10 +118,10 @@ def normal_deviation(values: Tensor) -> Tensor:
     return deviation
 
 
-def residuals(pixels: Tensor, window: int) -> Tensor:
+def residuals(pixels: Tensor, window: int, ridge: float) -> Tensor:
     """What the others of `window` neighbouring bands do not explain of each band, (L, N)."""
     left = torch.empty_like(pixels)
-    for rows, own, inverse in regressions(pixels, window):
+    for rows, own, inverse in regressions(pixels, window, ridge):
         weights = (inverse / inverse.diagonal()[:, None])[own].to(pixels)
         left[rows] = weights @ pixels[rows.stop - window : rows.stop]
     return left
@@ -135,12 +139,21 @@ def window_bands(pixels: Tensor) -> int:
     return window if count > window and bands > 1 else 0
 
 
-def regressions(pixels: Tensor, window: int) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Bands of (L, N), where among the `window` bands that end with them they are, and the inverse moment of those."""
-    moment = second_moment(pixels)
-    ridge = RIDGE * moment.diagonal().mean().clamp(min=torch.finfo(torch.float64).tiny)
-    moment.diagonal().add_(ridge)
+def regressions(pixels: Tensor, window: int, ridge: float) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Bands of (L, N), where among the `window` bands that end with them they are, and the inverse moment of those.
+
+    Where the ridge is so low that rounding shows in the inverse of bands without noise, by NumPy on every device.
+    """
+    by_numpy = ridge < RIDGE
+    if by_numpy:
+        values = pixels.to("cpu", torch.float64).numpy()
+        moment = torch.from_numpy(values @ values.T)
+    else:
+        moment = second_moment(pixels)
+    moment.diagonal().add_(ridge * moment.diagonal().mean().clamp(min=torch.finfo(torch.float64).tiny))
     for first in range(len(pixels) - window + 1):
         end = first + window
         start = window // 2 if first else 0
-        yield slice(first + start, end), slice(start, None), torch.linalg.inv(moment[first:end, first:end])
+        block = moment[first:end, first:end]
+        inverse = torch.from_numpy(np.linalg.inv(block.numpy())) if by_numpy else torch.linalg.inv(block)
+        yield slice(first + start, end), slice(start, None), inverse.to(pixels.device)

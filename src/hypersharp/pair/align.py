@@ -73,7 +73,22 @@ class Alignment:
 
 @dataclass(frozen=True, eq=False)
 class AlignedPair:
-    """hs and ms on nested grids, how they came there, and the registration, None where none was asked for."""
+    """HS and MS on nested grids.
+
+    Attributes:
+        hs: (L, h, w).
+        ms: (l, H, W), H = ratio h.
+        alignment: grids, displacement and messages.
+        registration: the estimated displacement and its error, None where none was asked for.
+
+    >>> import hypersharp as hsp
+    >>> from affine import Affine
+    >>> from hypersharp.cube import make_cube
+    >>> hs = make_cube(np.ones((4, 8, 8)), crs=32633, transform=Affine(30, 0, 0, 0, -30, 0))
+    >>> ms = make_cube(np.ones((2, 24, 24)), crs=32633, transform=Affine(10, 0, 0, 0, -10, 0))
+    >>> hsp.align(hs, ms, coregister="none").ms.shape
+    (2, 24, 24)
+    """
 
     hs: xr.DataArray
     ms: xr.DataArray
@@ -101,21 +116,34 @@ def align(
     srf: FloatArray | None = None,
     progress: Progress = ignore,
 ) -> AlignedPair:
-    """Bring hs (L, h, w) and ms (l, H, W) of one place, each on any grid, to one extent and a whole ratio.
+    """Bring HS and MS of one place, each on any grid, to one extent and a whole ratio.
 
     Args:
-        coregister: how a displacement of the ms is modelled and corrected: "shift", "affine", or "none", where the
+        hs: (L, h, w).
+        ms: (l, H, W). Without a georeference on either side, both are taken to show one extent, at a whole ratio.
+        coregister: how a displacement of ms is modelled and corrected: "shift", "affine", or "none", where the
             georeference alone counts.
         keep: whose pixels stay as they are; the other image is resampled, once.
         ratio: fine pixels per coarse one, by default the whole number nearest the true ratio.
-        srf: response (l, L) of ms where known; by default found by non-negative regression.
+        srf: response (l, L) of ms where known; by default by non-negative regression.
         progress: called with the fraction done, 0..1.
 
-    Without a georeference on either side, both are taken to show one extent, at a whole ratio of sizes.
+    Returns:
+        The pair, its grid, and what was done.
 
     Raises:
-        InputError: no common pixel, an ms coarser than hs, a ratio below 1.5 or above 32, a CRS on one side only,
-            no common wavelengths. MissingExtraError: without rasterio.
+        InputError: no common pixel, an ms coarser than hs, a ratio below 1.5 or above 32, a CRS on one side only, no
+            wavelengths in common.
+        MissingExtraError: without rasterio.
+
+    Source: bicubic resampling (Keys 1981); registration as in `hypersharp.pair.register`.
+
+    >>> from affine import Affine
+    >>> from hypersharp.cube import make_cube
+    >>> hs = make_cube(np.ones((4, 8, 8)), crs=32633, transform=Affine(30, 0, 0, 0, -30, 0))
+    >>> ms = make_cube(np.ones((2, 26, 26)), crs=32633, transform=Affine(10, 0, -7, 0, -10, 7))
+    >>> align(hs, ms, coregister="none").ms.shape
+    (2, 24, 24)
     """
     check_name("coregistration", coregister, get_args(Coregister))
     check_name("grid to keep", keep, get_args(Keep))

@@ -16,9 +16,9 @@ from hypersharp.pair.sensor import estimate_sensor, given_sensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor import estimate as sensors
 from hypersharp.sensor.diagnosis import Diagnosis, diagnose, runs
-from hypersharp.sensor.estimate import Estimate, Spectra
+from hypersharp.sensor.estimate import Estimate
 from hypersharp.sensor.psf import PSF
-from hypersharp.sensor.spectra import nm_runs
+from hypersharp.sensor.spectra import Spectra, nm_runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +67,31 @@ def estimate_pair(
     srf: str | Path | NDArray[np.float64] | None = None,
     ratio: int | None = None,
 ) -> Estimate:
-    """The sensor of hs (L, h, w) and ms (l, H, W) in one unit, and how well it fits; what is given of it is kept.
+    """Estimate PSF and spectral response from a pair; what is given of them is kept.
 
-    Bad and empty bands are left out: the response has no column, or row, for them. Pixels that are not measured
-    in every band are left out of every equation. Wavelengths of both, and widths of ms, are used where known.
+    Args:
+        hs: (L, h, w); bad and empty bands are excluded, the response has no column for them.
+        ms: (l, H, W) in the unit of hs; likewise. Wavelengths and widths are used where known.
+        psf: a PSF, its text form or a file.
+        srf: a response (l, L), its name or a file.
+        ratio: fine pixels per coarse one; by default that of the grids.
 
-    Raises: InputError for images that do not match or do not tell, or a psf, srf or ratio that does not fit.
+    Returns:
+        The sensor and how well it fits.
+
+    Raises:
+        InputError: images that do not match or hold no texture, or a psf, srf or ratio that does not fit.
+
+    Source: Simoes et al. 2015 (HySure), section V; see `hypersharp.sensor.estimate`.
+
+    >>> import hypersharp as hsp
+    >>> from hypersharp.cube import make_cube
+    >>> from hypersharp.simulation.protocols import find_protocol
+    >>> scene = make_cube(np.random.default_rng(0).random((31, 64, 64)))
+    >>> sensor = find_protocol("dian-x4").sensor()
+    >>> hs, ms, _ = hsp.simulate(scene, sensor)
+    >>> estimate_pair(hs, ms, srf=sensor.srf).residual < 0.1
+    True
     """
     return study_pair(hs, ms, psf=psf, srf=srf, ratio=ratio).estimate
 
@@ -85,9 +104,27 @@ def study_pair(
     srf: str | Path | NDArray[np.float64] | None = None,
     ratio: int | None = None,
 ) -> Study:
-    """The estimate of `estimate_pair` with what it rests on.
+    """Estimate PSF and spectral response from a pair, with the diagnostics that the estimate rests on.
 
-    Raises: as `estimate_pair`.
+    Args:
+        hs: (L, h, w); bad and empty bands are excluded.
+        ms: (l, H, W) in the unit of hs; likewise.
+        psf, srf, ratio: as `estimate_pair` takes them (a response is (l, L)).
+
+    Returns:
+        The estimate, its diagnosis (residuals, noise, warnings), the wavelengths used, and the value that counts as 1.
+
+    Raises:
+        InputError: as `estimate_pair`.
+
+    >>> import hypersharp as hsp
+    >>> from hypersharp.cube import make_cube
+    >>> from hypersharp.simulation.protocols import find_protocol
+    >>> scene = make_cube(np.random.default_rng(0).random((31, 64, 64)))
+    >>> sensor = find_protocol("dian-x4").sensor()
+    >>> hs, ms, _ = hsp.simulate(scene, sensor)
+    >>> study_pair(hs, ms, srf=sensor.srf).diagnosis.residuals.shape
+    (3,)
     """
     pair = check_pair(place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister=False))
     tensors = pair.whole()
@@ -97,7 +134,7 @@ def study_pair(
 
 def diagnosis_of(estimate: Estimate, pair: TensorPair) -> Diagnosis:
     """How well an estimated sensor fits its pair, and what speaks against it."""
-    checked = sensors.check_pair(pair.hs, pair.ms, pair.ratio, pair.hs_valid, pair.ms_valid)
+    checked = sensors.check_images(pair.hs, pair.ms, pair.ratio, pair.hs_valid, pair.ms_valid)
     return diagnose(estimate, checked, pair.spectra)
 
 

@@ -29,20 +29,25 @@ def part_of(progress: Progress, first: float, last: float) -> Progress:
 class Options:
     """How a pair is fused, as far as the user chooses it; the defaults are those of `fuse`.
 
-    Args:
+    Attributes:
         weights: packaged name or file, for methods with a network; by default those that fit.
         mode: how a network runs: the "whole" image, blended "tiles" of `tile_px` fine pixels a side, or the paper's
             "patches".
+        tile_px: side of those tiles.
+        device: "auto", "cpu", "cuda", "cuda:1", ...
         precision: of a network; "auto" takes bfloat16 where this machine is faster at it.
         runtime: what runs a network, "torch" or "onnx".
-        consistent: whether the result, degraded, is to give back hs; None: where that raises the scores at reduced
-            resolution.
+        consistent: whether the result, blurred and downsampled, is to reproduce hs; None: where that raises the scores
+            at reduced resolution.
         budget_s: seconds that the method "auto" may take, about.
         scale: the value that counts as 1; by default 1 for floats up to about 1, else the 99.9 % quantile of hs.
         coregister: whether a sub-pixel shift between hs and ms is looked for and corrected.
-        grid: of the result where ms had to be resampled: "pair" nests in hs's pixels, "ms" is that of the ms given.
+        grid: of the result where ms had to be resampled: "pair" nests in the pixels of hs, "ms" is that of ms.
 
-    Raises: InputError for an unknown mode, precision, runtime or grid.
+    Raises InputError for an unknown mode, precision, runtime or grid.
+
+    >>> Options(mode="tiles").chosen()
+    {'mode': 'tiles'}
     """
 
     weights: str | Path | None = None

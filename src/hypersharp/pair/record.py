@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from hypersharp.errors import CallError, InputError
 from hypersharp.io.image import CubeImage
@@ -24,13 +25,31 @@ WARNING = "warning: "
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What a result was made of and how.
+    """What a result was made of and how; `print(Record.of(sharp))` is the summary people read.
 
-    `inputs`: path and shape of "hs" and "ms"; `placement`: what `pair.place` takes to place them again, `placed` what
-    it did in words; `scale`: the value that counted as 1; `sensor`: PSF, response and which of them were given, None
-    where nobody needed it; `options`: what differed from the defaults; `choice`: shares of the methods, consistency and
-    ranking; `weights`: names of those that ran; `left_out`: bands and shares of pixels;
-    `consistency`: how far the degraded result differs from hs, before and after.
+    Attributes:
+        version: of hypersharp.
+        method: that made the result.
+        inputs: path and shape of "hs" and "ms".
+        placement: what `pair.place` takes to place them again.
+        placed: what it did, in words.
+        scale: the value that counted as 1.
+        sensor: PSF, response (l, L) and which of them were given; None where nobody needed it.
+        options: what differed from the defaults.
+        choice: shares of the methods, consistency and ranking of "auto".
+        left_out: bands and shares of pixels that were excluded.
+        weights: names of those that ran.
+        consistency: how far the blurred, downsampled result differs from hs, before and after.
+        notes, warnings: what the methods said.
+        tiles: how the scene was cut; None for a whole image.
+        seconds, peak_bytes: of the run, where measured.
+
+    >>> import hypersharp as hsp
+    >>> from hypersharp.cube import make_cube
+    >>> random = np.random.default_rng(0)
+    >>> hs, ms = make_cube(random.random((5, 8, 8))), make_cube(random.random((1, 16, 16)))
+    >>> Record.of(hsp.fuse(hs, ms, method="bicubic")).method
+    'bicubic'
     """
 
     version: str
@@ -83,11 +102,14 @@ class Record:
         return result.assign_attrs({ATTRIBUTE: self.json()})
 
     def known_sensor(self) -> Sensor | None:
-        """The sensor that the result was made with, None where nobody needed it."""
-        if self.sensor is None:
-            return None
-        psf = PSF.from_dict(self.sensor["psf"])
-        return Sensor(psf, np.array(self.sensor["srf"], dtype=np.float64), self.placement["ratio"])
+        """The sensor that the result was made with, None where PSF or response is unknown."""
+        psf, srf = self.known_psf_and_srf()
+        return None if psf is None or srf is None else Sensor(psf, srf, self.placement["ratio"])
+
+    def known_psf_and_srf(self) -> tuple[PSF | None, NDArray[np.float64] | None]:
+        """PSF and response as far as they were given or estimated."""
+        psf, srf = (None, None) if self.sensor is None else (self.sensor["psf"], self.sensor["srf"])
+        return psf and PSF.from_dict(psf), None if srf is None else np.array(srf, dtype=np.float64)
 
     @property
     def sensor_given(self) -> Sequence[str]:
@@ -171,7 +193,7 @@ def record_of(
         placement=pair.placement.described(),
         placed=pair.placement.notes,
         scale=pair.unit,
-        sensor=described(sensor) if sensor.is_estimated else None,
+        sensor=described(sensor),
         options=options.chosen(),
         choice=choice,
         left_out=pair.left_out,
@@ -182,15 +204,19 @@ def record_of(
     )
 
 
-def described(sensor: PairSensor) -> dict[str, Any]:
-    """The sensor as plain data, JSON-able."""
-    found, given = sensor.estimate, (sensor.given_psf, sensor.given_srf)
+def described(sensor: PairSensor) -> dict[str, Any] | None:
+    """The sensor, as far as it was given or estimated, as plain data, JSON-able."""
+    psf, srf = sensor.given_psf, sensor.given_srf
+    given = [name for name, value in (("psf", psf), ("srf", srf)) if value is not None]
+    if not sensor.is_estimated and not given:
+        return None
+    if sensor.is_estimated:
+        psf, srf = sensor.sensor.psf, sensor.sensor.srf
     return {
-        "psf": found.sensor.psf.to_dict(),
-        "srf": found.sensor.srf.tolist(),
-        "given": [name for name, value in zip(("psf", "srf"), given, strict=True) if value is not None],
-        "residual": found.residual,
-        "gain": found.gain,
+        "psf": psf and psf.to_dict(),
+        "srf": None if srf is None else srf.tolist(),
+        "given": given,
+        "residual": sensor.estimate.residual if sensor.is_estimated else None,
     }
 
 

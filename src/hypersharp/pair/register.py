@@ -11,7 +11,6 @@ of the image and over bands (Efron 1982), which is not fooled by neighbouring re
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, get_args
@@ -22,10 +21,9 @@ from scipy.ndimage import gaussian_filter, map_coordinates, uniform_filter
 from scipy.optimize import nnls
 
 from hypersharp.errors import InputError, check_name
-from hypersharp.sensor.tables import FloatArray
+from hypersharp.sensor.tables import FloatArray, Mask
 
 Model = Literal["shift", "affine"]
-BoolArray = NDArray[np.bool_]
 Image = NDArray[np.floating]
 
 START_SIGMA = 0.5  # of a coarse pixel: MTF 0.3 at its Nyquist frequency
@@ -95,8 +93,8 @@ class _Scene:
 
     hs: Image
     ms: Image
-    hs_valid: BoolArray
-    ms_valid: BoolArray
+    hs_valid: Mask
+    ms_valid: Mask
     terms: int
 
     @property
@@ -125,8 +123,11 @@ class _Scene:
         """A fine image (H, W) at the displaced coarse pixel centres (h w,), 0 outside."""
         return np.asarray(map_coordinates(fine, self.centres + coefficients @ self.basis, order=1))
 
-    def counted(self, coefficients: FloatArray, sigma_px: float) -> BoolArray:
-        """(h w,): coarse pixels that are measured and whose blur falls on measured fine pixels."""
+    def counted(self, coefficients: FloatArray, sigma_px: float) -> Mask:
+        """(h w,): coarse pixels that are measured and whose blur, at any displacement, stays on measured fine pixels.
+
+        Laxer than `Sensor.sees_only`, for beyond the border nothing is measured: that would cost two rings of pixels.
+        """
         covered = gaussian_filter(self.ms_valid.astype(np.float32), sigma_px, mode="constant")
         return self.hs_valid.ravel() & (self.sampled(covered, coefficients) > COVERED)
 
@@ -142,17 +143,24 @@ def register(
     *,
     srf: FloatArray | None = None,
     model: Model = "shift",
-    hs_valid: BoolArray | None = None,
-    ms_valid: BoolArray | None = None,
+    hs_valid: Mask | None = None,
+    ms_valid: Mask | None = None,
 ) -> Registration:
     """How far ms (l, H, W) lies off hs (L, h, w); finite, one extent nominally, H / h = W / w whole.
 
     srf: (l, L) where known. model: one shift, or an affine map. *_valid: pixels that count (None: all).
-    Displacements up to a quarter of the image are found. A pair that does not tell stays, with the reason.
+    Displacements up to a quarter of the image are found. Without clear evidence the pair is left as it is, with the
+    reason.
 
     Raises: InputError for sizes of no whole ratio, a response of another shape, an unknown model.
     """
-    _check(hs, ms, srf, model)
+    (bands, h, w), (ms_bands, height, width) = hs.shape, ms.shape
+    if height % h or width % w or height // h != width // w:
+        found = f"hs of {h} x {w} and ms of {height} x {width} pixels"
+        raise InputError(found, "a whole ratio", "align the grids first")
+    if srf is not None and srf.shape != (ms_bands, bands):
+        raise InputError(f"a response of shape {srf.shape}", f"{(ms_bands, bands)}", "give one row per ms band")
+    check_name("displacement", model, get_args(Model))
     measured = np.ones(hs.shape[1:], bool) if hs_valid is None else hs_valid
     whole = np.ones(ms.shape[1:], bool) if ms_valid is None else ms_valid
     scene = _Scene(hs, ms, measured, whole, 1 if model == "shift" else 3)
@@ -166,17 +174,6 @@ def register(
     return replace(result, reason=_weakness(result, scene))
 
 
-def _check(hs: Image, ms: Image, srf: FloatArray | None, model: str) -> None:
-    (bands, h, w), (ms_bands, height, width) = hs.shape, ms.shape
-    if height % h or width % w or height // h != width // w:
-        raise InputError(
-            f"hs of {h} x {w} and ms of {height} x {width} pixels", "a whole ratio", "align the grids first"
-        )
-    if srf is not None and srf.shape != (ms_bands, bands):
-        raise InputError(f"a response of shape {srf.shape}", f"{(ms_bands, bands)}", "give such a one")
-    check_name("displacement", model, get_args(Model))
-
-
 def _settled(scene: _Scene, srf: FloatArray | None) -> tuple[_Fit, float]:
     """The fit from the better start, none or the phase correlation, and the correlation before any.
 
@@ -186,36 +183,30 @@ def _settled(scene: _Scene, srf: FloatArray | None) -> tuple[_Fit, float]:
     targets = _targets(scene, srf, still, sigma_px)
     before = _linearised(scene, targets, still, sigma_px)
     peak = replace(before, coefficients=_phase_peak(scene, targets, sigma_px))
-    fit = max((_improved(scene, srf, start) for start in (before, peak)), key=lambda fit: fit.correlation)
+    fit = max((_descended(scene, srf, start) for start in (before, peak)), key=lambda fit: fit.correlation)
     for _ in range(ROUNDS):
-        last, fit = fit, _improved(scene, srf, fit)
+        last, fit = fit, _descended(scene, srf, fit)
         stands_still = np.abs(fit.coefficients - last.coefficients).max() < SETTLED_PX
         if stands_still or fit.correlation < LEAST_CORRELATION / 2:
             break
     return fit, before.correlation
 
 
-def _improved(scene: _Scene, srf: FloatArray | None, fit: _Fit) -> _Fit:
-    """The response at a displacement, then the displacement for that response."""
-    targets = _targets(scene, srf, fit.coefficients, fit.sigma_px)
-    return _descended(scene, targets, fit.coefficients, fit.sigma_px)
-
-
 def _targets(scene: _Scene, srf: FloatArray | None, coefficients: FloatArray, sigma_px: float) -> FloatArray:
-    """(l, h w): hs as the ms bands would see it."""
-    response = _response(scene, coefficients, sigma_px) if srf is None else srf
-    return np.asarray(np.tensordot(response, scene.hs, 1).reshape(len(scene.ms), -1))
+    """(l, h w): hs as the ms bands would see it.
 
-
-def _response(scene: _Scene, coefficients: FloatArray, sigma_px: float) -> FloatArray:
-    """(l, L), non-negative: the mix of hs bands nearest each ms band, both under a box blur, up to an offset."""
-    kept = np.flatnonzero(scene.counted(coefficients, sigma_px))
-    kept = kept[:: max(1, len(kept) // REGRESSION_PIXELS)]
-    coarse = scene.coarse_ms(coefficients, sigma_px)
-    smooth = (uniform_filter(image, (0, 3, 3), mode="nearest") for image in (scene.hs, coarse))
-    hs, ms = (image.reshape(len(image), -1)[:, kept] for image in smooth)
-    turned, triangle = np.linalg.qr((hs - hs.mean(1, keepdims=True)).T)  # as many equations as bands
-    return np.array([nnls(triangle, turned.T @ (band - band.mean()))[0] for band in ms])
+    Where the response is not known, through the non-negative mix of hs bands nearest each ms band, both under a box
+    blur, up to an offset.
+    """
+    if srf is None:
+        kept = np.flatnonzero(scene.counted(coefficients, sigma_px))
+        kept = kept[:: max(1, len(kept) // REGRESSION_PIXELS)]
+        coarse = scene.coarse_ms(coefficients, sigma_px)
+        smooth = (uniform_filter(image, (0, 3, 3), mode="nearest") for image in (scene.hs, coarse))
+        hs, ms = (image.reshape(len(image), -1)[:, kept] for image in smooth)
+        turned, triangle = np.linalg.qr((hs - hs.mean(1, keepdims=True)).T)  # as many equations as bands
+        srf = np.array([nnls(triangle, turned.T @ (band - band.mean()))[0] for band in ms])
+    return np.asarray(np.tensordot(srf, scene.hs, 1).reshape(len(scene.ms), -1))
 
 
 def _phase_peak(scene: _Scene, targets: FloatArray, sigma_px: float) -> FloatArray:
@@ -233,12 +224,16 @@ def _phase_peak(scene: _Scene, targets: FloatArray, sigma_px: float) -> FloatArr
     return still
 
 
-def _descended(scene: _Scene, targets: FloatArray, start: FloatArray, sigma_px: float) -> _Fit:
-    """Gauss-Newton over displacement and PSF variance; a step moves by one coarse pixel at most."""
+def _descended(scene: _Scene, srf: FloatArray | None, start: _Fit) -> _Fit:
+    """The response at a displacement, then by Gauss-Newton displacement and PSF variance for that response.
+
+    A step moves by one coarse pixel at most.
+    """
+    targets = _targets(scene, srf, start.coefficients, start.sigma_px)
     least, most = ((scene.ratio * limit) ** 2 for limit in SIGMA_LIMITS)
-    fit = _linearised(scene, targets, start, sigma_px)
+    fit = _linearised(scene, targets, start.coefficients, start.sigma_px)
     for _ in range(STEPS):
-        step = _solved(fit.normal.sum((0, 1)), fit.rhs.sum((0, 1)))
+        step = np.linalg.lstsq(fit.normal.sum((0, 1)), fit.rhs.sum((0, 1)), rcond=None)[0]  # 0 along what is not seen
         moved = np.clip(step[:-1], -scene.ratio, scene.ratio).reshape(2, -1)
         variance = min(max(fit.sigma_px**2 + float(step[-1]), least), most)
         fit = _linearised(scene, targets, fit.coefficients + moved, variance**0.5)
@@ -250,28 +245,20 @@ def _descended(scene: _Scene, targets: FloatArray, start: FloatArray, sigma_px: 
 def _linearised(scene: _Scene, targets: FloatArray, coefficients: FloatArray, sigma_px: float) -> _Fit:
     """The normal equations of every band at this displacement and PSF width."""
     kept = scene.counted(coefficients, sigma_px)
-    if kept.sum() < LEAST_PIXELS // 2:  # led astray, out of the image
-        return _nowhere(scene, sigma_px)
+    if kept.sum() < LEAST_PIXELS // 2:  # led out of the image: no displacement, and nothing that speaks for one
+        unknowns = 2 * scene.terms + 1
+        nothing = np.zeros((len(scene.ms), TILES**2, unknowns, unknowns))
+        return _Fit(np.zeros((2, scene.terms)), sigma_px, nothing, nothing[..., 0], 0.0)
     tiles, basis = scene.tiles[kept], scene.basis[:, kept]
     systems = []
     for fine, target in zip(scene.ms, targets, strict=True):
-        seen, *slopes = (scene.sampled(look, coefficients)[kept] for look in _looks(fine, sigma_px))
+        blurred = gaussian_filter(fine, sigma_px, mode="nearest")
+        down, right = np.gradient(blurred)
+        wider = (np.gradient(down, axis=0) + np.gradient(right, axis=1)) / 2  # half the Laplacian: by the variance
+        seen, *slopes = (scene.sampled(look, coefficients)[kept] for look in (blurred, down, right, wider))
         systems.append(_band_system(target[kept], seen, slopes, basis, tiles))
     normal, rhs, correlations = zip(*systems, strict=True)
     return _Fit(coefficients, sigma_px, np.array(normal), np.array(rhs), float(np.median(correlations)))
-
-
-def _nowhere(scene: _Scene, sigma_px: float) -> _Fit:
-    """No displacement, and nothing that speaks for one."""
-    normal = np.zeros((len(scene.ms), TILES**2, 2 * scene.terms + 1, 2 * scene.terms + 1))
-    return _Fit(np.zeros((2, scene.terms)), sigma_px, normal, normal[..., 0], 0.0)
-
-
-def _looks(fine: Image, sigma_px: float) -> Iterator[Image]:
-    """The blurred band and its derivatives along y, x and by the PSF's variance (half the Laplacian)."""
-    blurred = gaussian_filter(fine, sigma_px, mode="nearest")
-    down, right = np.gradient(blurred)
-    yield from (blurred, down, right, (np.gradient(down, axis=0) + np.gradient(right, axis=1)) / 2)
 
 
 def _band_system(
@@ -296,21 +283,17 @@ def _band_system(
     return normal, rhs, float(seen @ target) / max(power * wanted, TINY) ** 0.5
 
 
-def _solved(normal: FloatArray, rhs: FloatArray) -> FloatArray:
-    """The least-squares step; 0 along what the images do not tell."""
-    return np.asarray(np.linalg.lstsq(normal, rhs, rcond=None)[0])
-
-
 def _error_px(fit: _Fit) -> float:
     """Standard error of the shift's worse axis: the larger of the jackknives over tiles and over bands."""
     terms = fit.coefficients.shape[1]
     errors = []
     for axis in (0, 1):
         normal, rhs = fit.normal.sum(axis), fit.rhs.sum(axis)  # (groups, P, P), (groups, P)
-        told = np.flatnonzero(normal.any((1, 2)))
-        left_out = [_solved(normal.sum(0) - normal[i], rhs.sum(0) - rhs[i]) for i in told]
-        if len(told) > 1:
-            spread = np.var(left_out, axis=0) * (len(told) - 1)
+        groups = np.flatnonzero(normal.any((1, 2)))
+        rest = ((normal.sum(0) - normal[i], rhs.sum(0) - rhs[i]) for i in groups)
+        left_out = [np.linalg.lstsq(*system, rcond=None)[0] for system in rest]
+        if len(groups) > 1:
+            spread = np.var(left_out, axis=0) * (len(groups) - 1)
             errors.append(float(np.sqrt(spread[[0, terms]].max())))
     return max(errors, default=np.inf)
 

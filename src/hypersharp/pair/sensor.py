@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hypersharp.errors import InputError
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.tensors import TensorPair
-from hypersharp.sensor.estimate import Estimate, complete_sensor, spectral_gaps
+from hypersharp.sensor.estimate import Estimate, complete_sensor
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF, parse_psf
 from hypersharp.sensor.srf import find_srf
@@ -101,7 +101,6 @@ def estimate_sensor(pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] 
         pair.ratio,
         psf=psf,
         srf=srf,
-        gaps=spectral_gaps(pair.spectra.hs_nm),
         hs_valid=pair.hs_valid,
         ms_valid=pair.ms_valid,
         spectra=pair.spectra,

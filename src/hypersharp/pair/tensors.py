@@ -28,6 +28,9 @@ class TensorPair:
         in_parts: what is learned from this pair is applied to other parts of its scene too, so that image-wide means
             and the like have to be kept.
         scene_px: fine pixels of the scene that this is a sample of, where that matters (times); None: its own.
+
+    >>> TensorPair(torch.rand(5, 3, 4), torch.rand(1, 6, 8)).ratio
+    2
     """
 
     hs: Tensor

@@ -64,23 +64,40 @@ def write_report(
     sources: Mapping[str, Image] | None = None,
     progress: Progress = ignore,
 ) -> Path:
-    """Write folder/report.html about a result (L, H, W) and the hs (L, h, w) and ms (l, H, W) it was made from.
+    """Write folder/report.html: inputs, decisions, images, spectra, errors and the sensor of a run.
 
     Args:
-        truth: what the result should be, (L, H, W): it is then scored by `preset`, and its errors are shown.
+        sharp: the result (L, H, W).
+        hs: (L, h, w).
+        ms: (l, H, W).
+        folder: made if missing.
+        truth: the fine scene (L, H, W): the result is then scored, and its errors are shown.
         points: places (x, y) whose spectra are shown, beside chosen ones: whole numbers count pixels of the result
             from 0, others are map coordinates.
-        psf, srf, weights: as `fuse` takes them, for a result whose record does not say.
-        error: what `predict_error` gave; without it and without a truth it is computed, unless `uncertainty` is False.
+        preset: the metric preset of the scores.
+        psf, srf, weights: as `fuse` takes them (a response is (l, L)), for a result whose record does not say.
+        error: half-widths (L, H, W) of `predict_error`; without it and without a truth they are computed.
+        uncertainty: whether to compute them.
         run: command, time and memory of the run, where known.
         sources: the files by name: "hs", "ms", "result", "truth".
         progress: called with the fraction done, 0..1.
 
-    Returns: the path of the page.
+    Returns:
+        The path of the page.
 
     Raises:
         InputError: a point outside the result, a truth of another shape, an unknown preset.
-        OutputError: the folder cannot be written. MissingExtraError: without matplotlib or jinja2.
+        OutputError: the folder cannot be written.
+        MissingExtraError: without matplotlib or jinja2.
+
+    >>> import tempfile
+    >>> import hypersharp as hsp
+    >>> from hypersharp.cube import make_cube
+    >>> random = np.random.default_rng(0)
+    >>> hs, ms = make_cube(random.random((5, 16, 16))), make_cube(random.random((2, 32, 32)))
+    >>> sharp = hsp.fuse(hs, ms, method="bicubic")
+    >>> write_report(sharp, hs, ms, tempfile.mkdtemp(), uncertainty=False).name
+    'report.html'
     """
     check_libraries()
     for place in points:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from hypersharp.sensor.estimate import Estimate, Pair, band_misfits
+from hypersharp.sensor.estimate import Estimate, Images, band_misfits
 from hypersharp.sensor.noise import Noise, measure_noise
 from hypersharp.sensor.spectra import Spectra, nm_runs
 from hypersharp.sensor.tables import FloatArray
@@ -33,7 +33,7 @@ class Diagnosis:
     warnings: tuple[str, ...]
 
 
-def diagnose(estimate: Estimate, pair: Pair, spectra: Spectra) -> Diagnosis:
+def diagnose(estimate: Estimate, pair: Images, spectra: Spectra) -> Diagnosis:
     """Judge an estimate by its pair."""
     srf = estimate.sensor.srf
     seen = srf > SEEN * srf.max(axis=1, keepdims=True, initial=1e-300)
@@ -72,7 +72,7 @@ def doubts(estimate: Estimate, residuals: FloatArray) -> Iterator[str]:
     if "free" in estimate.responses and estimate.equations < FEW_EQUATIONS * estimate.sensor.srf.shape[1]:
         yield f"{estimate.equations} coarse pixels for {estimate.sensor.srf.shape[1]} hs bands: responses are rough"
     if estimate.conditions.get("blur", 0) > WEAK_SYSTEM:
-        yield "the ms shows too little fine texture to tell the blur well"
+        yield "the ms shows too little fine texture to determine the blur well"
 
 
 def runs(indices: Sequence[int]) -> str:

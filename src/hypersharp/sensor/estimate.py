@@ -1,6 +1,6 @@
 """The sensor from the pair itself: response, blur, shift and gains that make hs and ms agree; nothing negative."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,9 +17,6 @@ from hypersharp.sensor.shapes import blur_weights
 from hypersharp.sensor.spectra import Spectra, restrict
 from hypersharp.sensor.tables import FloatArray, Mask
 
-__all__ = ["Estimate", "Pair", "Spectra", "complete_sensor", "spectral_gaps"]
-
-GAP = 1.5  # times the median spacing: bands further apart are no neighbours
 CONSTANT = 1e-6  # relative spread below which an image shows nothing
 
 
@@ -60,7 +57,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class Images:
     """hs and ms in float64 on the CPU, and where they are measured."""
 
     hs: Tensor
@@ -77,24 +74,22 @@ def complete_sensor(
     *,
     psf: PSF | None = None,
     srf: FloatArray | None = None,
-    gaps: Sequence[int] = (),
     hs_valid: Tensor | None = None,
     ms_valid: Tensor | None = None,
     spectra: Spectra | None = None,
 ) -> Estimate:
     """The sensor of hs (L, h, w) and ms (l, H, W), values of about 0..1: what is given as it is, the rest estimated.
 
-    gaps: bands i that have no neighbour i + 1, e.g. next to removed ones (`spectral_gaps`). hs_valid (h, w),
-    ms_valid (H, W): bool, False where a pixel is not measured; its value has no influence. spectra: wavelengths, which
-    restrict what an ms band may see and stand for its response.
+    hs_valid (h, w), ms_valid (H, W): bool, False where a pixel is not measured; its value has no influence. spectra:
+    wavelengths, which restrict what an ms band may see, stand for its response, and show where hs bands are missing.
 
     Raises: InputError for sizes that do not match, a psf or srf that does not fit, masks that leave nothing,
-        wavelengths that have nothing in common, or images that do not tell (flat, or too small).
+        wavelengths that have nothing in common, or images that determine no sensor (flat, or too small).
     """
-    pair, told = check_pair(hs, ms, ratio, hs_valid, ms_valid), spectra or Spectra()
+    pair, spectra = check_images(hs, ms, ratio, hs_valid, ms_valid), spectra or Spectra()
     if srf is not None and srf.shape != (len(ms), len(hs)):
         raise InputError(f"a response of shape {srf.shape}", f"{(len(ms), len(hs))}", "give one row per ms band")
-    seen, stated = restrict(len(ms), len(hs), told)
+    seen, stated = restrict(len(ms), len(hs), spectra)
     if psf is not None and srf is not None:
         return explain(pair, Sensor(psf, srf, ratio), None)
     for name, image, valid in (("hs", pair.hs, pair.hs_valid), ("ms", pair.ms, pair.ms_valid)):
@@ -102,8 +97,8 @@ def complete_sensor(
         if not (np.ptp(pixels, axis=1) > CONSTANT * np.abs(pixels).max(axis=1)).any():
             raise InputError(f"{name} of constants", "an image with texture to estimate from", OTHERWISE)
     noise = neighbour_noise(pair.hs[:, torch.from_numpy(pair.hs_valid)]).numpy()
-    centres = None if told.hs_nm is None or stated is not None else told.ms_nm
-    known = Known(told.axis(len(hs)), seen, tuple(gaps), noise, stated, srf, centres)
+    centres = None if spectra.hs_nm is None or stated is not None else spectra.ms_nm
+    known = Known(spectra.axis(len(hs)), seen, spectra.gaps, noise, stated, srf, centres)
     support, (train, held) = gather_pair(pair, psf)
     fit = fit_sensor(train, held, support, known)
     found = psf or support.as_psf(blur_weights(fit.blur, support) if fit.blur else support.to_fine(fit.taps))
@@ -112,7 +107,7 @@ def complete_sensor(
     return replace(explain(pair, sensor, fit), equations=train.count + held.count, conditions=conditions)
 
 
-def gather_pair(pair: Pair, psf: PSF | None) -> tuple[Support, tuple[Moments, Moments]]:
+def gather_pair(pair: Images, psf: PSF | None) -> tuple[Support, tuple[Moments, Moments]]:
     """Support and moments; a smaller support where the image is too small for the usual one."""
     sides = [None] if psf else [None, 2 * pair.ratio, pair.ratio]
     for side in sides:
@@ -128,8 +123,8 @@ def gather_pair(pair: Pair, psf: PSF | None) -> tuple[Support, tuple[Moments, Mo
     raise InputError(f"ms of {height} x {width} pixels", f"room for a blur of {sides[-1]} x {sides[-1]}", OTHERWISE)
 
 
-def explain(pair: Pair, sensor: Sensor, fit: Fit | None) -> Estimate:
-    """A sensor with what can be said of it; its fit where it was not given."""
+def explain(pair: Images, sensor: Sensor, fit: Fit | None) -> Estimate:
+    """A sensor with its diagnostics; `fit` where it was not given."""
     gaps, seen = gaps_and_seen(sensor, pair)
     gains = sensor.srf.sum(1) if fit is None else fit.rows.sum(1)
     blur = GIVEN
@@ -148,26 +143,14 @@ def explain(pair: Pair, sensor: Sensor, fit: Fit | None) -> Estimate:
     )
 
 
-def spectral_gaps(wavelengths_nm: FloatArray | None) -> list[int]:
-    """Bands i after which the spacing exceeds 1.5 times the median one; none where wavelengths are not known.
-
-    >>> spectral_gaps(np.array([400.0, 410, 420, 500, 510]))
-    [2]
-    """
-    if wavelengths_nm is None or len(wavelengths_nm) < 3:
-        return []
-    steps = np.abs(np.diff(wavelengths_nm))
-    return [int(i) for i in np.flatnonzero(steps > GAP * np.median(steps))]
-
-
-def band_misfits(sensor: Sensor, pair: Pair) -> FloatArray:
+def band_misfits(sensor: Sensor, pair: Images) -> FloatArray:
     """||R hs - D B ms|| / ||R hs|| of each ms band (l,), 0 for one that sees nothing."""
     gaps, seen = gaps_and_seen(sensor, pair)
     power = np.linalg.norm(seen, axis=1)
     return np.where(power > 0, np.linalg.norm(gaps, axis=1) / np.maximum(power, 1e-300), 0)
 
 
-def gaps_and_seen(sensor: Sensor, pair: Pair) -> tuple[FloatArray, FloatArray]:
+def gaps_and_seen(sensor: Sensor, pair: Images) -> tuple[FloatArray, FloatArray]:
     """R hs - D B ms and R hs (l, pixels), of ms bands that see something and measured pixels.
 
     Pixels whose blur reaches over the border, or a gap, are left out where others remain.
@@ -185,17 +168,17 @@ def gaps_and_seen(sensor: Sensor, pair: Pair) -> tuple[FloatArray, FloatArray]:
     return gaps.flatten(1).numpy(), seen.flatten(1).numpy()
 
 
-def check_pair(
+def check_images(
     hs: Tensor, ms: Tensor, ratio: int, hs_valid: Tensor | None = None, ms_valid: Tensor | None = None
-) -> Pair:
-    """The pair in float64 on the CPU, where the small systems are solved."""
+) -> Images:
+    """A pair in float64 on the CPU, where the small systems are solved."""
     expected = (hs.shape[1] * ratio, hs.shape[2] * ratio)
     if tuple(ms.shape[1:]) != expected:
         raise InputError(f"ms of {tuple(ms.shape[1:])} pixels", f"{expected}, ratio {ratio} times hs", "crop it")
     if not (hs.isfinite().all() and ms.isfinite().all()):
         raise InputError("values that are not finite", "finite ones", "fill the gaps first")
     (hs, hs_mask), (ms, ms_mask) = measured("hs", hs, hs_valid), measured("ms", ms, ms_valid)
-    return Pair(hs, ms, ratio, hs_mask, ms_mask)
+    return Images(hs, ms, ratio, hs_mask, ms_mask)
 
 
 def measured(name: str, image: Tensor, valid: Tensor | None) -> tuple[Tensor, Mask]:

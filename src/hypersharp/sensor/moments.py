@@ -165,7 +165,7 @@ def most_textured(
 
 
 def held_out(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Mask:
-    """Every fourth of the blocks the pixels fall into; neighbours stay together, so that they tell something new.
+    """Every fourth of the blocks the pixels fall into; neighbours stay together, so that what is held out is new.
 
     Every fourth pixel where there are too few for that: four rows fall into every other block.
     """

@@ -2,7 +2,7 @@
 
 A blur: a Gaussian (optics, motion), or the detector's box of one coarse pixel convolved with one, each with
 its own widths along y and x and its own centre. A response: a Gaussian band, or a flat one with soft edges.
-Both are told from moments alone (see `moments`), so that thousands of them can be tried.
+Both are fitted to moments alone (see `moments`), so that thousands of them can be tried.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Which hs bands an ms band can see, as far as wavelengths tell."""
+"""Which hs bands an ms band can see, by their wavelengths."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from hypersharp.sensor.tables import FloatArray, Mask
 
 REACH = 0.25  # of its wavelength: how far an ms band of unknown width may see
 SAME_CENTRE = 0.012  # of a wavelength: published and nominal centres of one band differ by less
+GAP = 1.5  # times the median spacing: bands further apart are no neighbours
 LEAST_BANDS = 3  # below which any sensor's centres might match
 
 
@@ -29,6 +30,18 @@ class Spectra:
     def recognised(self) -> str | None:
         """The sensor of `SRFS` whose bands have the centres of the ms, where its widths are not known."""
         return recognise(self.ms_nm) if self.ms_nm is not None and self.ms_fwhm_nm is None else None
+
+    @property
+    def gaps(self) -> tuple[int, ...]:
+        """The hs bands i that have no neighbour i + 1: the spacing there exceeds 1.5 times the median one.
+
+        >>> Spectra(np.array([400.0, 410, 420, 500, 510])).gaps
+        (2,)
+        """
+        if self.hs_nm is None or len(self.hs_nm) < 3:
+            return ()
+        steps = np.abs(np.diff(self.hs_nm))
+        return tuple(int(i) for i in np.flatnonzero(steps > GAP * np.median(steps)))
 
     def bands_nm(self) -> tuple[FloatArray | None, FloatArray | None]:
         """Centres and widths (l,) of the ms bands: as given, or those of the sensor that was recognised."""
@@ -104,7 +117,7 @@ def stated_rows(centres: FloatArray, widths: FloatArray, places: FloatArray, all
 
 
 def nm_range(wavelengths: FloatArray) -> str:
-    """The extent of a list of wavelengths, as people read it.
+    """The extent of a list of wavelengths, formatted for display.
 
     >>> nm_range(np.array([400.0, 700.4]))
     '400 to 700 nm'

@@ -142,7 +142,7 @@ def curve_srf(
 
 
 def srf_of_file(spec: str, wavelengths_nm: ArrayLike | None, drop_unseen: bool) -> FloatArray:
-    """The matrix or the table of wavelengths in a file; which of the two, its first column tells."""
+    """The matrix in a file, or the table whose first column is wavelengths: they rise, from 100 nm up."""
     bands = None if wavelengths_nm is None else np.size(np.asarray(wavelengths_nm))
     table = read_table(spec, "spectral response", lambda shape: len(shape) == 2 and bands in (None, *shape))
     first = table[:, 0]

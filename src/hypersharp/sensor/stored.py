@@ -17,7 +17,7 @@ MAKE = "make one with `hypersharp estimate HS MS -o SENSOR.json`"
 
 
 def describe_estimate(estimate: Estimate, more: Mapping[str, Any] | None = None) -> str:
-    """The sensor, its diagnostics and what `more` there is to tell as JSON; `read_sensor` gives the sensor back."""
+    """The sensor, its diagnostics and `more` entries as JSON; `read_sensor` gives the sensor back."""
     sensor = estimate.sensor
     content: dict[str, Any] = {
         "ratio": sensor.ratio,
@@ -53,12 +53,12 @@ def given_sensor(
 ) -> tuple[str | PSF | None, str | FloatArray | None, int | None]:
     """(psf, srf, ratio) as the options name them, or, where a sensor file is given, those in it.
 
-    Raises: CallError for a file beside one of the others that says otherwise; InputError as `read_sensor`.
+    Raises: CallError for a file that contradicts one of the others; InputError as `read_sensor`.
     """
     if path is None:
         return psf, srf, ratio
     if psf or srf:
-        raise CallError("a sensor file beside a psf or srf", "one of the two", "leave one out")
+        raise CallError("a sensor file and a psf or srf", "one of the two", "leave one out")
     sensor = read_sensor(path)
     if ratio not in (None, sensor.ratio):
         raise CallError(f"ratio {ratio} and a sensor of ratio {sensor.ratio}", "the same", "leave the ratio out")

@@ -21,6 +21,8 @@ def keep_memory() -> None:
     """Let freed memory serve the next array: methods are 1.3 to 2.8 times as fast, and take up to a third more of it.
 
     For this process and threads that it starts from now on, where the C library is glibc; elsewhere nothing happens.
+
+    >>> keep_memory()
     """
     choose = c_function("mallopt")
     if choose is not None:

@@ -238,13 +238,38 @@ def fuse_in_tiles(
     uncertainty: str | Path | None = None,
     progress: Progress = ignore,
 ) -> xr.DataArray:
-    """Sharpen two files into a third in bounded memory, whatever their size; the result, to be read lazily.
+    """Sharpen two files into a third in bounded memory, whatever their size.
 
-    From weights to coregister as `fuse`; see `TiledOptions` for what comes before them. uncertainty: a file for the
-    half-widths that `predict_error` would give. On several workers a script that calls this needs the usual
-    `if __name__ == "__main__":`, for processes are started that import it.
+    On several workers a script that calls this needs `if __name__ == "__main__":`, because processes import it.
 
-    Raises: InputError, CallError, OutputError as `prepare` and `TiledRun.carry_out`.
+    Args:
+        hs, ms: the files; HS (L, h, w) and MS (l, H, W).
+        out: the file to write; a format that is written piece by piece.
+        method, weights, device, precision, runtime, psf, srf, ratio, scale, consistent, budget_s, coregister: as `fuse`
+            takes them (a response is (l, L)).
+        memory_bytes: what all processes together may use; by default 60 % of what is free.
+        workers: processes that compute tiles; by default one per GPU or core.
+        scheduler: address of a dask cluster to compute them on instead.
+        resume: continue an interrupted run of the same call.
+        uncertainty: a file for the half-widths (L, H, W) that `predict_error` would give.
+        progress: called with the fraction done, 0..1.
+
+    Returns:
+        The result (L, H, W), read when it is used.
+
+    Raises:
+        InputError: as `fuse`, or nothing to resume.
+        CallError: an output that cannot be written piece by piece.
+        OutputError: no room, or an output that must not be replaced.
+
+    >>> import tempfile
+    >>> from hypersharp.io import save_cube
+    >>> from hypersharp.cube import make_cube
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> hs = save_cube(make_cube(np.ones((5, 8, 8))), folder / "hs.npy")
+    >>> ms = save_cube(make_cube(np.ones((1, 16, 16))), folder / "ms.npy")
+    >>> fuse_in_tiles(hs, ms, folder / "sharp.npy", method="bicubic", workers=1).shape
+    (5, 16, 16)
     """
     options = Options(
         weights=weights,

@@ -49,9 +49,21 @@ LEAST_S = 1e-3
 
 @dataclass(frozen=True)
 class AdaptOptions:
-    """`seconds` and `steps` to learn for at most; patches of `patch_px` hs pixels; `held_out`, the share of tiles.
+    """How long and how `adapt` learns.
 
-    It is scored every `every` steps and ends after `patience` scores without a better one.
+    Attributes:
+        seconds, steps: at most.
+        features: channels of the second correction.
+        learning_rate: of Adam.
+        batch: patches a step.
+        patch_px: side of a patch in HS pixels.
+        held_out: share of the tiles that decide when to stop.
+        every: steps between two scores.
+        patience: scores without a better one, after which it ends.
+        seed: of patches and initial weights.
+
+    >>> AdaptOptions(seconds=120).steps
+    2000
     """
 
     seconds: float = 60.0
@@ -94,10 +106,28 @@ def adapt_pair(
     device: str = "auto",
     progress: Progress = ignore,
 ) -> Outcome:
-    """Learn from hs (L, h, w) and ms (l, H, W) in one unit and write the weights; psf, srf and coregister as `fuse`.
+    """Train SSJCN on one pair, at reduced resolution (Wald's protocol), and write the weights.
 
-    Raises: CallError for a file that is no .safetensors; InputError for images that do not match, do not tell
-    their sensor or are too small.
+    Args:
+        hs: (L, h, w), at least 4 ratio pixels a side.
+        ms: (l, H, W) in the unit of hs.
+        out: the .safetensors file to write.
+        options: how long and how it learns.
+        psf, srf, ratio, coregister, device: as `fuse` takes them (a response is (l, L)).
+        progress: called with the fraction done, 0..1.
+
+    Returns:
+        PSNR on held-out tiles of the regression, of `ssjcn-any`, and after learning; steps and seconds.
+
+    Raises:
+        CallError: an output that is no .safetensors file.
+        InputError: images that do not match, hold no texture, or are too small.
+
+    Source: the zero-shot training of Dian et al., IEEE TPAMI 2023.
+
+    >>> adapt_pair(None, None, Path("weights.pkl"))
+    Traceback (most recent call last):
+    hypersharp.errors.CallError: found --out weights.pkl, expected a file that ends in .safetensors, do: rename it
     """
     check_weights_path(out)
     pair = check_pair(place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister=coregister and psf is None))

@@ -59,36 +59,12 @@ class Pair:
         return replace(self, **{name: getattr(self, name).to(device, **options) for name in names})
 
 
-@dataclass(frozen=True)
-class Blur:
-    """A Gaussian blur in coarse pixels: standard deviations and centre along y and x; or a box."""
-
-    sigma_yx: tuple[float, float]
-    centre_yx: tuple[float, float]
-    boxed: bool = False
-
-    @classmethod
-    def drawn(cls, random: Generator) -> "Blur":
-        sigma, stretch = random.uniform(0.3, 0.6), random.uniform(0.85, 1.18)
-        y, x = random.uniform(-0.12, 0.12, 2)
-        return cls((sigma * stretch, sigma / stretch), (y, x), random.random() < 0.15)
-
-    def perturbed(self, random: Generator) -> "Blur":
-        """What an estimate would take the blur for: some per cent wider or narrower, slightly moved."""
-        sigma_y, sigma_x = np.array(self.sigma_yx) * random.uniform(0.92, 1.08)
-        y, x = np.array(self.centre_yx) + random.uniform(-0.03, 0.03, 2)
-        return replace(self, sigma_yx=(sigma_y, sigma_x), centre_yx=(y, x))
-
-    def psf(self, ratio: int) -> PSF:
-        if self.boxed:
-            return box(ratio, boundary="reflect")
-        places = (np.arange(3 * ratio) - (3 * ratio - 1) / 2) / ratio
-        y, x = (
-            np.exp(-0.5 * ((places + centre) / sigma) ** 2)
-            for sigma, centre in zip(self.sigma_yx, self.centre_yx, strict=True)
-        )
-        start = centred_start(3 * ratio, ratio)
-        return PSF(np.outer(y, x), (start, start), "reflect")
+def gaussian_blur(sigma_yx: FloatArray, centre_yx: FloatArray, ratio: int) -> PSF:
+    """A Gaussian blur whose standard deviations and centre are given in coarse pixels."""
+    places = (np.arange(3 * ratio) - (3 * ratio - 1) / 2) / ratio
+    y, x = np.exp(-0.5 * ((places + centre_yx[:, None]) / sigma_yx[:, None]) ** 2)
+    start = centred_start(3 * ratio, ratio)
+    return PSF(np.outer(y, x), (start, start), "reflect")
 
 
 def random_response(random: Generator, bands: int) -> FloatArray:
@@ -117,14 +93,19 @@ def random_scene(truth: Array, random: Generator, ratio: int) -> Tensor:
 def random_pair(truth: Array, random: Generator, *, crops: int, crop_px: int, dimensions: int) -> Pair:
     """`crops` crops of about crop_px (0: the whole) of a random region of the scene under a random sensor."""
     ratio = int(random.choice(RATIOS))
-    scene, blur = random_scene(truth, random, ratio), Blur.drawn(random)
+    scene = random_scene(truth, random, ratio)
+    sigma, stretch = random.uniform(0.3, 0.6), random.uniform(0.85, 1.18)
+    sigma_yx, centre_yx = sigma * np.array([stretch, 1 / stretch]), random.uniform(-0.12, 0.12, 2)
+    boxed = box(ratio, boundary="reflect") if random.random() < 0.15 else None
     response = random_response(random, len(scene))
-    sensor = Sensor(blur.psf(ratio), response, ratio)
+    sensor = Sensor(boxed or gaussian_blur(sigma_yx, centre_yx, ratio), response, ratio)
     seeds = [int(seed) for seed in random.integers(2**31, size=2)]
     hs = add_noise(sensor.hs(scene), random.uniform(25, 45), seeds[0])
     ms = add_noise(sensor.ms(scene), random.uniform(35, 50), seeds[1])
+    # what an estimate would take the sensor for: a blur some per cent wider or narrower, slightly moved
     assumed_response = response * random.normal(1, 0.03, response.shape)
-    assumed = Sensor(blur.perturbed(random).psf(ratio), assumed_response, ratio)
+    sigma_yx, centre_yx = sigma_yx * random.uniform(0.92, 1.08), centre_yx + random.uniform(-0.03, 0.03, 2)
+    assumed = Sensor(boxed or gaussian_blur(sigma_yx, centre_yx, ratio), assumed_response, ratio)
     found = fit_coordinates(hs, ms, assumed, dimensions=dimensions)
     signs = torch.from_numpy(random.choice([-1.0, 1.0], found.basis.shape[1])).to(found.basis)  # which are arbitrary
     turned = {"analysis": found.analysis * signs[:, None], "guide": found.guide * signs[:, None]}

@@ -18,15 +18,31 @@ Whole = Annotated[int, Field(gt=0)]
 class TrainOptions:
     """What to train, on what, and for how long.
 
-    `network_options` are those of the network's dataclass, without bands, ms_bands and ratio, which
-    the protocol gives. `batch` counts patches of all devices together; `round_steps` is how often
-    (in steps) the validation scenes are scored and a checkpoint is written. `lambda_deg` weighs the
-    degradation loss (0: the paper's loss). `start_weight` is that of the prior in the closed-form estimate which
-    the network corrects (DHSIS's eta; 0: there is none). The rate rises for `warmup_steps`, then falls as a cosine
-    to `final_rate_fraction` of `learning_rate`. `compile` fuses the network's steps with torch.compile:
-    nearly twice as fast on a CPU, a minute or two before the first step, needs a C++ compiler. `sensors`: the
-    protocol's, or random ones, for weights that serve any (train/any_sensor.py; `batch` patches of one pair a step).
-    `initial_weights`: a weights file whose tensors of the same name and shape are begun with, by default none.
+    Attributes:
+        name: of the weights file.
+        protocol: gives scenes, PSF, response and ratio.
+        network: a name of `NETWORKS`.
+        network_options: fields of its dataclass, without bands, ms_bands and ratio, which the protocol gives.
+        steps: how many in all.
+        round_steps: how often, in steps, the validation scenes are scored and a checkpoint is written.
+        batch: patches a step, of all devices together.
+        patch_px: side of a patch in fine pixels.
+        learning_rate, warmup_steps, final_rate_fraction: the rate rises for `warmup_steps`, then falls as a cosine to
+            `final_rate_fraction` of `learning_rate`.
+        clip_norm: largest norm of the gradient.
+        loss: mean absolute or mean squared error.
+        lambda_deg: weight of the degradation loss (0: the paper's loss).
+        start_weight: weight of the prior in the closed-form estimate that is corrected (DHSIS's eta; 0: there is none).
+        ema_decay: of the running mean of the weights.
+        precision: of the forward pass.
+        compile: fuse the network's steps with torch.compile: nearly twice as fast on a CPU, a minute or two before the
+            first step, needs a C++ compiler.
+        initial_weights: a weights file to start from, where names and shapes of tensors agree.
+        sensors: the protocol's, or random ones, for weights that serve any (`batch` patches of one pair a step).
+        seed: of patches, sensors and initial weights.
+
+    >>> TrainOptions("small", "dian-x4", steps=60).learning_rate
+    0.0005
     """
 
     name: str

@@ -22,9 +22,9 @@ with white noise of 28, 34 and 40 dB, ratios 3, 4 and 6, bicubic, GSA, SFIM and 
 a scene 79 to 99 %. Factors for rougher or smoother detail at the finer level gained nothing.
 
 How narrow an interval can be: on the 12 CAVE test scenes those of SSJCN have 0.77 of the constant width, and such
-that know the mean error of the 26 values around each have 0.76 (benchmarks/trust.py). Scene by scene left out, gradient
-boosting on 25 features of a pixel gained nothing either; how far apart the results of flipped pairs, of GSA and of
-ssjcn-any lie gained less than 0.01.
+that know the mean error of the 26 values around each have 0.76 (benchmarks/uncertainty.py). Scene by scene left out,
+gradient boosting on 25 features of a pixel gained nothing either; how far apart the results of flipped pairs, of GSA
+and of ssjcn-any lie gained less than 0.01.
 
 A truth exists in the pair itself, degraded once more (`wald`), where every other tile is fitted and the rest gives
 scores, and the other way round; or in other scenes of the same sensor (stored beside weights), where the same scenes

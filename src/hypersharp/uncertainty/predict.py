@@ -43,24 +43,37 @@ def predict_error(
     coverage: float = 0.9,
     fuse_again: Fuse | None = None,
 ) -> xr.DataArray:
-    """Half-widths (L, H, W) around a fused cube, in its unit: sharp +- them holds the truth in a share `coverage`.
+    """Half-widths of prediction intervals: sharp +- them holds the truth in a share `coverage` of all values.
 
-    What the pair taught the method is applied to the pair at reduced resolution, where hs is the truth, and its errors
-    there teach how error follows from local detail; packaged weights on pairs of their own sensor have learned it at
-    full resolution from other scenes. The share is one over all values: of the hardest pixels less are covered.
-    Missing pixels and bands stay missing; attrs say the coverage and where the calibration comes from.
+    The method is applied, as the pair taught it, at reduced resolution, where hs is the reference; its errors there
+    teach how error follows from local detail. Packaged weights on pairs of their own sensor have learned it at full
+    resolution from other scenes. The share is one over all values: of the hardest pixels less are covered.
 
     Args:
-        sharp: what fuse(hs, ms) gave, whole or in tiles; its record says how it was made.
-        method: by default the one of the record, with its placement and, unless others are given, its sensor and
-            options; a name is for results without a record, with the same options from weights to precision as were
-            used.
+        sharp: what `fuse` made (L, H, W), whole or in tiles; its record says how.
+        hs: (L, h, w).
+        ms: (l, H, W).
+        method: for results without a record; by default the one of the record, with its placement, sensor and options.
+        weights, psf, srf, consistent, mode, tile_px, device, precision: as `fuse` takes them (a response is (l, L)).
         coverage: 0.5 to 0.99.
-        fuse_again: any program's (hs, ms) -> sharp instead of `method`.
+        fuse_again: any program's (hs, ms) -> sharp, instead of `method`.
+
+    Returns:
+        (L, H, W) in the unit of sharp; nodata stays nodata. attrs state coverage and calibration.
 
     Raises:
-        InputError: images that do not belong together, or too small for their reduced resolution.
-        CallError: a coverage out of its range, or a result without a record and no method named.
+        InputError: images that do not belong together, or too small for reduced resolution.
+        CallError: a coverage out of range, or a result without a record and no method named.
+
+    Source: locally weighted split conformal prediction (Lei et al. 2018); see `hypersharp.uncertainty.model`.
+
+    >>> import hypersharp as hsp
+    >>> from hypersharp.cube import make_cube
+    >>> random = np.random.default_rng(0)
+    >>> hs, ms = make_cube(random.random((5, 32, 32))), make_cube(random.random((2, 64, 64)))
+    >>> error = predict_error(hsp.fuse(hs, ms, method="bicubic"), hs, ms)
+    >>> error.shape, error.attrs["coverage"]
+    ((5, 64, 64), 0.9)
     """
     record = None if method is not None or fuse_again is not None else Record.of(sharp)
     given = Options(

@@ -21,7 +21,7 @@ FORM = 1  # of the files kept; another one where `export_onnx` changes what it w
 
 
 def check_pair_runtime(options: Options) -> None:
-    """Raises: CallError where onnxruntime is to run a network that is made anew for every pair."""
+    """Raises: CallError where onnxruntime is to run a network that is made for every pair."""
     if options.runtime == "onnx":
         raise CallError(
             "--runtime onnx and no weights for this very sensor",
@@ -59,7 +59,7 @@ def exported(net: FusionNetwork, header: WeightsHeader) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where what can be made anew is kept: HYPERSHARP_CACHE, else hypersharp/ in the user's cache folder."""
-    told = os.environ.get("HYPERSHARP_CACHE")
+    """Where what can be made again is kept: HYPERSHARP_CACHE, else hypersharp/ in the user's cache folder."""
+    chosen = os.environ.get("HYPERSHARP_CACHE")
     usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hypersharp"
-    return (Path(told) if told else usual) / "onnx"
+    return (Path(chosen) if chosen else usual) / "onnx"

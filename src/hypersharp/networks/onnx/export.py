@@ -28,8 +28,8 @@ from torch.func import functional_call
 from hypersharp.errors import CallError, InputError, OutputError, needs
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.header import FORMAT, WeightsHeader
-from hypersharp.networks.onnx.exportable import exportable, share_means
-from hypersharp.networks.onnx.session import CORRECT_A_START, load_onnx
+from hypersharp.networks.onnx.exportable import OptionalMeans, exportable
+from hypersharp.networks.onnx.session import load_onnx
 from hypersharp.system.atomic import staged
 
 LARGEST_DIFFERENCE = 1e-4  # of the range of torch's estimate
@@ -81,14 +81,11 @@ def check_exportable(header: WeightsHeader, path: Path) -> None:
 
 
 def signature_of(net: FusionNetwork, header: WeightsHeader, start: bool) -> Signature:
-    """What the file takes: DHSIS only corrects a start, DBIN and the subspace network have no place for one."""
-    if header.network == "dhsis":
-        return Signature(("start",), ())
-    start = start or bool(header.provenance.get("start_weight"))
-    images = ("hs", "ms", "start") if start and header.network in CORRECT_A_START else ("hs", "ms")
-    if header.network == "ssjcn-subspace":
-        return Signature(images, ("hs_mean", "ms_mean"))
-    return Signature(images, tuple(name for name in ("srf", "psf") if buffers_named(net, name)))
+    """What the file takes: a network that needs a start looks at nothing else."""
+    with_start = net.start == "optional" and (start or bool(header.provenance.get("start_weight")))
+    images: tuple[str, ...] = ("hs", "ms", "start") if with_start else ("hs", "ms")
+    optional = tuple(name for name in net.pair_buffers if buffers_named(net, name))
+    return Signature(("start",) if net.start == "needed" else images, optional)
 
 
 def buffers_named(net: nn.Module, name: str) -> list[str]:
@@ -102,17 +99,16 @@ class Exported(nn.Module):
     def __init__(self, net: FusionNetwork, signature: Signature) -> None:
         super().__init__()
         self.net, self.signature = copy.deepcopy(exportable(net)), signature
-        self.means = share_means(self.net)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """The estimate and the means, from images, what is optional and held means."""
         names = self.signature.images + self.signature.optional
         given = dict(zip(names, inputs, strict=False))
         of_pair = {full: given[name] for name in self.signature.optional for full in buffers_named(self.net, name)}
-        self.means.given, self.means.found = list(inputs[len(names) :]), []
+        means = OptionalMeans(inputs[len(names) :])
         images = given.get("hs"), given.get("ms"), given.get("start")
-        estimate: Tensor = functional_call(self.net, of_pair, images)
-        return estimate, *self.means.found
+        estimate: Tensor = functional_call(self.net, of_pair, images, {"means": means})
+        return estimate, *means.found
 
 
 def as_onnx(net: FusionNetwork, header: WeightsHeader, signature: Signature) -> bytes:
@@ -127,8 +123,8 @@ def as_onnx(net: FusionNetwork, header: WeightsHeader, signature: Signature) -> 
         model.graph.initializer.append(onnx.numpy_helper.from_array(value.cpu().numpy(), name))
     say_sizes(model, net.options.ratio, signature)
     model.producer_name, model.doc_string = "hypersharp", str(__doc__)
-    told = {"format": FORMAT, "header": json.dumps(dataclasses.asdict(header), sort_keys=True)}
-    onnx.helper.set_model_props(model, told)
+    metadata = {"format": FORMAT, "header": json.dumps(dataclasses.asdict(header), sort_keys=True)}
+    onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString()
     return content
@@ -213,14 +209,10 @@ def largest_difference(net: FusionNetwork, path: Path) -> float:
 @contextmanager
 def quiet_exporter() -> Iterator[None]:
     """Without the exporter's remarks on torchvision, names of sizes and its own deprecations."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    before = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
             yield
-        finally:
-            for logger, level in zip(loggers, before, strict=True):
-                logger.setLevel(level)
+    finally:
+        logging.disable(before)

@@ -8,10 +8,10 @@ import copy
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.layers import ImageMean, full_precision
+from hypersharp.networks.layers import Means, full_precision
 from hypersharp.networks.ssjcn import SSJCN, SensorDegradation
 from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.numerics.interpolate import interpolate_bicubic, upsample_bicubic
@@ -45,14 +45,16 @@ class ExportableSSJCN(SSJCN):
     def see_with(self, srf: Tensor, psf_window: Tensor, ratio: int) -> None:
         """The sensor is settled."""
 
-    def estimates(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> list[Tensor]:
+    def estimates(
+        self, hs: Tensor, ms: Tensor, start: Tensor | None = None, means: Means | None = None
+    ) -> list[Tensor]:
         """As in SSJCN, on images with repeated edges, so that nothing is left for it to pad."""
         ratio, (height, width) = self.options.ratio, ms.shape[-2:]
         start = upsample_bicubic(hs, ratio) if start is None else start
         coarse_px = 4 // math.gcd(4, ratio)
         hs = repeat_to_multiple(hs, coarse_px)
         ms, start = (repeat_to_multiple(image, ratio * coarse_px) for image in (ms, start))
-        return [z[..., :height, :width] for z in super().estimates(hs, ms, start)]
+        return [z[..., :height, :width] for z in super().estimates(hs, ms, start, means)]
 
     def one_by_one(self, z: Tensor) -> bool:
         """All bands at once: the graph must not depend on how many images there are."""
@@ -67,41 +69,16 @@ class ExportableSSJCN(SSJCN):
         return right_inverse(self.srf)
 
 
-class Means:
-    """The means that a network asks for in one pass, in that order: those given, and those that it then works with."""
+class OptionalMeans(Means):
+    """Means of which those that are not a number are the image's own."""
 
-    def __init__(self) -> None:
-        self.given: list[Tensor] = []
-        self.found: list[Tensor] = []
-
-    def __call__(self, mean: Tensor) -> Tensor:
-        """The mean that was given for this place; the one found there where that is not a number."""
+    def __call__(self, x: Tensor) -> Tensor:
+        mean = x.mean((-2, -1), keepdim=True)
         if self.given:
             held = self.given[len(self.found)]
             mean = torch.where(torch.isnan(held), mean, held)
         self.found.append(mean)
         return mean
-
-
-class SharedMean(ImageMean):
-    """An `ImageMean` that asks `Means` each time."""
-
-    def __init__(self, means: Means) -> None:
-        super().__init__()
-        self.means = means
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.means(x.mean((-2, -1), keepdim=True))
-
-
-def share_means(net: nn.Module) -> Means:
-    """Let all `ImageMean`s of net ask the one object that is given back."""
-    means = Means()
-    for part in list(net.modules()):
-        for name, child in part.named_children():
-            if isinstance(child, ImageMean):
-                setattr(part, name, SharedMean(means))
-    return means
 
 
 def repeat_to_multiple(image: Tensor, multiple: int) -> Tensor:

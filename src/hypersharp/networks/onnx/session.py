@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.errors import InputError, needs
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import NETWORKS
 from hypersharp.networks.header import FORMAT, WeightsHeader, decode_header
-from hypersharp.networks.layers import ImageMean
+from hypersharp.networks.layers import Means
 from hypersharp.numerics.interpolate import upsample_bicubic
 
-CORRECT_A_START = ("ssjcn", "dhsis")
 QUIET = 3  # onnxruntime's level "error": it warns of every optional input
 
 
@@ -45,8 +44,8 @@ def read_onnx(path: Path) -> OnnxFile:
     try:
         content = path.read_bytes()
         model = onnx.load_model_from_string(content)
-        told = {entry.key: entry.value for entry in model.metadata_props}
-        header = decode_header(told["header"]) if told.get("format") == FORMAT else None
+        metadata = {entry.key: entry.value for entry in model.metadata_props}
+        header = decode_header(metadata["header"]) if metadata.get("format") == FORMAT else None
     except (OSError, DecodeError, KeyError, TypeError, ValueError) as exc:
         raise InputError(
             f"{path}, which is missing or no whole ONNX file ({exc})", "a file by `hypersharp export`", "export it"
@@ -83,26 +82,26 @@ def make_session(model: bytes, device: torch.device) -> Any:
 class OnnxNetwork(FusionNetwork):
     """FusionNetwork of an ONNX file: forward(hs (B, L, h, w), ms (B, l, H, W), start) -> (B, L, H, W), float32."""
 
+    asks_means = True
+
     def __init__(self, file: OnnxFile, session: Any) -> None:
         super().__init__()
         self.file, self.session = file, session
         self.options = NETWORKS[file.header.network][1](**file.header.options)
-        held = [name for name in file.optional if name.startswith("held_")]
-        self.means = nn.ModuleList(ImageMean() for _ in held)
         for name, value in file.optional.items():
-            if name not in held:
+            if not name.startswith("held_"):
                 self.register_buffer(name, value.clone())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "OnnxNetwork":
         """A network whose optional inputs may be set apart; the session, which cannot change, is shared."""
         twin = OnnxNetwork(self.file, self.session)
         twin.load_state_dict(self.state_dict())
-        twin.means = copy.deepcopy(self.means, memo)
+        twin.held = copy.deepcopy(self.held, memo)
         return twin
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process has a session of its own."""
-        return rebuilt, (self.file, self.state_dict(), self.means)
+        return rebuilt, (self.file, self.state_dict(), self.held)
 
     def set_window(self, window: Tensor) -> None:
         """Take another blur, in the window (k, k) that the file has room for.
@@ -118,7 +117,7 @@ class OnnxNetwork(FusionNetwork):
             )
         self.get_buffer("psf").copy_(F.pad(window, [beyond] * 4))
 
-    def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
+    def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None, means: Means | None = None) -> Tensor:
         """The estimate, on the device of ms.
 
         Raises: InputError where a start is given to a file that makes its own.
@@ -126,23 +125,23 @@ class OnnxNetwork(FusionNetwork):
         first = self.start_of(hs, start)
         images = {"hs": hs, "ms": ms} if first is None else {"hs": hs, "ms": ms, "start": first}
         feeds = {name: images[name] for name in self.file.images} | dict(self.named_buffers())
-        for k, part in enumerate(self.means):
-            if isinstance(part, ImageMean) and part.held:
-                feeds[f"held_{k}"] = part.held[0]
+        if means is not None:
+            feeds |= {f"held_{k}": mean for k, mean in enumerate(means.given)}
         arrays = {name: value.detach().float().contiguous().cpu().numpy() for name, value in feeds.items()}
-        estimate, *means = (torch.from_numpy(value).to(ms.device) for value in self.session.run(None, arrays))
-        for part, mean in zip(self.means, means, strict=True):
-            part(mean)  # the mean of one value: who listens to what `ImageMean`s find hears it
+        estimate, *found = (torch.from_numpy(value).to(ms.device) for value in self.session.run(None, arrays))
+        if means is not None:
+            means.found += found
         return estimate
 
     def start_of(self, hs: Tensor, start: Tensor | None) -> Tensor | None:
         """What the file takes as start: the one given, else bicubic; None where it takes none."""
         network = self.file.header.network
+        use = NETWORKS[network][0].start
         if "start" in self.file.images:
-            if start is None and network != "ssjcn":
+            if start is None and use == "needed":
                 raise ValueError(f"{network} corrects a start and needs one")
             return upsample_bicubic(hs, self.options.ratio) if start is None else start
-        if start is not None and network in CORRECT_A_START:
+        if start is not None and use != "none":
             raise InputError(
                 "an ONNX file that makes its own start",
                 "one that takes it, for tiles",
@@ -151,9 +150,9 @@ class OnnxNetwork(FusionNetwork):
         return None
 
 
-def rebuilt(file: OnnxFile, state: dict[str, Tensor], means: nn.ModuleList) -> OnnxNetwork:
+def rebuilt(file: OnnxFile, state: dict[str, Tensor], held: tuple[Tensor, ...]) -> OnnxNetwork:
     """A network as it was pickled, on the CPU."""
     net = OnnxNetwork(file, make_session(file.model, torch.device("cpu")))
     net.load_state_dict(state)
-    net.means = means
+    net.held = held
     return net

@@ -1,13 +1,13 @@
 """Coverage and mean width of the predicted errors on scenes outside calibration, as a Markdown table.
 
-    python benchmarks/trust.py DATA [--sets paris,jasper,noisy,pines,cave] [--methods bicubic,gsa] [--calibrate]
+    python benchmarks/uncertainty.py DATA [--sets paris,jasper,noisy,pines,cave] [--methods bicubic,gsa] [--calibrate]
 
 DATA holds `cave`, `jasper_ridge`, `paris` and `reference`. Each row: the share of values that the stated 90 %
-interval holds, and its mean width beside that of the constant width that would hold as many (below 1: narrower).
+interval holds, and its mean width as a share of that of the constant width that would hold as many (below 1: narrower).
 noisy: Jasper Ridge and crops of CAVE's training scenes with white noise, on which the rule for noise was settled.
 oracle: the same of intervals that know the mean error of the 26 values around each; what local scale can give.
 cave: the 12 test scenes of dian-x4 with the packaged weights, then all together. `--calibrate` learns the model
-stored beside those weights anew, from the training and validation scenes, and stores it.
+stored next to those weights again, from the training and validation scenes, and stores it.
 """
 
 import argparse
@@ -156,7 +156,7 @@ def show_cave(data: Path) -> None:
 
 
 def calibrate(data: Path) -> None:
-    """Fit on the middles of the training and validation scenes, at full resolution; store beside the weights."""
+    """Fit on the middles of the training and validation scenes, at full resolution; store next to the weights."""
     samples: list[Sample] = []
     sensor = PROTOCOL.sensor()
     for path in find_scenes(PROTOCOL, data, PROTOCOL.validation + PROTOCOL.train).values():

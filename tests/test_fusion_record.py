@@ -1,0 +1,118 @@
+"""What was done travels with a result: read by what judges it, written once, found out once."""
+
+from collections import Counter
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import hypersharp as hsp
+from hypersharp import cube as cubes
+from hypersharp.cli import main
+from hypersharp.cube import make_cube
+from hypersharp.errors import CallError
+from hypersharp.pair import align, pair, place, tensors
+from hypersharp.pair.record import Record
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import gaussian
+
+affine = pytest.importorskip("affine")
+RATIO, BANDS, SIDE = 4, 8, 96
+NM = np.linspace(450, 850, BANDS)
+RESPONSE = np.kron(np.eye(2), np.full(BANDS // 2, 2 / BANDS))
+SENSOR = Sensor(gaussian(8, 2, RATIO, boundary="reflect"), RESPONSE, RATIO)
+PLACE = affine.Affine(3, 0, 400_000, 0, -3, 5_800_000)
+
+
+def images(off_px: float = 0.0) -> tuple[xr.DataArray, xr.DataArray]:
+    """A pair of rough materials; its ms on a grid of its own pixel size where it lies off."""
+    y, x = torch.meshgrid(torch.arange(SIDE) / 9, torch.arange(SIDE) / 11, indexing="ij")
+    shares = torch.stack([(y * x / 9).sin() > 0, (3 * y).sin() * (2 * x).cos() > 0.2, y.sin() + x.cos() > 0]).float()
+    random = torch.Generator().manual_seed(0)
+    spectra = torch.rand(BANDS, 3, generator=random).cumsum(0) / BANDS
+    scene = torch.einsum("lk,kyx->lyx", spectra, shares * (1 + 0.1 * torch.randn(3, SIDE, SIDE, generator=random)))
+    hs, ms = SENSOR.observe(scene * 0.5 + 0.05)
+    fine = PLACE @ affine.Affine.translation(off_px, -off_px) @ affine.Affine.scale(0.96 if off_px else 1)
+    coarse = PLACE @ affine.Affine.scale(RATIO)
+    return (
+        make_cube(hs.numpy(), wavelengths_nm=NM, crs="EPSG:32633", transform=coarse),
+        make_cube(ms.numpy(), wavelengths_nm=[550, 750], crs="EPSG:32633", transform=fine),
+    )
+
+
+@pytest.mark.parametrize("off_px", [0.0, 0.3])
+@pytest.mark.parametrize("method", ["gsa", "auto"])
+def test_a_tiled_result_is_judged_predicted_and_reported(method: str, off_px: float, tmp_path: Path) -> None:
+    hs, ms = images(off_px)
+    paths = [hsp.save(cube, tmp_path / f"{name}.tif") for name, cube in (("hs", hs), ("ms", ms))]
+    sharp = hsp.fuse_in_tiles(*paths, tmp_path / "sharp.tif", method=method, memory_bytes=2e9, workers=1, budget_s=2)
+    record = Record.of(sharp)
+    assert (record.method, record.placement["ratio"], record.tiles) == (method, RATIO, "1 tile")
+    error = hsp.predict_error(sharp, hs, ms)
+    assert error.shape == sharp.shape and float(error.median()) > 0
+    page = hsp.report(sharp, hs, ms, tmp_path / "page").read_text()
+    assert "Predicted error: not to be had" not in page and "Judged without a truth" in page
+    with pytest.raises(SystemExit) as done:
+        main(["evaluate", str(tmp_path / "sharp.tif"), "--hs", str(paths[0]), "--ms", str(paths[1]), "--json"])
+    assert done.value.code == 0
+
+
+def test_what_the_record_says_is_not_found_out_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hs, ms = images()
+    sharp = hsp.fuse(hs, ms, method="auto", budget_s=2)
+
+    def refuse(*_: object, **__: object) -> Any:
+        raise AssertionError("looked for what the record says")
+
+    for module, name in ((align, "register"), (place, "find_shift")):
+        monkeypatch.setattr(module, name, refuse)
+    monkeypatch.setattr("hypersharp.fusion.learn.choose", refuse)
+    monkeypatch.setattr("hypersharp.sensor.estimate.fit_sensor", refuse)
+    hsp.predict_error(sharp, hs, ms)
+    hsp.judge(sharp, hs, ms)
+    hsp.report(sharp, hs, ms, tmp_path)
+
+
+def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
+    hs, ms = images()
+    record = Record.of(hsp.fuse(hs, ms, method="glp", psf=SENSOR.psf, consistent=True))
+    assert Record.of(record.on(hs)) == record
+    assert record.sensor is not None and record.sensor["given"] == ["psf"]
+    assert record.consistency is not None and record.consistency["after"] < record.consistency["before"]
+    assert str(record).startswith(f"method glp, ratio {RATIO}, scale 1\n")
+    with pytest.raises(CallError, match="without a record"):
+        Record.of(hs)
+
+
+def test_everything_is_looked_at_once_or_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fuse` with GSA: bands, cubes, gaps, transforms and the pair are each checked at most twice, once an image."""
+    counts: Counter[str] = Counter()
+
+    def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            counts[name] += 1
+            return function(*args, **options)
+
+        return call
+
+    watched = {
+        "usable_bands": (cubes, pair),
+        "check_cube": (cubes, place, pair),
+        "fill_gaps": (tensors, align),
+        "transform_of": (cubes,),
+        "check_pair": (pair, import_module("hypersharp.fusion.fuse")),
+    }
+    for name, modules in watched.items():
+        for module in modules:
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, counted(name, getattr(module, name)))
+    random = np.random.default_rng(0)
+    hs, ms = make_cube(random.random((31, 128, 128))), make_cube(random.random((3, 512, 512)))
+    hsp.fuse(hs, ms, method="gsa", psf="gaussian:8:2", consistent=False)
+    assert set(counts) == set(watched)
+    assert all(count <= 2 for count in counts.values()), counts
