@@ -10,6 +10,7 @@ the true colours, and how far `tiles` and `patches` lie from `whole`.
 import argparse
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import xarray as xr
@@ -17,7 +18,8 @@ import xarray as xr
 from hypersharp.bench.indian_pines import load_indian_pines
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io.together import save_figure
-from hypersharp.networks.inference import MODES, PATCH_PX
+from hypersharp.networks.inference import PATCH_PX
+from hypersharp.pair.options import Mode
 from hypersharp.plot.draw import draw_composite, draw_image, new_figure
 from hypersharp.plot.errors import rms_error
 from hypersharp.quality.score import score_cubes
@@ -40,7 +42,7 @@ def main() -> None:
     print(f"AVIRIS Indian Pines, commit {commit()}, {machine()}\n")
     print_line("way", "PSNR (dB)", "SSIM", "SAM (°)", "ERGAS", "seam ratio", "s")
     print_line(*["---"] * 7)
-    for mode in MODES:
+    for mode in get_args(Mode):
         started = time.perf_counter()
         sharp = results[mode] = fuse(hs, ms, method="ssjcn", mode=mode, tile_px=TILE_PX, scale=1.0)
         seconds = time.perf_counter() - started

@@ -11,7 +11,10 @@ stored next to those weights again, from the training and validation scenes, and
 """
 
 import argparse
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +36,16 @@ from hypersharp.sensor.psf import parse_psf
 from hypersharp.sensor.srf import find_srf
 from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
-from hypersharp.uncertainty.model import LEAST_ERROR, TEMPER, Sample, draw_sample, fit_model, save_model
+from hypersharp.uncertainty.model import (
+    LEAST_ERROR,
+    STORED,
+    TEMPER,
+    Sample,
+    as_model,
+    draw_sample,
+    fit_scale,
+    scores_of,
+)
 
 PROTOCOL, WEIGHTS, MARGIN = find_protocol("dian-x4"), "ssjcn-dian-x4", 128
 AVIRIS_LOST = {*range(3), *range(107, 112), *range(153, 166), *range(219, 224)}
@@ -166,8 +178,12 @@ def calibrate(data: Path) -> None:
         middle = torch.zeros(truth.shape[1:], dtype=torch.bool)
         middle[MARGIN:-MARGIN, MARGIN:-MARGIN] = True
         samples.append(draw_sample(sharp, truth, (hs, ms), sensor, middle))
-    model = fit_model(samples, samples, len(PROTOCOL.wavelengths_nm))
-    save_model(model, sensor.psf, packaged_weights()[WEIGHTS].path)
+    scale = fit_scale(samples, len(PROTOCOL.wavelengths_nm))
+    model = as_model(*scale, np.concatenate([scores_of(sample, *scale) for sample in samples]))
+    weights = packaged_weights()[WEIGHTS].path
+    digest = sha256(weights.read_bytes()).hexdigest()
+    content = {"model": asdict(model), "psf": sensor.psf.to_dict(), "sha256": digest}
+    weights.with_suffix(STORED).write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

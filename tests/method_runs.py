@@ -53,5 +53,5 @@ def add_method(monkeypatch: pytest.MonkeyPatch, name: str, learn: Learn, needs: 
     module = ModuleType(f"method_{name}")
     module.learn = learn  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(METHODS, name, Method(name, "", "-", module.__name__, needs))
+    monkeypatch.setitem(METHODS, name, Method(name, "", "-", needs, module=module.__name__))
     return METHODS[name]

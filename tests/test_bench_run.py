@@ -59,7 +59,7 @@ def add_method(monkeypatch: pytest.MonkeyPatch, name: str, learn: Callable[..., 
     module = ModuleType(name)
     module.learn = learn  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setitem(METHODS, name, Method(name, "", "-", name))
+    monkeypatch.setitem(METHODS, name, Method(name, "", "-", module=name))
 
 
 def test_a_row_says_all_that_the_number_depends_on(data: Path, tmp_path: Path) -> None:

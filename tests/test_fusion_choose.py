@@ -13,15 +13,15 @@ from hypersharp.errors import InputError
 from hypersharp.fusion.choose import trial
 from hypersharp.fusion.choose.auto import CANDIDATES, choose_best, choose_named, take
 from hypersharp.fusion.choose.blend import blend_weights
-from hypersharp.fusion.choose.choice import Choice, Ranked
-from hypersharp.fusion.choose.trial import Quality, checkerboard, counted_pixels, quality_of
+from hypersharp.fusion.choose.choice import Choice
+from hypersharp.fusion.choose.trial import Quality, Ranked, counted_pixels, quality_of
 from hypersharp.fusion.fuse import fuse
 from hypersharp.fusion.learn import learn
 from hypersharp.methods.base import Apply, Method
 from hypersharp.methods.table import METHODS
 from hypersharp.pair.options import Options, Progress, ignore
 from hypersharp.pair.record import Record, ranking_rows
-from hypersharp.pair.reduced import as_noisy_as, reduced_pairs
+from hypersharp.pair.reduced import as_noisy_as, checkerboard, reduced_pairs
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.noise import Noise

@@ -160,7 +160,7 @@ TRIED = """
 from hypersharp.methods import table
 from hypersharp.methods.base import Method
 
-table.METHODS["nearest"] = Method("nearest", "Nearest", "-", "extra.nearest", candidate=True, quick=True)
+table.METHODS["nearest"] = Method("nearest", "Nearest", "-", module="extra.nearest")
 
 import numpy as np
 import hypersharp as hsp

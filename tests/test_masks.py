@@ -103,7 +103,7 @@ def test_methods_are_told_which_pixels_count(
     module = types.ModuleType("spy")
     module.learn = lambda pair, sensor, options: Spy()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "spy", module)
-    monkeypatch.setitem(METHODS, "spy", Method("spy", "", "-", "spy"))
+    monkeypatch.setitem(METHODS, "spy", Method("spy", "", "-", module="spy"))
     hs, ms = pair
     mask = np.zeros(ms.shape[1:])
     mask[7, 9] = 255

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hypersharp.methods.cnmf import CNMFOptions, alternate, start_endmembers, update_abundances, update_endmembers
+from hypersharp.methods.cnmf import alternate, start_endmembers, update_abundances, update_endmembers
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian_fwhm
 from method_runs import Known
@@ -54,10 +54,9 @@ def test_an_exact_mixture_stays_and_is_found_again() -> None:
 
 
 def test_the_numbers_of_endmembers_that_pixels_can_carry() -> None:
-    options = CNMFOptions()
-    assert start_endmembers(random(40, 500), options).shape == (40, 30)
-    assert start_endmembers(random(12, 500), options).shape == (12, 12)
-    assert start_endmembers(random(12, 6), options).shape == (12, 3)
+    assert start_endmembers(random(40, 500)).shape == (40, 30)
+    assert start_endmembers(random(12, 500)).shape == (12, 12)
+    assert start_endmembers(random(12, 6)).shape == (12, 3)
 
 
 def test_the_result_is_not_negative_and_explains_both_images() -> None:

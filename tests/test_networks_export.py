@@ -83,7 +83,7 @@ def test_an_exported_network_gives_what_torch_gives(case: str, tmp_path: Path) -
         assert_optional_inputs_are_its_own(net, other, images(ratio), with_start)
     named = {"hs": hs, "ms": ms, "start": start}
     images_alone = {name: named[name].numpy() for name in other.file.images}  # as another program calls it
-    np.testing.assert_array_equal(other.session.run(None, images_alone)[0], other(hs, ms, given).numpy())
+    np.testing.assert_array_equal(other.session.inference.run(None, images_alone)[0], other(hs, ms, given).numpy())
     again = pickle.loads(pickle.dumps(other))  # for another process
     assert torch.equal(again(hs, ms, given), other(hs, ms, given))
 
@@ -130,7 +130,7 @@ def assert_parts_of_a_scene_hold_its_means(
 def test_sizes_are_free_and_named(tmp_path: Path) -> None:
     net, header = network("dbin", 3, CASES["dbin"][2])
     export_onnx(net, header, tmp_path / "m.onnx")
-    session = load_onnx(tmp_path / "m.onnx").session
+    session = load_onnx(tmp_path / "m.onnx").session.inference
     assert {entry.name: entry.shape for entry in session.get_inputs()} == {
         "hs": ["batch", 5, "h", "w"],
         "ms": ["batch", 2, "3*h", "3*w"],

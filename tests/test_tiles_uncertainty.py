@@ -20,7 +20,7 @@ from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 from hypersharp.tiles import part
 from hypersharp.tiles.run import TiledOptions, TiledRun, fuse_in_tiles, prepare
-from hypersharp.tiles.store import folder_for
+from hypersharp.tiles.store import Kind, TileProgress, folder_for
 from hypersharp.uncertainty.predict import predict_error
 
 pytest.importorskip("rasterio")
@@ -99,11 +99,15 @@ def test_a_run_that_stopped_before_the_error_was_written_goes_on(
     prepared(files, tmp_path, "bicubic").carry_out()
     expected = [(tmp_path / name).read_bytes() for name in ("sharp.tif", "error.tif")]
 
-    def stop(run: TiledRun, done: object) -> xr.DataArray:
-        raise KeyboardInterrupt
+    from_tiles = TiledRun.from_tiles
+
+    def stop(run: TiledRun, done: TileProgress, kind: Kind, dtype: np.dtype[Any]) -> xr.DataArray:
+        if kind == "half-width":
+            raise KeyboardInterrupt
+        return from_tiles(run, done, kind, dtype)
 
     with monkeypatch.context() as patched:
-        patched.setattr(TiledRun, "half_widths", stop)
+        patched.setattr(TiledRun, "from_tiles", stop)
         with pytest.raises(KeyboardInterrupt):
             prepared(files, tmp_path, "bicubic").carry_out()
     assert len(list(folder_for(tmp_path / "sharp.tif").glob("*-half-width.npy"))) == 9

@@ -27,8 +27,8 @@ from hypersharp.uncertainty.model import (
     FEATURES,
     ErrorModel,
     Sample,
+    as_model,
     conformal_quantile,
-    fit_model,
     fit_scale,
     half_widths,
     noise_deviation,
@@ -50,8 +50,14 @@ def laplace_sample(seed: int, count: int = 8000) -> Sample:
     return Sample(features, np.abs(random.laplace(0, scale)), bands)
 
 
+def laplace_model() -> ErrorModel:
+    """Fitted on one sample, its scores those of another."""
+    scale = fit_scale([laplace_sample(0)], 6)
+    return as_model(*scale, scores_of(laplace_sample(1), *scale))
+
+
 def test_a_stated_share_is_covered_on_exchangeable_data() -> None:
-    model = fit_model([laplace_sample(0)], [laplace_sample(1)], 6)
+    model = laplace_model()
     fresh = laplace_sample(2, 40_000)
     scores = scores_of(fresh, np.array(model.weights), np.array(model.bands))
     for coverage in (0.5, 0.8, 0.9, 0.95):
@@ -61,7 +67,7 @@ def test_a_stated_share_is_covered_on_exchangeable_data() -> None:
 def test_the_fit_finds_the_scale_and_a_feature_of_zeros_gets_none() -> None:
     sample = laplace_sample(0, 40_000)
     sample.features[2] = 0
-    a, c = fit_scale(sample, 6)
+    a, c = fit_scale([sample], 6)
     found = c[sample.bands] * (a @ sample.features)
     expected = (0.5 + sample.bands / 5) * (np.array([0.1, 0.5, 0, 0.2, 0.3]) @ sample.features)
     assert a[2] == 0 and (a >= 0).all()
@@ -100,7 +106,7 @@ def test_one_level_finer_noise_is_added_in_quadrature() -> None:
     for coverage, quantile in ((0.5, 0.6745), (0.9, 1.6449), (0.99, 2.5758)):
         widths = half_widths(model, scene(), hs, ms, SENSOR, coverage=coverage)
         np.testing.assert_allclose(widths, quantile * 0.02, rtol=1e-3)
-    model = fit_model([laplace_sample(0)], [laplace_sample(1)], 6)
+    model = laplace_model()
     narrow, wide = (half_widths(m, scene(), hs, ms, SENSOR) for m in (model, replace(model, noise=(0.5,) * 6)))
     np.testing.assert_allclose(wide, np.hypot(narrow.numpy(), 1.6449 * 0.5), rtol=1e-3)
 

@@ -1,9 +1,7 @@
 """`cube.hyper`: what a hyperspectral image can be asked for in a notebook, as an xarray accessor.
 
-xarray's own way of adding to its arrays, as rioxarray's `.rio` does: nothing of xarray is changed, and `cube` alone is
-still shown as xarray shows it. `cube.hyper` as the last line of a cell shows a thumbnail with what is known of the
-image; so does `hypersharp.show(cube)`. Registered with the first name that is used of `hypersharp`, or by
-`import hypersharp.accessor`.
+`cube.hyper` as the last line of a cell shows a thumbnail with what is known of the image; so does `show(cube)`.
+Registered with the first name that is used of `hypersharp`, or by `import hypersharp.accessor`.
 """
 
 import html

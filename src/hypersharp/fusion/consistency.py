@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.numerics.linops import BlurDecimation, Map
-from hypersharp.numerics.loops import conjugate_gradients
+from hypersharp.numerics.loops import conjugate_gradients, slices
 from hypersharp.numerics.noise import band_noise
 from hypersharp.pair.reduced import BANDS_AT_ONCE, trusted_pixels
 from hypersharp.pair.tensors import TensorPair
@@ -113,30 +113,21 @@ def project(
     (torch.Size([3, 16, 16]), True)
     """
     counts = hs.new_ones(hs.shape[1:]) if valid is None else valid.to(hs)
-    image, residual = estimate.clone(), difference(hs, estimate, sensor).mul_(counts)
-    observe = BlurDecimation(
-        torch.tensor(sensor.psf.kernel).to(hs),
-        (estimate.shape[1], estimate.shape[2]),
-        sensor.ratio,
-        sensor.psf.start_yx,
-    )
+    pieces = slices(len(hs), BANDS_AT_ONCE)
+    residual = torch.cat([hs[some] - sensor.hs(estimate[some]) for some in pieces]).mul_(counts)
+    kernel, shape_yx = torch.tensor(sensor.psf.kernel).to(hs), (estimate.shape[1], estimate.shape[2])
+    observe = BlurDecimation(kernel, shape_yx, sensor.ratio, sensor.psf.start_yx)
     power = observe.coarse_power().clamp(min=0)
     weights = likely_weights(residual, power, most_noise(hs, counts)) if weights is None else weights
     gram, left = gram_of(sensor, power, (hs.shape[1], hs.shape[2])), residual.clone()
+    image = estimate.clone()
     bands = torch.nonzero(weights.isfinite()).flatten()
-    for first in range(0, len(bands), BANDS_AT_ONCE):
-        some = bands[first : first + BANDS_AT_ONCE]
+    for some in (bands[piece] for piece in slices(len(bands), BANDS_AT_ONCE)):
         solved = solve(residual[some], weights[some], gram, power, counts)
         image[some] += sensor.hs_adjoint(solved)
         left[some] -= gram(solved).mul_(counts)
     whole = (hs * counts).norm().clamp(min=torch.finfo(hs.dtype).tiny)
     return Consistent(image, float(residual.norm() / whole), float(left.norm() / whole), weights)
-
-
-def difference(hs: Tensor, estimate: Tensor, sensor: Sensor) -> Tensor:
-    """hs - A Z, (L, h, w), a few bands at once."""
-    groups = [slice(first, first + BANDS_AT_ONCE) for first in range(0, len(hs), BANDS_AT_ONCE)]
-    return torch.cat([hs[some] - sensor.hs(estimate[some]) for some in groups])
 
 
 def gram_of(sensor: Sensor, power: Tensor, shape_yx: tuple[int, int]) -> Map:

@@ -1,5 +1,6 @@
 """The main job: two images in, one sharp image out, in the user's units, on the ms's grid."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypersharp.pair.align import to_ms_grid
 from hypersharp.pair.options import Mode, Options, OutGrid, Precision, Progress, Runtime, ignore, part_of
 from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import place
+from hypersharp.pair.sensor import GivenPSF, GivenSRF
 from hypersharp.sensor.psf import PSF
 
 
@@ -82,19 +84,8 @@ def fuse(
     >>> fuse(make_cube(random.random((5, 8, 8))), make_cube(random.random((1, 16, 16))), method="bicubic").shape
     (5, 16, 16)
     """
-    options = Options(
-        weights=weights,
-        mode=mode,
-        tile_px=tile_px,
-        device=device,
-        precision=precision,
-        runtime=runtime,
-        consistent=consistent,
-        budget_s=budget_s,
-        scale=scale,
-        coregister=coregister,
-        grid=grid,
-    )
+    run = Options(weights=weights, mode=mode, tile_px=tile_px, device=device, precision=precision, runtime=runtime)
+    options = replace(run, consistent=consistent, budget_s=budget_s, scale=scale, coregister=coregister, grid=grid)
     images = CubeImage(hs), CubeImage(ms)
     return fuse_images(*images, method=method, options=options, psf=psf, srf=srf, ratio=ratio, progress=progress)[0]
 
@@ -105,8 +96,8 @@ def fuse_images(
     *,
     method: str,
     options: Options,
-    psf: str | Path | PSF | None = None,
-    srf: str | Path | NDArray[np.float64] | None = None,
+    psf: GivenPSF = None,
+    srf: GivenSRF = None,
     ratio: int | None = None,
     progress: Progress = ignore,
 ) -> tuple[xr.DataArray, Fusion]:

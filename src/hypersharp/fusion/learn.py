@@ -1,10 +1,9 @@
 """What a scene teaches once, ready to sharpen all of it or any part: methods, their shares, consistency with hs."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from hypersharp.errors import CallError
@@ -18,16 +17,14 @@ from hypersharp.networks.packaged import named_weights
 from hypersharp.pair.options import Options, Progress, ignore, part_of
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.record import Record, record_of
-from hypersharp.pair.sensor import PairSensor, given_sensor
+from hypersharp.pair.sensor import GivenPSF, GivenSRF, PairSensor, given_sensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor
-from hypersharp.sensor.psf import PSF
 
 CONSISTENCY_HALO = 4  # coarse pixels that a change for consistency reaches, beyond the methods' own
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
+class Part(NamedTuple):
     """A method's share in a result, and what it has learned."""
 
     method: str
@@ -79,7 +76,7 @@ class Fusion:
     choice: Choice
     sensor: PairSensor
     record: Record
-    made: Tensor | None = field(default=None)
+    made: Tensor | None = None
 
     def sharpen(self, pair: TensorPair, progress: Progress = ignore) -> Tensor:
         """The estimate (L, H, W) of a part of the scene."""
@@ -95,8 +92,8 @@ def learn_pair(
     method: str,
     options: Options,
     *,
-    psf: str | Path | PSF | None = None,
-    srf: str | Path | NDArray[np.float64] | None = None,
+    psf: GivenPSF = None,
+    srf: GivenSRF = None,
     in_parts: bool = False,
     progress: Progress = ignore,
 ) -> Fusion:
@@ -119,30 +116,17 @@ def learn_pair(
     sharpener, made = learn(choice, sample, sensor, options, part_of(progress, trying, 1))
     notes = ["network run by onnxruntime in fp32"] if options.runtime == "onnx" else []
     notes += [note for part in sharpener.parts for note in part.apply.notes]
-    record = record_of(
-        pair,
-        method,
-        options,
-        sensor=sensor,
-        choice=choice.described(),
-        weights=[part.apply.weights for part in sharpener.parts if part.apply.weights is not None],
-        consistency=sharpener.fit.described() if sharpener.fit else None,
-        notes=notes,
-    )
+    consistency = sharpener.fit.described() if sharpener.fit else None
+    weights = [part.apply.weights for part in sharpener.parts if part.apply.weights is not None]
+    learned = {"choice": choice.described(), "weights": weights, "consistency": consistency}
+    record = record_of(pair, method, options, sensor, notes, **learned)
     return Fusion(pair, sharpener, options, choice, sensor, record, None if sample.in_parts else made)
 
 
-def learn_again(
-    pair: Pair,
-    record: Record,
-    options: Options,
-    *,
-    psf: str | Path | PSF | None = None,
-    srf: str | Path | NDArray[np.float64] | None = None,
-) -> Fusion:
+def learn_again(pair: Pair, record: Record, options: Options, *, psf: GivenPSF = None, srf: GivenSRF = None) -> Fusion:
     """What a recorded result was made with, from the same pair: nothing is estimated or chosen a second time.
 
-    What is given of psf, srf and `options.consistent` counts instead of what the record says.
+    What is given of psf, srf and `options.consistent` counts instead of what the record has.
 
     Raises: InputError where a method of the record cannot serve the pair.
     """
@@ -161,9 +145,7 @@ def learn_again(
     return Fusion(pair, sharpener, options, choice, sensor, record)
 
 
-def sensor_of(
-    pair: Pair, sample: TensorPair, psf: str | Path | PSF | None, srf: str | Path | NDArray[np.float64] | None
-) -> PairSensor:
+def sensor_of(pair: Pair, sample: TensorPair, psf: GivenPSF, srf: GivenSRF) -> PairSensor:
     """The sensor of a pair's sample, as far as the user gave it. Raises: InputError as `given_sensor`."""
     blur, response = given_sensor(pair, psf, srf)
     if sample.in_parts and blur is not None and blur.boundary == "wrap":  # parts have no far side to come in from
@@ -178,10 +160,8 @@ def learn(
 
     Raises: InputError where a method cannot serve the pair.
     """
-    parts = tuple(
-        Part(name, share, METHODS[name].learn(pair, sensor, options)) for name, share in choice.shares.items()
-    )
-    sharpener = Sharpener(parts)
+    learned = ((name, share, METHODS[name].learn(pair, sensor, options)) for name, share in choice.shares.items())
+    sharpener = Sharpener(tuple(Part(*one) for one in learned))
     if not choice.consistent:
         return sharpener, None
     found = make_consistent(sharpener(pair, options, progress), pair, sensor.psf)
@@ -198,11 +178,8 @@ def with_runtime(method: str, options: Options) -> Options:
     if options.runtime != "onnx":
         return options
     if not find_method(method).is_network:
-        raise CallError(
-            f"--runtime onnx with method {method}",
-            "a method with a network",
-            "name --method ssjcn, dbin or dhsis, or leave --runtime out",
-        )
+        found = f"--runtime onnx with method {method}"
+        raise CallError(found, "a method with a network", "name --method ssjcn, dbin or dhsis, or leave --runtime out")
     if options.precision == "bf16":
         raise CallError("--runtime onnx with --precision bf16", "fp32 or auto", "leave --precision out")
     return options

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
@@ -59,14 +58,13 @@ class Method:
     Attributes:
         name: what a user calls it.
         title, paper: what `hypersharp methods` shows.
-        module: the file with its `learn(pair, sensor, options)`.
+        module: the file with its `learn(pair, sensor, options)`; by default that of its name in `hypersharp.methods`.
         needs: which of "psf", "srf", "weights" it cannot do without; psf and srf are estimated if not given.
         halo_px, halo_coarse: how far a result pixel sees, in fine and in coarse pixels, whichever is further; less than
             1e-4 of the range comes from beyond.
-        floats_per_px: (L, l) -> how many float32 applying it holds per fine pixel at most, HS, MS and result included
-            (measured: peak of the resident memory on 256 and 448 pixels a side, and a little).
+        floats: (a, b): applying it holds about a L + l + b float32 per fine pixel at most, HS (L bands), MS (l) and
+            result included (measured: peak of the resident memory on 256 and 448 pixels a side, and a little).
         candidate: whether `auto` tries it.
-        quick: whether it takes seconds on a screenful.
         licence: that of its code.
 
     >>> from hypersharp.methods.table import METHODS
@@ -77,20 +75,23 @@ class Method:
     name: str
     title: str
     paper: str
-    module: str
     needs: tuple[str, ...] = ()
     halo_px: int = 0
+    floats: tuple[float, float] = (8, 0)
     halo_coarse: int = 5  # what any blur and interpolation reach
-    floats_per_px: Callable[[int, int], float] = lambda bands, ms_bands: 8.0 * bands + ms_bands
-    candidate: bool = False
-    quick: bool = False
+    candidate: bool = True
+    module: str = ""
     licence: str = "Apache-2.0"
 
     @property
     def learn(self) -> Learn:
         """The function of that name in the method's file."""
-        found: Learn = import_module(self.module).learn
+        found: Learn = import_module(self.module or f"hypersharp.methods.{self.name.replace('-', '_')}").learn
         return found
+
+    def floats_per_px(self, bands: int, ms_bands: int) -> float:
+        """How many float32 applying it holds per fine pixel at most."""
+        return self.floats[0] * bands + ms_bands + self.floats[1]
 
     @property
     def is_network(self) -> bool:

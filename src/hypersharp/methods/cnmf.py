@@ -5,133 +5,111 @@ H_h = H D B and W_m = R W; the result is W H. Its updates (equations 7 to 12, Le
 
     H <- H * (W' Y) / (W' W H),    W <- W * (Y H') / (W H H')
 
-Abundances sum to about one: a row of weight delta, as bright as the image, says so in every update of H.
+Abundances sum to about one: a row of weight delta, as bright as the image, enters every update of H.
 Start: endmembers by VCA on hs in the subspace that stands out of its noise; H on hs alone, interpolated for the ms.
 Where ms has more than LEAST_BANDS bands W_m is refined too, else it is R W. What is learned from a scene is W and
-W_m; the abundances of any part of it are then found anew, from the same start.
+W_m; the abundances of any part of it are then found from the same start.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Match, Scales, SubspacePair, make_pair, match
+from hypersharp.methods.detail import Match, Scales, make_pair, match
 from hypersharp.numerics.linops import mix_bands
+from hypersharp.numerics.loops import slices
 from hypersharp.numerics.subspace import vca
 from hypersharp.pair.options import Options, Progress
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
 
+MOST_ENDMEMBERS = 30  # and one a band, one for two pixels
+START, HS_UPDATES, MS_UPDATES = 400, 200, 100  # of abundances alone; of both factors on hs; on ms
+ROUNDS = 2
+SUM_WEIGHT = 0.3  # delta; 1: as much as the image itself
+SEED = 0  # of VCA
 LEAST_BANDS = 3
 LEAST = 1e-9  # a factor that is zero would stay so
 PIECE_VALUES = 2**16  # of H in a piece on a CPU: with its companions they fill a second-level cache
 
 
-@dataclass(frozen=True)
-class CNMFOptions:
-    """`endmembers` at most (and at most one a band, one for two pixels); updates of abundances on their own at
-    the `start`, then `hs_updates` of both factors on hs and `ms_updates` on ms in each of `rounds`; `sum_weight` is
-    delta (1: as much as the image itself); `seed` is VCA's.
+@dataclass(frozen=True, eq=False)
+class Unmixing(Apply):
+    """How any part of the scene is unmixed.
+
+    E (L, p), how ms comes to the level of hs; W of hs alone and at last (L, M), W_m (l, M) of every stage, delta's
+    power for each image.
     """
 
-    endmembers: int = 30
-    start: int = 400
-    hs_updates: int = 200
-    ms_updates: int = 100
-    rounds: int = 2
-    sum_weight: float = 0.3
-    seed: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Materials:
-    """What unmixing learns: W of hs alone and at last (L, M), W_m (l, M) of every stage, delta's power for each."""
-
+    basis: Tensor
+    match: Match
+    scales: Scales
     start: Tensor
     endmembers: Tensor
     seen: tuple[Tensor, ...]
     hs_power: float
     ms_power: float
-    options: CNMFOptions
-
-
-@dataclass(frozen=True, eq=False)
-class Unmixing(Apply):
-    """How any part of the scene is unmixed: E (L, p), how ms comes to the level of hs, and the materials."""
-
-    basis: Tensor
-    match: Match
-    scales: Scales
-    materials: Materials
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """W H (L, H, W) of (L, h, w) and (l, H, W)."""
-        found, o = self.materials, self.materials.options
         pixels = mix_bands(self.basis @ self.basis.mT, pair.hs.to(self.basis)).flatten(1).clamp_(min=0)
         fine = self.match(pair.ms.to(self.basis)).flatten(1).clamp_(min=0)
-        abundances = pixels.new_full((found.start.shape[1], pixels.shape[1]), 1 / found.start.shape[1])
-        updates = o.start + o.hs_updates
-        abundances = update_abundances(pixels, found.start, abundances, updates, found.hs_power)
+        abundances = pixels.new_full((self.start.shape[1], pixels.shape[1]), 1 / self.start.shape[1])
+        abundances = update_abundances(pixels, self.start, abundances, START + HS_UPDATES, self.hs_power)
         abundances = self.scales.expand(abundances.view(-1, *pair.hs.shape[1:])).flatten(1).clamp_(min=LEAST)
-        for number, seen in enumerate(found.seen, 1):
-            abundances = update_abundances(fine, seen, abundances, o.ms_updates, found.ms_power)
-            progress(number / len(found.seen))
-        return mix_bands(found.endmembers, abundances.view(-1, *pair.ms.shape[1:]))
+        for number, seen in enumerate(self.seen, 1):
+            abundances = update_abundances(fine, seen, abundances, MS_UPDATES, self.ms_power)
+            progress(number / len(self.seen))
+        return mix_bands(self.endmembers, abundances.view(-1, *pair.ms.shape[1:]))
 
 
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
-    """The materials of (L, h, w) and (l, H, W); estimates of psf and srf what the user did not give."""
+    """The materials of (L, h, w) and (l, H, W); psf and srf are estimated where not given."""
     seer = sensor.sensor
     inside = make_pair(pair, seer.psf, options)
     response = torch.tensor(seer.srf).to(inside.basis)
     levels = match(inside, mix_bands(response @ inside.basis, inside.coefficients))
-    materials = unmix(replace(inside, ms=levels(inside.ms)), response, CNMFOptions())
-    return Unmixing(inside.basis, levels, inside.scales, materials)
-
-
-def unmix(pair: SubspacePair, response: Tensor, options: CNMFOptions) -> Materials:
-    """The materials of the pair, for a response (l, L)."""
-    pixels, fine = (mix_bands(pair.basis, pair.coefficients).flatten(1).clamp_(min=0), pair.ms.flatten(1).clamp(min=0))
-    valid = pair.valid.flatten()
-    counted = None if pair.ms_valid is None else pair.ms_valid.flatten()
-    start, abundances = unmix_hs(pixels, valid, options)
-    power = sum_power(fine if counted is None else fine[:, counted], options)
-    abundances = pair.scales.expand(abundances.view(-1, *pair.valid.shape)).flatten(1).clamp_(min=LEAST)
+    pixels = mix_bands(inside.basis, inside.coefficients).flatten(1).clamp_(min=0)
+    fine, valid = levels(inside.ms).flatten(1).clamp(min=0), inside.valid.flatten()
+    counted = None if inside.ms_valid is None else inside.ms_valid.flatten()
+    start, abundances = unmix_hs(pixels, valid)
+    power = sum_power(fine if counted is None else fine[:, counted])
+    abundances = inside.scales.expand(abundances.view(-1, *inside.valid.shape)).flatten(1).clamp_(min=LEAST)
     endmembers, stages = start, []
-    for _ in range(options.rounds):
+    for _ in range(ROUNDS):
         seen = (response @ endmembers).clamp(min=LEAST)
-        abundances = update_abundances(fine, seen, abundances, options.ms_updates, power)
+        abundances = update_abundances(fine, seen, abundances, MS_UPDATES, power)
         stages.append(seen)
         if len(fine) > LEAST_BANDS:
-            seen, abundances = alternate(fine, seen, abundances, options.ms_updates, power, counted=counted)
+            seen, abundances = alternate(fine, seen, abundances, MS_UPDATES, power, counted=counted)
             stages.append(seen)
-        low = pair.scales.reduce(abundances.view(-1, *pair.ms.shape[1:])).flatten(1)[:, valid].clamp(min=LEAST)
-        endmembers = update_endmembers(pixels[:, valid], endmembers, low, options.hs_updates)
-    return Materials(start, endmembers, tuple(stages), sum_power(pixels[:, valid], options), power, options)
+        low = inside.scales.reduce(abundances.view(-1, *inside.ms.shape[1:])).flatten(1)[:, valid].clamp(min=LEAST)
+        endmembers = update_endmembers(pixels[:, valid], endmembers, low, HS_UPDATES)
+    hs_power = sum_power(pixels[:, valid])
+    return Unmixing(inside.basis, levels, inside.scales, start, endmembers, tuple(stages), hs_power, power)
 
 
-def unmix_hs(pixels: Tensor, valid: Tensor, options: CNMFOptions) -> tuple[Tensor, Tensor]:
+def unmix_hs(pixels: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """W (L, M) and H (M, N) of hs alone, W from the valid ones of its pixels (L, N)."""
-    endmembers = start_endmembers(pixels[:, valid], options)
+    endmembers = start_endmembers(pixels[:, valid])
     abundances = pixels.new_full((endmembers.shape[1], pixels.shape[1]), 1 / endmembers.shape[1])
-    power = sum_power(pixels[:, valid], options)
-    abundances = update_abundances(pixels, endmembers, abundances, options.start, power)
+    power = sum_power(pixels[:, valid])
+    abundances = update_abundances(pixels, endmembers, abundances, START, power)
     counted = None if valid.all() else valid
-    return alternate(pixels, endmembers, abundances, options.hs_updates, power, counted=counted)
+    return alternate(pixels, endmembers, abundances, HS_UPDATES, power, counted=counted)
 
 
-def start_endmembers(spectra: Tensor, options: CNMFOptions) -> Tensor:
+def start_endmembers(spectra: Tensor) -> Tensor:
     """(L, M): extreme pixels of spectra (L, N)."""
-    most = max(1, min(options.endmembers, len(spectra), spectra.shape[1] // 2))
-    return vca(spectra, most, seed=options.seed).clamp(min=LEAST)
+    most = max(1, min(MOST_ENDMEMBERS, len(spectra), spectra.shape[1] // 2))
+    return vca(spectra, most, seed=SEED).clamp(min=LEAST)
 
 
-def sum_power(pixels: Tensor, options: CNMFOptions) -> float:
-    """The square of the row that says the abundances' sum, as bright as delta times the pixels (n, N)."""
-    return options.sum_weight**2 * len(pixels) * float(pixels.square().mean())
+def sum_power(pixels: Tensor) -> float:
+    """The square of the row for the abundances' sum, as bright as delta times the pixels (n, N)."""
+    return SUM_WEIGHT**2 * len(pixels) * float(pixels.square().mean())
 
 
 def alternate(
@@ -140,7 +118,6 @@ def alternate(
     abundances: Tensor,
     updates: int,
     sum_power: float,
-    *,
     counted: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Both factors, one update of each in turn; `counted` (N,): the pixels endmembers are taken from, None: all."""
@@ -162,7 +139,8 @@ def update_endmembers(pixels: Tensor, endmembers: Tensor, abundances: Tensor, up
 def update_abundances(pixels: Tensor, endmembers: Tensor, abundances: Tensor, updates: int, sum_power: float) -> Tensor:
     """H (M, N) after some updates, for pixels (n, N) and endmembers (n, M), drawn to a sum of one."""
     gram, found = endmembers.mT @ endmembers + sum_power, torch.empty_like(abundances)
-    for part in pieces(abundances):
+    at_once = PIECE_VALUES // len(abundances) if abundances.device.type == "cpu" else abundances.shape[1]
+    for part in slices(abundances.shape[1], at_once):
         current = abundances[:, part].clone(memory_format=torch.contiguous_format)
         pull, seen = (endmembers.mT @ pixels[:, part]).add_(sum_power), torch.empty_like(current)
         for _ in range(updates):
@@ -170,10 +148,3 @@ def update_abundances(pixels: Tensor, endmembers: Tensor, abundances: Tensor, up
             current.mul_(torch.div(pull, seen.clamp_(min=LEAST), out=seen))
         found[:, part] = current
     return found.clamp_(min=LEAST)
-
-
-def pieces(abundances: Tensor) -> Iterator[slice]:
-    """Pixels of (M, N) that fit the cache together; on an accelerator all at once."""
-    materials, count = abundances.shape
-    pixels = PIECE_VALUES // materials if abundances.device.type == "cpu" else count
-    return (slice(first, first + pixels) for first in range(0, count, pixels))

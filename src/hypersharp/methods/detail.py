@@ -1,10 +1,9 @@
 """What the quick methods share: the pair in a spectral subspace, the way between its two grids, gains fitted on detail.
 
 hs is kept as coefficients of the subspace that stands out of its noise (HySime), which takes most of that noise
-away and makes 200 bands as light as 20. Gains are fitted on what a local mean leaves of both images, not on their
-levels, so that they say how *detail* follows detail (as in MTF-GLP-CBD: Aiazzi et al. 2006, PE&RS 72(5); Vivone,
-Restaino, Chanussot 2018, IEEE TGRS 56(2)); and the noise of ms at its own pixels, which a coarse pixel averages out,
-is added to the normal equations, so that no gain lives on differences that drown in it there.
+away and makes 200 bands as light as 20. Gains are fitted on detail, what a local mean leaves of both images (as in
+MTF-GLP-CBD: Aiazzi et al. 2006, PE&RS 72(5); Vivone, Restaino, Chanussot 2018, IEEE TGRS 56(2)). The noise of ms at its
+own pixels, which a coarse pixel averages out, is added to the normal equations.
 """
 
 from dataclasses import dataclass
@@ -76,18 +75,14 @@ def make_pair(pair: TensorPair, psf: PSF, options: Options) -> SubspacePair:
     device = choose_device(options.device)
     pixels = measured_pixels(pair.hs, pair.hs_valid)
     basis = svd_basis(pixels, signal_rank(pixels))
-    return SubspacePair(
-        basis=basis.to(device),
-        coefficients=mix_bands(basis.mT, pair.hs).to(device),
-        ms=pair.ms.to(device),
-        valid=coarse_valid(pair, Sensor(psf, np.eye(1), pair.ratio)).to(device),
-        ms_valid=None if pair.ms_valid is None else pair.ms_valid.to(device),
-        scales=Scales(psf, pair.ratio),
-    )
+    coefficients, valid = mix_bands(basis.mT, pair.hs), coarse_valid(pair, Sensor(psf, np.eye(1), pair.ratio))
+    ms, ms_valid = pair.ms.to(device), None if pair.ms_valid is None else pair.ms_valid.to(device)
+    scales = Scales(psf, pair.ratio)
+    return SubspacePair(basis.to(device), coefficients.to(device), ms, valid.to(device), ms_valid, scales)
 
 
 def measured_pixels(image: Tensor, valid: Tensor | None) -> Tensor:
-    """(n, h, w) -> (n, N); all pixels where too few are measured to tell anything."""
+    """(n, h, w) -> (n, N); all pixels where none is measured."""
     return image.flatten(1) if valid is None or not valid.any() else image[:, valid]
 
 
@@ -103,14 +98,13 @@ def coarse_valid(pair: TensorPair, reach: Sensor) -> Tensor:
 def detail(image: Tensor, valid: Tensor) -> Tensor:
     """What the mean over the valid pixels around it leaves of each valid pixel, (n, h, w) -> (n, N), float64."""
     counts = valid.to(torch.float64)
-    shares = local_mean(counts[None])
-    local = local_mean(image.to(torch.float64) * counts) / shares.clamp(min=1 / WINDOW_PX**2)
+
+    def window_mean(values: Tensor) -> Tensor:  # zeros beyond the border
+        return F.avg_pool2d(values[None], WINDOW_PX, stride=1, padding=WINDOW_PX // 2)[0]
+
+    shares = window_mean(counts[None])
+    local = window_mean(image.to(torch.float64) * counts) / shares.clamp(min=1 / WINDOW_PX**2)
     return (image - local)[:, valid]
-
-
-def local_mean(image: Tensor) -> Tensor:
-    """The sum over the window around each pixel, by the window's area; zeros beyond the border."""
-    return F.avg_pool2d(image[None], WINDOW_PX, stride=1, padding=WINDOW_PX // 2)[0]
 
 
 def detail_gains(source: Tensor, target: Tensor, valid: Tensor, noise: Tensor) -> Tensor:

@@ -1,9 +1,8 @@
 """DHSIS as a method: a closed-form start, what its network adds, a closed-form finish.
 
-Dian, Li, Guo, Fang, "Deep Hyperspectral Image Sharpening", IEEE TNNLS 29(11), 2018. X_in explains hs and ms
-near the bicubic hs (eq. 6), X_cnn is X_in and what the network adds, X_fin explains hs and ms near X_cnn
-(eq. 9). Needs blur and response: those given, else estimated from the pair. Both steps take the image to go on at its
-far side, as the paper's do; in a tile that reaches no further than some 48 pixels from the scene's border.
+Dian, Li, Guo, Fang, "Deep Hyperspectral Image Sharpening", IEEE TNNLS 29(11), 2018. X_in explains hs and ms near the
+bicubic hs (eq. 6), X_cnn is X_in and what the network adds, X_fin explains hs and ms near X_cnn (eq. 9). Both steps
+are circular, as the paper's are; in a tile that reaches some 48 pixels from the scene's border at most.
 """
 
 from dataclasses import dataclass
@@ -41,7 +40,7 @@ class Explanation(Apply):
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """The network and the sensor for the pair.
 
-    Raises: InputError where no weights fit, the given ones do not, or the pair does not tell its sensor.
+    Raises: InputError where no weights fit, the given ones do not, or the pair does not show its sensor.
     """
     weights, notes = choose_weights("dhsis", pair, options)
     net = in_runtime(network_of(weights, choose_device(options.device)), weights.header, options)

@@ -82,10 +82,8 @@ class Posterior(Apply):
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """All but the image from (L, h, w) and (l, H, W); estimates of psf and srf what the user did not give."""
     seer = sensor.sensor
-    inside = make_pair(pair, seer.psf, options)
-    inside = replace(
-        inside, basis=inside.basis[:, :MOST_DIMENSIONS], coefficients=inside.coefficients[:MOST_DIMENSIONS]
-    )
+    whole, most = make_pair(pair, seer.psf, options), MOST_DIMENSIONS
+    inside = replace(whole, basis=whole.basis[:, :most], coefficients=whole.coefficients[:most])
     seen = torch.tensor(seer.srf).to(inside.basis) @ inside.basis
     levels = match(inside, mix_bands(seen, inside.coefficients))
     found = gaussians(replace(inside, ms=levels(inside.ms)), measured_pixels(pair.hs, pair.hs_valid))

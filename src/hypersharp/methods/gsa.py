@@ -5,9 +5,9 @@ Source: Aiazzi, Baronti, Selva 2007 (IEEE TGRS 45(10)), equations 7 to 10 for on
     I = W A + c   the regression of the ms seen coarsely, D B ms, on hs = E A: an intensity for each ms band
     Z = E up(A) + E G (ms - up(I)),   G = cov(A, I) cov(I)^-1
 
-which for l = 1 is the paper's method. With several ms bands the usual extension gives each hs band the one ms band
-that correlates best; here all intensities are regressed on at once, which the same formula says with matrices and
-which is worth 2 to 3 dB on Jasper Ridge. The moments are those of detail and know the noise of ms: see `scales`.
+which for l = 1 is the paper's method. With several ms bands the usual extension gives each hs band the one ms band that
+correlates best; here all intensities are regressed on at once, which is worth 2 to 3 dB on Jasper Ridge. The moments
+are those of detail and know the noise of ms: see `detail`.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import SubspacePair, make_pair, solve_ridge
+from hypersharp.methods.detail import make_pair, solve_ridge
 from hypersharp.methods.glp import Injection
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.pair.options import Options, Progress
@@ -28,29 +28,18 @@ PIXELS_PER_DIMENSION = 8  # below this an intensity would copy the ms, noise and
 
 
 @dataclass(frozen=True, eq=False)
-class Intensities:
-    """W (l, r) and c (l,), float64, of the strongest r coefficients of hs."""
-
-    weights: Tensor
-    constant: Tensor
-
-    def __call__(self, coefficients: Tensor) -> Tensor:
-        """I (l, h, w) of A (p, h, w)."""
-        strongest = coefficients[: self.weights.shape[1]].to(self.weights)
-        return (mix_bands(self.weights, strongest) + self.constant[:, None, None]).to(coefficients)
-
-
-@dataclass(frozen=True, eq=False)
 class Substitution(Apply):
-    """What GSA does at every place."""
+    """E and G, and the intensities I = W A + c: W (l, r) of the strongest r coefficients of hs, c (l,), float64."""
 
     injection: Injection
-    intensities: Intensities
+    mixing: Tensor
+    constant: Tensor
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W)."""
-        coefficients = self.injection.coefficients(pair.hs)
-        sharp = self.injection.inject(coefficients, pair.ms.to(coefficients), self.intensities(coefficients))
+        coefficients = mix_bands(self.injection.basis.mT, pair.hs.to(self.injection.basis))
+        source = intensities(coefficients, self.mixing, self.constant)
+        sharp = self.injection.inject(coefficients, pair.ms.to(coefficients), source)
         progress(1.0)
         return sharp
 
@@ -58,18 +47,18 @@ class Substitution(Apply):
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """E, W, c and G from (L, h, w) and (l, H, W)."""
     found = make_pair(pair, sensor.psf, options)
-    intensities = regress(found)
-    gains = found.gains(intensities(found.coefficients))
-    return Substitution(Injection(found.basis, gains, found.scales), intensities)
-
-
-def regress(pair: SubspacePair) -> Intensities:
-    """The regression, with a constant, of the coarse ms on the strongest coefficients of hs."""
-    pixels = int(pair.valid.sum())
-    rank = max(1, min(MOST_DIMENSIONS, pixels // PIXELS_PER_DIMENSION))
-    strongest = pair.coefficients[:rank].to(torch.float64)
-    x, y = strongest[:, pair.valid], pair.low[:, pair.valid].to(torch.float64)
+    rank = max(1, min(MOST_DIMENSIONS, int(found.valid.sum()) // PIXELS_PER_DIMENSION))
+    x = found.coefficients[:rank].to(torch.float64)[:, found.valid]
+    y = found.low[:, found.valid].to(torch.float64)
     x_mean, y_mean = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
     x, y = x - x_mean, y - y_mean
     weights = solve_ridge(x @ x.mT, x @ y.mT).mT
-    return Intensities(weights, (y_mean - weights @ x_mean)[:, 0])
+    constant = (y_mean - weights @ x_mean)[:, 0]
+    gains = found.gains(intensities(found.coefficients, weights, constant))
+    return Substitution(Injection(found.basis, gains, found.scales), weights, constant)
+
+
+def intensities(coefficients: Tensor, weights: Tensor, constant: Tensor) -> Tensor:
+    """I (l, h, w) of A (p, h, w)."""
+    strongest = coefficients[: weights.shape[1]].to(weights)
+    return (mix_bands(weights, strongest) + constant[:, None, None]).to(coefficients)

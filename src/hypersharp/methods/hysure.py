@@ -11,8 +11,8 @@ grid. U's spectrum stays, so that U B needs no transform of its own. And no V is
 needs only K'(V + A), which is summed while the rows of a strip are in the processor's cache.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 from hypersharp.errors import InputError
 from hypersharp.methods.base import Apply
 from hypersharp.numerics.linops import BlurDecimation, gradient, gradient_adjoint, gradient_power, mix_bands
-from hypersharp.numerics.loops import Outcome, Residuals, admm, joint_norm, relative, shrinkage
+from hypersharp.numerics.loops import Outcome, Residuals, admm, joint_norm, relative, shrinkage, slices
 from hypersharp.numerics.noise import signal_rank
 from hypersharp.numerics.subspace import svd_basis, vca
 from hypersharp.pair.options import Options, Progress, choose_device
@@ -51,95 +51,88 @@ class HySureOptions:
     seed: int = 0
 
 
-@dataclass(eq=False)
-class Iteration:
-    """The variables of the iteration, (p, H, W) unless said otherwise, and its two steps.
+def iterate(
+    hs: Tensor,
+    ms: Tensor,
+    observe: BlurDecimation,
+    *,
+    response: Tensor,
+    basis: Tensor,
+    options: HySureOptions,
+    progress: Callable[[float], None],
+) -> tuple[Tensor, Outcome]:
+    """U (p, H, W), and how the iteration ended.
 
-    u, and its half spectrum; a1 (p, h, w), a2, a34 (2, p, H, W): scaled multipliers; pull: what the next
-    solve needs of V2..V4, sum K'(V + A); coarse_pull (p, h, w): V1 + A1 - U B on sampled pixels.
+    Scaled multipliers: a1 (p, h, w), a2 and a34 (2, p, H, W). `pull`: what the next solve needs of V2..V4, the sum of
+    K'(V + A); `coarse_pull` (p, h, w): V1 + A1 - U B on sampled pixels; `blurred`: U B there.
     """
+    shape, threshold = (basis.shape[1], *observe.shape_yx), options.lambda_phi / options.mu
+    u, pull, a2 = (hs.new_zeros(shape) for _ in range(3))
+    a1, coarse_pull, blurred = (hs.new_zeros(shape[0], *hs.shape[-2:]) for _ in range(3))
+    a34, spectrum = hs.new_zeros(2, *shape), torch.fft.rfft2(u)
+    gain1, start1 = data_step(basis, hs, options.mu)
+    gain2, start2 = data_step(response @ basis, ms, options.mu / options.lambda_m)
+    blur_power = observe.transfer.abs().square()
+    inverse = 1 / (blur_power + gradient_power(observe.shape_yx, u) + 1)
+    # (H, W') -> (H, 2 W'): for the real and imaginary parts, which are neighbours in memory
+    blur_power, inverse = blur_power.repeat_interleave(2, -1), inverse.repeat_interleave(2, -1)
+    on_cpu = hs.device.type == "cpu"  # one plane, or strip, at a time fits its caches
+    rows_at_once = STRIP_VALUES // (shape[0] * shape[2]) if on_cpu else shape[1]
 
-    hs: Tensor
-    ms: Tensor
-    observe: BlurDecimation
-    response: Tensor
-    basis: Tensor
-    options: HySureOptions
-    u: Tensor = field(init=False)
+    def solve() -> None:
+        for planes in slices(shape[0], 1 if on_cpu else shape[0]):
+            part = spectrum[planes]
+            update = observe.add_spread(coarse_pull[planes], torch.fft.rfft2(pull[planes]))
+            parts, pulled = torch.view_as_real(part).flatten(-2), torch.view_as_real(update).flatten(-2)
+            torch.mul(pulled.addcmul_(parts, blur_power), inverse, out=parts)
+            torch.fft.irfft2(part, s=observe.shape_yx, out=u[planes])
+            blurred[planes] = observe.sample(part)
 
-    def __post_init__(self) -> None:
-        shape = (self.basis.shape[1], *self.observe.shape_yx)
-        self.u, self.pull, self.a2 = (self.hs.new_zeros(shape) for _ in range(3))
-        self.a34 = self.hs.new_zeros(2, *shape)
-        self.spectrum = torch.fft.rfft2(self.u)
-        self.a1 = self.coarse_pull = self.hs.new_zeros(shape[0], *self.hs.shape[-2:])
-        options, seen = self.options, self.response @ self.basis
-        self.gain1, self.start1 = data_step(self.basis, self.hs, options.mu)
-        self.gain2, self.start2 = data_step(seen, self.ms, options.mu / options.lambda_m)
-        self.threshold = options.lambda_phi / options.mu
-        blur_power = self.observe.transfer.abs().square()
-        inverse = 1 / (blur_power + gradient_power(self.observe.shape_yx, self.u) + 1)
-        self.blur_power, self.inverse = doubled(blur_power), doubled(inverse)
-        self.blurred = torch.zeros_like(self.a1)
+    def update() -> None:
+        n1 = blurred - a1
+        v1 = mix_bands(gain1, n1).add_(start1)
+        torch.sub(v1, n1, out=a1)
+        torch.sub(v1.add_(a1), blurred, out=coarse_pull)
+        for rows in slices(shape[1], rows_at_once):  # V2 <- gain (U - A2) + start
+            n = u[:, rows] - a2[:, rows]
+            v = mix_bands(gain2, n).add_(start2[:, rows])
+            torch.sub(v, n, out=n)
+            a2[:, rows] = n
+            pull[:, rows] = v.add_(n)
+        for rows in slices(shape[1], rows_at_once):
+            update_variation(u, a34, pull, rows, threshold)
 
-    def solve(self) -> None:
-        """u, its spectrum, of which U B gives V1 + A1 but for the sampled pixels, and those of U B."""
-        for planes in together(self.u):
-            spectrum = self.spectrum[planes]
-            update = self.observe.add_spread(self.coarse_pull[planes], torch.fft.rfft2(self.pull[planes]))
-            parts, pulled = torch.view_as_real(spectrum).flatten(-2), torch.view_as_real(update).flatten(-2)
-            torch.mul(pulled.addcmul_(parts, self.blur_power), self.inverse, out=parts)
-            torch.fft.irfft2(spectrum, s=self.observe.shape_yx, out=self.u[planes])
-            self.blurred[planes] = self.observe.sample(spectrum)
-
-    def update(self) -> None:
-        """The proximal steps and multipliers, and with them what the next solve needs."""
-        n1 = self.blurred - self.a1
-        v1 = mix_bands(self.gain1, n1).add_(self.start1)
-        self.a1 = v1 - n1
-        self.coarse_pull = v1.add_(self.a1).sub_(self.blurred)
-        for rows in strips(self.u):
-            self.update_ms_term(rows)
-        for rows in strips(self.u):
-            self.update_variation(rows)
-
-    def update_ms_term(self, rows: slice) -> None:
-        """V2 <- gain (U - A2) + start: A2, and V2 + A2 as the first part of pull."""
-        n = self.u[:, rows] - self.a2[:, rows]
-        v = mix_bands(self.gain2, n).add_(self.start2[:, rows])
-        torch.sub(v, n, out=n)
-        self.a2[:, rows] = n
-        self.pull[:, rows] = v.add_(n)
-
-    def update_variation(self, rows: slice) -> None:
-        """V3, V4 <- s (D U - A): A <- (s - 1) N, and D'(V + A) = D'(2 s - 1) N added to pull."""
-        u, a, pull = self.u[:, rows], self.a34[:, :, rows], self.pull
-        below = self.u[:, rows.stop % self.u.shape[1]]
-        n = a.neg()
-        n[0, :, :, :-1] += u[..., :-1] - u[..., 1:]
-        n[0, :, :, -1] += u[..., -1] - u[..., 0]
-        n[1, :, :-1] += u[:, :-1] - u[:, 1:]
-        n[1, :, -1] += u[:, -1] - below
-        kept = shrinkage(vector_lengths(n), self.threshold)
-        torch.mul(n, kept - 1, out=a)
-        n.mul_(2 * kept - 1)
-        along_x, along_y = n
-        pull[:, rows] += along_x
-        pull[:, rows] += along_y
-        pull[:, rows, 1:] -= along_x[..., :-1]
-        pull[:, rows, 0] -= along_x[..., -1]
-        pull[:, rows.start + 1 : rows.stop] -= along_y[:, :-1]
-        pull[:, rows.stop % self.u.shape[1]] -= along_y[:, -1]
-
-    def measured_update(self) -> Residuals:
+    def measured_update() -> Residuals:
         """`update`, and how far the constraints and the stationarity of u are from holding."""
-        before = [self.a1, self.a2.clone(), self.a34.clone()]
-        self.update()
-        gaps = [old - new for old, new in zip(before, (self.a1, self.a2, self.a34), strict=True)]
-        seen = [self.blurred, self.u, gradient(self.u)]
-        forces = [self.observe.adjoint(self.a1), self.a2, gradient_adjoint(self.a34)]
-        primal = relative(joint_norm(gaps), joint_norm(seen))
+        before = [multiplier.clone() for multiplier in (a1, a2, a34)]
+        update()
+        gaps = [old - new for old, new in zip(before, (a1, a2, a34), strict=True)]
+        forces = [observe.adjoint(a1), a2, gradient_adjoint(a34)]
+        primal = relative(joint_norm(gaps), joint_norm([blurred, u, gradient(u)]))
         return Residuals(primal, relative(joint_norm([torch.stack(forces).sum(0)]), joint_norm(forces)))
+
+    steps = solve, update, measured_update
+    return u, admm(*steps, iterations=options.iterations, tolerance=options.tolerance, progress=progress)
+
+
+def update_variation(u: Tensor, multipliers: Tensor, pull: Tensor, rows: slice, threshold: float) -> None:
+    """V3, V4 <- s (D U - A): A <- (s - 1) N, and D'(V + A) = D'(2 s - 1) N added to pull."""
+    a, below, height = multipliers[:, :, rows], u[:, rows.stop % u.shape[1]], u.shape[1]
+    u, n = u[:, rows], a.neg()
+    n[0, :, :, :-1] += u[..., :-1] - u[..., 1:]
+    n[0, :, :, -1] += u[..., -1] - u[..., 0]
+    n[1, :, :-1] += u[:, :-1] - u[:, 1:]
+    n[1, :, -1] += u[:, -1] - below
+    kept = shrinkage(vector_lengths(n), threshold)
+    torch.mul(n, kept - 1, out=a)
+    n.mul_(2 * kept - 1)
+    along_x, along_y = n
+    pull[:, rows] += along_x
+    pull[:, rows] += along_y
+    pull[:, rows, 1:] -= along_x[..., :-1]
+    pull[:, rows, 0] -= along_x[..., -1]
+    pull[:, rows.start + 1 : rows.stop] -= along_y[:, :-1]
+    pull[:, rows.stop % height] -= along_y[:, -1]
 
 
 def data_step(matrix: Tensor, image: Tensor, mu: float) -> tuple[Tensor, Tensor]:
@@ -157,24 +150,6 @@ def vector_lengths(n: Tensor) -> Tensor:
     for plane in others:
         total.addcmul_(plane, plane)
     return total.sqrt_()
-
-
-def doubled(factor: Tensor) -> Tensor:
-    """(H, W') -> (H, 2 W'): a real factor for the real and imaginary parts that lie beside each other."""
-    return factor.repeat_interleave(2, -1)
-
-
-def together(u: Tensor) -> Iterator[slice]:
-    """Planes of which one spectrum and its factors fit a large cache; on an accelerator all at once."""
-    at_once = 1 if u.device.type == "cpu" else len(u)
-    return (slice(first, first + at_once) for first in range(0, len(u), at_once))
-
-
-def strips(u: Tensor) -> Iterator[slice]:
-    """Rows that fit the cache together; on an accelerator all rows at once."""
-    planes, height, width = u.shape
-    rows = max(1, STRIP_VALUES // (planes * width)) if u.device.type == "cpu" else height
-    return (slice(top, min(top + rows, height)) for top in range(0, height, rows))
 
 
 def sharpen(
@@ -197,17 +172,7 @@ def sharpen(
     kernel, response = (torch.tensor(table).to(hs) for table in (sensor.psf.kernel, sensor.srf))
     found = find_basis(hs, chosen) if basis is None else basis.to(hs)
     observe = BlurDecimation(kernel, (ms.shape[1], ms.shape[2]), sensor.ratio, sensor.psf.start_yx)
-    state = Iteration(hs, ms, observe, response, found, chosen)
-    outcome = admm(
-        state.solve,
-        state.update,
-        state.measured_update,
-        iterations=chosen.iterations,
-        tolerance=chosen.tolerance,
-        progress=progress,
-    )
-    coefficients = state.u
-    del state
+    coefficients, outcome = iterate(hs, ms, observe, response=response, basis=found, options=chosen, progress=progress)
     return mix_bands(found, coefficients), outcome
 
 
@@ -222,7 +187,7 @@ def check_sensor(hs: Tensor, ms: Tensor, sensor: Sensor) -> None:
     ratio = sensor.ratio
     if tuple(ms.shape[1:]) != (hs.shape[1] * ratio, hs.shape[2] * ratio):
         found = f"hs of {tuple(hs.shape[1:])} and ms of {tuple(ms.shape[1:])} pixels"
-        raise InputError(found, f"sizes of ratio {ratio}", "crop ms, or mend the sensor")
+        raise InputError(found, f"sizes of ratio {ratio}", "crop ms, or correct the sensor")
     if sensor.srf.shape != (len(ms), len(hs)):
         raise InputError(f"a response of shape {sensor.srf.shape}", f"{(len(ms), len(hs))}", "give one row per ms band")
 
@@ -248,4 +213,5 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:  # n
     chosen = HySureOptions()
     counted = pair.hs if pair.hs_valid is None else pair.hs[:, pair.hs_valid, None]
     basis = find_basis(counted, chosen)
-    return Regularisation(sensor.sensor, basis, chosen, (f"{basis.shape[1]} dimensions",))
+    note = f"{basis.shape[1]} dimensions, {chosen.iterations} iterations"  # tolerance 0: all of them
+    return Regularisation(sensor.sensor, basis, chosen, (note,))

@@ -6,12 +6,11 @@ Vivone, Restaino, Chanussot 2018 (IEEE TGRS 56(2)).
 
     Z_b + e_b = (up(hs_b) + e_b) (P_b + e_b) / (up(D B P_b) + e_b),   P = E G ms + c,   hs = E A
 
-D B is the PSF and the decimation, given or estimated from the pair; G as in GLP-HS (see `scales`). The classical
+D B is the PSF and the decimation, given or estimated from the pair; G as in GLP-HS (see `detail`). The classical
 ratio has e = 0 and bursts at dark pixels (water), where the interpolation of both can come near zero; e_b, a share
 of the band's mean, is what keeps it finite, and makes the modulation a little additive.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor
 from hypersharp.methods.base import Apply
 from hypersharp.methods.detail import Scales, make_pair
 from hypersharp.numerics.linops import mix_bands
+from hypersharp.numerics.loops import slices
 from hypersharp.pair.options import Options, Progress
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
@@ -46,7 +46,7 @@ class Modulation(Apply):
         synthetic_low = self.scales.expand(mix_bands(self.gains, self.scales.reduce(ms))) + constant
         smooth = self.scales.expand(mix_bands(self.basis.mT, pair.hs.to(self.basis)))
         sharp = ms.new_empty(len(pair.hs), *ms.shape[1:])
-        for bands in blocks(len(pair.hs), ms[0].numel()):
+        for bands in slices(len(pair.hs), BLOCK_VALUES // ms[0].numel()):
             rows, mean = self.basis[bands], self.means[bands, None, None].abs()
             sharp[bands] = modulate(
                 mix_bands(rows, smooth), mix_bands(rows, synthetic), mix_bands(rows, synthetic_low), mean
@@ -69,9 +69,3 @@ def modulate(smooth: Tensor, synthetic: Tensor, synthetic_low: Tensor, mean: Ten
     ratio = synthetic.add_(offset).clamp_(min=0)
     ratio /= torch.maximum(synthetic_low.add_(offset), LEAST * mean + torch.finfo(mean.dtype).tiny)
     return smooth.add_(offset).mul_(ratio).sub_(offset)
-
-
-def blocks(bands: int, pixels: int) -> Iterator[slice]:
-    """Slices of as many bands as a block holds."""
-    step = max(1, BLOCK_VALUES // pixels)
-    return (slice(first, min(first + step, bands)) for first in range(0, bands, step))

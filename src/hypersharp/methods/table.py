@@ -3,134 +3,44 @@
 from hypersharp.errors import check_name
 from hypersharp.methods.base import Method
 
+SELVA = "Selva et al. 2015, IEEE JSTARS 8(6)"
+WANG = "Wang, Xu, Wu, Wei 2021"
+DIAN = "Dian, Li, Guo, Fang 2018, IEEE TNNLS 29(11)"
+GLP = "Generalised Laplacian pyramid, MTF-matched (GLP-HS)"
+SFIM = "Smoothing-filter-based intensity modulation (SFIM-HS)"
+FUSE = "Gaussian posterior in closed form (FUSE)"
+CNMF = "Coupled non-negative matrix factorisation (CNMF)"
+HYSURE = "Subspace regularisation with vector total variation"
+SSJCN, ANY = "Spatial-Spectral Joint Correction Network", "SSJCN for any bands, ratio and sensor"
+BLUR, SENSOR, TRAINED = ("psf",), ("psf", "srf"), ("weights",)
+
+# name, title, paper, needs, halo in fine pixels, floats per pixel
 ROWS = (
+    Method("bicubic", "Bicubic interpolation", "Keys 1981, IEEE TASSP 29(6)", (), 8, (2, 20)),
+    Method("glp", GLP, f"Aiazzi et al. 2006, PE&RS 72(5); {SELVA}", BLUR, 24, (1.5, 90)),
+    Method("gsa", "Gram-Schmidt adaptive (GSA)", "Aiazzi et al. 2007, IEEE TGRS 45(10)", BLUR, 24, (1.5, 90)),
+    Method("sfim", SFIM, f"Liu 2000, Int. J. Remote Sensing 21(18); {SELVA}", BLUR, 24, (4, 80)),
     Method(
-        name="bicubic",
-        title="Bicubic interpolation",
-        paper="Keys 1981, IEEE TASSP 29(6)",
-        module="hypersharp.methods.bicubic",
-        halo_px=8,
-        floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 20,
-        candidate=True,
-        quick=True,
+        "fuse", FUSE, "Wei et al. 2015, IEEE TIP 24(11)", SENSOR, 32, (2, 180), module="hypersharp.methods.fuse_wei"
     ),
+    Method("ssjcn", SSJCN, WANG, TRAINED, 32, (2, 700), halo_coarse=8),  # its blur is as coarse as the ratio
     Method(
-        name="glp",
-        title="Generalised Laplacian pyramid, MTF-matched (GLP-HS)",
-        paper="Aiazzi et al. 2006, PE&RS 72(5); Selva et al. 2015, IEEE JSTARS 8(6)",
-        module="hypersharp.methods.glp",
-        needs=("psf",),
-        halo_px=24,
-        floats_per_px=lambda bands, ms_bands: 1.5 * bands + ms_bands + 90,
-        candidate=True,
-        quick=True,
+        "dbin", "Deep blind iterative fusion network", "Wang, Zeng, Fu, Huang, Ding 2019, ICCV", TRAINED, 96, (2, 900)
     ),
-    Method(
-        name="gsa",
-        title="Gram-Schmidt adaptive (GSA)",
-        paper="Aiazzi et al. 2007, IEEE TGRS 45(10)",
-        module="hypersharp.methods.gsa",
-        needs=("psf",),
-        halo_px=24,
-        floats_per_px=lambda bands, ms_bands: 1.5 * bands + ms_bands + 90,
-        candidate=True,
-        quick=True,
-    ),
-    Method(
-        name="sfim",
-        title="Smoothing-filter-based intensity modulation (SFIM-HS)",
-        paper="Liu 2000, Int. J. Remote Sensing 21(18); Selva et al. 2015, IEEE JSTARS 8(6)",
-        module="hypersharp.methods.sfim",
-        needs=("psf",),
-        halo_px=24,
-        floats_per_px=lambda bands, ms_bands: 4 * bands + ms_bands + 80,
-        candidate=True,
-        quick=True,
-    ),
-    Method(
-        name="fuse",
-        title="Gaussian posterior in closed form (FUSE)",
-        paper="Wei et al. 2015, IEEE TIP 24(11)",
-        module="hypersharp.methods.fuse_wei",
-        needs=("psf", "srf"),
-        halo_px=32,
-        floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 180,
-        candidate=True,
-        quick=True,
-    ),
-    Method(
-        name="ssjcn",
-        title="Spatial-Spectral Joint Correction Network",
-        paper="Wang, Xu, Wu, Wei 2021",
-        module="hypersharp.methods.ssjcn",
-        needs=("weights",),
-        halo_px=32,
-        halo_coarse=8,  # its blur and its error maps are as coarse as the ratio
-        floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 700,
-        candidate=True,
-    ),
-    Method(
-        name="dbin",
-        title="Deep blind iterative fusion network",
-        paper="Wang, Zeng, Fu, Huang, Ding 2019, ICCV",
-        module="hypersharp.methods.dbin",
-        needs=("weights",),
-        halo_px=96,
-        floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 900,
-        candidate=True,
-    ),
-    Method(
-        name="dhsis",
-        title="Deep hyperspectral image sharpening",
-        paper="Dian, Li, Guo, Fang 2018, IEEE TNNLS 29(11)",
-        module="hypersharp.methods.dhsis",
-        needs=("weights", "psf", "srf"),
-        halo_px=64,
-        floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 550,
-        candidate=True,
-    ),
-    Method(
-        name="ssjcn-any",
-        title="SSJCN for any bands, ratio and sensor",
-        paper="Wang, Xu, Wu, Wei 2021, in the pair's own coordinates",
-        module="hypersharp.methods.ssjcn_any",
-        needs=("psf", "srf"),
-        halo_px=32,
-        halo_coarse=8,
-        floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 700,
-        candidate=True,
-    ),
-    Method(
-        name="cnmf",
-        title="Coupled non-negative matrix factorisation (CNMF)",
-        paper="Yokoya et al. 2012, IEEE TGRS 50(2)",
-        module="hypersharp.methods.cnmf",
-        needs=("psf", "srf"),
-        halo_px=24,
-        floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 300,
-        candidate=True,
-    ),
-    Method(
-        name="hysure",
-        title="Subspace regularisation with vector total variation",
-        paper="Simoes et al. 2015, IEEE TGRS 53(6)",
-        module="hypersharp.methods.hysure",
-        needs=("psf", "srf"),
-        halo_px=96,
-        floats_per_px=lambda bands, ms_bands: 2 * bands + ms_bands + 360,
-        candidate=True,
-    ),
+    Method("dhsis", "Deep hyperspectral image sharpening", DIAN, (*TRAINED, *SENSOR), 64, (2, 550)),
+    Method("ssjcn-any", ANY, f"{WANG}, in the pair's own coordinates", SENSOR, 32, (2, 700), halo_coarse=8),
+    Method("cnmf", CNMF, "Yokoya et al. 2012, IEEE TGRS 50(2)", SENSOR, 24, (2, 300)),
+    Method("hysure", HYSURE, "Simoes et al. 2015, IEEE TGRS 53(6)", SENSOR, 96, (2, 360)),
 )
 METHODS = {method.name: method for method in ROWS}
 
 AUTO = Method(
-    name="auto",
-    title="The best of the others, or their blend, on the pair itself",
-    paper="Wald et al. 1997, PE&RS 63(6); Breiman 1996, Machine Learning 24(1)",
-    module="hypersharp.fusion.choose.auto",
-    needs=("psf", "srf"),
-    halo_px=96,
-    floats_per_px=lambda bands, ms_bands: 4 * bands + ms_bands + 900,
+    "auto",
+    "The best of the others, or their blend, on the pair itself",
+    "Wald et al. 1997, PE&RS 63(6); Breiman 1996, Machine Learning 24(1)",
+    SENSOR,
+    96,
+    (4, 900),
 )
 
 

@@ -1,7 +1,6 @@
 """Running a fusion network over an image: whole, in blended tiles, or patch by patch as the paper does.
 
-Only `patches` shows seams: each patch is padded, pooled and interpolated alone. In `tiles` the
-bicubic start is that of the whole image and overlapping tiles are blended with Hann weights.
+Only patches show seams: each is padded, pooled and interpolated alone.
 """
 
 import copy
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from hypersharp.networks.checkpoint import to_fast_layout
 from hypersharp.networks.layers import Means
 from hypersharp.networks.start import first_estimate
 from hypersharp.numerics.interpolate import upsample_bicubic
-from hypersharp.pair.options import Mode, Options, Precision, Progress, choose_device, ignore
+from hypersharp.pair.options import Options, Precision, Progress, choose_device, ignore
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor
 
@@ -74,64 +74,36 @@ def run_network(
 ) -> Tensor:
     """hs (L, h, w), ms (l, H, W), start (L, H, W) on net's device -> estimate (L, H, W) in float32.
 
-    `start` is for a network that corrects an estimate made from the whole image.
+    `start` is for a network that corrects an estimate made from the whole image. By `options.mode` in one pass, where
+    attention sees image-wide means; in tiles with half overlap, blended with Hann weights, whose start is the whole
+    image's; or in patches of 64 fine pixels, each processed alone.
     """
-    run = MODES[options.mode]
-    first = None if start is None else batched(start)
+    ratio, blended = net.options.ratio, options.mode == "tiles"
+    coarse, fine, first = batched(hs), batched(ms), None if start is None else batched(start)
     with torch.inference_mode(), autocast(ms.device, options.precision):
-        return run(net, batched(hs), batched(ms), first, options.tile_px, progress)[0]
+        if options.mode == "whole":
+            estimate = net(coarse, fine, first).float()
+            progress(1.0)
+            return estimate[0]
+        side = check_tile(options.tile_px, ratio) if blended else max(1, PATCH_PX // ratio)
+        if blended and first is None:
+            first = upsample_bicubic(coarse, ratio)
+        starts = (tile_starts(size, side) if blended else range(0, size, side) for size in hs.shape[-2:])
+        places = list(product(*starts))
+        total, weight = ms.new_zeros(1, net.options.bands, *ms.shape[-2:]), ms.new_zeros(ms.shape[-2:])
+        for done, (y, x) in enumerate(places, 1):
+            window = fine_window(y, x, side, ratio)
+            own_start = None if first is None else first[window]
+            part = net(coarse[..., y : y + side, x : x + side], fine[window], own_start).float()
+            share = hann_window(*part.shape[-2:]).to(part) if blended else torch.ones_like(part[0, 0])
+            total[window] += part * share
+            weight[window[-2:]] += share
+            progress(done / len(places))
+        return (total / weight)[0]
 
 
 def batched(image: Tensor) -> Tensor:
     return image[None].contiguous(memory_format=torch.channels_last)
-
-
-def run_whole(net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None, _: int, progress: Progress) -> Tensor:
-    """The image in one pass; attention sees image-wide means."""
-    estimate = net(hs, ms, start).float()
-    progress(1.0)
-    return estimate
-
-
-def run_patches(net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None, _: int, progress: Progress) -> Tensor:
-    """Patches of 64 fine pixels, each processed alone and pasted."""
-    ratio = net.options.ratio
-    side = max(1, PATCH_PX // ratio)
-    windows = [(y, x) for y in range(0, hs.shape[-2], side) for x in range(0, hs.shape[-1], side)]
-    estimate = ms.new_empty(1, net.options.bands, *ms.shape[-2:])
-    for done, (y, x) in enumerate(windows, 1):
-        fine = fine_window(y, x, side, ratio)
-        own_start = None if start is None else start[fine]
-        estimate[fine] = net(hs[..., y : y + side, x : x + side], ms[fine], own_start).float()
-        progress(done / len(windows))
-    return estimate
-
-
-def run_tiles(
-    net: FusionNetwork, hs: Tensor, ms: Tensor, start: Tensor | None, tile_px: int, progress: Progress
-) -> Tensor:
-    """Tiles with half overlap, blended with Hann weights; the start is the whole image's, by default bicubic."""
-    ratio = net.options.ratio
-    side = check_tile(tile_px, ratio)
-    start = upsample_bicubic(hs, ratio) if start is None else start
-    total = torch.zeros_like(start)
-    weight = ms.new_zeros(ms.shape[-2:])
-    windows = [(y, x) for y in tile_starts(hs.shape[-2], side) for x in tile_starts(hs.shape[-1], side)]
-    for done, (y, x) in enumerate(windows, 1):
-        fine = fine_window(y, x, side, ratio)
-        tile = net(hs[..., y : y + side, x : x + side], ms[fine], start[fine]).float()
-        hann = hann_window(tile.shape[-2], tile.shape[-1]).to(tile)
-        total[fine] += tile * hann
-        weight[fine[-2:]] += hann
-        progress(done / len(windows))
-    return total / weight
-
-
-MODES: dict[Mode, Callable[[FusionNetwork, Tensor, Tensor, Tensor | None, int, Progress], Tensor]] = {
-    "whole": run_whole,
-    "tiles": run_tiles,
-    "patches": run_patches,
-}
 
 
 def check_tile(tile_px: int, ratio: int) -> int:

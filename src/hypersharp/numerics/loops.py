@@ -9,7 +9,7 @@ The residuals are those of Boyd et al. 2011, section 3.3: primal K u - V, dual m
 mu K'(V_new - V_old), as u solves its normal equations); each relative to what it is a difference of.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +37,16 @@ class Outcome:
     iterations: int
     residuals: Residuals | None
     converged: bool | None
+
+
+def slices(count: int, at_once: int) -> Iterator[slice]:
+    """0..count - 1 in consecutive slices of `at_once` at most, at least one.
+
+    >>> [(part.start, part.stop) for part in slices(5, 2)]
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    step = max(1, at_once)
+    return (slice(first, min(first + step, count)) for first in range(0, count, step))
 
 
 def admm(

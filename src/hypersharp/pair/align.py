@@ -1,8 +1,8 @@
 """Two images of one place -> a pair: hs pixels as they are, ms resampled once onto an exact multiple of their grid.
 
-Geometry first: `grid.common_grid` says from affines, sizes and CRS alone what is kept and where the ms must come to
-lie. Then the images say by how much the ms lies off (`pair.register`, on a first resampling that is thrown away),
-and one bicubic resampling (Keys 1981; the kernel widened where the target is coarser) does both at once.
+Geometry first: `grid.common_grid` finds from affines, sizes and CRS what is kept and where the ms must lie; then the
+displacement of the ms is found (`pair.register`, on a first resampling that is thrown away); one bicubic resampling
+(Keys 1981; the kernel widened where the target is coarser) does both at once.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ LARGEST_SIDE = 256  # coarse pixels of the middle of a scene that are registered
 class Alignment:
     """How two images on other grids come to nest, as far as geometry says.
 
-    `grid`: the pair's; `source`: the ms's own grid; `target`: where, on the ground as the ms sees it, the pair's fine
-    pixels lie; `to_ms`: the affine, in map coordinates of the pair, from where the pair says that a thing lies to
-    where the ms says so; `notes`: what was done, a line each.
+    `grid`: the pair's; `source`: the ms's own grid; `target`: where the pair's fine pixels lie by the georeference of
+    the ms; `to_ms`: the affine, in map coordinates, from a place by the pair's georeference to the same by that of the
+    ms; `notes`: what was done, a line each.
     """
 
     grid: CommonGrid
@@ -183,25 +183,28 @@ def plan_alignment(
     Raises: InputError as `align`.
     """
     first = common_grid(coarse, fine, ratio=ratio, project=project)
-    to_ms, said = known, tuple[str, ...]()
+    to_ms, registered = known, tuple[str, ...]()
     if to_ms is None:
         y0, x0, *shape = first.window
         y, x, *size = middle((shape[0], shape[1]), LARGEST_SIDE)
         window = (y0 + y, x0 + x, size[0], size[1])
         seen = covering(fine, _windowed(coarse, window), margin_px=RESAMPLING_PX, project=project)
         found = align(*read(window, seen), coregister=coregister, ratio=first.ratio).alignment
-        to_ms, said = found.to_ms, found.notes[1:]
+        to_ms, registered = found.to_ms, found.notes[1:]
     grid = common_grid(replace(coarse, transform=to_ms @ affine_of(coarse)), fine, ratio=first.ratio, project=project)
     placed = _relaid(grid, coarse)
-    return Alignment(placed, fine, grid.ms, to_ms, (*_notes(first, placed, None), *said))
+    return Alignment(placed, fine, grid.ms, to_ms, (*_notes(first, placed, None), *registered))
 
 
 def find_shift(hs: xr.DataArray, ms: xr.DataArray) -> Registration | None:
     """By how much the ms of a pair whose grids nest lies off hs; None where the images show no such shift."""
-    coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
-    values = [fill_gaps(np.asarray(cube.values, np.float32)) for cube in (coarse, fine)]
-    found = register(*values, model="shift", hs_valid=~gaps(coarse), ms_valid=~gaps(fine))
+    found = _registered(only_usable(hs, "hs"), only_usable(ms, "ms"), "shift")
     return found if found.moved else None
+
+
+def _registered(hs: xr.DataArray, ms: xr.DataArray, model: Model, srf: FloatArray | None = None) -> Registration:
+    values = [fill_gaps(np.asarray(cube.values, np.float32)) for cube in (hs, ms)]
+    return register(*values, srf=srf, model=model, hs_valid=~gaps(hs), ms_valid=~gaps(ms))
 
 
 def to_ms_grid(sharp: xr.DataArray, alignment: Alignment) -> xr.DataArray:
@@ -232,11 +235,8 @@ def _places(hs: xr.DataArray, ms: xr.DataArray) -> tuple[Grid, Grid]:
     ):
         if lacking[0] != lacking[1]:
             names = ("hs", "ms") if lacking[0] else ("ms", "hs")
-            raise InputError(
-                f"no {what} for {names[0]} and one for {names[1]}",
-                "both or neither georeferenced",
-                "give it one (gdal_edit -a_srs, -a_ullr)",
-            )
+            found = f"no {what} for {names[0]} and one for {names[1]}"
+            raise InputError(found, "both or neither georeferenced", "give it one (gdal_edit -a_srs, -a_ullr)")
     if coarse.transform is not None:
         return coarse, fine
     affine, ratio = affine_type(), whole_ratio(coarse, fine)
@@ -247,17 +247,15 @@ def _places(hs: xr.DataArray, ms: xr.DataArray) -> tuple[Grid, Grid]:
 def _registration(
     hs: xr.DataArray, ms: xr.DataArray, fine: Grid, grid: CommonGrid, model: Model, srf: FloatArray | None
 ) -> Registration:
-    """What the images say, the ms resampled by its georeference alone; unusable bands are left out."""
+    """The registration of the usable bands, the ms resampled by its georeference alone."""
     response = None if srf is None else srf[np.ix_(usable_bands(ms), usable_bands(hs))]
     coarse = only_usable(_cropped(hs, grid.hs, grid), "hs")
     seen = only_usable(ms, "ms")
-    moved = on_grid(seen, resampled(seen, fine, grid.ms), grid.ms)
-    values = [fill_gaps(np.asarray(cube.values, np.float32)) for cube in (coarse, moved)]
-    return register(*values, srf=response, model=model, hs_valid=~gaps(coarse), ms_valid=~gaps(moved))
+    return _registered(coarse, on_grid(seen, resampled(seen, fine, grid.ms), grid.ms), model, response)
 
 
 def _displacement(grid: CommonGrid, found: Registration | None) -> Affine:
-    """From where hs says that a thing lies to where ms says so, map coordinates."""
+    """From a place by the georeference of hs to the same by that of the ms, map coordinates."""
     affine: type[Affine] = affine_type()
     if found is None or not found.moved:
         return affine.translation(0, 0)  # the identity
@@ -272,11 +270,10 @@ def _displacement(grid: CommonGrid, found: Registration | None) -> Affine:
 
 
 def _relaid(grid: CommonGrid, hs: Grid) -> CommonGrid:
-    """The same pixels where hs says they lie, its corners to the last digit."""
+    """The same pixels where the georeference of hs has them, its corners to the last digit."""
     corner = window_transform(affine_of(hs), grid.window)
-    return replace(
-        grid, hs=replace(grid.hs, transform=corner), ms=replace(grid.ms, transform=fine_transform(corner, grid.ratio))
-    )
+    fine = fine_transform(corner, grid.ratio)
+    return replace(grid, hs=replace(grid.hs, transform=corner), ms=replace(grid.ms, transform=fine))
 
 
 def _cropped(cube: xr.DataArray, place: Grid, grid: CommonGrid) -> xr.DataArray:

@@ -1,6 +1,5 @@
 """The sensor of a pair of cubes: the door from cubes to `sensor.estimate`, for `hypersharp estimate`."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from hypersharp.io.image import CubeImage
 from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import place
-from hypersharp.pair.sensor import estimate_sensor, given_sensor
+from hypersharp.pair.sensor import GivenPSF, GivenSRF, estimate_sensor, given_sensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor import estimate as sensors
 from hypersharp.sensor.diagnosis import Diagnosis, diagnose, runs
@@ -97,12 +96,7 @@ def estimate_pair(
 
 
 def study_pair(
-    hs: xr.DataArray,
-    ms: xr.DataArray,
-    *,
-    psf: str | Path | PSF | None = None,
-    srf: str | Path | NDArray[np.float64] | None = None,
-    ratio: int | None = None,
+    hs: xr.DataArray, ms: xr.DataArray, *, psf: GivenPSF = None, srf: GivenSRF = None, ratio: int | None = None
 ) -> Study:
     """Estimate PSF and spectral response from a pair, with the diagnostics that the estimate rests on.
 
@@ -139,36 +133,28 @@ def diagnosis_of(estimate: Estimate, pair: TensorPair) -> Diagnosis:
 
 
 def summarise(study: Study) -> str:
-    """The estimate in a few lines, as people read it, warnings last."""
-    found, seen = study.estimate, study.diagnosis
+    """The estimate in a few lines, formatted for display, warnings last."""
+    found, seen, nm = study.estimate, study.diagnosis, study.spectra.hs_nm
     (sigma_y, sigma_x), (shift_y, shift_x) = found.sensor.psf.sigma_yx_px(), found.shift_px_yx
     ms_bands, hs_bands = found.sensor.srf.shape
     families = ", ".join(dict.fromkeys(found.responses))
+    named = study.spectra.recognised
+    known = f"  the ms has the centres of {named}: its widths were taken where the images do not object"
+    bands = [
+        f"  ms {m + 1:<3}  sees {f'hs bands {runs(seen_bands)}' if nm is None else nm_runs(seen_bands, nm)}; "
+        f"gain {found.gains[m]:.3f}, residual {seen.residuals[m]:.1%}"
+        for m, seen_bands in enumerate(seen.sees)
+        if seen_bands
+    ]
     lines = [
         f"psf       sigma {sigma_y:.2f} x {sigma_x:.2f} fine pixels (y, x), {found.blur}, ratio {found.sensor.ratio}",
         f"shift     {shift_y:+.2f} y, {shift_x:+.2f} x fine pixels, of the blur's centre off the coarse pixel's",
         f"srf       {ms_bands} ms bands of {hs_bands} hs bands, {families}, from {found.equations} coarse pixels",
-        *recognised_line(study.spectra),
-        *band_lines(study),
+        *([known] if named else []),
+        *bands,
         f"residual  {found.residual:.1%} (hs and ms under this sensor; below 2 % simulated, 3 to 10 % real), "
         f"gain {found.gain:.3g}",
         f"noise     hs {np.median(seen.noise.hs_snr_db):.1f} dB, ms {np.median(seen.noise.ms_snr_db):.1f} dB "
         "(median band's signal to noise)",
     ]
     return "\n".join([*lines, *(f"warning   {text}" for text in seen.warnings)])
-
-
-def recognised_line(spectra: Spectra) -> Iterator[str]:
-    """Whose widths were taken, where the ms told none."""
-    if spectra.recognised:
-        yield f"  the ms has the centres of {spectra.recognised}: its widths were taken where the images do not object"
-
-
-def band_lines(study: Study) -> Iterator[str]:
-    """A line for each ms band: what it sees, its gain, its residual."""
-    nm = study.spectra.hs_nm
-    for m, bands in enumerate(study.diagnosis.sees):
-        if bands:
-            place = f"hs bands {runs(bands)}" if nm is None else nm_runs(bands, nm)
-            gain, residual = study.estimate.gains[m], study.diagnosis.residuals[m]
-            yield f"  ms {m + 1:<3}  sees {place}; gain {gain:.3f}, residual {residual:.1%}"

@@ -87,7 +87,6 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as exc:
-        raise CallError(
-            f"device '{name}', which is not available here", "auto, cpu, cuda or cuda:N", "use auto"
-        ) from exc
+        found = f"device '{name}', which is not available here"
+        raise CallError(found, "auto, cpu, cuda or cuda:N", "use auto") from exc
     return device

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hypersharp.cube import check_cube, fwhm_nm, good_bands, make_cube, usable_bands, wavelengths_nm
+from hypersharp.cube import check_cube, fwhm_nm, make_cube, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError
 from hypersharp.grid import Window
 from hypersharp.io.image import CubeImage
 from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.place import Placement
+from hypersharp.pair.resample import band_facts
 from hypersharp.pair.sample import Sample
 from hypersharp.pair.tensors import TensorPair, measured, to_tensor
 from hypersharp.sensor.spectra import Spectra
@@ -54,7 +54,7 @@ class Pair:
     def read(self, window: Window) -> TensorPair:
         """What methods see of a window (y0, x0, height, width) in coarse pixels."""
         hs, ms = self.placement.read(window)
-        return self.tensors(*self._usable(hs, ms))
+        return self.tensors(hs.isel(band=self.hs_bands), ms.isel(band=self.ms_bands))
 
     def whole(self) -> TensorPair:
         """What methods see of all of it; read no more than once where the sample is all."""
@@ -70,11 +70,7 @@ class Pair:
 
     def tensors(self, hs: xr.DataArray, ms: xr.DataArray) -> TensorPair:
         """The usable bands of cubes as tensors."""
-        unit = self.unit
-        return TensorPair(to_tensor(hs, unit), to_tensor(ms, unit), measured(hs), measured(ms), self.spectra)
-
-    def _usable(self, hs: xr.DataArray, ms: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-        return hs.isel(band=self.hs_bands), ms.isel(band=self.ms_bands)
+        return TensorPair(to_tensor(hs, self.unit), to_tensor(ms, self.unit), measured(hs), measured(ms), self.spectra)
 
 
 def check_pair(placement: Placement, *, scale: float | None = None) -> Pair:
@@ -118,20 +114,12 @@ def read_sample(placement: Placement, sample: Sample) -> tuple[xr.DataArray, xr.
     return hs, ms
 
 
-def band_facts(cube: xr.DataArray) -> dict[str, Any]:
-    """Wavelengths, widths and flags of a cube, as `make_cube` takes them."""
-    return {"wavelengths_nm": wavelengths_nm(cube), "fwhm_nm": fwhm_nm(cube), "good_bands": good_bands(cube)}
-
-
 def usable_indices(cube: xr.DataArray, name: str) -> NDArray[np.intp]:
     """The bands that can be worked with, see `cube.usable_bands`. Raises: InputError where there are none."""
     kept = np.flatnonzero(usable_bands(cube))
     if not kept.size:
-        raise InputError(
-            f"{name} without one band that is good and has a finite value",
-            "an image",
-            "check its bad-band list, its nodata value and its extent",
-        )
+        found = f"{name} without one band that is good and has a finite value"
+        raise InputError(found, "an image", "check its bad-band list, its nodata value and its extent")
     return kept
 
 

@@ -1,8 +1,7 @@
 """Two images on nested grids, read a window at a time: where hs and ms lie on each other, found once.
 
-Geometry decides where the georeferences do not nest (`align`); where they do, or there are none, the pixels in the
-middle of the scene tell whether the ms lies a fraction of a pixel off. A window is then resampled, or shifted, from as
-much around it as that takes.
+Geometry decides where the georeferences do not nest (`align`); where they do, or there are none, the middle of the
+scene shows whether the ms is shifted. A window is then resampled, or shifted, from as much around it as that takes.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from hypersharp.grid import (
     window_transform,
 )
 from hypersharp.io.image import CubeImage, Image
-from hypersharp.pair.align import LARGEST_SIDE, Alignment, find_shift, plan_alignment, shift_message
+from hypersharp.pair.align import LARGEST_SIDE, Alignment, Coregister, find_shift, plan_alignment, shift_message
 from hypersharp.pair.resample import affine_type, shifted
 from hypersharp.sensor.srf import check_common_wavelengths
 
@@ -110,7 +109,7 @@ def place(
     Args:
         ratio: fine pixels per coarse one; by default from the sizes or georeferences, which it must agree with.
         coregister: whether a displacement is looked for.
-        known: what `Placement.described` said of the same images, instead of looking.
+        known: what `Placement.described` gave of the same images, instead of looking.
 
     Raises: InputError for images that cannot be read or used, swapped ones, sizes of no whole, another or an unheard-of
         ratio, no common ground or wavelengths.
@@ -129,14 +128,12 @@ def place(
     placed = all(grid.crs is not None and grid.transform is not None for grid in (coarse, fine))
     if placed and not fits_exactly(coarse, fine):
         to_ms = None if known is None or known["to_ms"] is None else affine_type()(*known["to_ms"])
-        found = plan_alignment(
-            coarse,
-            fine,
-            lambda window, fine_window: (hs.cube(window), ms.cube(fine_window)),
-            ratio=wanted,
-            coregister="shift" if coregister else "none",
-            known=to_ms,
-        )
+
+        def read(window: Window, fine_window: Window) -> tuple[xr.DataArray, xr.DataArray]:
+            return hs.cube(window), ms.cube(fine_window)
+
+        model: Coregister = "shift" if coregister else "none"
+        found = plan_alignment(coarse, fine, read, ratio=wanted, coregister=model, known=to_ms)
         y, x, *shape = found.grid.window
         size = (shape[0], shape[1])
         return Placement(hs, ms, size, found.grid.ratio, found.grid.ms, (y, x), found, notes=found.notes)
@@ -166,11 +163,8 @@ def checked_ratio(hs: Grid, ms: Grid, wanted: int | None) -> int:
     """The pair's whole ratio. Raises: InputError for one that is none, unheard of, or not the wanted one."""
     found = whole_ratio(hs, ms)
     if not LEAST_RATIO <= found <= MOST_RATIO:
-        raise InputError(
-            f"{found} fine pixels per coarse pixel",
-            f"{math.ceil(LEAST_RATIO)} to {MOST_RATIO}",
-            "take a finer ms" if found < LEAST_RATIO else "average ms over blocks of pixels first",
-        )
+        advice = "take a finer ms" if found < LEAST_RATIO else "average ms over blocks of pixels first"
+        raise InputError(f"{found} fine pixels per coarse pixel", f"{math.ceil(LEAST_RATIO)} to {MOST_RATIO}", advice)
     if wanted not in (None, found):
         raise InputError(f"sizes of ratio {found}", f"the given ratio {wanted}", "leave --ratio out or check the files")
     return found

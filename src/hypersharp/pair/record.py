@@ -147,17 +147,15 @@ class Record:
             yield f"skipped: {', '.join(self.choice['skipped'])}"
         yield from self.notes
         if self.consistency is not None:
-            yield (
-                f"consistency: {self.consistency['bands_changed']} of {self.consistency['bands']} bands changed, the "
-                f"degraded result differs from hs by {self.consistency['after']:.2%}, was "
-                f"{self.consistency['before']:.2%}"
-            )
+            c = self.consistency
+            changed = f"consistency: {c['bands_changed']} of {c['bands']} bands changed"
+            yield f"{changed}, the degraded result differs from hs by {c['after']:.2%}, was {c['before']:.2%}"
         if self.tiles:
             yield self.tiles
 
 
 def placed_as(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
-    """The pair that a result was made of: placed as its record says; without one as `fuse` places other grids.
+    """The pair that a result was made of: placed as in its record; without one as `fuse` places other grids.
 
     Raises: InputError as `place` and `check_pair`.
     """
@@ -169,38 +167,28 @@ def placed_as(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
 
 
 def record_of(
-    pair: Pair,
-    method: str,
-    options: Options,
-    *,
-    sensor: PairSensor,
-    choice: Mapping[str, Any],
-    weights: Sequence[str],
-    consistency: Mapping[str, float] | None,
-    notes: Sequence[str],
+    pair: Pair, method: str, options: Options, sensor: PairSensor, notes: Sequence[str], **learned: Any
 ) -> Record:
-    """The record of a fusion as it was learned; notes: what its methods say, warnings among them."""
-    said = [note for note in notes if not note.startswith(WARNING)]
+    """The record of a fusion; notes: those of its methods, warnings among them; learned: its other fields."""
+    plain = [note for note in notes if not note.startswith(WARNING)]
     warned = [note.removeprefix(WARNING) for note in notes if note.startswith(WARNING)]
-    images = {"hs": pair.placement.hs, "ms": pair.placement.ms}
+    inputs = {
+        name: {"path": image.path and str(image.path), "shape": list(image.outline().shape)}
+        for name, image in (("hs", pair.placement.hs), ("ms", pair.placement.ms))
+    }
     return Record(
         version=release(),
         method=method,
-        inputs={
-            name: {"path": image.path and str(image.path), "shape": list(image.outline().shape)}
-            for name, image in images.items()
-        },
+        inputs=inputs,
         placement=pair.placement.described(),
         placed=pair.placement.notes,
         scale=pair.unit,
         sensor=described(sensor),
         options=options.chosen(),
-        choice=choice,
         left_out=pair.left_out,
-        weights=weights,
-        consistency=consistency,
-        notes=tuple(dict.fromkeys([*sensor.notes, *said])),
+        notes=tuple(dict.fromkeys([*sensor.notes, *plain])),
         warnings=tuple(dict.fromkeys([*pair.warnings, *sensor.warnings, *warned])),
+        **learned,
     )
 
 

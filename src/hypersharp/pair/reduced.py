@@ -1,11 +1,10 @@
 """A pair at reduced resolution, where hs is the truth of what a method makes of it (Wald's protocol).
 
 Source: Wald, Ranchin, Mangolini 1997, Photogrammetric Engineering & Remote Sensing 63(6), "Fusion of satellite
-images of different spatial resolutions: assessing the quality of resulting images". The middle of a large image is
-taken, which bounds the cost, and several phases of the decimation of a small one: hs without its first rows and
-columns is seen by other coarse pixels, so that r^2 reduced pairs tell of the same scene, and more than one of a
-24 x 24 image does. The ratio is kept: on Jasper Ridge, ratio 6, 2 x 2 coarse pixels ranked methods better than 8 x 8
-of ratio 2.
+images of different spatial resolutions: assessing the quality of resulting images". Of a large image the middle is
+taken, which bounds the cost; of a small one several phases of the decimation (hs without its first rows and columns),
+for one reduced pair of a 24 x 24 image shows too little. The ratio is kept: on Jasper Ridge, ratio 6, 2 x 2 coarse
+pixels ranked methods better than 8 x 8 of ratio 2.
 """
 
 from dataclasses import dataclass, field, replace
@@ -50,11 +49,9 @@ def degrade_pair(pair: TensorPair, sensor: Sensor) -> ReducedPair:
     ratio = sensor.ratio
     height, width = (length // ratio * ratio for length in pair.hs.shape[1:])
     if min(height, width) < LEAST_PX * ratio:
-        raise InputError(
-            f"hs of {pair.hs.shape[1]} x {pair.hs.shape[2]} pixels at ratio {ratio}",
-            f"at least {LEAST_PX * ratio} x {LEAST_PX * ratio}, for its reduced resolution",
-            "take a larger part of the scene",
-        )
+        found = f"hs of {pair.hs.shape[1]} x {pair.hs.shape[2]} pixels at ratio {ratio}"
+        expected = f"at least {LEAST_PX * ratio} x {LEAST_PX * ratio}, for its reduced resolution"
+        raise InputError(found, expected, "take a larger part of the scene")
     whole = cut(pair, slice(0, height), slice(0, width))
     return ReducedPair(
         sensor.hs(whole.hs),
@@ -115,12 +112,19 @@ def phases(shape_yx: tuple[int, int], ratio: int) -> list[tuple[int, int]]:
     """
     pixels = max(1, shape_yx[0] // ratio * (shape_yx[1] // ratio))
     half = ratio // 2
-    others = [
-        (y, x)
-        for y, x in ((half, half), (0, half), (half, 0))
-        if min(shape_yx[0] - y, shape_yx[1] - x) >= LEAST_PX * ratio
-    ]
+    height, width = (size - LEAST_PX * ratio for size in shape_yx)
+    others = [(y, x) for y, x in ((half, half), (0, half), (half, 0)) if y <= height and x <= width]
     return [(0, 0), *others][: max(1, min(MOST_PHASES, -(-ENOUGH_PX // pixels)))]
+
+
+def checkerboard(shape_yx: tuple[int, int], tile_px: int) -> Tensor:
+    """(h, w): True on every other tile, so that what is fitted on some is judged on the others.
+
+    >>> checkerboard((2, 4), 1).int().tolist()
+    [[0, 1, 0, 1], [1, 0, 1, 0]]
+    """
+    rows, columns = (torch.arange(size) // tile_px for size in shape_yx)
+    return (rows[:, None] + columns) % 2 == 1
 
 
 def trusted_pixels(
@@ -128,7 +132,7 @@ def trusted_pixels(
 ) -> Tensor:
     """(h, w): where a coarse pixel was measured and its blur sees nothing but measured pixels of the image.
 
-    Beyond the border a psf says what is there by its boundary rule. "wrap", which is what solvers assume and
+    What lies beyond the border follows the psf's boundary rule. "wrap", which is what solvers assume and
     hardly a real image does, is believed only where hs (some bands of it) agrees with it at least as well as with
     "nearest".
     """

@@ -81,17 +81,15 @@ def _as_stored(values: NDArray[np.floating], dtype: np.dtype[Any]) -> NDArray[An
 
 def on_grid(cube: xr.DataArray, values: Any, grid: Grid) -> xr.DataArray:
     """A cube of these pixels on this grid, with the bands of another; without georeference where that has none."""
-    known = transform_of(cube) is not None
-    made = make_cube(
-        values,
-        wavelengths_nm=wavelengths_nm(cube),
-        fwhm_nm=fwhm_nm(cube),
-        good_bands=good_bands(cube),
-        crs=grid.crs if known else None,
-        transform=grid.transform if known else None,
-    )
+    place: dict[str, Any] = {} if transform_of(cube) is None else {"crs": grid.crs, "transform": grid.transform}
+    made = make_cube(values, **band_facts(cube), **place)
     made.encoding.update(cube.encoding)
     return made.assign_attrs(cube.attrs)
+
+
+def band_facts(cube: xr.DataArray) -> dict[str, Any]:
+    """Wavelengths, widths and flags of a cube, as `make_cube` takes them."""
+    return {"wavelengths_nm": wavelengths_nm(cube), "fwhm_nm": fwhm_nm(cube), "good_bands": good_bands(cube)}
 
 
 def affine_type() -> type[Affine]:
@@ -106,5 +104,5 @@ def project(source: object, target: object, xs: Sequence[float], ys: Sequence[fl
     """Map coordinates of one CRS in another; infinite where they have no place there."""
     from rasterio.warp import transform
 
-    there = transform(source, target, xs, ys)
-    return there[0], there[1]
+    mapped_xs, mapped_ys, *_ = transform(source, target, xs, ys)
+    return mapped_xs, mapped_ys

@@ -68,7 +68,7 @@ def spread(size: int, most: int) -> tuple[range, ...]:
 
 
 def off_seams(runs: tuple[range, ...]) -> Tensor:
-    """True where a member of the runs is not beside a seam between two of them."""
+    """True where a member of the runs does not touch a seam between two of them."""
     kept = torch.ones(sum(map(len, runs)), dtype=torch.bool)
     place = 0
     for run in runs[:-1]:

@@ -16,6 +16,8 @@ from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF, parse_psf
 from hypersharp.sensor.srf import find_srf
 
+GivenPSF = str | Path | PSF | None  # a spec such as "gaussian:8:2", a file, or the blur itself
+GivenSRF = str | Path | NDArray[np.float64] | None  # a name, a file, or (l, L)
 DOUBTFUL_GAIN = 0.1  # by which a given response and the images may disagree
 
 
@@ -42,9 +44,9 @@ class PairSensor:
     def estimate(self) -> Estimate:
         """What was given, completed from the pair, and how well it explains it.
 
-        A blur that was estimated mirrors at the border: no estimate can say what lies there.
+        A blur that was estimated mirrors at the border: no estimate can know what lies there.
 
-        Raises: InputError where the pair does not tell.
+        Raises: InputError where the pair does not show it.
         """
         if self.pair is None:
             raise InputError("no pair to estimate the sensor from", "psf and srf", "give both")
@@ -82,8 +84,8 @@ class PairSensor:
             return []
         given = {"psf": self.given_psf, "srf": self.given_srf}
         missing = " and ".join(name for name, value in given.items() if value is None)
-        said = [f"{missing} estimated from the pair"] if missing else []
-        return [*said, f"hs and ms differ by {self.estimate.residual:.1%} under this sensor"]
+        estimated = [f"{missing} estimated from the pair"] if missing else []
+        return [*estimated, f"hs and ms differ by {self.estimate.residual:.1%} under this sensor"]
 
     @property
     def warnings(self) -> list[str]:
@@ -94,22 +96,12 @@ class PairSensor:
 
 
 def estimate_sensor(pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] | None) -> Estimate:
-    """What is given of the sensor, and the rest from the pair. Raises: InputError where the pair does not tell."""
-    return complete_sensor(
-        pair.hs,
-        pair.ms,
-        pair.ratio,
-        psf=psf,
-        srf=srf,
-        hs_valid=pair.hs_valid,
-        ms_valid=pair.ms_valid,
-        spectra=pair.spectra,
-    )
+    """What is given of the sensor, and the rest from the pair. Raises: InputError where the pair does not show it."""
+    masks = {"hs_valid": pair.hs_valid, "ms_valid": pair.ms_valid}
+    return complete_sensor(pair.hs, pair.ms, pair.ratio, psf=psf, srf=srf, spectra=pair.spectra, **masks)
 
 
-def given_sensor(
-    pair: Pair, psf: str | Path | PSF | None, srf: str | Path | NDArray[np.float64] | None
-) -> tuple[PSF | None, NDArray[np.float64] | None]:
+def given_sensor(pair: Pair, psf: GivenPSF, srf: GivenSRF) -> tuple[PSF | None, NDArray[np.float64] | None]:
     """PSF and response as the user gave them, for the usable bands of the pair.
 
     Raises: InputError for a spec, a name or a file that is none.

@@ -11,7 +11,7 @@ from hypersharp.errors import InputError
 from hypersharp.numerics.noise import neighbour_noise
 from hypersharp.sensor.moments import OTHERWISE, WANTED_EQUATIONS, Moments, Support, find_support, gather, inside_mask
 from hypersharp.sensor.observe import Sensor
-from hypersharp.sensor.physical import FREE, GIVEN, Fit, Known, fit_sensor, system_conditions
+from hypersharp.sensor.physical import FREE, GIVEN, Fit, Known, fit_sensor
 from hypersharp.sensor.psf import PSF
 from hypersharp.sensor.shapes import blur_weights
 from hypersharp.sensor.spectra import Spectra, restrict
@@ -103,8 +103,11 @@ def complete_sensor(
     fit = fit_sensor(train, held, support, known)
     found = psf or support.as_psf(blur_weights(fit.blur, support) if fit.blur else support.to_fine(fit.taps))
     sensor = Sensor(found, fit.rows if srf is None else srf, ratio)
-    conditions = system_conditions(train + held, fit)
-    return replace(explain(pair, sensor, fit), equations=train.count + held.count, conditions=conditions)
+    everything = train + held
+    systems = {"response": everything.bands[:-1, :-1], "blur": everything.cells.sum(0)}
+    explained = bool(fit.rows.any())
+    conditions = {name: float(np.linalg.cond(gram)) for name, gram in systems.items() if len(gram) > 1 and explained}
+    return replace(explain(pair, sensor, fit), equations=everything.count, conditions=conditions)
 
 
 def gather_pair(pair: Images, psf: PSF | None) -> tuple[Support, tuple[Moments, Moments]]:

@@ -81,7 +81,9 @@ def fit_sensor(train: Moments, held: Moments, support: Support, known: Known) ->
     fit = settle(train, support, known, fit, blur)
     fit = replace(fit, families=choose_responses(train, held, known, fit))
     everything = train + held
-    offset = offset_helps(train, held, known, fit)
+    tried = [with_rows(train, known, fit, offset).extended() for offset in (False, True)]
+    without, by = ((held.squared_gaps(rows, fit.taps) / held.target_powers(fit.taps)).sum() for rows in tried)
+    offset = float(by) < CLEARLY * float(without)
     best = settle(everything, support, known, fit, blur, offset)
     return replace(with_rows(everything, known, best), offsets=best.offsets) if offset else best
 
@@ -106,32 +108,20 @@ def settle(moments: Moments, support: Support, known: Known, fit: Fit, blur: str
 
 
 def with_rows(moments: Moments, known: Known, fit: Fit, offset: bool = False) -> Fit:
-    """The rows that go with the taps."""
-    bands, pulls, means, mean_targets = row_systems(moments, fit.taps, offset)
+    """The rows that go with the taps; with an offset, the systems are those about the means."""
+    bands, pulls = moments.bands[:-1, :-1], moments.cross[:, :-1] @ fit.taps
+    means, mean_targets = moments.bands[-1, :-1] / moments.count, moments.cross[:, -1] @ fit.taps / moments.count
+    if offset:
+        bands = bands - moments.count * np.outer(means, means)
+        pulls = pulls - moments.count * np.outer(mean_targets, means)
     if known.given is not None:
         rows = scaled(known.given, bands, pulls)
     elif not fit.families:
         rows = rough_rows(bands, pulls, known, moments.count)
     else:
-        rows = np.array(
-            [
-                fit_row(bands, pull, known, m, family, moments.count)
-                for m, (pull, family) in enumerate(zip(pulls, fit.families, strict=True))
-            ]
-        )
+        families = enumerate(fit.families)
+        rows = np.array([fit_row(bands, pulls[m], known, m, family, moments.count) for m, family in families])
     return replace(fit, rows=rows, offsets=mean_targets - rows @ means if offset else np.zeros(len(rows)))
-
-
-def row_systems(
-    moments: Moments, taps: FloatArray, offset: bool
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """sum h h' (L, L), sum h t (l, L) and the means of h and t = B ms; about the means with an offset."""
-    bands, pulls = moments.bands[:-1, :-1], moments.cross[:, :-1] @ taps
-    means, mean_targets = moments.bands[-1, :-1] / moments.count, moments.cross[:, -1] @ taps / moments.count
-    if offset:
-        bands = bands - moments.count * np.outer(means, means)
-        pulls = pulls - moments.count * np.outer(mean_targets, means)
-    return bands, pulls, means, mean_targets
 
 
 def scaled(shapes: FloatArray, bands: FloatArray, pulls: FloatArray) -> FloatArray:
@@ -188,28 +178,21 @@ def fit_row(bands: FloatArray, pull: FloatArray, known: Known, m: int, family: s
 
 
 def with_taps(moments: Moments, support: Support, fit: Fit, family: str) -> Fit:
-    """The taps that go with the rows, every ms band weighed by how well it is explained."""
+    """The taps that go with the rows, every ms band divided by the power of its gap."""
     if len(fit.taps) == 1:
         return fit
-    gram, pull = tap_system(moments, fit)
+    rows = fit.extended()
+    gaps = np.maximum(moments.squared_gaps(rows, fit.taps), 1e-6 * moments.target_powers(fit.taps) + 1e-300)
+    weights = rows[:, :-1].any(1) / gaps  # what sees nothing says nothing
+    if not weights.any():
+        raise InputError("hs and ms that are uncorrelated", "two images of the same scene", OTHERWISE)
+    weights = weights / weights.sum()
+    gram, pull = np.tensordot(weights, moments.cells, 1), np.einsum("m,ml,mlk->k", weights, rows, moments.cross)
     if family == FREE:
         return replace(fit, taps=fit_free_taps(gram, pull, support), blur=None)
     start = fit.blur if fit.blur and fit.blur.family == family else None
     shape = fit_blur(family, gram, pull, support, start)
     return replace(fit, taps=support.to_cells(blur_weights(shape, support)), blur=shape)
-
-
-def tap_system(moments: Moments, fit: Fit) -> tuple[FloatArray, FloatArray]:
-    """sum p p' (K, K) and sum (row . h) p (K,) over ms bands, each divided by the power of its gap."""
-    rows = fit.extended()
-    power = moments.target_powers(fit.taps)
-    weights = 1 / np.maximum(moments.squared_gaps(rows, fit.taps), 1e-6 * power + 1e-300)
-    weights = weights * rows[:, :-1].any(1)  # what sees nothing says nothing
-    if not weights.any():
-        raise InputError("hs and ms that are uncorrelated", "two images of the same scene", OTHERWISE)
-    weights = weights / weights.sum()
-    pull = np.einsum("m,ml,mlk->k", weights, rows, moments.cross)
-    return np.tensordot(weights, moments.cells, 1), pull
 
 
 def fit_free_taps(gram: FloatArray, pull: FloatArray, support: Support) -> FloatArray:
@@ -221,12 +204,6 @@ def fit_free_taps(gram: FloatArray, pull: FloatArray, support: Support) -> Float
     heavy = 1e3 * power  # holds the sum at one
     taps = nonnegative(system + heavy, pull + heavy)
     return np.asarray(taps / taps.sum())
-
-
-def system_conditions(moments: Moments, fit: Fit) -> dict[str, float]:
-    """Condition numbers of the systems of the response (hs bands) and of the blur (patches)."""
-    systems = {"response": moments.bands[:-1, :-1], "blur": moments.cells.sum(0)}
-    return {name: float(np.linalg.cond(gram)) for name, gram in systems.items() if len(gram) > 1 and fit.rows.any()}
 
 
 def choose_responses(train: Moments, held: Moments, known: Known, fit: Fit) -> tuple[str, ...]:
@@ -258,15 +235,6 @@ def choose_blur(train: Moments, held: Moments, support: Support, fit: Fit) -> st
         cost = float((held.squared_gaps(fit.extended(), taps) / power).sum())
         costs.append(cost / CLEARLY if family == FREE else cost)
     return BLURS[int(np.argmin(costs))]
-
-
-def offset_helps(train: Moments, held: Moments, known: Known, fit: Fit) -> bool:
-    """Whether a constant for each ms band makes held-out pixels clearly better explained."""
-    without, by = (
-        held.squared_gaps(with_rows(train, known, fit, offset).extended(), fit.taps) for offset in (False, True)
-    )
-    power = held.target_powers(fit.taps)
-    return float((by / power).sum()) < CLEARLY * float((without / power).sum())
 
 
 def curvature(index: NDArray[np.intp], gaps: Sequence[int]) -> FloatArray:

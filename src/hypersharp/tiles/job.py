@@ -68,7 +68,7 @@ class Job:
 @lru_cache(maxsize=2)
 def stored_job(path: Path, stamp_ns: int) -> Job:  # noqa: ARG001 - another stamp, another job
     """The job that `store_job` wrote; read once by a process."""
-    job: Job = pickle.loads(path.read_bytes())  # written by `store_job` of the same run, beside its own tiles
+    job: Job = pickle.loads(path.read_bytes())  # written by `store_job` of the same run, next to its own tiles
     return job
 
 

@@ -10,12 +10,13 @@ from heapq import heapreplace
 from itertools import product
 from math import ceil, gcd, isqrt
 
+from hypersharp.describe import counted
 from hypersharp.errors import CallError
 from hypersharp.grid import Window
 
 LEVELS = 4  # fine pixels that two halvings of the networks make one
 WORKER_BYTES = 650e6  # a worker's libraries, and what its memory allocator keeps
-SPARE = 1.25  # of what methods say they take for a pixel
+SPARE = 1.25  # of what the table of methods has for a pixel
 WRITER_BYTES = 750e6  # those of the process that learns and writes, and its buffers
 MOST_SIDE_PX = 1024  # fine pixels along a core: beyond, a larger tile saves next to nothing
 LEAST_SIDE_PX = 64
@@ -123,16 +124,15 @@ def make_tiling(
     Raises: CallError for a memory in which not even small tiles fit, saying how much is needed.
     """
     step = step_px(ratio)
-    halo = whole(-(-halo_px // ratio), step)
-    most = side_for(memory_bytes, workers, bytes_per_px) - 2 * halo * ratio
+    halo = -(-halo_px // (ratio * step)) * step
+    for_each = (memory_bytes - WRITER_BYTES) / workers - WORKER_BYTES
+    most = isqrt(max(0, int(for_each / (SPARE * bytes_per_px)))) - 2 * halo * ratio
     if most < LEAST_SIDE_PX and side_px is None:
         each = WORKER_BYTES + SPARE * bytes_per_px * (LEAST_SIDE_PX + 2 * halo * ratio) ** 2
         least = workers * each + WRITER_BYTES
-        raise CallError(
-            f"{memory_bytes / 1e9:.1f} GB for {workers} {'worker' if workers == 1 else 'workers'}",
-            f"{ceil(least / 1e8) / 10:.1f} GB or more for this method and pair",
-            "raise --memory, or lower --workers",
-        )
+        found = f"{memory_bytes / 1e9:.1f} GB for {counted(workers, 'worker')}"
+        expected = f"{ceil(least / 1e8) / 10:.1f} GB or more for this method and pair"
+        raise CallError(found, expected, "raise --memory, or lower --workers")
     if side_px is not None:
         return Tiling(shape_yx, ratio, max(step, side_px // ratio // step * step), halo)
     largest = max(step, min(most, MOST_SIDE_PX) // ratio // step * step)
@@ -147,19 +147,18 @@ def work(tiling: Tiling, workers: int) -> float:
     (900.0, 400.0)
     """
     columns = tiling.counts_yx[1]
-    costs_y = [cost(tiling[number].seen[2], tiling.ratio) for number in range(0, len(tiling), columns)]
-    costs_x = [cost(tiling[number].seen[3], tiling.ratio) for number in range(columns)]
+    heights = [tiling[number].seen[2] for number in range(0, len(tiling), columns)]
+    widths = [tiling[number].seen[3] for number in range(columns)]
+    costs_y, costs_x = (
+        [length * (1.0 if is_smooth(length * tiling.ratio) else SLOW) for length in lengths]
+        for lengths in (heights, widths)
+    )
     if len(tiling) > EVEN * workers:
         return sum(costs_y) * sum(costs_x) / workers
     busy = [0.0] * workers
     for height, width in product(costs_y, costs_x):
         heapreplace(busy, busy[0] + height * width)
     return max(busy)
-
-
-def cost(length: int, ratio: int) -> float:
-    """Coarse pixels along an axis as Fourier transforms of the fine ones take them."""
-    return length * (1.0 if is_smooth(length * ratio) else SLOW)
 
 
 def is_smooth(length: int) -> bool:
@@ -172,19 +171,3 @@ def is_smooth(length: int) -> bool:
         while length % factor == 0:
             length //= factor
     return length == 1
-
-
-def side_for(memory_bytes: float, workers: int, bytes_per_px: float) -> int:
-    """Fine pixels along a side of what each of the workers can see at once."""
-    for_each = (memory_bytes - WRITER_BYTES) / workers - WORKER_BYTES
-    return isqrt(max(0, int(for_each / (SPARE * bytes_per_px))))
-
-
-def whole(length: int, step: int) -> int:
-    """The least multiple of `step` that is not less."""
-    return -(-length // step) * step
-
-
-def whole_bytes(shape_yx: tuple[int, int], ratio: int, bytes_per_px: float) -> float:
-    """What it takes to sharpen a scene of so many coarse pixels at once."""
-    return WRITER_BYTES + bytes_per_px * shape_yx[0] * shape_yx[1] * ratio**2

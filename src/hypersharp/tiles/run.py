@@ -1,6 +1,6 @@
 """Scenes of any size: fused tile by tile into a file, in bounded memory, on several processes or machines.
 
-What belongs to the scene as a whole is learned once, from a sample (`methods.scene`); tiles see a halo, so that they
+What belongs to the scene as a whole is learned once, from a sample (`pair.sample`); tiles see a halo, so that they
 agree with the whole image and with each other. While tiles are made, the finished ones are written into the result.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,10 +29,11 @@ from hypersharp.pair.options import Options, Precision, Progress, Runtime, ignor
 from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import Placement, place
 from hypersharp.pair.record import Record
+from hypersharp.pair.sensor import GivenPSF, GivenSRF
 from hypersharp.sensor.psf import PSF
 from hypersharp.system.memory import free_bytes, give_back_memory
 from hypersharp.tiles.job import HALF_WIDTHS, Job, store_job, stored_job
-from hypersharp.tiles.plan import FLOAT_BYTES, make_tiling, whole_bytes
+from hypersharp.tiles.plan import FLOAT_BYTES, WRITER_BYTES, make_tiling
 from hypersharp.tiles.store import (
     JOB,
     FinishedTiles,
@@ -45,7 +45,7 @@ from hypersharp.tiles.store import (
     resumable,
 )
 from hypersharp.tiles.uncertainty import with_intervals
-from hypersharp.tiles.workers import Submit, in_process, on_cluster, stamp_of
+from hypersharp.tiles.workers import in_process, on_cluster, stamp_of
 from hypersharp.uncertainty.calibrate import interval_floats_per_px
 
 BLOCK_PX = 256  # side of the pieces in which the result is written
@@ -66,9 +66,6 @@ class TiledOptions:
     scheduler: str | None = None
     resume: bool = False
     side_px: int | None = None
-
-    def memory(self) -> float:
-        return self.memory_bytes or WHOLE_SHARE * free_bytes()
 
     def processes(self) -> int:
         from dask.system import CPU_COUNT
@@ -100,38 +97,29 @@ class TiledRun:
         """
         count = len(self.job.tiling)
         done = TileProgress(self.out, finished_tiles(self.folder, count), count, progress)
-        for path in (self.out, self.uncertainty):
-            remove_stale(path)
+        for path in filter(None, (self.out, self.uncertainty)):
+            for half_written in path.parent.glob(f".{path.name}.*.partial"):  # by a run that was killed
+                shutil.rmtree(half_written, ignore_errors=True)
         give_back_memory()
-        with self.workers(announce) as submit:
+        sharp = self.record.on(self.from_tiles(done, "sharp", self.job.dtype))
+        processes, scheduler = self.tiles.workers or self.job.workers, self.tiles.scheduler
+        alone = processes == 1 and scheduler is None
+        with in_process() if alone else on_cluster(scheduler, processes, announce) as submit:
             submit(self.folder, [number for number in range(count) if number not in done.finished], done)
             try:
-                save_cube(self.cube(done), self.out)
-                if self.uncertainty:
+                save_cube(sharp, self.out)
+                if self.uncertainty and self.job.intervals:
                     announce(f"{self.out} is written, half-widths follow")
-                    save_cube(self.half_widths(done), self.uncertainty)
+                    units = self.job.fusion.pair.placement.hs.outline().attrs.get("units")
+                    widths = self.from_tiles(done, "half-width", HALF_WIDTHS)
+                    save_cube(widths.assign_attrs(self.job.intervals.attrs(units=units)), self.uncertainty)
             except OutputError as error:
                 raise resumable(error) from error
         shutil.rmtree(self.folder, ignore_errors=True)
-        return self.cube(done)
-
-    def workers(self, announce: Callable[[str], None]) -> AbstractContextManager[Submit]:
-        processes = self.tiles.workers or self.job.workers
-        if processes == 1 and self.tiles.scheduler is None:
-            return in_process()
-        return on_cluster(self.tiles.scheduler, processes, announce)
-
-    def cube(self, done: TileProgress) -> xr.DataArray:
-        """The result as a cube that is read from tiles."""
-        return self.record.on(self.from_tiles(done, "sharp", self.job.dtype))
-
-    def half_widths(self, done: TileProgress) -> xr.DataArray:
-        """Its half-widths as such a cube."""
-        assert self.job.intervals is not None
-        units = self.job.fusion.pair.placement.hs.outline().attrs.get("units")
-        return self.from_tiles(done, "half-width", HALF_WIDTHS).assign_attrs(self.job.intervals.attrs(units=units))
+        return sharp
 
     def from_tiles(self, done: TileProgress, kind: Kind, dtype: np.dtype[Any]) -> xr.DataArray:
+        """The result, or its half-widths, as a cube that is read from tiles."""
         with needs("fusing in tiles"):
             import dask.array as da
         bands = self.job.fusion.pair.all_bands[0]
@@ -149,8 +137,8 @@ def prepare(
     method: str = "auto",
     tiles: TiledOptions | None = None,
     options: Options | None = None,
-    psf: str | Path | PSF | None = None,
-    srf: str | Path | NDArray[np.float64] | None = None,
+    psf: GivenPSF = None,
+    srf: GivenSRF = None,
     ratio: int | None = None,
     uncertainty: Path | None = None,
     progress: Progress = ignore,
@@ -194,15 +182,14 @@ def laid_out(job: Job, tiles: TiledOptions) -> Job:
 
     Raises: CallError for a memory that is too small.
     """
-    most = tiles.processes()
-    for workers in range(most, 0, -1):
+    for workers in range(tiles.processes(), 0, -1):
         try:
             tiling = make_tiling(
                 job.fusion.pair.shape_yx,
                 job.fusion.pair.ratio,
                 halo_px=job.halo_px(),
                 bytes_per_px=FLOAT_BYTES * job.floats_per_px(),
-                memory_bytes=tiles.memory(),
+                memory_bytes=tiles.memory_bytes or WHOLE_SHARE * free_bytes(),
                 workers=workers,
                 side_px=tiles.side_px,
             )
@@ -271,21 +258,11 @@ def fuse_in_tiles(
     >>> fuse_in_tiles(hs, ms, folder / "sharp.npy", method="bicubic", workers=1).shape
     (5, 16, 16)
     """
-    options = Options(
-        weights=weights,
-        device=device,
-        precision=precision,
-        runtime=runtime,
-        consistent=consistent,
-        budget_s=budget_s,
-        scale=scale,
-        coregister=coregister,
-    )
+    own = Options(weights=weights, device=device, precision=precision, runtime=runtime)
+    options = replace(own, consistent=consistent, budget_s=budget_s, scale=scale, coregister=coregister)
     coarse, fine = (image if isinstance(image, Image) else Image(Path(image)) for image in (hs, ms))
     run = prepare(
-        coarse,
-        fine,
-        Path(out),
+        *(coarse, fine, Path(out)),
         method=method,
         tiles=TiledOptions(memory_bytes, workers, scheduler, resume),
         options=options,
@@ -304,18 +281,15 @@ def bytes_for_whole(hs: Image, ms: Image, method: str, *, uncertainty: bool = Fa
     floats = find_method(method).floats_per_px(coarse.shape[0], fine.shape[0])
     if uncertainty:
         floats = max(floats, interval_floats_per_px(coarse.shape[0]))
-    return whole_bytes((fine.shape[1], fine.shape[2]), 1, FLOAT_BYTES * floats)
+    return WRITER_BYTES + FLOAT_BYTES * floats * fine.shape[1] * fine.shape[2]
 
 
 def check_streamed(out: Path) -> None:
     """Raise where a result cannot be written piece by piece."""
     check_output(out)
     if not format_for(out).streamed:
-        raise CallError(
-            f"the output {out} for a scene fused in tiles",
-            f"a name ending in one of {', '.join(suffixes(streamed=True))}",
-            "change its suffix",
-        )
+        found = f"the output {out} for a scene fused in tiles"
+        raise CallError(found, f"a name ending in one of {', '.join(suffixes(streamed=True))}", "change its suffix")
 
 
 def check_room(placement: Placement, out: Path, uncertainty: Path | None = None) -> None:
@@ -327,14 +301,5 @@ def check_room(placement: Placement, out: Path, uncertainty: Path | None = None)
     free = shutil.disk_usage(out.resolve().parent).free
     least = sum(1 if format_for(path).compressed else 2 for path in results)
     if free < whole * least - made:
-        raise OutputError(
-            f"{free / 1e9:.1f} GB left on the disk of {out}",
-            f"{(2 * len(results) * whole - made) / 1e9:.1f} GB for the result and its tiles while they are made",
-            "free some, or write elsewhere",
-        )
-
-
-def remove_stale(out: Path | None) -> None:
-    """Remove what a killed run had half written."""
-    for left in out.parent.glob(f".{out.name}.*.partial") if out else ():
-        shutil.rmtree(left, ignore_errors=True)
+        needed = f"{(2 * len(results) * whole - made) / 1e9:.1f} GB for the result and its tiles while they are made"
+        raise OutputError(f"{free / 1e9:.1f} GB left on the disk of {out}", needed, "free some, or write elsewhere")

@@ -1,7 +1,7 @@
-"""The finished tiles of a run that is under way: a hidden folder beside the result, one file a tile.
+"""The finished tiles of a run that is under way: a hidden folder next to the result, one file a tile.
 
 A file appears when it is whole, so whatever stops a run, what lies there is right, and the run goes on with the rest.
-`call.json` says what the run was asked for; tiles of another call are never mixed in.
+`call.json` holds what the run was asked for; tiles of another call are never mixed in.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def write_whole(path: Path, content: bytes | np.ndarray) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        if error.errno is None:  # numpy says how much it could not write, not why
+        if error.errno is None:  # numpy reports how much it could not write, not why
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         raise
 
@@ -60,30 +60,21 @@ def open_store(out: Path, call: dict[str, Any], *, resume: bool) -> Path:
     OutputError where it cannot be made.
     """
     check_parent(out)
-    folder, said = folder_for(out), json.dumps(call, indent=1, sort_keys=True)
+    folder, asked = folder_for(out), json.dumps(call, indent=1, sort_keys=True)
     stored = folder / CALL
     if not (folder / JOB).exists():  # nothing was learned yet, so nothing is lost
         shutil.rmtree(folder, ignore_errors=True)
         make_folder(folder)
-        write_whole(stored, said.encode())
+        write_whole(stored, asked.encode())
     elif not resume:
-        raise CallError(
-            f"the tiles of an unfinished run in {folder}",
-            "a fresh start",
-            "add --resume to go on with them, or remove that folder",
-        )
-    elif stored.read_text() != said:
-        raise CallError(
-            f"tiles of a run that differs in {differences(json.loads(stored.read_text()), call)}",
-            "the same call with the same files",
-            f"repeat that call, or remove {folder}",
-        )
+        found = f"the tiles of an unfinished run in {folder}"
+        raise CallError(found, "a fresh start", "add --resume to go on with them, or remove that folder")
+    elif stored.read_text() != asked:
+        before = json.loads(stored.read_text())
+        differs = ", ".join(sorted(name for name in before | call if before.get(name) != call.get(name)))
+        found = f"tiles of a run that differs in {differs}"
+        raise CallError(found, "the same call with the same files", f"repeat that call, or remove {folder}")
     return folder
-
-
-def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """What two calls differ in, as people read it."""
-    return ", ".join(sorted(name for name in before | now if before.get(name) != now.get(name)))
 
 
 class FinishedTiles(Pixels):
@@ -114,18 +105,14 @@ class FinishedTiles(Pixels):
 
 
 class TileProgress:
-    """Which of `count` tiles are finished; whoever needs one waits, and is told where it failed."""
+    """Which of `count` tiles are finished; whoever needs one waits, or gets its error."""
 
     failure: BaseException | None = None
 
     def __init__(self, out: Path, finished: set[int], count: int, report: Callable[[float], None]) -> None:
         self.out, self.finished, self.count, self.report = out, finished, count, report
         self.changed = threading.Condition()
-        self.kept: list[object] = []
-
-    def keep(self, handle: object) -> None:
-        """Hold something for as long as the run goes on."""
-        self.kept.append(handle)
+        self.kept: list[object] = []  # as long as the run goes on
 
     def finish(self, number: int) -> None:
         with self.changed:
@@ -135,12 +122,10 @@ class TileProgress:
 
     def fail(self, error: BaseException) -> None:
         with self.changed:
-            self.failure = self.failure or self.explained(error)
+            if isinstance(error, OSError):  # a disk that is full, or cannot be written
+                error = resumable(output_error(self.out, error))
+            self.failure = self.failure or error
             self.changed.notify_all()
-
-    def explained(self, error: BaseException) -> BaseException:
-        """A disk that is full, or cannot be written, in our words; other errors as they are."""
-        return resumable(output_error(self.out, error)) if isinstance(error, OSError) else error
 
     def wait_for(self, number: int) -> None:
         with self.changed:

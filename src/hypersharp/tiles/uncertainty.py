@@ -1,6 +1,5 @@
 """Prediction intervals for a result that is made in tiles: learned once for the scene, before there is a tile."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -9,14 +8,15 @@ import torch
 from hypersharp.errors import InputError
 from hypersharp.fusion.finish import missing_pixels
 from hypersharp.grid import middle
+from hypersharp.numerics.loops import slices
 from hypersharp.pair.reduced import MOST_PX
 from hypersharp.pair.sample import Sample
 from hypersharp.tiles.job import Job
-from hypersharp.tiles.plan import Tile, tile_around
+from hypersharp.tiles.plan import tile_around
 from hypersharp.uncertainty.calibrate import REACH, Intervals, find_intervals
 from hypersharp.uncertainty.model import modelled_errors
 
-WINDOW_PX = 40  # coarse pixels at most along a side of the windows that tell the mean error
+WINDOW_PX = 40  # coarse pixels at most along a side of the windows that the mean error is taken from
 
 
 def with_intervals(job: Job) -> Job:
@@ -31,9 +31,15 @@ def with_intervals(job: Job) -> Job:
 
 
 def mean_error(job: Job, intervals: Intervals) -> float:
-    """The mean of the modelled errors of what is measured in windows all over the scene."""
+    """The mean of the modelled errors of what is measured in small tiles that cover the scene's sample."""
     total, count, pair = 0.0, 0, job.fusion.pair
-    for tile in windows(pair.shape_yx, pair.ratio):
+    sample = Sample.of(pair.shape_yx, pair.ratio)
+    rows, columns = (
+        [(run.start + part.start, part.stop - part.start) for run in runs for part in slices(len(run), WINDOW_PX)]
+        for runs in (sample.rows, sample.columns)
+    )
+    for (y, height), (x, width) in product(rows, columns):
+        tile = tile_around((y, x, height, width), 2 * REACH, pair.shape_yx)
         part, core = pair.read(tile.seen), tile.core_in_seen(pair.ratio)
         sharp = job.fusion.sharpen(part).float().cpu()
         errors = modelled_errors(intervals.model, sharp, part.hs, part.ms, intervals.sensor).mean(0)
@@ -42,21 +48,3 @@ def mean_error(job: Job, intervals: Intervals) -> float:
     if not count:
         raise InputError("no measured pixel all over the scene", "some", "mask less")
     return total / count
-
-
-def windows(shape_yx: tuple[int, int], ratio: int) -> Iterator[Tile]:
-    """Small tiles that cover the sample of a scene of so many coarse pixels."""
-    sample = Sample.of(shape_yx, ratio)
-    for rows, columns in product(pieces(sample.rows), pieces(sample.columns)):
-        yield tile_around((rows.start, columns.start, len(rows), len(columns)), 2 * REACH, shape_yx)
-
-
-def pieces(runs: Sequence[range]) -> Iterator[range]:
-    """The runs in pieces of WINDOW_PX at most.
-
-    >>> list(pieces([range(50)]))
-    [range(0, 40), range(40, 50)]
-    """
-    for run in runs:
-        for first in range(run.start, run.stop, WINDOW_PX):
-            yield range(first, min(first + WINDOW_PX, run.stop))

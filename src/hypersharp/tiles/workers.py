@@ -99,24 +99,29 @@ def on_cluster(scheduler: str | None, workers: int, announce: Callable[[str], No
                     local_directory=stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)),
                 )
             except RuntimeError as exc:
-                raise InputError(
-                    f"workers that died as they started ({exc})", "processes that live", "repeat with --resume"
-                ) from exc
+                found = f"workers that died as they started ({exc})"
+                raise InputError(found, "processes that live", "repeat with --resume") from exc
             stack.enter_context(cluster)
         try:
             client = Client(scheduler or cluster, set_as_default=False, timeout=30)
         except (OSError, TimeoutError, ValueError) as exc:
-            raise InputError(
-                f"no scheduler at {scheduler}", "the address of a running one", "start `dask scheduler`"
-            ) from exc
+            found = f"no scheduler at {scheduler}"
+            raise InputError(found, "the address of a running one", "start `dask scheduler`") from exc
         stack.enter_context(client)
         announce(f"dashboard of {len(client.nthreads())} workers: {client.dashboard_link or 'none'}")
         yield lambda folder, numbers, progress: submit_to(client, folder, numbers, progress)
 
 
 def submit_to(client: Any, folder: Path, numbers: Iterable[int], progress: TileProgress) -> None:
-    """Give the tiles to a cluster's workers, the first ones first."""
-    check_folder(client, folder)
+    """Give the tiles to a cluster's workers, the first ones first.
+
+    Raises: InputError where a worker does not see the run's folder.
+    """
+    seen = client.run(os.path.exists, str(folder / JOB))
+    blind = sorted(address for address, there in seen.items() if not there)
+    if blind:
+        found = f"{len(blind)} of {len(seen)} workers ({blind[0]}, ...) that do not see {folder}"
+        raise InputError(found, "a folder that all machines share", "write to a shared disk, where the images lie too")
     stamp_ns = stamp_of(folder)
 
     def done(future: Any) -> None:
@@ -129,7 +134,7 @@ def submit_to(client: Any, folder: Path, numbers: Iterable[int], progress: TileP
         future = client.submit(
             sharpen_on_worker, folder, number, stamp_ns, key=f"{folder.name}-{number}", priority=-number, pure=False
         )
-        progress.keep(future)  # dask cancels futures without a reference
+        progress.kept.append(future)  # dask cancels futures without a reference
         future.add_done_callback(done)
 
 
@@ -144,24 +149,9 @@ def sharpen_on_worker(folder: Path, number: int, stamp_ns: int) -> int:
     return sharpen_tile(folder, number, stamp_ns, device)
 
 
-def check_folder(client: Any, folder: Path) -> None:
-    """Raise an InputError where a worker does not see the run's folder."""
-    seen = client.run(os.path.exists, str(folder / JOB))
-    blind = sorted(address for address, found in seen.items() if not found)
-    if blind:
-        raise InputError(
-            f"{len(blind)} of {len(seen)} workers ({blind[0]}, ...) that do not see {folder}",
-            "a folder that all machines share",
-            "write to a shared disk, where the images lie too",
-        )
-
-
 def explained(error: BaseException) -> BaseException:
     """A worker's death in our words; its other errors as they are."""
     if type(error).__name__ != "KilledWorker":
         return error
-    return InputError(
-        f"a tile whose workers died {DEATHS} times",
-        "enough memory for each worker",
-        "lower --workers or --memory, then repeat the call with --resume",
-    )
+    advice = "lower --workers or --memory, then repeat the call with --resume"
+    return InputError(f"a tile whose workers died {DEATHS} times", "enough memory for each worker", advice)

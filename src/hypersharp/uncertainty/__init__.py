@@ -1,1 +1,1 @@
-"""Prediction intervals: the error model, its calibration, what it says of a result."""
+"""Prediction intervals: the error model, its calibration, its predictions for a result."""

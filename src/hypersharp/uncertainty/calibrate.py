@@ -1,7 +1,4 @@
-"""Prediction intervals for what a method makes of a pair: an error model stored with weights, or learned from the pair.
-
-What the pair taught the method is applied to the pair at reduced resolution, where hs is the truth (`model`).
-"""
+"""Prediction intervals for a result: an error model stored with weights, or learned from the pair."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +23,7 @@ from hypersharp.uncertainty.model import ErrorModel, calibrate, half_widths, one
 
 LEAST_PX = 4  # of hs at reduced resolution, along a side
 SAME_BLUR = 0.02  # relative difference of hs and coarse ms under a stored sensor, above which it is another's
-REACH = 5  # coarse pixels around a pixel that tell of its error
+REACH = 5  # coarse pixels around a pixel that its error is predicted from
 Refit = Callable[[ReducedPair], tuple[Tensor, Tensor | None]]  # an estimate, and where it counts
 
 
@@ -47,7 +44,7 @@ class Intervals:
         return half_widths(self.model, estimate, pair.hs, pair.ms, self.sensor, coverage=coverage, mean=self.mean)
 
     def attrs(self, coverage: float = 0.9, units: str | None = None) -> dict[str, str | float]:
-        """What a cube of half-widths says of itself."""
+        """The attributes of a cube of half-widths."""
         return {
             "long_name": f"half-width of the {coverage:.0%} interval around the sharpened image",
             "units": units or "as the sharpened image",
@@ -63,9 +60,8 @@ def find_intervals(fusion: Fusion, pair: TensorPair) -> Intervals:
 
     Raises: InputError for an hs too small for its reduced resolution.
     """
-    return stored_intervals(fusion, pair) or learn_intervals(
-        pair, fusion.sensor.on(pair).sensor, partial(applied, fusion.sharpener, fusion.options)
-    )
+    apply = partial(applied, fusion.sharpener, fusion.options)
+    return stored_intervals(fusion, pair) or learn_intervals(pair, fusion.sensor.on(pair).sensor, apply)
 
 
 def stored_intervals(fusion: Fusion, pair: TensorPair) -> Intervals | None:
@@ -92,13 +88,15 @@ def stored_intervals(fusion: Fusion, pair: TensorPair) -> Intervals | None:
 
 def learn_intervals(pair: TensorPair, sensor: Sensor, refit: Refit) -> Intervals:
     """What errors at reduced resolution teach. Raises: InputError for an hs too small for that."""
-    check_large_enough((pair.hs.shape[1], pair.hs.shape[2]), pair.ratio)
+    rows, columns = pair.hs.shape[1:]
+    if min(rows, columns) < LEAST_PX * pair.ratio:
+        found = f"hs of {rows} x {columns} pixels at ratio {pair.ratio}"
+        expected = f"at least {LEAST_PX * pair.ratio} along each side, to learn errors at reduced resolution"
+        raise InputError(found, expected, "take a larger part of the scene, or leave the uncertainty out")
     reduced = reduced_pairs(pair, sensor)
     estimates, valid = zip(*(refit(one) for one in reduced), strict=True)
-    errors = [
-        measured_pixels(estimate - one.truth, seen)
-        for estimate, one, seen in zip(estimates, reduced, valid, strict=True)
-    ]
+    tried = zip(estimates, reduced, valid, strict=True)
+    errors = [measured_pixels(estimate - one.truth, seen) for estimate, one, seen in tried]
     model = one_level_finer(calibrate(estimates, reduced, sensor, valid), reduced[0], torch.cat(errors, 1), sensor)
     return Intervals(model, sensor, "errors on the pair at reduced resolution")
 
@@ -108,20 +106,10 @@ def interval_floats_per_px(bands: int) -> float:
     return 2.4 * bands + 90
 
 
-def check_large_enough(shape_yx: tuple[int, int], ratio: int) -> None:
-    """Raise an InputError for an hs too small to learn from at reduced resolution."""
-    if min(shape_yx) < LEAST_PX * ratio:
-        raise InputError(
-            f"hs of {shape_yx[0]} x {shape_yx[1]} pixels at ratio {ratio}",
-            f"at least {LEAST_PX * ratio} along each side, to learn errors at reduced resolution",
-            "take a larger part of the scene, or leave the uncertainty out",
-        )
-
-
 def applied(sharpener: Sharpener, options: Options, pair: ReducedPair) -> tuple[Tensor, Tensor | None]:
-    """What was learned from the pair makes of it at reduced resolution, and where all three images were measured.
+    """The result at reduced resolution, and where all three images were measured.
 
-    It is not learned a second time, for a reduced pair has few pixels.
+    By what was learned from the pair itself, for a reduced pair has few pixels.
     """
     ratio = pair.ratio
     coarse = None if pair.hs_valid is None else pair.hs_valid.repeat_interleave(ratio, 0).repeat_interleave(ratio, 1)

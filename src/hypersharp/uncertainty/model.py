@@ -1,4 +1,4 @@
-"""How far to trust a result: for each value the half-width of an interval that holds the truth so often.
+"""Prediction intervals: for each value the half-width of an interval that holds the truth so often.
 
 Locally weighted split conformal prediction (Vovk, Gammerman, Shafer 2005, "Algorithmic learning in a random
 world"; Lei, G'Sell, Rinaldo, Tibshirani, Wasserman 2018, JASA 113(523), section 5.2). Where a truth exists, the
@@ -6,35 +6,20 @@ mean absolute error of band b at pixel x is modelled as
 
     s = c_b * sum_k a_k f_k(x, b),   a, c >= 0
 
-so that it grows with every feature f: what the degraded result leaves of hs, photon noise, the result's own finest
-detail, the detail of ms that no coarse pixel shows, and a constant. The fit minimises mean(log s + |e|/s), the
-likelihood of Laplace errors, by the multiplicative updates of Fevotte, Bertin, Durrieu 2009 (Neural Computation
-21(3), eq. 4 with square root, monotone by Fevotte 2011). On values that the fit has not seen the scores |e| / w, with
-w = S (s / S)^TEMPER and S the image's mean s, give their quantile q at the coverage asked for; q w is the
-half-width. TEMPER below 1 narrows the mean interval at the same coverage: errors are less uneven than s.
+for the FEATURES f. The fit minimises mean(log s + |e|/s), the likelihood of Laplace errors, by the multiplicative
+updates of Fevotte, Bertin, Durrieu 2009 (Neural Computation 21(3), eq. 4 with square root, monotone by Fevotte 2011).
+On values that the fit has not seen the scores |e| / w, with w = S (s / S)^TEMPER and S the image's mean s, give their
+quantile q at the coverage asked for; q w is the half-width. TEMPER below 1 narrows the mean interval at the same
+coverage: errors are less uneven than s.
 
-One level up the truth is noisier, for the pixels of hs average what fine ones of the same instrument have, white noise
-by ||psf||: so z n_b sqrt(1 / ||psf||^2 - 1) is added in quadrature, n_b the noise of hs in band b and z the normal
-quantile. n_b is what diagonal differences (`numerics.noise`) find in what the other bands leave unexplained of band b,
-given how much neighbouring coarse pixels share of white noise. This is no part of the conformal guarantee, which ends
-at the coarser level. It was settled on crops of 10 CAVE training scenes, on Jasper Ridge and Berlin, as they are and
-with white noise of 28, 34 and 40 dB, ratios 3, 4 and 6, bicubic, GSA, SFIM and CNMF: the mean coverage is 90 %, that of
-a scene 79 to 99 %. Factors for rougher or smoother detail at the finer level gained nothing.
-
-How narrow an interval can be: on the 12 CAVE test scenes those of SSJCN have 0.77 of the constant width, and such
-that know the mean error of the 26 values around each have 0.76 (benchmarks/uncertainty.py). Scene by scene left out,
-gradient boosting on 25 features of a pixel gained nothing either; how far apart the results of flipped pairs, of GSA
-and of ssjcn-any lie gained less than 0.01.
-
-A truth exists in the pair itself, degraded once more (`wald`), where every other tile is fitted and the rest gives
-scores, and the other way round; or in other scenes of the same sensor (stored beside weights), where the same scenes
-give both, as a few numbers are fitted to many values: scene by scene left out, the coverage stayed at 90 %. Those of
-ssjcn-dian-x4 are 13 scenes, 11 of which the network was trained on, the 2 of its validation among them no different.
+At the finer level the truth is noisier by what the pixels of hs average away: z n_b sqrt(1 / ||psf||^2 - 1) is added
+in quadrature, n_b the noise of hs in band b and z the normal quantile; the conformal guarantee ends at the coarser
+level. What was tried besides, and how narrow an interval can be: docs/benchmarks.md.
 """
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from statistics import NormalDist
@@ -48,11 +33,13 @@ from torch.nn import functional as F
 
 from hypersharp.errors import CallError, InputError
 from hypersharp.numerics.interpolate import upsample_bicubic
+from hypersharp.numerics.loops import slices
 from hypersharp.numerics.noise import neighbour_residuals, normal_deviation, texture_noise
-from hypersharp.pair.reduced import ReducedPair
+from hypersharp.pair.reduced import ReducedPair, checkerboard
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
+STORED = ".trust.json"  # next to a weights file, with its name
 FEATURES = ("constant", "misfit", "photons", "finest", "missing")
 CONSTANT, PHOTONS = 1e-3, 0.1  # so that the features are of one order for values of 0..1
 TEMPER = 0.6
@@ -123,21 +110,18 @@ def modelled_errors(model: ErrorModel, estimate: Tensor, hs: Tensor, ms: Tensor,
     """s (L, H, W)."""
     scale = torch.zeros_like(estimate)
     left, missing = misfit(estimate, hs, sensor), missing_detail(ms, sensor)
-    for bands in band_pieces(len(estimate)):
-        for weight, feature in zip(
-            model.weights, band_features(estimate[bands], left[bands], missing, sensor.ratio), strict=True
-        ):
+    for bands in slices(len(estimate), BANDS_AT_ONCE):
+        found = band_features(estimate[bands], left[bands], missing, sensor.ratio)
+        for weight, feature in zip(model.weights, found, strict=True):
             scale[bands] += weight * feature
     return scale.mul_(torch.tensor(model.bands).to(scale)[:, None, None])
 
 
-def features(estimate: Tensor, hs: Tensor, ms: Tensor, sensor: Sensor) -> Iterator[Tensor]:
-    """Each of FEATURES in turn, (L, H, W) or what broadcasts to it, none negative."""
-    return band_features(estimate, misfit(estimate, hs, sensor), missing_detail(ms, sensor), sensor.ratio)
-
-
 def band_features(estimate: Tensor, left: Tensor, missing: Tensor, ratio: int) -> Iterator[Tensor]:
-    """FEATURES of some bands from what the degraded result leaves of them (n, h, w), and the detail no pixel shows."""
+    """Each of FEATURES of some bands in turn, (n, H, W) or what broadcasts to it, none negative.
+
+    left (n, h, w): their `misfit`; missing: `missing_detail`.
+    """
     yield estimate.new_full((1, 1, 1), CONSTANT)
     yield upsample_bicubic(left[None], ratio)[0].clamp_min(0)
     yield PHOTONS * estimate.clamp_min(0).sqrt()
@@ -147,7 +131,7 @@ def band_features(estimate: Tensor, left: Tensor, missing: Tensor, ratio: int) -
 
 def misfit(estimate: Tensor, hs: Tensor, sensor: Sensor) -> Tensor:
     """(L, h, w): what the degraded result leaves of hs, the mean over 3 x 3 pixels and 5 bands."""
-    seen = torch.cat([sensor.hs(estimate[bands]) for bands in band_pieces(len(estimate))])
+    seen = torch.cat([sensor.hs(estimate[bands]) for bands in slices(len(estimate), BANDS_AT_ONCE)])
     left = F.pad((hs - seen).abs()[None, None], (1, 1, 1, 1, 2, 2), mode="replicate")
     return F.avg_pool3d(left, (5, 3, 3), 1)[0, 0]
 
@@ -156,11 +140,6 @@ def missing_detail(ms: Tensor, sensor: Sensor) -> Tensor:
     """(1, H, W): the detail of ms that no coarse pixel shows."""
     missing = ms - upsample_bicubic(sensor.hs(ms)[None], sensor.ratio)[0]
     return box_mean(missing.square().mean(0, keepdim=True), sensor.ratio // 2 * 2 + 1).sqrt()
-
-
-def band_pieces(bands: int) -> Iterator[slice]:
-    """A few bands at a time, so that features need little memory."""
-    return (slice(first, first + BANDS_AT_ONCE) for first in range(0, bands, BANDS_AT_ONCE))
 
 
 def box_mean(image: Tensor, side: int) -> Tensor:
@@ -188,24 +167,10 @@ def draw_sample(
     def values(image: Tensor) -> NDArray[np.float64]:
         return image.expand_as(estimate).flatten(1)[bands, where].double().numpy()
 
-    found = np.stack([values(feature) for feature in features(estimate, *pair, sensor)])
-    return Sample(found, np.abs(values(estimate - truth)), bands.numpy())
-
-
-def fit_model(fitted: Sequence[Sample], held_out: Sequence[Sample], bands: int) -> ErrorModel:
-    """a and c from the samples `fitted`, the quantiles from those `held_out`, each sample an image."""
-    weights, factors = fit_scale(pooled(fitted), bands)
-    scores = np.concatenate([scores_of(sample, weights, factors) for sample in held_out])
-    return as_model(weights, factors, scores)
-
-
-def pooled(samples: Sequence[Sample]) -> Sample:
-    """One sample of them all."""
-    return Sample(
-        np.hstack([sample.features for sample in samples]),
-        np.concatenate([sample.errors for sample in samples]),
-        np.concatenate([sample.bands for sample in samples]),
-    )
+    hs, ms = pair
+    found = band_features(estimate, misfit(estimate, hs, sensor), missing_detail(ms, sensor), sensor.ratio)
+    table = np.stack([values(feature) for feature in found])
+    return Sample(table, np.abs(values(estimate - truth)), bands.numpy())
 
 
 def as_model(a: NDArray[np.float64], c: NDArray[np.float64], scores: NDArray[np.float64]) -> ErrorModel:
@@ -213,9 +178,11 @@ def as_model(a: NDArray[np.float64], c: NDArray[np.float64], scores: NDArray[np.
     return ErrorModel(tuple(a.tolist()), tuple(c.tolist()), tuple(conformal_quantile(scores, p) for p in LEVELS))
 
 
-def fit_scale(sample: Sample, bands: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def fit_scale(samples: Sequence[Sample], bands: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """a (K,) and c (bands,) that minimise mean(log s + |e| / s); a feature that is 0 everywhere gets 0."""
-    f, e, b = sample.features, sample.errors + LEAST_ERROR, sample.bands
+    f = np.hstack([sample.features for sample in samples])
+    e = np.concatenate([sample.errors for sample in samples]) + LEAST_ERROR
+    b = np.concatenate([sample.bands for sample in samples])
     means = f.mean(1)
     a = np.where(means > 0, e.mean() / np.where(means > 0, means, 1) / len(f), 0)
     c, counts = np.ones(bands), np.bincount(b, minlength=bands)
@@ -246,13 +213,6 @@ def conformal_quantile(scores: NDArray[np.float64], coverage: float) -> float:
     return float(np.partition(scores, rank - 1)[rank - 1])
 
 
-def checkerboard(shape_yx: tuple[int, int]) -> Tensor:
-    """(H, W): True on every other tile of an eighth of the shorter side, at least 2 pixels."""
-    side = max(2, min(shape_yx) // 8)
-    rows, columns = (torch.arange(length) // side for length in shape_yx)
-    return (rows[:, None] + columns[None]) % 2 == 0
-
-
 def calibrate(
     estimates: Sequence[Tensor], pairs: Sequence[ReducedPair], sensor: Sensor, valid: Sequence[Tensor | None]
 ) -> ErrorModel:
@@ -263,22 +223,16 @@ def calibrate(
     """
     first, second = (list[Sample]() for _ in range(2))
     for estimate, pair, seen in zip(estimates, pairs, valid, strict=True):
-        tiles = checkerboard((estimate.shape[1], estimate.shape[2]))
+        height, width = estimate.shape[1:]
+        tiles = ~checkerboard((height, width), max(2, min(height, width) // 8))
         there = torch.ones_like(tiles) if seen is None else seen
         for half, chosen in ((first, tiles), (second, ~tiles)):
             half.append(draw_sample(estimate, pair.truth, (pair.hs, pair.ms), sensor, chosen & there))
-    bands = len(estimates[0])
-    scores = [
-        scores_of(sample, *fit_scale(pooled(fitted), bands))
-        for fitted, held_out in ((first, second), (second, first))
-        for sample in held_out
-    ]
-    return as_model(*fit_scale(pooled(first + second), bands), np.concatenate(scores))
-
-
-def beside(weights: Path) -> Path:
-    """Where the model of a weights file is stored."""
-    return weights.with_suffix(".trust.json")
+    bands, scores = len(estimates[0]), []
+    for fitted, held_out in ((first, second), (second, first)):
+        scale = fit_scale(fitted, bands)
+        scores += [scores_of(sample, *scale) for sample in held_out]
+    return as_model(*fit_scale(first + second, bands), np.concatenate(scores))
 
 
 def one_level_finer(model: ErrorModel, pair: ReducedPair, errors: Tensor, sensor: Sensor) -> ErrorModel:
@@ -314,17 +268,15 @@ def difference_power(sensor: Sensor) -> float:
     return float(np.sum(both * np.outer([-0.5, 1, -0.5], [-0.5, 1, -0.5])))
 
 
-def save_model(model: ErrorModel, psf: PSF, weights: Path) -> None:
-    """Store the model, and the blur of the pairs it is for, as JSON beside a weights file."""
-    content = {"model": asdict(model), "psf": psf.to_dict(), "sha256": sha256(weights.read_bytes()).hexdigest()}
-    beside(weights).write_text(json.dumps(content) + "\n", encoding="utf-8")
-
-
 def read_model(weights: Path) -> tuple[ErrorModel, PSF] | None:
-    """What `save_model` stored; None where there is nothing, or the weights are others by now."""
-    if not beside(weights).exists():
+    """The model stored with a weights file, and the blur of the pairs it is for; None where it is of other weights.
+
+    A JSON file of "model", "psf" and the "sha256" of the weights.
+    """
+    path = weights.with_suffix(STORED)
+    if not path.exists():
         return None
-    content = json.loads(beside(weights).read_text(encoding="utf-8"))
+    content = json.loads(path.read_text(encoding="utf-8"))
     if content["sha256"] != sha256(weights.read_bytes()).hexdigest():
         return None
     model = ErrorModel(**{name: tuple(values) for name, values in content["model"].items()})

@@ -76,14 +76,12 @@ def predict_error(
     ((5, 64, 64), 0.9)
     """
     record = None if method is not None or fuse_again is not None else Record.of(sharp)
-    given = Options(
-        weights=weights, mode=mode, tile_px=tile_px, device=device, precision=precision, consistent=consistent
-    )
+    given = Options(weights=weights, mode=mode, tile_px=tile_px, device=device, precision=precision)
+    given = replace(given, consistent=consistent)
     pair = placed_as(sharp, hs, ms)
     if fuse_again is not None:
-        blur, response = given_sensor(pair, psf, srf)
         whole = pair.whole()
-        sensor = PairSensor(whole, blur, response).sensor
+        sensor = PairSensor(whole, *given_sensor(pair, psf, srf)).sensor
         intervals = learn_intervals(whole, sensor, partial(fused_again, fuse_again, hs, ms, pair))
         return predict(sharp, pair, intervals, coverage)
     if record is None:
@@ -109,11 +107,9 @@ def predict(sharp: xr.DataArray, pair: Pair, intervals: Intervals, coverage: flo
 
     Raises: InputError for a result of another shape.
     """
-    hs = pair.placement.hs.outline()
-    whole = pair.whole()
+    hs, whole = pair.placement.hs.outline(), pair.whole()
     check_estimate(sharp, (hs.shape[0], *whole.ms.shape[1:]))
-    estimate = to_tensor(sharp.isel(band=pair.hs_bands), pair.unit)
-    widths = intervals(estimate, whole, coverage)
+    widths = intervals(to_tensor(sharp.isel(band=pair.hs_bands), pair.unit), whole, coverage)
     found = as_cube(finished(widths, missing_pixels(whole), pair, np.dtype(np.float32)), pair)
     return found.assign_attrs(intervals.attrs(coverage, hs.attrs.get("units")))
 
@@ -122,13 +118,10 @@ def fused_again(
     fuse: Fuse, hs: xr.DataArray, ms: xr.DataArray, pair: Pair, reduced: ReducedPair
 ) -> tuple[Tensor, Tensor | None]:
     """What any program makes of a reduced pair of (hs, ms), and where it and its truth count (None: everywhere)."""
-    parts = (
-        (reduced.hs, reduced.hs_valid, hs.isel(band=pair.hs_bands)),
-        (reduced.ms, reduced.ms_valid, ms.isel(band=pair.ms_bands)),
-    )
     unit = np.float32(pair.unit)
-    small = [like(masked(image, valid).astype(np.float32) * unit, cube) for image, valid, cube in parts]
+    small_hs = like(masked(reduced.hs, reduced.hs_valid).astype(np.float32) * unit, hs.isel(band=pair.hs_bands))
+    small_ms = like(masked(reduced.ms, reduced.ms_valid).astype(np.float32) * unit, ms.isel(band=pair.ms_bands))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the pair is warned of has been said
-        sharp = fuse(*small)
+        warnings.simplefilter("ignore")  # the pair was warned of already
+        sharp = fuse(small_hs, small_ms)
     return to_tensor(sharp, pair.unit), in_all(measured(sharp), reduced.truth_valid)

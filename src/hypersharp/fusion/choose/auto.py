@@ -10,14 +10,15 @@ is for trying, the clock being read between candidates.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from time import perf_counter
 
 import torch
 
 from hypersharp.errors import InputError
 from hypersharp.fusion.choose.blend import blend_weights
-from hypersharp.fusion.choose.choice import Choice, Ranked
-from hypersharp.fusion.choose.trial import Trials
+from hypersharp.fusion.choose.choice import Choice
+from hypersharp.fusion.choose.trial import Ranked, Trials
 from hypersharp.methods.base import Method
 from hypersharp.methods.table import AUTO, METHODS, find_method
 from hypersharp.pair.options import Options, Progress, ignore
@@ -29,13 +30,13 @@ FALLBACK = "fuse"  # where hs is too small for its reduced resolution
 LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
 TRYING = 0.5  # of the progress, and of the time budget, where methods are compared first
 FAR_DB = 3.0  # so far behind the best, a result is not worth the time it saves
-TIE_DB = 0.1  # less the comparison cannot tell; the blend is taken then, which errs less where it errs
+TIE_DB = 0.1  # a smaller difference is a tie: the blend is taken then, which errs less where it errs
 
 
 def choose(method: str, pair: TensorPair, sensor: PairSensor, options: Options, progress: Progress = ignore) -> Choice:
     """How the result is made: by the named method, or by what "auto" finds best; progress hears of its trials.
 
-    Raises: InputError for an unknown name, a pair that does not tell its sensor, or that no candidate can sharpen.
+    Raises: InputError for an unknown name, a pair that does not show its sensor, or that no candidate can sharpen.
     """
     if method == AUTO.name:
         return choose_best(pair, sensor, options, CANDIDATES, progress)
@@ -43,7 +44,7 @@ def choose(method: str, pair: TensorPair, sensor: PairSensor, options: Options, 
 
 
 def choose_named(method: Method, pair: TensorPair, sensor: PairSensor, options: Options) -> Choice:
-    """The method, made consistent with hs as the user says, by default where that raises its scores.
+    """The method, made consistent with hs as the user chose, by default where that raises its scores.
 
     That is tried where the psf is given or the method needs it anyway; a network or bicubic without one gives its own
     result.
@@ -57,8 +58,7 @@ def choose_named(method: Method, pair: TensorPair, sensor: PairSensor, options: 
         trials.attempt(method)
     except (InputError, LinAlgError):
         return Choice(shares, False, "consistency off: the pair is too small for its reduced resolution")
-    ranking = tuple(Ranked(*row) for row in trials.singles())
-    plain, agreed = (row.quality for row in ranking)
+    plain, agreed = (row.quality for row in trials.singles())
     helps = agreed.db > plain.db
     why = (
         f"consistency {'on' if helps else 'off'}: at reduced resolution {plain.psnr_db:.2f} dB, "
@@ -72,7 +72,7 @@ def choose_best(
 ) -> Choice:
     """What does best of the candidates and their blend, see the head of this file."""
     deadline = perf_counter() + options.budget_s
-    _ = sensor.estimate  # a pair that does not tell its sensor ends here, whatever its size
+    _ = sensor.estimate  # a pair that does not show its sensor ends here, whatever its size
     try:
         trials = Trials.of(pair, sensor, options)
     except InputError as exc:
@@ -80,8 +80,7 @@ def choose_best(
         return Choice({FALLBACK: 1.0}, options.consistent or False, why)
     skipped = try_all(trials, candidates, deadline - (1 - TRYING) * options.budget_s, progress)
     seconds_left = max(0.0, deadline - perf_counter())
-    rows = [Ranked(*row) for row in trials.singles()] + list(blends(trials, seconds_left))
-    ranking = sorted(rows, key=lambda row: -row.quality.db)
+    ranking = sorted([*trials.singles(), *blends(trials, seconds_left)], key=lambda row: -row.quality.db)
     if not ranking:
         raise InputError("a pair that no candidate can sharpen: " + ", ".join(skipped), "one", "name a method")
     chosen = take(ranking, seconds_left)
@@ -93,9 +92,12 @@ def choose_best(
         f"{first.truth.shape[2]} x {first.truth.shape[1]} pixels{f', {count} phases' if count > 1 else ''}, "
         "ranked by 3/4 PSNR - 1/4 20 log10 SAM)"
     )
-    choice = Choice(chosen.shares, chosen.consistent, why, tuple(best_of_each(ranking)), tuple(skipped))
+    best_of_each: dict[str, Ranked] = {}  # consistent or not, as the candidate did better
+    for row in ranking:
+        best_of_each.setdefault(row.name.removesuffix("+c"), row)
+    choice = Choice(chosen.shares, chosen.consistent, why, tuple(best_of_each.values()), tuple(skipped))
     name = f"{chosen.name} = " if len(chosen.shares) > 1 else ""
-    return Choice(choice.shares, choice.consistent, f"auto chose {name}{choice}{why}", choice.ranking, choice.skipped)
+    return replace(choice, why=f"auto chose {name}{choice}{why}")
 
 
 def try_all(trials: Trials, candidates: Sequence[Method], until: float, progress: Progress) -> list[str]:
@@ -159,11 +161,3 @@ def lead(ranking: Sequence[Ranked], chosen: Ranked) -> str:
     tied = other.seconds <= chosen.seconds or gap >= -TIE_DB
     why = "which is a tie, and a mean is the safer" if tied else "for which the time does not suffice"
     return f", {-gap:.2f} dB behind {other.name}, {why}"
-
-
-def best_of_each(ranking: Sequence[Ranked]) -> list[Ranked]:
-    """The ranking with each candidate once, as it did better: consistent or not."""
-    first: dict[str, Ranked] = {}
-    for row in ranking:
-        first.setdefault(row.name.removesuffix("+c"), row)
-    return list(first.values())

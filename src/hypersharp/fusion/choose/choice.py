@@ -1,26 +1,10 @@
 """How a result is made: which methods share in it, whether it is made consistent with hs, and why."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from hypersharp.fusion.choose.trial import Quality
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """What methods made of the reduced pairs, alone or blended: their shares, scores, and seconds at full size."""
-
-    shares: Mapping[str, float]
-    consistent: bool
-    quality: Quality
-    seconds: float
-
-    @property
-    def name(self) -> str:
-        """`gsa`, `gsa+c` (consistent) or `blend+c`."""
-        name = "blend" if len(self.shares) > 1 else next(iter(self.shares))
-        return f"{name}+c" if self.consistent else name
+from hypersharp.fusion.choose.trial import Ranked
 
 
 @dataclass(frozen=True)
@@ -34,31 +18,18 @@ class Choice:
     consistent: bool
     why: str = ""
     ranking: tuple[Ranked, ...] = ()
-    skipped: tuple[str, ...] = field(default=())
+    skipped: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = sorted(self.shares.items(), key=lambda part: -part[1])
-        mixed = " + ".join(f"{share:.2f} {name}" for name, share in parts)
-        if len(parts) == 1:
-            mixed = parts[0][0]
+        mixed = " + ".join(f"{share:.2f} {name}" for name, share in parts) if len(parts) > 1 else parts[0][0]
         return f"{mixed}, made consistent with hs" if self.consistent else mixed
 
     def described(self) -> dict[str, Any]:
         """As plain data, JSON-able."""
         rows = [
-            {
-                "candidate": row.name,
-                "psnr_db": row.quality.psnr_db,
-                "sam_deg": row.quality.sam_deg,
-                "ergas": row.quality.ergas,
-                "seconds": row.seconds,
-            }
+            {"candidate": row.name, **asdict(row.quality), "seconds": row.seconds}  # psnr_db, sam_deg, ergas
             for row in self.ranking
         ]
-        return {
-            "shares": dict(self.shares),
-            "consistent": self.consistent,
-            "why": self.why,
-            "ranking": rows,
-            "skipped": list(self.skipped),
-        }
+        facts = {"shares": dict(self.shares), "consistent": self.consistent, "why": self.why}
+        return {**facts, "ranking": rows, "skipped": list(self.skipped)}

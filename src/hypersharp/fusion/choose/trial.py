@@ -1,7 +1,8 @@
 """Methods tried on a pair at reduced resolution (`pair.reduced`): what counts there, scores, trials and blends."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from time import perf_counter
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypersharp.fusion.consistency import make_consistent
 from hypersharp.methods.base import Method
 from hypersharp.networks.load import choose_weights
 from hypersharp.pair.options import Options, ignore
-from hypersharp.pair.reduced import ReducedPair, as_noisy_as, reduced_pairs
+from hypersharp.pair.reduced import ReducedPair, as_noisy_as, checkerboard, reduced_pairs
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.quality.metrics import psnr_sam_ergas
@@ -21,7 +22,7 @@ from hypersharp.sensor.noise import measure_noise
 
 BORDER = 1 / 8  # of a side of the truth is the most that is left out as border
 PSNR_SHARE = 0.75  # of the quality; the rest is SAM's
-NOISY_DB = 30.0  # signal to noise of hs below which noise tells methods apart; above, ms's texture passes for it
+NOISY_DB = 30.0  # signal to noise of hs below which noise decides between methods; above, ms's texture passes for it
 TILES = 6  # along the shorter side of a reduced pair: blends are fitted on every other one
 
 
@@ -37,6 +38,22 @@ class Quality:
     def db(self) -> float:
         """What is ranked: both errors in dB, 3/4 PSNR - 1/4 20 log10(SAM)."""
         return PSNR_SHARE * self.psnr_db - (1 - PSNR_SHARE) * 20 * float(np.log10(max(self.sam_deg, 1e-6)))
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What methods made of the reduced pairs, alone or blended: their shares, scores, and seconds at full size."""
+
+    shares: Mapping[str, float]
+    consistent: bool
+    quality: Quality
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """`gsa`, `gsa+c` (consistent) or `blend+c`."""
+        name = "blend" if len(self.shares) > 1 else next(iter(self.shares))
+        return f"{name}+c" if self.consistent else name
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +78,7 @@ class Trials:
 
     @classmethod
     def of(cls, pair: TensorPair, sensor: PairSensor, options: Options) -> "Trials":
-        """None yet. Raises: InputError for an hs too small, or a pair that does not tell its sensor."""
+        """None yet. Raises: InputError for an hs too small, or a pair that does not show its sensor."""
         pairs = reduced_pairs(pair, sensor.sensor)
         noise = measure_noise(pair.hs, pair.ms, pair.hs_valid, pair.ms_valid)
         if np.median(noise.hs_snr_db) < NOISY_DB:
@@ -93,12 +110,11 @@ class Trials:
         self.by_name[method.name] = Trial(plain, agreed, min(seconds), min(agreeing))
         return self.by_name[method.name]
 
-    def singles(self) -> Iterator[tuple[dict[str, float], bool, Quality, float]]:
-        """Every candidate alone: shares, whether consistent, quality, seconds at full size."""
-        for name in self.by_name:
-            for consistent in self.wanted:
-                quality = quality_of(self._estimates(name, consistent), self.pairs)
-                yield {name: 1.0}, consistent, quality, self.seconds([name], consistent)
+    def singles(self) -> Iterator[Ranked]:
+        """Every candidate alone, in the order tried."""
+        for name, consistent in product(self.by_name, self.wanted):
+            quality = quality_of(self._estimates(name, consistent), self.pairs)
+            yield Ranked({name: 1.0}, consistent, quality, self.seconds([name], consistent))
 
     def estimates(self, names: Sequence[str], consistent: bool, fold: bool | None) -> tuple[Tensor, Tensor]:
         """What the candidates made (n, L, N) and the truth (L, N), of pixels that count, all or those of one fold."""
@@ -114,12 +130,13 @@ class Trials:
 
     def crossed(self, by_fold: Sequence[dict[str, float]], consistent: bool) -> Quality:
         """The quality of blends of these shares, fitted on the tiles of either fold, each on those of the other."""
+
+        def blend(shares: dict[str, float], number: int) -> Tensor:
+            return torch.stack([share * self.by_name[name].plain[number] for name, share in shares.items()]).sum(0)
+
         blended = []
         for number, pair in enumerate(self.pairs):
-            first, second = (
-                torch.stack([share * self.by_name[name].plain[number] for name, share in shares.items()]).sum(0)
-                for shares in by_fold
-            )
+            first, second = (blend(shares, number) for shares in by_fold)
             mixed = torch.where(folds(pair), first, second)
             blended.append(make_consistent(mixed, pair, self.sensor.psf).image if consistent else mixed)
         return quality_of(blended, self.pairs)
@@ -135,10 +152,8 @@ class Trials:
 
     def _sensor_for(self, method: Method, pair: ReducedPair) -> PairSensor:
         """The sensor of the scene; for a network only what the user gave, for its own it was trained with."""
-        sensor = self.sensor
-        if method.is_network:
-            return PairSensor(pair, sensor.given_psf, sensor.given_srf)
-        return PairSensor(pair, sensor.psf, sensor.sensor.srf)
+        own, sensor = method.is_network, self.sensor
+        return PairSensor(pair, *(sensor.given_psf, sensor.given_srf) if own else (sensor.psf, sensor.sensor.srf))
 
 
 def counted_pixels(pair: ReducedPair) -> Tensor:
@@ -157,24 +172,13 @@ def folds(pair: ReducedPair) -> Tensor:
     return checkerboard((height, width), max(1, min(height, width) // TILES))
 
 
-def checkerboard(shape_yx: tuple[int, int], tile_px: int) -> Tensor:
-    """(h, w): True on every other tile, so that what is fitted on some is judged on the others.
-
-    >>> checkerboard((2, 4), 1).int().tolist()
-    [[0, 1, 0, 1], [1, 0, 1, 0]]
-    """
-    rows, columns = (torch.arange(size) // tile_px for size in shape_yx)
-    return (rows[:, None] + columns) % 2 == 1
-
-
 def quality_of(estimates: Sequence[Tensor], pairs: Sequence[ReducedPair]) -> Quality:
     """The scores of one estimate (L, h, w) of each pair's truth."""
     rows = []
     for estimate, pair in zip(estimates, pairs, strict=True):
         counted = counted_pixels(pair).to(estimate.device)
         top = max(1.0, float(pair.truth.abs().max()))
-        found, truth = (
-            (image[:, counted] / top).cpu().numpy()[..., None] for image in (estimate, pair.truth.to(estimate))
-        )
+        images = estimate, pair.truth.to(estimate)
+        found, truth = ((image[:, counted] / top).cpu().numpy()[..., None] for image in images)
         rows.append(psnr_sam_ergas(found, truth, ratio=pair.ratio, preset="float"))
     return Quality(*np.mean(rows, axis=0).tolist())

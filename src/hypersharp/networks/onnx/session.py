@@ -4,7 +4,6 @@ The file carries the header of the weights it was made from. A response or means
 inputs with a default; here they are buffers, so that a method may set them as it does in a network of torch.
 """
 
-import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,19 +63,28 @@ def load_onnx(path: Path, device: torch.device | None = None) -> "OnnxNetwork":
     Raises: as `read_onnx`.
     """
     file = read_onnx(path)
-    return OnnxNetwork(file, make_session(file.model, device or torch.device("cpu")))
+    return OnnxNetwork(file, Session(file.model, device or torch.device("cpu")))
 
 
-def make_session(model: bytes, device: torch.device) -> Any:
-    with needs("ONNX", "onnx"):
-        import onnxruntime
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = QUIET
-    options.intra_op_num_threads = torch.get_num_threads()
-    there_are, wanted = onnxruntime.get_available_providers(), ["CPUExecutionProvider"]
-    if device.type == "cuda" and "CUDAExecutionProvider" in there_are:
-        wanted.insert(0, "CUDAExecutionProvider")
-    return onnxruntime.InferenceSession(model, options, providers=wanted)
+class Session:
+    """onnxruntime on a model: shared by copies of a network, as it cannot change; made again in another process."""
+
+    def __init__(self, model: bytes, device: torch.device) -> None:
+        with needs("ONNX", "onnx"):
+            import onnxruntime
+        self.model, options = model, onnxruntime.SessionOptions()
+        options.log_severity_level = QUIET
+        options.intra_op_num_threads = torch.get_num_threads()
+        there_are, wanted = onnxruntime.get_available_providers(), ["CPUExecutionProvider"]
+        if device.type == "cuda" and "CUDAExecutionProvider" in there_are:
+            wanted.insert(0, "CUDAExecutionProvider")
+        self.inference = onnxruntime.InferenceSession(model, options, providers=wanted)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Session":
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Session, (self.model, torch.device("cpu"))
 
 
 class OnnxNetwork(FusionNetwork):
@@ -84,24 +92,13 @@ class OnnxNetwork(FusionNetwork):
 
     asks_means = True
 
-    def __init__(self, file: OnnxFile, session: Any) -> None:
+    def __init__(self, file: OnnxFile, session: Session) -> None:
         super().__init__()
         self.file, self.session = file, session
         self.options = NETWORKS[file.header.network][1](**file.header.options)
         for name, value in file.optional.items():
             if not name.startswith("held_"):
                 self.register_buffer(name, value.clone())
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "OnnxNetwork":
-        """A network whose optional inputs may be set apart; the session, which cannot change, is shared."""
-        twin = OnnxNetwork(self.file, self.session)
-        twin.load_state_dict(self.state_dict())
-        twin.held = copy.deepcopy(self.held, memo)
-        return twin
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Another process has a session of its own."""
-        return rebuilt, (self.file, self.state_dict(), self.held)
 
     def set_window(self, window: Tensor) -> None:
         """Take another blur, in the window (k, k) that the file has room for.
@@ -128,7 +125,7 @@ class OnnxNetwork(FusionNetwork):
         if means is not None:
             feeds |= {f"held_{k}": mean for k, mean in enumerate(means.given)}
         arrays = {name: value.detach().float().contiguous().cpu().numpy() for name, value in feeds.items()}
-        estimate, *found = (torch.from_numpy(value).to(ms.device) for value in self.session.run(None, arrays))
+        estimate, *found = (torch.from_numpy(value).to(ms.device) for value in self.session.inference.run(None, arrays))
         if means is not None:
             means.found += found
         return estimate
@@ -148,11 +145,3 @@ class OnnxNetwork(FusionNetwork):
                 "export it with --start, or use --mode whole",
             )
         return None
-
-
-def rebuilt(file: OnnxFile, state: dict[str, Tensor], held: tuple[Tensor, ...]) -> OnnxNetwork:
-    """A network as it was pickled, on the CPU."""
-    net = OnnxNetwork(file, make_session(file.model, torch.device("cpu")))
-    net.load_state_dict(state)
-    net.held = held
-    return net
