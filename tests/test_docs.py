@@ -24,6 +24,7 @@ import typer
 from docs_inputs import write_inputs
 from hypersharp.cli import app, main
 from hypersharp.cube import make_cube
+from test_house import FLOORS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = {
@@ -207,6 +208,12 @@ def anchors(text: str) -> set[str]:
     """The anchors of a document's headings, as GitHub and MyST make them; those made while building are not seen."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_contributing_shows_the_floors_of_the_house() -> None:
+    house = PAGES["CONTRIBUTING.md"].partition("## The house")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.+?) \|", house, re.MULTILINE)
+    assert [set(re.findall(r"`(\w+)`", rooms)) for rooms in rows] == [FLOORS[floor] for floor in sorted(FLOORS)]
 
 
 def test_contributing_adds_a_method(monkeypatch: pytest.MonkeyPatch) -> None:

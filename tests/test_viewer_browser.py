@@ -88,7 +88,14 @@ def berlin(data_dir: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     for name, cube in {"enmap": hs, "sharp": sharp, "half": half}.items():
         save_cube(cube, folder / f"{name}.tif")
     served = Served(
-        folder, folder / "sharp.tif", "--hs", folder / "enmap.tif", "--ms", ms_path, "--trust", folder / "half.tif"
+        folder,
+        folder / "sharp.tif",
+        "--hs",
+        folder / "enmap.tif",
+        "--ms",
+        ms_path,
+        "--uncertainty",
+        folder / "half.tif",
     )
     yield served
     said = served.stop()

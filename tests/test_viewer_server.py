@@ -17,6 +17,7 @@ from urllib.parse import quote
 import numpy as np
 import psutil
 import pytest
+from bokeh.document import Document
 
 from hypersharp.cli import child, large
 from hypersharp.cube import make_cube
@@ -24,11 +25,11 @@ from hypersharp.errors import CallError, InputError
 from hypersharp.io import open_cube, save_cube
 from hypersharp.methods.table import METHODS as TABLE
 from hypersharp.tiles import run
-from hypersharp.viewer import forms
 from hypersharp.viewer.folders import Folders
 from hypersharp.viewer.gate import is_loopback, names_of
 from hypersharp.viewer.job import Fusion, Order
 from hypersharp.viewer.server import Options, Viewer
+from hypersharp.viewer.view import View
 
 IMAGE = make_cube(np.arange(48, dtype="f4").reshape(3, 4, 4))
 UPLOAD_BYTES = 100_000
@@ -285,8 +286,8 @@ def test_the_command_line_says_what_is_wrong(serve: Callable[..., Viewer], folde
         assert "Traceback" not in done.stderr
 
 
-def test_the_form_offers_all_methods() -> None:
-    assert set(forms.METHODS) == {"auto", *TABLE}
+def test_the_form_offers_all_methods(serve: Callable[..., Viewer]) -> None:
+    assert View(Document(), serve().shared).page.fuse_method.options == ["auto", *TABLE]
 
 
 def pair_in(folder: Path) -> Order:
@@ -344,13 +345,13 @@ def test_a_fusion_ends_with_its_result(tmp_path: Path) -> None:
 def test_a_scene_too_large_for_the_memory_is_fused_in_tiles(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    order = replace(pair_in(tmp_path), trust=str(tmp_path / "trust.tif"))
+    order = replace(pair_in(tmp_path), uncertainty=str(tmp_path / "half.tif"))
     monkeypatch.setattr(large, "too_large", lambda *_, **__: "too large")
     monkeypatch.setattr(run.TiledOptions, "processes", lambda _: 1)
     child.fuse_files(order)
     notes = capsys.readouterr().out
-    assert "too large" in notes and "in one tile" in notes
-    assert open_cube(order.out).shape == open_cube(tmp_path / "trust.tif").shape == (5, 24, 24)
+    assert "too large" in notes and "1 tile" in notes
+    assert open_cube(order.out).shape == open_cube(tmp_path / "half.tif").shape == (5, 24, 24)
 
 
 def test_a_cancelled_fusion_leaves_neither_file_nor_process(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.cube import check_axes, good_bands, wavelengths_nm
-from hypersharp.describe import pixel_words, place_words, size_words, wavelength_words
+from hypersharp.describe import facts_of
 from hypersharp.errors import InputError
 from hypersharp.plot.colour import Image, Kind, Mix, composite, nearest_band, true_mix
 from hypersharp.plot.inline import png
@@ -113,14 +113,8 @@ def show(cube: xr.DataArray) -> Hyper:
 
 def facts(cube: xr.DataArray) -> dict[str, str]:
     """What is known of a cube without reading its pixels."""
-    lines = {
-        "Size": size_words(cube),
-        "Wavelengths": wavelength_words(cube),
-        "Pixel": pixel_words(cube),
-        "Place": place_words(cube),
-        "Numbers": f"{cube.dtype}, {cube.attrs['units']}" if "units" in cube.attrs else str(cube.dtype),
-    }
-    return {name: text for name, text in lines.items() if text}
+    numbers = f"{cube.dtype}, {cube.attrs['units']}" if "units" in cube.attrs else str(cube.dtype)
+    return {name: text for name, text in (facts_of(cube) | {"Numbers": numbers}).items() if text}
 
 
 def thumbnail(cube: xr.DataArray) -> tuple[Image, Mix]:

@@ -8,17 +8,22 @@ import xarray as xr
 from hypersharp.cube import crs_of, fwhm_nm, transform_of, wavelengths_nm
 
 
-def size_words(cube: xr.DataArray) -> str:
-    """Width, height and bands."""
+def facts_of(cube: xr.DataArray) -> dict[str, str]:
+    """What is known of a cube without reading its pixels; empty where it is not."""
     bands, height, width = cube.shape
-    return f"{width:,} × {height:,} pixels, {counted(bands, 'band')}"
+    return {
+        "Size": f"{width:,} × {height:,} pixels, {counted(bands, 'band')}",
+        "Wavelengths": _wavelengths(cube),
+        "Pixel": _pixel(cube),
+        "Place": _place(cube),
+    }
 
 
 def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
-def wavelength_words(cube: xr.DataArray) -> str:
+def _wavelengths(cube: xr.DataArray) -> str:
     nm, widths = wavelengths_nm(cube), fwhm_nm(cube)
     if nm is None:
         return "unknown"
@@ -26,7 +31,7 @@ def wavelength_words(cube: xr.DataArray) -> str:
     return span if widths is None else f"{span}, {np.median(widths):.3g} nm wide (median)"
 
 
-def pixel_words(cube: xr.DataArray) -> str:
+def _pixel(cube: xr.DataArray) -> str:
     """Sides and unit of a pixel."""
     place, crs = transform_of(cube), crs_of(cube)
     if place is None:
@@ -37,7 +42,7 @@ def pixel_words(cube: xr.DataArray) -> str:
     return f"{sides} {'m' if unit == 'metre' else unit}"
 
 
-def place_words(cube: xr.DataArray) -> str:
+def _place(cube: xr.DataArray) -> str:
     """CRS, by EPSG code where it has one, and upper left corner."""
     place, crs = transform_of(cube), crs_of(cube)
     if place is None:

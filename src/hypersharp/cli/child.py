@@ -45,7 +45,7 @@ def fuse_files(order: Order) -> None:
     from hypersharp.uncertainty.predict import predict_for
 
     files, out = (Image(Path(order.hs)), Image(Path(order.ms))), Path(order.out)
-    uncertainty = Path(order.trust) if order.trust else None
+    uncertainty = Path(order.uncertainty) if order.uncertainty else None
     options = Options(budget_s=order.budget_s)
     reason = too_large(*files, order.method, uncertainty=uncertainty is not None)
     if reason is None:

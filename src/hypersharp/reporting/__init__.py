@@ -1,4 +1,4 @@
-"""A page to read of one result: what went in, what was chosen and why, how it looks, how far it can be trusted."""
+"""A page to read of one result: what went in, what was chosen and why, how it looks, how uncertain it is."""
 
 from hypersharp.reporting.build import write_report
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from hypersharp.cube import only_usable, usable_bands
-from hypersharp.describe import counted, pixel_words, place_words, size_words, wavelength_words
+from hypersharp.describe import counted, facts_of
 from hypersharp.io.image import Image
 from hypersharp.pair.tensors import gaps
 from hypersharp.system.build_info import commit, machine, release
@@ -30,23 +30,11 @@ class Run:
 
 def image_facts(cube: xr.DataArray, image: Image | None) -> Facts:
     """A line each about an image: file, size, wavelengths, place, numbers, what is left out."""
-    lines = {
-        "File": file_words(image.path if image else None),
-        "Size": size_words(cube),
-        "Wavelengths": wavelength_words(cube),
-        "Pixel": pixel_words(cube),
-        "Place": place_words(cube),
-        "Numbers": number_words(cube),
-        "Left out": left_out_words(cube, image),
-    }
-    return {name: text for name, text in lines.items() if text}
-
-
-def file_words(path: Path | None) -> str:
-    if path is None:
-        return "none, given in memory"
-    size = sum(part.stat().st_size for part in parts_of(path))
-    return f"{path.name} ({bytes_words(size)})"
+    file = "none, given in memory"
+    if image is not None:
+        file = f"{image.path.name} ({bytes_words(sum(part.stat().st_size for part in parts_of(image.path)))})"
+    numbers = {"Numbers": number_words(cube), "Left out": left_out_words(cube, image)}
+    return {name: text for name, text in ({"File": file} | facts_of(cube) | numbers).items() if text}
 
 
 def parts_of(path: Path) -> Iterator[Path]:
@@ -93,19 +81,16 @@ def left_out_words(cube: xr.DataArray, image: Image | None) -> str:
 
 def run_facts(run: Run) -> Facts:
     """A line each about the run: what is not known is left out."""
+    found = commit()
+    origin = "installed from a package" if found.startswith("version ") else f"commit {found}"
     lines = {
         "Page made": f"{run.ended:%d %B %Y, %H:%M %Z}",
         "Time": "" if run.seconds is None else f"{run.seconds:.1f} s",
         "Peak memory": "" if run.peak_bytes is None else bytes_words(run.peak_bytes),
-        "Version": f"hypersharp {release()}, {commit_words()}",
+        "Version": f"hypersharp {release()}, {origin}",
         "Machine": machine() + (f", {run.device}" if run.device else ""),
     }
     return {name: text for name, text in lines.items() if text}
-
-
-def commit_words() -> str:
-    found = commit()
-    return "installed from a package" if found.startswith("version ") else f"commit {found}"
 
 
 def gpu_words() -> str | None:

@@ -6,14 +6,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from hypersharp.errors import HypersharpError
-from hypersharp.methods.table import AUTO
-from hypersharp.methods.table import METHODS as TABLE
+from hypersharp.methods.table import AUTO, METHODS
 from hypersharp.viewer.job import Fusion, Order
 from hypersharp.viewer.page import Page, offer
 from hypersharp.viewer.scene import ROLES, Layer, Named
 
 EVERY_MS = 250
-METHODS = (AUTO.name, *TABLE)
 Show = Callable[[list[Layer]], None]  # images that have just been opened
 
 
@@ -23,8 +21,8 @@ class FuseForm:
     def __init__(self, page: Page, show: Show) -> None:
         self.page, self.show, self.fusion = page, show, page.shared.fusion
         self.seen = self.fusion.state
-        offer(page.fuse_method, METHODS)
-        page.fuse_method.value = "auto"
+        offer(page.fuse_method, [AUTO.name, *METHODS])
+        page.fuse_method.value = AUTO.name
         page.fuse_method.on_change("value", lambda _a, _o, new: setattr(page.fuse_budget, "visible", new == "auto"))
         page.fuse_run.on_click(lambda: self.start())
         page.fuse_cancel.on_click(lambda: self.fusion.cancel())
@@ -62,7 +60,7 @@ class FuseForm:
         out = folders.new(page.fuse_name.value)
         half = folders.new(f"{out.stem}-uncertainty{out.suffix}") if page.fuse_uncertainty.active else None
         hs, ms = (str(scene.find(select.value).path) for select in (page.fuse_hs, page.fuse_ms))
-        method = page.fuse_method.value if page.fuse_method.value in METHODS else "auto"
+        method = page.fuse_method.value if page.fuse_method.value in METHODS else AUTO.name
         return Order(hs, ms, str(out), method, float(page.fuse_budget.value or 60), str(half) if half else None)
 
     def watch(self) -> None:
@@ -76,7 +74,7 @@ class FuseForm:
         page.fuse_state.text = state_text(fusion)
         if ended and fusion.state == "done" and fusion.out:
             made: list[Named] = [(fusion.out, "result", None)]
-            made += [(fusion.trust, "uncertainty", fusion.out)] if fusion.trust else []
+            made += [(fusion.uncertainty, "uncertainty", fusion.out)] if fusion.uncertainty else []
             self.page.work("fused", lambda: self.page.scene.open(made), self.show_result)
 
     def show_result(self, made: list[Layer]) -> None:

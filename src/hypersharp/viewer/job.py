@@ -28,7 +28,7 @@ class Order:
     out: str
     method: str = "auto"
     budget_s: float = 60.0
-    trust: str | None = None
+    uncertainty: str | None = None  # of the cube of half-widths
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Fusion:
     fraction: float = 0.0
     notes: list[str] = field(default_factory=list)
     out: Path | None = None
-    trust: Path | None = None
+    uncertainty: Path | None = None
     _process: asyncio.subprocess.Process | None = None
     _folder: Path | None = None
     _task: asyncio.Task[None] | None = None  # held, or the loop forgets it
@@ -52,7 +52,7 @@ class Fusion:
         if self.state == "running":
             raise RuntimeError("a fusion is running")
         self.state, self.fraction, self.notes = "running", 0.0, []
-        self.out, self.trust = Path(order.out), Path(order.trust) if order.trust else None
+        self.out, self.uncertainty = Path(order.out), Path(order.uncertainty) if order.uncertainty else None
         self._task = asyncio.get_running_loop().create_task(self._run(order))
 
     def cancel(self) -> None:
@@ -81,8 +81,8 @@ class Fusion:
         """Start the child, take its messages until it ends, move its files."""
         target, pipe = Path(order.out), asyncio.subprocess.PIPE
         folder = self._folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=".fusion."))
-        trust = order.trust and str(folder / Path(order.trust).name)
-        inside = replace(order, out=str(folder / target.name), trust=trust)
+        half = order.uncertainty and str(folder / Path(order.uncertainty).name)
+        inside = replace(order, out=str(folder / target.name), uncertainty=half)
         command = (sys.executable, "-m", CHILD, json.dumps(asdict(inside)))
         try:
             child = self._process = await asyncio.create_subprocess_exec(
@@ -103,7 +103,8 @@ class Fusion:
             if self.state == "running":
                 for made in folder.iterdir():
                     os.replace(made, target.parent / made.name)
-                self.trust = self.trust if self.trust and self.trust.exists() else None
+                if self.uncertainty and not self.uncertainty.exists():
+                    self.uncertainty = None
                 self.state, self.fraction = "done", 1.0
         except OSError as exc:
             self.state = "failed"
