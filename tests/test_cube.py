@@ -94,7 +94,8 @@ def test_a_cut_is_a_view_that_lies_where_its_pixels_lie(make: Callable[[], xr.Da
 
 def test_a_fused_result_takes_the_grid_of_ms_and_the_bands_of_hs() -> None:
     hs = make_cube(np.ones((3, 2, 2), "i2"), wavelengths_nm=[1, 2, 3], good_bands=[1, 0, 1], nodata=-99)
-    fused = cubes.like_ms_with_bands_of_hs(np.zeros((3, 6, 6), "f4"), hs, scene(2, 6))
+    ms = scene(2, 6)
+    fused = cubes.with_bands_of(hs, np.zeros((3, 6, 6), "f4"), crs=cubes.crs_of(ms), transform=cubes.transform_of(ms))
     assert cubes.wavelengths_nm(fused).tolist() == [1, 2, 3]
     assert cubes.good_bands(fused).tolist() == [True, False, True]
     assert cubes.transform_of(fused) == PLACE

@@ -271,11 +271,8 @@ def leave_out(
     for band in np.flatnonzero(usable_bands(cube)) if saturated is not None else ():
         out |= np.asarray(cube[band].data) >= saturated
     if out.all() and not part:
-        raise InputError(
-            f"a mask that leaves out all of {what}",
-            "pixels that are left",
-            "turn the mask round: it is zero where a pixel counts; or raise --saturated",
-        )
+        do = "turn the mask round: it is zero where a pixel counts; or raise --saturated"
+        raise InputError(f"a mask that leaves out all of {what}", "pixels that are left", do)
     if not out.any():
         return cube
     kept = cube.where(~out[np.newaxis])
@@ -287,11 +284,6 @@ def wrong_mask(shape: Sequence[int], what: str, shape_yx: tuple[int, int]) -> In
     """The error for a mask of another shape than its image."""
     found = f"a mask of {' x '.join(map(str, shape))} for {what} of {shape_yx[0]} x {shape_yx[1]} pixels"
     return InputError(found, "one value for each of its pixels", f"make the mask on the grid of {what}")
-
-
-def like_ms_with_bands_of_hs(values: Any, hs: xr.DataArray, ms: xr.DataArray) -> xr.DataArray:
-    """A fused result (L, H, W): grid, CRS and affine of `ms`; wavelengths, flags and nodata of `hs`."""
-    return with_bands_of(hs, values, crs=crs_of(ms), transform=transform_of(ms))
 
 
 def with_bands_of(hs: xr.DataArray, values: Any, *, crs: Any, transform: Affine | None) -> xr.DataArray:

@@ -44,10 +44,7 @@ class Grid:
 
 
 def check_window(window: Window, shape_yx: tuple[int, int]) -> Window:
-    """Return the window if it is not empty and lies inside the image.
-
-    Raises: InputError.
-    """
+    """Return the window if it is not empty and lies inside the image. Raises: InputError."""
     y0, x0, height, width = window
     if min(y0, x0) < 0 or min(height, width) < 1 or y0 + height > shape_yx[0] or x0 + width > shape_yx[1]:
         found = f"the window {window} on an image of {shape_yx[0]} x {shape_yx[1]} pixels"
@@ -97,11 +94,9 @@ def whole_ratio(hs: Grid, ms: Grid) -> int:
     if height <= h and width <= w and (h, w) != (height, width):
         raise InputError(found, "an ms with more pixels than hs", "give the coarse image first, the fine one second")
     if height % h or width % w or height // h != width // w:
-        raise InputError(
-            f"{found}, {height / h:.3g} and {width / w:.3g} fine pixels per coarse pixel",
-            "one whole ratio along both sides",
-            "give both a georeference and run `hypersharp align`, or cut them to one extent",
-        )
+        found += f", {height / h:.3g} and {width / w:.3g} fine pixels per coarse pixel"
+        do = "give both a georeference and run `hypersharp align`, or cut them to one extent"
+        raise InputError(found, "one whole ratio along both sides", do)
     return height // h
 
 
@@ -184,10 +179,7 @@ def covering(source: Grid, target: Grid, *, margin_px: float, project: Project |
 
 
 def affine_of(grid: Grid) -> Affine:
-    """The affine of a grid that must have one.
-
-    Raises: InputError where there is none, or its pixels have no area.
-    """
+    """The affine of a grid that must have one. Raises: InputError where there is none, or its pixels have no area."""
     if grid.transform is None or grid.transform.is_degenerate:
         raise InputError("an image without pixels of a size on the ground", "an affine", "give it a georeference")
     return grid.transform
@@ -220,11 +212,9 @@ def _true_ratio(hs: Grid, ms: Grid, project: Project | None) -> float:
         found = f"ms pixels {1 / ratio:.3g} times as wide as those of hs"
         raise InputError(found, "an ms finer than hs", "give the coarse hyperspectral image first, the fine one second")
     if not LEAST_RATIO <= ratio <= MOST_RATIO:
-        raise InputError(
-            f"hs pixels {ratio:.3g} times as wide as those of ms",
-            f"{LEAST_RATIO:g} to {MOST_RATIO:g} times",
-            "use a finer ms" if ratio < LEAST_RATIO else "resample ms to larger pixels first",
-        )
+        found = f"hs pixels {ratio:.3g} times as wide as those of ms"
+        do = "use a finer ms" if ratio < LEAST_RATIO else "resample ms to larger pixels first"
+        raise InputError(found, f"{LEAST_RATIO:g} to {MOST_RATIO:g} times", do)
     return ratio
 
 

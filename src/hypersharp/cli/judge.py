@@ -38,13 +38,10 @@ def simulate(
     from hypersharp.simulation.scene import crop_and_scale, make_sensor, whole_coarse_pixels
 
     if (protocol is None) == (ratio is None):
-        raise CallError(
-            "--protocol and --ratio" if protocol else "neither --protocol nor --ratio",
-            "one of the two",
-            "give --protocol dian-x4, or --ratio 4 with --psf and --srf",
-        )
+        found = "--protocol and --ratio" if protocol else "neither --protocol nor --ratio"
+        raise CallError(found, "one of the two", "give --protocol dian-x4, or --ratio 4 with --psf and --srf")
     if protocol and (psf or srf):
-        raise CallError("--psf or --srf beside --protocol", "a protocol, or a sensor of your own", "leave one out")
+        raise CallError("--psf or --srf with --protocol", "a protocol, or a sensor of your own", "leave one out")
     check_apart([out / f"{name}.{format}" for name in ("hs", "ms", "truth")], [scene])
     fine = open_cube(scene, variable=variable, layout=layout)
     if protocol:
@@ -60,8 +57,10 @@ def simulate(
 
 
 @app.command(rich_help_panel="Scores")
+@opt.grouped
 def evaluate(
     estimate: Annotated[Path, typer.Argument(help="Sharpened image.", show_default=False)],
+    reading: opt.Reading,
     truth: Annotated[Path | None, typer.Argument(help="What it should be, if known.", show_default=False)] = None,
     ratio: Annotated[
         float | None, typer.Option(help="Fine pixels per coarse one; ERGAS against TRUTH needs it.", min=1)
@@ -75,9 +74,6 @@ def evaluate(
     psf: opt.Psf = None,
     srf: opt.Srf = None,
     sensor: opt.SensorFile = None,
-    mask: opt.Mask = None,
-    hs_mask: opt.HsMask = None,
-    saturated: opt.Saturated = None,
     coregister: opt.Coregister = True,
     move: opt.Move = None,
     wald: Annotated[
@@ -87,16 +83,19 @@ def evaluate(
 ) -> None:
     """Score ESTIMATE against TRUTH, or judge it without one by the pair it was made from (--hs, --ms)."""
     from hypersharp.io import open_cube
-    from hypersharp.io.image import Image
+    from hypersharp.numerics import unit
+    from hypersharp.quality.score import score_cubes
 
     check_evaluation(truth, hs, ms, ratio, wald)
     image, found = open_cube(estimate), dict[str, dict[str, Any]]()
     if truth and ratio:
-        found["truth"] = scores_against(image, open_cube(truth), ratio, preset, peak)
+        reference = open_cube(truth)
+        used = unit.peak(reference.values) if peak is None else peak
+        scores = score_cubes(image, reference, ratio=ratio, preset=preset, peak=used)
+        found["truth"] = {**scores.as_dict(), "peak": used}
     if hs and ms:
-        coarse = Image(hs, mask=hs_mask, saturated=saturated).cube()
-        fine = Image(ms, mask=mask, saturated=saturated).cube()
-        found |= judged_by_pair(image, coarse, fine, (sensor, psf, srf), wald, opt.coregisters(coregister, move))
+        free = opt.coregisters(coregister, move)
+        found |= judged_by_pair(image, *reading.cubes(hs, ms), (sensor, psf, srf), wald, free)
     if json:
         from json import dumps
 
@@ -109,26 +108,12 @@ def check_evaluation(
 ) -> None:
     """Raise CallError unless there is something to score against, and all it takes."""
     if (hs is None) != (ms is None) or (truth is None and hs is None):
-        raise CallError(
-            "one of --hs and --ms" if hs or ms else "neither TRUTH nor a pair",
-            "TRUTH, or --hs and --ms, or all three",
-            "name the missing file",
-        )
+        found = "one of --hs and --ms" if hs or ms else "neither TRUTH nor a pair"
+        raise CallError(found, "TRUTH, or --hs and --ms, or all three", "name the missing file")
     if truth and not ratio:
         raise CallError("TRUTH without --ratio", "fine pixels per coarse one", "give it, --ratio 4 say")
     if wald and hs is None:
         raise CallError("--wald without a pair", "--hs and --ms", "name the two files")
-
-
-def scores_against(
-    image: "xr.DataArray", truth: "xr.DataArray", ratio: float, preset: str, peak: float | None
-) -> dict[str, Any]:
-    """Scores by name, and the peak that counts as full scale."""
-    from hypersharp.numerics import unit
-    from hypersharp.quality.score import score_cubes
-
-    used = unit.peak(truth.values) if peak is None else peak
-    return {**score_cubes(image, truth, ratio=ratio, preset=preset, peak=used).as_dict(), "peak": used}
 
 
 def judged_by_pair(
@@ -156,20 +141,15 @@ def judged_by_pair(
         find_method(wald)
     blur, response, ratio = given_sensor(*known, None)
     record = Record.find(image)
-    placement = None if record is None else dict(record.placement)
-    free = coregister and blur is None
-    placed = place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister=free, known=placement)
+    known_place, free = dict(record.placement) if record else None, coregister and blur is None
+    placed = place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister=free, known=known_place)
     hs, ms = placed.read(placed.everything)
     with progress_bar("judging by the pair") as progress:
-        given = blur is not None or response is not None
-        sensor = None if record is None or given else record.known_sensor()
-        if sensor is None:
-            sensor = estimate_pair(hs, ms, psf=blur, srf=response, ratio=ratio).sensor
+        sensor = None if record is None or blur is not None or response is not None else record.known_sensor()
+        sensor = sensor or estimate_pair(hs, ms, psf=blur, srf=response, ratio=ratio).sensor
         progress(0.2)
-        found: dict[str, dict[str, Any]] = {
-            "pair": judge(image, hs, ms, sensor).as_dict()
-            | {"placing": list(record.placed if record else placed.notes)}
-        }
+        placing = list(record.placed if record else placed.notes)
+        found: dict[str, dict[str, Any]] = {"pair": judge(image, hs, ms, sensor).as_dict() | {"placing": placing}}
         progress(0.5)
         if wald:
             again = partial(fuse, method=wald, psf=sensor.psf, srf=sensor.srf, consistent=False)
@@ -185,15 +165,9 @@ def show_found(found: dict[str, dict[str, Any]], peak_note: str) -> None:
         say(f"full scale {peak:g}{peak_note}")
     if "pair" in found:
         say(table(["without a truth", "value", "tells"], pair_rows(found["pair"])))
-        left_out = [found["pair"][name] for name in ("hs_left_out", "ms_left_out")]
-        say(
-            "\n".join(
-                [
-                    *found["pair"]["placing"],
-                    f"left out: {left_out[0]:.1%} of the hs pixels, {left_out[1]:.1%} of the fine ones",
-                ]
-            )
-        )
+        coarse, fine = (found["pair"][name] for name in ("hs_left_out", "ms_left_out"))
+        left_out = f"left out: {coarse:.1%} of the hs pixels, {fine:.1%} of the fine ones"
+        say("\n".join([*found["pair"]["placing"], left_out]))
     if "wald" in found:
         method = found["wald"].pop("method")
         say(table([f"wald, {method}", "value"], [[name, shown(value)] for name, value in found["wald"].items()]))

@@ -10,22 +10,26 @@ from hypersharp.errors import CallError, needs
 if TYPE_CHECKING:
     import xarray as xr
 
+    from hypersharp.cli.options import Large
     from hypersharp.io.image import Image
-    from hypersharp.pair.options import Options
     from hypersharp.tiles.run import TiledOptions
 
 SHOWN_PX = 512  # along a side of a large scene, drawn
 
 
-def tiled_options(
-    memory: str | None, workers: int | None, scheduler: str | None, resume: bool
+def tiles_for(
+    hs: "Image", ms: "Image", method: str, chosen: "Large", *, uncertainty: bool = False
 ) -> "TiledOptions | None":
-    """What was said of tiles; None where nothing was."""
+    """How to fuse two files in tiles, where that was asked for or they are too large otherwise, which is shown."""
     from hypersharp.tiles.run import TiledOptions
 
-    if memory is None and workers is None and scheduler is None and not resume:
+    if any(value not in (None, False) for value in vars(chosen).values()):
+        return TiledOptions(parse_memory(chosen.memory), chosen.workers, chosen.scheduler, chosen.resume)
+    reason = too_large(hs, ms, method, uncertainty=uncertainty)
+    if reason is None:
         return None
-    return TiledOptions(parse_memory(memory), workers, scheduler, resume)
+    say(f"       {reason}")
+    return TiledOptions()
 
 
 def parse_memory(text: str | None) -> float | None:
@@ -55,30 +59,10 @@ def too_large(hs: "Image", ms: "Image", method: str, *, uncertainty: bool = Fals
     return f"about {wanted / 1e9:.1f} GB at once, of {free / 1e9:.1f} GB free: fused in tiles"
 
 
-def tiles_if_too_large(hs: "Image", ms: "Image", method: str, *, uncertainty: bool = False) -> "TiledOptions | None":
-    """How to fuse two files that are too large for this machine's memory, which is said; None for others."""
-    from hypersharp.tiles.run import TiledOptions
-
-    reason = too_large(hs, ms, method, uncertainty=uncertainty)
-    if reason is None:
-        return None
-    say(f"       {reason}")
-    return TiledOptions()
-
-
 def fuse_large(
-    hs: "Image",
-    ms: "Image",
-    out: Path,
-    *,
-    method: str,
-    tiles: "TiledOptions",
-    options: "Options",
-    uncertainty: Path | None,
-    part: bool,
-    **known: Any,
+    hs: "Image", ms: "Image", out: Path, *, uncertainty: Path | None, part: bool, **chosen: Any
 ) -> "dict[str, xr.DataArray]":
-    """Fuse in tiles and say what was decided and made; known: psf, srf and ratio, for `prepare`.
+    """Fuse in tiles and say what was decided and made; chosen: what else `prepare` takes.
 
     "result", "hs", "ms" and "error" of the middle of the scene, if `part`.
     """
@@ -91,17 +75,7 @@ def fuse_large(
     started = time.perf_counter()
     say(f"hs     {size(hs.outline())}  ({hs.path})\nms     {size(ms.outline())}  ({ms.path})")
     with progress_bar("learning from a sample of the scene") as progress:
-        run = prepare(
-            hs,
-            ms,
-            out,
-            method=method,
-            tiles=tiles,
-            options=options,
-            uncertainty=uncertainty,
-            progress=progress,
-            **known,
-        )
+        run = prepare(hs, ms, out, uncertainty=uncertainty, progress=progress, **chosen)
     say("\n".join(f"       {line}" for line in run.record.lines()))
     with progress_bar(f"fusing {len(run.job.tiling)} tiles") as progress:
         sharp = run.carry_out(progress, announce=lambda text: say(f"       {text}"))
@@ -130,8 +104,6 @@ def refuse(**chosen: Any) -> None:
     """Raise where an option was chosen that needs the whole image in memory."""
     names = [name for name, value in chosen.items() if value]
     if names:
-        raise CallError(
-            f"--{names[0].replace('_', '-')} for a scene fused in tiles",
-            "none of --grid ms, --mode tiles, --mode patches, --truth, --point",
-            "leave it out, or cut the scene",
-        )
+        found = f"--{names[0].replace('_', '-')} for a scene fused in tiles"
+        expected = "none of --grid ms, --mode tiles, --mode patches, --truth, --point"
+        raise CallError(found, expected, "leave it out, or cut the scene")

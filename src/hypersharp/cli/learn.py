@@ -63,43 +63,33 @@ def train(
 
 
 @app.command(rich_help_panel="Training and benchmarks")
+@opt.grouped
 def adapt(
     hs: opt.Hs,
     ms: opt.Ms,
+    known: opt.Known,
+    reading: opt.Reading,
     out: Annotated[Path, typer.Option("--out", "-o", help="Weights to write (.safetensors).")],
     minutes: Annotated[float, typer.Option(help="Time to learn for at most.", min=0.0)] = 2.0,
-    psf: opt.Psf = None,
-    srf: opt.Srf = None,
-    sensor: opt.SensorFile = None,
-    ratio: opt.Ratio = None,
     coregister: opt.Coregister = True,
     move: opt.Move = None,
     device: opt.Device = "auto",
-    mask: opt.Mask = None,
-    hs_mask: opt.HsMask = None,
-    saturated: opt.Saturated = None,
 ) -> None:
     """Learn SSJCN from HS and MS alone, no truth needed; `fuse --weights` takes the result, for other scenes too."""
-    from hypersharp.io.image import Image
-    from hypersharp.sensor.stored import given_sensor
     from hypersharp.train.adapt import AdaptOptions, adapt_pair, check_weights_path, summary
 
     check_weights_path(out)
-    blur, response, known_ratio = given_sensor(sensor, psf, srf, ratio)
-    coarse = Image(hs, mask=hs_mask, saturated=saturated).cube()
-    fine = Image(ms, mask=mask, saturated=saturated).cube()
+    coarse, fine = reading.cubes(hs, ms)
     with progress_bar("adapting") as progress:
         outcome = adapt_pair(
             coarse,
             fine,
             out,
             options=AdaptOptions(seconds=60 * minutes),
-            psf=blur,
-            srf=response,
-            ratio=known_ratio,
             coregister=opt.coregisters(coregister, move),
             device=device,
             progress=progress,
+            **known.given(),
         )
     for note in outcome.notes:
         say(note)
@@ -127,9 +117,9 @@ def bench(
     weights: Annotated[
         str | None, typer.Option(help="Weights of the networks in --methods that name none, or of the figures.")
     ] = None,
-    mode: opt.ModeOption = "whole",
+    mode: opt.Mode = "whole",
     device: opt.Device = "auto",
-    precision: opt.PrecisionOption = "auto",
+    precision: opt.Precision = "auto",
 ) -> None:
     """Run methods over test scenes: rows, tables in Markdown, LaTeX and CSV; or draw the paper's figures."""
     from hypersharp.bench.report import mean_table

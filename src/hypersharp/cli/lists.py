@@ -59,16 +59,8 @@ def protocols() -> None:
     """List the named protocols: scenes, blur, response, ratio, metrics."""
     from hypersharp.simulation.protocols import PROTOCOLS
 
-    rows = [
-        [
-            p.name,
-            p.dataset,
-            str(p.ratio),
-            p.psf_spec,
-            p.srf,
-            f"{len(p.train)} / {len(p.validation)} / {len(p.test)}",
-            p.preset,
-        ]
-        for p in PROTOCOLS.values()
-    ]
+    rows = []
+    for p in PROTOCOLS.values():
+        scenes = f"{len(p.train)} / {len(p.validation)} / {len(p.test)}"
+        rows.append([p.name, p.dataset, str(p.ratio), p.psf_spec, p.srf, scenes, p.preset])
     say(table(["name", "data set", "ratio", "psf", "srf", "train / val. / test", "preset"], rows))

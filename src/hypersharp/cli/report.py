@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 
 @app.command(rich_help_panel="Scores")
+@opt.grouped
 def report(
     context: typer.Context,
     sharp: Annotated[Path, typer.Argument(help="Sharpened image.", show_default=False)],
     hs: Annotated[Path, typer.Option(help="Hyperspectral image it was made from.", show_default=False)],
     ms: Annotated[Path, typer.Option(help="MS, RGB or pan image it was made from.", show_default=False)],
     out: opt.Out,
+    reading: opt.Reading,
     truth: opt.Truth = None,
     preset: opt.Preset = "dian",
     point: opt.Points = None,
@@ -37,13 +39,6 @@ def report(
     srf: opt.Srf = None,
     sensor: opt.SensorFile = None,
     weights: opt.Weights = None,
-    mask: opt.Mask = None,
-    hs_mask: opt.HsMask = None,
-    saturated: opt.Saturated = None,
-    variable: opt.Variable = None,
-    layout: opt.Layout = None,
-    ms_variable: opt.MsVariable = None,
-    ms_layout: opt.MsLayout = None,
 ) -> None:
     """Make a page to read of SHARP: pictures, spectra, errors, decisions, sensor; one HTML file in --out."""
     from hypersharp.io.image import Image
@@ -52,11 +47,7 @@ def report(
 
     check_page(out, truth, point, preset)
     blur, response, _ = given_sensor(sensor, psf, srf, None)
-    sources = {
-        "result": Image(sharp),
-        "hs": Image(hs, variable, layout, hs_mask, saturated),
-        "ms": Image(ms, ms_variable, ms_layout, mask, saturated),
-    }
+    sources = dict(zip(("result", "hs", "ms"), (Image(sharp), *reading.images(hs, ms)), strict=True))
     cubes = {name: image.cube() for name, image in sources.items()}
     make_page(
         cubes,
@@ -108,12 +99,10 @@ def make_page(
     from hypersharp.plot.places import parse_point
     from hypersharp.reporting import write_report
 
-    files = {**sources} if truth is None else {**sources, "truth": Image(truth)}
+    files = dict(sources) | ({} if truth is None else {"truth": Image(truth)})
     with progress_bar("writing the report") as progress:
         written = write_report(
-            cubes["result"],
-            cubes["hs"],
-            cubes["ms"],
+            *(cubes["result"], cubes["hs"], cubes["ms"]),
             out,
             truth=None if truth is None else open_cube(truth),
             points=[parse_point(text) for text in point or ()],

@@ -103,10 +103,7 @@ def check_output(path: str | Path) -> None:
 
 
 def check_apart(outputs: Sequence[Path | None], inputs: Sequence[Path | None]) -> None:
-    """Raise where an output would take the place of an image that is read, or of another output.
-
-    Raises: CallError.
-    """
+    """Raise where an output would take the place of an image that is read, or of another output. Raises: CallError."""
     taken = {file: "an image that is read" for path in inputs if path for file in _files_of(path)}
     for path in outputs:
         files = _files_of(path) if path else set()

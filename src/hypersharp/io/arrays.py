@@ -1,21 +1,16 @@
 """Files of named arrays (.mat, .npz, .nc, .zarr): which is the image, which axis is which, what else is known."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, nodata_of, transform_of, wavelengths_nm
 from hypersharp.errors import CallError, InputError, installed, unknown_name
+from hypersharp.io.image import Image
 from hypersharp.io.stored import NOTES, Stored, spectral_nm
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from hypersharp.io.image import Image
 
 LAYOUTS = ("lhw", "hwl", "hlw", "lp", "pl", "hw")
 BANDS = ("nband", "nbands", "bands")
@@ -106,12 +101,11 @@ def with_stored(image: Image, arrays: Mapping[str, Any], default: str | None = N
 def described(pixels: Any, arrays: Mapping[str, Any]) -> Stored:
     """An image (band, y, x) and what the variables stored with it say of it."""
     bands = pixels.shape[0]
-    centres, widths = listed(arrays, WAVELENGTHS, bands), listed(arrays, WIDTHS, bands)
     unit, nodata = text(arrays, "wavelength_units"), listed(arrays, ("nodata",), 1)
     return Stored(
         pixels,
-        wavelengths_nm=None if centres is None else spectral_nm(centres, unit),
-        fwhm_nm=None if widths is None else spectral_nm(widths, unit or "nm"),
+        wavelengths_nm=spectral_nm(listed(arrays, WAVELENGTHS, bands), unit),
+        fwhm_nm=spectral_nm(listed(arrays, WIDTHS, bands), unit or "nm"),
         good_bands=listed(arrays, GOOD_BANDS, bands),
         crs=text(arrays, "crs_wkt"),
         transform=affine_of_six(listed(arrays, ("transform",), 6)),
@@ -143,11 +137,9 @@ def laid_out(array: np.ndarray, image: Image, what: str, arrays: Mapping[str, An
     if layout == "hw" or (layout is None and max(array.shape) <= STRIP * min(array.shape)):
         return array[np.newaxis]
     if layout is None or image.shape_yx is None or pixels not in array.shape:
-        raise InputError(
-            f"{what} of {array.shape[0]} x {array.shape[1]}, which looks like bands x pixels",
-            "rows x columns that multiply to the number of pixels",
-            "open it in Python with shape_yx=(rows, columns), or give the layout hw if it is one band",
-        )
+        found = f"{what} of {array.shape[0]} x {array.shape[1]}, which looks like bands x pixels"
+        do = "open it in Python with shape_yx=(rows, columns), or give the layout hw if it is one band"
+        raise InputError(found, "rows x columns that multiply to the number of pixels", do)
     rows, columns = image.shape_yx
     spectra = array.T if layout == "pl" else array
     if spectra.shape[1] != pixels:
@@ -175,11 +167,8 @@ def order_lhw(shape: tuple[int, ...], image: Image, what: str, arrays: Mapping[s
     lengths = {np.size(other) for other in arrays.values() if np.size(other) > 1}
     if first != last and (first in lengths) != (last in lengths):  # a list has as many entries as there are bands
         return [0, 1, 2] if first in lengths else [2, 0, 1]
-    raise InputError(
-        f"{what} of {first} x {middle} x {last}, which may be bands first or last",
-        "axes that can be told from each other",
-        "give the layout hwl (rows, columns, bands) or lhw",
-    )
+    found = f"{what} of {first} x {middle} x {last}, which may be bands first or last"
+    raise InputError(found, "axes that differ clearly", "give the layout hwl (rows, columns, bands) or lhw")
 
 
 def _check_layout(layout: str | None) -> None:

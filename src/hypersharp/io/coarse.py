@@ -4,20 +4,16 @@ GeoTIFFs answer from their overviews. Elsewhere the window is read in strips and
 `MOST_BYTES` and lies uncompressed on disk, only the middle row of each block is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.cube import make_cube
+from hypersharp.grid import Window
 from hypersharp.io.stored import Stored
-
-if TYPE_CHECKING:
-    from hypersharp.grid import Window
 
 MOST_BYTES = 2**27
 STRIP_BYTES = 2**25

@@ -17,18 +17,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import numpy as np
+import xarray as xr
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
 from hypersharp.errors import InputError, OutputError, installed
+from hypersharp.io.image import Image
 from hypersharp.io.packed import Packed, pack, write_numbers
 from hypersharp.io.stored import NOTES, Stored, check_memory, spectral_nm
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
-    import xarray as xr
     from affine import Affine
-
-    from hypersharp.io.image import Image
 
 DTYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
 AXES = {"bsq": "lhw", "bil": "hlw", "bip": "hwl"}
@@ -78,8 +77,8 @@ def read(image: Image) -> Stored:
     nodata = header.numbers("data ignore value")
     return Stored(
         pixels,
-        wavelengths_nm=None if centres is None else spectral_nm(centres, unit),
-        fwhm_nm=None if widths is None else spectral_nm(widths, _width_unit(unit, centres)),
+        wavelengths_nm=spectral_nm(centres, unit),
+        fwhm_nm=spectral_nm(widths, _width_unit(unit, centres)),
         good_bands=None if flags is None else np.asarray(flags) != 0,
         crs=crs,
         transform=transform,
@@ -135,11 +134,9 @@ def _pixels(header: Header, body: Path) -> np.ndarray:
     shape = {axis: header.integer(name) for axis, name in (("l", "bands"), ("h", "lines"), ("w", "samples"))}
     code, interleave = header.integer("data type"), header.fields.get("interleave", "bsq").lower()
     if code not in DTYPES or interleave not in AXES:
-        raise InputError(
-            f"data type {code}, interleave {interleave} in {header.path}",
-            f"a type among {', '.join(map(str, DTYPES))} and one of {', '.join(AXES)}",
-            "convert the image",
-        )
+        found = f"data type {code}, interleave {interleave} in {header.path}"
+        expected = f"a type among {', '.join(map(str, DTYPES))} and one of {', '.join(AXES)}"
+        raise InputError(found, expected, "convert the image")
     order = ">" if header.integer("byte order", 0) else "<"
     dtype, axes = np.dtype(order + DTYPES[code]), AXES[interleave]
     stored = tuple(shape[axis] for axis in axes)

@@ -3,26 +3,21 @@
 Numbers are as stored. What images cannot say (wavelengths, place) lies in a file `bands.json` of those written here.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from hypersharp.errors import InputError, OutputError
 from hypersharp.io.arrays import affine_of_six, metadata_of
+from hypersharp.io.image import Image
 from hypersharp.io.stored import NOTES, Pixels, Stored
 from hypersharp.system.read_errors import READ_ERRORS, reading
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from hypersharp.io.image import Image
 
 IMAGES = (".png", ".tif", ".tiff")
 SIDECAR = "bands.json"
@@ -48,11 +43,9 @@ class BandImages(Pixels):
         for band in bands:
             plane = _plane(self.files[band])
             if plane.shape != self.shape[1:] or plane.dtype != self.dtype:
-                raise InputError(
-                    f"{plane.dtype} of {plane.shape[0]} x {plane.shape[1]} in {self.files[band]}",
-                    f"{self.dtype} of {self.shape[1]} x {self.shape[2]} as in {self.files[0].name}",
-                    "remove or convert that image",
-                )
+                found = f"{plane.dtype} of {plane.shape[0]} x {plane.shape[1]} in {self.files[band]}"
+                expected = f"{self.dtype} of {self.shape[1]} x {self.shape[2]} as in {self.files[0].name}"
+                raise InputError(found, expected, "remove or convert that image")
             planes.append(plane[rows, columns])
         return np.stack(planes)
 

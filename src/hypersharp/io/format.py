@@ -43,10 +43,7 @@ class Format:
     folder: bool = False
 
     def read(self, image: Image) -> Stored:
-        """Open an existing image of this format.
-
-        Raises: CallError for options that do not apply; InputError.
-        """
+        """Open an existing image of this format. Raises: CallError for options that do not apply; InputError."""
         if not self.options and (image.variable, image.layout, image.shape_yx) != (None, None, None):
             found = f"variable, layout or shape_yx for {image.path}"
             raise CallError(found, "none for this format", "leave them out")
@@ -94,10 +91,7 @@ def suffixes(**wanted: bool) -> tuple[str, ...]:
 
 
 def format_of(path: Path) -> Format:
-    """The format of an image that is there.
-
-    Raises: InputError where nothing is there, or nothing that can be read.
-    """
+    """The format of an image that is there. Raises: InputError where nothing is there, or nothing that can be read."""
     try:
         empty = path.stat().st_size == 0 and path.is_file()
     except FileNotFoundError as error:
@@ -118,10 +112,7 @@ def format_of(path: Path) -> Format:
 
 
 def format_for(path: Path) -> Format:
-    """The format in which a path is written, by its suffix.
-
-    Raises: CallError where that names none.
-    """
+    """The format in which a path is written, by its suffix. Raises: CallError where that names none."""
     found = BY_SUFFIX.get(path.suffix.lower())
     if found is None or not path.name:
         expected = f"a folder or a name ending in one of {', '.join(suffixes())}"

@@ -4,8 +4,6 @@ Wavelengths go where GDAL (3.10 and later) and QGIS look for them, the IMAGERY d
 more in nm as plain band tags, which keep every digit.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import warnings
@@ -14,20 +12,17 @@ from contextlib import contextmanager
 from itertools import product
 from math import ceil, inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
 from hypersharp.errors import OutputError, needs
+from hypersharp.io.image import Image
 from hypersharp.io.packed import BLOCK, pack, pieces
 from hypersharp.io.stored import NOTES, Pixels, Stored, spectral_nm
 from hypersharp.system.read_errors import READ_ERRORS, reading
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from hypersharp.io.image import Image
 
 CACHE_MB = 64  # of GDAL, whose own default is a twentieth of the machine's memory
 ZSTD_LEVEL = "1"  # GDAL's own, 9, takes 1.4 times as long for 5 % less

@@ -1,22 +1,17 @@
 """An image to read whole or a window at a time: a file with what the caller says of it, or a cube in memory."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
+import xarray as xr
 
 from hypersharp.cube import crs_of, cut, leave_out, nodata_of, transform_of, wrong_mask
 from hypersharp.errors import InputError
+from hypersharp.grid import Window
 from hypersharp.io.format import format_of
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from hypersharp.grid import Window
-    from hypersharp.io.stored import Stored
+from hypersharp.io.stored import Stored
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,7 @@ class Image:
         if mask_yx != [rows, columns]:
             raise wrong_mask(mask_yx, str(self.path), (rows, columns))
 
-    def resolved(self) -> Image:
+    def resolved(self) -> Self:
         """The same with absolute paths, for processes that run elsewhere."""
         return replace(self, path=self.path.resolve(), mask=self.mask and self.mask.resolve())
 
@@ -117,7 +112,7 @@ class CubeImage:
     def check(self) -> None:
         """Nothing to check: what is left out is NaN already."""
 
-    def resolved(self) -> CubeImage:
+    def resolved(self) -> Self:
         return self
 
     def stamp(self) -> dict[str, Any]:

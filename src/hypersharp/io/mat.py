@@ -1,24 +1,19 @@
 """MATLAB files: v5 to v7 through scipy.io, v7.3 (HDF5, axes reversed) through h5py."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from hypersharp.errors import InputError, OutputError, needs
 from hypersharp.io.arrays import described, find_variable, laid_out, metadata_of, order_lhw, with_stored
+from hypersharp.io.image import Image
 from hypersharp.io.stored import NOTES, Stored, VariablePixels
 from hypersharp.system.read_errors import READ_ERRORS, reading
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from hypersharp.io.image import Image
 
 EXPECTED = "a whole MATLAB file"
 SMALL = 4096  # variables of so few elements are read at once: wavelengths, counts, names

@@ -1,26 +1,21 @@
 """NetCDF through xarray: CF names and attributes, CRS and affine as rioxarray keeps them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from hypersharp.cube import affine_from, transform_of
 from hypersharp.errors import InputError, installed, needs
 from hypersharp.io.arrays import GOOD_BANDS, WAVELENGTHS, WIDTHS, find_variable, listed, order_lhw
+from hypersharp.io.image import Image
 from hypersharp.io.packed import pack
 from hypersharp.io.stored import NOTES, Stored, VariablePixels, spectral_nm
 from hypersharp.system.atomic import check_room
 from hypersharp.system.read_errors import READ_ERRORS, reading
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from hypersharp.io.image import Image
 
 EXPECTED = "a whole NetCDF file"
 SPARE_BYTES = 2**17  # headers, coordinates, chunk index
@@ -38,10 +33,8 @@ def _opened(path: Path) -> Iterator[Any]:
         engine = {b"\x89HDF": "h5netcdf", b"CDF\x01": "scipy", b"CDF\x02": "scipy"}.get(file.read(4))
     if engine is None:
         raise InputError(f"{path} that does not begin like NetCDF", EXPECTED, "check the file")
-    with needs("NetCDF"):
-        import xarray as xr
-
-        if engine == "h5netcdf":
+    if engine == "h5netcdf":
+        with needs("NetCDF"):
             import h5netcdf  # noqa: F401
     raw: dict[str, Any] = {"engine": engine, "mask_and_scale": False, "decode_times": False}
     with reading(path, EXPECTED, *READ_ERRORS), xr.open_dataset(path, **raw) as dataset:
@@ -121,8 +114,6 @@ def _place(dataset: Any, variable: Any, axes: list[int]) -> tuple[Any, Any]:
 
 def dataset_of(cube: xr.DataArray) -> xr.Dataset:
     """A Dataset that stores a cube as its file did, with all that is known about it."""
-    import xarray as xr
-
     packed = pack(cube)
     image = xr.DataArray(packed.values, dims=cube.dims, coords=cube.coords, name="cube")
     image.attrs = {"long_name": "image"}

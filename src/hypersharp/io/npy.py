@@ -1,22 +1,16 @@
 """NumPy's .npy: a plain array (band, y, x), mapped into memory."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from hypersharp.errors import InputError
 from hypersharp.io.arrays import laid_out, with_stored
+from hypersharp.io.image import Image
 from hypersharp.io.packed import write_numbers
 from hypersharp.io.stored import Stored
 from hypersharp.system.read_errors import READ_ERRORS, reading
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from hypersharp.io.image import Image
 
 
 def read(image: Image) -> Stored:

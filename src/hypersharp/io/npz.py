@@ -1,21 +1,15 @@
 """NumPy's .npz: the pixels as `cube`, wavelengths and place as arrays of their own."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from hypersharp.errors import InputError
 from hypersharp.io.arrays import described, find_variable, laid_out, metadata_of, with_stored
+from hypersharp.io.image import Image
 from hypersharp.io.stored import Stored
 from hypersharp.system.read_errors import READ_ERRORS, reading
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from hypersharp.io.image import Image
 
 
 def read(image: Image) -> Stored:

@@ -1,19 +1,15 @@
 """Stored numbers from physical ones: the inverse of `cube.decode`, taken only where nothing is lost."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from hypersharp.cube import decode, nodata_of, stored_nodata
 from hypersharp.system.atomic import take_room
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 BLOCK = 256  # pixels along a side
 PIECE_BYTES = 2**26  # of a lazy cube in memory at once

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
+import xarray as xr
 
 from hypersharp.cube import decode, make_cube
 from hypersharp.errors import InputError, needs
 from hypersharp.grid import Window, check_window, window_transform
 
 if TYPE_CHECKING:
-    import xarray as xr
     from affine import Affine
 
 NOTES = "hypersharp"  # the attribute, and in a file the tag, in which a result says how it was made
@@ -102,10 +102,7 @@ class Stored:
     def cube(
         self, bands: Sequence[int] | None = None, window: Window | None = None, lazy: bool = False
     ) -> xr.DataArray:
-        """The bands and the window asked for, decoded; dask-backed where `lazy`.
-
-        Raises: as `region`.
-        """
+        """The bands and the window asked for, decoded; dask-backed where `lazy`. Raises: as `region`."""
         count = self.pixels.shape[0]
         chosen, window = self.region(bands, window)
 
@@ -124,10 +121,7 @@ class Stored:
         return cube if self.notes is None else cube.assign_attrs({NOTES: self.notes})
 
     def values(self, bands: Sequence[int] | None, window: Window | None, lazy: bool = False) -> Any:
-        """The decoded numbers (band, y, x) of a region alone, NaN where a pixel is missing.
-
-        Raises: as `region`.
-        """
+        """The decoded numbers (band, y, x) of a region alone, NaN where a pixel is missing. Raises: as `region`."""
         chosen, (y0, x0, height, width) = self.region(bands, window)
         rows, columns, dtype = slice(y0, y0 + height), slice(x0, x0 + width), self.pixels.dtype.newbyteorder("=")
         key = slice(None) if chosen == list(range(self.pixels.shape[0])) else chosen, rows, columns
@@ -188,7 +182,9 @@ def check_memory(wanted_bytes: int) -> None:
 
 
 def spectral_nm(values: Any, unit: str | None) -> np.ndarray | None:
-    """Wavelengths or widths in nm from their unit; a unit not given is nm, or um where all are < 100."""
+    """Wavelengths or widths in nm from their unit; a unit not given is nm, or um where all are < 100; None for none."""
+    if values is None:
+        return None
     numbers = np.asarray(values, dtype=float).ravel()
     name = (unit or "unknown").strip().lower()
     if name in ("unknown", "", "none"):

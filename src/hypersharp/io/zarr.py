@@ -1,25 +1,20 @@
 """Zarr through xarray: a folder of chunks with the names and attributes of our NetCDF files."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from hypersharp.errors import InputError, OutputError, needs
+from hypersharp.io.image import Image
 from hypersharp.io.netcdf import dataset_of, read_dataset
 from hypersharp.io.stored import Stored
 from hypersharp.system.atomic import check_room
 from hypersharp.system.read_errors import READ_ERRORS, reading
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from hypersharp.io.image import Image
 
 EXPECTED = "a whole Zarr store"
 MARKS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
@@ -31,7 +26,6 @@ def _opened(path: Path) -> Iterator[Any]:
     if not path.is_dir() or not any((path / mark).exists() for mark in MARKS):
         raise InputError(f"{path} that is no Zarr store", EXPECTED, "check the folder")
     with needs("Zarr"):
-        import xarray as xr
         import zarr.errors
     errors = (*READ_ERRORS, zarr.errors.BaseZarrError, SystemError)  # numcodecs raises the last
     raw: dict[str, Any] = {"engine": "zarr", "mask_and_scale": False, "decode_times": False, "consolidated": False}

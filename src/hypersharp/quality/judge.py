@@ -128,11 +128,9 @@ def judge(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Se
 def check_estimate(estimate: xr.DataArray, expected: tuple[int, ...]) -> None:
     """Raise InputError unless the estimate has the bands of hs and the size of ms, (L, H, W)."""
     if estimate.dims != DIMS or estimate.shape != expected:
-        raise InputError(
-            f"an estimate of {' x '.join(map(str, estimate.shape))}",
-            f"{' x '.join(map(str, expected))} (bands of hs, rows and columns of ms)",
-            "give the hs and ms it was made from",
-        )
+        found, wanted = (" x ".join(map(str, shape)) for shape in (estimate.shape, expected))
+        wanted += " (bands of hs, rows and columns of ms)"
+        raise InputError(f"an estimate of {found}", wanted, "give the hs and ms it was made from")
 
 
 def median_and_worst(

@@ -129,9 +129,8 @@ def same_ground(fine: FloatArray, coarse: FloatArray) -> Iterator[tuple[FloatArr
     """The measured pixels (bands, n) of fine and of coarse, block by block of the same ground."""
     ratio = fine.shape[1] // max(1, coarse.shape[1])
     if len(fine) != len(coarse) or fine.shape[1:] != tuple(ratio * size for size in coarse.shape[1:]):
-        raise InputError(
-            f"images of {fine.shape} and {coarse.shape}", "as many bands, sizes of a whole ratio", "crop them"
-        )
+        found = f"images of {fine.shape} and {coarse.shape}"
+        raise InputError(found, "as many bands, sizes of a whole ratio", "crop them")
     side = block_side(ratio)
     return common_blocks(fine, coarse, (ratio * side, side))
 

@@ -40,11 +40,8 @@ def score_cubes(
     40.0
     """
     if estimate.shape != truth.shape:
-        raise InputError(
-            f"an estimate of {estimate.shape} and a truth of {truth.shape}",
-            "two cubes of one shape",
-            "crop one of them",
-        )
+        found = f"an estimate of {estimate.shape} and a truth of {truth.shape}"
+        raise InputError(found, "two cubes of one shape", "crop one of them")
     scale = unit.peak(np.asarray(truth)) if peak is None else peak
     if not scale > 0:
         raise CallError(f"a peak of {scale:g}", "a positive number", "give the value that counts as full scale")
@@ -54,10 +51,7 @@ def score_cubes(
 
 
 def both_usable(estimate: Values, truth: Values) -> NDArray[np.bool_]:
-    """True for each band that both cubes have.
-
-    Raises: InputError where there is none.
-    """
+    """True for each band that both cubes have. Raises: InputError where there is none."""
     kept: NDArray[np.bool_] = np.ones(len(truth), bool)
     for cube in (estimate, truth):
         kept &= usable_bands(cube if isinstance(cube, xr.DataArray) else make_cube(cube))
