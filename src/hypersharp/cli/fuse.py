@@ -158,10 +158,10 @@ def estimate(
     reading: opt.Reading,
     psf: opt.Psf = None,
     srf: opt.Srf = None,
-    ratio: opt.Ratio = None,
     plot: Annotated[
         Path | None, typer.Option(help="Picture (.png) of the blur, the responses and the residuals.")
     ] = None,
+    ratio: opt.Ratio = None,
 ) -> None:
     """Find the blur of HS and the response of MS in the pair itself; what is given of them is kept."""
     from hypersharp.io.together import save_figure, write_text

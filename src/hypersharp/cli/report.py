@@ -49,19 +49,9 @@ def report(
     blur, response, _ = given_sensor(sensor, psf, srf, None)
     sources = dict(zip(("result", "hs", "ms"), (Image(sharp), *reading.images(hs, ms)), strict=True))
     cubes = {name: image.cube() for name, image in sources.items()}
-    make_page(
-        cubes,
-        out,
-        sources,
-        Run(own_command(context)),
-        psf=blur,
-        srf=response,
-        weights=weights,
-        truth=truth,
-        preset=preset,
-        point=point,
-        uncertainty=uncertainty if trust is None else trust,
-    )
+    known: dict[str, Any] = {"psf": blur, "srf": response, "weights": weights, "preset": preset}
+    predicted = uncertainty if trust is None else trust
+    make_page(cubes, out, sources, Run(own_command(context)), truth=truth, point=point, uncertainty=predicted, **known)
 
 
 def check_page(out: Path | None, truth: Path | None, point: Sequence[str] | None, preset: str = "dian") -> None:
