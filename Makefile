@@ -19,6 +19,7 @@ help:
 	@echo "make bench     time, memory and share of the machine's own convolution speed"
 
 $(READY): pyproject.toml constraints.txt $(WEIGHTS)/pyproject.toml
+	@echo "installing into .venv, once: this takes some minutes"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(INSTALL) --upgrade pip # --group needs 25.1 or newer
 	$(INSTALL) -e '.[all]' -e $(WEIGHTS) --group dev
@@ -26,6 +27,7 @@ $(READY): pyproject.toml constraints.txt $(WEIGHTS)/pyproject.toml
 
 # what the demo needs takes half as long to install
 $(DEMO_READY): pyproject.toml constraints.txt
+	@echo "installing into .venv, once: this takes some minutes"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(INSTALL) -e '.[demo]'
 	touch $@

@@ -53,6 +53,7 @@ def main() -> None:
     call.add_argument("--cache", type=Path)
     given = call.parse_args()
     base = read_options(RECIPE)
+    assert isinstance(base, TrainOptions)
     protocol = find_protocol(base.protocol)
     lines = [heading(base)]
     for name, (what, net_options, options) in VARIANTS.items():

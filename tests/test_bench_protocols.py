@@ -56,6 +56,16 @@ def test_dian_trains_on_the_first_20_and_tests_on_the_last_12(name: str) -> None
     assert protocol.validation == ("chart_and_stuffed_toy", "fake_and_real_strawberries")
 
 
+def test_dspnet_reads_each_fine_pixel_once() -> None:
+    """Its blur is exactly its own coarse pixel: taps 0 .. ratio - 1, as its scripts decimate from ratio/2 - 1."""
+    for name in ("dspnet-x4", "dspnet-x8"):
+        protocol = find_protocol(name)
+        weights = protocol.psf.window(protocol.ratio, protocol.ratio)
+        assert weights.min() > 0
+        assert (len(protocol.train + protocol.validation), len(protocol.test)) == (20, 12)
+    np.testing.assert_allclose(np.square(find_protocol("dspnet-x4").psf.kernel).sum(), 0.064448, atol=5e-7)
+
+
 def test_uestc_tests_on_its_11_scenes_without_watercolors() -> None:
     protocol = find_protocol("uestc-x4")
     assert (len(protocol.train + protocol.validation), len(protocol.test)) == (20, 11)
@@ -74,7 +84,15 @@ def test_harvard_takes_the_daylight_scenes_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "centre"), [("dian-x4", 8, 1.5), ("dian-x8", 8, 3.5), ("uestc-x4", 3, 2.0), ("harvard-x4", 8, 1.5)]
+    ("name", "size", "centre"),
+    [
+        ("dian-x4", 8, 1.5),
+        ("dian-x8", 8, 3.5),
+        ("uestc-x4", 3, 2.0),
+        ("dspnet-x4", 4, 1.5),
+        ("dspnet-x8", 8, 3.5),
+        ("harvard-x4", 8, 1.5),
+    ],
 )
 def test_blur_and_phase(name: str, size: int, centre: float) -> None:
     psf = find_protocol(name).psf

@@ -14,7 +14,7 @@ from hypersharp.io import open_cube, save_cube
 from hypersharp.pair.estimate import estimate_pair
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
-from hypersharp.sensor.stored import given_sensor, read_sensor
+from hypersharp.sensor.stored import read_sensor, sensor_from_args
 
 NM = np.arange(400.0, 520.0, 10)
 SENSOR = Sensor(gaussian(8, 2, 4), np.kron(np.eye(3), np.full(4, 0.25)), 4)
@@ -85,6 +85,6 @@ def test_wrong_calls_and_inputs_write_nothing(
 def test_a_ratio_that_contradicts_the_sensor_is_a_wrong_call(folder: Path) -> None:
     assert run("estimate hs.npy ms.npy -o sensor.json") == 0
     with pytest.raises(CallError, match="ratio 3"):
-        given_sensor("sensor.json", None, None, 3)
-    assert given_sensor("sensor.json", None, None, 4)[0] == read_sensor("sensor.json").psf
-    assert given_sensor(None, "box", None, 2) == ("box", None, 2)
+        sensor_from_args("sensor.json", None, None, 3)
+    assert sensor_from_args("sensor.json", None, None, 4)[0] == read_sensor("sensor.json").psf
+    assert sensor_from_args(None, "box", None, 2) == ("box", None, 2)

@@ -135,11 +135,11 @@ def judged_by_pair(
     from hypersharp.pair.place import place
     from hypersharp.pair.record import Record
     from hypersharp.quality.judge import judge, wald_scores
-    from hypersharp.sensor.stored import given_sensor
+    from hypersharp.sensor.stored import sensor_from_args
 
     if wald:
         find_method(wald)
-    blur, response, ratio = given_sensor(*known, None)
+    blur, response, ratio = sensor_from_args(*known, None)
     record = Record.find(image)
     known_place, free = dict(record.placement) if record else None, coregister and blur is None
     placed = place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister=free, known=known_place)

@@ -27,17 +27,32 @@ def train(
     strategy: Annotated[str, typer.Option(help="auto, ddp, ... (lightning's words).")] = "auto",
     timeout: Annotated[float, typer.Option(help="Seconds to wait for another process that is silent.", min=1)] = 600.0,
     cache: Annotated[Path | None, typer.Option(help="Folder of degraded scenes to share.")] = None,
+    start_from: Annotated[Path | None, typer.Option(help="ssjcn-v2: begin with these weights.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="ssjcn-v2: stop after these; --resume goes on.")] = None,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="ssjcn-v2: let the rate fall from the last checkpoint; it stays.")
+    ] = False,
 ) -> None:
     """Learn weights from a protocol's training scenes."""
     with needs("training", "train"):
         import pytorch_lightning  # noqa: F401
-    from hypersharp.bench.training import train_on_protocol
+    from hypersharp.bench.training import train_on_protocol, train_record_on_protocol
     from hypersharp.train.hardware import Hardware
     from hypersharp.train.options import read_options
+    from hypersharp.train.record import LAST
+    from hypersharp.train.record_options import RecordOptions
     from hypersharp.train.run import CHECKPOINT
 
+    options = read_options(config)
+    if isinstance(options, RecordOptions):
+        path = train_record_on_protocol(
+            options, data, out,
+            resume=resume or (restartable and (out / LAST).exists()),
+            start_from=start_from, minutes=minutes, finish_only=finish,
+        )  # fmt: skip
+        return say(f"{'weights' if path.suffix == '.safetensors' else 'checkpoint'} -> {path}")
     path = train_on_protocol(
-        read_options(config),
+        options,
         data,
         out,
         cache_dir=cache,

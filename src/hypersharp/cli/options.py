@@ -73,9 +73,9 @@ class Known:
 
     def given(self) -> dict[str, Any]:
         """psf, srf and ratio, those of the sensor file where that is named."""
-        from hypersharp.sensor.stored import given_sensor
+        from hypersharp.sensor.stored import sensor_from_args
 
-        values = given_sensor(self.sensor, self.psf, self.srf, self.ratio)
+        values = sensor_from_args(self.sensor, self.psf, self.srf, self.ratio)
         return dict(zip(("psf", "srf", "ratio"), values, strict=True))
 
 

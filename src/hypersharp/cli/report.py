@@ -43,10 +43,10 @@ def report(
     """Make a page to read of SHARP: pictures, spectra, errors, decisions, sensor; one HTML file in --out."""
     from hypersharp.io.image import Image
     from hypersharp.reporting.facts import Run
-    from hypersharp.sensor.stored import given_sensor
+    from hypersharp.sensor.stored import sensor_from_args
 
     check_page(out, truth, point, preset)
-    blur, response, _ = given_sensor(sensor, psf, srf, None)
+    blur, response, _ = sensor_from_args(sensor, psf, srf, None)
     sources = dict(zip(("result", "hs", "ms"), (Image(sharp), *reading.images(hs, ms)), strict=True))
     cubes = {name: image.cube() for name, image in sources.items()}
     known: dict[str, Any] = {"psf": blur, "srf": response, "weights": weights, "preset": preset}

@@ -16,6 +16,7 @@ from hypersharp.networks.onnx.cache import in_runtime
 from hypersharp.networks.onnx.session import OnnxNetwork
 from hypersharp.networks.packaged import Weights, fitting_weights, named_weights, packaged_weights
 from hypersharp.networks.ssjcn import SensorDegradation
+from hypersharp.networks.ssjcn_v2 import SSJCN2
 from hypersharp.pair.options import Options, choose_device
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
@@ -85,6 +86,8 @@ def with_response(net: FusionNetwork, pair: TensorPair, sensor: PairSensor) -> t
     net = copy.deepcopy(net)  # the loaded one stays as it was trained
     net.get_buffer("srf").copy_(srf)
     window = None if sensor.given_psf is None else psf_window(sensor.given_psf, pair.ratio)
+    if isinstance(net, SSJCN2):
+        net.see_with(srf, net.psf if window is None else window.to(net.psf))
     if isinstance(net, OnnxNetwork) and window is not None and "psf" in net.file.optional:
         net.set_window(window)
     for block in net.modules():

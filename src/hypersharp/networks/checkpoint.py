@@ -20,6 +20,7 @@ from hypersharp.networks.dbin import DBIN, DBINOptions
 from hypersharp.networks.dhsis import DHSIS, DHSISOptions
 from hypersharp.networks.header import FORMAT, WeightsHeader, read_header
 from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
+from hypersharp.networks.ssjcn_v2 import SSJCN2, SSJCN2Options
 from hypersharp.networks.subspace import SubspaceOptions, SubspaceSSJCN
 from hypersharp.system.atomic import make_folder, staged
 
@@ -29,6 +30,7 @@ NETWORKS: dict[str, tuple[type[FusionNetwork], Callable[..., Any]]] = {
     "dbin": (DBIN, DBINOptions),
     "dhsis": (DHSIS, DHSISOptions),
     "ssjcn": (SSJCN, SSJCNOptions),
+    "ssjcn-v2": (SSJCN2, SSJCN2Options),
     "ssjcn-subspace": (SubspaceSSJCN, SubspaceOptions),
 }
 

@@ -60,7 +60,15 @@ class DHSIS(FusionNetwork):
     def __init__(self, options: DHSISOptions) -> None:
         super().__init__()
         self.options = o = options
-        inner = [layer for _ in range(o.layers - 2) for layer in normalised(o.features)]
+        inner = [
+            layer
+            for _ in range(o.layers - 2)
+            for layer in (
+                nn.Conv2d(o.features, o.features, 3, padding=1),
+                nn.BatchNorm2d(o.features, EPSILON, MOMENTUM),
+                nn.ReLU(),
+            )
+        ]
         self.first = nn.Conv2d(o.bands, o.features, 3, padding=1)
         self.body = nn.Sequential(nn.ReLU(), *inner)
         self.last = nn.Conv2d(o.features, o.bands, 3, padding=1)
@@ -75,11 +83,6 @@ class DHSIS(FusionNetwork):
             features = self.first(start.float())
         correction: Tensor = self.last(self.body(features))
         return start + correction.float()
-
-
-def normalised(features: int) -> list[nn.Module]:
-    """A convolution, its batch normalisation and its ReLU."""
-    return [nn.Conv2d(features, features, 3, padding=1), nn.BatchNorm2d(features, EPSILON, MOMENTUM), nn.ReLU()]
 
 
 def initialise(net: DHSIS, zero_init: bool) -> None:

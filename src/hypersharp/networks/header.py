@@ -10,7 +10,8 @@ from safetensors import SafetensorError, safe_open
 from hypersharp.errors import InputError
 
 FORMAT = "hypersharp-1"
-METHOD_OF = {"ssjcn-subspace": "ssjcn"}  # network -> the method that runs it, where it has another name
+# network -> the method that runs it, where it has another name
+METHOD_OF = {"ssjcn-subspace": "ssjcn", "ssjcn-v2": "ssjcn"}
 
 
 @dataclass(frozen=True)

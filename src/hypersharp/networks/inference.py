@@ -77,15 +77,20 @@ def run_network(
     `start` is for a network that corrects an estimate made from the whole image. By `options.mode` in one pass, where
     attention sees image-wide means; in tiles with half overlap, blended with Hann weights, whose start is the whole
     image's; or in patches of 64 fine pixels, each processed alone.
+
+    Raises: CallError for tiles whose side is no multiple of twice the ratio.
     """
     ratio, blended = net.options.ratio, options.mode == "tiles"
     coarse, fine, first = batched(hs), batched(ms), None if start is None else batched(start)
+    if blended and (options.tile_px <= 0 or options.tile_px % (2 * ratio)):
+        found, expected = f"tiles of {options.tile_px} pixels", f"a multiple of {2 * ratio} (twice the ratio)"
+        raise CallError(found, expected, "change --tile")
     with torch.inference_mode(), autocast(ms.device, options.precision):
         if options.mode == "whole":
             estimate = net(coarse, fine, first).float()
             progress(1.0)
             return estimate[0]
-        side = check_tile(options.tile_px, ratio) if blended else max(1, PATCH_PX // ratio)
+        side = options.tile_px // ratio if blended else max(1, PATCH_PX // ratio)
         if blended and first is None:
             first = upsample_bicubic(coarse, ratio)
         starts = (tile_starts(size, side) if blended else range(0, size, side) for size in hs.shape[-2:])
@@ -104,16 +109,6 @@ def run_network(
 
 def batched(image: Tensor) -> Tensor:
     return image[None].contiguous(memory_format=torch.channels_last)
-
-
-def check_tile(tile_px: int, ratio: int) -> int:
-    """Coarse pixels on the side of a tile.
-
-    Raises: CallError unless tile_px is a positive multiple of twice the ratio.
-    """
-    if tile_px <= 0 or tile_px % (2 * ratio):
-        raise CallError(f"tiles of {tile_px} pixels", f"a multiple of {2 * ratio} (twice the ratio)", "change --tile")
-    return tile_px // ratio
 
 
 def fine_window(y: int, x: int, side: int, ratio: int) -> tuple[slice, slice, slice, slice]:

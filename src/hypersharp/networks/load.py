@@ -40,7 +40,7 @@ def shape_of(pair: TensorPair) -> dict[str, int]:
 
 def check_fit(weights: Weights, network: str, pair: TensorPair) -> None:
     """Raise InputError for weights of another network, or for another sensor than the pair's."""
-    if weights.header.network != network:
+    if network not in (weights.header.network, weights.method):
         raise InputError(
             f"weights {weights.name} of {weights.header.network}",
             f"weights of {network}",

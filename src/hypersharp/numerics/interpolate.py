@@ -25,19 +25,14 @@ def interpolate_bicubic(coarse: Tensor, ratio: int, centre_yx: tuple[float, floa
 
 
 def cubic_matrix(size: int, ratio: int, centre: float) -> Tensor:
-    """(ratio size, size): the weights of the coarse pixels in each fine one, along one axis."""
+    """(ratio size, size): the weights of the coarse pixels in each fine one, along one axis (Keys 1981, equation 4)."""
+    a = CUBIC
     place = (torch.arange(ratio * size, dtype=torch.float64) - centre) / ratio
     first = place.floor().long() - 1
     matrix = torch.zeros(ratio * size, size, dtype=torch.float64)
     for tap in range(4):
-        weight = cubic_kernel(place - (first + tap))
+        x = (place - (first + tap)).abs()  # in coarse pixels, at most 2
+        near, far = ((a + 2) * x - (a + 3)) * x * x + 1, a * (((x - 5) * x + 8) * x - 4)
+        weight = torch.where(x <= 1, near, far)
         matrix.scatter_add_(1, (first + tap).clamp(0, size - 1)[:, None], weight[:, None])
     return matrix
-
-
-def cubic_kernel(x: Tensor) -> Tensor:
-    """Keys' kernel of the distance in coarse pixels, |x| at most 2."""
-    x, a = x.abs(), CUBIC
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    far = a * (((x - 5) * x + 8) * x - 4)
-    return torch.where(x <= 1, near, far)

@@ -1,7 +1,7 @@
 """A result judged without a truth: what `noreference` says of an estimate, and Wald's scores of the method.
 
-Wald, Ranchin, Mangolini 1997, Photogrammetric Engineering & Remote Sensing 63(6): hs and ms are degraded once more
-by their own sensor, fused, and scored against the given hs (`pair.reduced`).
+Wald, Ranchin, Mangolini 1997, Photogrammetric Engineering & Remote Sensing 63(6): hs and ms are brought to
+reduced resolution by their own sensor, fused, and scored against the given hs (`pair.reduced`).
 """
 
 from collections.abc import Callable

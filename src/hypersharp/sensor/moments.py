@@ -111,14 +111,21 @@ def gather(
 
     Raises: InputError where too few coarse pixels are usable.
     """
-    view = blurred_view(ms, support.ratio, psf) if psf else patch_view(ms, support)
+    if psf is None:
+        view = patch_view(ms, support)
+    else:
+        view = Sensor(psf, np.eye(len(ms)), support.ratio).hs(torch.from_numpy(ms)).numpy()[..., None, None]
     usable = usable & inside_mask(usable.shape, support, psf)
     rows, columns = np.nonzero(usable)
     if len(rows) < LEAST_EQUATIONS:
         found = f"{len(rows)} coarse pixels that are measured with all the fine ones around them"
         raise InputError(found, f"at least {LEAST_EQUATIONS}", "use larger images, smaller masks, or pass psf and srf")
-    chosen = most_textured(view, rows, columns, ms.shape[0])
-    rows, columns = rows[chosen], columns[chosen]
+    most = MOST_EQUATIONS // len(ms)
+    if len(rows) > most:  # the most textured
+        parts = (view[:, rows[part], columns[part]] for part in chunks(len(rows)))
+        texture = np.concatenate([patches.std(axis=(2, 3)).sum(0) for patches in parts])
+        chosen = np.sort(np.argpartition(-texture, most)[:most])
+        rows, columns = rows[chosen], columns[chosen]
     held = held_out(rows, columns)
     return accumulate(hs, view, rows[~held], columns[~held]), accumulate(hs, view, rows[held], columns[held])
 
@@ -138,12 +145,6 @@ def patch_view(ms: FloatArray, support: Support) -> FloatArray:
     return windows[:, :: support.ratio, :: support.ratio, ::step, ::step]
 
 
-def blurred_view(ms: FloatArray, ratio: int, psf: PSF) -> FloatArray:
-    """(l, h, w, 1, 1): ms under a known blur."""
-    coarse = Sensor(psf, np.eye(len(ms)), ratio).hs(torch.from_numpy(ms))
-    return coarse.numpy()[..., None, None]
-
-
 def inside_mask(shape_yx: tuple[int, ...], support: Support, psf: PSF | None) -> Mask:
     """(h, w): where the patch does not reach over the border."""
     side = max(psf.kernel.shape) if psf else support.side_px
@@ -151,17 +152,6 @@ def inside_mask(shape_yx: tuple[int, ...], support: Support, psf: PSF | None) ->
     mask = np.zeros(shape_yx, bool)
     mask[reach : shape_yx[0] - reach, reach : shape_yx[1] - reach] = True
     return mask
-
-
-def most_textured(
-    view: FloatArray, rows: NDArray[np.intp], columns: NDArray[np.intp], ms_bands: int
-) -> NDArray[np.intp]:
-    """Indices of the pixels to use: all, or as many as the equations allow, those of the largest variance."""
-    most = MOST_EQUATIONS // ms_bands
-    if len(rows) <= most:
-        return np.arange(len(rows))
-    spread = np.concatenate([view[:, rows[part], columns[part]].std(axis=(2, 3)).sum(0) for part in chunks(len(rows))])
-    return np.sort(np.argpartition(-spread, most)[:most])
 
 
 def held_out(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Mask:

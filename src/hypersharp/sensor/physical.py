@@ -76,7 +76,11 @@ def fit_sensor(train: Moments, held: Moments, support: Support, known: Known) ->
 
     Until they are chosen rows are rough, which is quick.
     """
-    fit = settle(train, support, known, start_fit(train, support, known), "gaussian")
+    taps, sigma = np.ones(1), support.ratio / 2  # a FWHM of about one coarse pixel, in the middle
+    if train.cells.shape[1] > 1:
+        taps = support.to_cells(blur_weights(BlurShape("gaussian", (sigma, sigma), (0.0, 0.0)), support))
+    fit = Fit(np.zeros(known.allowed.shape), np.zeros(len(known.allowed)), taps, None, ())
+    fit = settle(train, support, known, fit, "gaussian")
     blur = choose_blur(train, held, support, fit)
     fit = settle(train, support, known, fit, blur)
     fit = replace(fit, families=choose_responses(train, held, known, fit))
@@ -86,15 +90,6 @@ def fit_sensor(train: Moments, held: Moments, support: Support, known: Known) ->
     offset = float(by) < CLEARLY * float(without)
     best = settle(everything, support, known, fit, blur, offset)
     return replace(with_rows(everything, known, best), offsets=best.offsets) if offset else best
-
-
-def start_fit(moments: Moments, support: Support, known: Known) -> Fit:
-    """A Gaussian of FWHM about one coarse pixel, in the middle; no families yet."""
-    taps = np.ones(1)
-    if moments.cells.shape[1] > 1:
-        sigma = support.ratio / 2
-        taps = support.to_cells(blur_weights(BlurShape("gaussian", (sigma, sigma), (0.0, 0.0)), support))
-    return Fit(np.zeros(known.allowed.shape), np.zeros(len(known.allowed)), taps, None, ())
 
 
 def settle(moments: Moments, support: Support, known: Known, fit: Fit, blur: str, offset: bool = False) -> Fit:

@@ -16,8 +16,6 @@ from scipy.special import ndtr
 from hypersharp.sensor.moments import Support
 from hypersharp.sensor.tables import FloatArray, Mask
 
-Profile = Callable[[FloatArray, float], FloatArray]
-
 LEAST_SIGMA_PX = 0.15
 START_SIGMAS = (0.25, 0.45, 0.7)  # coarse pixels
 WIDTHS = 2.0 ** np.arange(-1.0, 6.0)  # sigma of a response in band spacings, where the search starts
@@ -38,24 +36,20 @@ class BlurShape:
 def blur_weights(shape: BlurShape, support: Support) -> FloatArray:
     """(side, side) weights of the fine pixels in reading order, sum 1."""
     offsets = support.offsets_px()
-    profile = PROFILES[shape.family](support.ratio)
     y, x = (
-        profile(offsets - centre, sigma) for centre, sigma in zip(shape.centre_yx_px, shape.sigma_yx_px, strict=True)
+        profile(shape.family, support.ratio, offsets - centre, sigma)
+        for centre, sigma in zip(shape.centre_yx_px, shape.sigma_yx_px, strict=True)
     )
     weights = np.outer(y, x)
     return np.asarray(weights / weights.sum())
 
 
-def gaussian_profile(_: int) -> Profile:
-    return lambda offsets, sigma: np.exp(-0.5 * (offsets / sigma) ** 2 + 0.5 * np.min((offsets / sigma) ** 2))
-
-
-def detector_profile(ratio: int) -> Profile:
-    half = ratio / 2
-    return lambda offsets, sigma: ndtr((offsets + half) / sigma) - ndtr((offsets - half) / sigma) + 1e-12
-
-
-PROFILES: dict[str, Callable[[int], Profile]] = {"gaussian": gaussian_profile, "detector": detector_profile}
+def profile(family: str, ratio: int, offsets: FloatArray, sigma: float) -> FloatArray:
+    """A blur along one axis, up to a factor."""
+    if family == "gaussian":
+        squares = (offsets / sigma) ** 2
+        return np.asarray(np.exp(-0.5 * squares + 0.5 * squares.min()))
+    return np.asarray(ndtr((offsets + ratio / 2) / sigma) - ndtr((offsets - ratio / 2) / sigma) + 1e-12)
 
 
 def fit_blur(family: str, gram: FloatArray, pull: FloatArray, support: Support, start: BlurShape | None) -> BlurShape:

@@ -48,7 +48,7 @@ def read_sensor(path: str | Path) -> Sensor:
         raise InputError(f"'{path}' that cannot be used ({reason})", "a sensor (.json)", MAKE) from exc
 
 
-def given_sensor(
+def sensor_from_args(
     path: str | Path | None, psf: str | None, srf: str | None, ratio: int | None
 ) -> tuple[str | PSF | None, str | FloatArray | None, int | None]:
     """(psf, srf, ratio) as the options name them, or, where a sensor file is given, those in it.

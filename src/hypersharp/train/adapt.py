@@ -1,10 +1,10 @@
 """SSJCN learned from one pair alone, without truth, for `hypersharp adapt`: Wald's protocol in its coordinates.
 
-hs and the ms reduced to its grid are degraded once more by the estimated blur and ratio; the network learns to
-give hs back, its error maps being taken through the estimated blur and response. The weights for any sensor stay
-as they are; what is learnt is a second correction of the pair's own. The pair is seen turned, mirrored and cut at
-other phases before it is degraded, for a blur need not be symmetric, and with hs's own noise, which degrading
-averages out. Tiles held out of the loss decide when to stop and what is kept.
+hs and the ms on its grid are brought to reduced resolution by the estimated PSF and ratio; the network learns to
+reproduce hs, its error maps being taken through the estimated PSF and response. The weights for any sensor stay as
+they are; a second correction, specific to the pair, is learned. The pair is rotated, mirrored and cut at other
+phases before it is reduced, because a PSF need not be symmetric, and gets the noise of hs, which reducing averages
+out. Held-out tiles decide when to stop and what is kept.
 Source: the zero-shot training of Dian et al., IEEE TPAMI 2023.
 """
 
@@ -173,7 +173,7 @@ def adapt(
 ) -> tuple[SubspaceSSJCN, Outcome]:
     """The network for a pair after learning from it.
 
-    Raises: InputError for images too small to be degraded once more, or as `pair_network`.
+    Raises: InputError for images too small for reduced resolution, or as `pair_network`.
     """
     started = time.monotonic()
     least = LEAST_PX * pair.ratio

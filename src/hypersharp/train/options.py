@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from hypersharp.errors import InputError
 from hypersharp.networks.header import WeightsHeader
+from hypersharp.train.record_options import RecordOptions
 
 Whole = Annotated[int, Field(gt=0)]
 
@@ -72,11 +73,11 @@ class TrainOptions:
         return WeightsHeader(self.network, {**shape, **self.network_options})
 
 
-def read_options(path: Path) -> TrainOptions:
+def read_options(path: Path) -> TrainOptions | RecordOptions:
     r"""Read a recipe: the options of a training from a YAML file.
 
     Args:
-        path: the .yaml file; its names are those of `TrainOptions`.
+        path: the .yaml file; its names are those of `TrainOptions`, or of `RecordOptions` where network is ssjcn-v2.
 
     Returns:
         The options, checked.
@@ -92,7 +93,8 @@ def read_options(path: Path) -> TrainOptions:
     """
     try:
         fields = yaml.safe_load(path.read_text())
-        return TypeAdapter(TrainOptions).validate_python(fields)
+        second = isinstance(fields, dict) and fields.get("network") == "ssjcn-v2"
+        return TypeAdapter(RecordOptions if second else TrainOptions).validate_python(fields)
     except OSError as exc:
         raise InputError(f"no readable {path}", "a YAML file of training options", "check the path") from exc
     except yaml.YAMLError as exc:

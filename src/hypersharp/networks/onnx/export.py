@@ -70,6 +70,8 @@ def export_onnx(net: FusionNetwork, header: WeightsHeader, path: Path, *, start:
 def check_exportable(header: WeightsHeader, path: Path) -> None:
     if path.suffix != ".onnx":
         raise CallError(f"--out {path}", "a file that ends in .onnx", "rename it")
+    if header.network == "ssjcn-v2":
+        raise InputError(f"weights of {header.network}", "weights of another network", "run them with torch")
     if header.provenance.get("any_sensor"):
         raise InputError(
             "weights for any sensor, which are a network only together with a pair",

@@ -1,0 +1,227 @@
+"""SSJCN, second generation: joint correction where only what both inputs leave open is learnt.
+
+The principle is that of the Spatial-Spectral Joint Correction Network (Wang, Xu, Wu, Wei 2021): T rounds correct
+an estimate Z until it agrees with both inputs. Here the agreement is exact and in closed form. With a response P
+(l x L) of full rank, P+ = P'(PP')^-1 and B an orthonormal basis (L x (L - l)) of its null space,
+
+    Z = P+ X + B c                              agrees with the ms X whatever c is,
+    c <- c + D'(DD' + s)^-1 (B'Y - D c)         agrees with the hs Y (s = 0), each coordinate alone,
+
+for D, blur and decimation, acts per band and B per pixel. Where the blur reads its own ratio x ratio block only, DD' is
+a number; else it is a circular convolution on the coarse grid, inverted there by FFT. A round's body adds to c.
+With noise, s is its variance over that of the estimate's own error (Wiener), and of the ms likewise.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hypersharp.networks.base import FusionNetwork
+from hypersharp.networks.layers import full_precision, pad_edges
+from hypersharp.networks.winograd import residual
+from hypersharp.numerics.interpolate import interpolate_bicubic
+
+# resolution of the bodies -> fine pixels that lie in one of theirs, along a side
+UNSHUFFLE = {"full": 1, "half": 2, "quarter": 4}
+
+
+@dataclass(frozen=True)
+class SSJCN2Options:
+    """The pair: `bands` L, `ms_bands` l, `ratio`, `psf_px`, the side of the window around a coarse pixel that holds
+    the blur (None: the ratio); and the shape of the network.
+
+    `joint`: which of the inputs every round's estimate meets exactly: none, the ms, or both. `resolution` is that of
+    the bodies, which have `features` channels and `blocks` residual blocks. `hs_noise` and `ms_noise` are noise
+    variances over that of the estimate's error; 0 is exact agreement.
+    """
+
+    bands: int = 31
+    ms_bands: int = 3
+    ratio: int = 4
+    psf_px: int | None = None
+    features: int = 96
+    blocks: int = 4
+    rounds: int = 2
+    joint: Literal["off", "ms", "both"] = "both"
+    resolution: Literal["full", "half", "quarter"] = "half"
+    hs_noise: float = 0.0
+    ms_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        side = self.psf_px or self.ratio
+        if side < self.ratio or (side - self.ratio) % 2:
+            raise ValueError(f"psf_px {side} is not the ratio {self.ratio} and an even number more")
+        if self.resolution not in UNSHUFFLE or self.joint not in ("off", "ms", "both"):
+            raise ValueError(f"resolution '{self.resolution}' or joint '{self.joint}' is unknown")
+
+    @property
+    def coordinates(self) -> int:
+        """How many coordinates a pixel's spectrum has: those that the ms leaves open, or all."""
+        return self.bands if self.joint == "off" else self.bands - self.ms_bands
+
+
+class SSJCN2(FusionNetwork):
+    """forward(hs (B, L, h, w), ms (B, l, H, W)) -> (B, L, H, W); what carries the image stays in float32.
+
+    Buffers: srf P (l, L), psf (k, k), the weights of the fine pixels around a coarse one, basis B (L, n).
+    """
+
+    options: SSJCN2Options
+    srf: Tensor
+    psf: Tensor
+    basis: Tensor
+
+    def __init__(self, options: SSJCN2Options) -> None:
+        super().__init__()
+        self.options = o = options
+        side, n = o.psf_px or o.ratio, o.coordinates
+        self.register_buffer("srf", torch.zeros(o.ms_bands, o.bands))
+        self.register_buffer("psf", torch.zeros(side, side))
+        self.register_buffer("basis", torch.eye(o.bands, n))
+        self.bodies = nn.ModuleList(Body(n + 2 * o.ms_bands, n, o) for _ in range(o.rounds))
+
+    def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
+        """The estimate; it begins at the bicubic hs, a start from elsewhere has no place here."""
+        del start
+        with full_precision(hs):
+            hs, ms = hs.float(), ms.float()
+            y, low_ms = mixed(self.basis.mT, hs), mixed(self.srf, hs)  # (B, n, h, w), (B, l, h, w)
+            centre = window_centre(self.psf, self.options.ratio)
+            low_ms = interpolate_bicubic(low_ms, self.options.ratio, centre)  # (B, l, H, W)
+            c = self.meet_hs(interpolate_bicubic(y, self.options.ratio, centre), y)  # (B, n, H, W)
+        features = None
+        for body in self.bodies:
+            change, features = body(torch.cat([c, ms, ms - low_ms], 1), features)
+            with full_precision(hs):
+                c = self.meet_hs(c + change.float(), y)
+        with full_precision(hs):
+            return self.seen_by_ms(ms, low_ms) + mixed(self.basis, c)
+
+    def meet_hs(self, c: Tensor, y: Tensor) -> Tensor:
+        """The least change to coordinates c (B, n, H, W) that makes D c = y (B, n, h, w)."""
+        if self.options.joint != "both":
+            return c
+        return c + self.spread(self.inverse_gram(y - self.blur(c)))
+
+    def seen_by_ms(self, ms: Tensor, low_ms: Tensor) -> Tensor:
+        """P+ X; with noise between that and the hs's own part there."""
+        if self.options.joint == "off":
+            return torch.zeros_like(ms[:, :1])
+        p = self.srf
+        gram = p @ p.mT
+        exact = torch.linalg.solve(gram, p).mT  # (L, l)
+        if not self.options.ms_noise:
+            return mixed(exact, ms)
+        noisy = torch.linalg.solve(gram + self.options.ms_noise * torch.eye(len(p)).to(p), p).mT
+        return mixed(exact, low_ms) + mixed(noisy, ms - low_ms)
+
+    def blur(self, fine: Tensor) -> Tensor:
+        """D: (B, n, H, W) -> (B, n, h, w), circular."""
+        margin, ratio = self.margin_px(), self.options.ratio
+        padded = F.pad(fine, (margin,) * 4, mode="circular") if margin else fine
+        return F.conv2d(padded, self.kernels(fine), stride=ratio, groups=fine.shape[1])
+
+    def spread(self, coarse: Tensor) -> Tensor:
+        """D', the transpose of `blur`: (B, n, h, w) -> (B, n, H, W)."""
+        ratio, channels = self.options.ratio, coarse.shape[1]
+        padded = F.conv_transpose2d(coarse, self.kernels(coarse), stride=ratio, groups=channels)
+        return wrap_margin(wrap_margin(padded, self.margin_px(), -2), self.margin_px(), -1)
+
+    def kernels(self, image: Tensor) -> Tensor:
+        """The blur once for each channel of an image, which is much faster than channels as a batch."""
+        return self.psf.expand(image.shape[1], 1, -1, -1)
+
+    def inverse_gram(self, coarse: Tensor) -> Tensor:
+        """(DD' + s)^-1 of an image on the coarse grid."""
+        if not self.margin_px():
+            return coarse / (self.psf.square().sum() + self.options.hs_noise)
+        height, width = coarse.shape[-2:]
+        impulse = F.pad(coarse.new_ones(1, 1, 1, 1), (0, width - 1, 0, height - 1))
+        power = torch.fft.rfft2(self.blur(self.spread(impulse))).real + self.options.hs_noise
+        solved: Tensor = torch.fft.irfft2(torch.fft.rfft2(coarse) / power, s=(height, width))
+        return solved
+
+    def margin_px(self) -> int:
+        """How far the blur's window reaches over its coarse pixel on each side."""
+        return (self.psf.shape[-1] - self.options.ratio) // 2
+
+    def take_sensor(self, srf: Tensor, psf_window: Callable[[int], Tensor]) -> None:
+        """Keep the response and the blur, for which the options have room."""
+        self.see_with(srf.to(self.srf), psf_window(self.psf.shape[-1]).to(self.psf))
+
+    def see_with(self, srf: Tensor, psf: Tensor) -> None:
+        """Take any sensor of this ratio; the basis is the one nearest to that of the weights, if they have one."""
+        known = bool(self.srf.any())
+        self.srf, self.psf = srf, psf
+        if self.options.joint == "off":
+            return
+        open_axes = torch.linalg.svd(srf.double())[2][len(srf) :].mT  # (L, n)
+        nearest = open_axes @ open_axes.mT @ self.basis.double()
+        u, _, vh = torch.linalg.svd(nearest, full_matrices=False)
+        self.basis.copy_(u @ vh if known else open_axes)
+
+    def turn_basis(self, power: Tensor) -> None:
+        """Turn the basis to the principal axes of spectra whose second moments are `power` (L, L)."""
+        basis = self.basis.double()
+        _, axes = torch.linalg.eigh(basis.mT @ power.double() @ basis)
+        self.basis.copy_(basis @ axes.flip(-1))
+
+
+class Body(nn.Module):
+    """What a round learns: coordinates and ms in, a change of the coordinates and its features out."""
+
+    def __init__(self, channels_in: int, channels_out: int, o: SSJCN2Options) -> None:
+        super().__init__()
+        self.side = UNSHUFFLE[o.resolution]
+        area, n = self.side**2, o.features
+        self.head = nn.Conv2d(area * channels_in, n, 3, padding=1)
+        self.blocks = nn.ModuleList(ResidualBlock(n) for _ in range(o.blocks))
+        self.tail = nn.Conv2d(n, area * channels_out, 3, padding=1)
+        nn.init.zeros_(self.tail.weight)
+        nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type] # it has one
+
+    def forward(self, image: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
+        height, width = image.shape[-2:]
+        padded = pad_edges(image, (-height % self.side, -width % self.side))
+        x: Tensor = self.head(F.pixel_unshuffle(padded, self.side))  # (B, F, H/side, W/side)
+        x = x if before is None else x + before
+        for block in self.blocks:
+            x = block(x)
+        return F.pixel_shuffle(self.tail(x), self.side)[..., :height, :width], x
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(relu(conv(x))), without normalisation."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(features, features, 3, padding=1)
+        self.second = nn.Conv2d(features, features, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return residual(x, self.first, self.second)
+
+
+def mixed(matrix: Tensor, image: Tensor) -> Tensor:
+    """matrix (m, n) on the bands of an image, (B, n, H, W) -> (B, m, H, W)."""
+    return F.conv2d(image, matrix[:, :, None, None])
+
+
+def wrap_margin(image: Tensor, margin: int, axis: int) -> Tensor:
+    """The margins on both sides of an axis added to where they lie on a circle, and cut off."""
+    if not margin:
+        return image
+    sizes = [margin, margin, image.shape[axis] - 4 * margin, margin, margin]
+    before, first, middle, last, after = torch.split(image, sizes, axis)
+    return torch.cat([first + after, middle, last + before], axis)
+
+
+def window_centre(psf: Tensor, ratio: int) -> tuple[float, float]:
+    """Where the centre of mass of coarse pixel (0, 0) lies, in fine pixels, y and x."""
+    places = torch.arange(len(psf)).to(psf) - (len(psf) - ratio) // 2
+    y, x = (float(psf.sum(axis) @ places / psf.sum()) for axis in (1, 0))
+    return y, x

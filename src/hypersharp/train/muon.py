@@ -1,0 +1,50 @@
+"""Muon: the momentum of a matrix, its singular values brought near 1, as the step.
+
+Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks", with Nesterov momentum and five
+Newton-Schulz steps; the scale .2 sqrt(largest side), which gives the step the size of AdamW's, is that of
+Liu et al. 2025, "Muon is scalable for LLM training".
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+QUINTIC = (3.4445, -4.7750, 2.0315)  # of the singular values: their sum is near 1, its slope at 0 is steep
+STEPS = 5
+
+
+class Muon(torch.optim.Optimizer):
+    """For convolution kernels (out, in, k, k), each taken as a matrix (out, in k k)."""
+
+    def __init__(self, kernels: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0) -> None:
+        super().__init__(kernels, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override] # torch's own returns the closure's loss
+        del closure
+        for group in self.param_groups:
+            for kernel in group["params"]:
+                if kernel.grad is not None:
+                    self.step_kernel(kernel, kernel.grad, group)
+
+    def step_kernel(self, kernel: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[kernel]
+        momentum = state.setdefault("momentum", torch.zeros_like(kernel))
+        momentum.lerp_(gradient, 1 - group["momentum"])
+        ahead = gradient.lerp(momentum, group["momentum"]).flatten(1)
+        kernel.mul_(1 - group["lr"] * group["weight_decay"])
+        scale = 0.2 * max(ahead.shape) ** 0.5
+        kernel.sub_(orthogonalised(ahead).view_as(kernel), alpha=group["lr"] * scale)
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """The matrix with singular values between about .7 and 1.2."""
+    wide: Tensor = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
+    wide = wide / (wide.norm() + 1e-12)
+    a, b, c = QUINTIC
+    for _ in range(STEPS):
+        gram = wide @ wide.mT
+        wide = a * wide + (b * gram + c * gram @ gram) @ wide
+    return wide if matrix.shape[0] <= matrix.shape[1] else wide.mT

@@ -1,0 +1,303 @@
+"""A long training of SSJCN's second generation on few cores, which one can read from top to bottom.
+
+Steps of Muon (the residual blocks' kernels) and AdamW (the rest) on crops that are scenes of their own, at a
+constant rate after a short warm-up; a finish takes a copy of any checkpoint, lets the rate fall to zero (1 - sqrt,
+Hagele et al. 2024) and writes the weights' moving average. The undecayed checkpoint is what a later run goes on from.
+
+Writes into out_dir: `last.pt` (resumes exactly), `finish.pt` while it finishes, `log.jsonl`, `NAME.safetensors`.
+"""
+
+import copy
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from hypersharp.errors import InputError
+from hypersharp.networks.checkpoint import adopt_weights, build_network, save_weights, to_fast_layout
+from hypersharp.networks.ssjcn_v2 import SSJCN2
+from hypersharp.networks.winograd import use_winograd
+from hypersharp.quality.metrics import psnr_sam_ergas
+from hypersharp.system.atomic import make_folder, staged
+from hypersharp.system.build_info import commit, machine
+from hypersharp.train.crops import CropStream, wrapped_margin_px
+from hypersharp.train.muon import Muon
+from hypersharp.train.patches import TrainingSet
+from hypersharp.train.record_options import RecordOptions
+
+LAST, FINISH, LOG = "last.pt", "finish.pt", "log.jsonl"
+
+
+@dataclass(eq=False)
+class State:
+    """All that a training changes, which a checkpoint holds."""
+
+    net: SSJCN2
+    average: SSJCN2
+    optimisers: tuple[Muon, torch.optim.AdamW]
+    step: int = 0
+    crops: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    def save(self, path: Path) -> None:
+        content = {
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "step": self.step,
+            "crops": self.crops,
+            "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+        }
+        with staged(path) as place:
+            torch.save(content, place)
+
+    def load(self, path: Path) -> None:
+        content = torch.load(path, weights_only=True)
+        self.net.load_state_dict(content["net"])
+        self.average.load_state_dict(content["average"])
+        for optimiser, saved in zip(self.optimisers, content["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        self.step, self.seconds = content["step"], content["seconds"]
+        self.crops, self.cpu_seconds = content["crops"], content["cpu_seconds"]
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What stays the same while a training runs."""
+
+    options: RecordOptions
+    crops: CropStream
+    validation: dict[str, tuple[Tensor, Tensor, Tensor]]
+    out_dir: Path
+    preset: str
+    pflop_per_crop: float
+    checkpoint_seconds: float = 180.0
+
+
+def train_record(
+    options: RecordOptions,
+    data: TrainingSet,
+    out_dir: Path,
+    *,
+    resume: bool = False,
+    start_from: Path | None = None,
+    minutes: float | None = None,
+    finish_only: bool = False,
+) -> Path:
+    """Train at the constant rate, then finish; the weights file, or the checkpoint where `minutes` ran out before.
+
+    `start_from` begins with the tensors of a weights file. `finish_only` finishes the last checkpoint as it is.
+
+    Raises: InputError where there is no checkpoint to go on from, or options do not fit.
+    """
+    commit()  # asked now and kept: the checkout may change while a training runs
+    last, deadline = make_folder(out_dir) / LAST, time.monotonic() + 60 * minutes if minutes else None
+    state = begin(options, data, start_from)
+    course = make_course(options, data, out_dir, state.net)
+    if options.precision == "fp32":
+        use_winograd(state.net), use_winograd(state.average)
+    if resume or finish_only:
+        if not last.exists():
+            raise InputError(f"no {LAST} in {out_dir}", "an interrupted training", "train without --resume")
+        state.load(last)
+    if not finish_only:
+        if state.step < options.steps:
+            (out_dir / FINISH).unlink(missing_ok=True)  # of an earlier checkpoint
+        learn(course, state, options.steps, lambda step: min(1.0, (step + 1) / options.warmup_steps), last, deadline)
+        if state.step < options.steps:
+            return last
+    return finish(course, state, data, out_dir / FINISH)
+
+
+def finish(course: Course, state: State, data: TrainingSet, path: Path) -> Path:
+    """Let the rate fall to zero and write the weights; goes on from `path` where that was interrupted."""
+    o, begun = course.options, state.step
+    steps = max(1, round(begun * o.finish_share / (1 - o.finish_share)))
+    if path.exists():
+        state.load(path)
+    learn(course, state, begun + steps, lambda step: 1 - ((step + 1 - begun) / steps) ** 0.5, path, None)
+    path.unlink()
+    weights = course.out_dir / f"{o.name}.safetensors"
+    header = o.header(state.net.options.bands, state.net.options.ms_bands, state.net.options.ratio)
+    provenance = describe(course, state, data)
+    save_weights(
+        weights,
+        in_half(state.average),
+        dataclasses.replace(header, wavelengths_nm=data.wavelengths_nm, provenance=provenance),
+    )
+    return weights
+
+
+def in_half(net: SSJCN2) -> SSJCN2:
+    """The network with what is learnt in float16, half the file; the sensor stays exact."""
+    half = copy.deepcopy(net)
+    half.bodies.half()
+    return half
+
+
+def begin(options: RecordOptions, data: TrainingSet, start_from: Path | None) -> State:
+    """The network with the sensor and the scenes' axes, its average and its optimisers."""
+    torch.manual_seed(options.seed)
+    ms_bands, bands = data.sensor.srf.shape
+    psf, ratio = data.sensor.psf, data.sensor.ratio
+    header = options.header(bands, ms_bands, ratio)
+    net = build_network(header.network, header.options)
+    assert isinstance(net, SSJCN2)
+    net.take_sensor(torch.tensor(data.sensor.srf), lambda side: torch.tensor(psf.window(ratio, side)))
+    if start_from:
+        adopt_weights(net, start_from)
+    else:
+        net.turn_basis(second_moments(data))
+    net = to_fast_layout(net)
+    return State(net, copy.deepcopy(net).eval(), make_optimisers(net, options))
+
+
+def second_moments(data: TrainingSet) -> Tensor:
+    """The mean over the training scenes of their spectra's outer products, (L, L)."""
+    moments = []
+    for read in data.training.values():
+        spectra = torch.from_numpy(read()).flatten(1).double()
+        moments.append(spectra @ spectra.mT / spectra.shape[1])
+    return torch.stack(moments).mean(0)
+
+
+def make_optimisers(net: SSJCN2, options: RecordOptions) -> tuple[Muon, torch.optim.AdamW]:
+    """Muon for the kernels of the residual blocks, AdamW for the rest."""
+    kernels = [p for name, p in net.named_parameters() if ".blocks." in name and p.ndim == 4]
+    chosen = {id(kernel) for kernel in kernels}
+    others = [p for p in net.parameters() if id(p) not in chosen]
+    muon = Muon(kernels, options.muon_rate, weight_decay=options.weight_decay)
+    adam = torch.optim.AdamW(others, options.adam_rate, betas=(0.9, 0.99), weight_decay=options.weight_decay)
+    return muon, adam
+
+
+def make_course(options: RecordOptions, data: TrainingSet, out_dir: Path, net: SSJCN2) -> Course:
+    scenes = [read() for read in data.training.values()]
+    crops = CropStream(scenes, data.sensor, options.crop_px, options.seed, mixed=options.mixed, relit=options.relit)
+    validation = {}
+    for name, read in data.validation.items():
+        truth = torch.from_numpy(read())[None]
+        validation[name] = (*data.sensor.observe(truth), truth)
+    return Course(options, crops, validation, out_dir, data.preset, pflop_per_crop(net, crops))
+
+
+def pflop_per_crop(net: SSJCN2, crops: CropStream) -> float:
+    """What a crop costs, forward and backward, in 1e15 operations; a multiplication with its addition is two."""
+    hs, ms, _ = crops.batch(0, 1)
+    with FlopCounterMode(display=False) as counter:
+        torch.autograd.backward(net(hs, ms).sum())
+    net.zero_grad(set_to_none=True)
+    return int(counter.get_total_flops()) / 1e15
+
+
+def learn(
+    course: Course, state: State, until: int, rate: Callable[[int], float], checkpoint: Path, deadline: float | None
+) -> None:
+    """Steps up to `until`, or to a deadline of the monotonic clock, at a fraction rate(step) of the full rates."""
+    o, net = course.options, state.net.train()
+    losses_of = torch.compile(compute_loss) if o.compile else compute_loss
+    full, margin = (o.muon_rate, o.adam_rate), wrapped_margin_px(course.crops.sensor)
+    saved, started = time.monotonic(), (time.monotonic(), time.process_time())
+    losses: list[float] = []
+    norms: list[float] = []
+    while state.step < until and (deadline is None or time.monotonic() < deadline):
+        hs, ms, truth = course.crops.batch(state.crops, o.batch)
+        with torch.autocast("cpu", torch.bfloat16, enabled=o.precision == "bf16"):
+            loss = losses_of(net, hs, ms, truth, o, margin)
+        torch.autograd.backward(loss)
+        norms.append(float(nn.utils.clip_grad_norm_(net.parameters(), o.clip_norm)))
+        for optimiser, full_rate in zip(state.optimisers, full, strict=True):
+            optimiser.param_groups[0]["lr"] = full_rate * rate(state.step)
+            optimiser.step()
+            optimiser.zero_grad()
+        state.step, state.crops = state.step + 1, state.crops + o.batch
+        update_average(state, o.ema_decay)
+        losses.append(float(loss.detach()))
+        now = (time.monotonic(), time.process_time())
+        state.seconds += now[0] - started[0]
+        state.cpu_seconds += now[1] - started[1]
+        started = now
+        if state.step % o.round_steps == 0 or state.step == until:
+            log(course, state, rate(state.step - 1), losses, norms)
+            losses, norms = [], []
+        if now[0] - saved > course.checkpoint_seconds:
+            state.save(checkpoint)
+            saved = now[0]
+    state.save(checkpoint)
+
+
+def compute_loss(net: SSJCN2, hs: Tensor, ms: Tensor, truth: Tensor, o: RecordOptions, margin: int) -> Tensor:
+    inside = (..., slice(margin, truth.shape[-2] - margin), slice(margin, truth.shape[-1] - margin))
+    estimate, truth = net(hs, ms)[inside], truth[inside]
+    errors = (estimate - truth).abs().mean((2, 3))  # (B, L)
+    loss = (o.level * torch.log1p(errors / o.level) if o.level else errors).mean()
+    if o.cosine_weight:
+        loss = loss + o.cosine_weight * (1 - torch.cosine_similarity(estimate, truth, eps=1e-4)).mean()
+    return loss
+
+
+@torch.no_grad()
+def update_average(state: State, decay: float) -> None:
+    """The exponential moving average of the weights, which follows faster in the first steps."""
+    share = 1 - min(decay, (1 + state.step) / (10 + state.step))
+    torch._foreach_lerp_(list(state.average.parameters()), list(state.net.parameters()), share)
+
+
+def log(course: Course, state: State, rate: float, losses: list[float], norms: list[float]) -> None:
+    """One JSON line: how far it is, what that cost, losses and gradients since the last, the validation scores."""
+    line = {
+        **progress(course, state),
+        "rate": rate,
+        "loss": sum(losses) / max(1, len(losses)),
+        "largest_loss": max(losses, default=0.0),
+        "gradient_norm": sum(norms) / max(1, len(norms)),
+        **validate(course, state.average),
+    }
+    with (course.out_dir / LOG).open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def progress(course: Course, state: State) -> dict[str, float]:
+    pflop = float(f"{state.crops * course.pflop_per_crop:.5g}")
+    spent = {"seconds": round(state.seconds, 1), "cpu_seconds": round(state.cpu_seconds, 1)}
+    return {"step": state.step, "crops": state.crops, "pflop": pflop, **spent}
+
+
+@torch.no_grad()
+def validate(course: Course, net: SSJCN2) -> dict[str, float]:
+    """Mean PSNR (dB), SAM (degrees) and ERGAS over the validation scenes."""
+    scores = []
+    for hs, ms, truth in course.validation.values():
+        with torch.autocast("cpu", torch.bfloat16, enabled=course.options.precision == "bf16"):
+            estimate = net(hs, ms).clamp(0, 1)
+        images = estimate[0].numpy(), truth[0].numpy()
+        scores.append(psnr_sam_ergas(*images, ratio=net.options.ratio, preset=course.preset))
+    means = (sum(values) / len(scores) for values in zip(*scores, strict=True))
+    return {
+        name: round(value, 4) for name, value in zip(("val_psnr_db", "val_sam_deg", "val_ergas"), means, strict=True)
+    }
+
+
+def describe(course: Course, state: State, data: TrainingSet) -> dict[str, Any]:
+    """The provenance that a weights file carries."""
+    return {
+        **dataclasses.asdict(course.options),
+        **progress(course, state),
+        **validate(course, state.average),
+        "training_scenes": sorted(data.training),
+        "validation_scenes": sorted(data.validation),
+        "psf": data.sensor.psf.to_dict(),
+        "commit": commit(),
+        "machine": machine(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }

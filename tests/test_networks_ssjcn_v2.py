@@ -1,0 +1,197 @@
+"""SSJCN's second generation: exact agreement with both inputs, its operators, any sensor, Winograd's convolution."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hypersharp.networks.checkpoint import build_network, to_fast_layout
+from hypersharp.networks.ssjcn_v2 import SSJCN2, ResidualBlock, SSJCN2Options, window_centre
+from hypersharp.networks.winograd import library, use_winograd
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import gaussian
+from hypersharp.simulation.protocols import PROTOCOLS, find_protocol
+
+PSF_PX = {"dian-x4": 8, "harvard-x4": 8}  # the others lie within their own coarse pixel
+every_protocol = pytest.mark.parametrize("name", PROTOCOLS)
+
+
+def network(sensor: Sensor, **options: object) -> SSJCN2:
+    """A small network with the sensor, whose bodies change something."""
+    torch.manual_seed(0)
+    small = SSJCN2Options(ratio=sensor.ratio, **{"features": 16, "blocks": 1, **options})  # type: ignore[arg-type]
+    net = SSJCN2(small)
+    net.take_sensor(torch.tensor(sensor.srf), lambda side: torch.tensor(sensor.psf.window(sensor.ratio, side)))
+    for body in net.bodies:
+        nn.init.normal_(body.tail.weight, std=0.05)
+    return net.eval()
+
+
+def of_protocol(name: str, **options: object) -> tuple[SSJCN2, Sensor]:
+    sensor = find_protocol(name).sensor()
+    return network(sensor, psf_px=PSF_PX.get(name), **options), sensor
+
+
+def scene(side: int = 48) -> Tensor:
+    return torch.rand(2, 31, side, side, generator=torch.Generator().manual_seed(1))
+
+
+@every_protocol
+@torch.no_grad()
+def test_an_estimate_agrees_with_both_inputs(name: str) -> None:
+    net, sensor = of_protocol(name)
+    hs, ms = sensor.observe(scene())
+    estimate = net(hs, ms)
+    assert float((estimate - scene()).abs().max()) > 0.1
+    for seen, given in zip(sensor.observe(estimate), (hs, ms), strict=True):
+        torch.testing.assert_close(seen, given, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_joint_projection_can_be_left_out() -> None:
+    """ms alone: P Z = X only; off: neither, and all 31 coordinates are the network's."""
+    for joint, agrees in (("ms", (False, True)), ("off", (False, False))):
+        net, sensor = of_protocol("uestc-x4", joint=joint)
+        pair = sensor.observe(scene())
+        seen = sensor.observe(net(*pair))
+        errors = [float((a - b).abs().max()) for a, b in zip(seen, pair, strict=True)]
+        assert tuple(error < 1e-5 for error in errors) == agrees
+
+
+@every_protocol
+@torch.no_grad()
+def test_blur_is_the_sensors_and_spread_its_transpose(name: str) -> None:
+    net, sensor = of_protocol(name)
+    fine = scene()[:, :5]
+    coarse = torch.randn_like(net.blur(fine))
+    torch.testing.assert_close(net.blur(fine), sensor.hs(fine), rtol=0, atol=1e-5)
+    inner, outer = (net.blur(fine) * coarse).sum(), (fine * net.spread(coarse)).sum()
+    torch.testing.assert_close(inner, outer, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["uestc-x4", "dian-x4"])
+@torch.no_grad()
+def test_inverse_gram_undoes_blur_and_spread(name: str) -> None:
+    net, _ = of_protocol(name)
+    coarse = torch.rand(1, 2, 9, 12)
+    torch.testing.assert_close(net.inverse_gram(net.blur(net.spread(coarse))), coarse, rtol=0, atol=1e-4)
+
+
+@torch.no_grad()
+def test_noise_leaves_some_of_the_disagreement() -> None:
+    """The more noise, the less an estimate is bent to the inputs."""
+    misses: list[float] = []
+    for noise in (0.0, 0.01, 1.0, 100.0):
+        net, sensor = of_protocol("uestc-x4", hs_noise=noise, ms_noise=noise)
+        pair = sensor.observe(scene())
+        misses.append(sum(float((a - b).norm()) for a, b in zip(sensor.observe(net(*pair)), pair, strict=True)))
+    assert all(less < more for less, more in pairwise(misses))
+
+
+@pytest.mark.parametrize("resolution", ["full", "half", "quarter"])
+@torch.no_grad()
+def test_any_size_and_ratio(resolution: str) -> None:
+    """At ratio 3 the fine size is no multiple of the bodies' pixels."""
+    net = network(Sensor(gaussian(3, 1.0, ratio=3), find_protocol("dian-x4").sensor().srf, 3), resolution=resolution)
+    assert net(torch.rand(1, 31, 5, 7), torch.rand(1, 3, 15, 21)).shape == (1, 31, 15, 21)
+
+
+@torch.no_grad()
+def test_the_basis_spans_what_the_response_does_not_see() -> None:
+    net, _ = of_protocol("uestc-x4")
+    spectra = torch.rand(31, 200)
+    net.turn_basis(spectra @ spectra.mT)
+    torch.testing.assert_close(net.basis.mT @ net.basis, torch.eye(28), rtol=0, atol=1e-5)
+    torch.testing.assert_close(net.srf @ net.basis, torch.zeros(3, 28), rtol=0, atol=1e-6)
+    power = net.basis.mT @ spectra @ spectra.mT @ net.basis
+    assert float((power - power.diag().diag()).abs().max()) < 1e-3 * float(power.max())
+    assert bool((power.diag().diff() < 1e-3).all())
+
+
+@torch.no_grad()
+def test_another_sensor_keeps_what_is_learnt() -> None:
+    """A slightly other response and a wider blur: exact again, in coordinates next to the old ones."""
+    net, sensor = of_protocol("uestc-x4")
+    before = net.basis.clone()
+    other = Sensor(find_protocol("dian-x4").psf, 0.98 * sensor.srf + 0.02 / 31, 4)
+    net.see_with(torch.tensor(other.srf).float(), torch.tensor(other.psf.window(4, 8)).float())
+    hs, ms = other.observe(scene())
+    for seen, given in zip(other.observe(net(hs, ms)), (hs, ms), strict=True):
+        torch.testing.assert_close(seen, given, rtol=0, atol=1e-5)
+    assert float((net.basis - before).abs().max()) < 0.05
+
+
+def test_an_untrained_network_is_its_start() -> None:
+    """Last layers begin at zero, so that rounds change nothing."""
+    sensor = find_protocol("uestc-x4").sensor()
+    two, none = (SSJCN2(SSJCN2Options(features=16, blocks=1, rounds=rounds)) for rounds in (2, 0))
+    for net in (two, none):
+        net.take_sensor(torch.tensor(sensor.srf), lambda side: torch.tensor(sensor.psf.window(4, side)))
+    pair = sensor.observe(scene())
+    torch.testing.assert_close(two(*pair), none(*pair), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"psf_px": 5}, {"psf_px": 2}, {"joint": "hs"}, {"resolution": "third"}])
+def test_options_that_cannot_be_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(Exception, match="network options"):
+        build_network("ssjcn-v2", options)
+
+
+def test_window_centre_is_the_blurs() -> None:
+    for name in ("uestc-x4", "dian-x4", "dspnet-x8"):
+        psf, ratio = find_protocol(name).psf, find_protocol(name).ratio
+        window = torch.tensor(psf.window(ratio, max(8, ratio)))
+        assert window_centre(window, ratio) == pytest.approx(psf.centre_yx())
+
+
+@pytest.mark.skipif(library() is None, reason="no C++ compiler")
+@pytest.mark.parametrize(("channels", "outputs", "size"), [(16, 32, 8), (10, 48, 12), (33, 112, 20)])
+def test_winograds_convolution_and_gradients_are_torchs(channels: int, outputs: int, size: int) -> None:
+    torch.manual_seed(2)
+    plain = to_fast_layout(nn.Sequential(nn.Conv2d(channels, outputs, 3, padding=1)))
+    fast = to_fast_layout(nn.Sequential(nn.Conv2d(channels, outputs, 3, padding=1)))
+    fast.load_state_dict(plain.state_dict())
+    assert use_winograd(fast)
+    images = [torch.randn(3, channels, size, size, requires_grad=True) for _ in range(2)]
+    with torch.no_grad():
+        images[1].copy_(images[0])
+    made = [net(image) for net, image in zip((plain, fast), images, strict=True)]
+    for one in made:
+        torch.autograd.backward(one.sin().sum())
+    torch.testing.assert_close(made[1], made[0], rtol=0, atol=1e-4)
+    torch.testing.assert_close(images[1].grad, images[0].grad, rtol=0, atol=1e-4)
+    for ours, torchs in zip(fast.parameters(), plain.parameters(), strict=True):
+        assert ours.grad is not None
+        assert torchs.grad is not None
+        tolerance = 1e-5 * math.sqrt(torchs.grad.numel()) + 1e-4 * float(torchs.grad.abs().max())
+        torch.testing.assert_close(ours.grad, torchs.grad, rtol=0, atol=tolerance)
+
+
+@pytest.mark.skipif(library() is None, reason="no C++ compiler")
+def test_a_residual_block_by_winograd_is_torchs() -> None:
+    torch.manual_seed(3)
+    plain, fast = (to_fast_layout(ResidualBlock(32)) for _ in range(2))
+    fast.load_state_dict(plain.state_dict())
+    use_winograd(fast)
+    image = torch.randn(2, 32, 12, 8)
+    inputs = [image.clone().requires_grad_() for _ in range(2)]
+    made = [block(x) for block, x in zip((plain, fast), inputs, strict=True)]
+    for one in made:
+        torch.autograd.backward(one.sin().sum())
+    torch.testing.assert_close(made[1], made[0], rtol=0, atol=1e-4)
+    torch.testing.assert_close(inputs[1].grad, inputs[0].grad, rtol=0, atol=1e-4)
+    for ours, torchs in zip(fast.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, torchs.grad, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.skipif(library() is None, reason="no C++ compiler")
+def test_winograd_leaves_what_does_not_fit_to_torch() -> None:
+    """Sizes that are no multiple of 4, other strides, double precision."""
+    odd = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.Conv2d(16, 16, 3, 2, 1))
+    image = torch.rand(1, 16, 7, 9)
+    expected = odd(image)
+    use_winograd(odd)
+    torch.testing.assert_close(odd(image), expected, rtol=0, atol=0)
+    assert odd.double()(image.double()).dtype == torch.float64
