@@ -10,7 +10,6 @@ from hypersharp.cube import make_cube
 from hypersharp.errors import InputError
 from hypersharp.io import save_cube
 from hypersharp.quality.metrics import score
-from hypersharp.viewer.lines import histogram, profile, spectra_at, table_of
 from hypersharp.viewer.maps import make_map, map_names
 from hypersharp.viewer.pictures import (
     ONE,
@@ -24,6 +23,7 @@ from hypersharp.viewer.pictures import (
     paint,
     rgba,
 )
+from hypersharp.viewer.readings import histogram, profile, spectra_at, table_of
 from hypersharp.viewer.scene import Layer, Scene, named_files
 
 NM = np.linspace(450, 900, 6)

@@ -1,23 +1,22 @@
 """What is read at the picked pixel and of the pictures: spectra with intervals, a table, profiles, histograms."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import numpy as np
 from bokeh.events import Tap
 from bokeh.models import ColumnDataSource
-from numpy.typing import NDArray
 
 from hypersharp.plot.band_curves import broken
 from hypersharp.plot.draw import OKABE_ITO
-from hypersharp.viewer.lines import Spectrum, histogram, profile, spectra_at, table_of
-from hypersharp.viewer.page import Page, when
+from hypersharp.viewer.page import SPECTRA, Page, when
 from hypersharp.viewer.pictures import CHANNEL_COLOURS, band_name, bands_shown
-from hypersharp.viewer.scene import Layer
+from hypersharp.viewer.scene import Coordinates, Floats, Layer, Patch, Scene
 from hypersharp.viewer.stage import Stage
 
-Floats = NDArray[np.float64]
+BINS = 80  # of a histogram
 MARKED_BELOW = 20  # bands: each gets a dot
 ROLE_STYLES = {
     "hs": (OKABE_ITO[1], "solid"),
@@ -27,6 +26,16 @@ ROLE_STYLES = {
     "image": (OKABE_ITO[5], "solid"),
 }
 MORE_COLOURS = (OKABE_ITO[5], OKABE_ITO[7], "#9c7fd6", "#8a8f99")
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """The values (L,) of a layer at a pixel, and the half-widths of their intervals where known."""
+
+    layer: Layer
+    pixel: tuple[int, int]  # row, column
+    values: Floats
+    half_widths: Floats | None = None
 
 
 class Readings:
@@ -124,6 +133,52 @@ class Readings:
         page.profile.xaxis[0].axis_label = ("x" if along_row else "y") + unit
 
 
+def spectra_at(scene: Scene, x: float, y: float) -> list[Spectrum]:
+    """The spectra of all images under a point, with intervals. Raises: InputError where a file cannot be read."""
+    found = []
+    for layer in scene.layers:
+        pixel = layer.pixel_at(x, y)
+        if layer.role == "uncertainty" or pixel is None:
+            continue
+        intervals = (other for other in scene.with_role("uncertainty") if other.of == layer.path)
+        half = next((other for other in intervals if other.bands == layer.bands), None)
+        there = half.pixel_at(x, y) if half else None
+        found.append(Spectrum(layer, pixel, layer.spectrum(pixel), half.spectrum(there) if half and there else None))
+    return found
+
+
+def table_of(spectra: list[Spectrum]) -> dict[str, list[Any]]:
+    """One row a band of each spectrum; unknown is NaN."""
+    columns: dict[str, list[Any]] = {name: [] for name in SPECTRA}
+    for spectrum in spectra:
+        layer, bands, unknown = spectrum.layer, spectrum.layer.bands, np.full(spectrum.layer.bands, np.nan)
+        nm, half = (unknown if known is None else known for known in (layer.wavelengths_nm, spectrum.half_widths))
+        place = ([value] * bands for value in (layer.name, *spectrum.pixel))
+        numbers = (range(1, bands + 1), nm.tolist(), spectrum.values.tolist(), half.tolist())
+        for name, values in zip(SPECTRA, (*place, *numbers), strict=True):
+            columns[name] += values
+    return columns
+
+
+def profile(patch: Patch, x: float, y: float, along_row: bool) -> tuple[Coordinates, Floats] | None:
+    """Ground coordinates and values (channel, n) of a patch's row or column through a point; None beside it."""
+    (column, row), (xs, ys) = patch.index(x, y), patch.centres()
+    if not (0 <= column < len(xs) and 0 <= row < len(ys)):
+        return None
+    return (xs, patch.values[:, row]) if along_row else (ys, patch.values[:, :, column])
+
+
+def histogram(values: Floats) -> tuple[Coordinates, Coordinates]:
+    """Outline (x, y) of shares of pixels, %, in BINS bins between the 0.1 and 99.9 % quantiles; empty without any."""
+    there = values[np.isfinite(values)]
+    if there.size == 0:
+        return np.empty(0), np.empty(0)
+    low, high = np.quantile(there, (0.001, 0.999))
+    counts, edges = np.histogram(there, BINS, (low, high if high > low else low + 1))
+    shares = 100 * counts / there.size
+    return np.repeat(edges, 2), np.concatenate([[0], np.repeat(shares, 2), [0]])
+
+
 def short(value: float, digits: int = 4) -> str:
     """A number in so many digits, or as many as it has before the point.
 
@@ -137,11 +192,8 @@ def drawn(spectrum: Spectrum | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """The columns of a line and of the outlines of its interval, one for each stretch without a gap."""
     if spectrum is None:
         return {"x": [], "y": []}, {"xs": [], "ys": []}
-    half = spectrum.half_widths
-    if half is None:
-        x, y = broken(spectrum.layer.axis, spectrum.values)
-        return {"x": x, "y": y}, {"xs": [], "ys": []}
-    x, y, low, high = broken(spectrum.layer.axis, spectrum.values, spectrum.values - half, spectrum.values + half)
+    values, half = spectrum.values, np.nan if spectrum.half_widths is None else spectrum.half_widths
+    x, y, low, high = broken(spectrum.layer.axis, values, values - half, values + half)
     edges = np.flatnonzero(np.diff(np.isfinite(low + high), prepend=False, append=False))
     runs = [slice(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
     outlines = {
