@@ -14,11 +14,12 @@ from matplotlib.figure import Figure
 
 from hypersharp.errors import InputError
 from hypersharp.io.together import save_figure, write_text
-from hypersharp.plot.networks import curves_figure
+from hypersharp.plot.draw import OKABE_ITO, new_figure
 from hypersharp.system.atomic import make_folder
 
 LOGS = "logs/csv/version_*/metrics.csv"  # one a start: a resumed training has several
 SHOWN = ("minutes", "val_psnr_db", "val_sam_deg")
+LEVELLING_DB = 4.0  # shown below the lowest end: curves rise and level off
 
 Round = dict[str, float]
 
@@ -87,11 +88,18 @@ def draw_curves(curves: Mapping[str, list[Round]]) -> Figure:
     """PSNR over minutes where every log has them, else over steps."""
     timed = all("minutes" in line for curve in curves.values() for line in curve)
     along = "minutes" if timed else "step"
-    lines = {
-        name: ([line[along] for line in curve], [line["val_psnr_db"] for line in curve])
-        for name, curve in curves.items()
-    }
-    return curves_figure(lines, "minutes" if timed else "steps", "PSNR of the validation scenes (dB)")
+    figure = new_figure(6.4, 4.0)
+    axes = figure.subplots()
+    for n, (name, curve) in enumerate(curves.items()):
+        style, colour = "-" if n < len(OKABE_ITO) else "--", OKABE_ITO[n % len(OKABE_ITO)]
+        psnr_db = [line["val_psnr_db"] for line in curve]
+        axes.plot([line[along] for line in curve], psnr_db, style, color=colour, label=name, linewidth=1.4)
+    lowest_end = min(curve[-1]["val_psnr_db"] for curve in curves.values())
+    axes.set(xlabel="minutes" if timed else "steps", ylabel="PSNR of the validation scenes (dB)")
+    axes.set_ylim(bottom=lowest_end - LEVELLING_DB)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return figure
 
 
 if __name__ == "__main__":

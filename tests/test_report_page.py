@@ -24,7 +24,7 @@ from hypersharp.reporting.build import NAME, SCORES
 from hypersharp.reporting.facts import image_facts
 from hypersharp.reporting.findings import placed_pair
 from hypersharp.reporting.pictures import detailed_window
-from hypersharp.reporting.points import diverse_pixels, label
+from hypersharp.reporting.points import choose_points, diverse_pixels
 from hypersharp.simulation.protocols import find_protocol
 
 SECTIONS = ("pictures", "spectra", "errors", "judgement", "decisions", "inputs", "sensor", "run")
@@ -338,7 +338,8 @@ def test_chosen_points_lie_on_different_materials() -> None:
     sharp[:, :, :] = np.nan
     sharp[:, :24] = 1.0
     assert all(y < 24 for y, _ in diverse_pixels(make_cube(sharp), make_cube(hs), 4))
-    assert label(0) == "A"
+    points = choose_points([(x, 0) for x in range(28)], make_cube(sharp), make_cube(hs))
+    assert [point.label for point in points][24:28] == ["Y", "Z", "A2", "B2"]
 
 
 def test_the_close_up_is_where_the_detail_is() -> None:

@@ -22,7 +22,7 @@ from hypersharp.networks.packaged import misfit, named_weights
 from hypersharp.networks.ssjcn import SSJCN
 from hypersharp.pair.options import choose_device
 from hypersharp.plot.colour import Image
-from hypersharp.plot.networks import degradation_figure, iterations_figure, prediction_figure
+from hypersharp.plot.draw import panels_figure
 from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
 from hypersharp.system.atomic import make_folder
@@ -110,14 +110,18 @@ def figures_of(inside: Iterations, band: int, ms_band: int) -> "dict[str, Figure
         maps["its part that leaves ms as it is"] = [after - before for before, after in pairwise(estimates)]
     pictures = {**{f"$Z^{t}$": z for t, z in enumerate(estimates)}, "truth": inside.truth[band]}
     rows = [{f"{title} (block {t + 1})": error for t, error in enumerate(errors)} for title, errors in maps.items()]
-    figures = {"figure4": iterations_figure([pictures, *rows])}
+    figures = {"figure4": panels_figure([[(pictures, False)], *([(row, True)] for row in rows)])}
     if len(estimates) > 2:
-        second = {f"{title} (block 2)": errors[1] for title, errors in maps.items()}
-        figures["figure5"] = prediction_figure(inside.truth[band] - estimates[1], second)
-    figures["figure6"] = degradation_figure(
-        {
-            f"hs band {band + 1}": (inside.hs_hat[band], inside.hs[band]),
-            f"ms band {ms_band + 1}": (inside.ms_hat[ms_band], inside.ms[ms_band]),
-        }
-    )
+        error = inside.truth[band] - estimates[1]
+        second = {"truth - $Z^1$": error}
+        for title, (_, predicted, *_) in maps.items():
+            correlation = float(np.corrcoef(error.ravel(), predicted.ravel())[0, 1])
+            second[f"{title} (block 2)\ncorrelation {correlation:.2f}"] = predicted
+        figures["figure5"] = panels_figure([[(second, True)]])
+    hs_pair, ms_pair = (inside.hs_hat[band], inside.hs[band]), (inside.ms_hat[ms_band], inside.ms[ms_band])
+    degraded = []
+    for name, (made, seen) in {f"hs band {band + 1}": hs_pair, f"ms band {ms_band + 1}": ms_pair}.items():
+        shown = {f"{name} of the degraded estimate": made, f"{name} as observed": seen}
+        degraded.append([(shown, False), ({"difference": made - seen}, True)])
+    figures["figure6"] = panels_figure(degraded)
     return figures

@@ -19,16 +19,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 OKABE_ITO = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#F0E442")
-SHARE = "share of full scale"
 MISSING = "0.85"  # the grey of pixels without a value
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure, inches, that belongs to nobody else.
-
-    Raises: MissingExtraError without matplotlib.
-    """
+    """An empty figure, inches, that belongs to nobody else. Raises: MissingExtraError without matplotlib."""
     with needs("plots", "plot"):
         from matplotlib.figure import Figure
     return Figure(figsize=(width, height), layout="constrained")
@@ -59,16 +55,19 @@ def draw_marks(axes: "Axes", pixels: Sequence[Pixel]) -> None:
         axes.annotate(letter, (x, y), ha="center", va="center", fontsize=6)
 
 
-def draw_scaled(row: Sequence["Axes"], images: Mapping[str, Image], signed: bool = False) -> None:
-    """Single bands on one scale with a colour bar: grey from 0, or, of both signs, symmetric about 0.
-
-    What is left of the row stays empty.
-    """
-    for axes in row[len(images) :]:
-        axes.axis("off")
-    top = max(float(np.nanquantile(np.abs(image), STRETCH_QUANTILES[1])) for image in images.values()) or 1.0
-    options: dict[str, Any] = {"cmap": "PuOr" if signed else "gray", "vmin": -top if signed else 0, "vmax": top}
-    for axes, (title, image) in zip(row, images.items(), strict=False):
-        shown = draw_image(axes, image, title, **options)
-    bar: dict[str, Any] = {"label": SHARE, "shrink": 0.8, "extend": "both" if signed else "max"}
-    row[0].get_figure().colorbar(shown, ax=list(row), **bar)  # type: ignore[union-attr]
+def panels_figure(rows: Sequence[Sequence[tuple[Mapping[str, Image], bool]]]) -> "Figure":
+    """Rows of single bands (H, W), in groups by title; a group has one scale: grey from 0, or, signed, around 0."""
+    columns = max(sum(len(images) for images, _ in row) for row in rows)
+    figure = new_figure(3.4 * columns + 1, 3.4 * len(rows))
+    for row, panels in zip(rows, figure.subplots(len(rows), columns, squeeze=False), strict=True):
+        for images, signed in row:
+            group, panels = panels[: len(images)], panels[len(images) :]
+            top = max(float(np.nanquantile(np.abs(image), STRETCH_QUANTILES[1])) for image in images.values()) or 1.0
+            options: dict[str, Any] = {"cmap": "PuOr" if signed else "gray", "vmin": -top if signed else 0, "vmax": top}
+            for axes, (title, image) in zip(group, images.items(), strict=True):
+                shown = draw_image(axes, image, title, **options)
+            extend = "both" if signed else "max"
+            figure.colorbar(shown, ax=list(group), label="share of full scale", shrink=0.8, extend=extend)
+        for axes in panels:
+            axes.axis("off")
+    return figure

@@ -13,10 +13,7 @@ Pixel = tuple[int, int]  # y, x
 
 
 def parse_point(text: str) -> Place:
-    """`X,Y`: whole numbers stay whole, for they count pixels.
-
-    Raises: CallError for anything but two numbers.
-    """
+    """`X,Y`: whole numbers stay whole, for they count pixels. Raises: CallError for anything but two numbers."""
     try:
         x, y = (float(part) if set(part) & set(".eE") else int(part) for part in text.split(","))
     except ValueError as exc:

@@ -1,6 +1,7 @@
 """The page itself: findings and pictures put into one HTML file that needs no network and no script."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -9,22 +10,23 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.cube import only_usable, usable_bands, wavelengths_nm
-from hypersharp.errors import needs
+from hypersharp.cube import only_usable, shape_text, usable_bands, wavelengths_nm
+from hypersharp.errors import InputError, check_name, needs
 from hypersharp.io.image import Image
 from hypersharp.io.together import write_text
-from hypersharp.pair.options import Progress, ignore, part_of
+from hypersharp.pair.options import Progress, ignore
 from hypersharp.pair.record import Record, ranking_rows
 from hypersharp.plot.places import Place, find_pixel
 from hypersharp.quality.judge import MEANINGS, median_and_worst
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.reporting.charts import UNIT, error_charts, ms_bands, residual_chart, sensor_charts, spectra_charts
 from hypersharp.reporting.facts import Facts, Run, image_facts, run_facts
-from hypersharp.reporting.findings import Findings, study_result
+from hypersharp.reporting.findings import Findings
 from hypersharp.reporting.pictures import CHART_STYLE, Picture, Window, composites, detailed_window
 from hypersharp.reporting.points import choose_points
 from hypersharp.sensor.psf import PSF
 from hypersharp.system.atomic import make_folder
+from hypersharp.uncertainty.predict import predict_error
 
 NAME = "report.html"
 SCORES = (  # attribute, heading, digits, which way is better
@@ -100,21 +102,23 @@ def write_report(
     'report.html'
     """
     check_libraries()
+    check_name("metric preset", preset, PRESETS)
+    if truth is not None and truth.shape != sharp.shape:
+        shapes = f"a truth of {shape_text(truth)} and a result of {shape_text(sharp)}"
+        raise InputError(shapes, "two cubes of one shape", "crop one of them")
     for place in points:
         find_pixel(place, sharp)
-    found = study_result(
-        sharp,
-        hs,
-        ms,
-        psf=psf,
-        srf=srf,
-        weights=weights,
-        truth=truth,
-        preset=preset,
-        error=error,
-        uncertainty=uncertainty,
-        progress=part_of(progress, 0, 0.7),
-    )
+    found = Findings(sharp, hs, ms, truth, error=error, record=Record.find(sharp))
+    found.place_pair()
+    progress(0.1)
+    found.judge_result(psf, srf)
+    progress(0.3)
+    if truth is not None:
+        found.score_result(truth, preset)
+    elif error is None and uncertainty:
+        predict = partial(predict_error, sharp, hs, ms, weights=weights, psf=psf, srf=srf)
+        found.error = found.attempt("error", predict)
+    progress(0.7)
     images = {"hs": hs, "ms": ms, "result": sharp} | ({} if truth is None else {"truth": truth})
     text = render(found, images, points, preset, run or Run(), sources or {})
     progress(1.0)
@@ -160,9 +164,11 @@ def render(
             spectra=list(spectra_charts(found, points)),
             errors=list(error_charts(found)),
             error=found.error,
-            score_head=list(found.scores),
-            scores=score_rows(found),
-            score_notes=score_notes(found, preset),
+            scores=found.scores,
+            score_rows=SCORES,
+            peak=found.peak,
+            preset=preset,
+            definition=PRESETS[preset],
             judged=judgement_rows(found),
             residuals=residual_chart(found),
             images={name: image_facts(cube, sources.get(name)) for name, cube in images.items()},
@@ -235,45 +241,19 @@ def method_words(record: Record | None) -> tuple[str, str]:
     """The method, and what it took where it chose."""
     if record is None:
         return "unknown", "the file does not name it"
-    if not record.choice["ranking"]:
-        return record.method, "as the result says"
-    return taken(record), f"chosen by {record.method} on this pair"
-
-
-def taken(record: Record) -> str:
-    """The candidate that makes the result: its name, or that of the blend, +c where made consistent with hs."""
-    name = "blend" if len(record.choice["shares"]) > 1 else next(iter(record.choice["shares"]))
-    return f"{name}+c" if record.choice["consistent"] else name
+    ranking = ranking_of(record)
+    return (ranking["taken"], f"chosen by {record.method} on this pair") if ranking else (record.method, "as recorded")
 
 
 def ranking_of(record: Record | None) -> dict[str, Any] | None:
-    """The candidates as rows of text, best first, and which row (from 0) was chosen, as far as it is there."""
+    """The candidates as rows of text, best first; what was `taken`, and in which row (from 0) it stands, if in any."""
     if record is None or not record.choice["ranking"]:
         return None
     head, *rows = ranking_rows(record.choice["ranking"])
-    names = [row[0].removesuffix("+c") for row in rows]
-    alike = taken(record).removesuffix("+c")
-    return {"head": head, "rows": rows, "chosen": names.index(alike) if alike in names else None}
-
-
-def score_rows(found: Findings) -> list[tuple[str, str, list[str]]]:
-    """Score, which way is better, and the value of each estimate; nothing without estimates."""
-    if not found.scores:
-        return []
-    return [
-        (heading, better, [f"{getattr(values, key):.{digits}f}" for values in found.scores.values()])
-        for key, heading, digits, better in SCORES
-    ]
-
-
-def score_notes(found: Findings, preset: str) -> str:
-    """Preset, full scale, and what did not count."""
-    if not found.scores:
-        return ""
-    first = next(iter(found.scores.values()))
-    left = f"{first.masked_pixels:,} pixels and {first.masked_bands} bands left out"
-    unit = "RMSE counts in 255ths of it. " if PRESETS[preset].eight_bit else ""
-    return f"Preset {preset}: {PRESETS[preset].source}. Full scale {found.peak:g}. {unit}{left}."
+    names, shares = [row[0].removesuffix("+c") for row in rows], record.choice["shares"]
+    name = "blend" if len(shares) > 1 else next(iter(shares))
+    taken = f"{name}+c" if record.choice["consistent"] else name
+    return {"head": head, "rows": rows, "taken": taken, "chosen": names.index(name) if name in names else None}
 
 
 def judgement_rows(found: Findings) -> list[tuple[str, str, str, str]]:

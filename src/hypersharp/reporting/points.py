@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.cube import only_usable
+from hypersharp.plot.draw import LETTERS
 from hypersharp.plot.places import Pixel, Place, find_pixel
 
 CHOSEN = 4
@@ -34,15 +35,9 @@ def choose_points(places: Sequence[Place], sharp: xr.DataArray, hs: xr.DataArray
     diverse = diverse_pixels(sharp, hs, CHOSEN + len(given))
     chosen = [pixel for pixel in diverse if pixel not in given][: CHOSEN - len(given) % 2]
     pixels = [(pixel, True) for pixel in given] + [(pixel, False) for pixel in chosen]
-    return [Point(label(n), pixel, mine) for n, (pixel, mine) in enumerate(pixels)]
-
-
-def label(number: int) -> str:
-    """
-    >>> label(0), label(27)
-    ('A', 'B2')
-    """
-    return chr(ord("A") + number % 26) + (str(number // 26 + 1) if number >= 26 else "")
+    turns = (divmod(n, len(LETTERS)) for n in range(len(pixels)))  # A to Z, A2 to Z2, ...
+    labels = [f"{LETTERS[n]}{turn + 1 if turn else ''}" for turn, n in turns]
+    return [Point(label, *place) for label, place in zip(labels, pixels, strict=True)]
 
 
 def diverse_pixels(sharp: xr.DataArray, hs: xr.DataArray, count: int) -> list[Pixel]:

@@ -32,10 +32,7 @@ class Folders:
 
     @classmethod
     def of(cls, folders: Iterable[Path]) -> Self:
-        """The folders named.
-
-        Raises: InputError for one that is not there.
-        """
+        """The folders named. Raises: InputError for one that is not there."""
         found = []
         for folder in folders:
             if not folder.is_dir():
@@ -44,10 +41,7 @@ class Folders:
         return cls(tuple(dict.fromkeys(found)))
 
     def inside(self, path: Path) -> Path:
-        """The path with all links followed, if that lies in a folder.
-
-        Raises: InputError where it does not, with nothing about what is there.
-        """
+        """The path, links followed, if in a folder. Raises: InputError, with nothing about what is there."""
         try:
             real = path.resolve()
         except (OSError, ValueError, RuntimeError) as exc:  # a loop of links, a null byte
@@ -57,10 +51,7 @@ class Folders:
         return real
 
     def existing(self, name: str) -> Path:
-        """An image by `name` as `images` lists it, relative to one of the folders.
-
-        Raises: InputError for a name that leads out, to a hidden file, or to nothing.
-        """
+        """An image that `images` lists. Raises: InputError for a name that leads out, is hidden, or nothing."""
         if Path(name).is_absolute() or any(part.startswith(".") for part in Path(name).parts):
             raise refused()
         for root in self.roots:
@@ -70,10 +61,7 @@ class Folders:
         raise refused()
 
     def new(self, name: str, allowed: Sequence[str] = suffixes()) -> Path:
-        """Where a file of that plain name may be written.
-
-        Raises: CallError for a name with folders in it, of an unknown format, or taken.
-        """
+        """Where a file of that name may go. Raises: CallError for one with folders, of an unknown format, or taken."""
         if not PLAIN_NAME.fullmatch(name) or Path(name).suffix.lower() not in allowed:
             raise CallError(
                 f"the name {name[:60]!r}", f"letters, digits, spaces and one of {', '.join(allowed)}", "change it"

@@ -52,10 +52,7 @@ class FuseForm:
         self.watch()
 
     def order(self) -> Order:
-        """What the form says.
-
-        Raises: CallError for a name that may not be written, InputError for an image that is not open.
-        """
+        """What the form says. Raises: CallError for a name that may not be written, InputError for a closed image."""
         page, scene, folders = self.page, self.page.scene, self.page.shared.folders
         out = folders.new(page.fuse_name.value)
         half = folders.new(f"{out.stem}-uncertainty{out.suffix}") if page.fuse_uncertainty.active else None

@@ -45,10 +45,7 @@ class Fusion:
     _task: asyncio.Task[None] | None = None  # held, or the loop forgets it
 
     def start(self, order: Order) -> None:
-        """Begin, in the running event loop.
-
-        Raises: RuntimeError while another one runs.
-        """
+        """Begin, in the running event loop. Raises: RuntimeError while another one runs."""
         if self.state == "running":
             raise RuntimeError("a fusion is running")
         self.state, self.fraction, self.notes = "running", 0.0, []

@@ -19,18 +19,9 @@ class Spectrum:
     values: Floats
     half_widths: Floats | None = None
 
-    @property
-    def where(self) -> Coordinates:
-        """Wavelengths in nm, or band numbers from 1."""
-        nm = self.layer.wavelengths_nm
-        return np.arange(1.0, self.layer.bands + 1) if nm is None else nm
-
 
 def spectra_at(scene: Scene, x: float, y: float) -> list[Spectrum]:
-    """The spectra of all images under a point of the ground, with the intervals of the results.
-
-    Raises: InputError where a file cannot be read any more.
-    """
+    """The spectra of all images under a point, with intervals. Raises: InputError where a file cannot be read."""
     found = []
     for layer in scene.layers:
         pixel = layer.pixel_at(x, y)

@@ -127,10 +127,7 @@ def bands_shown(layer: Layer, look: Look) -> tuple[int, ...]:
 
 
 def paint(scene: Scene, title: str, look: Look, known: Bases) -> Picture:
-    """The picture of an image or map of the whole scene; `known` holds what has been read of it before.
-
-    Raises: InputError where the file cannot be read.
-    """
+    """An image or map of the whole scene; `known` keeps what is read. Raises: InputError where that cannot be."""
     maps = map_names(scene)
     if title in maps:
         layer, what = maps[title].image, maps[title].what

@@ -101,11 +101,11 @@ class Readings:
         for source, picture in zip(self.page.histograms, self.stage.pictures, strict=True):
             source.data = columns([histogram(channel) for channel in picture.base.values] if picture else [])
         look = self.stage.look()
-        shown, nm = bands_shown(look.reference, look), look.reference.wavelengths_nm
+        shown = bands_shown(look.reference, look)
         for n, span in enumerate(self.page.shown_bands):
             span.visible = n < len(shown)
             if span.visible:
-                span.location = float(shown[n] + 1 if nm is None else nm[shown[n]])
+                span.location = float(look.reference.axis[shown[n]])
                 span.line_color = CHANNEL_COLOURS[len(shown)][n]
         if len(self.page.spectra.data["band"]):
             self.read()
@@ -139,9 +139,9 @@ def drawn(spectrum: Spectrum | None) -> tuple[dict[str, Any], dict[str, Any]]:
         return {"x": [], "y": []}, {"xs": [], "ys": []}
     half = spectrum.half_widths
     if half is None:
-        x, y = broken(spectrum.where, spectrum.values)
+        x, y = broken(spectrum.layer.axis, spectrum.values)
         return {"x": x, "y": y}, {"xs": [], "ys": []}
-    x, y, low, high = broken(spectrum.where, spectrum.values, spectrum.values - half, spectrum.values + half)
+    x, y, low, high = broken(spectrum.layer.axis, spectrum.values, spectrum.values - half, spectrum.values + half)
     edges = np.flatnonzero(np.diff(np.isfinite(low + high), prepend=False, append=False))
     runs = [slice(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
     outlines = {

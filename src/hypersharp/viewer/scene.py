@@ -77,6 +77,12 @@ class Layer:
         return None if known is None else np.asarray(known, float)
 
     @property
+    def axis(self) -> NDArray[np.float64]:
+        """(L,): wavelengths in nm, or band numbers from 1."""
+        nm = self.wavelengths_nm
+        return np.arange(1.0, self.bands + 1) if nm is None else nm
+
+    @property
     def pixel_size(self) -> tuple[float, float]:
         """(width, height) of a pixel on the ground."""
         x0, y0, x1, y1 = self.box
@@ -171,10 +177,7 @@ class Scene:
         return [layer for role in roles for layer in self.layers if layer.role == role]
 
     def open(self, files: Sequence[Named]) -> list[Layer]:
-        """Add images: (path, role, the result whose intervals they are).
-
-        Raises: InputError as `open_cube`; nothing is added then.
-        """
+        """Add images, all or none. Raises: InputError as `open_cube`."""
         sources = [Image(path).stored() for path, *_ in files]
         places = [place_of(source) for source in sources]
         if self.box is None and sources:  # the ground is that of the first map, else of the finest image

@@ -48,10 +48,7 @@ class Viewer:
     """A running viewer; `url` is what to open."""
 
     def __init__(self, files: Sequence[Named], options: Options | None = None) -> None:
-        """Open the files and bind the address.
-
-        Raises: InputError for files or folders that cannot be used, CallError for an address that cannot be bound.
-        """
+        """Raises: InputError for files or folders that cannot be used, CallError where the address cannot be bound."""
         options = options or Options()
         if not files:
             raise InputError("no file", "one at least", "name one")

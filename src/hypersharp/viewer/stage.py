@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
-
 from hypersharp.grid import Box
+from hypersharp.plot.colour import nearest_band
 from hypersharp.viewer.maps import map_names
 from hypersharp.viewer.page import EMPTY, Page, offer, when
 from hypersharp.viewer.pictures import (
@@ -223,7 +222,5 @@ class Stage:
 
     def choose_band(self, x: float) -> None:
         """The band alone that lies nearest to a place on the spectrum's axis."""
-        nm = self.listed.wavelengths_nm
-        where = np.arange(1.0, self.listed.bands + 1) if nm is None else nm
         self.page.composite.value = ONE
-        self.page.bands[0].value = str(int(np.abs(where - x).argmin()))
+        self.page.bands[0].value = str(nearest_band(self.listed.axis, x))
