@@ -31,12 +31,20 @@ UNSHUFFLE = {"full": 1, "half": 2, "quarter": 4}
 
 @dataclass(frozen=True)
 class SSJCN2Options:
-    """The pair: `bands` L, `ms_bands` l, `ratio`, `psf_px`, the side of the window around a coarse pixel that holds
-    the blur (None: the ratio); and the shape of the network.
+    """The shape of an SSJCN of the second generation.
 
-    `joint`: which of the inputs every round's estimate meets exactly: none, the ms, or both. `resolution` is that of
-    the bodies, which have `features` channels and `blocks` residual blocks. `hs_noise` and `ms_noise` are noise
-    variances over that of the estimate's error; 0 is exact agreement.
+    Attributes:
+        bands, ms_bands: L and l.
+        ratio: fine pixels per coarse one.
+        psf_px: side of the window around a coarse pixel that holds the PSF; None is the ratio.
+        features, blocks: channels and residual blocks of the body of each round.
+        rounds: how often the estimate is corrected.
+        joint: which of the inputs the estimate meets exactly in every round: none, ms, or both.
+        resolution: that of the bodies.
+        hs_noise, ms_noise: noise variances over that of the estimate's error; 0 is exact agreement.
+
+    >>> SSJCN2Options(bands=8, ms_bands=3).coordinates
+    5
     """
 
     bands: int = 31
@@ -65,9 +73,20 @@ class SSJCN2Options:
 
 
 class SSJCN2(FusionNetwork):
-    """forward(hs (B, L, h, w), ms (B, l, H, W)) -> (B, L, H, W); what carries the image stays in float32.
+    """SSJCN, second generation: hs (B, L, h, w), ms (B, l, H, W) -> estimate (B, L, H, W), all scaled to 0..1.
 
-    Buffers: srf P (l, L), psf (k, k), the weights of the fine pixels around a coarse one, basis B (L, n).
+    What carries the image stays in float32. Buffers: srf P (l, L), psf (k, k), the weights of the fine pixels around a
+    coarse one, basis B (L, n).
+
+    Source: after Wang, Xu, Wu, Wei 2021; Z = P+ X + B c, equations at the head of this file.
+
+    Args:
+        options: its shape.
+
+    >>> net = SSJCN2(SSJCN2Options(bands=8, ms_bands=3, features=16, blocks=1, joint="off"))
+    >>> net.take_sensor(torch.rand(3, 8), lambda side: torch.full((side, side), 1 / side**2))
+    >>> net(torch.rand(1, 8, 8, 8), torch.rand(1, 3, 32, 32)).shape
+    torch.Size([1, 8, 32, 32])
     """
 
     options: SSJCN2Options
