@@ -1,6 +1,8 @@
 """SSJCN's second generation: exact agreement with both inputs, its operators, any sensor, Winograd's convolution."""
 
 import math
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -195,3 +197,9 @@ def test_winograd_leaves_what_does_not_fit_to_torch() -> None:
     use_winograd(odd)
     torch.testing.assert_close(odd(image), expected, rtol=0, atol=0)
     assert odd.double()(image.double()).dtype == torch.float64
+
+
+def test_the_compiled_kernels_leave_the_processor_as_it_was() -> None:
+    """Subnormal numbers stay what they are in the process that has loaded them."""
+    code = "from hypersharp.networks.winograd import library; library(); assert 5e-324 / 2 == 0 and 1e-310 * 1 > 0"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 SOURCE = Path(__file__).with_name("winograd.cpp")
-FLAGS = ("-O3", "-march=native", "-ffast-math", "-fopenmp", "-shared", "-fPIC")
+MATHS = ("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math")
+# not -ffast-math: a library linked with that makes the whole process flush subnormal numbers to zero
+FLAGS = ("-O3", "-march=native", *MATHS, "-fopenmp", "-shared", "-fPIC")
 LANES, TILE = 16, 4
 G = torch.tensor(
     [
