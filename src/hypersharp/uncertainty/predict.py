@@ -18,7 +18,7 @@ from hypersharp.pair.pair import Pair
 from hypersharp.pair.record import Record, placed_as
 from hypersharp.pair.reduced import ReducedPair
 from hypersharp.pair.sensor import PairSensor, given_sensor
-from hypersharp.pair.tensors import measured, to_tensor
+from hypersharp.pair.tensors import TensorPair, measured, to_tensor
 from hypersharp.quality.judge import check_estimate, like, masked
 from hypersharp.sensor.psf import PSF
 from hypersharp.uncertainty.calibrate import Intervals, find_intervals, in_all, learn_intervals
@@ -83,7 +83,7 @@ def predict_error(
         whole = pair.whole()
         sensor = PairSensor(whole, *given_sensor(pair, psf, srf)).sensor
         intervals = learn_intervals(whole, sensor, partial(fused_again, fuse_again, hs, ms, pair))
-        return predict(sharp, pair, intervals, coverage)
+        return predict(sharp, pair, whole, intervals, coverage)
     if record is None:
         assert method is not None
         fusion = learn_pair(pair, method, given, psf=psf, srf=srf)
@@ -99,15 +99,16 @@ SAME = ("mode", "tile_px", "precision", "runtime")  # options that a recorded re
 
 def predict_for(fusion: Fusion, sharp: xr.DataArray, coverage: float = 0.9) -> xr.DataArray:
     """The half-widths of what a fusion made, see `predict_error`."""
-    return predict(sharp, fusion.pair, find_intervals(fusion, fusion.pair.whole()), coverage)
+    whole = fusion.pair.whole()
+    return predict(sharp, fusion.pair, whole, find_intervals(fusion, whole), coverage)
 
 
-def predict(sharp: xr.DataArray, pair: Pair, intervals: Intervals, coverage: float) -> xr.DataArray:
-    """The half-widths around a result (L, H, W) of a pair.
+def predict(sharp: xr.DataArray, pair: Pair, whole: TensorPair, intervals: Intervals, coverage: float) -> xr.DataArray:
+    """The half-widths around a result (L, H, W) of a pair; whole: all of it.
 
     Raises: InputError for a result of another shape.
     """
-    hs, whole = pair.placement.hs.outline(), pair.whole()
+    hs = pair.placement.hs.outline()
     check_estimate(sharp, (hs.shape[0], *whole.ms.shape[1:]))
     widths = intervals(to_tensor(sharp.isel(band=pair.hs_bands), pair.unit), whole, coverage)
     found = as_cube(finished(widths, missing_pixels(whole), pair, np.dtype(np.float32)), pair)
