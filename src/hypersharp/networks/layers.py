@@ -89,3 +89,8 @@ def padding_to_levels(coarse_yx: Sequence[int], ratio: int) -> list[int]:
 def pad_edges(image: Tensor, pad_yx: Sequence[int]) -> Tensor:
     """The image with its last row and column repeated."""
     return F.pad(image, (0, pad_yx[1], 0, pad_yx[0]), mode="replicate") if any(pad_yx) else image
+
+
+def mixed(matrix: Tensor, image: Tensor) -> Tensor:
+    """matrix (m, n) on the bands of an image, (B, n, H, W) -> (B, m, H, W)."""
+    return F.conv2d(image, matrix[:, :, None, None])

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.layers import full_precision, pad_edges
+from hypersharp.networks.layers import full_precision, mixed, pad_edges
 from hypersharp.networks.winograd import residual
 from hypersharp.numerics.interpolate import interpolate_bicubic
 
@@ -223,11 +223,6 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return residual(x, self.first, self.second)
-
-
-def mixed(matrix: Tensor, image: Tensor) -> Tensor:
-    """matrix (m, n) on the bands of an image, (B, n, H, W) -> (B, m, H, W)."""
-    return F.conv2d(image, matrix[:, :, None, None])
 
 
 def wrap_margin(image: Tensor, margin: int, axis: int) -> Tensor:

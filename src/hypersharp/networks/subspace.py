@@ -14,10 +14,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.layers import Means, full_precision
+from hypersharp.networks.layers import Means, full_precision, mixed
 from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
 
 
@@ -136,7 +135,3 @@ def guided_start(core: SSJCN, c: Tensor, g: Tensor) -> Tensor:
     """g + upsample(c - B g), (B, p, H, W): the guide, corrected so that it agrees with the coordinates."""
     with full_precision(c):
         return g + core.interpolate(c - core.degrade(g)[0][1])
-
-
-def mixed(matrix: Tensor, image: Tensor) -> Tensor:
-    return F.conv2d(image, matrix[:, :, None, None])

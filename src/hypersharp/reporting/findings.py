@@ -5,7 +5,7 @@ What cannot be had of a pair is no reason for having no page: it is left out, an
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -74,13 +74,15 @@ class Findings:
             return
         known = None if record is None or psf is not None or srf is not None else record.known_sensor()
 
+        whole = cache(pair.whole)  # read where it is first needed, so that what fails there is told as missing
+
         def find_sensor() -> Estimate:
             given = given_sensor(pair, psf, srf) if known is None else (known.psf, known.srf)
-            return estimate_sensor(pair.whole(), *given)
+            return estimate_sensor(whole(), *given)
 
         estimate = self.estimate = self.attempt("sensor", find_sensor)
         if estimate is not None:
-            self.diagnosis = self.attempt("sensor", lambda: diagnosis_of(estimate, pair.whole()))
+            self.diagnosis = self.attempt("sensor", lambda: diagnosis_of(estimate, whole()))
             self.judgement = self.attempt("judgement", lambda: judge(self.sharp, self.hs, self.ms, estimate.sensor))
 
     def score_result(self, truth: xr.DataArray, preset: str) -> None:
