@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from hypersharp.errors import InputError, OutputError
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
-from hypersharp.train.patches import ORIENTATIONS, RoundSampler, TrainingScene, orient, patch_stream, prepare_scenes
+from hypersharp.train.patches import (
+    ORIENTATIONS,
+    RoundSampler,
+    TrainingScene,
+    orient,
+    patch_stream,
+    prepare_scenes,
+    write_arrays,
+)
 
 OFF_CENTRE = Sensor(psf.gaussian(3, 0.5, ratio=4, start=2), np.array([[0.2, 0.3, 0.5]]), 4)
 
@@ -44,6 +52,15 @@ def test_prepared_scenes_are_reused(tmp_path: Path) -> None:
         raise AssertionError("read again")
 
     assert prepare_scenes({"a": unread}, OFF_CENTRE, tmp_path)[0].truth.shape == (3, 48, 64)
+
+
+def test_the_arrays_of_a_process_that_was_first_stay(tmp_path: Path) -> None:
+    """Another process makes the same ones at the same time, and may be reading them by now."""
+    write_arrays({"a": np.zeros(3)}, tmp_path / "scene")
+    first = (tmp_path / "scene").stat().st_ino
+    write_arrays({"a": np.zeros(3)}, tmp_path / "scene")
+    assert (tmp_path / "scene").stat().st_ino == first
+    assert [entry.name for entry in tmp_path.iterdir()] == ["scene"]
 
 
 def test_a_scene_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,8 +42,10 @@ def check_parent(path: Path) -> None:
 
 
 @contextmanager
-def staged(path: Path) -> Iterator[Path]:
+def staged(path: Path, *, first_stays: bool = False) -> Iterator[Path]:
     """A place to write `path` (and siblings of it) that is moved onto it when the block ends well.
+
+    first_stays: `path` is a folder that several processes make alike; the first one's is never moved, others read it.
 
     Raises:
         OutputError: the disk is full or the folder cannot be written; what stood there is as it was.
@@ -53,7 +55,10 @@ def staged(path: Path) -> Iterator[Path]:
     try:
         staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
         yield staging / path.name
-        _move_all(staging, path.parent)
+        if first_stays:
+            _move_unless_there(staging / path.name, path)
+        else:
+            _move_all(staging, path.parent)
     except OSError as error:
         raise output_error(path, error) from error
     finally:
@@ -86,6 +91,14 @@ def _move_all(staging: Path, parent: Path) -> None:
         backup.rmdir()  # fails, and so keeps the old files, unless all of them are back
         raise
     shutil.rmtree(backup, ignore_errors=True)
+
+
+def _move_unless_there(made: Path, folder: Path) -> None:
+    try:
+        made.rename(folder)  # in one step, and never over a folder that holds something
+    except OSError:
+        if not folder.is_dir():
+            raise
 
 
 def check_room(path: Path, wanted_bytes: int) -> None:

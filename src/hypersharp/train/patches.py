@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from hypersharp.errors import InputError, OutputError
+from hypersharp.errors import InputError
 from hypersharp.networks.start import first_estimate
 from hypersharp.sensor.observe import Sensor
 from hypersharp.system.atomic import make_folder, staged
@@ -130,15 +130,10 @@ def with_start(scene: TrainingScene, sensor: Sensor, folder: Path, weight: float
 
 def write_arrays(images: Mapping[str, Array], folder: Path) -> None:
     """One .npy an array in `folder`, which appears when they are whole; another process may be first."""
-    make_folder(folder.parent)
-    try:
-        with staged(folder) as place:
-            place.mkdir()
-            for stem, image in images.items():
-                np.save(place / f"{stem}.npy", image)
-    except OutputError:
-        if not folder.exists():
-            raise
+    with staged(make_folder(folder.parent) / folder.name, first_stays=True) as place:
+        place.mkdir()
+        for stem, image in images.items():
+            np.save(place / f"{stem}.npy", image)
 
 
 def mapped(folder: Path, stem: str) -> Array:
