@@ -28,9 +28,9 @@ from hypersharp.cube import make_cube
 from hypersharp.fusion.fuse import fuse
 from hypersharp.grid import coarse_transform
 from hypersharp.io import open_cube, save_cube
-from hypersharp.io.stored import Pixels
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
+from hypersharp.stored import Pixels
 from hypersharp.system.build_info import commit, machine
 from hypersharp.system.memory import keep_memory
 

@@ -14,7 +14,7 @@ from hypersharp.io import coarse, geotiff, open_cube, save_cube
 from hypersharp.io.coarse import read_coarse
 from hypersharp.io.geotiff import overview_factors
 from hypersharp.io.image import Image
-from hypersharp.io.stored import Pixels, Stored
+from hypersharp.stored import Pixels, Stored
 
 PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(1, 0, 9, 0, -1, 9)}
 WHOLE = np.random.default_rng(0).uniform(0, 1, (3, 24, 36)).astype("f4")

@@ -50,7 +50,7 @@ def fuse_files(order: Order) -> None:
     reason = too_large(*files, order.method, uncertainty=uncertainty is not None)
     if reason is None:
         share = 0.6 if uncertainty else 0.9  # of the work that is the fusion's
-        images = [CubeImage(image.cube(), image.path) for image in files]
+        images = [CubeImage(image.cube(), image.path, image.said()) for image in files]
         sharp, fusion = fuse_images(*images, method=order.method, options=options, progress=Progress(share))
         say(fraction=share, notes=list(fusion.record.lines()))
         save_cube(sharp, out)

@@ -85,7 +85,7 @@ def fuse_whole(
     from hypersharp.system.build_info import peak_bytes
     from hypersharp.uncertainty.predict import predict_for
 
-    images = [CubeImage(image.cube(), image.path) for image in (hs, ms)]
+    images = [CubeImage(image.cube(), image.path, image.said()) for image in (hs, ms)]
     started = time.perf_counter()
     with progress_bar(f"fusing with {method}") as progress:
         sharp, fusion = fuse_images(*images, method=method, progress=progress, **chosen)

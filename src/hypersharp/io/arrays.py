@@ -10,7 +10,7 @@ import xarray as xr
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, nodata_of, transform_of, wavelengths_nm
 from hypersharp.errors import CallError, InputError, installed, unknown_name
 from hypersharp.io.image import Image
-from hypersharp.io.stored import NOTES, Stored, spectral_nm
+from hypersharp.stored import NOTES, Stored, spectral_nm
 
 LAYOUTS = ("lhw", "hwl", "hlw", "lp", "pl", "hw")
 BANDS = ("nband", "nbands", "bands")

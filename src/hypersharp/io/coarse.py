@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hypersharp.cube import make_cube
 from hypersharp.grid import Window
-from hypersharp.io.stored import Stored
+from hypersharp.stored import Stored
 
 MOST_BYTES = 2**27
 STRIP_BYTES = 2**25

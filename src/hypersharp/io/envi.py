@@ -23,7 +23,7 @@ from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengt
 from hypersharp.errors import InputError, OutputError, installed
 from hypersharp.io.image import Image
 from hypersharp.io.packed import Packed, pack, write_numbers
-from hypersharp.io.stored import NOTES, Stored, check_memory, spectral_nm
+from hypersharp.stored import NOTES, Stored, check_memory, spectral_nm
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import xarray as xr
 from hypersharp.errors import InputError, OutputError
 from hypersharp.io.arrays import affine_of_six, metadata_of
 from hypersharp.io.image import Image
-from hypersharp.io.stored import NOTES, Pixels, Stored
+from hypersharp.stored import NOTES, Pixels, Stored
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 IMAGES = (".png", ".tif", ".tiff")

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypersharp.errors import CallError, InputError, OutputError
+from hypersharp.products.table import find_product
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from hypersharp.io.image import Image
-    from hypersharp.io.stored import Stored
+    from hypersharp.stored import Stored
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,15 @@ def format_of(path: Path) -> Format:
         return known
     if any(header.is_file() for header in (path.with_suffix(".hdr"), path.with_name(path.name + ".hdr"))):
         return ENVI
-    expected = f"a folder of bands or one of {', '.join(suffixes())}"
+    expected = f"a folder of bands, one of {', '.join(suffixes())}, or a product (`hypersharp products`)"
     raise InputError(f"{path} of an unknown format", expected, "convert it")
+
+
+def open_stored(image: Image) -> Stored:
+    """Open the product, or the image of a format, that is there. Raises: InputError as `format_of`; CallError."""
+    plain = (image.variable, image.layout, image.shape_yx) == (None, None, None)
+    found = find_product(image.path) if plain else None
+    return format_of(image.path).read(image) if found is None else found
 
 
 def format_for(path: Path) -> Format:

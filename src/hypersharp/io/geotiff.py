@@ -21,7 +21,7 @@ from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengt
 from hypersharp.errors import OutputError, needs
 from hypersharp.io.image import Image
 from hypersharp.io.packed import BLOCK, pack, pieces
-from hypersharp.io.stored import NOTES, Pixels, Stored, spectral_nm
+from hypersharp.stored import NOTES, Pixels, Stored, spectral_nm
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 CACHE_MB = 64  # of GDAL, whose own default is a twentieth of the machine's memory

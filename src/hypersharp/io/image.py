@@ -10,8 +10,10 @@ import xarray as xr
 from hypersharp.cube import crs_of, cut, leave_out, nodata_of, transform_of, wrong_mask
 from hypersharp.errors import InputError
 from hypersharp.grid import Window
-from hypersharp.io.format import format_of
-from hypersharp.io.stored import Stored
+from hypersharp.io.format import format_of, open_stored
+from hypersharp.products.files import split_part
+from hypersharp.products.quality import masked
+from hypersharp.stored import Stored
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Image:
 
     `variable`, `layout`, `shape_yx` as for `open_cube`. `mask`: a file of one band on the image's own grid, anything
     but zero leaves the pixel out. `saturated`: a pixel that reaches this value in a usable band is left out.
+    `product_mask`: whether a product's own quality layers count, but for the reasons to `keep`. `scale`, `offset`: value
+    = scale x number + offset, instead of what the file says. `part`: the only window of the file that counts.
     """
 
     path: Path
@@ -28,13 +32,48 @@ class Image:
     mask: Path | None = None
     saturated: float | None = None
     shape_yx: tuple[int, int] | None = None
+    product_mask: bool = True
+    keep: tuple[str, ...] = ()
+    scale: float | None = None
+    offset: float | None = None
+    part: Window | None = None
 
     def stored(self) -> Stored:
-        """The opened file, to read parts of it again and again; neither masked nor checked.
+        """The opened file, to read parts of it again and again; masked by its own quality layers alone, not checked.
 
         Raises: InputError as `open_cube`.
         """
-        return format_of(self.path).read(self)
+        found = self.as_it_is()
+        if self.scale is not None or self.offset is not None:
+            scale, offset = (value if value is not None else other for value, other in ((self.scale, 1.0), (self.offset, 0.0)))
+            found = replace(found, scale=scale, offset=offset)
+        return masked(found, self.keep) if self.product_mask else found
+
+    def as_it_is(self) -> Stored:
+        """The opened file without its own quality layers, which are among its `flags`."""
+        found = open_stored(self)
+        return found if self.part is None else found.part(self.part)
+
+    def said(self) -> tuple[str, ...]:
+        """What is known of a product: what was applied to its numbers, and the share that its masks leave out."""
+        found = self.as_it_is()
+        return (*self._numbers(found), *self._left_out(found))
+
+    def _numbers(self, found: Stored) -> tuple[str, ...]:
+        """How its numbers became values."""
+        if self.scale is None and self.offset is None:
+            return found.applied
+        return (f"value = {1.0 if self.scale is None else self.scale:g} x number {self.offset or 0.0:+g}, as given",)
+
+    def _left_out(self, found: Stored) -> tuple[str, ...]:
+        """The shares that the product's masks leave out, by reason."""
+        if found.flags is None:
+            return ()
+        if not self.product_mask:
+            return ("the product's own masks were not used",)
+        shares = found.flags.shares(self.keep)
+        listed = ", ".join(f"{reason} {share:.1%}" for reason, share in shares.items())
+        return (f"left out by the product's own masks: {listed or 'nothing'}",)
 
     def cube(self, window: Window | None = None) -> xr.DataArray:
         """The pixels of the window (y0, x0, height, width), or all, in memory; NaN where they are left out.
@@ -64,17 +103,18 @@ class Image:
     @property
     def leaves_out(self) -> bool:
         """Whether pixels may be left out that the file itself holds."""
-        return self.mask is not None or self.saturated is not None
+        flagged = self.product_mask and self.as_it_is().flags is not None
+        return self.mask is not None or self.saturated is not None or flagged
 
     def stamp(self) -> dict[str, Any]:
         """What changes when the file does: path, size, time of the last change."""
-        found = self.path.stat()
+        found = split_part(self.path)[0].stat()
         return {"path": str(self.path.resolve()), "bytes": found.st_size, "changed_ns": found.st_mtime_ns}
 
     def _stored_mask(self) -> Stored:
         """The opened mask file; an array of two axes is one band."""
         assert self.mask is not None
-        return Image(self.mask, layout="hw" if format_of(self.mask).options else None).stored()
+        return Image(self.mask, layout="hw" if format_of(self.mask).options else None, part=self.part).stored()
 
     def _flags(self, cube: xr.DataArray, window: Window | None) -> np.ndarray:
         """(y, x) True where the mask file says to leave a pixel out; its nodata value counts as a number."""
@@ -98,8 +138,12 @@ class CubeImage:
 
     values: xr.DataArray
     path: Path | None = None
+    known: tuple[str, ...] = ()  # what the product says
 
     leaves_out = False
+
+    def said(self) -> tuple[str, ...]:
+        return self.known
 
     def cube(self, window: Window | None = None) -> xr.DataArray:
         """The window (y0, x0, height, width), or all: a view of the cube's own pixels."""

@@ -12,7 +12,7 @@ import xarray as xr
 from hypersharp.errors import InputError, OutputError, needs
 from hypersharp.io.arrays import described, find_variable, laid_out, metadata_of, order_lhw, with_stored
 from hypersharp.io.image import Image
-from hypersharp.io.stored import NOTES, Stored, VariablePixels
+from hypersharp.stored import NOTES, Stored, VariablePixels
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 EXPECTED = "a whole MATLAB file"

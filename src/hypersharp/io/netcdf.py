@@ -13,7 +13,7 @@ from hypersharp.errors import InputError, installed, needs
 from hypersharp.io.arrays import GOOD_BANDS, WAVELENGTHS, WIDTHS, find_variable, listed, order_lhw
 from hypersharp.io.image import Image
 from hypersharp.io.packed import pack
-from hypersharp.io.stored import NOTES, Stored, VariablePixels, spectral_nm
+from hypersharp.stored import NOTES, Stored, VariablePixels, spectral_nm
 from hypersharp.system.atomic import check_room
 from hypersharp.system.read_errors import READ_ERRORS, reading
 

@@ -9,7 +9,7 @@ from hypersharp.errors import InputError
 from hypersharp.io.arrays import laid_out, with_stored
 from hypersharp.io.image import Image
 from hypersharp.io.packed import write_numbers
-from hypersharp.io.stored import Stored
+from hypersharp.stored import Stored
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 

@@ -8,7 +8,7 @@ import xarray as xr
 from hypersharp.errors import InputError
 from hypersharp.io.arrays import described, find_variable, laid_out, metadata_of, with_stored
 from hypersharp.io.image import Image
-from hypersharp.io.stored import Stored
+from hypersharp.stored import Stored
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 

@@ -12,7 +12,7 @@ import xarray as xr
 from hypersharp.errors import InputError, OutputError, needs
 from hypersharp.io.image import Image
 from hypersharp.io.netcdf import dataset_of, read_dataset
-from hypersharp.io.stored import Stored
+from hypersharp.stored import Stored
 from hypersharp.system.atomic import check_room
 from hypersharp.system.read_errors import READ_ERRORS, reading
 

@@ -172,16 +172,17 @@ def record_of(
     """The record of a fusion; notes: those of its methods, warnings among them; learned: its other fields."""
     plain = [note for note in notes if not note.startswith(WARNING)]
     warned = [note.removeprefix(WARNING) for note in notes if note.startswith(WARNING)]
+    images = (("hs", pair.placement.hs), ("ms", pair.placement.ms))
     inputs = {
         name: {"path": image.path and str(image.path), "shape": list(image.outline().shape)}
-        for name, image in (("hs", pair.placement.hs), ("ms", pair.placement.ms))
+        for name, image in images
     }
     return Record(
         version=release(),
         method=method,
         inputs=inputs,
         placement=pair.placement.described(),
-        placed=pair.placement.notes,
+        placed=[*(f"{n}: {line}" for n, image in images for line in image.said()), *pair.placement.notes],
         scale=pair.unit,
         sensor=described(sensor),
         options=options.chosen(),

@@ -73,6 +73,12 @@ SRFS: dict[str, Curve | Bands] = {
         "B11 1610.4 94, B12 2185.7 185",
         more="B1 442.3 20, B9 943.2 21, B10 1376.9 30",
     ),
+    "sentinel-2c": centres(
+        SENTINEL_2,
+        "B2 489.2 66, B3 560.6 36, B4 666.5 30, B5 707.1 15, B6 741.1 14, B7 785.0 20, B8 834.6 115, B8A 865.6 21, "
+        "B11 1612.0 91, B12 2191.3 181",
+        more="B1 443.9 21, B9 947.3 20, B10 1372.0 30",
+    ),
     "landsat-8": centres(
         "USGS, Landsat 8 Operational Land Imager (usual: the bands of 30 m without cirrus)",
         "B1 443 16, B2 482 60, B3 561 57, B4 655 37, B5 865 28, B6 1609 85, B7 2201 187",

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hypersharp.errors import CallError, OutputError
-from hypersharp.io.stored import Pixels
+from hypersharp.stored import Pixels
 from hypersharp.system.atomic import check_parent, make_folder, output_error
 from hypersharp.tiles.plan import Tiling
 

@@ -20,7 +20,7 @@ from hypersharp.grid import Box, Window
 from hypersharp.io.coarse import read_coarse
 from hypersharp.io.geotiff import OVERVIEWS_ABOVE_PX, TiffPixels
 from hypersharp.io.image import Image
-from hypersharp.io.stored import Stored
+from hypersharp.stored import Stored
 
 Role = Literal["image", "hs", "ms", "result", "truth", "uncertainty"]
 ROLES: tuple[Role, ...] = ("image", "hs", "ms", "result", "truth", "uncertainty")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,26 @@ class Pixels(ABC):
         if 0 in (bands.size, rows.stop - rows.start, columns.stop - columns.start):
             return np.empty((bands.size, rows.stop - rows.start, columns.stop - columns.start), self.dtype)
         return self.read(bands.tolist(), rows, columns)[:, rest_y, rest_x]
+
+
+class Part(Pixels):
+    """The window (y0, x0, height, width) of an image on disk."""
+
+    def __init__(self, whole: Any, window: Window) -> None:
+        super().__init__((whole.shape[0], *window[2:]), whole.dtype)
+        self.whole, self.window = whole, window
+        if hasattr(whole, "coarse"):
+            self.coarse = self._coarse
+
+    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
+        return np.asarray(self.whole[(list(bands), *self._moved(rows, columns))])
+
+    def _coarse(self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int]) -> np.ndarray:
+        return np.asarray(self.whole.coarse(bands, *self._moved(rows, columns), shape_yx))
+
+    def _moved(self, rows: slice, columns: slice) -> tuple[slice, slice]:
+        y, x = self.window[:2]
+        return slice(rows.start + y, rows.stop + y), slice(columns.start + x, columns.stop + x)
 
 
 class VariablePixels(Pixels):
@@ -85,7 +105,12 @@ def _as_dask(on_disk: Any) -> Any:
 
 @dataclass(frozen=True)
 class Stored:
-    """An opened image: pixels as the file stores them, and what it says about them."""
+    """An opened image: pixels as the file stores them, and what it says about them.
+
+    Of a product also: `unit` ("reflectance", "radiance"), `flags` (`products.quality.Flags`) of pixels that its own
+    quality layers speak against, its name and what was `applied` in words; of a swath on no map `lonlat`, the degrees
+    (2, y, x) of its pixels' centres.
+    """
 
     pixels: Any  # Pixels or numpy array (band, y, x)
     wavelengths_nm: Any = None
@@ -98,6 +123,23 @@ class Stored:
     offset: Any = 0.0
     valid: Any = None  # Pixels (1, y, x), False where the file says a pixel is missing
     notes: str | None = None  # how `fuse` made it
+    product: str | None = None
+    unit: str | None = None
+    flags: Any = None
+    applied: tuple[str, ...] = ()
+    lonlat: np.ndarray | None = None
+
+    def part(self, window: Window) -> Stored:
+        """The same of a window alone. Raises: InputError for one that does not lie inside."""
+        y, x, height, width = check_window(window, self.pixels.shape[1:])
+        cut = {name: Part(found, window) for name in ("pixels", "valid") if (found := getattr(self, name)) is not None}
+        return replace(
+            self,
+            **cut,
+            flags=self.flags and self.flags.part(window),
+            transform=self.transform and window_transform(self.transform, window),
+            lonlat=None if self.lonlat is None else self.lonlat[:, y : y + height, x : x + width],
+        )
 
     def cube(
         self, bands: Sequence[int] | None = None, window: Window | None = None, lazy: bool = False
@@ -118,6 +160,13 @@ class Stored:
             transform=self.transform and window_transform(self.transform, window),
         )
         cube.encoding.update(self._encoding(chosen))
+        if self.unit is not None:
+            cube.attrs["units"] = self.unit
+        if self.lonlat is not None:
+            y, x, height, width = window
+            lonlat = self.lonlat[:, y : y + height, x : x + width]
+            names = ("longitude", "latitude")
+            cube = cube.assign_coords({n: (("y", "x"), v) for n, v in zip(names, lonlat, strict=True)})
         return cube if self.notes is None else cube.assign_attrs({NOTES: self.notes})
 
     def values(self, bands: Sequence[int] | None, window: Window | None, lazy: bool = False) -> Any:

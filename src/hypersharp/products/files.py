@@ -1,0 +1,157 @@
+"""The files of a product: in a folder, in an archive, or beside the one that was named."""
+
+from __future__ import annotations
+
+import os
+import re
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypersharp.errors import InputError
+from hypersharp.system.read_errors import READ_ERRORS, reading
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+ARCHIVES = {".zip": "/vsizip/", ".tar": "/vsitar/"}
+MOST_FILES, MOST_FOLDERS_DEEP = 20_000, 6
+
+
+@dataclass(frozen=True)
+class Files:
+    """What lies in `root`, a folder or an archive: `names` relative to it, `named` the one that the user gave, if any."""
+
+    root: Path
+    names: tuple[str, ...]
+    named: str | None = None
+
+    @classmethod
+    def around(cls, path: Path) -> Files:
+        """The files of a folder or an archive, else the file itself and those beside it."""
+        if path.is_dir():
+            return cls(path, tuple(_inside(path)))
+        if path.suffix.lower() in ARCHIVES:
+            with reading(path, "a whole archive", tarfile.TarError, *READ_ERRORS):
+                return cls(path, tuple(sorted(_listed(path))))
+        with reading(path, "a readable folder", OSError):
+            beside = sorted(entry.name for entry in os.scandir(path.parent) if entry.is_file())
+        return cls(path.parent, tuple(beside), path.name)
+
+    @property
+    def path(self) -> Path:
+        """What the user named."""
+        return self.root / self.named if self.named else self.root
+
+    def all(self, pattern: str) -> list[str]:
+        """The names that fit a pattern such as `*_B04.jp2`, whatever their case, without folders."""
+        low = pattern.lower()
+        return [name for name in self.names if fnmatch(name.rpartition("/")[2].lower(), low)]
+
+    def first(self, *patterns: str) -> str | None:
+        """The first name that fits one of the patterns."""
+        return next((name for pattern in patterns for name in self.all(pattern)), None)
+
+    def one(self, pattern: str, what: str) -> str:
+        """The one name that fits. Raises: InputError for none or several."""
+        found = self.all(pattern)
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise InputError(f"no {pattern} in {self.root}", f"a whole {what}", "download the product again")
+        do = "name the one that is meant"
+        raise InputError(f"{len(found)} of {what} in {self.root} ({', '.join(found[:3])})", "one", do)
+
+    def gdal(self, name: str) -> str:
+        """The name by which GDAL opens a file."""
+        prefix = ARCHIVES.get(self.root.suffix.lower())
+        return str(self.root / name) if self.root.is_dir() or prefix is None else f"{prefix}{{{self.root}}}/{name}"
+
+    def bytes(self, name: str) -> bytes:
+        """The content of a small file."""
+        with reading(self.root / name, "a whole file", tarfile.TarError, *READ_ERRORS):
+            if self.root.is_dir():
+                return (self.root / name).read_bytes()
+            if self.root.suffix.lower() == ".zip":
+                with zipfile.ZipFile(self.root) as archive:
+                    return archive.read(name)
+            with tarfile.open(self.root) as archive:
+                member = archive.extractfile(name)
+                assert member is not None
+                return member.read()
+
+    def text(self, name: str) -> str:
+        return self.bytes(name).decode("utf-8", "replace")
+
+    def xml(self, name: str) -> Xml:
+        """The root of an XML document."""
+        from xml.etree import ElementTree
+
+        content = self.bytes(name)
+        with reading(self.root / name, "a whole XML file", *READ_ERRORS):
+            return Xml(self.root / name, ElementTree.fromstring(content))
+
+
+@dataclass(frozen=True)
+class Xml:
+    """An XML document of which things are expected."""
+
+    path: Path
+    root: Element
+
+    def all(self, tag: str) -> list[Element]:
+        """All elements of a tag, or a path of tags, in any namespace."""
+        return self.root.findall(".//" + "/".join(f"{{*}}{part}" for part in tag.split("/")))
+
+    def text(self, tag: str, default: str | None = None) -> str:
+        """The text of the first one. Raises: InputError where there is none and no default."""
+        found = next((element.text.strip() for element in self.all(tag) if element.text), default)
+        if found is None:
+            raise InputError(f"no {tag} in {self.path}", "whole metadata", "download the product again")
+        return found
+
+    def numbers(self, tag: str) -> list[float]:
+        """The number in each element of a tag."""
+        with self.expected():
+            return [float(element.text or "") for element in self.all(tag)]
+
+    @contextmanager
+    def expected(self) -> Iterator[None]:
+        """Around what reads numbers: what is none becomes an InputError."""
+        with reading(self.path, "whole metadata", *READ_ERRORS):
+            yield
+
+
+def _inside(folder: Path) -> Iterator[str]:
+    """The files in a folder and those in it, as names with slashes."""
+    count, deep = 0, len(folder.parts) + MOST_FOLDERS_DEEP
+    for where, folders, names in os.walk(folder):
+        folders[:] = [] if len(Path(where).parts) >= deep else sorted(folders)
+        for name in sorted(names):
+            yield (Path(where) / name).relative_to(folder).as_posix()
+            count += 1
+            if count >= MOST_FILES:
+                return
+
+
+def _listed(archive: Path) -> list[str]:
+    if archive.suffix.lower() == ".zip":
+        with zipfile.ZipFile(archive) as file:
+            return [name for name in file.namelist() if not name.endswith("/")]
+    with tarfile.open(archive) as file:
+        return [member.name for member in file if member.isfile()]
+
+
+def split_part(path: Path) -> tuple[Path, str | None]:
+    """A path and the part of the product that is named behind a colon, as in `PRS.he5:pan`.
+
+    >>> split_part(Path("PRS_L2D_STD.he5:pan"))[1], split_part(Path("plain.tif"))[1]
+    ('pan', None)
+    """
+    found = re.fullmatch(r"(.+[^:/\\]):([A-Za-z0-9_,]+)", str(path))
+    return (path, None) if found is None or path.exists() else (Path(found[1]), found[2])

@@ -1,0 +1,118 @@
+"""HDF5 files (also NetCDF-4): arrays read a window at a time, and the place of swaths from their pixels' coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hypersharp.errors import InputError, needs
+from hypersharp.stored import Pixels, VariablePixels
+from hypersharp.system.read_errors import READ_ERRORS, reading
+
+if TYPE_CHECKING:
+    from affine import Affine
+
+PLANE_PX = 0.05  # a swath whose pixels lie so close to a plane grid is placed by that
+
+
+@contextmanager
+def opened_hdf(path: Path) -> Iterator[Any]:
+    """An h5py file; its errors, and those of what is looked for in vain, become ours."""
+    with needs("HDF5"):
+        import h5py
+    with reading(path, "a whole HDF5 file", *READ_ERRORS), h5py.File(path, "r") as file:
+        yield file
+
+
+def is_hdf(path: Path) -> bool:
+    """Whether a file begins as HDF5 does."""
+    with reading(path, "a readable file", OSError), path.open("rb") as file:
+        return file.read(8) == b"\x89HDF\r\n\x1a\n"
+
+
+def pixels_of(path: Path, file: Any, name: str, axes: Sequence[int] = (0, 1, 2)) -> VariablePixels:
+    """An array of the file as (band, y, x); axes: which of its axes these are."""
+    return VariablePixels(path, opened_hdf, name, file[name], list(axes))
+
+
+def text_of(value: Any) -> str:
+    """A string that HDF5 may hold as bytes, or in an array of one."""
+    first = np.asarray(value).ravel()[0]
+    return first.decode("utf-8", "replace") if isinstance(first, bytes) else str(first)
+
+
+class Joined(Pixels):
+    """Bands taken from several images of one size: `chosen` holds (image, band) for each."""
+
+    def __init__(self, images: Sequence[Any], chosen: Sequence[tuple[int, int]]) -> None:
+        shapes = {image.shape[1:] for image in images}
+        if len(shapes) > 1:
+            raise InputError(f"cubes of {' and '.join(map(str, sorted(shapes)))} pixels", "one size", "download it again")
+        super().__init__((len(chosen), *images[0].shape[1:]), images[0].dtype)
+        self.images, self.chosen = tuple(images), tuple(chosen)
+
+    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
+        found = np.empty((len(bands), rows.stop - rows.start, columns.stop - columns.start), self.dtype)
+        for number, image in enumerate(self.images):
+            wanted = [(i, self.chosen[band][1]) for i, band in enumerate(bands) if self.chosen[band][0] == number]
+            if wanted:
+                places, those = zip(*wanted, strict=True)
+                found[list(places)] = image.read(list(those), rows, columns)
+        return found
+
+
+class LookedUp(Pixels):
+    """A swath on a map: each pixel of the map shows the pixel of the swath that tables name, else `missing`.
+
+    lines, samples: (y, x), from 0, negative for none.
+    """
+
+    def __init__(self, swath: Any, lines: np.ndarray, samples: np.ndarray, missing: float) -> None:
+        super().__init__((swath.shape[0], *lines.shape), swath.dtype)
+        self.swath, self.lines, self.samples, self.missing = swath, lines, samples, missing
+
+    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
+        y, x = self.lines[rows, columns], self.samples[rows, columns]
+        there = (y >= 0) & (x >= 0)
+        found = np.full((len(bands), *y.shape), self.missing, self.dtype)
+        if there.any():
+            y, x = y[there], x[there]
+            values = self.swath.read(bands, slice(y.min(), y.max() + 1), slice(x.min(), x.max() + 1))
+            found[:, there] = values[:, y - y.min(), x - x.min()]
+        return found
+
+
+def utm_of(lon: np.ndarray, lat: np.ndarray) -> int:
+    """The EPSG code of the UTM zone around the middle of places in degrees.
+
+    >>> utm_of(np.array([13.1]), np.array([52.4]))
+    32633
+    """
+    x, y = float(np.nanmean(lon)), float(np.nanmean(lat))
+    return (32600 if y >= 0 else 32700) + int((x + 180) // 6) % 60 + 1
+
+
+def plane_grid(lon: np.ndarray, lat: np.ndarray, epsg: int) -> tuple[Affine, float]:
+    """The affine, in a CRS, that fits pixel centres (y, x) in degrees best, and how far off it the worst lies (pixels).
+
+    Raises: InputError where too few have a place.
+    """
+    with needs("geolocation"):
+        from affine import Affine
+        from rasterio.warp import transform
+    rows, columns = np.mgrid[: lon.shape[0], : lon.shape[1]]
+    there = np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360)
+    if there.sum() < 4 or np.ptp(rows[there]) == 0 or np.ptp(columns[there]) == 0:
+        raise InputError("pixels without longitude and latitude", "those of the swath", "download the product again")
+    xs, ys = (np.asarray(axis) for axis in transform(4326, epsg, lon[there].astype(float), lat[there].astype(float)))
+    pixels = np.stack([columns[there] + 0.5, rows[there] + 0.5, np.ones(there.sum())], axis=1)
+    middle = xs.mean(), ys.mean()
+    sides, *_ = np.linalg.lstsq(pixels, np.stack([xs - middle[0], ys - middle[1]], axis=1), rcond=None)
+    (a, d), (b, e), (c, f) = sides
+    off = np.stack([xs - middle[0], ys - middle[1]], axis=1) - pixels @ sides
+    size = np.sqrt(abs(a * e - b * d))
+    return Affine(a, b, c + middle[0], d, e, f + middle[1]), float(np.hypot(*off.T).max() / size)

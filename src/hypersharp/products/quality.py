@@ -1,0 +1,100 @@
+"""Quality layers: which pixels a product itself speaks against, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from hypersharp.errors import check_name
+from hypersharp.grid import Window
+from hypersharp.stored import Part, Pixels, Stored
+
+REASONS = ("cloud", "near-cloud", "shadow", "cirrus", "haze", "snow", "saturated", "defective", "unusable")
+SAMPLED_PX = 1024  # along a side, of a large image whose shares are counted
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A quality layer (1, y, x) of whole numbers: for each reason the values, or the bits, that leave a pixel out."""
+
+    pixels: Any
+    reasons: Mapping[str, Sequence[int]]
+    bits: bool = False
+
+    def says(self, reason: str, values: np.ndarray) -> np.ndarray:
+        """True where one of the values, or bits, is set."""
+        if self.bits:
+            return (values.astype(np.int64) & sum(1 << bit for bit in self.reasons[reason])) != 0
+        return np.isin(values, self.reasons[reason])
+
+
+class Flags(Pixels):
+    """(reason, y, x) True where a product's quality layers leave a pixel out, for each of `reasons`."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.reasons = tuple(dict.fromkeys(reason for layer in layers for reason in layer.reasons))
+        super().__init__((len(self.reasons), *layers[0].pixels.shape[1:]), bool)
+        self.layers = tuple(layers)
+
+    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
+        found = np.zeros((len(bands), rows.stop - rows.start, columns.stop - columns.start), bool)
+        for layer in self.layers:
+            asked = [i for i, band in enumerate(bands) if self.reasons[band] in layer.reasons]
+            if asked:
+                values = np.asarray(layer.pixels[0:1, rows, columns])[0]
+                for i in asked:
+                    found[i] |= layer.says(self.reasons[bands[i]], values)
+        return found
+
+    def part(self, window: Window) -> Flags:
+        """The flags of a window alone."""
+        return Flags([replace(layer, pixels=Part(layer.pixels, window)) for layer in self.layers])
+
+    def without(self, keep: Sequence[str]) -> list[int]:
+        """The reasons, by number, that are not among those to keep."""
+        return [i for i, reason in enumerate(self.reasons) if reason not in keep]
+
+    def shares(self, keep: Sequence[str] = ()) -> dict[str, float]:
+        """The share of pixels for each reason that is not kept, of a large image by its middle rows and columns."""
+        step = max(1, *(-(-side // SAMPLED_PX) for side in self.shape[1:]))
+        rows = range(step // 2, self.shape[1], step) if step > 1 else [slice(0, self.shape[1])]
+        wanted, total, count = self.without(keep), np.zeros(len(self.reasons)), 0
+        for row in rows:
+            span = row if isinstance(row, slice) else slice(row, row + 1)
+            part = self.read(wanted, span, slice(0, self.shape[2]))
+            total[wanted] += part.sum((1, 2))
+            count += part[0].size if wanted else 1
+        return {self.reasons[i]: float(total[i] / count) for i in wanted if total[i]}
+
+
+class Kept(Pixels):
+    """(1, y, x) False where a pixel is missing, or left out for one of the reasons."""
+
+    def __init__(self, valid: Any, flags: Flags, reasons: Sequence[int]) -> None:
+        super().__init__((1, *flags.shape[1:]), bool)
+        self.valid, self.flags, self.reasons = valid, flags, list(reasons)
+
+    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
+        kept: np.ndarray = ~self.flags.read(self.reasons, rows, columns).any(axis=0, keepdims=True)
+        return kept if self.valid is None else kept & self.valid[:, rows, columns]
+
+    def coarse(self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int]) -> np.ndarray:
+        """As `read`, of the pixels in the middle of blocks."""
+        whole = self.read(bands, rows, columns)
+        middles = [(np.arange(n) * 2 + 1) * side // (2 * n) for n, side in zip(shape_yx, whole.shape[1:], strict=True)]
+        return whole[:, middles[0][:, None], middles[1]]
+
+
+def masked(stored: Stored, keep: Sequence[str] = ()) -> Stored:
+    """The image without the pixels that its quality layers, if any, speak against, but for reasons to keep.
+
+    Raises: InputError for a reason that no product knows.
+    """
+    for reason in keep:
+        check_name("reason to keep", reason, REASONS)
+    if stored.flags is None:
+        return stored
+    return replace(stored, valid=Kept(stored.valid, stored.flags, stored.flags.without(keep)))

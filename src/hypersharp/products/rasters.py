@@ -1,0 +1,114 @@
+"""Bands of raster files (GeoTIFF, JPEG 2000) as one image, coarser ones brought to the finest grid."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hypersharp.errors import InputError, needs
+from hypersharp.stored import Pixels
+from hypersharp.system.read_errors import READ_ERRORS, reading
+
+
+@contextmanager
+def opened_raster(path: str, expected: str = "a whole raster") -> Iterator[Any]:
+    """A rasterio dataset, of a GeoTIFF unless it is called .jp2; GDAL's errors become ours."""
+    with needs("rasters"):
+        import rasterio
+        from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
+    with reading(Path(path), expected, RasterioError, CRSError, *READ_ERRORS), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path, driver=None if path.lower().endswith(".jp2") else "GTiff") as dataset:
+            yield dataset
+
+
+@dataclass(frozen=True)
+class Band:
+    """A band of a file, its pixels `factor` times as wide as those of the image; `smooth`: interpolated to these."""
+
+    path: str
+    index: int = 1
+    factor: int = 1
+    smooth: bool = True
+
+
+class Rasters(Pixels):
+    """Bands as (band, y, x); where a coarser one is interpolated, the number `nodata` is kept apart."""
+
+    def __init__(self, bands: Sequence[Band], *, nodata: float | None = None) -> None:
+        with opened_raster(bands[0].path) as first:
+            height, width = (side * bands[0].factor for side in first.shape)
+            self.crs, self.transform = first.crs, first.transform @ type(first.transform).scale(1 / bands[0].factor)
+            super().__init__((len(bands), height, width), first.dtypes[bands[0].index - 1])
+        self.bands, self.nodata = tuple(bands), nodata
+
+    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
+        planes = []
+        for first, group in groupby((self.bands[band] for band in bands), key=lambda band: (band.path, band.factor)):
+            wanted = list(group)
+            with self._opened(*first) as dataset:
+                planes.append(self._enlarged(dataset, wanted, rows, columns))
+        return np.concatenate(planes)
+
+    def coarse(self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int]) -> np.ndarray:
+        """As `read`, averaged to shape_yx by GDAL from the file's overviews; of classes (not smooth) one a pixel."""
+        from rasterio.enums import Resampling
+        from rasterio.windows import Window
+
+        planes = []
+        for band in (self.bands[band] for band in bands):
+            (y, height), (x, width) = ((s.start / band.factor, (s.stop - s.start) / band.factor) for s in (rows, columns))
+            how = Resampling.average if band.smooth else Resampling.nearest
+            with self._opened(band.path, band.factor) as dataset:
+                window = Window(x, y, width, height)
+                planes.append(dataset.read(band.index, window=window, out_shape=shape_yx, resampling=how))
+        return np.stack(planes)
+
+    @contextmanager
+    def _opened(self, path: str, factor: int) -> Iterator[Any]:
+        with opened_raster(path) as dataset:
+            found = tuple(side * factor for side in dataset.shape)
+            if found != self.shape[1:]:
+                sizes = " and ".join(f"{height} x {width} pixels" for height, width in (found, self.shape[1:]))
+                raise InputError(f"{path} of another size ({sizes})", "bands of one scene", "download it again")
+            yield dataset
+
+    def _enlarged(self, dataset: Any, bands: list[Band], rows: slice, columns: slice) -> np.ndarray:
+        """The window of bands of one file."""
+        factor, indexes = bands[0].factor, [band.index for band in bands]
+        if factor == 1:
+            return np.asarray(dataset.read(indexes, window=((rows.start, rows.stop), (columns.start, columns.stop))))
+        boxes = [
+            (max(0, part.start // factor - 1), min(side // factor, -(-part.stop // factor) + 1))
+            for part, side in zip((rows, columns), self.shape[1:], strict=True)
+        ]
+        coarse = np.asarray(dataset.read(indexes, window=tuple(boxes)))
+        places = [
+            (np.arange(part.start, part.stop) + 0.5) / factor - 0.5 - low
+            for part, (low, _) in zip((rows, columns), boxes, strict=True)
+        ]
+        nearest = coarse[:, np.rint(places[0]).astype(int)[:, None], np.rint(places[1]).astype(int)]
+        if not bands[0].smooth:
+            return nearest
+        weights = [linear(place, size) for place, size in zip(places, coarse.shape[1:], strict=True)]
+        fine = weights[0] @ coarse.astype(np.float32) @ weights[1].T
+        if self.nodata is not None:
+            touched = weights[0] @ (coarse == self.nodata).astype(np.float32) @ weights[1].T
+            fine = np.where(touched > 0, nearest, fine)
+        return np.rint(fine).astype(self.dtype) if self.dtype.kind in "iu" else fine.astype(self.dtype)
+
+
+def linear(places: np.ndarray, size: int) -> np.ndarray:
+    """(len(places), size): the weights of the samples 0..size-1 at these places, edges repeated.
+
+    >>> linear(np.array([-0.25, 0.75]), 2).tolist()
+    [[1.0, 0.0], [0.25, 0.75]]
+    """
+    return np.maximum(0, 1 - np.abs(np.clip(places, 0, size - 1)[:, None] - np.arange(size))).astype(np.float32)

@@ -1,0 +1,95 @@
+"""The products that can be opened, a row each; the first whose file names fit and that knows the content reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypersharp.errors import InputError
+from hypersharp.products.files import ARCHIVES, Files, split_part
+
+if TYPE_CHECKING:
+    from hypersharp.stored import Stored
+
+
+@dataclass(frozen=True)
+class Product:
+    """A row of the table.
+
+    Attributes:
+        file: the file of this folder whose `read(files, part)` opens it, or gives None for what it does not know.
+        title: what it is called.
+        names: patterns, one of which the name of the file, or of one in the folder or archive, must fit.
+        give: what to name on the command line.
+        parts: what may follow behind a colon.
+        proven: how it was proven to be read right.
+    """
+
+    file: str
+    title: str
+    names: tuple[str, ...]
+    give: str
+    parts: str = ""
+    proven: str = "miniatures"
+
+    def fits(self, names: Iterable[str]) -> bool:
+        """Whether one of the files has such a name."""
+        return any(fnmatch(name.lower(), pattern.lower()) for name in names for pattern in self.names)
+
+    def read(self, files: Files, part: str | None) -> Stored | None:
+        """Open it, None where the content is something else. Raises: InputError for a broken one, an unknown part."""
+        if part is not None and not self.parts:
+            raise InputError(f"the part '{part}' of {files.path}", "none for this product", "leave it out")
+        found: Stored | None = import_module(f"hypersharp.products.{self.file}").read(files, part)
+        return found
+
+
+PRODUCTS = (
+    Product(
+        "enmap",
+        "EnMAP L2A",
+        ("ENMAP*METADATA.XML", "ENMAP*SPECTRAL_IMAGE*.TIF*"),
+        "folder, .zip, METADATA.XML or SPECTRAL_IMAGE.TIF",
+    ),
+    Product(
+        "sentinel2",
+        "Sentinel-2 L2A, L1C",
+        ("MTD_MSIL2A.xml", "MTD_MSIL1C.xml", "*_B??.jp2", "*_B??_??m.jp2"),
+        "SAFE folder, .zip, MTD_MSIL2A.xml or one band's .jp2",
+        "10m, 20m, or bands such as B2,B3,B4,B11",
+    ),
+)
+OWN_SUFFIXES = (".he5", ".h5", ".jp2", ".xml", *ARCHIVES)  # of products alone
+
+
+def find_product(path: Path) -> Stored | None:
+    """The opened product at a path, None where it is none that is known.
+
+    Raises: InputError for a product that cannot be read.
+    """
+    real, part = split_part(path)
+    try:
+        changed = real.stat().st_mtime_ns
+    except (OSError, ValueError):  # which the reader of formats answers
+        return None
+    return _found(real, part, changed)
+
+
+@lru_cache(maxsize=8)
+def _found(path: Path, part: str | None, changed_ns: int) -> Stored | None:
+    """Metadata are read once, however many windows are read of the pixels."""
+    several = path.is_dir() or path.suffix.lower() in ARCHIVES
+    files = Files.around(path) if several or any(product.fits([path.name]) for product in PRODUCTS) else None
+    for product in PRODUCTS if files else ():
+        names = [name.rpartition("/")[2] for name in files.names] if several else [path.name]
+        if product.fits(names) and (found := product.read(files, part)) is not None:
+            return found
+    if part is not None or path.suffix.lower() in OWN_SUFFIXES:
+        expected = f"one of {', '.join(product.title for product in PRODUCTS)}"
+        raise InputError(f"no known product in {path}", expected, "see `hypersharp products`, or convert it")
+    return None
