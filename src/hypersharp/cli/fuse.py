@@ -112,7 +112,7 @@ def align(
     hs: opt.Hs,
     ms: opt.Ms,
     out: opt.Out,
-    reading: opt.Reading,
+    reading: opt.PlainReading,
     coregister: Annotated[
         Literal["shift", "affine", "none"],
         typer.Option(help="Model of the displacement that is corrected; none: the georeference alone counts."),

@@ -1,7 +1,7 @@
 """Options that several verbs share: type, help and name of each in one place."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial, wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 else:  # typer offers these, and refuses others
     FormatName = Literal[tuple(format.suffixes[0].removeprefix(".") for format in FORMATS if format is not FOLDER)]
 LAYOUT = "Axes of a plain array: hwl, lhw, lp or pl (bands, rows, columns, pixels)."
+PRODUCT_MASK = "Leave out what a product's own quality layers speak against: clouds, shadows, snow, ..."
+KEEP = "A reason of these masks that does not count, such as snow; may be repeated."
+SCALE = "Value = scale x number of MS (+ offset), instead of what its file says."
 JSON = "JSON file of `hypersharp estimate`, instead of --psf and --srf."
 of_sensor = partial(Option, rich_help_panel="Sensor")
 of_reading = partial(Option, rich_help_panel="Reading the images")
@@ -123,7 +126,7 @@ class Large:
 
 
 @dataclass(frozen=True)
-class Reading:
+class PlainReading:
     """How the images of a pair are read, the same in every verb that reads one."""
 
     mask: Annotated[
@@ -137,6 +140,16 @@ class Reading:
     layout: Annotated[str | None, of_reading(help=LAYOUT)] = None
     ms_variable: Annotated[str | None, of_reading(help="As --variable, for MS.")] = None
     ms_layout: Annotated[str | None, of_reading(help="As --layout, for MS.")] = None
+    product_mask: Annotated[bool, of_reading(help=PRODUCT_MASK)] = True
+    hs_scale: Annotated[float | None, of_reading(help="As --ms-scale, for HS.")] = None
+    hs_offset: Annotated[float | None, of_reading(help="As --ms-offset, for HS.")] = None
+    ms_scale: Annotated[float | None, of_reading(help=SCALE)] = None
+    ms_offset: Annotated[float | None, of_reading(help="Added to scale x number; default 0.")] = None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Reasons of a product's masks that do not count."""
+        return ()
 
     @property
     def masks(self) -> tuple[Path | None, Path | None]:
@@ -145,14 +158,29 @@ class Reading:
     def images(self, hs: Path, ms: Path) -> "tuple[Image, Image]":
         """Both, not opened yet."""
         from hypersharp.io.image import Image
+        from hypersharp.pair.near import near
 
-        coarse = Image(hs, self.variable, self.layout, self.hs_mask, self.saturated)
-        return coarse, Image(ms, self.ms_variable, self.ms_layout, self.mask, self.saturated)
+        product: dict[str, Any] = {"product_mask": self.product_mask, "keep": self.reasons}
+        coarse = Image(hs, self.variable, self.layout, self.hs_mask, self.saturated, **product)
+        fine = Image(ms, self.ms_variable, self.ms_layout, self.mask, self.saturated, **product)
+        coarse = replace(coarse, scale=self.hs_scale, offset=self.hs_offset)
+        return coarse, near(replace(fine, scale=self.ms_scale, offset=self.ms_offset), coarse)
 
     def cubes(self, hs: Path, ms: Path) -> "tuple[xr.DataArray, xr.DataArray]":
         """Both in memory."""
         coarse, fine = self.images(hs, ms)
         return coarse.cube(), fine.cube()
+
+
+@dataclass(frozen=True)
+class Reading(PlainReading):
+    """The same with the reasons to keep; `align` has another --keep."""
+
+    keep: Annotated[list[str] | None, of_reading(help=KEEP)] = None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return tuple(self.keep or ())
 
 
 def grouped(verb: Callable[..., None]) -> Callable[..., None]:

@@ -22,8 +22,8 @@ class Image:
 
     `variable`, `layout`, `shape_yx` as for `open_cube`. `mask`: a file of one band on the image's own grid, anything
     but zero leaves the pixel out. `saturated`: a pixel that reaches this value in a usable band is left out.
-    `product_mask`: whether a product's own quality layers count, but for the reasons to `keep`. `scale`, `offset`: value
-    = scale x number + offset, instead of what the file says. `part`: the only window of the file that counts.
+    `product_mask`: whether a product's own quality layers count, but for the reasons to `keep`. `scale`, `offset`:
+    value = scale x number + offset, instead of what the file says. `part`: the only window of the file that counts.
     """
 
     path: Path
@@ -45,8 +45,7 @@ class Image:
         """
         found = self.as_it_is()
         if self.scale is not None or self.offset is not None:
-            scale, offset = (value if value is not None else other for value, other in ((self.scale, 1.0), (self.offset, 0.0)))
-            found = replace(found, scale=scale, offset=offset)
+            found = replace(found, scale=1.0 if self.scale is None else self.scale, offset=self.offset or 0.0)
         return masked(found, self.keep) if self.product_mask else found
 
     def as_it_is(self) -> Stored:

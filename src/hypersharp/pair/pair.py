@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +18,7 @@ from hypersharp.pair.place import Placement
 from hypersharp.pair.resample import band_facts
 from hypersharp.pair.sample import Sample
 from hypersharp.pair.tensors import TensorPair, measured, to_tensor
+from hypersharp.pair.units import unit_warnings
 from hypersharp.sensor.spectra import Spectra
 
 
@@ -127,13 +127,3 @@ def missing_of(valid: Tensor | None, pixels: int) -> dict[str, float]:
     """The share of pixels that are not measured, and how many of an image that makes."""
     share = 0.0 if valid is None else float((~valid).double().mean())
     return {"pixels": round(share * pixels), "share": share}
-
-
-def unit_warnings(hs: xr.DataArray, ms: xr.DataArray) -> tuple[str, ...]:
-    """What is odd about a pair whose means differ so much that the two can hardly be in one unit."""
-    hs_mean, ms_mean = (float(np.nanmean(image.values)) for image in (hs, ms))
-    if min(hs_mean, ms_mean) <= 0 or 0.2 < ms_mean / hs_mean < 5:
-        return ()
-    text = f"the mean of ms is {ms_mean / hs_mean:.2g} times that of hs: are both in the same unit?"
-    warnings.warn(text, stacklevel=3)
-    return (text,)

@@ -28,6 +28,7 @@ from hypersharp.grid import (
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.align import LARGEST_SIDE, Alignment, Coregister, find_shift, plan_alignment, shift_message
 from hypersharp.pair.resample import affine_type, shifted
+from hypersharp.pair.units import check_units
 from hypersharp.sensor.srf import check_common_wavelengths
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def place(
         flags = good_bands(outline)
         if isinstance(image, CubeImage) and (flags is None or flags.any()):
             check_cube(outline if flags is None else outline.isel(band=np.flatnonzero(flags)), name)
+    check_units(*outlines)
     check_bands(*outlines)
     coarse, fine = (grid_of(outline) for outline in outlines)
     wanted = ratio if known is None else known["ratio"]

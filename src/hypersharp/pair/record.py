@@ -174,8 +174,7 @@ def record_of(
     warned = [note.removeprefix(WARNING) for note in notes if note.startswith(WARNING)]
     images = (("hs", pair.placement.hs), ("ms", pair.placement.ms))
     inputs = {
-        name: {"path": image.path and str(image.path), "shape": list(image.outline().shape)}
-        for name, image in images
+        name: {"path": image.path and str(image.path), "shape": list(image.outline().shape)} for name, image in images
     }
     return Record(
         version=release(),

@@ -19,7 +19,7 @@ LAYERS = {"CLOUD": "cloud", "CLOUDSHADOW": "shadow", "CIRRUS": "cirrus", "HAZE":
 EMPTY = -1e5  # the mean of a band that holds nothing is -1000000
 
 
-def read(files: Files, part: str | None) -> Stored | None:
+def read(files: Files, _: str | None) -> Stored | None:
     """Open a product by its folder, archive, METADATA.XML or SPECTRAL_IMAGE."""
     named = (files.named or "").upper()
     base = named.partition("-SPECTRAL_IMAGE")[0].partition("-METADATA.XML")[0] if named.startswith("ENMAP") else ""
@@ -27,7 +27,7 @@ def read(files: Files, part: str | None) -> Stored | None:
         return None
     pattern = f"{base or 'ENMAP*L2A'}*"
     meta = files.xml(files.one(f"{pattern}METADATA.XML", "EnMAP product"))
-    image = files.first(f"{pattern}SPECTRAL_IMAGE.TIF", f"{pattern}SPECTRAL_IMAGE_COG.TIF*", f"{pattern}SPECTRAL_IMAGE.TIFF")
+    image = files.first(*(f"{pattern}SPECTRAL_IMAGE{end}" for end in (".TIF", ".TIFF", "_COG.TIF*")))
     if image is None:
         raise InputError(f"no SPECTRAL_IMAGE.TIF beside {meta.path}", "a whole EnMAP product", "download it again")
     return opened(files, meta, image, pattern)

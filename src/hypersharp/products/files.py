@@ -25,7 +25,7 @@ MOST_FILES, MOST_FOLDERS_DEEP = 20_000, 6
 
 @dataclass(frozen=True)
 class Files:
-    """What lies in `root`, a folder or an archive: `names` relative to it, `named` the one that the user gave, if any."""
+    """The files in `root`, a folder or an archive: `names` relative to it; `named`: the one that was given, if any."""
 
     root: Path
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""HDF5 files (also NetCDF-4): arrays read a window at a time, and the place of swaths from their pixels' coordinates."""
+"""HDF5 files (also NetCDF-4): arrays read by windows, and the place of swaths by their pixels' coordinates."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ class Joined(Pixels):
     def __init__(self, images: Sequence[Any], chosen: Sequence[tuple[int, int]]) -> None:
         shapes = {image.shape[1:] for image in images}
         if len(shapes) > 1:
-            raise InputError(f"cubes of {' and '.join(map(str, sorted(shapes)))} pixels", "one size", "download it again")
+            raise InputError(
+                f"cubes of {' and '.join(map(str, sorted(shapes)))} pixels", "one size", "download it again"
+            )
         super().__init__((len(chosen), *images[0].shape[1:]), images[0].dtype)
         self.images, self.chosen = tuple(images), tuple(chosen)
 

@@ -64,10 +64,10 @@ class Rasters(Pixels):
 
         planes = []
         for band in (self.bands[band] for band in bands):
-            (y, height), (x, width) = ((s.start / band.factor, (s.stop - s.start) / band.factor) for s in (rows, columns))
+            y, x, bottom, right = (v / band.factor for v in (rows.start, columns.start, rows.stop, columns.stop))
             how = Resampling.average if band.smooth else Resampling.nearest
             with self._opened(band.path, band.factor) as dataset:
-                window = Window(x, y, width, height)
+                window = Window(x, y, right - x, bottom - y)
                 planes.append(dataset.read(band.index, window=window, out_shape=shape_yx, resampling=how))
         return np.stack(planes)
 

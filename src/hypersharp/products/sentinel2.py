@@ -1,7 +1,7 @@
 """Sentinel-2 L2A and L1C of ESA: a SAFE folder or its zip, MTD_MSI*.xml, or one band's .jp2.
 
-Reflectance = (number + BOA_ADD_OFFSET) / BOA_QUANTIFICATION_VALUE (L1C: RADIO_ADD_OFFSET, QUANTIFICATION_VALUE); 0 is no
-data. The offset came with processing baseline 04.00, in products since 25 January 2022 and in older ones processed
+Reflectance = (number + BOA_ADD_OFFSET) / BOA_QUANTIFICATION_VALUE (L1C: RADIO_ADD_OFFSET, QUANTIFICATION_VALUE); 0 is
+no data. The offset came with processing baseline 04.00, in products since 25 January 2022 and in older ones processed
 again, so it is taken from the metadata. Clouds: SCL (L2A) or MSK_CLASSI (L1C).
 """
 

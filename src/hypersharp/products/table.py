@@ -81,8 +81,8 @@ def find_product(path: Path) -> Stored | None:
 
 
 @lru_cache(maxsize=8)
-def _found(path: Path, part: str | None, changed_ns: int) -> Stored | None:
-    """Metadata are read once, however many windows are read of the pixels."""
+def _found(path: Path, part: str | None, _changed_ns: int) -> Stored | None:
+    """Metadata are read once, however many windows are read of the pixels, until the file changes."""
     several = path.is_dir() or path.suffix.lower() in ARCHIVES
     files = Files.around(path) if several or any(product.fits([path.name]) for product in PRODUCTS) else None
     for product in PRODUCTS if files else ():
