@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import product_files
+from product_scene import Landscape
+
 
 @pytest.fixture(scope="session")
 def data_dir() -> Callable[[str], Path]:
@@ -21,3 +24,17 @@ def data_dir() -> Callable[[str], Path]:
         return folder
 
     return find
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """product("enmap") is the path of that miniature, made once."""
+    made: dict[tuple[str, tuple[str, ...]], Path] = {}
+
+    def make(name: str, *options: str) -> Path:
+        key = name, options
+        if key not in made:
+            made[key] = getattr(product_files, name)(tmp_path_factory.mktemp(name), Landscape(), *options)
+        return made[key]
+
+    return make

@@ -9,6 +9,7 @@ import torch
 import xarray as xr
 from affine import Affine
 
+import product_files
 from hypersharp.bench.indian_pines import load_indian_pines
 from hypersharp.cube import make_cube
 from hypersharp.io import save_cube
@@ -18,6 +19,7 @@ from hypersharp.sensor.responses import SRFS
 from hypersharp.sensor.srf import gaussian_srf
 from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
+from product_scene import Landscape
 
 UTM, CORNER = "EPSG:32633", (400_000.0, 5_800_000.0)
 OFF_M = (7.0, -13.0)  # x, y: how far the second satellite's image lies off
@@ -84,8 +86,14 @@ CUBES: dict[str, Callable[[], xr.DataArray]] = {
 }
 
 
+PRODUCTS = {"ENMAP_SCENE": product_files.enmap, "S2.SAFE": product_files.sentinel2}
+
+
 def write_inputs(text: str, folder: Path) -> None:
     """Every one of these files that a text names."""
+    for name, write in PRODUCTS.items():
+        if name in text:
+            write(folder, Landscape()).rename(folder / name)
     for name, make in CUBES.items():
         if name in text:
             save_cube(make(), folder / name)

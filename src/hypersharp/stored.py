@@ -132,10 +132,10 @@ class Stored:
     def part(self, window: Window) -> Stored:
         """The same of a window alone. Raises: InputError for one that does not lie inside."""
         y, x, height, width = check_window(window, self.pixels.shape[1:])
-        cut = {name: Part(found, window) for name in ("pixels", "valid") if (found := getattr(self, name)) is not None}
         return replace(
             self,
-            **cut,
+            pixels=Part(self.pixels, window),
+            valid=None if self.valid is None else Part(self.valid, window),
             flags=self.flags and self.flags.part(window),
             transform=self.transform and window_transform(self.transform, window),
             lonlat=None if self.lonlat is None else self.lonlat[:, y : y + height, x : x + width],

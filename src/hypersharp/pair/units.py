@@ -62,13 +62,9 @@ def _by_regression(hs: xr.DataArray, ms: xr.DataArray) -> str | None:
     if factor < 1:
         return f"hs is about {1 / slope:.3g} times what ms says: {_options('hs', hs, 1 / factor, 0.0)} would mend that"
     found = [f"about {slope:.3g} times what hs says"] if factor > 1 else []
-    found += (
-        [
-            f"{offset:.2f} above {'that' if found else 'what hs says'}, as where Sentinel-2's offset of -0.1 was forgotten"
-        ]
-        if forgotten
-        else []
-    )
+    if forgotten:
+        above = "that" if found else "what hs says"
+        found.append(f"{offset:.2f} above {above}, as where Sentinel-2's offset of -0.1 was forgotten")
     wanted = _options("ms", ms, factor, OFFSET if forgotten else 0.0)
     return f"ms is {' and '.join(found)}: {wanted} would mend that"
 

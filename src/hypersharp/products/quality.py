@@ -27,7 +27,8 @@ class Layer:
     def says(self, reason: str, values: np.ndarray) -> np.ndarray:
         """True where one of the values, or bits, is set."""
         if self.bits:
-            return (values.astype(np.int64) & sum(1 << bit for bit in self.reasons[reason])) != 0
+            bits = sum(1 << bit for bit in self.reasons[reason])
+            return np.asarray(values.astype(np.int64) & bits != 0)
         return np.isin(values, self.reasons[reason])
 
 
@@ -78,8 +79,9 @@ class Kept(Pixels):
         self.valid, self.flags, self.reasons = valid, flags, list(reasons)
 
     def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
-        kept: np.ndarray = ~self.flags.read(self.reasons, rows, columns).any(axis=0, keepdims=True)
-        return kept if self.valid is None else kept & self.valid[:, rows, columns]
+        flagged: np.ndarray = self.flags.read(self.reasons, rows, columns)
+        kept = ~np.any(flagged, axis=0, keepdims=True)
+        return kept if self.valid is None else np.asarray(kept & self.valid[:, rows, columns])
 
     def coarse(self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int]) -> np.ndarray:
         """As `read`, of the pixels in the middle of blocks."""

@@ -94,15 +94,15 @@ class Rasters(Pixels):
             (np.arange(part.start, part.stop) + 0.5) / factor - 0.5 - low
             for part, (low, _) in zip((rows, columns), boxes, strict=True)
         ]
-        nearest = coarse[:, np.rint(places[0]).astype(int)[:, None], np.rint(places[1]).astype(int)]
+        nearest: np.ndarray = coarse[:, np.rint(places[0]).astype(int)[:, None], np.rint(places[1]).astype(int)]
         if not bands[0].smooth:
             return nearest
         weights = [linear(place, size) for place, size in zip(places, coarse.shape[1:], strict=True)]
-        fine = weights[0] @ coarse.astype(np.float32) @ weights[1].T
+        fine: np.ndarray = weights[0] @ coarse.astype(np.float32) @ weights[1].T
         if self.nodata is not None:
             touched = weights[0] @ (coarse == self.nodata).astype(np.float32) @ weights[1].T
             fine = np.where(touched > 0, nearest, fine)
-        return np.rint(fine).astype(self.dtype) if self.dtype.kind in "iu" else fine.astype(self.dtype)
+        return np.asarray(np.rint(fine) if self.dtype.kind in "iu" else fine, self.dtype)
 
 
 def linear(places: np.ndarray, size: int) -> np.ndarray:

@@ -84,11 +84,12 @@ def find_product(path: Path) -> Stored | None:
 def _found(path: Path, part: str | None, _changed_ns: int) -> Stored | None:
     """Metadata are read once, however many windows are read of the pixels, until the file changes."""
     several = path.is_dir() or path.suffix.lower() in ARCHIVES
-    files = Files.around(path) if several or any(product.fits([path.name]) for product in PRODUCTS) else None
-    for product in PRODUCTS if files else ():
+    if several or any(product.fits([path.name]) for product in PRODUCTS):
+        files = Files.around(path)
         names = [name.rpartition("/")[2] for name in files.names] if several else [path.name]
-        if product.fits(names) and (found := product.read(files, part)) is not None:
-            return found
+        for product in PRODUCTS:
+            if product.fits(names) and (found := product.read(files, part)) is not None:
+                return found
     if part is not None or path.suffix.lower() in OWN_SUFFIXES:
         expected = f"one of {', '.join(product.title for product in PRODUCTS)}"
         raise InputError(f"no known product in {path}", expected, "see `hypersharp products`, or convert it")
