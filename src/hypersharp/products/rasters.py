@@ -94,9 +94,9 @@ class Rasters(Pixels):
             (np.arange(part.start, part.stop) + 0.5) / factor - 0.5 - low
             for part, (low, _) in zip((rows, columns), boxes, strict=True)
         ]
-        nearest: np.ndarray = coarse[:, np.rint(places[0]).astype(int)[:, None], np.rint(places[1]).astype(int)]
+        nearest = coarse[:, np.rint(places[0]).astype(int)[:, None], np.rint(places[1]).astype(int)]
         if not bands[0].smooth:
-            return nearest
+            return np.asarray(nearest)
         weights = [linear(place, size) for place, size in zip(places, coarse.shape[1:], strict=True)]
         fine: np.ndarray = weights[0] @ coarse.astype(np.float32) @ weights[1].T
         if self.nodata is not None:
