@@ -111,4 +111,5 @@ def linear(places: np.ndarray, size: int) -> np.ndarray:
     >>> linear(np.array([-0.25, 0.75]), 2).tolist()
     [[1.0, 0.0], [0.25, 0.75]]
     """
-    return np.maximum(0, 1 - np.abs(np.clip(places, 0, size - 1)[:, None] - np.arange(size))).astype(np.float32)
+    distance = np.abs(np.clip(places, 0, size - 1)[:, None] - np.arange(size))
+    return np.asarray(np.maximum(0, 1 - distance), np.float32)
