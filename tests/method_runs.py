@@ -55,3 +55,14 @@ def add_method(monkeypatch: pytest.MonkeyPatch, name: str, learn: Learn, needs: 
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setitem(METHODS, name, Method(name, "", "-", needs, module=module.__name__))
     return METHODS[name]
+
+
+def part_and_whole(name: str, known: Known, hs: Tensor, ms: Tensor, core: int) -> tuple[Tensor, Tensor]:
+    """The first `core` coarse rows of a result, made of these and the halo, and as the whole image has them."""
+    method, ratio = METHODS[name], ms.shape[-1] // hs.shape[-1]
+    seen = core + -(-max(method.halo_px, method.halo_coarse * ratio) // ratio)
+    assert seen < hs.shape[1]
+    apply = method.learn(known.pair(hs, ms), known.sensor(hs, ms), known.options)
+    part = known.pair(hs[:, :seen], ms[:, : seen * ratio])
+    part_result, result = (apply(some, known.options, ignore)[:, : core * ratio] for some in (part, known.pair(hs, ms)))
+    return part_result, result

@@ -17,7 +17,7 @@ from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, gaussian_fwhm, parse_psf
 from method_runs import Known
 
-NAMES = ("gsa", "sfim", "glp", "cnmf", "fuse")
+NAMES = ("gsa", "sfim", "glp", "cnmf", "fuse", "nssr")
 
 
 def scene(bands: int = 12, shape_yx: tuple[int, int] = (48, 60)) -> Tensor:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hypersharp.methods.detail import Scales, SubspacePair, make_pair
-from hypersharp.methods.fuse_wei import Gaussians, Posterior, gaussians, mirror
+from hypersharp.methods.detail import Scales, SubspacePair, make_pair, mirror
+from hypersharp.methods.fuse_wei import Gaussians, Posterior, gaussians
 from hypersharp.numerics.linops import BlurDecimation
 from hypersharp.numerics.sylvester import fuse_gaussian
 from hypersharp.pair.tensors import TensorPair

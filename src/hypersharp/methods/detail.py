@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.numerics.interpolate import interpolate_bicubic
-from hypersharp.numerics.linops import mix_bands
+from hypersharp.numerics.linops import BlurDecimation, mix_bands
 from hypersharp.numerics.noise import signal_rank, unshared_noise
 from hypersharp.numerics.subspace import svd_basis
+from hypersharp.numerics.sylvester import sylvester
 from hypersharp.pair.options import Options, choose_device
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor
@@ -26,6 +27,7 @@ from hypersharp.sensor.psf import PSF
 WINDOW_PX = 5  # coarse pixels along a side of the local mean
 RIDGE = 1e-9  # of the mean power, keeps a regression solvable where bands repeat each other
 LEAST_CORRELATION = 0.5
+MARGIN_PX = 10  # coarse, mirrored around an image where a circular step would bring in its far side
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,3 +150,64 @@ def match(pair: SubspacePair, seen: Tensor) -> Match:
     follows = covariance > LEAST_CORRELATION * power.sqrt() * y.norm(dim=1, keepdim=True)
     contrast = torch.where(follows, covariance / power, torch.ones_like(power))
     return Match(contrast, y_mean - contrast * x_mean)
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """R E (l, p) and the way between the grids: what brings coefficients (p, H, W) to agree with hs and ms.
+
+    Both steps are closed forms for a circular blur; under another boundary rule a mirrored margin keeps the far side of
+    the image away from the border.
+    """
+
+    seen: Tensor
+    scales: Scales
+
+    @property
+    def margin_px(self) -> int:
+        """Coarse pixels of that margin."""
+        return 0 if self.scales.psf.boundary == "wrap" else MARGIN_PX
+
+    def with_hs(self, prior: Tensor, coefficients: Tensor, *, weight: float) -> Tensor:
+        """argmin_X ||coefficients - X B||^2 + weight ||X - prior||^2 = prior + B'(B B' + weight)^-1 (.. - prior B)."""
+        fine, coarse = self.widened(prior, coefficients)
+        observe = self.observe(fine)
+        gap = torch.fft.rfft2(coarse - observe.forward(fine)) / (observe.coarse_power() + weight)
+        change = observe.adjoint(torch.fft.irfft2(gap, s=coarse.shape[1:]))
+        return prior + self.inside(change)
+
+    def __call__(self, prior: Tensor, coefficients: Tensor, ms: Tensor, *, weight: float) -> Tensor:
+        """argmin_X ||coefficients - X B||^2 + ||ms - R E X||^2 + weight ||X - prior||^2."""
+        fine, coarse = self.widened(prior, coefficients)
+        observe = self.observe(fine)
+        rhs = observe.adjoint(coarse - observe.forward(fine))
+        rhs += mix_bands(self.seen.mT, self.widened(ms, coefficients)[0] - mix_bands(self.seen, fine))
+        gram = self.seen.mT @ self.seen
+        gram.diagonal().add_(weight)
+        return prior + self.inside(sylvester(gram, rhs, observe))
+
+    def widened(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        """Both with their margins."""
+        return mirror(fine, self.margin_px * self.scales.ratio), mirror(coarse, self.margin_px)
+
+    def inside(self, fine: Tensor) -> Tensor:
+        """Without its margin."""
+        margin = self.margin_px * self.scales.ratio
+        return fine[:, margin : fine.shape[1] - margin, margin : fine.shape[2] - margin]
+
+    def observe(self, fine: Tensor) -> BlurDecimation:
+        """The circular blur on an image of that size."""
+        psf = self.scales.psf
+        kernel = torch.tensor(psf.kernel).to(fine)
+        return BlurDecimation(kernel, (fine.shape[1], fine.shape[2]), self.scales.ratio, psf.start_yx)
+
+
+def mirror(image: Tensor, margin: int) -> Tensor:
+    """(n, h, w) -> (n, h + 2 margin, w + 2 margin), the border pixel repeated first."""
+    if margin == 0:
+        return image
+    for axis in (1, 2):
+        size = image.shape[axis]
+        places = torch.arange(-margin, size + margin, device=image.device) % (2 * size)
+        image = image.index_select(axis, torch.minimum(places, 2 * size - 1 - places))
+    return image

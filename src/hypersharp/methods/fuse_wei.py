@@ -19,7 +19,17 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Match, Scales, SubspacePair, detail, make_pair, match, measured_pixels
+from hypersharp.methods.detail import (
+    MARGIN_PX,
+    Match,
+    Scales,
+    SubspacePair,
+    detail,
+    make_pair,
+    match,
+    measured_pixels,
+    mirror,
+)
 from hypersharp.numerics.linops import BlurDecimation, mix_bands
 from hypersharp.numerics.noise import band_noise
 from hypersharp.numerics.sylvester import sylvester
@@ -28,7 +38,6 @@ from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
 
 MOST_DIMENSIONS = 30
-MARGIN_PX = 10  # coarse
 UNKNOWN_NOISE = 1e-2  # of the root mean square of hs, where it has too few pixels to tell (40 dB)
 LEAST_NOISE = 1e-3  # of an image's root mean square (60 dB)
 LEAST_DETAIL = 1e-2  # of the noise variance: how sure the prior may be that there is no detail
@@ -104,12 +113,3 @@ def gaussians(pair: SubspacePair, hs_pixels: Tensor) -> Gaussians:
     powers, axes = torch.linalg.eigh(covariance)
     prior = axes * (powers - hs_noise).clamp(min=LEAST_DETAIL * hs_noise) @ axes.mT
     return Gaussians(hs_noise, ms_noise, prior)
-
-
-def mirror(image: Tensor, margin: int) -> Tensor:
-    """(n, h, w) -> (n, h + 2 margin, w + 2 margin), the border pixel repeated first."""
-    for axis in (1, 2):
-        size = image.shape[axis]
-        places = torch.arange(-margin, size + margin, device=image.device) % (2 * size)
-        image = image.index_select(axis, torch.minimum(places, 2 * size - 1 - places))
-    return image
