@@ -5,7 +5,7 @@ input) or 2 (a wrong call).
 """
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
@@ -43,6 +43,29 @@ class CallError(HypersharpError):
     """Options that contradict each other or are malformed."""
 
     exit_code = 2
+
+
+class Stopped(BaseException):
+    """The command line was told to end, by Ctrl+C or by the system; its notes say what is kept and how to go on.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def noted_on_stop(note: Callable[[], str]) -> Iterator[None]:
+    """Add what is kept, if anything, to a `Stopped` or KeyboardInterrupt that ends the block."""
+    try:
+        yield
+    except (KeyboardInterrupt, Stopped) as stop:
+        if text := note():
+            stop.add_note(text)
+        raise
 
 
 class MissingExtraError(HypersharpError):

@@ -3,16 +3,19 @@
 --debug shows the traceback.
 """
 
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from hypersharp.cli.shown import say
-from hypersharp.errors import HypersharpError
+from hypersharp.errors import HypersharpError, Stopped
 from hypersharp.system.memory import keep_memory
 
 app = typer.Typer(
@@ -31,9 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     keep_memory()
+    stop_on_signals()
     try:
         with one_line_warnings(debug):
             app(words, prog_name="hypersharp", obj=words)
+    except Stopped as stop:
+        kept = "; ".join(getattr(stop, "__notes__", ["nothing is left half-written, what stood there is as it was"]))
+        print(f"stopped: {kept}", file=sys.stderr)  # noqa: T201
+        sys.exit(128 + stop.number)
     except HypersharpError as exc:
         fail(str(exc), exc.exit_code, debug)
     except MemoryError:
@@ -46,6 +54,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             debug,
         )
     sys.exit(0)
+
+
+def stop_on_signals() -> None:
+    """Ctrl+C and SIGTERM, of a batch system or `kill`, alike: what is open is cleaned up, then one line."""
+
+    def stop(number: int, _: FrameType | None) -> NoReturn:
+        raise Stopped(number)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGTERM, stop)
 
 
 def fail(message: str, code: int, debug: bool) -> NoReturn:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from torch import Tensor
 
@@ -24,7 +23,8 @@ from hypersharp.sensor.observe import Sensor
 CONSISTENCY_HALO = 4  # coarse pixels that a change for consistency reaches, beyond the methods' own
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Part:
     """A method's share in a result, and what it has learned."""
 
     method: str
@@ -81,10 +81,6 @@ class Fusion:
     def sharpen(self, pair: TensorPair, progress: Progress = ignore) -> Tensor:
         """The estimate (L, H, W) of a part of the scene."""
         return self.sharpener(pair, self.options, progress)
-
-    def light(self) -> "Fusion":
-        """The same without the pixels it was learned from, for other processes and for the disk."""
-        return replace(self, pair=replace(self.pair, sample=None), sensor=self.sensor.on(None), made=None)
 
 
 def learn_pair(

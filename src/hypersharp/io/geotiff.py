@@ -22,7 +22,8 @@ from hypersharp.errors import OutputError, needs
 from hypersharp.io.image import Image
 from hypersharp.io.packed import BLOCK, pack, pieces
 from hypersharp.stored import NOTES, Pixels, Stored, spectral_nm
-from hypersharp.system.read_errors import READ_ERRORS, reading
+from hypersharp.system.atomic import NEXT_TO_NOTHING_BYTES, check_room
+from hypersharp.system.read_errors import READ_ERRORS, quiet_libtiff, reading
 
 CACHE_MB = 64  # of GDAL, whose own default is a twentieth of the machine's memory
 ZSTD_LEVEL = "1"  # GDAL's own, 9, takes 1.4 times as long for 5 % less
@@ -130,11 +131,12 @@ def write(cube: xr.DataArray, path: Path) -> None:
     """
     with needs("GeoTIFF"):
         import rasterio
+        from rasterio._err import CPLE_BaseError
         from rasterio.errors import NotGeoreferencedWarning, RasterioError
     packed = pack(cube if cube.dtype != np.float16 else cube.astype("f4"))
     values = packed.values.astype("u1") if packed.values.dtype.kind == "b" else packed.values
     is_cog = path.name.lower().endswith(".cog.tif")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), quiet_libtiff():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             profile = _profile(cube, values, may_be_plain=not is_cog)
@@ -154,7 +156,8 @@ def write(cube: xr.DataArray, path: Path) -> None:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         except OSError:
             raise
-        except RasterioError as error:
+        except (RasterioError, CPLE_BaseError) as error:
+            check_room(path, NEXT_TO_NOTHING_BYTES)  # ENOSPC, where that is why
             found = f"{path.name} that GDAL cannot write ({error})"
             raise OutputError(found, "a GeoTIFF", "write .nc instead") from error
 

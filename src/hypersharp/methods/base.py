@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 class Apply(Protocol):
-    """What a scene has taught a method: sharpens that scene, or any part of it. Pickles, for other processes.
+    """What a scene has taught a method: sharpens that scene, or any part of it.
+
+    A frozen dataclass of tensors, arrays, numbers and networks, so that other processes can be told (`tiles.values`).
 
     >>> class Repetition(Apply):
     ...     def __call__(self, pair, options, progress):

@@ -1,5 +1,7 @@
 """Bicubic upsampling of hs alone (Catmull-Rom, a = -0.5, half-pixel grids); the floor for every method."""
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
@@ -9,6 +11,7 @@ from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
 
 
+@dataclass(frozen=True, eq=False)
 class Interpolation(Apply):
     """What needs to learn nothing."""
 

@@ -7,6 +7,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError  # torch raises it for what it refuses
 from typing import Any, TypeVar
 
 import torch
@@ -23,6 +24,7 @@ from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
 from hypersharp.networks.ssjcn_v2 import SSJCN2, SSJCN2Options
 from hypersharp.networks.subspace import SubspaceOptions, SubspaceSSJCN
 from hypersharp.system.atomic import make_folder, staged
+from hypersharp.system.read_errors import READ_ERRORS
 
 Net = TypeVar("Net", bound=nn.Module)
 # name -> (the network, its options); both are called with the options' names only
@@ -75,6 +77,20 @@ def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:
             f"{path} whose tensors do not fit ({exc})", "those of its options", "download it again"
         ) from exc
     return net.eval(), header
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """What a training left to go on from: tensors and plain values, and nothing that could run.
+
+    Raises: InputError for a broken file, or one that holds anything else.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (*READ_ERRORS, UnpicklingError) as exc:
+        reason = str(exc).strip().splitlines()[0][:120]
+        found = f"{path} unreadable ({reason})"
+        raise InputError(found, "a checkpoint that `hypersharp train` wrote", "train without --resume") from exc
+    return content
 
 
 def adopt_weights(net: nn.Module, path: Path) -> None:

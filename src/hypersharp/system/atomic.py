@@ -1,7 +1,8 @@
 """Output files appear whole or not at all.
 
 A writer works in a hidden folder next to the target (so on the same disk) and may make several files
-there; they are moved into place at the end, and if one move fails the earlier ones are taken back.
+there; they are moved into place at the end, and if one move fails the earlier ones are taken back. It holds a lock
+meanwhile: what a killed process left is known by that, and taken away by the next one that writes the same target.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 
 from hypersharp.errors import OutputError
+from hypersharp.system.lock import FILE, Lock, take_lock
 
+LONGEST_NAME = 200  # bytes: beyond, a hidden name beside a file has to be shorter than the file's own
 NEXT_TO_NOTHING_BYTES = 2**18
 
 
@@ -51,9 +55,10 @@ def staged(path: Path, *, first_stays: bool = False) -> Iterator[Path]:
         OutputError: the disk is full or the folder cannot be written; what stood there is as it was.
     """
     check_parent(path)
-    staging = None
+    staging = lock = None
     try:
-        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+        clear_dead(path)
+        staging, lock = locked_folder(path)
         yield staging / path.name
         if first_stays:
             _move_unless_there(staging / path.name, path)
@@ -62,13 +67,48 @@ def staged(path: Path, *, first_stays: bool = False) -> Iterator[Path]:
     except OSError as error:
         raise output_error(path, error) from error
     finally:
-        if staging is not None:
+        if staging is not None and lock is not None:
             shutil.rmtree(staging, ignore_errors=True)
+            lock.release()
+
+
+def hidden_name(name: str) -> str:
+    """The beginning of hidden names beside a file of that name; short enough for a file system, whatever the name.
+
+    >>> hidden_name("sharp.tif"), len(hidden_name("x" * 255))
+    ('.sharp.tif', 201)
+    """
+    if len(os.fsencode(name)) <= LONGEST_NAME:
+        return f".{name}"
+    whole = sha256(os.fsencode(name)).hexdigest()[:16]
+    return f".{os.fsdecode(os.fsencode(name)[: LONGEST_NAME - 17])}-{whole}"
+
+
+def locked_folder(path: Path) -> tuple[Path, Lock]:
+    """A new hidden folder beside `path`, for this process alone, and the lock that says that it lives."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f"{hidden_name(path.name)}.", suffix=".partial", dir=path.parent))
+        with suppress(FileNotFoundError):  # somebody took it for a dead process's before it was locked
+            if lock := take_lock(folder / FILE):
+                return folder, lock
+
+
+def clear_dead(path: Path) -> None:
+    """Take away the hidden folders beside `path` in which a process worked that is no more."""
+    beginning = f"{hidden_name(path.name)}."
+    left = (entry for entry in path.parent.iterdir() if entry.name.startswith(beginning) and entry.suffix == ".partial")
+    for folder in left:
+        with suppress(OSError):  # another user's, or gone
+            lock = take_lock(folder / FILE)
+            if lock is not None:
+                if not lock.unsure:
+                    shutil.rmtree(folder, ignore_errors=True)
+                lock.release()
 
 
 def _move_all(staging: Path, parent: Path) -> None:
     """Move all that lies in `staging` into `parent`, or nothing: one file in one step, several with a way back."""
-    made = sorted(staging.iterdir())
+    made = sorted(entry for entry in staging.iterdir() if entry.name != FILE)
     if len(made) == 1 and not made[0].is_dir():
         os.replace(made[0], parent / made[0].name)
         return

@@ -1,22 +1,27 @@
 """What a worker has to know to sharpen any tile of a scene, and how it does it."""
 
-import pickle
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hypersharp.errors import InputError
 from hypersharp.fusion.finish import finished, missing_pixels, result_type
 from hypersharp.fusion.learn import Fusion
+from hypersharp.pair.pair import Pair
+from hypersharp.pair.place import place
+from hypersharp.pair.sensor import PairSensor
 from hypersharp.tiles.plan import Tile, Tiling
-from hypersharp.tiles.store import write_whole
+from hypersharp.tiles.store import JOB, Store, Tiles, write_whole
+from hypersharp.tiles.values import encode_values, read_values
 from hypersharp.uncertainty.calibrate import REACH, Intervals, interval_floats_per_px
 
 HALF_WIDTHS = np.dtype(np.float32)
+PAIR = ("hs_bands", "ms_bands", "all_bands", "unit", "spectra", "left_out", "warnings")
+LEARNED = ("sharpener", "options", "choice", "record")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +70,37 @@ class Job:
         return max(own, interval_floats_per_px(bands)) if self.intervals else own
 
 
+def store_job(job: Job, store: Store) -> None:
+    """Keep a job for other processes and for a run that goes on later.
+
+    Raises: OSError where it cannot be written.
+    """
+    fusion, sensor, placement = job.fusion, job.fusion.sensor, job.fusion.pair.placement
+    value = {
+        "images": (placement.hs, placement.ms),
+        "placed": (placement.described(), placement.notes),
+        "pair": {name: getattr(fusion.pair, name) for name in PAIR},
+        "sensor": (sensor.given_psf, sensor.given_srf, sensor.estimate if sensor.is_estimated else None),
+        "learned": {name: getattr(fusion, name) for name in LEARNED},
+        "job": {name: getattr(job, name) for name in ("dtype", "tiling", "workers", "intervals")},
+    }
+    write_whole(store.folder / JOB, encode_values(value, call=store.call))
+
+
 @lru_cache(maxsize=2)
-def stored_job(path: Path, stamp_ns: int) -> Job:  # noqa: ARG001 - another stamp, another job
-    """The job that `store_job` wrote; read once by a process."""
-    job: Job = pickle.loads(path.read_bytes())  # written by `store_job` of the same run, next to its own tiles
-    return job
+def stored_job(tiles: Tiles, device: str | None = None) -> Job:
+    """The job of tiles, with what it computes with on a device, by default its own; read once by a process.
 
-
-def store_job(job: Job, path: Path) -> None:
-    """Keep a job for other processes and for a run that goes on later."""
-    write_whole(path, pickle.dumps(replace(job, fusion=job.fusion.light())))
+    Raises: InputError where what `store_job` wrote is not there any more.
+    """
+    if Tiles.of(tiles.folder) != tiles:
+        raise InputError(f"the job of another run in {tiles.folder}", "that of these tiles", "repeat the call")
+    found = read_values(tiles.job, device)
+    (hs, ms), (known, notes) = found["images"], found["placed"]
+    placement = replace(place(hs, ms, known=known), notes=notes)
+    psf, srf, estimate = found["sensor"]
+    sensor = PairSensor(None, psf, srf)
+    if estimate is not None:
+        sensor.estimate = estimate
+    pair = Pair(placement, **found["pair"], sample=None)
+    return Job(Fusion(pair, sensor=sensor, **found["learned"]), **found["job"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.describe import counted
-from hypersharp.errors import CallError, OutputError, needs
+from hypersharp.errors import CallError, OutputError, needs, noted_on_stop
 from hypersharp.fusion.finish import as_cube
 from hypersharp.fusion.learn import learn_pair
 from hypersharp.io import check_apart, check_output, open_cube, save_cube
@@ -34,18 +35,9 @@ from hypersharp.sensor.psf import PSF
 from hypersharp.system.memory import free_bytes, give_back_memory
 from hypersharp.tiles.job import HALF_WIDTHS, Job, store_job, stored_job
 from hypersharp.tiles.plan import FLOAT_BYTES, WRITER_BYTES, make_tiling
-from hypersharp.tiles.store import (
-    JOB,
-    FinishedTiles,
-    Kind,
-    TileProgress,
-    finished_tiles,
-    folder_for,
-    open_store,
-    resumable,
-)
+from hypersharp.tiles.store import FinishedTiles, Kind, Store, TileProgress, Tiles, folder_for, resumable
 from hypersharp.tiles.uncertainty import with_intervals
-from hypersharp.tiles.workers import in_process, on_cluster, stamp_of
+from hypersharp.tiles.workers import Submit, in_process, in_processes, on_cluster
 from hypersharp.uncertainty.calibrate import interval_floats_per_px
 
 BLOCK_PX = 256  # side of the pieces in which the result is written
@@ -75,10 +67,13 @@ class TiledOptions:
 
 @dataclass(frozen=True, eq=False)
 class TiledRun:
-    """A scene about to be fused: what was learned of it, where its tiles lie, and who will make them."""
+    """A scene about to be fused: what was learned of it, where its tiles lie, and who will make them.
+
+    It holds its folder: no other run writes the same output meanwhile.
+    """
 
     job: Job
-    folder: Path
+    store: Store
     out: Path
     tiles: TiledOptions
     uncertainty: Path | None = None
@@ -95,35 +90,45 @@ class TiledRun:
 
         Raises: OutputError where the disk is full or cannot be written: the finished tiles are kept.
         """
-        count = len(self.job.tiling)
-        done = TileProgress(self.out, finished_tiles(self.folder, count), count, progress)
-        for path in filter(None, (self.out, self.uncertainty)):
-            for half_written in path.parent.glob(f".{path.name}.*.partial"):  # by a run that was killed
-                shutil.rmtree(half_written, ignore_errors=True)
+        tiles, count = Tiles.of(self.store.folder), len(self.job.tiling)
+        done = TileProgress(self.out, tiles.finished(count), count, progress)
         give_back_memory()
-        sharp = self.record.on(self.from_tiles(done, "sharp", self.job.dtype))
-        processes, scheduler = self.tiles.workers or self.job.workers, self.tiles.scheduler
-        alone = processes == 1 and scheduler is None
-        with in_process() if alone else on_cluster(scheduler, processes, announce) as submit:
-            submit(self.folder, [number for number in range(count) if number not in done.finished], done)
-            try:
+        sharp = self.record.on(self.from_tiles(tiles, done, "sharp", self.job.dtype))
+        try:
+            with noted_on_stop(self.kept), self.workers(announce) as submit, done.ended_by_errors():
+                submit(tiles, [number for number in range(count) if number not in done.finished], done)
                 save_cube(sharp, self.out)
                 if self.uncertainty and self.job.intervals:
                     announce(f"{self.out} is written, half-widths follow")
                     units = self.job.fusion.pair.placement.hs.outline().attrs.get("units")
-                    widths = self.from_tiles(done, "half-width", HALF_WIDTHS)
+                    widths = self.from_tiles(tiles, done, "half-width", HALF_WIDTHS)
                     save_cube(widths.assign_attrs(self.job.intervals.attrs(units=units)), self.uncertainty)
-            except OutputError as error:
-                raise resumable(error) from error
-        shutil.rmtree(self.folder, ignore_errors=True)
+            self.store.clear()
+        except OutputError as error:
+            raise resumable(error) from error
+        finally:
+            self.store.lock.release()
         return sharp
 
-    def from_tiles(self, done: TileProgress, kind: Kind, dtype: np.dtype[Any]) -> xr.DataArray:
+    def kept(self) -> str:
+        """What a run that is stopped leaves, formatted for display."""
+        count = len(self.job.tiling)
+        made = len(Tiles.of(self.store.folder).finished(count))
+        return f"{made} of {counted(count, 'tile')} kept: repeat the call with --resume to go on"
+
+    def workers(self, announce: Callable[[str], None]) -> AbstractContextManager[Submit]:
+        """Who makes the tiles."""
+        if self.tiles.scheduler is not None:
+            return on_cluster(self.tiles.scheduler, announce)
+        processes = self.tiles.workers or self.job.workers
+        return in_process() if processes == 1 else in_processes(processes)
+
+    def from_tiles(self, tiles: Tiles, done: TileProgress, kind: Kind, dtype: np.dtype[Any]) -> xr.DataArray:
         """The result, or its half-widths, as a cube that is read from tiles."""
         with needs("fusing in tiles"):
             import dask.array as da
         bands = self.job.fusion.pair.all_bands[0]
-        pixels = FinishedTiles(self.folder, self.job.tiling, bands, dtype, done, kind)
+        pixels = FinishedTiles(tiles, self.job.tiling, bands, dtype, done, kind)
         chunks = (bands, BLOCK_PX, BLOCK_PX)
         values = da.from_array(pixels, chunks=chunks, name=False, asarray=True)  # type: ignore[no-untyped-call]
         return as_cube(values, self.job.fusion.pair)
@@ -148,7 +153,7 @@ def prepare(
     psf, srf and ratio as `fuse` takes them; uncertainty: where to write the half-widths of 90 % intervals, if wanted.
 
     Raises: InputError as `fuse`; CallError for an output that cannot be streamed, a memory too small, or tiles of
-    another call; OutputError for a disk with too little room.
+    another call, or another run at work there; OutputError for a disk with too little room.
     """
     options, tiles = options or Options(), tiles or TiledOptions()
     for path in (out, uncertainty):
@@ -156,7 +161,6 @@ def prepare(
             check_streamed(path)
     check_apart([out, uncertainty], [hs.path, ms.path, hs.mask, ms.mask])
     find_method(method)
-    placement = place(hs, ms, ratio=ratio, coregister=options.coregister and psf is None)
     call = {
         "hs": hs.stamp(),
         "ms": ms.stamp(),
@@ -167,14 +171,21 @@ def prepare(
         "options": options.chosen(),
         "uncertainty": uncertainty and str(uncertainty),
     }
-    check_room(placement, out, uncertainty)
-    folder = open_store(out, call, resume=tiles.resume)
-    if not (folder / JOB).exists():
-        pair = check_pair(placement, scale=options.scale)
-        fusion = learn_pair(pair, method, options, psf=psf, srf=srf, in_parts=True, progress=progress)
-        job = Job.of(fusion)
-        store_job(laid_out(with_intervals(job) if uncertainty else job, tiles), folder / JOB)
-    return TiledRun(stored_job(folder / JOB, stamp_of(folder)), folder, out, tiles, uncertainty)
+    store = Store(out, call, resume=tiles.resume)
+    try:
+        if not store.is_learned:
+            placement = place(hs, ms, ratio=ratio, coregister=options.coregister and psf is None)
+            check_room(placement, out, uncertainty)
+            pair = check_pair(placement, scale=options.scale)
+            fusion = learn_pair(pair, method, options, psf=psf, srf=srf, in_parts=True, progress=progress)
+            job = Job.of(fusion)
+            store_job(laid_out(with_intervals(job) if uncertainty else job, tiles), store)
+        job = stored_job(Tiles.of(store.folder))
+        check_room(job.fusion.pair.placement, out, uncertainty)
+    except BaseException:
+        store.give_up()
+        raise
+    return TiledRun(job, store, out, tiles, uncertainty)
 
 
 def laid_out(job: Job, tiles: TiledOptions) -> Job:
@@ -226,8 +237,6 @@ def fuse_in_tiles(
     progress: Progress = ignore,
 ) -> xr.DataArray:
     """Sharpen two files into a third in bounded memory, whatever their size.
-
-    On several workers a script that calls this needs `if __name__ == "__main__":`, because processes import it.
 
     Args:
         hs, ms: the files; HS (L, h, w) and MS (l, H, W).

@@ -1,7 +1,9 @@
 """The finished tiles of a run that is under way: a hidden folder next to the result, one file a tile.
 
 A file appears when it is whole, so whatever stops a run, what lies there is right, and the run goes on with the rest.
-`call.json` holds what the run was asked for; tiles of another call are never mixed in.
+The folder is the user's own (mode 0700) and locked for as long as a run works in it. What was learned of the scene lies
+in `job.safetensors`, whose header holds what the run was asked for; every tile has the checksum of that file in its
+name, so that tiles of another call are never mixed in.
 """
 
 from __future__ import annotations
@@ -10,30 +12,55 @@ import errno
 import json
 import os
 import shutil
+import stat
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from hypersharp.errors import CallError, OutputError
+from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.stored import Pixels
-from hypersharp.system.atomic import check_parent, make_folder, output_error
+from hypersharp.system.atomic import check_parent, hidden_name, output_error
+from hypersharp.system.lock import FILE, Lock, holder, take_lock
 from hypersharp.tiles.plan import Tiling
+from hypersharp.tiles.values import read_metadata
 
-CALL, JOB = "call.json", "job.pickle"
+JOB = "job.safetensors"
 Kind = Literal["sharp", "half-width"]
 
 
 def folder_for(out: Path) -> Path:
     """Where the tiles of a result lie until it is whole."""
-    return out.parent / f".{out.name}.tiles"
+    return out.parent / f"{hidden_name(out.name)}.tiles"
 
 
-def tile_path(folder: Path, number: int, kind: Kind = "sharp") -> Path:
-    """Of a tile of the result, or of its half-widths, which is written before it."""
-    return folder / f"{number:06d}{'' if kind == 'sharp' else '-' + kind}.npy"
+@dataclass(frozen=True)
+class Tiles:
+    """The tiles of one job in a folder; `identity`: the checksum of the file that the job lies in."""
+
+    folder: Path
+    identity: str
+
+    @classmethod
+    def of(cls, folder: Path) -> Tiles:
+        return cls(folder, sha256((folder / JOB).read_bytes()).hexdigest()[:16])
+
+    @property
+    def job(self) -> Path:
+        return self.folder / JOB
+
+    def path(self, number: int, kind: Kind = "sharp") -> Path:
+        """Of a tile of the result, or of its half-widths, which is written before it."""
+        return self.folder / f"{number:06d}{'' if kind == 'sharp' else '-' + kind}.{self.identity}.npy"
+
+    def finished(self, count: int) -> set[int]:
+        """Numbers of the tiles that are there."""
+        return {number for number in range(count) if self.path(number).exists()}
 
 
 def write_whole(path: Path, content: bytes | np.ndarray) -> None:
@@ -53,28 +80,80 @@ def write_whole(path: Path, content: bytes | np.ndarray) -> None:
         raise
 
 
-def open_store(out: Path, call: dict[str, Any], *, resume: bool) -> Path:
-    """The folder for a result's tiles: new, or that of the interrupted run of the same call.
+class Store:
+    """The locked folder of a run; `is_learned`: whether what an interrupted run learned lies there.
 
-    Raises: CallError where tiles of an earlier run are there and it is not to be resumed, or was another call.
-    OutputError where it cannot be made.
+    Raises, as it is opened: CallError while another run works there, where tiles of an earlier run are there and it is
+    not to be resumed, or was another call; OutputError where the folder cannot be made or is not the user's own.
     """
-    check_parent(out)
-    folder, asked = folder_for(out), json.dumps(call, indent=1, sort_keys=True)
-    stored = folder / CALL
-    if not (folder / JOB).exists():  # nothing was learned yet, so nothing is lost
-        shutil.rmtree(folder, ignore_errors=True)
-        make_folder(folder)
-        write_whole(stored, asked.encode())
-    elif not resume:
-        found = f"the tiles of an unfinished run in {folder}"
-        raise CallError(found, "a fresh start", "add --resume to go on with them, or remove that folder")
-    elif stored.read_text() != asked:
-        before = json.loads(stored.read_text())
-        differs = ", ".join(sorted(name for name in before | call if before.get(name) != call.get(name)))
-        found = f"tiles of a run that differs in {differs}"
-        raise CallError(found, "the same call with the same files", f"repeat that call, or remove {folder}")
-    return folder
+
+    def __init__(self, out: Path, call: dict[str, Any], *, resume: bool) -> None:
+        check_parent(out)
+        self.folder, self.call = folder_for(out), json.dumps(call, indent=1, sort_keys=True)
+        self.lock = lock_folder(self.folder, out)
+        self.is_learned = (self.folder / JOB).exists()
+        try:
+            if self.is_learned:
+                self._check(call, resume)
+        except BaseException:
+            self.lock.release()
+            raise
+        for path in self.folder.iterdir():  # of a dead run: all of it, or what it was just writing
+            if path.name != FILE and (not self.is_learned or path.suffix == ".partial"):
+                path.unlink()
+
+    def _check(self, call: dict[str, Any], resume: bool) -> None:
+        if not resume:
+            found = f"the tiles of an unfinished run in {self.folder}"
+            raise CallError(found, "a fresh start", "add --resume to go on with them, or remove that folder")
+        asked, before = json.loads(self.call), json.loads(read_metadata(self.folder / JOB).get("call", "{}"))
+        if before != asked:
+            differs = ", ".join(sorted(name for name in before | call if before.get(name) != asked.get(name)))
+            found = f"tiles of a run that differs in {differs}"
+            raise CallError(found, "the same call with the same files", f"repeat that call, or remove {self.folder}")
+
+    def give_up(self) -> None:
+        """Let others begin; what was learned stays, if anything was."""
+        if (self.folder / JOB).exists():
+            self.lock.release()
+        else:
+            self.clear()
+
+    def clear(self) -> None:
+        """Remove the folder, and let others begin."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.lock.release()
+
+
+def lock_folder(folder: Path, out: Path) -> Lock:
+    """The lock of the folder, which is made if it is missing. Raises: CallError, OutputError as `Store`."""
+    while True:
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            check_own(folder)
+            lock = take_lock(folder / FILE)
+        except FileNotFoundError:  # another run ended, and removed it
+            continue
+        except OSError as error:
+            raise output_error(folder, error) from error
+        if lock is None:
+            found = f"another run that writes {out} ({holder(folder / FILE)})"
+            raise CallError(found, "one run at a time for an output", "wait until it has ended, or write elsewhere")
+        return lock
+
+
+def check_own(folder: Path) -> None:
+    """Raise an OutputError where others than this user may write into a folder, or own what lies there."""
+    if not hasattr(os, "getuid"):  # Windows
+        return
+    for path in (folder, *folder.iterdir()):
+        found = path.lstat()
+        is_folder = path == folder
+        right_kind = stat.S_ISDIR(found.st_mode) if is_folder else stat.S_ISREG(found.st_mode)
+        open_to_others = is_folder and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if found.st_uid != os.getuid() or open_to_others or not right_kind:
+            what = f"{path}, which another user owns or may change"
+            raise OutputError(what, "a folder of this user alone (mode 0700)", f"remove {folder}, or write elsewhere")
 
 
 class FinishedTiles(Pixels):
@@ -84,11 +163,11 @@ class FinishedTiles(Pixels):
     """
 
     def __init__(
-        self, folder: Path, tiling: Tiling, bands: int, dtype: Any, progress: TileProgress, kind: Kind = "sharp"
+        self, tiles: Tiles, tiling: Tiling, bands: int, dtype: Any, progress: TileProgress, kind: Kind = "sharp"
     ) -> None:
         height, width = (size * tiling.ratio for size in tiling.shape_yx)
         super().__init__((bands, height, width), dtype)
-        self.folder, self.tiling, self.progress, self.kind = folder, tiling, progress, kind
+        self.tiles, self.tiling, self.progress, self.kind = tiles, tiling, progress, kind
 
     def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
         wanted = np.empty((len(bands), rows.stop - rows.start, columns.stop - columns.start), self.dtype)
@@ -97,11 +176,23 @@ class FinishedTiles(Pixels):
             y, x, height, width = (length * self.tiling.ratio for length in self.tiling[number].core)
             y0, y1 = max(y, rows.start), min(y + height, rows.stop)
             x0, x1 = max(x, columns.start), min(x + width, columns.stop)
-            tile = np.load(tile_path(self.folder, number, self.kind), mmap_mode="r")
+            tile = self.tile(number, (self.shape[0], height, width))
             part = tile[:, y0 - y : y1 - y, x0 - x : x1 - x]
             place = slice(y0 - rows.start, y1 - rows.start), slice(x0 - columns.start, x1 - columns.start)
             wanted[(slice(None), *place)] = part if len(bands) == len(tile) else part[bands]
         return wanted
+
+    def tile(self, number: int, shape: tuple[int, ...]) -> np.ndarray:
+        """A finished tile. Raises: InputError for a file that is not what this run wrote."""
+        path = self.tiles.path(number, self.kind)
+        try:
+            tile = np.load(path, mmap_mode="r")  # which unpickles nothing
+        except (OSError, ValueError) as exc:
+            raise InputError(f"{path} unreadable ({exc})", "the tile that was written", f"remove {path}") from exc
+        if tile.shape != shape or tile.dtype != self.dtype:
+            found = f"{path} of {tile.dtype} {tile.shape}"
+            raise InputError(found, f"{self.dtype} {shape}", f"remove {path}, then repeat the call with --resume")
+        return tile
 
 
 class TileProgress:
@@ -127,6 +218,15 @@ class TileProgress:
             self.failure = self.failure or error
             self.changed.notify_all()
 
+    @contextmanager
+    def ended_by_errors(self) -> Iterator[None]:
+        """What ends the block ends the waiting of other threads too."""
+        try:
+            yield
+        except BaseException as error:
+            self.fail(error)
+            raise
+
     def wait_for(self, number: int) -> None:
         with self.changed:
             self.changed.wait_for(lambda: number in self.finished or self.failure is not None)
@@ -141,8 +241,3 @@ def resumable(error: OutputError) -> OutputError:
         return error
     do = error.do.removesuffix(", or write elsewhere")
     return OutputError(error.found, f"{error.expected}; the finished tiles are kept", f"{do}, {again}")
-
-
-def finished_tiles(folder: Path, count: int) -> set[int]:
-    """Numbers of the tiles that are there."""
-    return {number for number in range(count) if tile_path(folder, number).exists()}

@@ -1,62 +1,63 @@
-"""Who sharpens the tiles: a thread of this process, a local cluster of processes, or a cluster that is there already.
+"""Who sharpens the tiles: a thread of this process, processes of this machine, or a dask cluster that is there.
 
-A worker reads its part of the files itself and writes its tile into the run's folder, so that only numbers travel; of a
-worker that dies its unfinished tiles are given to others (dask.distributed).
+A worker reads its part of the files itself and writes its tile into the run's folder, so that only numbers travel.
+Local processes hear them on stdin and answer on stdout (`tiles.worker`): nothing listens at a port. Of a worker that
+dies its tile is made by another.
 """
 
 from __future__ import annotations
 
 import gc
-import logging
+import json
 import os
-import tempfile
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, suppress
+from queue import SimpleQueue
 from typing import Any
 
 import torch
 
-from hypersharp.errors import InputError, needs
+from hypersharp import errors
+from hypersharp.errors import HypersharpError, InputError, needs
 from hypersharp.system.memory import KEEP_MEMORY
 from hypersharp.tiles.job import stored_job
-from hypersharp.tiles.store import JOB, TileProgress, tile_path, write_whole
+from hypersharp.tiles.store import TileProgress, Tiles, write_whole
 
 DEATHS = 10  # of the workers of one tile, before it is given up
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "GDAL_CACHEMAX": "64"} | KEEP_MEMORY  # of local workers: one thread each
-Submit = Callable[[Path, Iterable[int], TileProgress], None]
+COMMAND = (sys.executable, "-P", "-m", "hypersharp.tiles.worker")  # -P: no module from the folder one happens to be in
+Submit = Callable[[Tiles, Iterable[int], TileProgress], None]
 
 
-def sharpen_tile(folder: Path, number: int, stamp_ns: int, device: str | None = None) -> int:
-    """Make one tile of the run in a folder, unless it is there; its number."""
-    path = tile_path(folder, number)
+def sharpen_tile(tiles: Tiles, number: int, device: str | None = None) -> int:
+    """Make one tile, unless it is there; its number."""
+    path = tiles.path(number)
     if not path.exists():
-        job = stored_job(folder / JOB, stamp_ns)
+        job = stored_job(tiles, device)
         sharp, half_widths = job.sharpen(job.tiling[number], device)
         if half_widths is not None:
-            write_whole(tile_path(folder, number, "half-width"), half_widths)
+            write_whole(tiles.path(number, "half-width"), half_widths)
         write_whole(path, sharp)
         gc.collect()  # what a tile leaves in cycles would grow by megabytes with each
     return number
 
 
-def stamp_of(folder: Path) -> int:
-    return (folder / JOB).stat().st_mtime_ns
-
-
 @contextmanager
-def in_process() -> Iterator[Submit]:
-    """One thread of this process, with all the cores that torch takes."""
-    pool = ThreadPoolExecutor(1, "tiles")
+def in_threads(count: int, make: Callable[[Tiles, int], Any]) -> Iterator[Submit]:
+    """So many threads of this process that `make` a tile each at a time; with the block they end, begun ones made."""
+    pool = ThreadPoolExecutor(count, "tiles")
     stopped = False
 
-    def submit(folder: Path, numbers: Iterable[int], progress: TileProgress) -> None:
+    def submit(tiles: Tiles, numbers: Iterable[int], progress: TileProgress) -> None:
         def work(number: int) -> None:
             if stopped:
                 return
             try:
-                progress.finish(sharpen_tile(folder, number, stamp_of(folder)))
+                make(tiles, number)
+                progress.finish(number)
             except BaseException as error:  # handed to whoever waits for the tile
                 progress.fail(error)
 
@@ -70,59 +71,127 @@ def in_process() -> Iterator[Submit]:
         pool.shutdown(cancel_futures=True)
 
 
+def in_process() -> Any:
+    """One thread of this process, with all the cores that torch takes."""
+    return in_threads(1, sharpen_tile)
+
+
+class Worker:
+    """A process with one core, and one of the GPUs if there are some, that makes tiles; it begins anew when it died."""
+
+    process: subprocess.Popen[str] | None = None
+
+    def __init__(self, number: int) -> None:
+        self.gpu = number % torch.cuda.device_count() if torch.cuda.is_available() else None
+        self.ended = False
+
+    def make(self, tiles: Tiles, number: int) -> None:
+        """Have a tile made. Raises: what making it raised; InputError where no process survives it."""
+        for _ in range(DEATHS):
+            with suppress(OSError):  # a pipe that a dead process leaves
+                if answer := self.ask(tiles, number):
+                    return check_answer(json.loads(answer))
+            if self.ended:
+                raise InterruptedError("the run has ended")
+            self.close()
+        advice = "lower --workers or --memory, then repeat the call with --resume"
+        raise InputError(f"a tile whose workers died {DEATHS} times", "enough memory for each worker", advice)
+
+    def ask(self, tiles: Tiles, number: int) -> str:
+        """The line that a process answers; nothing where it died."""
+        if self.process is None:
+            device = "" if self.gpu is None else f"cuda:{self.gpu}"
+            command = [*COMMAND, str(tiles.folder), tiles.identity, device]
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | ENVIRONMENT
+            )
+        assert self.process.stdin is not None and self.process.stdout is not None
+        print(number, file=self.process.stdin, flush=True)
+        return self.process.stdout.readline()
+
+    def end(self) -> None:
+        """End the process now: what it is writing appears whole or not at all."""
+        self.ended = True
+        if self.process is not None:
+            self.process.kill()
+
+    def close(self) -> None:
+        """Be rid of a process that is dead, or about to be."""
+        if self.process is not None:
+            with suppress(OSError):  # what it did not take of its last line
+                self.process.communicate()
+            self.process = None
+
+
+def check_answer(answer: dict[str, Any]) -> None:
+    """Raise what a worker's answer says went wrong."""
+    if "errno" in answer:
+        raise OSError(answer["errno"], answer["text"])
+    if "found" in answer:
+        kind = getattr(errors, answer["kind"], HypersharpError)
+        raise kind(answer["found"], answer["expected"], answer["do"])
+    if "text" in answer:
+        raise RuntimeError(answer["text"])
+
+
 @contextmanager
-def on_cluster(scheduler: str | None, workers: int, announce: Callable[[str], None]) -> Iterator[Submit]:
-    """The cluster of that scheduler, or a local one of so many processes; its dashboard is announced.
+def in_processes(count: int) -> Iterator[Submit]:
+    """So many processes of this machine, which end with the block."""
+    workers = [Worker(number) for number in range(count)]
+    free = SimpleQueue[Worker]()
+    for worker in workers:
+        free.put(worker)
+
+    def make(tiles: Tiles, number: int) -> None:
+        worker = free.get()
+        try:
+            worker.make(tiles, number)
+        finally:
+            free.put(worker)
+
+    try:
+        with in_threads(count, make) as submit:
+            try:
+                yield submit
+            finally:
+                for worker in workers:
+                    worker.end()
+    finally:
+        for worker in workers:
+            worker.close()
+
+
+@contextmanager
+def on_cluster(scheduler: str, announce: Callable[[str], None]) -> Iterator[Submit]:
+    """The cluster of that scheduler; its dashboard is announced.
 
     Raises: MissingExtraError without dask.distributed, InputError for a scheduler that does not answer.
     """
-    with needs("fusing with several workers", "large"):
+    with needs("fusing on a cluster", "large"):
         import dask
-        from distributed import Client, LocalCluster
-    settings = {
-        "distributed.scheduler.allowed-failures": DEATHS,
-        "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
-        "distributed.comm.timeouts.connect": "30s",
-        "distributed.worker.profile.enabled": False,  # it took a seventh of two workers' time
-        "distributed.admin.log-format": "%(message)s",
-    }
+        from distributed import Client
+    settings = {"distributed.scheduler.allowed-failures": DEATHS, "distributed.comm.timeouts.connect": "30s"}
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
-        if scheduler is None:
-            try:
-                cluster = LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    memory_limit=0,
-                    dashboard_address="127.0.0.1:0",
-                    silence_logs=logging.CRITICAL,
-                    local_directory=stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)),
-                )
-            except RuntimeError as exc:
-                found = f"workers that died as they started ({exc})"
-                raise InputError(found, "processes that live", "repeat with --resume") from exc
-            stack.enter_context(cluster)
         try:
-            client = Client(scheduler or cluster, set_as_default=False, timeout=30)
+            client = stack.enter_context(Client(scheduler, set_as_default=False, timeout=30))
         except (OSError, TimeoutError, ValueError) as exc:
             found = f"no scheduler at {scheduler}"
             raise InputError(found, "the address of a running one", "start `dask scheduler`") from exc
-        stack.enter_context(client)
         announce(f"dashboard of {len(client.nthreads())} workers: {client.dashboard_link or 'none'}")
-        yield lambda folder, numbers, progress: submit_to(client, folder, numbers, progress)
+        yield lambda tiles, numbers, progress: submit_to(client, tiles, numbers, progress)
 
 
-def submit_to(client: Any, folder: Path, numbers: Iterable[int], progress: TileProgress) -> None:
+def submit_to(client: Any, tiles: Tiles, numbers: Iterable[int], progress: TileProgress) -> None:
     """Give the tiles to a cluster's workers, the first ones first.
 
     Raises: InputError where a worker does not see the run's folder.
     """
-    seen = client.run(os.path.exists, str(folder / JOB))
+    seen = client.run(os.path.exists, str(tiles.job))
     blind = sorted(address for address, there in seen.items() if not there)
     if blind:
-        found = f"{len(blind)} of {len(seen)} workers ({blind[0]}, ...) that do not see {folder}"
+        found = f"{len(blind)} of {len(seen)} workers ({blind[0]}, ...) that do not see {tiles.folder}"
         raise InputError(found, "a folder that all machines share", "write to a shared disk, where the images lie too")
-    stamp_ns = stamp_of(folder)
 
     def done(future: Any) -> None:
         if future.status == "finished":
@@ -131,14 +200,13 @@ def submit_to(client: Any, folder: Path, numbers: Iterable[int], progress: TileP
             progress.fail(explained(future.exception()))
 
     for number in numbers:
-        future = client.submit(
-            sharpen_on_worker, folder, number, stamp_ns, key=f"{folder.name}-{number}", priority=-number, pure=False
-        )
+        key = f"{tiles.identity}-{number}"
+        future = client.submit(sharpen_on_worker, tiles, number, key=key, priority=-number, pure=False)
         progress.kept.append(future)  # dask cancels futures without a reference
         future.add_done_callback(done)
 
 
-def sharpen_on_worker(folder: Path, number: int, stamp_ns: int) -> int:
+def sharpen_on_worker(tiles: Tiles, number: int) -> int:
     """`sharpen_tile` with the threads, and the GPU, that this worker has to itself."""
     from distributed import get_worker
 
@@ -146,12 +214,12 @@ def sharpen_on_worker(folder: Path, number: int, stamp_ns: int) -> int:
     torch.set_num_threads(worker.state.nthreads)
     gpus = torch.cuda.device_count()
     device = f"cuda:{int(worker.name) % gpus}" if gpus and str(worker.name).isdigit() else None
-    return sharpen_tile(folder, number, stamp_ns, device)
+    return sharpen_tile(tiles, number, device)
 
 
 def explained(error: BaseException) -> BaseException:
     """A worker's death in our words; its other errors as they are."""
     if type(error).__name__ != "KilledWorker":
         return error
-    advice = "lower --workers or --memory, then repeat the call with --resume"
+    advice = "lower --memory, then repeat the call with --resume"
     return InputError(f"a tile whose workers died {DEATHS} times", "enough memory for each worker", advice)

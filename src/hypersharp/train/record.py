@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from hypersharp.errors import InputError
-from hypersharp.networks.checkpoint import adopt_weights, build_network, save_weights, to_fast_layout
+from hypersharp.networks.checkpoint import adopt_weights, build_network, load_checkpoint, save_weights, to_fast_layout
 from hypersharp.networks.ssjcn_v2 import SSJCN2
 from hypersharp.networks.winograd import use_winograd
 from hypersharp.quality.metrics import psnr_sam_ergas
@@ -61,7 +61,7 @@ class State:
             torch.save(content, place)
 
     def load(self, path: Path) -> None:
-        content = torch.load(path, weights_only=True)
+        content = load_checkpoint(path)
         self.net.load_state_dict(content["net"])
         self.average.load_state_dict(content["average"])
         for optimiser, saved in zip(self.optimisers, content["optimisers"], strict=True):

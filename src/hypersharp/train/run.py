@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from hypersharp.errors import InputError
 from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.checkpoint import adopt_weights, build_network, save_weights, to_fast_layout
+from hypersharp.networks.checkpoint import adopt_weights, build_network, load_checkpoint, save_weights, to_fast_layout
 from hypersharp.system.build_info import commit, machine
 from hypersharp.train.any_sensor import lessons_for_any_sensor
 from hypersharp.train.hardware import Hardware
@@ -95,7 +95,7 @@ def train(
     to_fast_layout(module)
     with quiet_lightning(), hardware.lost_process():
         trainer = make_trainer(options, out_dir, hardware)
-        trainer.fit(module, loaders, ckpt_path=out_dir / CHECKPOINT if resume else None)
+        trainer.fit(module, loaders, ckpt_path=out_dir / CHECKPOINT if resume else None, weights_only=True)
     path = out_dir / f"{options.name}.safetensors"
     if trainer.is_global_zero:
         provenance = provenance_of(options, data, trainer, module.minutes())
@@ -137,6 +137,8 @@ def check_options(options: TrainOptions, hardware: Hardware, out_dir: Path, resu
         )
     if resume and not (out_dir / CHECKPOINT).exists():
         raise InputError(f"no {CHECKPOINT} in {out_dir}", "an interrupted training", "train without --resume")
+    if resume:
+        load_checkpoint(out_dir / CHECKPOINT)  # said in one line where it cannot be
 
 
 def make_trainer(options: TrainOptions, out_dir: Path, hardware: Hardware) -> pl.Trainer:

@@ -37,20 +37,26 @@ def read_onnx(path: Path) -> OnnxFile:
 
     Raises: InputError for a missing or broken file, or one of another program; MissingExtraError.
     """
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        raise InputError(f"no readable file {path} ({exc})", "a file by `hypersharp export`", "export it") from exc
+    return decode_onnx(content, str(path))
+
+
+def decode_onnx(content: bytes, name: str) -> OnnxFile:
+    """What `read_onnx` reads, from the content of a file of that name. Raises: as `read_onnx`."""
     with needs("ONNX", "onnx"):
         import onnx
         from google.protobuf.message import DecodeError
     try:
-        content = path.read_bytes()
         model = onnx.load_model_from_string(content)
         metadata = {entry.key: entry.value for entry in model.metadata_props}
         header = decode_header(metadata["header"]) if metadata.get("format") == FORMAT else None
-    except (OSError, DecodeError, KeyError, TypeError, ValueError) as exc:
-        raise InputError(
-            f"{path}, which is missing or no whole ONNX file ({exc})", "a file by `hypersharp export`", "export it"
-        ) from exc
+    except (DecodeError, KeyError, TypeError, ValueError) as exc:
+        raise InputError(f"{name}, no whole ONNX file ({exc})", "a file by `hypersharp export`", "export it") from exc
     if header is None:
-        raise InputError(f"{path}, an ONNX file of another program", "one by `hypersharp export`", "export it")
+        raise InputError(f"{name}, an ONNX file of another program", "one by `hypersharp export`", "export it")
     names = [value.name for value in model.graph.input]
     given = {entry.name: entry for entry in model.graph.initializer if entry.name in names}
     optional = {name: torch.tensor(onnx.numpy_helper.to_array(entry)) for name, entry in given.items()}
@@ -67,12 +73,12 @@ def load_onnx(path: Path, device: torch.device | None = None) -> "OnnxNetwork":
 
 
 class Session:
-    """onnxruntime on a model: shared by copies of a network, as it cannot change; made again in another process."""
+    """onnxruntime on a model: shared by copies of a network, as it cannot change."""
 
     def __init__(self, model: bytes, device: torch.device) -> None:
         with needs("ONNX", "onnx"):
             import onnxruntime
-        self.model, options = model, onnxruntime.SessionOptions()
+        options = onnxruntime.SessionOptions()
         options.log_severity_level = QUIET
         options.intra_op_num_threads = torch.get_num_threads()
         there_are, wanted = onnxruntime.get_available_providers(), ["CPUExecutionProvider"]
@@ -82,9 +88,6 @@ class Session:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Session":
         return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Session, (self.model, torch.device("cpu"))
 
 
 class OnnxNetwork(FusionNetwork):
