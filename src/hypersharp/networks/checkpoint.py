@@ -24,7 +24,7 @@ from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
 from hypersharp.networks.ssjcn_v2 import SSJCN2, SSJCN2Options
 from hypersharp.networks.subspace import SubspaceOptions, SubspaceSSJCN
 from hypersharp.system.atomic import make_folder, staged
-from hypersharp.system.read_errors import READ_ERRORS
+from hypersharp.system.read_errors import READ_ERRORS, reading
 
 Net = TypeVar("Net", bound=nn.Module)
 # name -> (the network, its options); both are called with the options' names only
@@ -84,12 +84,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises: InputError for a broken file, or one that holds anything else.
     """
-    try:
+    expected = "a checkpoint of tensors and plain values, by `hypersharp train`"
+    with reading(path, expected, *READ_ERRORS, UnpicklingError):
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (*READ_ERRORS, UnpicklingError) as exc:
-        reason = str(exc).strip().splitlines()[0][:120]
-        found = f"{path} unreadable ({reason})"
-        raise InputError(found, "a checkpoint that `hypersharp train` wrote", "train without --resume") from exc
     return content
 
 

@@ -186,7 +186,7 @@ class FinishedTiles(Pixels):
         """A finished tile. Raises: InputError for a file that is not what this run wrote."""
         path = self.tiles.path(number, self.kind)
         try:
-            tile = np.load(path, mmap_mode="r")  # which unpickles nothing
+            tile: np.ndarray = np.load(path, mmap_mode="r")  # which unpickles nothing
         except (OSError, ValueError) as exc:
             raise InputError(f"{path} unreadable ({exc})", "the tile that was written", f"remove {path}") from exc
         if tile.shape != shape or tile.dtype != self.dtype:

@@ -25,9 +25,10 @@ from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import NETWORKS, build_network, to_fast_layout
 from hypersharp.networks.onnx.session import OnnxNetwork, Session, decode_onnx
 from hypersharp.pair.options import choose_device
-from hypersharp.system.read_errors import READ_ERRORS
+from hypersharp.system.read_errors import READ_ERRORS, reading
 
 FORMAT = "hypersharp-values-1"
+EXPECTED = "what this version of hypersharp wrote"
 ROOMS = "fusion|io|methods|networks|pair|quality|sensor|tiles|uncertainty"  # whose dataclasses may be made
 OURS = re.compile(rf"hypersharp\.({ROOMS})(\.[a-z]\w*)*:[A-Z]\w*")
 TAG = "is"  # the key of what JSON has no form of its own for
@@ -42,13 +43,10 @@ def encode_values(value: Any, **metadata: str) -> bytes:
 
 def read_metadata(path: Path) -> dict[str, str]:
     """What the header of a file says. Raises: InputError for one of another program, or a broken one."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-    except (OSError, SafetensorError) as exc:
-        raise unreadable(path, exc) from exc
+    with reading(path, EXPECTED, OSError, SafetensorError), safe_open(path, framework="pt") as file:
+        metadata: dict[str, str] = file.metadata() or {}
     if metadata.get("format") != FORMAT:
-        raise unreadable(path, "of another version")
+        raise InputError(f"{path} unreadable (of another version)", EXPECTED, f"remove {path.parent}")
     return metadata
 
 
@@ -57,16 +55,9 @@ def read_values(path: Path, device: str | None = None) -> Any:
 
     Raises: InputError for a file of another program, or a broken one.
     """
-    metadata = read_metadata(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            return Decoder(file.get_tensor, device).value(json.loads(metadata["value"]))
-    except (*READ_ERRORS, SafetensorError) as exc:
-        raise unreadable(path, exc) from exc
-
-
-def unreadable(path: Path, why: object) -> InputError:
-    return InputError(f"{path} unreadable ({why})", "what this version of hypersharp wrote", f"remove {path.parent}")
+    text = read_metadata(path)["value"]
+    with reading(path, EXPECTED, *READ_ERRORS, SafetensorError), safe_open(path, framework="pt") as file:
+        return Decoder(file.get_tensor, device).value(json.loads(text))
 
 
 class Encoder:
