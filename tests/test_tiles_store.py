@@ -19,7 +19,11 @@ from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError, OutputError, Stopped, noted_on_stop
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.image import Image
-from hypersharp.sensor.psf import box
+from hypersharp.methods.table import METHODS
+from hypersharp.pair.options import ignore
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
+from hypersharp.sensor.psf import box, gaussian
 from hypersharp.system.atomic import hidden_name, staged
 from hypersharp.system.lock import FILE, take_lock
 from hypersharp.tiles import store, worker
@@ -27,6 +31,7 @@ from hypersharp.tiles.run import TiledOptions, TiledRun, prepare
 from hypersharp.tiles.store import JOB, Tiles, folder_for
 from hypersharp.tiles.values import encode_values, read_values
 from hypersharp.tiles.workers import check_answer
+from method_runs import ON_CPU
 
 needs_flock = pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
 
@@ -142,6 +147,25 @@ def test_values_come_back_as_they_were(tmp_path: Path) -> None:
     for name in ("tensor", "array"):
         np.testing.assert_array_equal(found.pop(name), value.pop(name))
     assert found == value
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_method_learns_comes_back_and_makes_the_same(method: str, tmp_path: Path) -> None:
+    bands, ms_bands = (31, 3) if METHODS[method].is_network else (8, 2)
+    random = torch.Generator().manual_seed(0)
+    pair = TensorPair(
+        torch.rand(bands, 8, 8, generator=random), torch.rand(ms_bands, 32, 32, generator=random), in_parts=True
+    )
+    srf = np.full((ms_bands, bands), 1 / bands)
+    sensor = PairSensor(pair, None if method in ("dbin", "dhsis") else gaussian(8, 2, 4), srf)
+    apply = METHODS[method].learn(pair, sensor, ON_CPU)
+    path = tmp_path / "learned.safetensors"
+    path.write_bytes(encode_values(apply))
+    again = read_values(path)
+    with torch.inference_mode():
+        first, second = (one(pair, ON_CPU, ignore) for one in (apply, again))
+    assert (again.notes, again.weights) == (apply.notes, apply.weights)
+    torch.testing.assert_close(second, first, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(

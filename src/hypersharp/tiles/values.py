@@ -29,7 +29,7 @@ from hypersharp.system.read_errors import READ_ERRORS, reading
 
 FORMAT = "hypersharp-values-1"
 EXPECTED = "what this version of hypersharp wrote"
-ROOMS = "fusion|io|methods|networks|pair|quality|sensor|tiles|uncertainty"  # whose dataclasses may be made
+ROOMS = "fusion|io|methods|networks|numerics|pair|quality|sensor|tiles|uncertainty"  # whose dataclasses may be made
 OURS = re.compile(rf"hypersharp\.({ROOMS})(\.[a-z]\w*)*:[A-Z]\w*")
 TAG = "is"  # the key of what JSON has no form of its own for
 
