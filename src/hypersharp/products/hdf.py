@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypersharp.errors import InputError, needs
+from hypersharp.products.files import Files
 from hypersharp.stored import Pixels, VariablePixels
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
@@ -118,3 +119,49 @@ def plane_grid(lon: np.ndarray, lat: np.ndarray, epsg: int) -> tuple[Affine, flo
     off = np.stack([xs - middle[0], ys - middle[1]], axis=1) - pixels @ sides
     size = np.sqrt(abs(a * e - b * d))
     return Affine(a, b, c + middle[0], d, e, f + middle[1]), float(np.hypot(*off.T).max() / size)
+
+
+def place_of(lon: Any, lat: Any, epsg: int | None = None) -> dict[str, Any]:
+    """`crs`, `transform` and `lonlat` of a `Stored` whose pixels' centres lie there.
+
+    epsg: of a map grid, whose affine is fitted to the last millimetre; a swath has one only where that fits, too.
+    """
+    lon, lat = (np.asarray(axis, np.float64) for axis in (lon, lat))
+    code = utm_of(lon, lat) if epsg is None else epsg
+    affine, off_px = plane_grid(lon, lat, code)
+    if epsg is not None:
+        return {"crs": code, "transform": squared(affine, lon.shape)}
+    if off_px <= PLANE_PX:
+        return {"crs": code, "transform": affine}
+    return {"lonlat": np.stack([lon, lat])}
+
+
+def squared(affine: Affine, shape_yx: tuple[int, ...]) -> Affine:
+    """A fitted affine with north up and pixels of whole half metres, where that moves no corner by a twentieth pixel.
+
+    >>> from affine import Affine
+    >>> squared(Affine(29.9999, 1e-5, 5, -1e-5, -30.0001, 900), (20, 20))
+    Affine(30.0, 0.0, 4.9991, 0.0, -30.0, 900.0009)
+    """
+    height, width = shape_yx
+    a, e = round(2 * affine.a) / 2, round(2 * affine.e) / 2
+    x, y = affine @ (width / 2, height / 2)
+    plain = type(affine)(a, 0.0, x - a * width / 2, 0.0, e, y - e * height / 2)
+    if a == 0 or e == 0:
+        return affine
+    corners = [(0, 0), (width, 0), (0, height)]
+    moved = [abs(v - w) for corner in corners for v, w in zip(affine @ corner, plain @ corner, strict=True)]
+    return plain if max(moved) <= PLANE_PX * abs(a) else affine
+
+
+def hdf_in(files: Files, *patterns: str) -> Path | None:
+    """The HDF5 file that was named, or lies in the folder; None where it is none.
+
+    Raises: InputError for one in an archive, of which HDF5 cannot read parts.
+    """
+    name = files.named or files.first(*patterns)
+    if name is None:
+        return None
+    if not files.root.is_dir():
+        raise InputError(f"{name} in {files.root}", "the file itself", "unpack the archive first")
+    return files.root / name if is_hdf(files.root / name) else None

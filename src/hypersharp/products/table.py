@@ -63,6 +63,14 @@ PRODUCTS = (
         "SAFE folder, .zip, MTD_MSIL2A.xml or one band's .jp2",
         "10m, 20m, or bands such as B2,B3,B4,B11",
     ),
+    Product("prisma", "PRISMA L2D, L2C, L2B, L1", ("*.he5",), ".he5", "pan"),
+    Product("emit", "EMIT L2A, L1B", ("*.nc",), "EMIT_L2A_RFL_*.nc; its MASK file beside it", "swath"),
+    Product(
+        "landsat",
+        "Landsat 4-9 Collection 2 Level 2, HLS v2",
+        ("L???_L2S?_*_SR_B?.TIF", "L???_L2S?_*_MTL.*", "HLS.?30.*.B??.tif"),
+        "folder, .tar, *_MTL.txt or one band's .TIF",
+    ),
 )
 OWN_SUFFIXES = (".he5", ".h5", ".jp2", ".xml", *ARCHIVES)  # of products alone
 

@@ -89,6 +89,16 @@ SRFS: dict[str, Curve | Bands] = {
         "B1 443 15, B2 482 60, B3 561 56, B4 654 37, B5 865 28, B6 1608 85, B7 2201 187",
         more="pan 589 172, cirrus 1374 20",
     ),
+    "landsat-7": edges(
+        "USGS, Landsat 7 Enhanced Thematic Mapper Plus (usual: the bands of 30 m)",
+        "B1 450 520, B2 520 600, B3 630 690, B4 770 900, B5 1550 1750, B7 2090 2350",
+        more="pan 520 900",
+    ),
+    "landsat-5": edges(
+        "USGS, Landsat 4 and 5 Thematic Mapper",
+        "B1 450 520, B2 520 600, B3 630 690, B4 760 900, B5 1550 1750, B7 2080 2350",
+        more="B6 10400 12500",
+    ),
     "ikonos": edges(
         "Space Imaging, IKONOS relative spectral response (half-maximum edges)",
         "blue 444.7 516.0, green 506.4 595.0, red 631.9 697.7, nir 757.3 852.7",

@@ -1,0 +1,90 @@
+"""EMIT L2A reflectance and L1B radiance of NASA, NetCDF in the order of acquisition, with the MASK file beside it.
+
+Axes (downtrack, crosstrack, bands); wavelengths, widths and `good_wavelengths` in sensor_band_parameters; longitude and
+latitude of each pixel, and a geographic lookup table (GLT, from 1, 0 for none) to a grid of EPSG:4326, in location. The
+attributes geotransform and spatial_ref are those of that grid. Layout: the producer's own code (emit-sds).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hypersharp.errors import check_name, needs
+from hypersharp.products.files import Files
+from hypersharp.products.hdf import Joined, LookedUp, hdf_in, opened_hdf, pixels_of, place_of, text_of
+from hypersharp.products.quality import Flags, Layer
+from hypersharp.stored import Stored
+
+FILL = -9999.0
+AXES = (2, 0, 1)
+MASKS = {0: "cloud", 1: "cirrus", 3: "unusable", 4: "near-cloud"}  # 3: the spacecraft itself
+UNITS = {"reflectance": "reflectance", "radiance": "radiance"}
+
+
+def read(files: Files, part: str | None) -> Stored | None:
+    """Open a file of the product; part: "swath" leaves it in the order of acquisition, with longitude and latitude."""
+    path = hdf_in(files, "EMIT_L2A_RFL_*.nc")
+    if path is None:
+        return None
+    with opened_hdf(path) as file:
+        variable = next((name for name in UNITS if name in file), None)
+        if variable is None or "sensor_band_parameters" not in file or "location/glt_x" not in file:
+            return None
+        if part is not None:
+            check_name("part of EMIT", part, ["swath"])
+        return opened(path, file, variable, mask_beside(files, path), part)
+
+
+def opened(path: Path, file: Any, variable: str, mask: Path | None, part: str | None) -> Stored:
+    parameters, location = file["sensor_band_parameters"], file["location"]
+    lon, lat = (np.where((v := location[axis][()]) == FILL, np.nan, v) for axis in ("lon", "lat"))
+    known = {"lonlat": np.stack([lon, lat])} if part else place_of(lon, lat)
+    mapped = "lonlat" in known and part is None
+    if mapped:
+        known = grid_of_glt(file)
+        tables = [np.asarray(location[name][()], np.int64) - 1 for name in ("glt_y", "glt_x")]
+
+    def shown(pixels: Any, missing: float) -> Any:
+        return LookedUp(pixels, tables[0], tables[1], missing) if mapped else pixels
+
+    layers = []
+    if mask is not None:
+        with opened_hdf(mask) as flags:
+            whole = pixels_of(mask, flags, "mask", AXES)
+        layers = [Layer(shown(Joined([whole], [(0, i)]), 0), {reason: (1,)}) for i, reason in MASKS.items()]
+    good = np.asarray(parameters["good_wavelengths"][()]) == 1 if "good_wavelengths" in parameters else None
+    how = "in the order of acquisition" if part else "placed by its longitudes and latitudes"
+    how = "put on its map grid by its lookup table (nearest neighbour)" if mapped else how
+    return Stored(
+        shown(pixels_of(path, file, variable, AXES), FILL),
+        wavelengths_nm=parameters["wavelengths"][()],
+        fwhm_nm=parameters["fwhm"][()],
+        good_bands=good,
+        nodata=FILL,
+        product=f"EMIT {variable}",
+        unit=UNITS[variable],
+        flags=Flags(layers) if layers else None,
+        applied=(f"EMIT {variable}, {how}", *([] if mask else ["no MASK file beside it: clouds are not left out"])),
+        **known,
+    )
+
+
+def grid_of_glt(file: Any) -> dict[str, Any]:
+    """CRS and affine of the map grid."""
+    with needs("georeferences"):
+        from affine import Affine
+    return {
+        "crs": text_of(file.attrs["spatial_ref"]),
+        "transform": Affine.from_gdal(*map(float, file.attrs["geotransform"])),
+    }
+
+
+def mask_beside(files: Files, path: Path) -> Path | None:
+    """The MASK file of the same acquisition."""
+    stamp = re.search(r"_(\d{8}T\d{6}_\d+_\d+)\.nc$", path.name)
+    name = files.first(f"EMIT_L2A_MASK_*{stamp[1]}.nc") if stamp else None
+    return None if name is None else files.root / name
