@@ -6,9 +6,6 @@ from pathlib import Path
 
 import pytest
 
-import product_files
-from product_scene import Landscape
-
 
 @pytest.fixture(scope="session")
 def data_dir() -> Callable[[str], Path]:
@@ -29,6 +26,9 @@ def data_dir() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """product("enmap") is the path of that miniature, made once."""
+    import product_files
+    from product_scene import Landscape
+
     made: dict[tuple[str, tuple[str, ...]], Path] = {}
 
     def make(name: str, *options: str) -> Path:

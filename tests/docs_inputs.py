@@ -86,7 +86,12 @@ CUBES: dict[str, Callable[[], xr.DataArray]] = {
 }
 
 
-PRODUCTS = {"ENMAP_SCENE": product_files.enmap, "S2.SAFE": product_files.sentinel2}
+PRODUCTS = {
+    "ENMAP_SCENE": product_files.enmap,
+    "S2.SAFE": product_files.sentinel2,
+    "PRISMA.he5": product_files.prisma,
+    "EMIT_L2A_RFL.nc": product_files.emit,
+}
 
 
 def write_inputs(text: str, folder: Path) -> None:

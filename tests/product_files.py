@@ -3,14 +3,18 @@
 Names, axes, units, fill values and metadata are those that the makers' documents and public readers agree on.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import rasterio
 from affine import Affine
+from rasterio.crs import CRS
+from scipy.spatial import KDTree
 
-from product_scene import EPSG, SIDE_M, Landscape, disc, on_map
+from product_scene import EPSG, SIDE_M, Landscape, centres, disc, in_orbit, on_map
 
 CLOUD = 0.8  # reflectance
 S2 = {"B02": (492.4, 66, 10), "B03": (559.8, 36, 10), "B04": (664.6, 31, 10), "B08": (832.8, 106, 10)}
@@ -99,3 +103,142 @@ def sentinel2(folder: Path, land: Landscape, baseline: str = "05.10") -> Path:
     root = 'n1:Level-2A_User_Product xmlns:n1="https://psd-14.sentinel2.eo.esa.int/PSD/User_Product_Level-2A.xsd"'
     (safe / "MTD_MSIL2A.xml").write_text(f"<{root}>{info}{offsets}{spectral}</n1:Level-2A_User_Product>")
     return safe
+
+
+def put(group: h5py.Group, **arrays: Any) -> None:
+    for name, values in arrays.items():
+        group.create_dataset(name, data=values, compression="gzip" if np.ndim(values) else None)
+
+
+def prisma(folder: Path, land: Landscape, level: str = "L2D") -> Path:
+    """PRISMA, 20 + 24 of its 239 channels and its pan; an L2D on the map, others along an orbit; a pixel of errors."""
+    side, scale = 24, (0.9 + 0.02) / 65535
+    place = on_map(30, 373, 427) if level == "L2D" else in_orbit(30, side)
+    inside = ~np.tri(side, side, -19, dtype=bool)
+    nm = {"Vnir": np.r_[0, np.linspace(972.8, 402.4, 20)], "Swir": np.r_[np.linspace(2497.1, 943, 24), 0, 0]}
+    path = folder / f"PRS_{level}_STD_20240615101200_20240615101204_0001.he5"
+    with h5py.File(path, "w") as file:
+        swath = file.create_group(f"HDFEOS/SWATHS/PRS_{level}_HCO")
+        fields, geolocation = swath.create_group("Data Fields"), swath.create_group("Geolocation Fields")
+        for name, centres_nm in nm.items():
+            width = np.where(centres_nm > 0, 12.0, 0)
+            file.attrs[f"List_Cw_{name}"], file.attrs[f"List_Fwhm_{name}"] = centres_nm, width
+            values = land.seen(place, (side, side), np.maximum(centres_nm, 400), np.maximum(width, 12))
+            numbers = np.round((np.nan_to_num(values) + 0.02) / scale) * inside * (centres_nm > 0)[:, None, None]
+            errors = np.zeros((side, len(centres_nm), side), "u1")
+            errors[5, :, 7] = 1
+            put(fields, **{f"{name.upper()}_Cube": numbers.astype("u2").transpose(1, 0, 2)})
+            put(fields, **{f"{name.upper()}_PIXEL_{'SAT' if level == 'L1' else 'L2'}_ERR_MATRIX": errors})
+        for name in ("Vnir", "Swir", "Pan"):
+            low_high = (
+                {"ScaleFactor_": 100.0, "Offset_": 0.0}
+                if level == "L1"
+                else {"L2Scale{}Min": -0.02, "L2Scale{}Max": 0.9}
+            )
+            for key, value in low_high.items():
+                file.attrs[key.format(name) if "{}" in key else key + name] = np.float32(value)
+        lon, lat = centres(place, (side, side))
+        end = "_VNIR" if level == "L1" else ""
+        put(geolocation, **{f"Longitude{end}": lon.astype("f4"), f"Latitude{end}": lat.astype("f4")})
+        fine, n = place @ Affine.scale(1 / 6), 6 * side
+        pan = file.create_group(f"HDFEOS/SWATHS/PRS_{level}_PCO")
+        seen = np.nan_to_num(land.seen(fine, (n, n), np.array([550.0]), 300)[0])
+        put(pan.create_group("Data Fields"), Cube=np.round((seen + 0.02) / scale).astype("u2"))
+        lon, lat = centres(fine, (n, n))
+        put(pan.create_group("Geolocation Fields"), Longitude=lon.astype("f4"), Latitude=lat.astype("f4"))
+        if level == "L2D":
+            file.attrs["Epsg_Code"] = EPSG
+    return path
+
+
+def emit(folder: Path, land: Landscape, track: str = "straight") -> Path:
+    """EMIT L2A and its MASK, 60 of 285 bands; "bent": a swath that no affine fits, which needs the lookup table."""
+    lines, samples, stamp = 24, 22, "20240615T102030_2416707_005"
+    nm, place = np.linspace(381, 2493, 60), in_orbit(60, lines)
+    values = land.seen(place, (lines, samples), nm, 30.0)
+    cloud = disc(60, (lines, samples), (1000, 300), 100)
+    values[:, cloud] = CLOUD
+    good = ~((nm > 1325) & (nm < 1435))
+    values[~good] = -0.01
+    lon, lat = centres(place, (lines, samples))
+    if track == "bent":
+        lat = lat + 0.001 * np.sin(np.arange(lines) / 4)[:, None]
+    step = 0.000542232520256367
+    west, north = lon.min() - step, lat.max() + step
+    x, y = np.meshgrid(
+        np.arange(west, lon.max() + step, step) + step / 2, np.arange(north, lat.min() - step, -step) - step / 2
+    )
+    distance, nearest = KDTree(np.stack([lon.ravel(), 1.6 * lat.ravel()], -1)).query(np.stack([x, 1.6 * y], -1))
+    hit = distance < step
+    line, sample = np.unravel_index(nearest, lon.shape)
+    mask = np.zeros((lines, samples, 8), "f4")
+    mask[..., 0], mask[..., 4] = cloud, disc(60, (lines, samples), (1000, 300), 160)
+    path = folder / f"EMIT_L2A_RFL_001_{stamp}.nc"
+    for kind, name, data in (
+        ("RFL", "reflectance", np.nan_to_num(values, nan=-9999).astype("f4").transpose(1, 2, 0)),
+        ("MASK", "mask", mask),
+    ):
+        with h5py.File(folder / f"EMIT_L2A_{kind}_001_{stamp}.nc", "w") as file:
+            put(file, **{name: data})
+            put(file.create_group("location"), lon=lon, lat=lat, glt_x=(sample + 1) * hit, glt_y=(line + 1) * hit)
+            parameters = file.create_group("sensor_band_parameters")
+            if kind == "RFL":
+                put(parameters, wavelengths=nm, fwhm=np.full(60, 30.0), good_wavelengths=good.astype("u1"))
+            file.attrs["geotransform"], file.attrs["spatial_ref"] = (
+                [west, step, 0, north, 0, -step],
+                CRS.from_epsg(4326).to_wkt(),
+            )
+    return path
+
+
+def landsat(folder: Path, land: Landscape, meta: str = "txt") -> Path:
+    """Landsat 8 Collection 2 Level 2 with its MTL as txt, xml or json; a cloud, an empty corner."""
+    name, side, place = "LC08_L2SP_193023_20240616_20240621_02_T1", 48, on_map(30)
+    base, cloud, empty = (
+        folder / name / name,
+        disc(30, (side, side), (1150, 260), 110),
+        disc(30, (side, side), (0, 0), 120),
+    )
+    table = {1: (443, 16), 2: (482, 60), 3: (561, 57), 4: (655, 37), 5: (865, 28), 6: (1609, 85), 7: (2201, 187)}
+    for band, (nm, width) in table.items():
+        values = np.where(cloud, CLOUD, land.seen(place, (side, side), np.array([float(nm)]), width)[0])
+        write_raster(
+            Path(f"{base}_SR_B{band}.TIF"), (np.round((values + 0.2) / 2.75e-5) * ~empty).astype("u2"), place, 0
+        )
+    qa = np.where(empty, 1, np.where(cloud, 0b0101010111001000, 0b0101010101000000)).astype("u2")
+    write_raster(Path(f"{base}_QA_PIXEL.TIF"), qa, place, 1)
+    write_raster(Path(f"{base}_ST_B10.TIF"), np.full((side, side), 44000, "u2"), place, 0)
+    group = {
+        f"REFLECTANCE_{kind}_BAND_{band}": value
+        for kind, value in (("MULT", "2.75e-05"), ("ADD", "-0.2"))
+        for band in table
+    }
+    first = {
+        f"REFLECTANCE_{kind}_BAND_{band}": value
+        for kind, value in (("MULT", "2.0000E-05"), ("ADD", "-0.1"))
+        for band in table
+    }
+    groups = {"LEVEL1_RADIOMETRIC_RESCALING": first, "LEVEL2_SURFACE_REFLECTANCE_PARAMETERS": group}
+    if meta == "json":
+        text = json.dumps({"LANDSAT_METADATA_FILE": groups})
+    elif meta == "xml":
+        text = tags(LANDSAT_METADATA_FILE=tags(**{name: tags(**rows) for name, rows in groups.items()}))
+    else:
+        rows = {
+            name: "".join(f"    {key} = {value}\n" for key, value in listed.items()) for name, listed in groups.items()
+        }
+        text = "".join(f"  GROUP = {name}\n{lines}  END_GROUP = {name}\n" for name, lines in rows.items())
+    Path(f"{base}_MTL.{meta}").write_text(text)
+    return folder / name
+
+
+def hls(folder: Path, land: Landscape) -> Path:
+    """HLS v2 of Sentinel-2: three of its bands, its Fmask."""
+    name, side, place = "HLS.S30.T33UUU.2024168T101031.v2.0", 48, on_map(30)
+    cloud = disc(30, (side, side), (1150, 260), 110)
+    for band in ("B02", "B04", "B11"):
+        nm, width, _ = S2[band]
+        values = np.where(cloud, CLOUD, land.seen(place, (side, side), np.array([nm]), width)[0])
+        write_raster(folder / name / f"{name}.{band}.tif", np.round(values * 10000).astype("i2"), place, -9999)
+    write_raster(folder / name / f"{name}.Fmask.tif", np.where(cloud, 0b11000010, 0b11000000).astype("u1"), place, 255)
+    return folder / name

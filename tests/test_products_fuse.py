@@ -37,3 +37,12 @@ def test_enmap_with_sentinel2(product: Make, tmp_path: Path, capsys: pytest.Capt
     assert "(number -1000) / 10000" in text and "left out by the product's own masks: cloud" in text
     sharp, plain = (hsp.open(tmp_path / f"{method}.tif") for method in ("gsa", "bicubic"))
     assert db(sharp) > max(30, db(plain) + 6)
+
+
+@pytest.mark.parametrize(("name", "least_db"), [("prisma", 33), ("emit", 30)])
+def test_with_sentinel2(product: Make, tmp_path: Path, name: str, least_db: float) -> None:
+    hs, ms = product(name), product("sentinel2")
+    for method in ("gsa", "bicubic"):
+        assert run("fuse", hs, ms, "-o", tmp_path / f"{method}.tif", "--method", method) == 0
+    sharp, plain = (hsp.open(tmp_path / f"{method}.tif") for method in ("gsa", "bicubic"))
+    assert db(sharp) > max(least_db, db(plain) + 8)

@@ -15,7 +15,7 @@ from hypersharp.errors import InputError
 from hypersharp.io.image import Image
 from hypersharp.products.files import Files
 from hypersharp.products.table import PRODUCTS
-from product_scene import EPSG, Landscape, on_map
+from product_scene import EPSG, Landscape, in_orbit, on_map
 
 Make = Callable[..., Path]
 
@@ -88,23 +88,103 @@ def test_bands_of_sentinel2(product: Make) -> None:
         hsp.open(f"{safe}:B13")
 
 
+def test_prisma(product: Make) -> None:
+    cube, pan = hsp.open(product("prisma")), hsp.open(f"{product('prisma')}:pan")
+    assert cube.shape == (44, 24, 24) and (np.diff(cube.wavelength) > 0).all() and cube.fwhm.values[0] == 12
+    place, fine = transform_of(cube), transform_of(pan)
+    assert place is not None and place.almost_equals(on_map(30, 373, 427), 0.01) and place.a == 30
+    assert fine is not None and fine.almost_equals(on_map(5, 373, 427), 0.01)
+    assert worst(cube) < 1e-4 and worst(pan) < 2e-3
+    assert int(cube[0].isnull().sum()) == 15 + 1
+    assert Image(product("prisma")).said()[-1] == "left out by the product's own masks: defective 0.2%"
+    with pytest.raises(InputError, match="part of PRISMA 'swir'"):
+        hsp.open(f"{product('prisma')}:swir")
+
+
+def test_prisma_along_its_orbit(product: Make) -> None:
+    swath, radiance = hsp.open(product("prisma", "L2C")), hsp.open(product("prisma", "L1"))
+    place = transform_of(swath)
+    assert place is not None and place.almost_equals(in_orbit(30, 24), 0.2)
+    assert worst(swath) < 0.02
+    assert (swath.attrs["units"], radiance.attrs["units"]) == ("reflectance", "radiance")
+    with pytest.raises(InputError, match="hs in radiance and ms in reflectance"):
+        hsp.fuse(radiance, hsp.open(product("sentinel2")), method="gsa")
+
+
+def test_emit(product: Make, tmp_path: Path) -> None:
+    path = product("emit")
+    cube = hsp.open(path)
+    place = transform_of(cube)
+    assert place is not None and place.almost_equals(in_orbit(60, 24), 0.01) and crs_of(cube).to_epsg() == EPSG
+    assert worst(cube.where(cube.good_band)) < 1e-3
+    assert int(cube.good_band.sum()) == 57 and cube.fwhm.values[0] == 30
+    assert "near-cloud" in Image(path).said()[-1]
+    renamed = Path(shutil.copy(path, tmp_path / "renamed.nc"))
+    assert Image(renamed).said()[-1] == "no MASK file beside it: clouds are not left out"
+
+
+def test_emit_on_no_plane_is_mapped_by_its_lookup_table(product: Make) -> None:
+    path = product("emit", "bent")
+    cube, swath = hsp.open(path), hsp.open(f"{path}:swath")
+    assert crs_of(cube).to_epsg() == 4326 and transform_of(swath) is None
+    assert swath.shape == (60, 24, 22) and swath.longitude.shape == (24, 22)
+    part = Image(path).cube((9, 5, 7, 11))
+    np.testing.assert_array_equal(part, cube[:, 9:16, 5:16])
+    there = cube[0].notnull().values
+    assert there.any() and set(np.unique(cube[0].values[there])) <= set(np.unique(swath[0].values))
+
+
+@pytest.mark.parametrize("meta", ["txt", "xml", "json"])
+def test_landsat(product: Make, meta: str) -> None:
+    folder = product("landsat", meta)
+    cube = hsp.open(folder)
+    assert cube.identical(hsp.open(next(folder.glob("*_MTL.*")))) and cube.shape == (7, 48, 48)
+    assert worst(cube) < 1e-4 and transform_of(cube) == on_map(30)
+    np.testing.assert_array_equal(hsp.open(next(folder.glob("*_SR_B4.TIF")))[0], cube[3])
+    assert "as its MTL file says" in Image(folder).said()[0] and "cloud 1.9%" in Image(folder).said()[1]
+
+
+def test_hls(product: Make) -> None:
+    cube = hsp.open(product("hls"))
+    assert cube.wavelength.values.tolist() == [492.4, 664.6, 1613.7] and worst(cube) < 1e-4
+    assert "cloud 1.9%" in Image(product("hls")).said()[1]
+
+
 def test_a_window_is_as_of_the_whole(product: Make) -> None:
     image = Image(Path(f"{product('sentinel2')}:B4,B11"))
     whole, part = image.cube(), image.cube((5, 7, 41, 50))
     np.testing.assert_array_equal(part, whole[:, 5:46, 7:57])
 
 
-def test_broken_products_are_answered_in_a_line(product: Make, tmp_path: Path) -> None:
-    for name, pattern in (("enmap", "*METADATA.XML"), ("enmap", "*IMAGE.TIF"), ("sentinel2", "MTD_MSIL2A.xml")):
-        copy = tmp_path / name
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(product(name), copy)
-        found = next(copy.rglob(pattern))
-        content = found.read_bytes()
-        for damaged in (content[: len(content) // 2], b"", None):
-            found.write_bytes(damaged) if damaged is not None else found.unlink()
-            with pytest.raises(InputError):
+BROKEN = {
+    "enmap": ("*METADATA.XML", "*IMAGE.TIF"),
+    "sentinel2": ("MTD_MSIL2A.xml", "*_B03_10m.jp2"),
+    "landsat": ("*B3.TIF",),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_folder_is_answered_in_a_line(product: Make, tmp_path: Path, name: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(product(name), copy)
+    for pattern in BROKEN[name]:
+        file = next(copy.rglob(pattern))
+        content = file.read_bytes()
+        for damaged in (content[: len(content) // 2], content[:200], b""):
+            file.write_bytes(damaged)
+            with pytest.raises(InputError, match=r"expected .*, do: "):
                 Image(copy).cube()
+        file.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["prisma", "emit"])
+def test_a_broken_file_is_answered_in_a_line(product: Make, tmp_path: Path, name: str) -> None:
+    content = product(name).read_bytes()
+    for damaged in (content[: len(content) // 2], content[:200], b"", b"text" * 100):
+        file = tmp_path / product(name).name
+        file.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"expected .*, do: "):
+            Image(file).cube()
 
 
 def test_every_product_says_what_to_name() -> None:

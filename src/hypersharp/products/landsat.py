@@ -19,9 +19,11 @@ from hypersharp.products.rasters import Band, Rasters, opened_raster
 from hypersharp.sensor.responses import SRFS, Bands
 from hypersharp.stored import Stored
 
-QA_PIXEL = {"near-cloud": (1,), "cirrus": (2,), "cloud": (3,), "shadow": (4,), "snow": (5,)}
-FMASK = {"cloud": (1,), "near-cloud": (2,), "shadow": (3,), "snow": (4,)}
-RADSAT = {"saturated": tuple(range(7))}
+Reasons = dict[str, tuple[int, ...]]
+
+QA_PIXEL: Reasons = {"near-cloud": (1,), "cirrus": (2,), "cloud": (3,), "shadow": (4,), "snow": (5,)}
+FMASK: Reasons = {"cloud": (1,), "near-cloud": (2,), "shadow": (3,), "snow": (4,)}
+RADSAT: Reasons = {"saturated": tuple(range(7))}
 PARAMETERS = "LEVEL2_SURFACE_REFLECTANCE_PARAMETERS"
 USUAL = {"MULT": 2.75e-5, "ADD": -0.2}
 
@@ -108,7 +110,7 @@ def bandset(files: Files, scene: str, sensor: str, ending: str, digits: int = 1)
     return Bandset(sensor, found)
 
 
-def quality(files: Files, layers: dict[str, dict[str, tuple[int, ...]]]) -> list[Layer]:
+def quality(files: Files, layers: dict[str, Reasons]) -> list[Layer]:
     """The quality layers that are there, bits all."""
     names = {files.first(name): reasons for name, reasons in layers.items()}
     rasters = {Band(files.gdal(name), smooth=False): reasons for name, reasons in names.items() if name}

@@ -71,8 +71,10 @@ def cubes(path: Path, file: Any, level: str) -> Stored:
     group = f"HDFEOS/SWATHS/PRS_{level}_HCO"
     names, bands = ("VNIR", "SWIR"), []
     for image, name in enumerate(names):
-        nm, width = (np.asarray(file.attrs[f"List_{kind}_{name.title()}"], float) for kind in ("Cw", "Fwhm"))
-        bands += [(nm[i], width[i], image, i, *numbers(file, name.title(), level)) for i in np.flatnonzero(nm > 0)]
+        centres, widths = (np.asarray(file.attrs[f"List_{kind}_{name.title()}"], float) for kind in ("Cw", "Fwhm"))
+        bands += [
+            (centres[i], widths[i], image, i, *numbers(file, name.title(), level)) for i in np.flatnonzero(centres > 0)
+        ]
     nm, width, images, indices, scale, offset = zip(*sorted(bands), strict=True)
     chosen = [(int(image), int(i)) for image, i in zip(images, indices, strict=True)]
     parts = [pixels_of(path, file, f"{group}/Data Fields/{name}_Cube", ROW_BAND_COLUMN) for name in names]

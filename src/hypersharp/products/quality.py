@@ -32,6 +32,23 @@ class Layer:
         return np.isin(values, self.reasons[reason])
 
 
+class Around(Pixels):
+    """(1, y, x) 1 for pixels within `reach_px` of those that have one of the values in a layer of classes."""
+
+    def __init__(self, classes: Any, values: Sequence[int], reach_px: int) -> None:
+        super().__init__(classes.shape, "u1")
+        self.classes, self.values, self.reach_px = classes, tuple(values), reach_px
+
+    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
+        from scipy.ndimage import maximum_filter
+
+        y, x = (max(0, part.start - self.reach_px) for part in (rows, columns))
+        seen = self.classes[0:1, y : rows.stop + self.reach_px, x : columns.stop + self.reach_px][0]
+        inside = np.isin(seen, self.values)
+        near = maximum_filter(inside, 2 * self.reach_px + 1) & ~inside
+        return np.asarray(near[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x][np.newaxis], "u1")
+
+
 class Flags(Pixels):
     """(reason, y, x) True where a product's quality layers leave a pixel out, for each of `reasons`."""
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from hypersharp.errors import InputError, check_name
 from hypersharp.products.files import Files, Xml
-from hypersharp.products.quality import Flags, Layer
+from hypersharp.products.quality import Around, Flags, Layer
 from hypersharp.products.rasters import Band, Rasters
 from hypersharp.sensor.responses import SRFS, Bands
 from hypersharp.stored import Stored
@@ -24,6 +24,7 @@ SIZES_M |= {"B1": 60, "B9": 60, "B10": 60}
 SETS = {"10m": [band for band, size in SIZES_M.items() if size == 10]}
 SETS["20m"] = [band for band, size in SIZES_M.items() if size <= 20]
 SCL = {"saturated": (1,), "shadow": (3,), "cloud": (8, 9), "cirrus": (10,), "snow": (11,)}
+EDGED = ("cloud", "shadow", "cirrus")  # whose edges reach beyond classes of 20 m: a pixel of these more is left out
 CLASSI = {1: "cloud", 2: "cirrus", 3: "snow"}  # bands of the L1C mask
 JP2 = re.compile(r".*_(B\d[\dA])(?:_\d\dm)?\.jp2$", re.IGNORECASE)
 
@@ -125,7 +126,9 @@ def quality(files: Files, names: list[str], finest: int) -> list[Layer]:
     scl = [(name, size) for size in (20, 60) for name in names if name.endswith(f"_SCL_{size}m.jp2")]
     if scl:
         name, size = scl[0]
-        return [Layer(Rasters([Band(files.gdal(name), factor=size // finest, smooth=False)]), SCL)]
+        classes, factor = Rasters([Band(files.gdal(name), factor=size // finest, smooth=False)]), size // finest
+        near = Around(classes, [value for reason in EDGED for value in SCL[reason]], max(1, factor))
+        return [Layer(classes, SCL), Layer(near, {"near-cloud": (1,)})]
     classi = [name for name in names if name.endswith("MSK_CLASSI_B00.jp2")]
     return [
         Layer(Rasters([Band(files.gdal(name), index, 60 // finest, smooth=False)]), {reason: (1,)})
