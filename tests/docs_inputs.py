@@ -86,11 +86,17 @@ CUBES: dict[str, Callable[[], xr.DataArray]] = {
 }
 
 
+def emit_scene(folder: Path, land: Landscape) -> Path:
+    """EMIT's reflectance and mask in a folder of their own."""
+    (folder / "emit").mkdir()
+    return product_files.emit(folder / "emit", land).parent
+
+
 PRODUCTS = {
     "ENMAP_SCENE": product_files.enmap,
     "S2.SAFE": product_files.sentinel2,
     "PRISMA.he5": product_files.prisma,
-    "EMIT_L2A_RFL.nc": product_files.emit,
+    "EMIT_SCENE": emit_scene,
 }
 
 
