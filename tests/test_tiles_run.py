@@ -36,7 +36,7 @@ affine = pytest.importorskip("affine")
 PLACE = affine.Affine(3, 0, 400_000, 0, -3, 5_800_000)
 RATIO, BANDS, SIDE = 4, 31, 192
 QUICK = ("bicubic", "gsa", "sfim", "glp", "fuse", "cnmf")
-SLOW = ("nssr",)  # parts against the whole in their own tests
+OWN = ("nssr", "cstf")  # parts against the whole in their own tests
 NETWORKS = ("ssjcn", "dbin", "dhsis")
 
 
@@ -101,7 +101,7 @@ def test_tiles_are_the_whole_image(method: str, files: tuple[Path, Path], tmp_pa
 
 
 def test_every_method_is_tried_in_tiles_but_the_iterative_and_the_composed() -> None:
-    assert set(METHODS) == {*QUICK, *NETWORKS, *SLOW, "hysure", "ssjcn-any"}
+    assert set(METHODS) == {*QUICK, *NETWORKS, *OWN, "hysure", "ssjcn-any"}
 
 
 def test_hysure_in_tiles_is_as_good_and_shows_no_seam(files: tuple[Path, Path], tmp_path: Path) -> None:

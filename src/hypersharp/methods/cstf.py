@@ -1,0 +1,252 @@
+"""CSTF: the scene as one sparse Tucker core between dictionaries of its rows, its columns and its bands.
+
+Source: Li, Dian, Fang, Bioucas-Dias 2018 (IEEE TIP 27(8)), "Fusing hyperspectral and multispectral images via coupled
+sparse tensor factorization": Z = C x1 W x2 H x3 S, and
+
+    min ||hs - C x1 W* x2 H* x3 S||^2 + ||ms - C x1 W x2 H x3 S*||^2 + lambda ||C||_1,   W* = P1 W, H* = P2 H, S* = R S
+
+P1 and P2 blur and decimate rows and columns, so that the PSF has to be separable: another is replaced by its separable
+part of rank 1, and what that leaves out is told. The core and each dictionary are found in turn, each near what it was
+(beta). Core: ADMM with the two images' copies of C, each a system of three small Gram matrices that their eigenvectors
+make diagonal. Dictionaries: conjugate gradients on
+
+    P1'P1 W (A A') + W (B B' + beta I) = P1'Y(1) A' + M(1) B' + beta W_prev
+
+with A = (C x2 H* x3 S)(1), B = (C x2 H x3 S*)(1), and likewise for H and S. Start, as in the authors' program: W and H
+singular vectors of the ms, S endmembers (VCA) of the hs. S's start is learned from the scene; all else belongs to the
+rows and columns of an image and is found for each, and for each block of a large one, since as many atoms do not do for
+more rows.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hypersharp.methods.base import Apply
+from hypersharp.methods.detail import Match, make_pair, match, measured_pixels
+from hypersharp.numerics.linops import mix_bands
+from hypersharp.numerics.loops import conjugate_gradients, slices
+from hypersharp.numerics.subspace import principal_axes, second_moment, vca
+from hypersharp.pair.options import Options, Progress, part_of
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
+from hypersharp.sensor.observe import Sensor, read_indices
+from hypersharp.sensor.psf import PSF
+
+ATOMS_YX, ATOMS_BANDS = 240, 12
+BLOCK_PX, MARGIN_PX = 512, 32  # of images that so few atoms would not do for
+BETA, MU = 1e-3, 1e-2
+LAMBDA = 1e-4  # the authors: 1e-5; this is better on CAVE's training scenes
+ROUNDS, CORE_STEPS, DICTIONARY_STEPS = 3, 60, 30
+SEED, TOLERANCE = 0, 1e-6
+SEPARABLE = 1e-3  # of the kernel's norm: less is not told
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """The dictionaries W (H, n_w), H (W, n_h), S (L, n_s), and the operators P1 (h, H), P2 (w, W), R (l, L) on them."""
+
+    matrices: tuple[Tensor, Tensor, Tensor]
+    operators: tuple[Tensor, Tensor, Tensor]
+
+    @property
+    def as_hs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(W*, H*, S)."""
+        (rows, columns, bands), (blur_rows, blur_columns, _) = self.matrices, self.operators
+        return blur_rows @ rows, blur_columns @ columns, bands
+
+    @property
+    def as_ms(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(W, H, S*)."""
+        rows, columns, bands = self.matrices
+        return rows, columns, self.operators[2] @ bands
+
+    def with_matrix(self, axis: int, matrix: Tensor) -> "Factors":
+        """The same with another dictionary."""
+        rows, columns, bands = (matrix if axis == place else old for place, old in enumerate(self.matrices))
+        return Factors((rows, columns, bands), self.operators)
+
+
+@dataclass(frozen=True, eq=False)
+class Tucker(Apply):
+    """P1, P2 by their taps, R, the start of S, how ms comes to the level of hs."""
+
+    sensor: Sensor
+    bands: Tensor
+    match: Match
+    notes: tuple[str, ...] = ()
+
+    def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
+        """(L, h, w) and (l, H, W) -> (L, H, W)."""
+        hs, ms = pair.hs.to(self.bands), self.match(pair.ms.to(self.bands))
+        blocks = list(product(*(blocks_along(size, self.sensor.ratio) for size in hs.shape[1:])))
+        if len(blocks) == 1:
+            return self.sharpen(hs, ms, self.sensor, progress)
+        ratio, sharp = self.sensor.ratio, hs.new_empty(len(hs), *ms.shape[1:])
+        inner = replace(self.sensor, psf=replace(self.sensor.psf, boundary="reflect"))  # a block has no far side
+        for number, (rows, columns) in enumerate(blocks):
+            seen_hs, seen_ms = (
+                image[:, rows.seen(scale), columns.seen(scale)] for image, scale in ((hs, 1), (ms, ratio))
+            )
+            part = part_of(progress, number / len(blocks), (number + 1) / len(blocks))
+            found = self.sharpen(seen_hs, seen_ms, inner, part)
+            sharp[:, rows.core(ratio), columns.core(ratio)] = found[:, rows.kept(ratio), columns.kept(ratio)]
+        return sharp
+
+    def sharpen(self, hs: Tensor, ms: Tensor, sensor: Sensor, progress: Progress) -> Tensor:
+        """One block, (L, h, w) and (l, H, W) -> (L, H, W)."""
+        factors = start_factors(ms, self.bands, sensor)
+        core = ms.new_zeros(*(factors.matrices[axis].shape[1] for axis in (2, 0, 1)))
+        core = update_core(core, factors, hs, ms)
+        for number in range(1, ROUNDS + 1):
+            for axis in range(3):
+                factors = factors.with_matrix(axis, update_dictionary(axis, core, factors, hs, ms))
+            core = update_core(core, factors, hs, ms)
+            progress(number / ROUNDS)
+        return expand(core, *factors.matrices)
+
+
+class Block(NamedTuple):
+    """Coarse pixels first .. end along an axis that are kept, and low .. high that are seen."""
+
+    first: int
+    end: int
+    low: int
+    high: int
+
+    def core(self, scale: int) -> slice:
+        """What is kept, in pixels of which a coarse one has `scale`."""
+        return slice(self.first * scale, self.end * scale)
+
+    def seen(self, scale: int) -> slice:
+        """What is seen."""
+        return slice(self.low * scale, self.high * scale)
+
+    def kept(self, scale: int) -> slice:
+        """What is kept, counted from the first that is seen."""
+        return slice((self.first - self.low) * scale, (self.end - self.low) * scale)
+
+
+def blocks_along(size: int, ratio: int) -> list[Block]:
+    """Blocks of equal length, BLOCK_PX fine pixels at most, that see MARGIN_PX more on either side.
+
+    >>> blocks_along(100, 8)
+    [Block(first=0, end=50, low=0, high=54), Block(first=50, end=100, low=46, high=100)]
+    """
+    margin, length = -(-MARGIN_PX // ratio), -(-size // -(-size * ratio // BLOCK_PX))
+    return [
+        Block(part.start, part.stop, max(0, part.start - margin), min(size, part.stop + margin))
+        for part in slices(size, length)
+    ]
+
+
+def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
+    """The start of S, and the levels of ms; psf and srf are estimated where not given."""
+    seer = sensor.sensor
+    inside = make_pair(pair, seer.psf, options)
+    response = torch.tensor(seer.srf).to(inside.basis)
+    levels = match(inside, mix_bands(response @ inside.basis, inside.coefficients))
+    pixels = measured_pixels(pair.hs, pair.hs_valid).to(inside.basis)
+    start = vca(pixels, min(ATOMS_BANDS, *pixels.shape), seed=SEED)
+    lost = not_separable(seer.psf)
+    notes = (f"the separable part of the PSF leaves out {lost:.1%} of it",) if lost > SEPARABLE else ()
+    return Tucker(seer, start, levels, notes)
+
+
+def expand(core: Tensor, rows: Tensor, columns: Tensor, bands: Tensor) -> Tensor:
+    """C x1 rows x2 columns x3 bands of a core (n_s, n_w, n_h); the axes of the result are (bands, rows, columns)."""
+    return mix_bands(bands, rows @ core @ columns.mT)
+
+
+def separable_taps(psf: PSF) -> tuple[np.ndarray, np.ndarray]:
+    """The taps along y and along x, each of sum 1, of the kernel's nearest separable one."""
+    u, _, vt = np.linalg.svd(psf.kernel)
+    return u[:, 0] / u[:, 0].sum(), vt[0] / vt[0].sum()
+
+
+def not_separable(psf: PSF) -> float:
+    """Which share of the kernel's norm its nearest separable one leaves out."""
+    powers = np.linalg.svd(psf.kernel, compute_uv=False) ** 2
+    return float(np.sqrt(powers[1:].sum() / powers.sum()))
+
+
+def blur_matrices(sensor: Sensor, shape_yx: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """P1 (h, H) and P2 (w, W): blur along an axis and decimation, with the PSF's phase and boundary rule."""
+    matrices = []
+    for axis, (size, taps) in enumerate(zip(shape_yx, separable_taps(sensor.psf), strict=True)):
+        read = read_indices(size, len(taps), sensor.psf.start_yx[axis], sensor.ratio, sensor.psf.boundary)
+        count = size // sensor.ratio
+        places = torch.from_numpy(read)[torch.arange(len(taps)) + sensor.ratio * torch.arange(count)[:, None]]
+        weights = torch.tensor(taps[::-1].copy()).expand(count, -1)
+        matrices.append(torch.zeros(count, size, dtype=torch.float64).scatter_add_(1, places, weights))
+    return matrices[0], matrices[1]
+
+
+def start_factors(ms: Tensor, bands: Tensor, sensor: Sensor) -> Factors:
+    """W and H: the first left singular vectors of the ms's unfoldings; S as given."""
+    rows, columns = (principal_axes(second_moment(unfold(ms, axis)))[:, :ATOMS_YX].to(ms) for axis in (0, 1))
+    blur_rows, blur_columns = (matrix.to(ms) for matrix in blur_matrices(sensor, (ms.shape[1], ms.shape[2])))
+    return Factors((rows, columns, bands), (blur_rows, blur_columns, torch.tensor(sensor.srf).to(ms)))
+
+
+def unfold(image: Tensor, axis: int) -> Tensor:
+    """An image (bands, rows, columns) with its rows (axis 0), columns (1) or bands (2) first, (n, N)."""
+    return image.movedim((1, 2, 0)[axis], 0).flatten(1)
+
+
+def update_core(core: Tensor, factors: Factors, hs: Tensor, ms: Tensor) -> Tensor:
+    """About the argmin over C with lambda ||C||_1 and beta ||C - core||^2, by ADMM from 0."""
+    solves = [system_solver(seen, image) for seen, image in ((factors.as_hs, hs), (factors.as_ms, ms))]
+    current, before = torch.zeros_like(core), core
+    multipliers = [torch.zeros_like(core) for _ in solves]
+    threshold = LAMBDA / (4 * MU + 2 * BETA)
+    for _ in range(CORE_STEPS):
+        copies = [solve(torch.sub(current, multiplier)) for solve, multiplier in zip(solves, multipliers, strict=True)]
+        for copy, multiplier in zip(copies, multipliers, strict=True):
+            multiplier += copy
+        mean = (multipliers[0] + multipliers[1]).mul_(MU).add_(before, alpha=BETA).div_(2 * MU + BETA)
+        current = torch.nn.functional.softshrink(mean, threshold)
+        for multiplier in multipliers:
+            multiplier -= current
+    return current
+
+
+def system_solver(factors: tuple[Tensor, Tensor, Tensor], image: Tensor) -> Callable[[Tensor], Tensor]:
+    """target -> argmin_C ||image - C x1 .. x2 .. x3 ..||^2 + mu ||C - target||^2, in the eigenvectors of the Grams."""
+    rows, columns, bands = factors
+    powers, axes = zip(*(torch.linalg.eigh((matrix.mT @ matrix).double()) for matrix in factors), strict=True)
+    y, x, z = (vectors.to(image) for vectors in axes)
+    scale = torch.einsum("y,x,z->zyx", *powers).clamp(min=0).add(MU).reciprocal()
+    gain = (scale * MU).to(image)
+    start = expand(image, (rows @ y).mT, (columns @ x).mT, (bands @ z).mT).mul_(scale.to(image))
+    y, x, z, back_y, back_x, back_z = y.mT.contiguous(), x.mT.contiguous(), z.mT.contiguous(), y, x, z
+
+    def solve(target: Tensor) -> Tensor:
+        return expand(expand(target, y, x, z).mul_(gain).add_(start), back_y, back_x, back_z)
+
+    return solve
+
+
+def update_dictionary(axis: int, core: Tensor, factors: Factors, hs: Tensor, ms: Tensor) -> Tensor:
+    """W (axis 0), H (1) or S (2) by conjugate gradients, near what it was."""
+    before, operator = factors.matrices[axis], factors.operators[axis]
+    grams, pulls = [], []
+    for image, seen in ((hs, factors.as_hs), (ms, factors.as_ms)):
+        identity = torch.eye(before.shape[1]).to(before)
+        rows, columns, bands = (identity if axis == place else matrix for place, matrix in enumerate(seen))
+        a = unfold(expand(core, rows, columns, bands), axis)
+        grams.append(a @ a.mT)
+        pulls.append(unfold(image, axis) @ a.mT)
+    low, high = (0, 1) if axis < 2 else (1, 0)  # the image that sees the dictionary through its operator, and the other
+    rhs = (operator.mT @ pulls[low]).add_(pulls[high]).add_(before, alpha=BETA)
+    normal = operator.mT @ operator
+
+    def apply(matrix: Tensor) -> Tensor:
+        return normal @ (matrix @ grams[low]) + matrix @ grams[high] + BETA * matrix
+
+    return conjugate_gradients(apply, rhs, start=before, iterations=DICTIONARY_STEPS, tolerance=TOLERANCE)
