@@ -50,7 +50,7 @@ def shifted() -> Figure:
     hs, ms, truth = pair()
     off = ms.copy(data=np.stack([shift(band, SHIFT_PX_YX, order=3, mode="nearest") for band in ms.values]))
     results = {
-        "--no-coregister": fuse(hs, off, method="gsa", consistent=False, coregister=False),
+        "--no-coregister": fuse(hs, off, method="gsa", consistent=False, coregister="none"),
         "--coregister": fuse(hs, off, method="gsa", consistent=False),
     }
     return figures.error_map(results, truth)

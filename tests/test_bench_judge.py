@@ -163,20 +163,21 @@ def test_the_verb_judges_by_the_pair(
 
 
 def test_the_verb_places_the_pair_as_fuse_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A result of a moved ms is judged by the moved ms."""
+    """A result of a moved ms is judged by the moved ms, which its record names."""
     draw = np.random.default_rng(5)
     fields = gaussian_filter(draw.normal(size=(3, SIDE + 32, SIDE + 32)), (0, 2, 2))
     scene = np.tensordot(draw.uniform(0.2, 1, (BANDS, 3)), 0.2 + 0.5 * (fields - fields.min()), 1)
     hs = SENSOR.hs(torch.from_numpy(scene))
     ms = SENSOR.ms(torch.from_numpy(shift(scene, (0, 0.8, -1.1), mode="nearest")))
     pair = make_cube(hs.numpy().astype(np.float32)), make_cube(ms.numpy().astype(np.float32))
-    for name, cube in zip(("hs", "ms", "sharp"), (*pair, fuse(*pair, method="gsa")), strict=True):
-        save_cube(cube, tmp_path / f"{name}.npy")
-    words = ["evaluate", tmp_path / "sharp.npy", "--hs", tmp_path / "hs.npy", "--ms", tmp_path / "ms.npy", "--json"]
+    for name, cube in zip(("hs", "ms", "sharp"), (*pair, fuse(*pair, method="gsa", frame="hs")), strict=True):
+        save_cube(cube, tmp_path / f"{name}.nc")
+    save_cube(cube.drop_attrs(), tmp_path / "unsaid.nc")
+    words = ["--hs", tmp_path / "hs.nc", "--ms", tmp_path / "ms.nc", "--json", "--no-coregister"]
     placed, left = (
-        json.loads(called(capsys, *words, option)[1])["pair"] for option in ("--coregister", "--no-coregister")
+        json.loads(called(capsys, "evaluate", tmp_path / f"{name}.nc", *words)[1])["pair"] for name in ("sharp", "unsaid")
     )
-    assert "ms co-registered to hs" in placed["placing"][0] and left["placing"] == []
+    assert "co-registered: ms lay" in placed["placing"][0] and left["placing"] == []
     assert np.median(placed["ms_residual"]) < 0.5 * np.median(left["ms_residual"])
 
 

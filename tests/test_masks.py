@@ -143,7 +143,7 @@ def test_a_response_loses_the_bands_that_are_left_out(pair: tuple[xr.DataArray, 
     hs, ms = pair
     hs = hs.assign_coords(good_band=("band", [True] * 5 + [False]))
     ms = ms.assign_coords(good_band=("band", [True, False, True]))
-    checked = check_pair(place(CubeImage(hs), CubeImage(ms), coregister=False))
+    checked = check_pair(place(CubeImage(hs), CubeImage(ms), coregister="none"))
     response = pair_sensor.usable_response(SRF, checked)
     assert response is not None
     np.testing.assert_array_equal(response, np.array([[0.5, 0.5, 0, 0, 0], [0, 0, 0, 0, 1.0]]))

@@ -18,8 +18,9 @@ from hypersharp.errors import HypersharpError, InputError
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube
 from hypersharp.io.image import CubeImage
-from hypersharp.pair.align import align, to_ms_grid
+from hypersharp.pair.align import align
 from hypersharp.pair.place import place
+from hypersharp.pair.placement import OnHS
 from hypersharp.pair.record import Record
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
@@ -86,7 +87,7 @@ def test_a_displaced_ms_is_moved_back(down_m: float) -> None:
     expected = ground(HS_PLACE @ Affine.scale(0.25), pair.ms.shape[1:])[[2, 5, 9]]
     left = align(hs, ms, coregister="none").ms.values
     assert np.abs(pair.ms.values - expected).mean() < 0.2 * np.abs(left - expected).mean()
-    assert "ms co-registered to hs" in pair.notes[1] and "(down, right) off" in pair.notes[1]
+    assert "co-registered: ms lay" in pair.notes[1] and "(down, right) off" in pair.notes[1]
 
 
 def test_another_crs_is_reprojected() -> None:
@@ -140,28 +141,11 @@ def test_without_georeference_the_images_alone_count() -> None:
     assert pair.ms.shape[1:] == tuple(4 * side for side in pair.hs.shape[1:])
 
 
-def test_a_result_comes_back_to_the_ms_grid_it_was_taken_from() -> None:
-    ms = fine(MS_PLACE @ Affine.translation(-6, -6), (190, 170), off_m=(9.0, -6.0))
-    pair = align(coarse(), ms)
-    back = to_ms_grid(pair.ms, pair.alignment)
-    assert transform_of(back) == transform_of(ms)
-    assert back.shape == ms.shape
-    there = binary_erosion(np.isfinite(back.values).all(0), iterations=3)
-    assert there.mean() > 0.5
-    np.testing.assert_allclose(back.values[:, there], ms.values[:, there], atol=0.3)
-    with pytest.raises(InputError, match="the pair's"):
-        to_ms_grid(ms, pair.alignment)
-
-
 def test_fuse_aligns_what_does_not_nest_and_says_so() -> None:
     hs, ms = coarse(), fine(MS_PLACE, (160, 140))
-    sharp = fuse(hs, ms, method="bicubic")
+    sharp = fuse(hs, ms, method="bicubic", frame="hs")
     assert transform_of(sharp).almost_equals(HS_PLACE @ Affine.scale(0.25), 1e-7)
     assert "aligned: 33 x 38 hs pixels of 30 m" in str(Record.of(sharp))
-    back = fuse(hs, ms, method="bicubic", grid="ms")
-    assert transform_of(back) == MS_PLACE
-    assert back.shape == (12, 160, 140)
-    assert "aligned" in str(Record.of(back))
 
 
 def test_fuse_leaves_a_pair_that_nests_alone() -> None:
@@ -231,7 +215,7 @@ def test_the_verb_writes_the_pair_and_says_what_it_did(tmp_path: Path, capsys: p
 
 
 def test_fuse_moves_an_ms_that_lies_off_its_hs_and_says_so() -> None:
-    """Also where nothing is georeferenced; a psf that is given, or coregister=False, leaves the ms where it is."""
+    """Also where nothing is georeferenced; a psf that is given, or coregister="none", leaves the ms where it is."""
     draw = np.random.default_rng(0)
     fields = gaussian_filter(draw.normal(size=(3, 136, 136)), (0, 2, 2))
     scene = np.tensordot(draw.uniform(0.2, 1, (8, 3)), 0.2 + 0.5 * (fields - fields.min()), 1)
@@ -239,8 +223,10 @@ def test_fuse_moves_an_ms_that_lies_off_its_hs_and_says_so() -> None:
     truth = scene[:, 4:-4, 4:-4]
     hs, lying_off = sensor.hs(torch.from_numpy(truth.copy())), shift(scene, (0, 0.8, -1.1))[:, 4:-4, 4:-4]
     cubes = make_cube(hs.numpy()), make_cube(sensor.ms(torch.from_numpy(lying_off.copy())).numpy())
-    moved, left = (fuse(*cubes, method="gsa", coregister=wanted, consistent=False) for wanted in (True, False))
-    told = fuse(*cubes, method="gsa", psf="gaussian:8:2", consistent=False)
+    moved, left = (
+        fuse(*cubes, method="gsa", coregister=wanted, consistent=False, frame="hs") for wanted in ("shift", "none")
+    )
+    told = fuse(*cubes, method="gsa", psf="gaussian:8:2", consistent=False, frame="hs")
     assert "co-registered" in str(Record.of(moved))
     assert "co-registered" not in str(Record.of(left)) + str(Record.of(told))
     errors = [np.abs(sharp.values - truth)[:, 8:-8, 8:-8].mean() for sharp in (moved, left)]
@@ -250,7 +236,8 @@ def test_fuse_moves_an_ms_that_lies_off_its_hs_and_says_so() -> None:
 def test_a_move_in_place_keeps_grid_type_and_gaps() -> None:
     hs, ms = coarse(), fine(HS_PLACE @ Affine.scale(0.25), (160, 144), off_m=(3.0, -4.5))
     ms[:, 40:60, 50:70] = np.nan
-    placement = place(CubeImage(hs), CubeImage(ms))
+    placement = place(CubeImage(hs), CubeImage(ms), frame="hs")
+    assert isinstance(placement, OnHS)
     _, moved = placement.read(placement.everything)
     assert len(placement.notes) == 1 and placement.alignment is None
     assert transform_of(moved) == transform_of(ms)

@@ -96,7 +96,7 @@ def test_comparison_error_map_sensor_and_uncertainty_are_drawn() -> None:
     truth = make_cube(rng.random((6, 1, 1)) * rng.random((1, 64, 64)), wavelengths_nm=np.linspace(450, 700, 6))
     protocol = hsp.simulate(truth, find_sensor(truth))
     hs, ms, truth = protocol
-    sharp = hsp.fuse(hs, ms, method="glp", consistent=False, coregister=False)
+    sharp = hsp.fuse(hs, ms, method="glp", consistent=False, coregister="none")
     figure = hsp.plot.comparison(hs, ms, sharp, truth, [(3, 4), (40, 50)])
     assert len([axes for axes in figure.axes if axes.images]) == 4 + 2  # pictures and error maps
     assert len(hsp.plot.error_map(sharp, truth).axes) == 4

@@ -82,7 +82,7 @@ def prepared(
 ) -> TiledRun:
     tiles = TiledOptions(workers=1, side_px=64, resume=resume)
     coarse, fine = (Image(path) for path in files)
-    chosen = Options(**{"precision": "fp32", "device": "cpu", "coregister": False, **options})
+    chosen = Options(**{"precision": "fp32", "device": "cpu", "coregister": "none", **options})
     return prepare(coarse, fine, out, method=method, tiles=tiles, options=chosen)
 
 
@@ -90,7 +90,7 @@ def prepared(
 def test_tiles_are_the_whole_image(method: str, files: tuple[Path, Path], tmp_path: Path) -> None:
     hs, ms = (open_cube(path) for path in files)
     consistent = None if method in ("glp", "ssjcn") else False
-    whole = fuse(hs, ms, method=method, coregister=False, precision="fp32", device="cpu", consistent=consistent)
+    whole = fuse(hs, ms, method=method, coregister="none", precision="fp32", device="cpu", consistent=consistent)
     tiled = made(files, tmp_path / "sharp.tif", method, consistent=consistent)
     inside = slice(48, -48) if method == "dhsis" else slice(None)  # the whole goes on at its far side, a tile does not
     gap = np.abs(tiled.values - whole.values)[:, inside, inside].max()
@@ -106,7 +106,7 @@ def test_every_method_is_tried_in_tiles_but_the_iterative_and_the_composed() -> 
 
 def test_hysure_in_tiles_is_as_good_and_shows_no_seam(files: tuple[Path, Path], tmp_path: Path) -> None:
     truth = scene().numpy()
-    whole = fuse(*(open_cube(path) for path in files), method="hysure", coregister=False, consistent=False).values
+    whole = fuse(*(open_cube(path) for path in files), method="hysure", coregister="none", consistent=False).values
     tiled = made(files, tmp_path / "sharp.tif", "hysure", consistent=False).values
     errors_db = [10 * np.log10(np.mean((image - truth) ** 2)) for image in (whole, tiled)]
     assert abs(errors_db[0] - errors_db[1]) < 0.05
@@ -146,7 +146,7 @@ def test_pixels_and_bands_that_are_missing_stay_missing(tmp_path: Path) -> None:
     image = Image(paths[1], mask=tmp_path / "mask.tif")
     tiles = TiledOptions(workers=1, side_px=64)
     out = tmp_path / "sharp.tif"
-    prepare(Image(paths[0]), image, out, method="gsa", tiles=tiles, options=Options(coregister=False)).carry_out()
+    prepare(Image(paths[0]), image, out, method="gsa", tiles=tiles, options=Options(coregister="none")).carry_out()
     missing = np.isnan(open_cube(out).values)
     assert missing[5].all()
     expected = np.zeros((SIDE, SIDE), bool)
@@ -158,7 +158,7 @@ def test_whole_numbers_stay_whole_numbers(tmp_path: Path) -> None:
     hs, ms = ((image * 10_000).round().astype(np.uint16) for image in pair())
     paths = save_cube(hs, tmp_path / "hs.tif"), save_cube(ms, tmp_path / "ms.tif")
     tiled = made(paths, tmp_path / "sharp.tif", consistent=False)
-    whole = fuse(*(open_cube(path) for path in paths), method="gsa", coregister=False, consistent=False)
+    whole = fuse(*(open_cube(path) for path in paths), method="gsa", coregister="none", consistent=False)
     assert tiled.dtype == np.uint16 == whole.dtype
     assert np.abs(tiled.values.astype(int) - whole.values).max() <= 1
 
@@ -168,8 +168,8 @@ def test_grids_that_do_not_nest_are_aligned_tile_by_tile(tmp_path: Path) -> None
     off = PLACE @ affine.Affine.translation(0.3, -0.4) @ affine.Affine.scale(0.96)
     ms = make_cube(ms.values, wavelengths_nm=[650, 550, 450], crs="EPSG:32633", transform=off)
     paths = save_cube(hs, tmp_path / "hs.tif"), save_cube(ms, tmp_path / "ms.tif")
-    tiled = made_by(paths, tmp_path / "sharp.tif", options=Options(coregister=False))
-    whole = fuse(*(open_cube(path) for path in paths), method="bicubic", coregister=False)
+    tiled = made_by(paths, tmp_path / "sharp.tif", options=Options(coregister="none"))
+    whole = fuse(*(open_cube(path) for path in paths), method="bicubic", coregister="none")
     assert transform_of(tiled) == transform_of(whole) and tiled.shape == whole.shape
     both = ~np.isnan(whole.values)
     np.testing.assert_array_equal(np.isnan(tiled.values), ~both)
@@ -196,7 +196,7 @@ def test_a_proven_shift_is_undone_in_every_tile(files: tuple[Path, Path], tmp_pa
     )
     run.carry_out()
     whole = fuse(hs, moved, method="glp", consistent=False)
-    assert run.record.placement["shift_px_yx"] == pytest.approx([1, 2], abs=0.1)
+    assert run.record.placement["offset_px_yx"] == pytest.approx([1, 2], abs=0.1)
     assert np.abs(open_cube(tmp_path / "sharp.tif").values - whole.values).max() < 2e-4 * np.ptp(whole.values)
 
 
@@ -312,12 +312,12 @@ def test_a_network_sees_further_the_coarser_hs_is(tmp_path: Path) -> None:
         tmp_path / "sharp.tif",
         method="ssjcn",
         tiles=TiledOptions(workers=1, side_px=64),
-        options=Options(**told, coregister=False),
+        options=Options(**told, coregister="none"),
         **known,
     )
     assert len(run.job.tiling) == 16
     run.carry_out()
-    whole = fuse(*(open_cube(path) for path in paths), method="ssjcn", coregister=False, **told, **known)
+    whole = fuse(*(open_cube(path) for path in paths), method="ssjcn", coregister="none", **told, **known)
     assert np.abs(open_cube(tmp_path / "sharp.tif").values - whole.values).max() < 1e-5 * np.ptp(whole.values)
 
 
@@ -337,7 +337,7 @@ def test_a_memory_for_one_worker_gets_one_unless_more_are_asked_for(
 
 def test_the_face_takes_what_fuse_takes(files: tuple[Path, Path], tmp_path: Path) -> None:
     psf = gaussian(8, 2, RATIO, boundary="reflect")
-    told: dict[str, Any] = {"method": "glp", "psf": psf, "consistent": False, "coregister": False}
+    told: dict[str, Any] = {"method": "glp", "psf": psf, "consistent": False, "coregister": "none"}
     sharp = fuse_in_tiles(*files, tmp_path / "sharp.npy", workers=1, memory_bytes=2e9, scale=2.0, **told)
     whole = fuse(*(open_cube(path) for path in files), scale=2.0, **told)
     np.testing.assert_allclose(sharp.values, whole.values, atol=1e-5)
@@ -349,7 +349,7 @@ def test_a_sample_of_a_large_scene_leaves_its_seams_out(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(samples, "MOST_COARSE", 32)
-    placement = place(Image(files[0]), Image(files[1]), coregister=False)
+    placement = place(Image(files[0]), Image(files[1]), coregister="none")
     sample = samples.Sample.of((48, 48), RATIO)
     assert not sample.is_all
     hs, ms = read_sample(placement, sample)

@@ -50,7 +50,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def prepared(files: tuple[Path, Path], folder: Path, method: str, *, resume: bool = False, **known: Any) -> TiledRun:
     coarse, fine = (Image(path) for path in files)
-    options = Options(precision="fp32", device="cpu", consistent=False, coregister=False)
+    options = Options(precision="fp32", device="cpu", consistent=False, coregister="none")
     tiles = TiledOptions(workers=1, side_px=64, resume=resume)
     told = {"uncertainty": folder / "error.tif", **known}
     return prepare(coarse, fine, folder / "sharp.tif", method=method, tiles=tiles, options=options, **told)
@@ -62,7 +62,7 @@ def test_half_widths_are_those_of_the_whole(method: str, files: tuple[Path, Path
     assert len(run.job.tiling) == 9
     run.carry_out()
     hs, ms = (open_cube(path) for path in files)
-    sharp = fuse(hs, ms, method=method, coregister=False, consistent=False, precision="fp32", **KNOWN)
+    sharp = fuse(hs, ms, method=method, coregister="none", consistent=False, precision="fp32", **KNOWN)
     whole = predict_error(sharp, hs, ms, consistent=False, precision="fp32", **KNOWN)
     found = open_cube(tmp_path / "error.tif")
     np.testing.assert_array_equal(np.isnan(found.values), np.isnan(open_cube(tmp_path / "sharp.tif").values))
@@ -73,7 +73,7 @@ def test_half_widths_are_those_of_the_whole(method: str, files: tuple[Path, Path
 
 
 def test_the_sensor_is_found_where_none_is_told(files: tuple[Path, Path], tmp_path: Path) -> None:
-    told: dict[str, Any] = {"method": "gsa", "consistent": False, "coregister": False}
+    told: dict[str, Any] = {"method": "gsa", "consistent": False, "coregister": "none"}
     fuse_in_tiles(
         *files, tmp_path / "sharp.npy", workers=1, uncertainty=tmp_path / "error.npy", memory_bytes=2e9, **told
     )

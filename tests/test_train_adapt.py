@@ -208,13 +208,16 @@ def test_the_verb_adapts_and_fuse_takes_the_weights(tmp_path: Path, monkeypatch:
     assert np.load("sharp.npy").shape == (BANDS, *SHAPE)
 
 
+COREGISTER: tuple[Coregister, Coregister] = ("local", "none")
+
+
 def test_an_ms_that_lies_off_is_moved_before_anything_is_learnt(tmp_path: Path) -> None:
     scene = make_scene()
     hs, lying_off = make_sensor().observe(scene)[0], shift(scene.numpy(), (0, 0.9, -0.7), mode="nearest")
     cubes = make_cube(hs.numpy()), make_cube(make_sensor().ms(torch.from_numpy(lying_off)).numpy())
     moved, left = (
         adapt_pair(*cubes, tmp_path / f"{wanted}.safetensors", options=QUICK, coregister=wanted)
-        for wanted in (True, False)
+        for wanted in COREGISTER
     )
     assert "co-registered" in moved.notes[0] and not any("co-registered" in note for note in left.notes)
     assert load_weights(tmp_path / "True.safetensors")[1].provenance["notes"] == list(moved.notes)

@@ -150,7 +150,7 @@ def test_any_program_is_run_on_the_degraded_pair() -> None:
 
     def program(hs: xr.DataArray, ms: xr.DataArray) -> xr.DataArray:
         seen.append((*hs.shape, *ms.shape[1:]))
-        return fuse(hs, ms, method="bicubic", coregister=False)
+        return fuse(hs, ms, method="bicubic", coregister="none")
 
     sharp = fuse(hs, ms, method="bicubic")
     widths = predict_error(sharp, hs, ms, psf=SENSOR.psf, srf=SENSOR.srf, fuse_again=program)
@@ -164,7 +164,7 @@ def test_what_another_program_leaves_out_teaches_nothing() -> None:
     hs, ms, _ = pair()
 
     def program(border: float, hs: xr.DataArray, ms: xr.DataArray) -> xr.DataArray:
-        sharp = fuse(hs, ms, method="bicubic", coregister=False)
+        sharp = fuse(hs, ms, method="bicubic", coregister="none")
         sharp.values[:, :, -4:] = border
         return sharp
 
@@ -257,7 +257,7 @@ def test_a_result_of_moved_or_aligned_images_gets_its_error_on_its_own_grid() ->
     hs = make_cube(scene[:, ::8, ::8], crs="EPSG:32633", transform=place)
     fine = Affine(7.5, 0, 11, 0, -7.5, -6)
     ms = make_cube(scene[:2, ::2, ::2][:, :112, :120], crs="EPSG:32633", transform=fine)
-    sharp = fuse(hs, ms, method="gsa", coregister=False, consistent=False)
+    sharp = fuse(hs, ms, method="gsa", coregister="none", consistent=False)
     assert sharp.shape[1:] != ms.shape[1:]
     assert predict_error(sharp, hs, ms, consistent=False).shape == sharp.shape
 

@@ -74,7 +74,8 @@ def evaluate(
     psf: opt.Psf = None,
     srf: opt.Srf = None,
     sensor: opt.SensorFile = None,
-    coregister: opt.Coregister = True,
+    coregister: opt.Coregister = "local",
+    no_coregister: opt.NoCoregister = False,
     move: opt.Move = None,
     wald: Annotated[
         str | None, typer.Option(help="Method to score at reduced resolution (Wald's protocol), against HS.")
@@ -94,7 +95,7 @@ def evaluate(
         scores = score_cubes(image, reference, ratio=ratio, preset=preset, peak=used)
         found["truth"] = {**scores.as_dict(), "peak": used}
     if hs and ms:
-        free = opt.coregisters(coregister, move)
+        free = opt.coregisters(coregister, move, no_coregister)
         found |= judged_by_pair(image, *reading.cubes(hs, ms), (sensor, psf, srf), wald, free)
     if json:
         from json import dumps
@@ -122,7 +123,7 @@ def judged_by_pair(
     ms: "xr.DataArray",
     known: tuple[Path | None, str | None, str | None],
     wald: str | None,
-    coregister: bool,
+    coregister: "opt.Richest",
 ) -> dict[str, dict[str, Any]]:
     """What hs and ms say of the image, placed and seen by a sensor as its record says, else as `fuse` finds them.
 
@@ -141,8 +142,9 @@ def judged_by_pair(
         find_method(wald)
     blur, response, ratio = sensor_from_args(*known, None)
     record = Record.find(image)
-    known_place, free = dict(record.placement) if record else None, coregister and blur is None
-    placed = place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister=free, known=known_place)
+    known_place = dict(record.placement) if record else None
+    looked_for = coregister if blur is None else "none"
+    placed = place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister=looked_for, known=known_place)
     hs, ms = placed.read(placed.everything)
     with progress_bar("judging by the pair") as progress:
         sensor = None if record is None or blur is not None or response is not None else record.known_sensor()

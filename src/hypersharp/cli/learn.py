@@ -71,7 +71,8 @@ def adapt(
     reading: opt.Reading,
     out: Annotated[Path, typer.Option("--out", "-o", help="Weights to write (.safetensors).")],
     minutes: Annotated[float, typer.Option(help="Time to learn for at most.", min=0.0)] = 2.0,
-    coregister: opt.Coregister = True,
+    coregister: opt.Coregister = "local",
+    no_coregister: opt.NoCoregister = False,
     move: opt.Move = None,
     device: opt.Device = "auto",
 ) -> None:
@@ -86,7 +87,7 @@ def adapt(
             fine,
             out,
             options=AdaptOptions(seconds=60 * minutes),
-            coregister=opt.coregisters(coregister, move),
+            coregister=opt.coregisters(coregister, move, no_coregister),
             device=device,
             progress=progress,
             **known.given(),

@@ -48,9 +48,14 @@ Psf = Annotated[str | None, of_sensor(help="Blur of HS: gaussian:8:2, fwhm:4.5, 
 Srf = Annotated[str | None, of_sensor(help="Response of MS: a name (`hypersharp sensors`) or a file.")]
 SensorFile = Annotated[Path | None, of_sensor(help=JSON)]
 Ratio = Annotated[int | None, of_sensor(help="Fine pixels per coarse one; default: from the sizes.")]
-COREGISTER = "Correct a sub-pixel shift between MS and HS if one is detected (skipped when --psf is given)."
-Coregister = Annotated[bool, of_sensor(help=COREGISTER)]
+COREGISTER = (
+    "Richest displacement between MS and HS that is looked for; the images decide, local is a smooth field "
+    "(none where --psf is given)."
+)
+Richest = Literal["local", "affine", "shift", "none"]
+Coregister = Annotated[Richest, of_sensor(help=COREGISTER)]
 Move = Annotated[Literal["shift", "none"] | None, Option("--move", hidden=True)]  # the former name of --coregister
+NoCoregister = Annotated[bool, Option("--no-coregister", hidden=True)]  # the former --coregister none
 
 Truth = Annotated[Path | None, of_page(help="What the result should be: the page then has scores.")]
 POINT = (
@@ -60,9 +65,11 @@ POINT = (
 Points = Annotated[list[str] | None, of_page("--point", help=POINT)]
 
 
-def coregisters(coregister: bool, move: str | None) -> bool:
-    """What --coregister says, or --move where that was given."""
-    return coregister if move is None else move == "shift"
+def coregisters(coregister: Richest, move: str | None, not_at_all: bool) -> Richest:
+    """What --coregister says, or its former names where one was given."""
+    if not_at_all or move == "none":
+        return "none"
+    return "shift" if move == "shift" else coregister
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ class Known:
 
 CONSISTENT = "Project the result onto the set consistent with HS. Default: if it scores better at reduced resolution."
 RUNTIME = "What runs a network: torch or onnxruntime (fp32)."
-GRID = "Where MS had to be resampled: nest in HS's pixels, or come back to the MS's own grid."
+FRAME = "Whose pixels the result has: MS's own; or a multiple of HS's, to which MS is resampled (for a truth on those)."
 
 
 @dataclass(frozen=True)
@@ -100,15 +107,20 @@ class Fusing:
     precision: Precision = "auto"
     runtime: Annotated[Literal["torch", "onnx"], Option(help=RUNTIME)] = "torch"
     consistent: Annotated[bool | None, Option(help=CONSISTENT)] = None
-    coregister: Coregister = True
+    coregister: Coregister = "local"
     move: Move = None
-    grid: Annotated[Literal["pair", "ms"], Option(help=GRID)] = "pair"
+    no_coregister: NoCoregister = False
+    frame: Annotated[Literal["ms", "hs"], Option(help=FRAME)] = "ms"
+    grid: Annotated[Literal["pair", "ms"] | None, Option("--grid", hidden=True)] = None  # the former --frame
 
     def options(self) -> "Options":
         from hypersharp.pair.options import Options
 
-        chosen = vars(self) | {"coregister": coregisters(self.coregister, self.move)}
-        return Options(**{name: value for name, value in chosen.items() if name not in ("method", "move")})
+        chosen = vars(self) | {"coregister": coregisters(self.coregister, self.move, self.no_coregister)}
+        if self.grid:
+            chosen["frame"] = "hs" if self.grid == "pair" else "ms"
+        former = ("method", "move", "no_coregister", "grid")
+        return Options(**{name: value for name, value in chosen.items() if name not in former})
 
 
 @dataclass(frozen=True)

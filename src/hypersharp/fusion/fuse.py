@@ -11,8 +11,7 @@ from hypersharp.fusion.finish import as_cube, finished, missing_pixels, result_t
 from hypersharp.fusion.learn import Fusion, learn_pair
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.methods.table import find_method
-from hypersharp.pair.align import to_ms_grid
-from hypersharp.pair.options import Mode, Options, OutGrid, Precision, Progress, Runtime, ignore, part_of
+from hypersharp.pair.options import Coregister, Frame, Mode, Options, Precision, Progress, Runtime, ignore, part_of
 from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import place
 from hypersharp.pair.sensor import GivenPSF, GivenSRF
@@ -36,14 +35,14 @@ def fuse(
     scale: float | None = None,
     consistent: bool | None = None,
     budget_s: float = 60.0,
-    coregister: bool = True,
-    grid: OutGrid = "pair",
+    coregister: Coregister = "local",
+    frame: Frame = "ms",
     progress: Progress = ignore,
 ) -> xr.DataArray:
     """Sharpen a hyperspectral image with a finer one of the same place.
 
-    Where the grids do not nest, MS is first co-registered to HS (`align`). What the pair does not get as an argument is
-    estimated from it.
+    The result lies on the pixels of MS, which is not resampled: where HS lies on them, by georeference and by what the
+    images show, belongs to its PSF. What the pair does not get as an argument is estimated from it.
 
     Args:
         hs: hyperspectral image (L, h, w), any unit; NaN is nodata.
@@ -64,15 +63,15 @@ def fuse(
             (`consistency.project`). None: where the psf is known or estimated anyway and that raises the scores at
             reduced resolution.
         budget_s: seconds that "auto" may take in all, about.
-        coregister: correct a sub-pixel shift between ms and hs where one is detected; not with a psf given, which
-            fixes where the pixels of hs lie.
-        grid: of the result, where ms had to be resampled: "pair" nests exactly in the pixels of hs, "ms" is that of the
-            ms given, at the cost of a second resampling.
+        coregister: the richest displacement between the images that is looked for, "local" (a smooth field), "affine",
+            "shift" or "none"; not with a psf given, which fixes where the pixels of hs lie.
+        frame: whose pixels the result has: "ms"; or "hs", with the ms resampled to an exact multiple of them, for
+            comparing with a truth that lies on those.
         progress: called with the fraction done, 0..1.
 
     Returns:
-        (L, H, W) with the bands, unit and dtype of hs and the grid and CRS of ms (co-registered); how it was made is in
-        attrs["hypersharp"], see `pair.record.Record`.
+        (L, H, W) with the bands, unit and dtype of hs and the grid and CRS of ms, where both show something; how it was
+        made is in attrs["hypersharp"], see `pair.record.Record`.
 
     Raises:
         InputError: unusable or ill-matched images, an unknown name, no weights that fit.
@@ -85,7 +84,7 @@ def fuse(
     (5, 16, 16)
     """
     run = Options(weights=weights, mode=mode, tile_px=tile_px, device=device, precision=precision, runtime=runtime)
-    options = replace(run, consistent=consistent, budget_s=budget_s, scale=scale, coregister=coregister, grid=grid)
+    options = replace(run, consistent=consistent, budget_s=budget_s, scale=scale, coregister=coregister, frame=frame)
     images = CubeImage(hs), CubeImage(ms)
     return fuse_images(*images, method=method, options=options, psf=psf, srf=srf, ratio=ratio, progress=progress)[0]
 
@@ -106,7 +105,7 @@ def fuse_images(
     Raises: InputError as `fuse`.
     """
     find_method(method)
-    placement = place(hs, ms, ratio=ratio, coregister=options.coregister and psf is None)
+    placement = place(hs, ms, ratio=ratio, coregister=options.coregister_with(psf), frame=options.frame)
     pair = check_pair(placement, scale=options.scale)
     fusion = learn_pair(pair, method, options, psf=psf, srf=srf, progress=part_of(progress, 0, 0.5))
     whole = pair.whole()
@@ -115,6 +114,4 @@ def fuse_images(
     values = finished(estimate, missing, pair, result_type(pair, gaps=bool(missing.any())))
     sharp = fusion.record.on(as_cube(values, pair))
     progress(1.0)
-    if placement.alignment and options.grid == "ms":
-        sharp = to_ms_grid(sharp, placement.alignment)
     return sharp, fusion

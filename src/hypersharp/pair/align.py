@@ -39,7 +39,7 @@ from hypersharp.sensor.tables import FloatArray
 if TYPE_CHECKING:
     from affine import Affine
 
-Coregister = Literal["shift", "affine", "none"]
+Straight = Literal["shift", "affine", "none"]  # a displacement that resampling the ms can undo
 Keep = Literal["hs", "ms"]
 Pieces = tuple[xr.DataArray, xr.DataArray]
 RESAMPLING_PX = 4.0  # of the coarser of two grids: how far the kernel and a shift reach
@@ -110,7 +110,7 @@ def align(
     hs: xr.DataArray,
     ms: xr.DataArray,
     *,
-    coregister: Coregister = "shift",
+    coregister: Straight = "shift",
     keep: Keep = "hs",
     ratio: int | None = None,
     srf: FloatArray | None = None,
@@ -145,7 +145,7 @@ def align(
     >>> align(hs, ms, coregister="none").ms.shape
     (2, 24, 24)
     """
-    check_name("coregistration", coregister, get_args(Coregister))
+    check_name("coregistration", coregister, get_args(Straight))
     check_name("grid to keep", keep, get_args(Keep))
     check_cube(hs, "hs")
     check_cube(ms, "ms")
@@ -173,7 +173,7 @@ def plan_alignment(
     read: Callable[[Window, Window], Pieces],
     *,
     ratio: int | None,
-    coregister: Coregister,
+    coregister: Straight,
     known: Affine | None = None,
 ) -> Alignment:
     """The alignment of two images by their grids and, unless it is `known` (as `Alignment.to_ms`), their middles.
@@ -196,29 +196,11 @@ def plan_alignment(
     return Alignment(placed, fine, grid.ms, to_ms, (*_notes(first, placed, None), *registered))
 
 
-def find_shift(hs: xr.DataArray, ms: xr.DataArray) -> Registration | None:
-    """By how much the ms of a pair whose grids nest lies off hs; None where the images show no such shift."""
-    found = _registered(only_usable(hs, "hs"), only_usable(ms, "ms"), "shift")
-    return found if found.moved else None
-
-
-def _registered(hs: xr.DataArray, ms: xr.DataArray, model: Model, srf: FloatArray | None = None) -> Registration:
+def registered(hs: xr.DataArray, ms: xr.DataArray, model: Model, srf: FloatArray | None = None) -> Registration:
+    """The registration of the usable bands of a pair whose grids nest."""
+    hs, ms = only_usable(hs, "hs"), only_usable(ms, "ms")
     values = [fill_gaps(np.asarray(cube.values, np.float32)) for cube in (hs, ms)]
     return register(*values, srf=srf, model=model, hs_valid=~gaps(hs), ms_valid=~gaps(ms))
-
-
-def to_ms_grid(sharp: xr.DataArray, alignment: Alignment) -> xr.DataArray:
-    """A result (L, H, W) on the pair's grid brought back to the pixels of the ms that was given, NaN where none is.
-
-    Resampled once more (bicubic), with the ms's displacement undone, so that it lies on that ms pixel by pixel.
-
-    Raises: InputError for a result on another grid than the pair's.
-    """
-    expected = alignment.grid.ms.shape_yx
-    if sharp.shape[1:] != expected:
-        raise InputError(f"a result of {sharp.shape[1:]} pixels", f"{expected}, the pair's", "give that one")
-    back = on_grid(sharp, resampled(sharp, alignment.target, alignment.source), alignment.source)
-    return back.assign_attrs(sharp.attrs)
 
 
 def _windowed(grid: Grid, window: Window) -> Grid:
@@ -249,9 +231,9 @@ def _registration(
 ) -> Registration:
     """The registration of the usable bands, the ms resampled by its georeference alone."""
     response = None if srf is None else srf[np.ix_(usable_bands(ms), usable_bands(hs))]
-    coarse = only_usable(_cropped(hs, grid.hs, grid), "hs")
     seen = only_usable(ms, "ms")
-    return _registered(coarse, on_grid(seen, resampled(seen, fine, grid.ms), grid.ms), model, response)
+    placed = on_grid(seen, resampled(seen, fine, grid.ms), grid.ms)
+    return registered(_cropped(hs, grid.hs, grid), placed, model, response)
 
 
 def _displacement(grid: CommonGrid, found: Registration | None) -> Affine:
@@ -286,26 +268,36 @@ def _cropped(cube: xr.DataArray, place: Grid, grid: CommonGrid) -> xr.DataArray:
 
 def _notes(first: CommonGrid, placed: CommonGrid, found: Registration | None) -> tuple[str, ...]:
     """What was done, a line each, formatted for display."""
-    rows, columns = placed.hs.shape_yx
-    true = f"{first.true_ratio:.4g}"
-    taken = true if true == str(placed.ratio) else f"{true}, taken as {placed.ratio}"
-    sides = f" of {_pixel_size(placed.hs)}, ms pixels of {_pixel_size(placed.ms)}" if placed.hs.crs else ""
-    done = f"aligned: {columns} x {rows} hs pixels{sides}, ratio {taken}"
+    done = place_note(placed.hs, placed.ms, first.true_ratio, placed.ratio)
     return (done,) if found is None else (done, shift_message(found, first.ms))
+
+
+def place_note(hs: Grid, ms: Grid, true_ratio: float, ratio: int) -> str:
+    """How two images come to nest, formatted for display."""
+    rows, columns = hs.shape_yx
+    true = f"{true_ratio:.4g}"
+    taken = true if true == str(ratio) else f"{true}, taken as {ratio}"
+    sides = f" of {_pixel_size(hs)}, ms pixels of {_pixel_size(ms)}" if hs.crs else ""
+    return f"aligned: {columns} x {rows} hs pixels{sides}, ratio {taken}"
 
 
 def shift_message(found: Registration, ms: Grid) -> str:
     """What registration found, in fine pixels and map units."""
     if not found.moved:
-        return f"ms left where its georeference puts it: {found.reason}"
+        return f"left where the georeferences put it: {found.reason}"
     (y, x), unit = found.shift_px_yx, _unit(ms)
     size_y, size_x = _pixel_sides(ms) if unit else (1.0, 1.0)
     ground = f" = ({y * size_y:+.3g}, {x * size_x:+.3g}) {unit}" if unit else ""
-    corner = f", up to {found.largest_px:.2f} at a corner" if found.coefficients.shape[1] > 1 else ""
+    kept, asked = found.tie_points
+    varies = {
+        "shift": f"error {found.error_px:.2f} fine pixels",
+        "affine": f"affine, up to {found.largest_px:.2f}",
+        "local": f"a smooth field, up to {found.largest_px:.2f}",
+    }[found.model]
+    ties = f", {kept} of {asked} tie points, {found.residual_px:.2f} left between them" if asked else ""
     return (
-        f"ms co-registered to hs: it lay ({y:+.2f}, {x:+.2f}) fine pixels{ground} (down, right) off{corner} "
-        f"(error {found.error_px:.2f} fine pixels, correlation {found.correlation_before:.3f} before, "
-        f"{found.correlation:.3f} after)"
+        f"co-registered: ms lay ({y:+.2f}, {x:+.2f}) fine pixels{ground} (down, right) off hs ({varies}{ties}, "
+        f"correlation {found.correlation_before:.3f} before, {found.correlation:.3f} after)"
     )
 
 

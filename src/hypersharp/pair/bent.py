@@ -103,8 +103,8 @@ def bend(scene: Scene, srf: FloatArray | None, shift: Fit, *, affine_only: bool)
     count = LEAST_SPLINES if affine_only else min(MOST_SPLINES, min(sides) // SPLINE_PX + 3)
     tiles_y, tiles_x = (max(1, min(MOST_TILES, side // LEAST_TILE_PX)) for side in sides)
     scene = replace(scene, terms=count**2, tiles_yx=(tiles_y, tiles_x))
-    straight = as_splines(np.eye(AFFINE), count).T  # (K, 3)
-    models = [Model(np.kron(np.eye(2), straight[:, :terms])) for terms in (SHIFT, AFFINE)]
+    straight: FloatArray = as_splines(np.eye(AFFINE), count).T  # (K, 3)
+    models = [Model(np.asarray(np.kron(np.eye(2), straight[:, :terms]), np.float64)) for terms in (SHIFT, AFFINE)]
     fit, free = replace(shift, coefficients=as_splines(shift.coefficients, count)), models[-1]
     for step in range(STEPS):
         fit, tiles, kept = equations(scene, srf, fit)
@@ -127,7 +127,7 @@ def bend(scene: Scene, srf: FloatArray | None, shift: Fit, *, affine_only: bool)
     coefficients = found.reshape(2, -1)
     fit = linearised(scene, targets_of(scene, srf, coefficients, fit.sigma_px), coefficients, fit.sigma_px)
     if chosen is models[1]:
-        coefficients = np.linalg.lstsq(straight, coefficients.T, rcond=None)[0].T
+        coefficients = np.asarray(np.linalg.lstsq(straight, coefficients.T, rcond=None)[0].T, np.float64)
     return Bent(coefficients, fit.correlation, (int(kept.sum()), len(kept)), tiles.left_px(found))
 
 

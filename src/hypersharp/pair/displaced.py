@@ -155,7 +155,7 @@ def linearised(scene: Scene, targets: FloatArray, coefficients: FloatArray, sigm
         nothing = np.zeros((len(scene.ms), scene.tile_count, unknowns, unknowns))
         return Fit(np.zeros((2, scene.terms)), sigma_px, nothing, nothing[..., 0], nothing[..., 0, 0], 0.0)
     tiles, terms = scene.tiles[kept], scene.basis[:, kept]
-    systems, correlations = [], []
+    systems, correlations = list[list[FloatArray]](), list[float]()
     for fine, target in zip(scene.ms, targets, strict=True):
         blurred = gaussian_filter(fine, sigma_px, mode="nearest")
         down, right = np.gradient(blurred)

@@ -1,6 +1,6 @@
 """The sensor of a pair of cubes: the door from cubes to `sensor.estimate`, for `hypersharp estimate`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,9 +120,14 @@ def study_pair(
     >>> study_pair(hs, ms, srf=sensor.srf).diagnosis.residuals.shape
     (3,)
     """
-    pair = check_pair(place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister=False))
+    pair = check_pair(place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister="none"))
     tensors = pair.whole()
     estimate = estimate_sensor(tensors, *given_sensor(pair, psf, srf))
+    down, right = pair.placement.offset_px_yx
+    if down or right:  # a PSF is told from the middle of the pixels of hs, wherever those lie
+        told = replace(estimate.sensor, psf=estimate.sensor.psf.moved((-down, -right), pair.ratio))
+        (y, x) = estimate.shift_px_yx
+        estimate = replace(estimate, sensor=told, shift_px_yx=(y - down, x - right))
     return Study(estimate, diagnosis_of(estimate, tensors), tensors.spectra, pair.unit)
 
 

@@ -12,7 +12,8 @@ from hypersharp.errors import CallError, check_name
 Mode = Literal["whole", "tiles", "patches"]
 Precision = Literal["auto", "fp32", "bf16"]
 Runtime = Literal["torch", "onnx"]
-OutGrid = Literal["pair", "ms"]
+Frame = Literal["ms", "hs"]
+Coregister = Literal["local", "affine", "shift", "none"]
 Progress = Callable[[float], None]
 
 
@@ -59,12 +60,17 @@ class Options:
     consistent: bool | None = None
     budget_s: float = 60.0
     scale: float | None = None
-    coregister: bool = True
-    grid: OutGrid = "pair"
+    coregister: Coregister = "local"
+    frame: Frame = "ms"
 
     def __post_init__(self) -> None:
-        for name, known in (("mode", Mode), ("precision", Precision), ("runtime", Runtime), ("grid", OutGrid)):
+        literals = {"mode": Mode, "precision": Precision, "runtime": Runtime, "coregister": Coregister, "frame": Frame}
+        for name, known in literals.items():
             check_name(name, getattr(self, name), get_args(known))
+
+    def coregister_with(self, psf: object) -> Coregister:
+        """What is looked for beside a PSF; one that was given fixes where the pixels of hs lie."""
+        return self.coregister if psf is None else "none"
 
     def chosen(self) -> dict[str, Any]:
         """What differs from the defaults, JSON-able."""

@@ -14,7 +14,7 @@ from hypersharp.errors import InputError
 from hypersharp.grid import Window
 from hypersharp.io.image import CubeImage
 from hypersharp.numerics.unit import value_scale
-from hypersharp.pair.place import Placement
+from hypersharp.pair.placement import Placement
 from hypersharp.pair.resample import band_facts
 from hypersharp.pair.sample import Sample
 from hypersharp.pair.tensors import TensorPair, measured, to_tensor
@@ -70,7 +70,8 @@ class Pair:
 
     def tensors(self, hs: xr.DataArray, ms: xr.DataArray) -> TensorPair:
         """The usable bands of cubes as tensors."""
-        return TensorPair(to_tensor(hs, self.unit), to_tensor(ms, self.unit), measured(hs), measured(ms), self.spectra)
+        values, masks = (to_tensor(hs, self.unit), to_tensor(ms, self.unit)), (measured(hs), measured(ms))
+        return TensorPair(*values, *masks, self.spectra, offset_px_yx=self.placement.offset_px_yx)
 
 
 def check_pair(placement: Placement, *, scale: float | None = None) -> Pair:

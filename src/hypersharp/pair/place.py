@@ -1,100 +1,35 @@
-"""Two images on nested grids, read a window at a time: where hs and ms lie on each other, found once.
+"""Two images of one place as a pair: where hs and ms lie on each other, found once.
 
-Geometry decides where the georeferences do not nest (`align`); where they do, or there are none, the middle of the
-scene shows whether the ms is shifted. A window is then resampled, or shifted, from as much around it as that takes.
+Geometry first, by georeferences or sizes; then the images themselves show how far they lie off each other. By default
+the ms keeps its pixels and hs is described on them (`lattice`); for whoever compares with a truth on the pixels of hs,
+those stay and the ms is resampled once (`align`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from hypersharp.cube import check_axes, check_cube, fwhm_nm, good_bands, grid_of, make_cube, shape_text, wavelengths_nm
-from hypersharp.errors import InputError
-from hypersharp.grid import (
-    LEAST_RATIO,
-    MOST_RATIO,
-    Grid,
-    Window,
-    affine_of,
-    fits_exactly,
-    middle,
-    whole_ratio,
-    window_transform,
-)
+from hypersharp.cube import check_axes, check_cube, fwhm_nm, good_bands, grid_of, shape_text, wavelengths_nm
+from hypersharp.errors import InputError, check_name
+from hypersharp.grid import LEAST_RATIO, MOST_RATIO, Grid, Window, fits_exactly, middle, whole_ratio
 from hypersharp.io.image import CubeImage, Image
-from hypersharp.pair.align import LARGEST_SIDE, Alignment, Coregister, find_shift, plan_alignment, shift_message
-from hypersharp.pair.resample import affine_type, shifted
+from hypersharp.pair.align import LARGEST_SIDE, Straight, place_note, plan_alignment, registered, shift_message
+from hypersharp.pair.displaced import START_SIGMA
+from hypersharp.pair.lattice import Lattice, by_georeference, same_extent
+from hypersharp.pair.options import Coregister, Frame
+from hypersharp.pair.placement import OnHS, OnMS, Placement
+from hypersharp.pair.register import Registration
+from hypersharp.pair.resample import affine_type
 from hypersharp.pair.units import check_units
 from hypersharp.sensor.srf import check_common_wavelengths
 
 if TYPE_CHECKING:
     import xarray as xr
-
-SPLINE_PX = 24  # around a window that is shifted: what a cubic spline takes from beyond is below 1e-9
-
-
-@dataclass(frozen=True, eq=False)
-class Placement:
-    """hs and ms as a pair of `shape_yx` coarse pixels, the fine ones on the grid `fine`.
-
-    `corner_yx`: the pair's first coarse pixel in the image of hs. `alignment` where the grids do not nest, else
-    `shift_px_yx`, how far (fine pixels) off the ms lies, None where it stays. `notes`: what was done, a line each.
-    """
-
-    hs: Image | CubeImage
-    ms: Image | CubeImage
-    shape_yx: tuple[int, int]
-    ratio: int
-    fine: Grid
-    corner_yx: tuple[int, int] = (0, 0)
-    alignment: Alignment | None = None
-    shift_px_yx: tuple[float, float] | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def everything(self) -> Window:
-        """The window of the whole pair, in coarse pixels."""
-        return 0, 0, *self.shape_yx
-
-    def read(self, window: Window) -> tuple[xr.DataArray, xr.DataArray]:
-        """hs and ms of a window (y0, x0, height, width) in coarse pixels of the pair."""
-        y, x, height, width = window
-        whole = (y + self.corner_yx[0], x + self.corner_yx[1], height, width)
-        fine = (y * self.ratio, x * self.ratio, height * self.ratio, width * self.ratio)
-        if self.alignment:
-            return self.hs.cube(whole), self._resampled(self.alignment, fine)
-        return self.hs.cube(whole), self._shifted(fine, self.shift_px_yx) if self.shift_px_yx else self.ms.cube(fine)
-
-    def described(self) -> dict[str, Any]:
-        """What `place` takes to place the same images again, JSON-able."""
-        return {
-            "ratio": self.ratio,
-            "shift_px_yx": self.shift_px_yx and list(self.shift_px_yx),
-            "to_ms": self.alignment and list(self.alignment.to_ms)[:6],
-        }
-
-    def _resampled(self, alignment: Alignment, window: Window) -> xr.DataArray:
-        """The ms resampled to the fine pixels of a window; missing where it shows nothing."""
-        box = alignment.reads(window)
-        if 0 in box[2:]:
-            outline = self.ms.outline()
-            missing = np.full((outline.shape[0], *window[2:]), np.nan, np.float32)
-            return make_cube(missing, wavelengths_nm=wavelengths_nm(outline), fwhm_nm=fwhm_nm(outline))
-        place = window_transform(affine_of(alignment.source), box)
-        return alignment.resampled(self.ms.cube(box), Grid(box[2:], place, alignment.source.crs), window)
-
-    def _shifted(self, window: Window, shift_px_yx: tuple[float, float]) -> xr.DataArray:
-        """The fine pixels of a window, shifted onto hs."""
-        y, x, rows, columns = window
-        height, width = self.fine.shape_yx
-        top, left = max(0, y - SPLINE_PX), max(0, x - SPLINE_PX)
-        bottom, right = min(height, y + rows + SPLINE_PX), min(width, x + columns + SPLINE_PX)
-        moved = shifted(self.ms.cube((top, left, bottom - top, right - left)), shift_px_yx)
-        return moved[:, y - top : y - top + rows, x - left : x - left + columns]
 
 
 def place(
@@ -102,19 +37,23 @@ def place(
     ms: Image | CubeImage,
     *,
     ratio: int | None = None,
-    coregister: bool = True,
-    known: dict[str, Any] | None = None,
+    coregister: Coregister = "local",
+    frame: Frame = "ms",
+    known: Mapping[str, Any] | None = None,
 ) -> Placement:
-    """hs and ms on nested grids; the ms co-registered where the images show that it lies off.
+    """hs and ms on nested grids, co-registered where the images show that one lies off.
 
     Args:
         ratio: fine pixels per coarse one; by default from the sizes or georeferences, which it must agree with.
-        coregister: whether a displacement is looked for.
+        coregister: the richest displacement that is looked for.
+        frame: whose pixels stay as they are.
         known: what `Placement.described` gave of the same images, instead of looking.
 
-    Raises: InputError for images that cannot be read or used, swapped ones, sizes of no whole, another or an unheard-of
-        ratio, no common ground or wavelengths.
+    Raises: InputError for images that cannot be read or used, swapped ones, one without a place beside one with it,
+        sizes of no whole, another or an unheard-of ratio, no common ground or wavelengths.
     """
+    check_name("co-registration", coregister, get_args(Coregister))
+    check_name("frame", frame, get_args(Frame))
     hs, ms = hs.resolved(), ms.resolved()
     outlines = hs.outline(), ms.outline()
     for name, image, outline in zip(("hs", "ms"), (hs, ms), outlines, strict=True):
@@ -125,8 +64,72 @@ def place(
             check_cube(outline if flags is None else outline.isel(band=np.flatnonzero(flags)), name)
     check_units(*outlines)
     check_bands(*outlines)
-    coarse, fine = (grid_of(outline) for outline in outlines)
+    check_both_placed(*(grid_of(outline) for outline in outlines))
+    if (known["frame"] if known else frame) == "hs":
+        return on_hs(hs, ms, ratio, coregister, known)
+    return on_ms(hs, ms, ratio, coregister, known)
+
+
+def on_ms(
+    hs: Image | CubeImage,
+    ms: Image | CubeImage,
+    ratio: int | None,
+    coregister: Coregister,
+    known: Mapping[str, Any] | None,
+) -> Placement:
+    """The pair on the pixels of the ms."""
+    coarse, fine = (grid_of(image.outline()) for image in (hs, ms))
+    if known is not None:
+        return placed_on_ms(hs, ms, Lattice.from_dict(dict(known), coarse, fine), evidence=known.get("evidence"))
+    georeferenced = coarse.transform is not None and fine.transform is not None
+    if georeferenced and not fits_exactly(coarse, fine):
+        lattice = by_georeference(coarse, fine, ratio)
+    else:
+        lattice = same_extent(checked_ratio(coarse, fine, ratio), fine)
+    first, notes = placed_on_ms(hs, ms, lattice), list[str]()
+    if not lattice.nested:
+        notes.append(place_note(lattice.coarse_grid(fine), first.fine, lattice.true_ratio, lattice.ratio))
+    evidence, sigma_px = None, START_SIGMA * lattice.ratio
+    if coregister != "none":
+        window = middle(first.shape_yx, LARGEST_SIDE)
+        found = registered(*first.read(window), model=coregister if window == first.everything else "shift")
+        if found.moved:
+            lattice = moved(lattice, found, window, coarse, fine)
+            notes.append(shift_message(found, fine))
+            evidence = found.evidence()
+            sigma_px = found.sigma_px
+        elif not lattice.nested:
+            notes.append(shift_message(found, fine))
+    if lattice.warp:
+        box = lattice.fine_window(middle(lattice.shape_yx, LARGEST_SIDE))
+        lattice = replace(lattice, warp=lattice.warp.guided(hs, ms, box, lattice.ratio, sigma_px))
+        notes.append("hs resampled once, onto blocks of ms pixels; ms as it is")
+    return placed_on_ms(hs, ms, lattice, notes=tuple(notes), evidence=evidence)
+
+
+def moved(lattice: Lattice, found: Registration, window: Window, hs: Grid, ms: Grid) -> Lattice:
+    """The lattice under the displacement that a window of it showed."""
+    if found.model == "shift":
+        return lattice.displaced(found.shift_px_yx, hs, ms)
+    return lattice.bent(found.field(lattice.ratio, window[2:], window[:2]), hs, ms)
+
+
+def placed_on_ms(hs: Image | CubeImage, ms: Image | CubeImage, lattice: Lattice, **more: Any) -> OnMS:
+    fine = lattice.fine_grid(grid_of(ms.outline()))
+    return OnMS(hs, ms, lattice.shape_yx, lattice.ratio, fine, lattice=lattice, **more)
+
+
+def on_hs(
+    hs: Image | CubeImage,
+    ms: Image | CubeImage,
+    ratio: int | None,
+    coregister: Coregister,
+    known: Mapping[str, Any] | None,
+) -> Placement:
+    """The pair on the pixels of hs."""
+    coarse, fine = (grid_of(image.outline()) for image in (hs, ms))
     wanted = ratio if known is None else known["ratio"]
+    model: Straight = "shift" if coregister == "local" else coregister
     placed = all(grid.crs is not None and grid.transform is not None for grid in (coarse, fine))
     if placed and not fits_exactly(coarse, fine):
         to_ms = None if known is None or known["to_ms"] is None else affine_type()(*known["to_ms"])
@@ -134,19 +137,33 @@ def place(
         def read(window: Window, fine_window: Window) -> tuple[xr.DataArray, xr.DataArray]:
             return hs.cube(window), ms.cube(fine_window)
 
-        model: Coregister = "shift" if coregister else "none"
         found = plan_alignment(coarse, fine, read, ratio=wanted, coregister=model, known=to_ms)
         y, x, *shape = found.grid.window
         size = (shape[0], shape[1])
-        return Placement(hs, ms, size, found.grid.ratio, found.grid.ms, (y, x), found, notes=found.notes)
-    nested = Placement(hs, ms, coarse.shape_yx, checked_ratio(coarse, fine, wanted), fine)
+        return OnHS(hs, ms, size, found.grid.ratio, found.grid.ms, found.notes, (y, x), found)
+    nested = OnHS(hs, ms, coarse.shape_yx, checked_ratio(coarse, fine, wanted), fine)
     if known is not None:
         shift = known["shift_px_yx"]
         return replace(nested, shift_px_yx=None if shift is None else (shift[0], shift[1]))
-    registration = find_shift(*nested.read(middle(nested.shape_yx, LARGEST_SIDE))) if coregister else None
-    if registration is None:
+    if model == "none":
         return nested
-    return replace(nested, shift_px_yx=registration.shift_px_yx, notes=(shift_message(registration, fine),))
+    registration = registered(*nested.read(middle(nested.shape_yx, LARGEST_SIDE)), model="shift")
+    if not registration.moved:
+        return nested
+    notes = (f"ms resampled once: {shift_message(registration, fine)}",)
+    return replace(nested, shift_px_yx=registration.shift_px_yx, notes=notes)
+
+
+def check_both_placed(hs: Grid, ms: Grid) -> None:
+    """Raise InputError where one image has a place on the ground and the other has none, or half of one."""
+    for what, do, lacking in (
+        ("CRS", "give it one: gdal_edit.py -a_srs EPSG:...", (hs.crs is None, ms.crs is None)),
+        ("geotransform", "give it one: gdal_edit.py -a_ullr ...", (hs.transform is None, ms.transform is None)),
+    ):
+        if lacking[0] != lacking[1]:
+            names = ("hs", "ms") if lacking[0] else ("ms", "hs")
+            found = f"no {what} for {names[0]} and one for {names[1]}"
+            raise InputError(found, "both images placed on the ground, or neither", do)
 
 
 def check_bands(hs: xr.DataArray, ms: xr.DataArray) -> None:

@@ -162,8 +162,10 @@ def placed_as(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
     record, images = Record.find(sharp), (CubeImage(hs), CubeImage(ms))
     if record is not None:
         return check_pair(place(*images, known=dict(record.placement)), scale=record.scale)
-    placement = place(*images, coregister=False)
-    return check_pair(place(*images) if placement.alignment else placement)
+    placement = place(*images, coregister="none")
+    if sharp.shape[1:] != placement.fine.shape_yx:
+        placement = place(*images, frame="hs")
+    return check_pair(placement)
 
 
 def record_of(

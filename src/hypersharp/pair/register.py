@@ -15,7 +15,7 @@ of the image and over bands (Efron 1982), which is not fooled by neighbouring re
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -95,6 +95,19 @@ class Registration:
         corner = [ratio * first + (ratio - 1) / 2 for first in first_yx]
         far = [first + ratio * (side - 1) for first, side in zip(corner, shape_yx, strict=True)]
         return Field(self.coefficients, (corner[0], corner[1]), (far[0], far[1]))
+
+    def evidence(self) -> dict[str, Any]:
+        """What speaks for it, JSON-able."""
+        return {
+            "model": self.model,
+            "shift_px_yx": list(self.shift_px_yx),
+            "largest_px": self.largest_px,
+            "error_px": self.error_px,
+            "correlation_before": self.correlation_before,
+            "correlation_after": self.correlation,
+            "tie_points": list(self.tie_points),
+            "residual_px": self.residual_px,
+        }
 
     def _at(self, places: FloatArray) -> FloatArray:
         return np.asarray(self.coefficients @ basis(self.coefficients.shape[1], places[0], places[1]))

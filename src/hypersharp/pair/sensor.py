@@ -107,6 +107,8 @@ def given_sensor(pair: Pair, psf: GivenPSF, srf: GivenSRF) -> tuple[PSF | None, 
     Raises: InputError for a spec, a name or a file that is none.
     """
     blur = parse_psf(str(psf), pair.ratio) if isinstance(psf, str | Path) else psf
+    if blur is not None and any(pair.placement.offset_px_yx):
+        blur = blur.moved(pair.placement.offset_px_yx, pair.ratio)
     if isinstance(srf, str | Path):
         srf = find_srf(str(srf), pair.spectra.hs_nm)
     return blur, None if srf is None else usable_response(srf, pair)

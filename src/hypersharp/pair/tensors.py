@@ -27,6 +27,8 @@ class TensorPair:
         spectra: what is known of the wavelengths of both.
         in_parts: what is learned from this pair is applied to other parts of its scene too, so that image-wide means
             and the like have to be kept.
+        offset_px_yx: how far (down, right) off the middle of their fine pixels the centres of coarse ones lie, fine
+            pixels, as far as georeference and registration know.
         scene_px: fine pixels of the scene that this is a sample of, where that matters (times); None: its own.
 
     >>> TensorPair(torch.rand(5, 3, 4), torch.rand(1, 6, 8)).ratio
@@ -39,12 +41,19 @@ class TensorPair:
     ms_valid: Tensor | None = None
     spectra: Spectra = UNKNOWN
     in_parts: bool = False
+    offset_px_yx: tuple[float, float] = (0.0, 0.0)
     scene_px: int | None = None
 
     @property
     def ratio(self) -> int:
         """Fine pixels per coarse pixel along a side."""
         return self.ms.shape[-1] // self.hs.shape[-1]
+
+    @property
+    def centre_yx(self) -> tuple[float, float]:
+        """Where the centre of coarse pixel (0, 0) lies, in fine pixels."""
+        (down, right), middle = self.offset_px_yx, (self.ratio - 1) / 2
+        return middle + down, middle + right
 
     def to(self, device: torch.device) -> "TensorPair":
         """The same pair on a device."""

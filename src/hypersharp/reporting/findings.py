@@ -88,7 +88,7 @@ class Findings:
     def score_result(self, truth: xr.DataArray, preset: str) -> None:
         """Scores of the result and, where the pair nests, of hs enlarged, which any method has to beat."""
         self.peak, cubes = unit.peak(truth.values), {RESULT: self.sharp}
-        bicubic = partial(fuse, self.hs, self.ms, method="bicubic", consistent=False, coregister=False)
+        bicubic = partial(fuse, self.hs, self.ms, method="bicubic", consistent=False, coregister="none")
         self.enlarged = self.attempt("enlarged", bicubic) if self.ratio is not None else None
         if self.enlarged is not None:
             cubes[ENLARGED] = self.enlarged

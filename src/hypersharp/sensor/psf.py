@@ -9,9 +9,11 @@ of a coarse pixel therefore lies half a fine pixel after `start`.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import floor
 from typing import Any, Literal, get_args
 
 import numpy as np
+from scipy.ndimage import shift
 
 from hypersharp.errors import InputError
 from hypersharp.sensor.tables import FloatArray, is_table_path, read_table
@@ -21,6 +23,7 @@ BOUNDARIES: tuple[str, ...] = get_args(Boundary)
 
 FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 HELD_SIGMAS = 4.0  # how far a kernel whose size we choose reaches from its centre
+SPLINE_TAPS = 3  # around a kernel that is moved by a fraction of a pixel
 NORMALISED = 1e-14  # how far from 1 rounding leaves the sum of a scaled kernel
 EXAMPLE = "e.g. gaussian:8:2, gaussian:8:2:start=1:boundary=wrap, fwhm:4.5, box, starck-murtagh, mtf:0.3"
 
@@ -74,6 +77,34 @@ class PSF:
             for axis, (start, size) in enumerate(zip(self.start_yx, self.kernel.shape, strict=True))
         )
         return round(y, 12), round(x, 12)
+
+    def moved(self, by_px_yx: tuple[float, float], ratio: int) -> "PSF":
+        """The same blur, its centre so many fine pixels further down and right.
+
+        >>> box(2).moved((0.5, 1.0), ratio=2).centre_yx()
+        (1.0, 1.5)
+        """
+        weights = self.kernel[::-1, ::-1]  # in reading order
+        first = [start + size // 2 - size + 1 for start, size in zip(self.start_yx, weights.shape, strict=True)]
+        whole = [floor(length) for length in by_px_yx]
+        parts = [length - step for length, step in zip(by_px_yx, whole, strict=True)]
+        if any(parts):
+            order = 1 if np.ptp(weights) == 0 else 3  # a box's edges are straight lines
+            weights = shift(np.pad(weights, SPLINE_TAPS), parts, order=order)
+            first = [place - SPLINE_TAPS for place in first]
+        first = [place + step for place, step in zip(first, whole, strict=True)]
+        starts = [min(max(place + size // 2, 0), ratio - 1) for place, size in zip(first, weights.shape, strict=True)]
+        reach = [
+            max(start - place, place + size - 1 - start)
+            for place, size, start in zip(first, weights.shape, starts, strict=True)
+        ]
+        held = np.zeros([2 * side + 1 for side in reach])
+        (top, height), (left, width) = (
+            (place - start + side, size)
+            for place, size, start, side in zip(first, weights.shape, starts, reach, strict=True)
+        )
+        held[top : top + height, left : left + width] = weights
+        return PSF(held[::-1, ::-1], (starts[0], starts[1]), self.boundary)
 
     def window(self, ratio: int, side: int) -> FloatArray:
         """The weights (side, side) of the fine pixels around a coarse pixel, centred on it.

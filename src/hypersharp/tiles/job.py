@@ -43,7 +43,7 @@ class Job:
         """A job of one tile. Of a result of whole numbers all pixels must be sure to be there."""
         placement = fusion.pair.placement
         whole = all(image.outline().dtype.kind in "iu" for image in (placement.hs, placement.ms))
-        gaps = not whole or placement.hs.leaves_out or placement.ms.leaves_out or placement.alignment is not None
+        gaps = not whole or placement.has_gaps
         tiling = Tiling(placement.shape_yx, placement.ratio, max(placement.shape_yx), 0)
         return cls(fusion, result_type(fusion.pair, gaps=gaps), tiling)
 

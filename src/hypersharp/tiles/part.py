@@ -7,6 +7,7 @@ import xarray as xr
 
 from hypersharp.cube import with_bands_of
 from hypersharp.grid import middle, window_transform
+from hypersharp.pair.lattice import Lattice
 from hypersharp.tiles.job import Job
 from hypersharp.tiles.plan import tile_around
 from hypersharp.tiles.uncertainty import with_intervals
@@ -33,7 +34,8 @@ def middle_part(job: Job) -> dict[str, xr.DataArray]:
 
     rows, columns = placement.fine.shape_yx
     shown = f"shown here: the middle {width} x {height} of {columns} x {rows} pixels"
-    nested = {"ratio": pair.ratio, "shift_px_yx": None, "to_ms": None}
-    record = replace(job.fusion.record, notes=(*job.fusion.record.notes, shown), placement=nested)
+    nested = Lattice((0, 0, height, width), pair.ratio, pair.ratio, offset_px_yx=placement.offset_px_yx)
+    known = {"frame": "ms", **nested.described()}
+    record = replace(job.fusion.record, notes=(*job.fusion.record.notes, shown), placement=known)
     error = cube(widths).assign_attrs(job.intervals.attrs())
     return {"result": record.on(cube(sharp)), "hs": hs, "ms": ms, "error": error}

@@ -26,9 +26,10 @@ from hypersharp.io import check_apart, check_output, open_cube, save_cube
 from hypersharp.io.format import format_for, suffixes
 from hypersharp.io.image import Image
 from hypersharp.methods.table import find_method
-from hypersharp.pair.options import Options, Precision, Progress, Runtime, ignore
+from hypersharp.pair.options import Coregister, Frame, Options, Precision, Progress, Runtime, ignore
 from hypersharp.pair.pair import check_pair
-from hypersharp.pair.place import Placement, place
+from hypersharp.pair.place import place
+from hypersharp.pair.placement import Placement
 from hypersharp.pair.record import Record
 from hypersharp.pair.sensor import GivenPSF, GivenSRF
 from hypersharp.sensor.psf import PSF
@@ -174,7 +175,7 @@ def prepare(
     store = Store(out, call, resume=tiles.resume)
     try:
         if not store.is_learned:
-            placement = place(hs, ms, ratio=ratio, coregister=options.coregister and psf is None)
+            placement = place(hs, ms, ratio=ratio, coregister=options.coregister_with(psf), frame=options.frame)
             check_room(placement, out, uncertainty)
             pair = check_pair(placement, scale=options.scale)
             fusion = learn_pair(pair, method, options, psf=psf, srf=srf, in_parts=True, progress=progress)
@@ -232,7 +233,8 @@ def fuse_in_tiles(
     scale: float | None = None,
     consistent: bool | None = None,
     budget_s: float = 60.0,
-    coregister: bool = True,
+    coregister: Coregister = "local",
+    frame: Frame = "ms",
     uncertainty: str | Path | None = None,
     progress: Progress = ignore,
 ) -> xr.DataArray:
@@ -241,8 +243,8 @@ def fuse_in_tiles(
     Args:
         hs, ms: the files; HS (L, h, w) and MS (l, H, W).
         out: the file to write; a format that is written piece by piece.
-        method, weights, device, precision, runtime, psf, srf, ratio, scale, consistent, budget_s, coregister: as `fuse`
-            takes them (a response is (l, L)).
+        method, weights, device, precision, runtime, psf, srf, ratio, scale, consistent, budget_s, coregister, frame: as
+            `fuse` takes them (a response is (l, L)).
         memory_bytes: what all processes together may use; by default 60 % of what is free.
         workers: processes that compute tiles; by default one per GPU or core.
         scheduler: address of a dask cluster to compute them on instead.
@@ -268,7 +270,7 @@ def fuse_in_tiles(
     (5, 16, 16)
     """
     own = Options(weights=weights, device=device, precision=precision, runtime=runtime)
-    options = replace(own, consistent=consistent, budget_s=budget_s, scale=scale, coregister=coregister)
+    options = replace(own, consistent=consistent, budget_s=budget_s, scale=scale, coregister=coregister, frame=frame)
     coarse, fine = (image if isinstance(image, Image) else Image(Path(image)) for image in (hs, ms))
     run = prepare(
         *(coarse, fine, Path(out)),

@@ -29,7 +29,7 @@ from hypersharp.networks.header import WeightsHeader
 from hypersharp.networks.inference import autocast
 from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.numerics.noise import band_noise
-from hypersharp.pair.options import Options, Precision, Progress, choose_device, ignore
+from hypersharp.pair.options import Coregister, Options, Precision, Progress, choose_device, ignore
 from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import place
 from hypersharp.pair.sensor import PairSensor, given_sensor
@@ -102,7 +102,7 @@ def adapt_pair(
     psf: str | Path | PSF | None = None,
     srf: str | Path | NDArray[np.float64] | None = None,
     ratio: int | None = None,
-    coregister: bool = True,
+    coregister: Coregister = "local",
     device: str = "auto",
     progress: Progress = ignore,
 ) -> Outcome:
@@ -130,7 +130,8 @@ def adapt_pair(
     hypersharp.errors.CallError: found --out weights.pkl, expected a file that ends in .safetensors, do: rename it
     """
     check_weights_path(out)
-    pair = check_pair(place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister=coregister and psf is None))
+    looked_for: Coregister = "none" if psf is not None else coregister
+    pair = check_pair(place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister=looked_for))
     whole, chosen = pair.whole(), options or AdaptOptions()
     sensor = PairSensor(whole, *given_sensor(pair, psf, srf))
     net, learnt = adapt(whole, sensor, Options(device=device), chosen, progress)

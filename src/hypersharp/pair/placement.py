@@ -1,0 +1,163 @@
+"""Where the pixels of a pair come from: one image stays as it is, and a window of both is read with what it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypersharp.cube import fwhm_nm, grid_of, make_cube, wavelengths_nm, with_bands_of
+from hypersharp.grid import Grid, Window, affine_of, window_transform
+from hypersharp.io.image import CubeImage, Image
+from hypersharp.pair.align import Alignment
+from hypersharp.pair.lattice import Lattice
+from hypersharp.pair.resample import shifted
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+SPLINE_PX = 24  # around a window that is shifted: what a cubic spline takes from beyond is below 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """hs and ms as a pair of `shape_yx` coarse pixels, the fine ones on the grid `fine`.
+
+    `offset_px_yx`: how far (down, right) off the middle of their fine pixels the centres of coarse ones lie, as far as
+    georeference and registration know; it belongs to the PSF. `has_gaps`: whether there may be pixels that nothing was
+    measured for. `notes`: what was done, a line each.
+    """
+
+    hs: Image | CubeImage
+    ms: Image | CubeImage
+    shape_yx: tuple[int, int]
+    ratio: int
+    fine: Grid
+    notes: tuple[str, ...] = ()
+
+    @property
+    def everything(self) -> Window:
+        """The window of the whole pair, in coarse pixels."""
+        return 0, 0, *self.shape_yx
+
+    @property
+    def offset_px_yx(self) -> tuple[float, float]:
+        return 0.0, 0.0
+
+    @property
+    def has_gaps(self) -> bool:
+        return self.hs.leaves_out or self.ms.leaves_out
+
+    def read(self, window: Window) -> tuple[xr.DataArray, xr.DataArray]:
+        """hs and ms of a window (y0, x0, height, width) in coarse pixels of the pair."""
+        raise NotImplementedError
+
+    def described(self) -> dict[str, Any]:
+        """What `place` takes to place the same images again, JSON-able."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class OnMS(Placement):
+    """A pair on the pixels of the ms, which are never resampled; `evidence`: of the displacement, JSON-able."""
+
+    lattice: Lattice = field(kw_only=True)
+    evidence: dict[str, Any] | None = None
+
+    @property
+    def offset_px_yx(self) -> tuple[float, float]:
+        return self.lattice.offset_px_yx
+
+    @property
+    def has_gaps(self) -> bool:
+        (y, x), (height, width) = self.lattice.corner_yx, self.hs.outline().shape[1:]
+        inside = min(y, x) >= 0 and y + self.shape_yx[0] <= height and x + self.shape_yx[1] <= width
+        return super().has_gaps or self.lattice.warp is not None or not inside
+
+    def read(self, window: Window) -> tuple[xr.DataArray, xr.DataArray]:
+        """The same; hs says that it lies on its blocks of fine pixels, the rest of its place is the offset."""
+        fine = self.lattice.fine_window(window)
+        (y, x), (row, column) = window[:2], self.lattice.corner_yx
+        if self.lattice.warp:
+            values = self.lattice.warp.resampled(self.hs, self.ms, fine, self.ratio)
+        else:
+            values = padded(self.hs, (y + row, x + column, window[2], window[3]))
+        outline, blocks = self.hs.outline(), self.lattice.coarse_grid(grid_of(self.ms.outline()))
+        place = blocks.transform and window_transform(blocks.transform, window)
+        hs = with_bands_of(outline, values, crs=blocks.crs, transform=place)
+        return hs.assign_attrs(outline.attrs), self.ms.cube(fine)
+
+    def described(self) -> dict[str, Any]:
+        return {"frame": "ms", "ratio": self.ratio, **self.lattice.described(), "evidence": self.evidence}
+
+
+@dataclass(frozen=True, eq=False)
+class OnHS(Placement):
+    """A pair on the pixels of hs, to which the ms is resampled.
+
+    `corner_yx`: the pair's first coarse pixel in the image of hs. `alignment` where the grids do not nest, else
+    `shift_px_yx`, how far (fine pixels) off the ms lies, None where it stays.
+    """
+
+    corner_yx: tuple[int, int] = (0, 0)
+    alignment: Alignment | None = None
+    shift_px_yx: tuple[float, float] | None = None
+
+    @property
+    def has_gaps(self) -> bool:
+        return super().has_gaps or self.alignment is not None
+
+    def read(self, window: Window) -> tuple[xr.DataArray, xr.DataArray]:
+        y, x, height, width = window
+        whole = (y + self.corner_yx[0], x + self.corner_yx[1], height, width)
+        fine = (y * self.ratio, x * self.ratio, height * self.ratio, width * self.ratio)
+        if self.alignment:
+            return self.hs.cube(whole), self._resampled(self.alignment, fine)
+        return self.hs.cube(whole), self._shifted(fine, self.shift_px_yx) if self.shift_px_yx else self.ms.cube(fine)
+
+    def described(self) -> dict[str, Any]:
+        return {
+            "frame": "hs",
+            "ratio": self.ratio,
+            "shift_px_yx": self.shift_px_yx and list(self.shift_px_yx),
+            "to_ms": self.alignment and list(self.alignment.to_ms)[:6],
+        }
+
+    def _resampled(self, alignment: Alignment, window: Window) -> xr.DataArray:
+        """The ms resampled to the fine pixels of a window; missing where it shows nothing."""
+        box = alignment.reads(window)
+        if 0 in box[2:]:
+            outline = self.ms.outline()
+            missing = np.full((outline.shape[0], *window[2:]), np.nan, np.float32)
+            return make_cube(missing, wavelengths_nm=wavelengths_nm(outline), fwhm_nm=fwhm_nm(outline))
+        place = window_transform(affine_of(alignment.source), box)
+        return alignment.resampled(self.ms.cube(box), Grid(box[2:], place, alignment.source.crs), window)
+
+    def _shifted(self, window: Window, shift_px_yx: tuple[float, float]) -> xr.DataArray:
+        """The fine pixels of a window, shifted onto hs."""
+        y, x, rows, columns = window
+        height, width = self.fine.shape_yx
+        top, left = max(0, y - SPLINE_PX), max(0, x - SPLINE_PX)
+        bottom, right = min(height, y + rows + SPLINE_PX), min(width, x + columns + SPLINE_PX)
+        moved = shifted(self.ms.cube((top, left, bottom - top, right - left)), shift_px_yx)
+        return moved[:, y - top : y - top + rows, x - left : x - left + columns]
+
+
+def padded(image: Image | CubeImage, window: Window) -> NDArray[Any]:
+    """The pixels of a window that may reach beyond the image, where they are missing."""
+    outline = image.outline()
+    bands, *sides = outline.shape
+    (top, bottom), (left, right) = (
+        (max(0, start), min(size, start + length))
+        for start, length, size in zip(window[:2], window[2:], sides, strict=True)
+    )
+    if (bottom - top, right - left) == window[2:]:
+        return np.asarray(image.cube(window).values)
+    values = np.full((bands, *window[2:]), np.nan, np.result_type(outline.dtype, np.float32))
+    if top < bottom and left < right:
+        y, x = top - window[0], left - window[1]
+        part = image.cube((top, left, bottom - top, right - left)).values
+        values[:, y : y + bottom - top, x : x + right - left] = part
+    return values
