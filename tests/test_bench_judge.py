@@ -175,7 +175,8 @@ def test_the_verb_places_the_pair_as_fuse_did(tmp_path: Path, capsys: pytest.Cap
     save_cube(cube.drop_attrs(), tmp_path / "unsaid.nc")
     words = ["--hs", tmp_path / "hs.nc", "--ms", tmp_path / "ms.nc", "--json", "--no-coregister"]
     placed, left = (
-        json.loads(called(capsys, "evaluate", tmp_path / f"{name}.nc", *words)[1])["pair"] for name in ("sharp", "unsaid")
+        json.loads(called(capsys, "evaluate", tmp_path / f"{name}.nc", *words)[1])["pair"]
+        for name in ("sharp", "unsaid")
     )
     assert "co-registered: ms lay" in placed["placing"][0] and left["placing"] == []
     assert np.median(placed["ms_residual"]) < 0.5 * np.median(left["ms_residual"])

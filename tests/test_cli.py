@@ -339,7 +339,13 @@ def test_help_lists_the_main_job_first(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize(
-    "words", [["fuse", "--trust", "x.tif"], ["fuse", "--move", "none"], ["fuse", "--grid", "ms"], ["evaluate", "--move", "none"]]
+    "words",
+    [
+        ["fuse", "--trust", "x.tif"],
+        ["fuse", "--move", "none"],
+        ["fuse", "--grid", "ms"],
+        ["evaluate", "--move", "none"],
+    ],
 )
 def test_names_of_before_are_taken_and_not_shown(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:

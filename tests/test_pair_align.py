@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from scipy.ndimage import binary_erosion, gaussian_filter, shift
+from scipy.ndimage import gaussian_filter, shift
 
 pytest.importorskip("rasterio")
 from affine import Affine
 
 from hypersharp.cube import crs_of, make_cube, transform_of, wavelengths_nm
-from hypersharp.errors import HypersharpError, InputError
+from hypersharp.errors import HypersharpError
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube
 from hypersharp.io.image import CubeImage

@@ -67,9 +67,7 @@ class Warp:
         back = ~affine_of(target)
         return np.stack([back.d * xs + back.e * ys + back.f, back.a * xs + back.b * ys + back.c]) - 0.5
 
-    def resampled(
-        self, hs: Image | CubeImage, ms: Image | CubeImage, fine: Window, ratio: int
-    ) -> NDArray[np.float32]:
+    def resampled(self, hs: Image | CubeImage, ms: Image | CubeImage, fine: Window, ratio: int) -> NDArray[np.float32]:
         """hs (L, h, w) at the blocks of a window of the ms, float32; NaN where it shows nothing."""
         shape_yx = fine[2] // ratio, fine[3] // ratio
         blocks = block_centres(fine, ratio)
