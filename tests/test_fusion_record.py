@@ -69,7 +69,7 @@ def test_what_the_record_says_is_not_found_out_again(tmp_path: Path, monkeypatch
     def refuse(*_: object, **__: object) -> Any:
         raise AssertionError("looked for what the record says")
 
-    for module, name in ((align, "register"), (place, "find_shift")):
+    for module, name in ((align, "register"), (place, "registered")):
         monkeypatch.setattr(module, name, refuse)
     monkeypatch.setattr("hypersharp.fusion.learn.choose", refuse)
     monkeypatch.setattr("hypersharp.sensor.estimate.fit_sensor", refuse)

@@ -291,7 +291,7 @@ def test_a_real_georeferenced_pair(data_dir, tmp_path: Path) -> None:
     assert run(*words, "--point", "383586.74,5818195.5") == 0
     page = read_page(tmp_path / "page")
     assert "EPSG:32633" in page.text
-    assert "hs pixels of 30 m, ms pixels of 3.75 m, ratio 8.333, taken as 8" in page.text
+    assert "hs pixels of 28.8 m, ms pixels of 3.6 m, ratio 8.333, taken as 8" in page.text
     sharp = hsp.open(out)
     y, x = find_pixel((383586.74, 5818195.5), sharp)
     assert f"pixel {x}, {y} (" in page.text

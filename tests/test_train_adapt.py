@@ -24,7 +24,7 @@ from hypersharp.networks.inference import run_network
 from hypersharp.networks.packaged import Weights
 from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.numerics.interpolate import upsample_bicubic
-from hypersharp.pair.options import Progress, ignore
+from hypersharp.pair.options import Coregister, Progress, ignore
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import gaussian_fwhm
@@ -220,7 +220,7 @@ def test_an_ms_that_lies_off_is_moved_before_anything_is_learnt(tmp_path: Path) 
         for wanted in COREGISTER
     )
     assert "co-registered" in moved.notes[0] and not any("co-registered" in note for note in left.notes)
-    assert load_weights(tmp_path / "True.safetensors")[1].provenance["notes"] == list(moved.notes)
+    assert load_weights(tmp_path / "local.safetensors")[1].provenance["notes"] == list(moved.notes)
 
 
 def test_another_suffix_is_refused_before_anything_is_read(tmp_path: Path) -> None:

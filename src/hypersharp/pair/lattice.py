@@ -20,6 +20,7 @@ from hypersharp.pair.field import Field
 from hypersharp.pair.resample import affine_type, project
 from hypersharp.pair.warp import Warp
 
+HELD = 0.6  # of a coarse pixel that images of one extent may lie off each other and still share their blocks
 DRIFT_PX = 0.05  # fine pixels that hs pixels may stray from whole blocks, over the whole image
 
 
@@ -148,7 +149,7 @@ def blocks(start_yx: tuple[float, float], ratio: int, hs: Grid, ms: Grid, *, nes
     window, corner, offset = [0, 0, *ms.shape_yx], [0, 0], [0.0, 0.0]
     for axis, start in enumerate(start_yx):
         step = ratio if nested else 1
-        whole = step * floor(start / step + 0.5)
+        whole = 0 if nested and abs(start) <= HELD * ratio else step * floor(start / step + 0.5)
         offset[axis] = start - whole
         first = -whole // ratio if nested else max(0, ceil(-whole / ratio))
         corner[axis] = first

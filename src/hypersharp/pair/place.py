@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
 
@@ -64,31 +64,34 @@ def place(
             check_cube(outline if flags is None else outline.isel(band=np.flatnonzero(flags)), name)
     check_units(*outlines)
     check_bands(*outlines)
-    check_both_placed(*(grid_of(outline) for outline in outlines))
+    grids, wanted = (grid_of(outlines[0]), grid_of(outlines[1])), Wanted(ratio, coregister, known)
+    check_both_placed(*grids)
     if (known["frame"] if known else frame) == "hs":
-        return on_hs(hs, ms, ratio, coregister, known)
-    return on_ms(hs, ms, ratio, coregister, known)
+        return on_hs(hs, ms, grids, wanted)
+    return on_ms(hs, ms, grids, wanted)
 
 
-def on_ms(
-    hs: Image | CubeImage,
-    ms: Image | CubeImage,
-    ratio: int | None,
-    coregister: Coregister,
-    known: Mapping[str, Any] | None,
-) -> Placement:
-    """The pair on the pixels of the ms."""
-    coarse, fine = (grid_of(image.outline()) for image in (hs, ms))
+class Wanted(NamedTuple):
+    """How a pair is to be placed, see `place`."""
+
+    ratio: int | None
+    coregister: Coregister
+    known: Mapping[str, Any] | None
+
+
+def on_ms(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid], wanted: Wanted) -> Placement:
+    """The pair on the pixels of the ms; grids: those of hs and ms."""
+    (coarse, fine), (ratio, coregister, known) = grids, wanted
     if known is not None:
-        return placed_on_ms(hs, ms, Lattice.from_dict(dict(known), coarse, fine), evidence=known.get("evidence"))
+        return OnMS.of(hs, ms, fine, Lattice.from_dict(dict(known), coarse, fine), evidence=known.get("evidence"))
     georeferenced = coarse.transform is not None and fine.transform is not None
     if georeferenced and not fits_exactly(coarse, fine):
         lattice = by_georeference(coarse, fine, ratio)
     else:
         lattice = same_extent(checked_ratio(coarse, fine, ratio), fine)
-    first, notes = placed_on_ms(hs, ms, lattice), list[str]()
+    first, notes = OnMS.of(hs, ms, fine, lattice), list[str]()
     if not lattice.nested:
-        notes.append(place_note(lattice.coarse_grid(fine), first.fine, lattice.true_ratio, lattice.ratio))
+        notes.append(place_note(first.blocks, first.fine, lattice.true_ratio, lattice.ratio))
     evidence, sigma_px = None, START_SIGMA * lattice.ratio
     if coregister != "none":
         window = middle(first.shape_yx, LARGEST_SIDE)
@@ -104,7 +107,7 @@ def on_ms(
         box = lattice.fine_window(middle(lattice.shape_yx, LARGEST_SIDE))
         lattice = replace(lattice, warp=lattice.warp.guided(hs, ms, box, lattice.ratio, sigma_px))
         notes.append("hs resampled once, onto blocks of ms pixels; ms as it is")
-    return placed_on_ms(hs, ms, lattice, notes=tuple(notes), evidence=evidence)
+    return OnMS.of(hs, ms, fine, lattice, notes=tuple(notes), evidence=evidence)
 
 
 def moved(lattice: Lattice, found: Registration, window: Window, hs: Grid, ms: Grid) -> Lattice:
@@ -114,21 +117,10 @@ def moved(lattice: Lattice, found: Registration, window: Window, hs: Grid, ms: G
     return lattice.bent(found.field(lattice.ratio, window[2:], window[:2]), hs, ms)
 
 
-def placed_on_ms(hs: Image | CubeImage, ms: Image | CubeImage, lattice: Lattice, **more: Any) -> OnMS:
-    fine = lattice.fine_grid(grid_of(ms.outline()))
-    return OnMS(hs, ms, lattice.shape_yx, lattice.ratio, fine, lattice=lattice, **more)
-
-
-def on_hs(
-    hs: Image | CubeImage,
-    ms: Image | CubeImage,
-    ratio: int | None,
-    coregister: Coregister,
-    known: Mapping[str, Any] | None,
-) -> Placement:
-    """The pair on the pixels of hs."""
-    coarse, fine = (grid_of(image.outline()) for image in (hs, ms))
-    wanted = ratio if known is None else known["ratio"]
+def on_hs(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid], wanted: Wanted) -> Placement:
+    """The pair on the pixels of hs; grids: those of hs and ms."""
+    (coarse, fine), (given, coregister, known) = grids, wanted
+    ratio = given if known is None else known["ratio"]
     model: Straight = "shift" if coregister == "local" else coregister
     placed = all(grid.crs is not None and grid.transform is not None for grid in (coarse, fine))
     if placed and not fits_exactly(coarse, fine):
@@ -137,11 +129,11 @@ def on_hs(
         def read(window: Window, fine_window: Window) -> tuple[xr.DataArray, xr.DataArray]:
             return hs.cube(window), ms.cube(fine_window)
 
-        found = plan_alignment(coarse, fine, read, ratio=wanted, coregister=model, known=to_ms)
+        found = plan_alignment(coarse, fine, read, ratio=ratio, coregister=model, known=to_ms)
         y, x, *shape = found.grid.window
         size = (shape[0], shape[1])
         return OnHS(hs, ms, size, found.grid.ratio, found.grid.ms, found.notes, (y, x), found)
-    nested = OnHS(hs, ms, coarse.shape_yx, checked_ratio(coarse, fine, wanted), fine)
+    nested = OnHS(hs, ms, coarse.shape_yx, checked_ratio(coarse, fine, ratio), fine)
     if known is not None:
         shift = known["shift_px_yx"]
         return replace(nested, shift_px_yx=None if shift is None else (shift[0], shift[1]))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hypersharp.cube import fwhm_nm, grid_of, make_cube, wavelengths_nm, with_bands_of
+from hypersharp.cube import fwhm_nm, make_cube, wavelengths_nm, with_bands_of
 from hypersharp.grid import Grid, Window, affine_of, window_transform
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.align import Alignment
@@ -61,10 +61,20 @@ class Placement:
 
 @dataclass(frozen=True, eq=False)
 class OnMS(Placement):
-    """A pair on the pixels of the ms, which are never resampled; `evidence`: of the displacement, JSON-able."""
+    """A pair on the pixels of the ms, which are never resampled.
+
+    `blocks`: the grid of its coarse pixels, as far as the ms has a place; `evidence`: of the displacement, JSON-able.
+    """
 
     lattice: Lattice = field(kw_only=True)
+    blocks: Grid = field(kw_only=True)
     evidence: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, hs: Image | CubeImage, ms: Image | CubeImage, fine: Grid, lattice: Lattice, **more: Any) -> OnMS:
+        """That of a lattice; fine: the grid of the whole ms."""
+        places = {"lattice": lattice, "blocks": lattice.coarse_grid(fine)}
+        return cls(hs, ms, lattice.shape_yx, lattice.ratio, lattice.fine_grid(fine), **places, **more)
 
     @property
     def offset_px_yx(self) -> tuple[float, float]:
@@ -84,7 +94,7 @@ class OnMS(Placement):
             values = self.lattice.warp.resampled(self.hs, self.ms, fine, self.ratio)
         else:
             values = padded(self.hs, (y + row, x + column, window[2], window[3]))
-        outline, blocks = self.hs.outline(), self.lattice.coarse_grid(grid_of(self.ms.outline()))
+        outline, blocks = self.hs.outline(), self.blocks
         place = blocks.transform and window_transform(blocks.transform, window)
         hs = with_bands_of(outline, values, crs=blocks.crs, transform=place)
         return hs.assign_attrs(outline.attrs), self.ms.cube(fine)

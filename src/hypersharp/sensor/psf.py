@@ -13,7 +13,6 @@ from math import floor
 from typing import Any, Literal, get_args
 
 import numpy as np
-from scipy.ndimage import shift
 
 from hypersharp.errors import InputError
 from hypersharp.sensor.tables import FloatArray, is_table_path, read_table
@@ -84,6 +83,8 @@ class PSF:
         >>> box(2).moved((0.5, 1.0), ratio=2).centre_yx()
         (1.0, 1.5)
         """
+        from scipy.ndimage import shift
+
         weights = self.kernel[::-1, ::-1]  # in reading order
         first = [start + size // 2 - size + 1 for start, size in zip(self.start_yx, weights.shape, strict=True)]
         whole = [floor(length) for length in by_px_yx]
