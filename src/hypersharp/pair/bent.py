@@ -69,7 +69,7 @@ class Tiles:
 
     def solved(self, model: Model) -> FloatArray:
         """The model's coefficients (2K,)."""
-        return self._solved(model, *(total[None] for total in self.sums))[0]
+        return np.asarray(self._solved(model, *(total[None] for total in self.sums))[0])
 
     def misfits(self, model: Model) -> FloatArray:
         """(T,): how badly each tile is predicted by the others, up to a constant."""

@@ -73,8 +73,8 @@ class OnMS(Placement):
     @classmethod
     def of(cls, hs: Image | CubeImage, ms: Image | CubeImage, fine: Grid, lattice: Lattice, **more: Any) -> OnMS:
         """That of a lattice; fine: the grid of the whole ms."""
-        places = {"lattice": lattice, "blocks": lattice.coarse_grid(fine)}
-        return cls(hs, ms, lattice.shape_yx, lattice.ratio, lattice.fine_grid(fine), **places, **more)
+        own, blocks = lattice.fine_grid(fine), lattice.coarse_grid(fine)
+        return cls(hs, ms, lattice.shape_yx, lattice.ratio, own, lattice=lattice, blocks=blocks, **more)
 
     @property
     def offset_px_yx(self) -> tuple[float, float]:
