@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from hypersharp.io import save_cube
 from hypersharp.io.image import Image
 from hypersharp.pair.record import Record
 from hypersharp.plot.places import find_pixel
-from hypersharp.reporting.build import NAME, SCORES
+from hypersharp.reporting.build import NAME, SCORES, hash_of
 from hypersharp.reporting.facts import image_facts
 from hypersharp.reporting.findings import placed_pair
 from hypersharp.reporting.pictures import detailed_window
@@ -143,6 +144,14 @@ def test_pictures_spectra_and_errors_are_all_there(with_truth: Page) -> None:
     assert "point B, pixel 5, 7" in spectra[1]
     assert any(alt.startswith("map of the spectral angle") for alt in alts)
     assert any(alt.startswith("the blur") for alt in alts)
+
+
+def test_nothing_runs_on_the_page_and_nothing_is_fetched(with_truth: Page) -> None:
+    metas = [attrs for tag, attrs in with_truth.elements if tag == "meta"]
+    policy = next(str(attrs["content"]) for attrs in metas if attrs.get("http-equiv") == "Content-Security-Policy")
+    css = (files("hypersharp.reporting") / "page.css").read_text(encoding="utf-8")
+    assert policy.startswith("default-src 'none'; img-src data:; ") and hash_of(css) in policy
+    assert not any(tag == "script" or "style" in attrs for tag, attrs in with_truth.elements)
 
 
 def test_every_table_has_its_cells(with_truth: Page) -> None:

@@ -478,6 +478,23 @@ def test_files_are_opened_and_uploaded(at_pines: View, tmp_path: Path) -> None:
     at_pines.until("model('layer_b').value === 'truth.tif (2)'")
 
 
+def test_nothing_runs_that_is_not_a_file_of_the_viewer(console: tuple[Any, list[str]], pines: Served) -> None:
+    view = View(console[0], pines)
+    view.page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "window.ran = 1";
+            document.body.append(script);
+            document.body.insertAdjacentHTML("beforeend", '<img src="data:," onerror="window.ran = 2">');
+        }"""
+    )
+    view.page.wait_for_timeout(100)
+    assert view.page.evaluate("window.ran") is None
+    refused = [text for text in console[1] if "Content Security Policy" in text]
+    assert len(refused) == 2
+    console[1].clear()
+
+
 def test_an_oversized_upload_is_refused_in_words(console: tuple[Any, list[str]], pines: Served, tmp_path: Path) -> None:
     view = View(console[0], pines)
     (tmp_path / "large.tif").write_bytes(b"x" * int((UPLOAD_MIB + 1) * 2**20))

@@ -1,7 +1,9 @@
 """Who may talk to the viewer, and what can be read and written through it."""
 
 import asyncio
+import errno
 import http.client
+import re
 import socket
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +21,7 @@ import numpy as np
 import psutil
 import pytest
 from bokeh.document import Document
+from bokeh.util.token import generate_jwt_token, generate_session_id
 
 from hypersharp.cli import child, large
 from hypersharp.cube import make_cube
@@ -25,6 +29,7 @@ from hypersharp.errors import CallError, InputError
 from hypersharp.io import open_cube, save_cube
 from hypersharp.methods.table import METHODS as TABLE
 from hypersharp.tiles import run
+from hypersharp.viewer import bounds, server
 from hypersharp.viewer.folders import Folders
 from hypersharp.viewer.gate import is_loopback, names_of
 from hypersharp.viewer.job import Fusion, Order
@@ -266,6 +271,130 @@ def test_uploads_have_plain_names(serve: Callable[..., Viewer], folder: Path, na
     assert sorted(folder.parent.rglob("*")) == before
     with pytest.raises((CallError, InputError)):
         viewer.folders.new(name, (".tif",))
+
+
+def test_every_answer_tells_the_browser_what_may_run(serve: Callable[..., Viewer]) -> None:
+    viewer = serve()
+    answers = [ask(viewer, path) for path in ("/", "/page.js", "/static/js/bokeh.min.js", "/download?name=image.tif")]
+    answers += [ask(viewer, "/nothing"), ask(viewer, "/", Origin="http://evil.example"), ask(viewer, "/autoload.js")]
+    assert [status for status, _, _ in answers] == [200, 200, 200, 200, 404, 403, 404]
+    for _, _, headers in answers:
+        policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+        assert policy["default-src"] == "'none'" and policy["script-src"] == "'self'"
+        assert policy["frame-ancestors"] == "'none'" == policy["base-uri"] and headers["x-frame-options"] == "DENY"
+        assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "no-referrer")
+    page = answers[0][1].decode()
+    inline = [tag for tag in re.findall(r"<script[^>]*>", page) if "src=" not in tag]
+    assert inline == ['<script type="application/json" id="items">'] and not re.findall(r"\son\w+=", page)
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://]"])
+def test_a_malformed_origin_is_one_line(serve: Callable[..., Viewer], origin: str) -> None:
+    viewer = serve()
+    assert websocket(viewer, Origin=origin) in (400, 403)
+    status, answer, _ = ask(viewer, "/", Origin=origin)
+    assert status in (400, 403) and b"Traceback" not in answer and answer.startswith(b"refused: a")
+
+
+def test_names_that_are_too_long_are_refused(serve: Callable[..., Viewer], folder: Path) -> None:
+    viewer = serve()
+    for length in (256, 3_000, 60_000):
+        name = "a" * length + ".tif"
+        assert ask(viewer, f"/download?name={name}")[0] == 400
+        assert ask(viewer, f"/upload?name={name}", "POST", b"x")[0] == 400
+        with pytest.raises(InputError):
+            viewer.folders.existing(name)
+    assert viewer.folders.images() == ["image.tif"]
+
+
+def test_who_opens_too_many_pages_waits_and_others_do_not(
+    serve: Callable[..., Viewer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "MOST_OPENED", 1)
+    monkeypatch.setattr(bounds, "WITHIN_S", 1000.0)
+    viewer = serve()
+    answers = [ask(viewer, "/") for _ in range(3)]
+    assert [status for status, _, _ in answers] == [200, 429, 429]
+    assert answers[-1][2]["retry-after"] == "1000"
+    assert ask(viewer, "/download?name=image.tif")[0] == 200
+    guard = bounds.Bounds(viewer.server._tornado)
+    assert [guard.is_hasty("greedy") for _ in range(3)] == [False, True, True] and not guard.is_hasty("other")
+
+
+def test_pages_open_at_once_are_bounded(serve: Callable[..., Viewer], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MOST_PAGES_EACH", 1)
+    monkeypatch.setattr(server, "UNUSED_PAGE_MS", 1_000_000)
+    viewer = serve()
+    assert [ask(viewer, "/")[0] for _ in range(2)] == [200, 503]
+
+
+def test_a_page_cannot_be_had_with_a_token_of_ones_own(serve: Callable[..., Viewer]) -> None:
+    viewer = serve()
+    forged = generate_jwt_token(generate_session_id())
+    assert ask(viewer, f"/?bokeh-token={forged}")[0] == 403
+    assert ask(viewer, "/?bokeh-session-id=mine")[0] == 403
+    assert not viewer.server.get_sessions("/")
+
+
+def test_connections_are_bounded(serve: Callable[..., Viewer], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MOST_CONNECTIONS_EACH", 2)
+    viewer, place = serve(), ("127.0.0.1",)
+    slow = [socket.create_connection((*place, viewer.port), timeout=20) for _ in range(3)]
+    for connection in slow:
+        with suppress(ConnectionError):
+            connection.sendall(b"GET / HTTP/1.1\r\n")  # and no more
+    with suppress(ConnectionError):
+        assert slow[2].recv(1) == b""
+    for connection in slow:
+        connection.close()
+    assert until(lambda: is_answered(viewer))
+
+
+def is_answered(viewer: Viewer) -> bool:
+    try:
+        return ask(viewer, "/download?name=image.tif")[0] == 200
+    except (ConnectionError, http.client.HTTPException):
+        return False
+
+
+def test_a_full_disk_refuses_an_upload_in_words(
+    serve: Callable[..., Viewer], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    viewer, before = serve(), sorted(folder.iterdir())
+    monkeypatch.setattr("hypersharp.viewer.folders.os.replace", full)
+    status, answer, _ = ask(viewer, "/upload?name=new.tif", "POST", b"x")
+    assert status == 507 and b"no space left" in answer
+    assert sorted(folder.iterdir()) == before
+
+
+def test_what_a_killed_viewer_left_goes_with_the_next_upload(serve: Callable[..., Viewer], folder: Path) -> None:
+    (folder / ".new.tif.dead.partial").mkdir()
+    (folder / ".new.tif.dead.partial" / "new.tif").write_bytes(b"half")
+    assert ask(serve(), "/upload?name=new.tif", "POST", b"whole")[0] == 200
+    assert not list(folder.glob("*.partial")) and (folder / "new.tif").read_bytes() == b"whole"
+
+
+def test_work_that_a_newer_wish_overtakes_is_not_done(serve: Callable[..., Viewer]) -> None:
+    """Whoever asks a lot takes no thread from the others for what nobody waits for any more."""
+    page, done = View(Document(), serve().shared).page, list[int]()
+    runs: list[Any] = []
+    page.doc.add_next_tick_callback = runs.append  # type: ignore[method-assign, assignment]
+
+    def note(number: int) -> int:
+        done.append(number)
+        return number
+
+    for number in range(5):
+        page.work("paint", partial(note, number), lambda _: None)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(run() for run in list(runs)))
+
+    asyncio.run(all_of_them())
+    assert done == [4]
 
 
 def test_folders_must_be_there(tmp_path: Path) -> None:

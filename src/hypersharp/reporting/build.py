@@ -1,7 +1,9 @@
 """The page itself: findings and pictures put into one HTML file that needs no network and no script."""
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,11 @@ def check_libraries() -> None:
         import matplotlib  # noqa: F401
 
 
+def hash_of(text: str) -> str:
+    """How a content security policy names an inline style."""
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
 def render(
     found: Findings,
     images: Mapping[str, xr.DataArray],
@@ -148,11 +155,13 @@ def render(
     page = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string((here / "page.html.j2").read_text(encoding="utf-8"))
+    css = (here / "page.css").read_text(encoding="utf-8")
     points = choose_points(places, found.sharp, found.hs)
     record, window = found.record, None if found.ratio is None else detailed_window(found.ms, found.ratio)
     with mpl.rc_context(CHART_STYLE):  # type: ignore[arg-type]  # its names are spelt out there
         return page.render(
-            css=(here / "page.css").read_text(encoding="utf-8"),
+            css=css,
+            policy=f"default-src 'none'; img-src data:; style-src {hash_of(css)}; base-uri 'none'; form-action 'none'",
             title=sources["result"].path.name if "result" in sources else "Sharpened image",
             day=f"{run.ended:%d %B %Y}".lstrip("0"),
             keys=key_numbers(found, run),

@@ -5,7 +5,7 @@ Downloads come from them, uploads go whole into the first; both as files, in pie
 
 import os
 import re
-import tempfile
+import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,11 +17,14 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from hypersharp.errors import CallError, HypersharpError, InputError
 from hypersharp.io.format import BY_SUFFIX, suffixes
+from hypersharp.system.atomic import clear_dead, locked_folder
+from hypersharp.system.lock import Lock
 from hypersharp.system.read_errors import reading
 
 PLAIN_NAME = re.compile(r"[\w][\w .()+-]{0,150}")
-MOST_LISTED = 500
+LONGEST_NAME, MOST_LISTED = 255, 500
 PIECE = 2**18  # bytes
+FULL = "no space left on the disk of the viewer"
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class Folders:
 
     def existing(self, name: str) -> Path:
         """An image that `images` lists. Raises: InputError for a name that leads out, is hidden, or nothing."""
-        if Path(name).is_absolute() or any(part.startswith(".") for part in Path(name).parts):
+        parts = Path(name).parts
+        if Path(name).is_absolute() or any(part.startswith(".") or len(part) > LONGEST_NAME for part in parts):
             raise refused()
         for root in self.roots:
             path = self.inside(root / name)
@@ -97,14 +101,16 @@ class DownloadHandler(RequestHandler):
         self.folders = folders
 
     async def get(self) -> None:
+        name = self.get_query_argument("name")
+        if len(name) > LONGEST_NAME:
+            raise HTTPError(400, reason="a name too long")
         try:
-            path = self.folders.existing(self.get_query_argument("name"))
+            path = self.folders.existing(name)
         except HypersharpError as exc:
             raise HTTPError(404, reason="no such image") from exc
         if not path.is_file():
             raise HTTPError(404, reason="a folder cannot be downloaded")
         self.set_header("Content-Type", "application/octet-stream")
-        self.set_header("X-Content-Type-Options", "nosniff")
         safe = "".join(c if c.isascii() and (c.isalnum() or c in "._- ()") else "_" for c in path.name)
         self.set_header("Content-Disposition", f'attachment; filename="{safe}"')
         self.set_header("Content-Length", str(path.stat().st_size))
@@ -122,6 +128,7 @@ class UploadHandler(RequestHandler):
     """POST /upload?name=FILE with the file as body: it appears in the first folder whole or not at all."""
 
     file: IO[bytes] | None = None
+    lock: Lock | None = None
     received = 0
 
     def initialize(self, folders: Folders, most_bytes: int) -> None:
@@ -137,24 +144,30 @@ class UploadHandler(RequestHandler):
         if int(self.request.headers.get("Content-Length", 0)) > self.most_bytes:
             return self.too_large()
         self.request.connection.set_max_body_size(self.most_bytes)  # type: ignore[union-attr]
-        self.file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed in on_finish or post
-            dir=self.target.parent, prefix=".upload.", delete=False
-        )
+        clear_dead(self.target)
+        self.staging, self.lock = locked_folder(self.target)
+        self.file = (self.staging / self.target.name).open("wb")
 
     def data_received(self, chunk: bytes) -> None:
         self.received += len(chunk)
         if self.file is None or self.received > self.most_bytes:
             return self.too_large() if not self._finished else None
-        self.file.write(chunk)
+        try:
+            self.file.write(chunk)
+        except OSError:
+            self.answer(507, FULL)
 
     def post(self) -> None:
         if self.file is None:
             return None
-        self.file.close()
         if self.target.exists():
             return self.answer(409, f"{self.target.name} is there already")
-        os.replace(self.file.name, self.target)
-        self.file = None
+        try:
+            self.file.close()
+            os.replace(self.file.name, self.target)
+        except OSError:
+            return self.answer(507, FULL)
+        self.on_finish()
         self.write({"name": self.target.name})
 
     def too_large(self) -> None:
@@ -162,6 +175,7 @@ class UploadHandler(RequestHandler):
 
     def answer(self, status: int, text: str) -> None:
         """Say what is wrong; what is left of the body is not read."""
+        self.on_finish()
         self.set_status(status)
         self.set_header("Connection", "close")
         self.finish({"error": text})
@@ -169,9 +183,13 @@ class UploadHandler(RequestHandler):
     def on_finish(self) -> None:
         """Take away what has come so far, unless it is whole."""
         if self.file is not None:
-            self.file.close()
-            Path(self.file.name).unlink(missing_ok=True)
+            with suppress(OSError):  # what a full disk does not take
+                self.file.close()
             self.file = None
+        if self.lock is not None:
+            shutil.rmtree(self.staging, ignore_errors=True)
+            self.lock.release()
+            self.lock = None
 
     def on_connection_close(self) -> None:
         self.on_finish()

@@ -19,6 +19,7 @@ from tornado.web import RequestHandler
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 ANY_ADDRESS = ("0.0.0.0", "::", "")
 READING = ("GET", "HEAD")
+MALFORMED = "a malformed origin"
 
 
 def is_loopback(address: str) -> bool:
@@ -47,8 +48,9 @@ class Gate(Matcher):
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
         reason = self.refusal(request)
+        status = 400 if reason == MALFORMED else 403
         first = request.path == "/" and "token" in request.query_arguments and request.method == "GET"
-        return {"target_kwargs": {"gate": self, "reason": reason}} if reason or first else None
+        return {"target_kwargs": {"gate": self, "reason": reason, "status": status}} if reason or first else None
 
     def refusal(self, request: HTTPServerRequest) -> str | None:
         """Why a request is turned away, None where it is not."""
@@ -59,8 +61,11 @@ class Gate(Matcher):
         websocket = request.headers.get("Upgrade", "").lower() == "websocket"
         if origin is None and (websocket or request.method not in READING):
             return "a request without an origin"
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return "a request from a page of another origin"
+        try:
+            if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+                return "a request from a page of another origin"
+        except ValueError:  # http://[
+            return MALFORMED
         foreign = request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
         if foreign and request.headers.get("Sec-Fetch-Dest") != "document":  # a frame, or a script taken from here
             return "a request from within a page of another site"
@@ -74,12 +79,12 @@ class Gate(Matcher):
 class GateHandler(RequestHandler):
     """Says why a request is refused, its body unread; or moves the token from the address into a cookie."""
 
-    def initialize(self, gate: Gate, reason: str | None) -> None:
-        self.gate, self.reason = gate, reason
+    def initialize(self, gate: Gate, reason: str | None, status: int) -> None:
+        self.gate, self.reason, self.status = gate, reason, status
 
     def prepare(self) -> None:
         if self.reason is not None:
-            self.set_status(403)
+            self.set_status(self.status)
             self.set_header("Content-Type", "text/plain; charset=utf-8")
             self.set_header("Connection", "close")
             self.finish(f"refused: {self.reason}\n")

@@ -9,11 +9,13 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from hypersharp.system.atomic import clear_dead, locked_folder
+from hypersharp.system.lock import FILE
 
 CHILD = "hypersharp.cli.child"  # by name: it stands on a higher floor
 State = Literal["idle", "running", "done", "failed", "cancelled"]
@@ -77,10 +79,12 @@ class Fusion:
     async def _run(self, order: Order) -> None:
         """Start the child, take its messages until it ends, move its files."""
         target, pipe = Path(order.out), asyncio.subprocess.PIPE
-        folder = self._folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=".fusion."))
+        clear_dead(target)
+        folder, lock = locked_folder(target)
+        self._folder = folder
         half = order.uncertainty and str(folder / Path(order.uncertainty).name)
         inside = replace(order, out=str(folder / target.name), uncertainty=half)
-        command = (sys.executable, "-m", CHILD, json.dumps(asdict(inside)))
+        command = (sys.executable, "-P", "-m", CHILD, json.dumps(asdict(inside)))
         try:
             child = self._process = await asyncio.create_subprocess_exec(
                 *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, start_new_session=True
@@ -98,7 +102,7 @@ class Fusion:
                 self.state = "failed"
                 self.notes = self.notes or [f"the process ended with code {code}, perhaps for want of memory"]
             if self.state == "running":
-                for made in folder.iterdir():
+                for made in (path for path in folder.iterdir() if path.name != FILE):
                     os.replace(made, target.parent / made.name)
                 if self.uncertainty and not self.uncertainty.exists():
                     self.uncertainty = None
@@ -108,3 +112,4 @@ class Fusion:
             self.notes.append(str(exc))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            lock.release()

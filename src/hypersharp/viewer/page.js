@@ -7,6 +7,9 @@
   let doc = null;
   const model = (name) => doc.get_model_by_name(name);
 
+  Bokeh.set_log_level("info");
+  Bokeh.embed.embed_items({}, JSON.parse(el("items").textContent));
+
   function start() {
     doc = window.Bokeh && Bokeh.documents && Bokeh.documents[0];
     if (!doc || !model("signals") || !el("pane_a").querySelector("div")) return setTimeout(start, 20);

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from bokeh.document import Document, without_document_lock
 from bokeh.model import Model
@@ -30,6 +30,7 @@ from hypersharp.viewer.pictures import COMPOSITES, DEFAULT_STRETCH, ONE, PALETTE
 from hypersharp.viewer.scene import ROLES, Scene
 
 HERE = Path(__file__).parent
+THREADS = 4
 EMPTY: dict[str, list[Any]] = {"image": [], "x": [], "y": [], "dw": [], "dh": []}  # of an image glyph
 SPECTRA = ("image", "row", "column", "band", "nm", "value", "half_width")
 FIRST_ROW_NORTH: dict[str, Any] = {"origin": "top_left", "anchor": "bottom_left"}
@@ -51,7 +52,7 @@ class Shared:
     folders: Folders
     fusion: Fusion
     title: str
-    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS))
 
 
 class Page:
@@ -61,6 +62,7 @@ class Page:
         self.doc, self.shared = doc, shared
         self.scene = replace(shared.scene, layers=list(shared.scene.layers))
         self.turns: dict[str, int] = {}
+        self.slots = asyncio.Semaphore(THREADS // 2)  # of the threads, that a page may take
         doc.on_session_destroyed(lambda _: self.turns.clear())  # what is still being read is not shown any more
         self.sheet = InlineStyleSheet(css=(HERE / "controls.css").read_text(encoding="utf-8"))
         self.roots: list[Model] = []
@@ -185,27 +187,29 @@ class Page:
                 self.doc.add_root(root)
         self.notice.tags = [self.signals, self.view, self.home, self.grids, self.spectra]  # so they travel too
         self.doc.title, self.doc.template = self.shared.title, TEMPLATE
-        self.doc.template_variables.update(
-            scene_title=escape(self.shared.title),
-            page_scripts=SCRIPTS.render_js(),
-            page_css=(HERE / "page.css").read_text(encoding="utf-8"),
-            page_js=(HERE / "page.js").read_text(encoding="utf-8"),
-        )
+        self.doc.template_variables.update(scene_title=escape(self.shared.title), scripts=SCRIPTS.js_files)
 
     def work(self, turn: str, do: Callable[[], Result], then: Callable[[Result], None]) -> None:
-        """Do something slow in a thread, then change the page; an older call of the same turn is forgotten."""
+        """Do something slow in a thread, then change the page; an older call of the same turn is forgotten.
+
+        One that waits for a thread while a newer comes is not done at all: whoever asks a lot delays nobody else.
+        """
         number = self.turns[turn] = self.turns.get(turn, 0) + 1
+
+        def do_if_wanted() -> Result | None:
+            return do() if self.turns.get(turn) == number else None
 
         @without_document_lock
         async def run() -> None:
             try:
-                result = await asyncio.get_running_loop().run_in_executor(self.shared.threads, do)
+                async with self.slots:
+                    result = await asyncio.get_running_loop().run_in_executor(self.shared.threads, do_if_wanted)
             except (HypersharpError, MemoryError) as exc:
                 message = str(exc) or "too little memory"
                 self.doc.add_next_tick_callback(lambda: self.say(message, warn=True))
                 return
             if self.turns.get(turn) == number:
-                self.doc.add_next_tick_callback(lambda: then(result))
+                self.doc.add_next_tick_callback(lambda: then(cast(Result, result)))
 
         self.doc.add_next_tick_callback(run)  # type: ignore[arg-type]  # it may be a coroutine
 

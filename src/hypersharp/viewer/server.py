@@ -18,14 +18,15 @@ with needs("the viewer", "view"):
     from bokeh.server.server import BaseServer
     from bokeh.server.tornado import BokehTornado
     from bokeh.server.util import bind_sockets, create_hosts_allowlist
-    from tornado.httpserver import HTTPServer
     from tornado.ioloop import IOLoop
     from tornado.routing import Rule
+    from tornado.web import StaticFileHandler
 
+from hypersharp.viewer.bounds import UNUSED_PAGE_MS, BoundedServer, Bounds, Headers, RefusalHandler
 from hypersharp.viewer.folders import DownloadHandler, Folders, UploadHandler
 from hypersharp.viewer.gate import Gate, GateHandler, is_loopback, names_of
 from hypersharp.viewer.job import Fusion
-from hypersharp.viewer.page import Shared
+from hypersharp.viewer.page import HERE, Shared
 from hypersharp.viewer.scene import Named, Scene
 from hypersharp.viewer.view import View
 
@@ -77,14 +78,20 @@ class Viewer:
             extra_patterns=[
                 ("/download", DownloadHandler, {"folders": self.folders}),
                 ("/upload", UploadHandler, {"folders": self.folders, "most_bytes": options.most_upload_bytes}),
+                (r"/(page\.(?:js|css))", StaticFileHandler, {"path": HERE}),
             ],
+            secret_key=secrets.token_urlsafe(32),
+            sign_sessions=True,  # or a visitor could open pages past the bounds
+            unused_session_lifetime_milliseconds=UNUSED_PAGE_MS,
+            check_unused_sessions_milliseconds=UNUSED_PAGE_MS // 5,
             # the gate asks for the same origin, whatever port a tunnel has
             extra_websocket_origins=create_hosts_allowlist(["*"], port),
             websocket_max_message_size_bytes=MESSAGE_BYTES,
         )
         gate = Gate(names_of(options.address, options.allow_hosts), self.token, f"hypersharp-{port}")
-        application.add_handlers(".*", [Rule(gate, GateHandler)])
-        http = HTTPServer(application, max_body_size=MESSAGE_BYTES)
+        application.add_handlers(".*", [Rule(gate, GateHandler), Rule(Bounds(application), RefusalHandler)])
+        application.add_transform(Headers)
+        http = BoundedServer(application, max_body_size=MESSAGE_BYTES)
         http.add_sockets(sockets)
         return BaseServer(IOLoop.current(), application, http), port
 
@@ -99,7 +106,8 @@ class Viewer:
         """Serve until interrupted, or until the system ends the process."""
         self.server.start()
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, lambda *_: self.server.io_loop.add_callback_from_signal(self.stop))
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: self.server.io_loop.add_callback_from_signal(self.stop))
         try:
             self.server.io_loop.start()
         except KeyboardInterrupt:

@@ -1,0 +1,135 @@
+"""What one visitor may take of the viewer, and what browsers are told: so that nobody stops or frames the others.
+
+Pages, the costly thing, are bounded in number and in a time, connections in number, for each address and for all. Every
+answer says that scripts come from this server's own files only (no inline script, no eval), and that no other site may
+hold it in a frame.
+"""
+
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from bokeh.server.tornado import BokehTornado
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPHeaders, HTTPServerRequest
+from tornado.iostream import IOStream
+from tornado.routing import Matcher
+from tornado.web import OutputTransform, RequestHandler
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self' 'unsafe-inline'",  # Bokeh writes style elements
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Server": "hypersharp",
+}
+UNUSED = ("/autoload.js", "/metadata")  # of Bokeh's routes
+MOST_PAGES, MOST_PAGES_EACH = 64, 32  # open at once: in all, and of one address
+MOST_OPENED, WITHIN_S = 20, 20.0  # pages that an address may open in that time
+MOST_CONNECTIONS, MOST_CONNECTIONS_EACH = 700, 400
+UNUSED_PAGE_MS = 10_000  # a page whose browser does not come back for its websocket is forgotten
+IDLE_S = 60.0  # that a connection may take to send its next request
+
+
+class Headers(OutputTransform):
+    """HEADERS on every answer, whoever gives it."""
+
+    def transform_first_chunk(
+        self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
+    ) -> tuple[int, HTTPHeaders, bytes]:
+        del finishing
+        for name, value in HEADERS.items():
+            headers[name] = value
+        return status_code, headers, chunk
+
+
+@dataclass(eq=False)
+class Bounds(Matcher):
+    """Matches the requests that ask for too much."""
+
+    application: BokehTornado
+    opened: dict[str | None, deque[float]] = field(default_factory=dict)
+
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        status, reason = self.refusal(request)
+        return {"target_kwargs": {"status": status, "reason": reason}} if status else None
+
+    def refusal(self, request: HTTPServerRequest) -> tuple[int, str]:
+        """Status and reason; status 0 where the request is fine."""
+        if request.path in UNUSED:
+            return 404, "nothing here"
+        if len(request.uri or "") > 4096:
+            return 400, "an address too long"
+        if request.path != "/":
+            return 0, ""
+        pages = Counter(self.address_of(session) for session in self.application.get_sessions("/"))
+        if pages.total() >= MOST_PAGES or pages[request.remote_ip] >= MOST_PAGES_EACH:
+            return 503, "too many pages are open: close some"
+        if self.is_hasty(request.remote_ip):
+            return 429, f"more than {MOST_OPENED} pages in {WITHIN_S:g} s: wait a little"
+        return 0, ""
+
+    def is_hasty(self, address: str | None) -> bool:
+        """Whether an address opens pages too fast; counts this one if not."""
+        now = time.monotonic()
+        self.opened = {one: times for one, times in self.opened.items() if times and now - times[-1] < WITHIN_S}
+        times = self.opened.setdefault(address, deque(maxlen=MOST_OPENED))
+        if len(times) == MOST_OPENED and now - times[0] < WITHIN_S:
+            return True
+        times.append(now)
+        return False
+
+    @staticmethod
+    def address_of(session: Any) -> str | None:
+        """Where a page was opened."""
+        context = session.document.session_context
+        return None if context is None or context.request is None else context.request.remote_ip
+
+
+class RefusalHandler(RequestHandler):
+    """Says why a request is refused, its body unread."""
+
+    def initialize(self, status: int, reason: str) -> None:
+        self.status, self.reason = status, reason
+
+    def prepare(self) -> None:
+        self.set_status(self.status)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.set_header("Connection", "close")
+        if self.status in (429, 503):
+            self.set_header("Retry-After", f"{WITHIN_S:g}")
+        self.finish(f"refused: {self.reason}\n")
+
+
+class BoundedServer(HTTPServer):
+    """An HTTP server that closes connections beyond its bounds at once."""
+
+    def initialize(self, *args: Any, **options: Any) -> None:
+        self.streams = WeakKeyDictionary[IOStream, str]()
+        super().initialize(*args, idle_connection_timeout=IDLE_S, **options)
+
+    def handle_stream(self, stream: IOStream, address: Any) -> None:
+        host = str(address[0])
+        hosts = Counter(known for other, known in self.streams.items() if not other.closed())
+        if hosts.total() >= MOST_CONNECTIONS or hosts[host] >= MOST_CONNECTIONS_EACH:
+            stream.close()
+            return
+        self.streams[stream] = host
+        super().handle_stream(stream, address)
