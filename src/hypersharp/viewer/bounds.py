@@ -123,7 +123,7 @@ class BoundedServer(HTTPServer):
 
     def initialize(self, *args: Any, **options: Any) -> None:
         self.streams = WeakKeyDictionary[IOStream, str]()
-        super().initialize(*args, idle_connection_timeout=IDLE_S, **options)
+        super().initialize(*args, **{"idle_connection_timeout": IDLE_S, **options})
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
         host = str(address[0])

@@ -80,7 +80,7 @@ class Viewer:
                 ("/upload", UploadHandler, {"folders": self.folders, "most_bytes": options.most_upload_bytes}),
                 (r"/(page\.(?:js|css))", StaticFileHandler, {"path": HERE}),
             ],
-            secret_key=secrets.token_urlsafe(32),
+            secret_key=secrets.token_bytes(32),
             sign_sessions=True,  # or a visitor could open pages past the bounds
             unused_session_lifetime_milliseconds=UNUSED_PAGE_MS,
             check_unused_sessions_milliseconds=UNUSED_PAGE_MS // 5,
