@@ -71,6 +71,22 @@ PRODUCTS = (
         ("L???_L2S?_*_SR_B?.TIF", "L???_L2S?_*_MTL.*", "HLS.?30.*.B??.tif"),
         "folder, .tar, *_MTL.txt or one band's .TIF",
     ),
+    Product(
+        "desis",
+        "DESIS L2A",
+        ("DESIS*METADATA.xml", "DESIS*SPECTRAL_IMAGE.tif", "DESIS*SPECTRAL_IMAGE.hdr"),
+        "folder, .zip, METADATA.xml or SPECTRAL_IMAGE.tif",
+    ),
+    Product("aviris3", "AVIRIS-3 L2A", ("*.nc",), "AV3*_RFL_ORT.nc"),
+    Product("tanager", "Tanager", ("*.h5",), "*_sr_hdf5.h5"),
+    Product("neon", "NEON AOP reflectance", ("*.h5",), "NEON_*_reflectance.h5"),
+    Product(
+        "tagged", "Planet SuperDove SR", ("*_3B_*SR*.tif", "*_3B_*SR*.json"), ".tif or STAC item; its UDM2 beside it"
+    ),
+    Product("tagged", "Wyvern L1B", ("wyvern_*.tif", "wyvern_*.tiff", "wyvern_*.json"), ".tiff or STAC item"),
+    Product("tagged", "WorldView-2, WorldView-3", ("*.IMD", "*-M?AS*.TIF", "*-P?AS*.TIF"), ".TIF or .IMD"),
+    Product("hyperion", "Hyperion L1T", ("EO1H*_B???_L1*.TIF",), "folder"),
+    Product("pace", "PACE OCI L2", ("*.nc",), "refused: pixels of 1.2 km"),
 )
 OWN_SUFFIXES = (".he5", ".h5", ".jp2", ".xml", *ARCHIVES)  # of products alone
 

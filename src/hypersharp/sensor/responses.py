@@ -39,7 +39,7 @@ def curve(source: str, wavelengths_nm: tuple[float, ...], **bands: str) -> Curve
 
 def centres(source: str, usual: str, more: str) -> Bands:
     """Texts of "band centre FWHM, .."; what is `more` than usual has to be named."""
-    rows = [row.split() for row in f"{usual}, {more}".split(",")]
+    rows = [row.split() for row in f"{usual}, {more}".split(",") if row.strip()]
     bands = {band: (float(centre), float(width)) for band, centre, width in rows}
     return Bands(source, bands, tuple(row.split()[0] for row in usual.split(",")))
 
@@ -108,6 +108,25 @@ SRFS: dict[str, Curve | Bands] = {
         "NASA/USGS, Earth Observing-1 Advanced Land Imager (usual: the nine bands of 30 m)",
         "1p 433 453, 1 450 515, 2 525 605, 3 630 690, 4 775 805, 4p 845 890, 5p 1200 1300, 5 1550 1750, 7 2080 2350",
         more="pan 480 690",
+    ),
+    "planet-superdove": centres(
+        "Planet, PlanetScope product specifications (SuperDove)",
+        "coastal_blue 443 20, blue 490 50, green_i 531 36, green 565 36, yellow 610 20, red 665 31, rededge 705 15, "
+        "nir 865 40",
+        more="",
+    ),
+    "worldview-2": edges(
+        "DigitalGlobe/Maxar, WorldView-2 datasheet",
+        "coastal 400 450, blue 450 510, green 510 580, yellow 585 625, red 630 690, red-edge 705 745, nir1 770 895, "
+        "nir2 860 1040",
+        more="pan 450 800",
+    ),
+    "worldview-3": edges(
+        "DigitalGlobe/Maxar, WorldView-3 datasheet (usual: the eight bands of VNIR)",
+        "coastal 400 450, blue 450 510, green 510 580, yellow 585 625, red 630 690, red-edge 705 745, nir1 770 895, "
+        "nir2 860 1040",
+        more="pan 450 800, swir1 1195 1225, swir2 1550 1590, swir3 1640 1680, swir4 1710 1750, swir5 2145 2185, "
+        "swir6 2185 2225, swir7 2235 2285, swir8 2295 2365",
     ),
     "pleiades-1a": edges(
         "CNES/Airbus, Pleiades 1A (half-maximum edges to 5 nm)",

@@ -1,0 +1,51 @@
+"""AVIRIS-3 L2A orthorectified reflectance, NetCDF: a group with the cube (band, y, x), the place in the root."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hypersharp.cube import affine_from
+from hypersharp.products.files import Files
+from hypersharp.products.hdf import hdf_in, opened_hdf, pixels_of, text_of
+from hypersharp.stored import Stored, spectral_nm
+
+AXES_OF_ROOT = (("easting", "northing"), ("x", "y"), ("lon", "lat"))
+
+
+def read(files: Files, _: str | None) -> Stored | None:
+    """Open a .nc whose group `reflectance` or `radiance` holds the cube of that name and its wavelengths."""
+    path = hdf_in(files, "AV3*_ORT.nc")
+    if path is None:
+        return None
+    with opened_hdf(path) as file:
+        unit = next((name for name in ("reflectance", "radiance") if f"{name}/{name}" in file), None)
+        if unit is None or f"{unit}/wavelength" not in file:
+            return None
+        group, name = file[unit], f"{unit}/{unit}"
+        nm, width = (
+            spectral_nm(group[key][()], text_of(group[key].attrs.get("units", "nm"))) if key in group else None
+            for key in ("wavelength", "fwhm")
+        )
+        fill = group[unit].attrs.get("_FillValue", -9999.0)
+        return Stored(
+            pixels_of(path, file, name),
+            wavelengths_nm=nm,
+            fwhm_nm=width,
+            nodata=float(np.ravel(fill)[0]),
+            product=f"AVIRIS-3 {unit}",
+            unit=unit,
+            applied=(f"AVIRIS-3 {unit}, as it is stored",),
+            **place(file, group[unit]),
+        )
+
+
+def place(file: Any, cube: Any) -> dict[str, Any]:
+    """CRS and affine from the grid mapping and the centres of the pixels in the root."""
+    mapping = file.get(text_of(cube.attrs.get("grid_mapping", "")) or "transverse_mercator")
+    attributes = {} if mapping is None else mapping.attrs
+    wkt = next((text_of(attributes[key]) for key in ("crs_wkt", "spatial_ref") if key in attributes), None)
+    xs, ys = next(((file[x][()], file[y][()]) for x, y in AXES_OF_ROOT if x in file and y in file), (None, None))
+    stored = text_of(attributes["GeoTransform"]) if "GeoTransform" in attributes else None
+    return {"crs": wkt, "transform": affine_from(stored, xs, ys)}

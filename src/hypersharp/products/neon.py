@@ -1,0 +1,51 @@
+"""NEON AOP surface reflectance, HDF5: SITE/Reflectance/Reflectance_Data (y, x, band), place and bands in Metadata."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hypersharp.errors import needs
+from hypersharp.products.files import Files
+from hypersharp.products.hdf import hdf_in, opened_hdf, pixels_of, text_of
+from hypersharp.stored import Stored, spectral_nm
+
+
+def read(files: Files, _: str | None) -> Stored | None:
+    """Open a .h5."""
+    path = hdf_in(files, "NEON_*.h5")
+    if path is None:
+        return None
+    with opened_hdf(path) as file:
+        site = next((name for name in file if f"{name}/Reflectance/Reflectance_Data" in file), None)
+        if site is None:
+            return None
+        root = file[f"{site}/Reflectance"]
+        cube, spectral = root["Reflectance_Data"], root["Metadata/Spectral_Data"]
+        scale = float(np.ravel(cube.attrs["Scale_Factor"])[0])
+        nm, width = (
+            spectral_nm(spectral[name][()], text_of(spectral[name].attrs.get("Units", "nm")))
+            for name in ("Wavelength", "FWHM")
+        )
+        return Stored(
+            pixels_of(path, file, f"{site}/Reflectance/Reflectance_Data", (2, 0, 1)),
+            wavelengths_nm=nm,
+            fwhm_nm=width,
+            nodata=float(np.ravel(cube.attrs["Data_Ignore_Value"])[0]),
+            scale=1 / scale,
+            product=f"NEON {site}",
+            unit="reflectance",
+            applied=(f"NEON {site}: reflectance = number / {scale:g}",),
+            **place(root["Metadata/Coordinate_System"]),
+        )
+
+
+def place(system: Any) -> dict[str, Any]:
+    """CRS and affine from the map info, whose pixel numbers count from 1 at the outer corner."""
+    with needs("georeferences"):
+        from affine import Affine
+    _, column, row, x, y, size_x, size_y, *_ = text_of(system["Map_Info"][()]).split(",")
+    left, top = float(x) - (float(column) - 1) * float(size_x), float(y) + (float(row) - 1) * float(size_y)
+    transform = Affine(float(size_x), 0, left, 0, -float(size_y), top)
+    return {"crs": int(text_of(system["EPSG Code"][()])), "transform": transform}

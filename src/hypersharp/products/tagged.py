@@ -1,0 +1,115 @@
+"""GeoTIFF whose meaning stands beside it: Planet surface reflectance, WorldView with its IMD, Wyvern with its tags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hypersharp.errors import InputError
+from hypersharp.products.files import Files
+from hypersharp.products.quality import Flags, Layer
+from hypersharp.products.rasters import Band, Rasters, opened_raster
+from hypersharp.sensor.responses import SRFS, Bands
+from hypersharp.stored import Stored
+
+UDM2 = {2: "snow", 3: "shadow", 4: "haze", 5: "haze", 6: "cloud", 8: "unusable"}  # bands; 1 clear, 7 confidence
+FOUR = ("blue", "green", "red", "nir")
+WORLDVIEW = {"C": "coastal", "B": "blue", "G": "green", "Y": "yellow", "R": "red", "RE": "red-edge", "N": "nir1"}
+WORLDVIEW |= {"N2": "nir2", "P": "pan"}
+
+
+def read(files: Files, _: str | None) -> Stored | None:
+    """Open an image by its own name, or that of the STAC item or IMD beside it."""
+    named = files.named or files.first("*_SR*.tif", "wyvern_*.tif*", "*.IMD") or ""
+    if re.match(r".*_3B_.*SR.*\.(tif|json|xml)$", named, re.IGNORECASE):
+        return planet(files, re.sub(r"(_metadata)?\.\w+$", "", named))
+    if named.lower().startswith("wyvern_"):
+        return wyvern(files, named.rpartition(".")[0])
+    imd = files.first(f"{named.rpartition('.')[0]}.IMD")
+    return worldview(files, imd) if imd else None
+
+
+def image_called(files: Files, stem: str) -> str:
+    """The GeoTIFF of a name. Raises: InputError where there is none."""
+    name = files.first(f"{stem}.tif", f"{stem}.tiff")
+    if name is None:
+        raise InputError(
+            f"no {stem}.tif in {files.root}", "the image beside its metadata", "download the product again"
+        )
+    return name
+
+
+def planet(files: Files, stem: str) -> Stored:
+    """Surface reflectance of four or eight bands, times 10,000, 0 for no data."""
+    name = image_called(files, stem)
+    with opened_raster(files.gdal(name)) as dataset:
+        described, count = [text or "" for text in dataset.descriptions], dataset.count
+    table = bands_of("planet-superdove")
+    names = described if all(text in table for text in described) else list(table) if count == 8 else list(FOUR)
+    if len(names) != count:
+        raise InputError(f"{count} bands in {name}", "Planet's 4 or 8", "name the analytic image")
+    udm2 = files.first(f"{stem.partition('_3B_')[0]}_3B_udm2*.tif")
+    layers = [
+        Layer(Rasters([Band(files.gdal(udm2), band, smooth=False)]), {reason: range(1, 256)})
+        for band, reason in (UDM2 if udm2 else {}).items()
+    ]
+    said = [
+        "Planet surface reflectance = number / 10000",
+        *([] if udm2 else ["no UDM2 beside it: clouds are not left out"]),
+    ]
+    return opened(files, name, [table[band] for band in names], layers, scale=1e-4, nodata=0.0, product="Planet SR",
+                  unit="reflectance", applied=tuple(said))  # fmt: skip
+
+
+def wyvern(files: Files, stem: str) -> Stored:
+    """Radiance at the sensor, W/(m2 sr um), with centre and width as tags of each band."""
+    name = image_called(files, stem)
+    with opened_raster(files.gdal(name)) as dataset:
+        tags = [{key.lower(): value for key, value in dataset.tags(band).items()} for band in dataset.indexes]
+        nodata = dataset.nodata
+    if not all("wavelength" in tag and "fwhm" in tag for tag in tags):
+        raise InputError(f"bands without wavelength in {name}", "Wyvern's tags", "download the product again")
+    nm = [(float(tag["wavelength"]), float(tag["fwhm"])) for tag in tags]
+    said = ("Wyvern: radiance at the sensor, as it is stored",)
+    return opened(files, name, nm, [], nodata=nodata, product="Wyvern L1B", unit="radiance", applied=said)
+
+
+def worldview(files: Files, imd: str) -> Stored | None:
+    """Radiance at the sensor = number x absCalFactor / effectiveBandwidth of the IMD, W/(m2 sr um)."""
+    text = files.text(imd)
+    craft = re.search(r'satId = "(WV0[23])"', text)
+    if craft is None:
+        return None
+    rows = re.findall(r"BEGIN_GROUP = BAND_(\w+)(.*?)END_GROUP", text, re.DOTALL)
+    factors = [
+        [re.search(rf"{key} = ([-+\d.eE]+)", row) for key in ("absCalFactor", "effectiveBandwidth")] for _, row in rows
+    ]
+    scale = [float(factor[1]) / float(width[1]) for factor, width in factors if factor and width]
+    table = bands_of("worldview-3" if craft[1] == "WV03" else "worldview-2")
+    nm = [table[WORLDVIEW[band]] for band, _ in rows if band in WORLDVIEW]
+    if not nm or not len(nm) == len(rows) == len(scale):
+        raise InputError(
+            f"bands {' '.join(band for band, _ in rows) or 'none'} in {imd}", "those of WorldView", "check it"
+        )
+    name = image_called(files, imd.rpartition(".")[0])
+    said = ("WorldView: radiance at the sensor = number x absCalFactor / effectiveBandwidth, as its IMD says",)
+    return opened(files, name, nm, [], scale=np.array(scale), nodata=0.0, product=f"WorldView-{craft[1][-1]}",
+                  unit="radiance", applied=said)  # fmt: skip
+
+
+def opened(files: Files, name: str, nm: Sequence[tuple[float, float]], layers: Sequence[Layer], **known: Any) -> Stored:
+    """The image with centres and widths (nm) of its bands."""
+    pixels = Rasters([Band(files.gdal(name), i + 1) for i in range(len(nm))])
+    centres, widths = zip(*nm, strict=True)
+    place: dict[str, Any] = {"crs": pixels.crs, "transform": pixels.transform}
+    return Stored(pixels, centres, widths, flags=Flags(layers) if layers else None, **place, **known)
+
+
+def bands_of(sensor: str) -> dict[str, tuple[float, float]]:
+    """Centre and width (nm) of a sensor's bands."""
+    known = SRFS[sensor]
+    assert isinstance(known, Bands)
+    return known.bands
