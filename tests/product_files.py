@@ -242,3 +242,128 @@ def hls(folder: Path, land: Landscape) -> Path:
         write_raster(folder / name / f"{name}.{band}.tif", np.round(values * 10000).astype("i2"), place, -9999)
     write_raster(folder / name / f"{name}.Fmask.tif", np.where(cloud, 0b11000010, 0b11000000).astype("u1"), place, 255)
     return folder / name
+
+
+def desis(folder: Path, land: Landscape) -> Path:
+    """DESIS L2A, 30 of 235 bands; a cloud over land in the sixth band of its quality image."""
+    name, side, place, nm = (
+        "DESIS-HSI-L2A-DT0000000001_003-20240615T101000-V0220",
+        24,
+        on_map(30, 255, 285),
+        np.linspace(402, 999, 30),
+    )
+    cloud = disc(30, (side, side), (135, 465), 60)
+    base, numbers = folder / name / name, np.round(land.seen(place, (side, side), nm, 3.5) * 10000).astype("i2")
+    numbers[:, cloud] = CLOUD * 10000
+    write_raster(Path(f"{base}-SPECTRAL_IMAGE.tif"), numbers, place, -32768, interleave="pixel")
+    quality = np.zeros((8, side, side), "u1")
+    quality[1], quality[5] = ~cloud, cloud
+    write_raster(Path(f"{base}-QL_QUALITY-2.tif"), quality, place)
+    Path(f"{base}-SPECTRAL_IMAGE.hdr").write_text("ENVI\nfile type = TIFF\n")
+    rows = (tags(wavelengthCenterOfBand=w, wavelengthWidthOfBand=3.5, gainOfBand=0.0001, offsetOfBand=0) for w in nm)
+    bands = tags(bandCharacterisation="".join(f"<band>{row}</band>" for row in rows))
+    Path(f"{base}-METADATA.xml").write_text(tags(hsi_doc=tags(processingLevel="L2A", specific=bands)))
+    return folder / name
+
+
+def tanager(folder: Path, land: Landscape, kind: str = "GRIDS") -> Path:
+    """Tanager's surface reflectance, on the map or as a swath, 30 bands; a cloud."""
+    side, nm = 24, np.linspace(381, 2499, 30)
+    place = on_map(30, 330, 390) if kind == "GRIDS" else in_orbit(30, side)
+    path = folder / f"20240615_101500_00_4001_{'ortho' if kind == 'GRIDS' else 'basic'}_sr_hdf5.h5"
+    with h5py.File(path, "w") as file:
+        root = file.create_group(f"HDFEOS/{kind}/HYP")
+        values = np.nan_to_num(land.seen(place, (side, side), nm, 6.0), nan=-9999).astype("f4")
+        cloud = disc(30, (side, side), (345, 165), 40).astype("u1")
+        put(root, **{"Data Fields/surface_reflectance": values, "Data Fields/beta_cloud_mask": cloud})
+        root["Data Fields/surface_reflectance"].attrs.update(
+            {"wavelengths": nm, "fwhm": np.full(30, 6.0), "_FillValue": -9999.0}
+        )
+        lon, lat = centres(place, (side, side))
+        put(root, **{"Geolocation Fields/Longitude": lon, "Geolocation Fields/Latitude": lat})
+        root.attrs["epsg_code"] = EPSG
+        corners = [f"({x:.6f},{y:.6f})" for x, y in (place @ (0, 0), place @ (side, side))]
+        text = f"XDim={side}\n\t\tYDim={side}\n\t\tUpperLeftPointMtrs={corners[0]}\n\t\tLowerRightMtrs={corners[1]}\n"
+        file.create_dataset("HDFEOS INFORMATION/StructMetadata.0", data=np.bytes_(text))
+    return path
+
+
+def neon(folder: Path, land: Landscape) -> Path:
+    """A NEON tile of pixels of 5 m, 30 bands."""
+    side, nm, place = 32, np.linspace(383, 2512, 30), on_map(5, 400, 400)
+    path = folder / "NEON_D01_HARV_DP3_368000_5810000_reflectance.h5"
+    with h5py.File(path, "w") as file:
+        root = file.create_group("HARV/Reflectance")
+        put(
+            root,
+            Reflectance_Data=np.round(land.seen(place, (side, side), nm, 6.0) * 10000).astype("i2").transpose(1, 2, 0),
+        )
+        root["Reflectance_Data"].attrs.update({"Scale_Factor": 10000.0, "Data_Ignore_Value": -9999.0})
+        put(root, **{"Metadata/Spectral_Data/Wavelength": nm, "Metadata/Spectral_Data/FWHM": np.full(30, 6.0)})
+        info = f"UTM,1.000,1.000,{place.c:.2f},{place.f:.2f},5.0,5.0,33,North,WGS-84,units=Meters, 0"
+        system = {"Map_Info": np.bytes_(info), "EPSG Code": np.bytes_(str(EPSG))}
+        put(root, **{f"Metadata/Coordinate_System/{name}": value for name, value in system.items()})
+    return path
+
+
+def aviris3(folder: Path, land: Landscape) -> Path:
+    """AVIRIS-3 L2A of pixels of 5 m, 30 bands."""
+    side, nm, place = 32, np.linspace(390, 2494, 30), on_map(5, 300, 300)
+    path = folder / "AV320240615t101500_003_L2A_OE_0b4f48b4_RFL_ORT.nc"
+    with h5py.File(path, "w") as file:
+        offsets = 5.0 * (np.arange(side) + 0.5)
+        put(file, easting=place.c + offsets, northing=place.f - offsets, transverse_mercator=np.bytes_(b""))
+        file["transverse_mercator"].attrs["crs_wkt"] = CRS.from_epsg(EPSG).to_wkt()
+        put(file, **{"reflectance/reflectance": land.seen(place, (side, side), nm, 8.0).astype("f4")})
+        put(file, **{"reflectance/wavelength": nm, "reflectance/fwhm": np.full(30, 8.0)})
+        file["reflectance/reflectance"].attrs.update({"_FillValue": -9999.0, "grid_mapping": "transverse_mercator"})
+    return path
+
+
+def planet(folder: Path, land: Landscape) -> Path:
+    """A SuperDove's surface reflectance with its UDM2: a cloud, an empty corner."""
+    table = {"coastal_blue": (443, 20), "blue": (490, 50), "green_i": (531, 36), "green": (565, 36)}
+    table |= {"yellow": (610, 20), "red": (665, 31), "rededge": (705, 15), "nir": (865, 40)}
+    side, place = 80, on_map(5)
+    nm, width = np.array(list(table.values()), float).T
+    numbers, cloud = np.round(land.seen(place, (side, side), nm, width) * 10000), disc(5, (side, side), (250, 250), 60)
+    numbers[:, cloud], numbers[:, :10, :10] = CLOUD * 10000, 0
+    base = folder / "20240615_101500_12_24aa_3B"
+    udm2 = np.zeros((8, side, side), "u1")
+    udm2[0], udm2[5] = ~cloud, cloud
+    write_raster(Path(f"{base}_udm2_8b.tif"), udm2, place)
+    return write_raster(Path(f"{base}_AnalyticMS_SR_8b.tif"), numbers.astype("u2"), place, 0)
+
+
+def wyvern(folder: Path, land: Landscape) -> Path:
+    """Wyvern's radiance, here a number that is not: nine bands with tags in mixed case."""
+    nm, place = np.linspace(503, 799, 9), on_map(5)
+    path = folder / "wyvern_dragonette-001_20240615T101500_1a2b3c4d.tiff"
+    write_raster(path, land.seen(place, (40, 40), nm, 22.0).astype("f4"), place, np.nan)
+    with rasterio.open(path, "r+") as file:
+        for band, centre in enumerate(nm, 1):
+            file.update_tags(band, wavelength=f"{centre:g}", FWHM="22.0", wavelength_units="nm")
+    return path
+
+
+def worldview(folder: Path, land: Landscape) -> Path:
+    """WorldView-3: blue, green and red as plain numbers, an IMD."""
+    place, path = on_map(2.5), folder / "24JUN15101500-M2AS-012345678010_01_P001.TIF"
+    values = land.seen(place, (40, 40), np.array([478.0, 546, 659]), 60.0)
+    write_raster(path, np.round(values * 4000).astype("u2"), place)
+    row = "BEGIN_GROUP = BAND_{}\n\tabsCalFactor = 0.01;\n\teffectiveBandwidth = 0.05;\nEND_GROUP = BAND_{}\n"
+    text = (
+        "".join(row.format(band, band) for band in "BGR")
+        + 'BEGIN_GROUP = IMAGE_1\n\tsatId = "WV03";\nEND_GROUP = IMAGE_1\n'
+    )
+    path.with_suffix(".IMD").write_text(text)
+    return path
+
+
+def hyperion(folder: Path, land: Landscape) -> Path:
+    """Hyperion L1T: three of its bands, of which one is not calibrated."""
+    place, name = on_map(30, 300, 300), "EO1H1930232008014110KF"
+    for band in (3, 20, 150):
+        numbers = np.round(land.seen(place, (24, 24), np.array([600.0]), 10.0)[0] * 4000).astype("i2")
+        write_raster(folder / f"{name}_1T" / f"{name}_B{band:03d}_L1T.TIF", numbers, place, 0)
+    return folder / f"{name}_1T"

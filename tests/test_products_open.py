@@ -5,8 +5,10 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import rasterio
 import xarray as xr
 
 import hypersharp as hsp
@@ -15,6 +17,7 @@ from hypersharp.errors import InputError
 from hypersharp.io.image import Image
 from hypersharp.products.files import Files
 from hypersharp.products.table import PRODUCTS
+from product_files import write_raster
 from product_scene import EPSG, Landscape, in_orbit, on_map
 
 Make = Callable[..., Path]
@@ -150,6 +153,56 @@ def test_hls(product: Make) -> None:
     assert "cloud 1.9%" in Image(product("hls")).said()[1]
 
 
+@pytest.mark.parametrize("name", ["desis", "tanager", "neon", "aviris3", "planet"])
+def test_reflectance_of_others(product: Make, name: str) -> None:
+    cube = hsp.open(product(name))
+    assert cube.attrs["units"] == "reflectance" and crs_of(cube).to_epsg() == EPSG
+    assert worst(cube) < 1e-4
+    assert ("cloud" in Image(product(name)).said()[-1]) == (name in ("desis", "tanager", "planet"))
+
+
+def test_tanager_as_a_swath(product: Make) -> None:
+    place = transform_of(hsp.open(product("tanager", "SWATHS")))
+    assert place is not None and place.almost_equals(in_orbit(30, 24), 0.01)
+
+
+def test_radiance_of_others(product: Make) -> None:
+    wyvern, worldview, hyperion = (hsp.open(product(name)) for name in ("wyvern", "worldview", "hyperion"))
+    assert {cube.attrs["units"] for cube in (wyvern, worldview, hyperion)} == {"radiance"}
+    assert wyvern.wavelength.values[0] == 503 and wyvern.fwhm.values[0] == 22
+    assert worldview.wavelength.values.tolist() == [480, 545, 660]
+    assert hyperion.wavelength.values.round().tolist() == [549, 1649]
+    np.testing.assert_allclose(hyperion[0], 2 * hyperion[1])
+
+
+def test_a_tiff_with_an_envi_header(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "scan.tif", np.full((2, 3, 4), 5000, "i2"), on_map(5))
+    header = "ENVI\nsamples = 4\nlines = 3\nbands = {}\nwavelength units = nm\nwavelength = {{500, 600}}\n"
+    header += "reflectance scale factor = 10000\nfile type = TIFF\n"
+    path.with_suffix(".hdr").write_text(header.format(2))
+    cube = hsp.open(path)
+    assert cube.wavelength.values.tolist() == [500, 600] and float(cube.max()) == 0.5
+    path.with_suffix(".hdr").write_text(header.format(3))
+    assert "wavelength" not in hsp.open(path).coords
+    with pytest.raises(InputError, match=r"name scan\.tif"):
+        hsp.open(path.with_suffix(".hdr"))
+
+
+def test_wavelengths_in_the_names_of_bands(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "named.tif", np.ones((2, 3, 4), "f4"), on_map(5))
+    with rasterio.open(path, "r+") as file:
+        file.descriptions = ("band_1 (523.1 nm)", "band_2 (640 nm)")
+    assert hsp.open(path).wavelength.values.tolist() == [523.1, 640]
+
+
+def test_pace_is_refused_with_advice(tmp_path: Path) -> None:
+    path = tmp_path / "PACE_OCI.20240615T101500.L2.SFREFL.V3_0.nc"
+    with h5py.File(path, "w") as file:
+        file.create_group("navigation_data"), file.create_group("geophysical_data")
+    with pytest.raises(InputError, match=r"pixels of 1\.2 km"):
+        hsp.open(path)
+
+
 def test_a_window_is_as_of_the_whole(product: Make) -> None:
     image = Image(Path(f"{product('sentinel2')}:B4,B11"))
     whole, part = image.cube(), image.cube((5, 7, 41, 50))
@@ -177,7 +230,7 @@ def test_a_broken_folder_is_answered_in_a_line(product: Make, tmp_path: Path, na
         file.write_bytes(content)
 
 
-@pytest.mark.parametrize("name", ["prisma", "emit"])
+@pytest.mark.parametrize("name", ["prisma", "emit", "tanager", "neon", "aviris3"])
 def test_a_broken_file_is_answered_in_a_line(product: Make, tmp_path: Path, name: str) -> None:
     content = product(name).read_bytes()
     for damaged in (content[: len(content) // 2], content[:200], b"", b"text" * 100):

@@ -6,6 +6,7 @@ opens the file again, so pieces may be read by several threads, processes or mac
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -241,3 +242,14 @@ def spectral_nm(values: Any, unit: str | None) -> np.ndarray | None:
     if name in ("um", "µm", "μm", "micrometers", "micrometer", "micrometres", "micrometre", "microns", "micron"):
         return np.round(numbers * 1000, 9)  # without the tail of 0.479 * 1000 = 478.99999999999994
     return numbers if name in ("nm", "nanometers", "nanometer", "nanometres", "nanometre") else None
+
+
+def nm_in_names(names: Sequence[str | None]) -> list[float] | None:
+    """Wavelengths in names such as "band_12 (523.1 nm)"; None unless all bands have one.
+
+    >>> nm_in_names(["band_1 (523.1 nm)", "B2 650nm"]), nm_in_names(["Band 523", "B2 650nm"])
+    ([523.1, 650.0], None)
+    """
+    found = [re.search(r"(?<![\d.])(\d{3,4}(?:\.\d+)?) ?nm\b", name or "", re.IGNORECASE) for name in names]
+    centres = [float(match[1]) for match in found if match]
+    return centres if centres and len(centres) == len(names) else None

@@ -23,7 +23,7 @@ from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengt
 from hypersharp.errors import InputError, OutputError, installed
 from hypersharp.io.image import Image
 from hypersharp.io.packed import Packed, pack, write_numbers
-from hypersharp.stored import NOTES, Stored, check_memory, spectral_nm
+from hypersharp.stored import NOTES, Stored, check_memory, nm_in_names, spectral_nm
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
@@ -60,6 +60,35 @@ class Header:
         except ValueError as error:
             raise InputError(f"'{name}' in {self.path} without numbers", "numbers", f"correct {name}") from error
 
+    def _names(self) -> list[str]:
+        """The names of the bands, between commas."""
+        return [name for name in self.fields.get("band names", "").strip("{} \t\r\n").split(",") if name.strip()]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Bands, rows and columns."""
+        return self.integer("bands"), self.integer("lines"), self.integer("samples")
+
+    def facts(self, bands: int) -> dict[str, Any]:
+        """What the header says of so many bands and their numbers, in the words of `Stored`."""
+        unit = self.fields.get("wavelength units")
+        centres, widths, flags = (self.numbers(name) for name in ("wavelength", "fwhm", "bbl"))
+        gains, factor = self.numbers("data gain values"), self.numbers("reflectance scale factor")
+        if gains is None and factor is not None:
+            if factor[0] == 0:
+                raise InputError(f"a reflectance scale factor of 0 in {self.path}", "another", "correct or remove it")
+            gains = [1 / factor[0]]
+        nodata = self.numbers("data ignore value")
+        return {
+            "wavelengths_nm": nm_in_names(self._names()) if centres is None else spectral_nm(centres, unit),
+            "fwhm_nm": spectral_nm(widths, _width_unit(unit, centres)),
+            "good_bands": None if flags is None else np.asarray(flags) != 0,
+            "nodata": nodata[0] if nodata else None,
+            "scale": _one_or_each(gains, bands, 1.0, self),
+            "offset": _one_or_each(self.numbers("data offset values"), bands, 0.0, self),
+            "notes": unquote("".join(self.fields.get(NOTES, "").strip("{}").split())) or None,
+        }
+
 
 def read(image: Image) -> Stored:
     """Open an ENVI image by its header or its body."""
@@ -67,26 +96,16 @@ def read(image: Image) -> Stored:
     header = _header(header_path)
     pixels = _pixels(header, body)
     crs, transform = _place(header, body)
-    unit = header.fields.get("wavelength units")
-    centres, widths, flags = (header.numbers(name) for name in ("wavelength", "fwhm", "bbl"))
-    gains, factor = header.numbers("data gain values"), header.numbers("reflectance scale factor")
-    if gains is None and factor is not None:
-        if factor[0] == 0:
-            raise InputError(f"a reflectance scale factor of 0 in {header.path}", "another", "correct or remove it")
-        gains = [1 / factor[0]]
-    nodata = header.numbers("data ignore value")
-    return Stored(
-        pixels,
-        wavelengths_nm=spectral_nm(centres, unit),
-        fwhm_nm=spectral_nm(widths, _width_unit(unit, centres)),
-        good_bands=None if flags is None else np.asarray(flags) != 0,
-        crs=crs,
-        transform=transform,
-        nodata=nodata[0] if nodata else None,
-        scale=_one_or_each(gains, len(pixels), 1.0, header),
-        offset=_one_or_each(header.numbers("data offset values"), len(pixels), 0.0, header),
-        notes=unquote("".join(header.fields.get(NOTES, "").strip("{}").split())) or None,
-    )
+    return Stored(pixels, crs=crs, transform=transform, **header.facts(len(pixels)))
+
+
+def header_beside(tiff: Path) -> Header | None:
+    """The header of a TIFF: one of its name in its folder without a body of its own, None for none."""
+    path = tiff.with_suffix(".hdr")
+    if not path.is_file() or _bodies(path):
+        return None
+    header = _header(path)
+    return header if {"bands", "lines", "samples"} <= set(header.fields) else None
 
 
 def _width_unit(unit: str | None, centres: list[float] | None) -> str | None:
@@ -101,7 +120,11 @@ def _header_and_body(path: Path) -> tuple[Path, Path]:
         bodies = _bodies(path)
         if len(bodies) != 1:
             names = ", ".join(body.name for body in bodies) or "no body"
-            raise InputError(f"{names} for {path}", "one body", "name the body instead of the header")
+            tiff = next(
+                (path.with_suffix(end).name for end in (".tif", ".tiff") if path.with_suffix(end).is_file()), None
+            )
+            do = f"name {tiff}, whose header it is" if tiff else "name the body instead of the header"
+            raise InputError(f"{names} for {path}", "one body", do)
         return path, bodies[0]
     headers = path.with_suffix(".hdr"), path.with_name(path.name + ".hdr")
     for header in headers:

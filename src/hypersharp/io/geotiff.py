@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import product
 from math import ceil, inf
 from pathlib import Path
@@ -19,9 +20,10 @@ import xarray as xr
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
 from hypersharp.errors import OutputError, needs
+from hypersharp.io.envi import Header, header_beside
 from hypersharp.io.image import Image
 from hypersharp.io.packed import BLOCK, pack, pieces
-from hypersharp.stored import NOTES, Pixels, Stored, spectral_nm
+from hypersharp.stored import NOTES, Pixels, Stored, nm_in_names, spectral_nm
 from hypersharp.system.atomic import NEXT_TO_NOTHING_BYTES, check_room
 from hypersharp.system.read_errors import READ_ERRORS, quiet_libtiff, reading
 
@@ -31,6 +33,7 @@ LEAST_SAVED = 1 / 3  # of the size: noisy floats save a quarter, and take twice 
 THREADS = "ALL_CPUS"  # that compress; blocks land in the file in the same order, however many there are
 OVERVIEWS_ABOVE_PX = 1024  # a side; larger images get overviews
 SMALLEST_OVERVIEW_PX = 512
+PLAIN = {"scale": 1.0, "offset": 0.0}  # of a file that says nothing of them
 
 
 @contextmanager
@@ -82,6 +85,7 @@ class TiffMask(TiffPixels):
 
 def read(image: Image) -> Stored:
     """Open a GeoTIFF; an alpha band or internal mask becomes missing pixels."""
+    beside = header_beside(image.path)
     with _opened(image.path) as dataset:
         from rasterio.enums import MaskFlags
 
@@ -90,9 +94,10 @@ def read(image: Image) -> Stored:
         nodatas = {dataset.nodatavals[i - 1] for i in indexes}
         flags, masks = [dataset.tags(i).get("bbl") for i in indexes], dataset.mask_flag_enums[0]
         masked = len(indexes) < dataset.count or (MaskFlags.per_dataset in masks and MaskFlags.nodata not in masks)
-        return Stored(
+        named = nm_in_names([dataset.descriptions[i - 1] for i in indexes])
+        found = Stored(
             TiffPixels(image.path, indexes, dataset.shape, np.result_type(*dtypes) if dtypes else "u1"),
-            wavelengths_nm=_in_nm(dataset, indexes, "wavelength", "CENTRAL_WAVELENGTH_UM"),
+            wavelengths_nm=_in_nm(dataset, indexes, "wavelength", "CENTRAL_WAVELENGTH_UM") or named,
             fwhm_nm=_in_nm(dataset, indexes, "fwhm", "FWHM_UM"),
             good_bands=None if None in flags else [flag.strip() not in ("0", "false", "False") for flag in flags],
             crs=dataset.crs or None,
@@ -103,13 +108,24 @@ def read(image: Image) -> Stored:
             valid=TiffMask(image.path, [1], dataset.shape, bool) if masked else None,
             notes=dataset.tags().get(NOTES),
         )
+        fits = beside is not None and beside.shape == (len(indexes), *dataset.shape)
+    return completed(found, beside) if beside is not None and fits else found
+
+
+def completed(found: Stored, header: Header) -> Stored:
+    """The image with what its file leaves out and the ENVI header beside it says."""
+    known: dict[str, Any] = {}
+    for name, value in header.facts(found.pixels.shape[0]).items():
+        missing = getattr(found, name) is None if name not in PLAIN else np.all(getattr(found, name) == PLAIN[name])
+        known |= {name: value} if missing and value is not None else {}
+    return replace(found, **known)
 
 
 def _in_nm(dataset: Any, indexes: list[int], plain: str, imagery: str) -> list[float] | None:
     """Wavelengths or widths, from plain tags with their unit or the IMAGERY domain; None unless all bands have one."""
     found = []
     for index in indexes:
-        tags = dataset.tags(index)
+        tags = {name.lower(): value for name, value in dataset.tags(index).items()}
         text, unit = tags.get(plain), tags.get("wavelength_units")
         if text is None:
             text, unit = dataset.tags(index, ns="IMAGERY").get(imagery), "um"

@@ -49,6 +49,6 @@ def centre_nm(band: int) -> float:
     """The centre of a band by its number, to half a nanometre.
 
     >>> round(centre_nm(8)), round(centre_nm(57)), round(centre_nm(77)), round(centre_nm(224))
-    (427, 926, 912, 2395)
+    (427, 925, 912, 2395)
     """
     return 355.59 + 10.1757 * (band - 1) if band < FIRST_OF_SWIR else 851.92 + 10.0868 * (band - FIRST_OF_SWIR)
