@@ -18,6 +18,7 @@ from sphinx.util.typing import ExtensionMetadata
 from hypersharp.cli import app as command_line
 from hypersharp.methods.table import AUTO, METHODS
 from hypersharp.networks.packaged import packaged_weights
+from hypersharp.products.table import PRODUCTS
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.sensor.responses import SRFS
 from hypersharp.simulation.protocols import PROTOCOLS
@@ -180,11 +181,17 @@ def one_image() -> str:
     return table(["scene", "preset", "PSNR (dB)", "SSIM", "SAM (°)", "ERGAS", "RMSE"], rows())
 
 
+def products() -> str:
+    rows = [[p.title, p.give, f"`:{p.parts}`" if p.parts else "", p.proven] for p in PRODUCTS]
+    return table(["product", "what to name", "part", "proven with"], rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "verbs": verbs,
     "methods": methods,
     "weights": weights,
     "responses": responses,
+    "products": products,
     "protocols": protocols,
     "presets": presets,
     "one-image": one_image,

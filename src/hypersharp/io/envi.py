@@ -120,9 +120,7 @@ def _header_and_body(path: Path) -> tuple[Path, Path]:
         bodies = _bodies(path)
         if len(bodies) != 1:
             names = ", ".join(body.name for body in bodies) or "no body"
-            tiff = next(
-                (path.with_suffix(end).name for end in (".tif", ".tiff") if path.with_suffix(end).is_file()), None
-            )
+            tiff = next((file.name for file in sorted(path.parent.glob(f"{path.stem}.tif*"))), None)
             do = f"name {tiff}, whose header it is" if tiff else "name the body instead of the header"
             raise InputError(f"{names} for {path}", "one body", do)
         return path, bodies[0]

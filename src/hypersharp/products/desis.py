@@ -9,8 +9,8 @@ import numpy as np
 
 from hypersharp.errors import InputError
 from hypersharp.products.files import Files
-from hypersharp.products.quality import Flags, Layer
-from hypersharp.products.rasters import Band, Rasters, opened_raster
+from hypersharp.products.quality import Flags
+from hypersharp.products.rasters import Band, Rasters, layers_of, opened_raster
 from hypersharp.stored import Stored
 
 QUALITY = {1: "shadow", 3: "snow", 4: "haze", 5: "haze", 6: "cloud", 7: "cloud"}  # bands; 2 land, 8 water
@@ -32,10 +32,7 @@ def read(files: Files, _: str | None) -> Stored | None:
     if {len(nm), len(fwhm), len(gain), len(offset)} != {count}:
         raise InputError(f"{len(nm)} bands in {meta.path}, {count} in {image}", "one product", "download it again")
     pixels = Rasters([Band(path, i + 1) for i in range(count)])
-    layers = [
-        Layer(Rasters([Band(files.gdal(quality), band, smooth=False)]), {reason: (1,)})
-        for band, reason in (QUALITY if quality else {}).items()
-    ]
+    layers = layers_of(files.gdal(quality), QUALITY, (1,)) if quality else []
     level = meta.text("processingLevel", "L2A")
     unit = "reflectance" if level.startswith("L2") else "radiance"
     return Stored(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hypersharp.errors import InputError, needs
+from hypersharp.products.quality import Layer
 from hypersharp.stored import Pixels
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
@@ -103,6 +104,11 @@ class Rasters(Pixels):
             touched = weights[0] @ (coarse == self.nodata).astype(np.float32) @ weights[1].T
             fine = np.where(touched > 0, nearest, fine)
         return np.asarray(np.rint(fine) if self.dtype.kind in "iu" else fine, self.dtype)
+
+
+def layers_of(path: str, bands: Mapping[int, str], values: Sequence[int]) -> list[Layer]:
+    """The quality layers in the bands (from 1) of one file, whose values leave a pixel out for that reason."""
+    return [Layer(Rasters([Band(path, band, smooth=False)]), {reason: values}) for band, reason in bands.items()]
 
 
 def linear(places: np.ndarray, size: int) -> np.ndarray:

@@ -56,20 +56,29 @@ PRODUCTS = (
         ("ENMAP*METADATA.XML", "ENMAP*SPECTRAL_IMAGE*.TIF*"),
         "folder, .zip, METADATA.XML or SPECTRAL_IMAGE.TIF",
     ),
+    Product("prisma", "PRISMA L2D, L2C, L2B, L1", ("*.he5",), ".he5", "pan", "miniatures; L2B not at all"),
+    Product(
+        "emit",
+        "EMIT L2A, L1B",
+        ("*.nc",),
+        "EMIT_L2A_RFL_*.nc, its MASK file beside it",
+        "swath",
+        "miniatures; L1B not at all",
+    ),
     Product(
         "sentinel2",
         "Sentinel-2 L2A, L1C",
         ("MTD_MSIL2A.xml", "MTD_MSIL1C.xml", "*_B??.jp2", "*_B??_??m.jp2"),
         "SAFE folder, .zip, MTD_MSIL2A.xml or one band's .jp2",
         "10m, 20m, or bands such as B2,B3,B4,B11",
+        "miniatures; L1C not at all",
     ),
-    Product("prisma", "PRISMA L2D, L2C, L2B, L1", ("*.he5",), ".he5", "pan"),
-    Product("emit", "EMIT L2A, L1B", ("*.nc",), "EMIT_L2A_RFL_*.nc; its MASK file beside it", "swath"),
     Product(
         "landsat",
         "Landsat 4-9 Collection 2 Level 2, HLS v2",
         ("L???_L2S?_*_SR_B?.TIF", "L???_L2S?_*_MTL.*", "HLS.?30.*.B??.tif"),
         "folder, .tar, *_MTL.txt or one band's .TIF",
+        proven="miniatures of Landsat 8 and HLS S30; others not at all",
     ),
     Product(
         "desis",
@@ -78,15 +87,25 @@ PRODUCTS = (
         "folder, .zip, METADATA.xml or SPECTRAL_IMAGE.tif",
     ),
     Product("aviris3", "AVIRIS-3 L2A", ("*.nc",), "AV3*_RFL_ORT.nc"),
-    Product("tanager", "Tanager", ("*.h5",), "*_sr_hdf5.h5"),
+    Product("tanager", "Tanager", ("*.h5",), "*_sr_hdf5.h5", proven="miniatures; radiance not at all"),
     Product("neon", "NEON AOP reflectance", ("*.h5",), "NEON_*_reflectance.h5"),
     Product(
-        "tagged", "Planet SuperDove SR", ("*_3B_*SR*.tif", "*_3B_*SR*.json"), ".tif or STAC item; its UDM2 beside it"
+        "tagged",
+        "Planet SuperDove SR",
+        ("*_3B_*SR*.tif", "*_3B_*SR*.json"),
+        ".tif or STAC item, its UDM2 beside it",
+        proven="miniatures; 4 bands not at all",
     ),
     Product("tagged", "Wyvern L1B", ("wyvern_*.tif", "wyvern_*.tiff", "wyvern_*.json"), ".tiff or STAC item"),
-    Product("tagged", "WorldView-2, WorldView-3", ("*.IMD", "*-M?AS*.TIF", "*-P?AS*.TIF"), ".TIF or .IMD"),
+    Product(
+        "tagged",
+        "WorldView-2, WorldView-3",
+        ("*.IMD", "*-M?AS*.TIF", "*-P?AS*.TIF"),
+        ".TIF or .IMD",
+        proven="miniatures of WorldView-3; others not at all",
+    ),
     Product("hyperion", "Hyperion L1T", ("EO1H*_B???_L1*.TIF",), "folder"),
-    Product("pace", "PACE OCI L2", ("*.nc",), "refused: pixels of 1.2 km"),
+    Product("pace", "PACE OCI L2", ("*.nc",), "refused: pixels of 1.2 km", proven="-"),
 )
 OWN_SUFFIXES = (".he5", ".h5", ".jp2", ".xml", *ARCHIVES)  # of products alone
 

@@ -11,7 +11,7 @@ import numpy as np
 from hypersharp.errors import InputError
 from hypersharp.products.files import Files
 from hypersharp.products.quality import Flags, Layer
-from hypersharp.products.rasters import Band, Rasters, opened_raster
+from hypersharp.products.rasters import Band, Rasters, layers_of, opened_raster
 from hypersharp.sensor.responses import SRFS, Bands
 from hypersharp.stored import Stored
 
@@ -52,10 +52,7 @@ def planet(files: Files, stem: str) -> Stored:
     if len(names) != count:
         raise InputError(f"{count} bands in {name}", "Planet's 4 or 8", "name the analytic image")
     udm2 = files.first(f"{stem.partition('_3B_')[0]}_3B_udm2*.tif")
-    layers = [
-        Layer(Rasters([Band(files.gdal(udm2), band, smooth=False)]), {reason: range(1, 256)})
-        for band, reason in (UDM2 if udm2 else {}).items()
-    ]
+    layers = layers_of(files.gdal(udm2), UDM2, range(1, 256)) if udm2 else []
     said = [
         "Planet surface reflectance = number / 10000",
         *([] if udm2 else ["no UDM2 beside it: clouds are not left out"]),
