@@ -27,6 +27,8 @@ STEPS, SETTLED_PX = 10, 0.01
 OUTLIER = 5.0  # times the median misfit of a pixel
 EVIDENCE = 2.5  # standard errors by which a richer model must predict better
 LEAST_BENT_PX = 0.1  # root mean square by which a richer model must differ
+LARGEST_LEFT = 0.25  # of a coarse pixel: what tiles may still disagree by; beyond, no one displacement explains them
+LEAST_AGREEING = 0.6  # of the tiles
 STIFF = 1e-9  # of the mean diagonal, keeps a system solvable where tiles say nothing
 
 
@@ -124,11 +126,14 @@ def bend(scene: Scene, srf: FloatArray | None, shift: Fit, *, affine_only: bool)
     if chosen is models[0]:
         return None
     found = tiles.solved(chosen)
+    left_px = tiles.left_px(found)
+    if left_px > LARGEST_LEFT * scene.ratio or kept.mean() < LEAST_AGREEING:
+        return None
     coefficients = found.reshape(2, -1)
     fit = linearised(scene, targets_of(scene, srf, coefficients, fit.sigma_px), coefficients, fit.sigma_px)
     if chosen is models[1]:
         coefficients = np.asarray(np.linalg.lstsq(straight, coefficients.T, rcond=None)[0].T, np.float64)
-    return Bent(coefficients, fit.correlation, (int(kept.sum()), len(kept)), tiles.left_px(found))
+    return Bent(coefficients, fit.correlation, (int(kept.sum()), len(kept)), left_px)
 
 
 def equations(scene: Scene, srf: FloatArray | None, fit: Fit) -> tuple[Fit, Tiles, Mask]:

@@ -12,12 +12,15 @@ from hypersharp.errors import InputError
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.estimate import Estimate, complete_sensor
+from hypersharp.sensor.noise import measure_noise
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF, parse_psf
 from hypersharp.sensor.srf import find_srf
 
 GivenPSF = str | Path | PSF | None  # a spec such as "gaussian:8:2", a file, or the blur itself
 GivenSRF = str | Path | NDArray[np.float64] | None  # a name, a file, or (l, L)
+DOUBTFUL_MISFIT = 1.6  # simulated pairs have 0 to 1.1, an hs that was resampled or striped 1.7 to 9
+LEAST_MISFIT = 1e-3  # residual that is nothing, whatever the noise
 DOUBTFUL_GAIN = 0.1  # by which a given response and the images may disagree
 
 
@@ -76,6 +79,23 @@ class PairSensor:
     def sensor(self) -> Sensor:
         """Blur, decimation and response together."""
         return self.estimate.sensor
+
+    @cached_property
+    def misfit(self) -> float:
+        """How many times what their noise explains hs and ms differ by under this sensor."""
+        assert self.pair is not None
+        pair, sensor = self.pair, self.sensor
+        noise = measure_noise(pair.hs, pair.ms, pair.hs_valid, pair.ms_valid)
+        averaged = float(np.square(sensor.psf.kernel).sum())  # what the blur leaves of the ms's noise
+        powers = np.square(sensor.srf) @ np.square(noise.hs) + averaged * np.square(noise.ms)
+        seen = sensor.ms(pair.hs if pair.hs_valid is None else pair.hs[:, pair.hs_valid][..., None])
+        expected = float(np.sqrt(powers.sum() / seen.square().mean((1, 2)).sum().clamp(min=1e-30)))
+        return self.estimate.residual / max(expected, LEAST_MISFIT)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether no blur explains the pair: hs was resampled, misplaced, or shows another state than ms."""
+        return self.given_psf is None and self.misfit > DOUBTFUL_MISFIT
 
     @property
     def notes(self) -> list[str]:

@@ -53,6 +53,9 @@ def choose_named(method: Method, pair: TensorPair, sensor: PairSensor, options: 
     if options.consistent is not None or (sensor.given_psf is None and "psf" not in method.needs):
         return Choice(shares, bool(options.consistent))
     try:
+        if sensor.is_doubtful:
+            why = f"consistency off: hs and ms differ by {sensor.misfit:.1f} times their noise under any sensor"
+            return Choice(shares, False, why)
         trials = Trials.of(pair, sensor, options)
         trials.pairs = trials.pairs[:1]
         trials.attempt(method)

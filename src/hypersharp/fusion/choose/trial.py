@@ -87,8 +87,13 @@ class Trials:
 
     @property
     def wanted(self) -> tuple[bool, ...]:
-        """Whether results are made consistent: one or the other, or both are compared."""
-        return (False, True) if self.options.consistent is None else (self.options.consistent,)
+        """Whether results are made consistent: one or the other, or both are compared.
+
+        At reduced resolution the sensor is exact; where it does not explain the pair itself, nothing is held to it.
+        """
+        if self.options.consistent is not None:
+            return (self.options.consistent,)
+        return (False,) if self.sensor.is_doubtful else (False, True)
 
     def attempt(self, method: Method) -> Trial:
         """Run a method on every pair. Raises: InputError where it does not fit the pair, or gives no numbers."""
