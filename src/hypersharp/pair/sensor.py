@@ -83,13 +83,14 @@ class PairSensor:
     @cached_property
     def misfit(self) -> float:
         """How many times what their noise explains hs and ms differ by under this sensor."""
-        assert self.pair is not None
         pair, sensor = self.pair, self.sensor
+        if pair is None:
+            return 0.0
         noise = measure_noise(pair.hs, pair.ms, pair.hs_valid, pair.ms_valid)
         averaged = float(np.square(sensor.psf.kernel).sum())  # what the blur leaves of the ms's noise
         powers = np.square(sensor.srf) @ np.square(noise.hs) + averaged * np.square(noise.ms)
         seen = sensor.ms(pair.hs if pair.hs_valid is None else pair.hs[:, pair.hs_valid][..., None])
-        expected = float(np.sqrt(powers.sum() / seen.square().mean((1, 2)).sum().clamp(min=1e-30)))
+        expected = (powers.sum() / max(float(seen.square().mean((1, 2)).sum()), 1e-30)) ** 0.5
         return self.estimate.residual / max(expected, LEAST_MISFIT)
 
     @property
@@ -105,7 +106,8 @@ class PairSensor:
         given = {"psf": self.given_psf, "srf": self.given_srf}
         missing = " and ".join(name for name, value in given.items() if value is None)
         estimated = [f"{missing} estimated from the pair"] if missing else []
-        return [*estimated, f"hs and ms differ by {self.estimate.residual:.1%} under this sensor"]
+        doubt = f", {self.misfit:.0f} times their noise: resampled, misplaced or cloudy?" if self.is_doubtful else ""
+        return [*estimated, f"hs and ms differ by {self.estimate.residual:.1%} under this sensor{doubt}"]
 
     @property
     def warnings(self) -> list[str]:

@@ -5,6 +5,8 @@ truth is the given hs (and, where hs is noisy, whose noise that of the pair), wi
 their `blend`, its weights fitted on every other tile and judged on those between. What ranks first
 (`trial.Quality.db`) and fits the time budget is run at full size; the blend also where it is as good (`TIE_DB`),
 for the reduced pair is not the pair, and a mean hedges.
+Where no blur explains the pair (an hs that was resampled, a cloud), methods that tie at reduced resolution do not tie
+on the pair: those whose result, seen through the response, shows the ms's own detail clearly worse are left out.
 Full-size times are those of the reduced runs by the number of pixels. Quick candidates come first; half of the budget
 is for trying, the clock being read between candidates.
 """
@@ -19,9 +21,12 @@ from hypersharp.errors import InputError
 from hypersharp.fusion.choose.blend import blend_weights
 from hypersharp.fusion.choose.choice import Choice
 from hypersharp.fusion.choose.trial import Ranked, Trials
+from hypersharp.grid import middle
 from hypersharp.methods.base import Method
 from hypersharp.methods.table import AUTO, METHODS, find_method
+from hypersharp.numerics.interpolate import interpolate_bicubic
 from hypersharp.pair.options import Options, Progress, ignore
+from hypersharp.pair.reduced import cut
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
 
@@ -30,6 +35,8 @@ FALLBACK = "fuse"  # where hs is too small for its reduced resolution
 LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
 TRYING = 0.5  # of the progress, and of the time budget, where methods are compared first
 FAR_DB = 3.0  # so far behind the best, a result is not worth the time it saves
+CLOSE_DB, VAGUE = 1.0, 1.5  # of candidates that differ by less, those that miss so much more detail are left out
+LOOKED_AT_PX = 64  # coarse pixels a side
 TIE_DB = 0.1  # a smaller difference is a tie: the blend is taken then, which errs less where it errs
 
 
@@ -82,6 +89,8 @@ def choose_best(
         why = f"auto took {FALLBACK} untried: {exc.found}, too few pixels to compare methods on"
         return Choice({FALLBACK: 1.0}, options.consistent or False, why)
     skipped = try_all(trials, candidates, deadline - (1 - TRYING) * options.budget_s, progress)
+    if sensor.is_doubtful:
+        skipped += leave_out_vague(trials, pair)
     seconds_left = max(0.0, deadline - perf_counter())
     ranking = sorted([*trials.singles(), *blends(trials, seconds_left)], key=lambda row: -row.quality.db)
     if not ranking:
@@ -118,6 +127,31 @@ def try_all(trials: Trials, candidates: Sequence[Method], until: float, progress
             skipped.append(f"{method.name} (its equations have no solution at reduced resolution)")
         progress((number + 1) / len(candidates))
     return skipped
+
+
+def leave_out_vague(trials: Trials, pair: TensorPair) -> list[str]:
+    """Drop those of the best candidates that show less of the ms's own detail on the pair itself; which, and why.
+
+    Nothing where bicubic is among the best: then the ms has no say.
+    """
+    quality = {name: max(row.quality.db for row in trials.singles() if name in row.shares) for name in trials.by_name}
+    best = [name for name, db in quality.items() if db >= max(quality.values()) - CLOSE_DB]
+    if "bicubic" in best or len(best) < 2:
+        return []
+    missed = {name: missed_detail(METHODS[name], pair, trials.sensor, trials.options) for name in best}
+    vague = [name for name in best if missed[name] > VAGUE * min(missed.values())]
+    for name in vague:
+        del trials.by_name[name]
+    return [f"{name} (misses {missed[name] / min(missed.values()):.1f} times as much of ms's detail)" for name in vague]
+
+
+def missed_detail(method: Method, pair: TensorPair, sensor: PairSensor, options: Options) -> float:
+    """The share of the ms's detail that a method's result does not show, of the middle of a pair."""
+    y, x, height, width = middle((pair.hs.shape[1], pair.hs.shape[2]), LOOKED_AT_PX)
+    part = cut(pair, slice(y, y + height), slice(x, x + width))
+    found = method.learn(part, sensor.on(part), options)(part, options, ignore)
+    detail = part.ms - interpolate_bicubic(sensor.sensor.hs(part.ms), pair.ratio, sensor.psf.centre_yx())
+    return float((sensor.sensor.ms(found.cpu()) - part.ms).norm() / detail.norm().clamp(min=1e-12))
 
 
 def blends(trials: Trials, seconds_left: float) -> Iterator[Ranked]:
