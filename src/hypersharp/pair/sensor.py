@@ -90,7 +90,7 @@ class PairSensor:
         averaged = float(np.square(sensor.psf.kernel).sum())  # what the blur leaves of the ms's noise
         powers = np.square(sensor.srf) @ np.square(noise.hs) + averaged * np.square(noise.ms)
         seen = sensor.ms(pair.hs if pair.hs_valid is None else pair.hs[:, pair.hs_valid][..., None])
-        expected = (powers.sum() / max(float(seen.square().mean((1, 2)).sum()), 1e-30)) ** 0.5
+        expected = float(powers.sum() / max(float(seen.square().mean((1, 2)).sum()), 1e-30)) ** 0.5
         return self.estimate.residual / max(expected, LEAST_MISFIT)
 
     @property
