@@ -176,14 +176,14 @@ class Agreement:
         change = observe.adjoint(torch.fft.irfft2(gap, s=coarse.shape[1:]))
         return prior + self.inside(change)
 
-    def __call__(self, prior: Tensor, coefficients: Tensor, ms: Tensor, *, weight: float) -> Tensor:
-        """argmin_X ||coefficients - X B||^2 + ||ms - R E X||^2 + weight ||X - prior||^2."""
+    def __call__(self, prior: Tensor, coefficients: Tensor, ms: Tensor, *, weight: float | Tensor) -> Tensor:
+        """argmin_X ||coefficients - X B||^2 + ||ms - R E X||^2 + weight ||X - prior||^2; weight may be a (p, p)."""
         fine, coarse = self.widened(prior, coefficients)
         observe = self.observe(fine)
         rhs = observe.adjoint(coarse - observe.forward(fine))
         rhs += mix_bands(self.seen.mT, self.widened(ms, coefficients)[0] - mix_bands(self.seen, fine))
         gram = self.seen.mT @ self.seen
-        gram.diagonal().add_(weight)
+        gram += weight if isinstance(weight, Tensor) else weight * torch.eye(len(gram)).to(gram)
         return prior + self.inside(sylvester(gram, rhs, observe))
 
     def widened(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ FUSE = "Gaussian posterior in closed form (FUSE)"
 CNMF = "Coupled non-negative matrix factorisation (CNMF)"
 HYSURE = "Subspace regularisation with vector total variation"
 CSTF = "Coupled sparse tensor factorisation (CSTF)"
+KWON_TAI = "Guided upsampling and spectrum substitution (after Kwon and Tai)"
 NSSR = "Non-negative structured sparse representation, non-local means (NSSR)"
 SSJCN, ANY = "Spatial-Spectral Joint Correction Network", "SSJCN for any bands, ratio and sensor"
 BLUR, SENSOR, TRAINED = ("psf",), ("psf", "srf"), ("weights",)
@@ -34,6 +35,7 @@ ROWS = (
     Method("cnmf", CNMF, "Yokoya et al. 2012, IEEE TGRS 50(2)", SENSOR, 24, (2, 300)),
     Method("hysure", HYSURE, "Simoes et al. 2015, IEEE TGRS 53(6)", SENSOR, 96, (2, 360)),
     Method("cstf", CSTF, "Li et al. 2018, IEEE TIP 27(8)", SENSOR, 32, (2, 300), candidate=False),
+    Method("kwon-tai", KWON_TAI, "after Kwon, Tai 2015, ICCV", SENSOR, 64, (2, 400), candidate=False),
     Method("nssr", NSSR, "Dong et al. 2016, IEEE TIP 25(5)", SENSOR, 96, (2, 400), candidate=False),
 )
 METHODS = {method.name: method for method in ROWS}
