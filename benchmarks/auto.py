@@ -186,7 +186,7 @@ def pines(response: str, psf: PSF, ratio: int, snr_db: float) -> Callable[[Path]
 def paris(data: Path) -> Case:
     """The pair as `fuse` takes it: the ms moved onto the hs, and so onto the truth, where the images prove a shift."""
     case = paris_unmoved(data)
-    placement = place(*(CubeImage(make_cube(image.numpy())) for image in (case.pair.hs, case.pair.ms)))
+    placement = place(*(CubeImage(make_cube(image.numpy())) for image in (case.pair.hs, case.pair.ms)), frame="hs")
     moved = placement.read(placement.everything)[1]
     return replace(case, pair=replace(case.pair, ms=torch.from_numpy(moved.values)), notes=placement.notes)
 

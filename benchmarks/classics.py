@@ -47,7 +47,7 @@ def main() -> None:
         fuse(hs, ms, method="bicubic", device="cpu")  # what a first call loads counts for nobody
         for name in names:
             start = perf_counter()
-            sharp = fuse(hs, ms, method=name, device="cpu", scale=1.0, consistent=False, **known)
+            sharp = fuse(hs, ms, method=name, device="cpu", scale=1.0, consistent=False, frame="hs", **known)
             rows.append(row(scene, name, sharp, truth, perf_counter() - start))
             print(as_markdown(rows[-1]), flush=True)
     if arguments.json:

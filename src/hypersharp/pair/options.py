@@ -42,10 +42,11 @@ class Options:
             at reduced resolution.
         budget_s: seconds that the method "auto" may take, about.
         scale: the value that counts as 1; by default 1 for floats up to about 1, else the 99.9 % quantile of hs.
-        coregister: whether a sub-pixel shift between hs and ms is looked for and corrected.
-        grid: of the result where ms had to be resampled: "pair" nests in the pixels of hs, "ms" is that of ms.
+        coregister: the richest displacement between hs and ms that is looked for, "local" (a smooth field), "affine",
+            "shift" or "none"; the images decide.
+        frame: whose pixels the result has: those of "ms", or a multiple of those of "hs", to which ms is resampled.
 
-    Raises InputError for an unknown mode, precision, runtime or grid.
+    Raises InputError for an unknown mode, precision, runtime, coregister or frame.
 
     >>> Options(mode="tiles").chosen()
     {'mode': 'tiles'}
