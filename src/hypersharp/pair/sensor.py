@@ -19,6 +19,7 @@ from hypersharp.sensor.srf import find_srf
 
 GivenPSF = str | Path | PSF | None  # a spec such as "gaussian:8:2", a file, or the blur itself
 GivenSRF = str | Path | NDArray[np.float64] | None  # a name, a file, or (l, L)
+NO_BLUR = "no blur explains the pair (another instrument, hs resampled, misplaced or cloudy)"
 DOUBTFUL_MISFIT = 1.6  # simulated pairs have 0 to 1.1, an hs that was resampled or striped 1.7 to 9
 LEAST_MISFIT = 1e-3  # residual that is nothing, whatever the noise
 DOUBTFUL_GAIN = 0.1  # by which a given response and the images may disagree
@@ -106,7 +107,7 @@ class PairSensor:
         given = {"psf": self.given_psf, "srf": self.given_srf}
         missing = " and ".join(name for name, value in given.items() if value is None)
         estimated = [f"{missing} estimated from the pair"] if missing else []
-        doubt = f", {self.misfit:.0f} times their noise: resampled, misplaced or cloudy?" if self.is_doubtful else ""
+        doubt = f", {self.misfit:.0f} times their noise: {NO_BLUR}" if self.is_doubtful else ""
         return [*estimated, f"hs and ms differ by {self.estimate.residual:.1%} under this sensor{doubt}"]
 
     @property
