@@ -12,6 +12,7 @@ seen through the estimated response, correlates with the ALI image that it was m
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,11 +68,12 @@ def offsets(data: Path, methods: list[str]) -> None:
         psf = gaussian(taps, sigma, ratio=ratio, start=start, boundary="reflect")
         hs, ms = Sensor(psf, srf, ratio).observe(torch.from_numpy(truth))
         pair = make_cube(add_noise(hs, 35, 1).numpy()), make_cube(add_noise(ms, 40, 2).numpy())
+        blind_and_told: tuple[dict[str, Any], ...] = ({}, {"psf": psf, "srf": srf})
         cells = []
         for method in methods:
             found, told = (
                 scores(fuse(*pair, method=method, consistent=False, **known).values, truth, ratio)
-                for known in ({}, {"psf": psf, "srf": srf})
+                for known in blind_and_told
             )
             cells.append(f"{found[0]:.2f} / {found[1]:.2f} ({found[0] - told[0]:+.2f})")
         off = psf.centre_yx()[0] - (ratio - 1) / 2

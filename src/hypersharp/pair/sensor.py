@@ -92,7 +92,8 @@ class PairSensor:
         powers = np.square(sensor.srf) @ np.square(noise.hs) + averaged * np.square(noise.ms)
         seen = sensor.ms(pair.hs if pair.hs_valid is None else pair.hs[:, pair.hs_valid][..., None])
         expected = float(powers.sum() / max(float(seen.square().mean((1, 2)).sum()), 1e-30)) ** 0.5
-        return self.estimate.residual / max(expected, LEAST_MISFIT)
+        misfit: float = self.estimate.residual / max(expected, LEAST_MISFIT)
+        return misfit
 
     @property
     def is_doubtful(self) -> bool:
