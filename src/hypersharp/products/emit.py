@@ -15,7 +15,7 @@ import numpy as np
 
 from hypersharp.errors import check_name, needs
 from hypersharp.products.files import Files
-from hypersharp.products.hdf import Joined, LookedUp, hdf_in, opened_hdf, pixels_of, place_of, text_of
+from hypersharp.products.hdf import Joined, LookedUp, exact, hdf_in, opened_hdf, pixels_of, place_of, text_of
 from hypersharp.products.quality import Flags, Layer
 from hypersharp.stored import Stored
 
@@ -61,8 +61,8 @@ def opened(path: Path, file: Any, variable: str, mask: Path | None, part: str | 
     how = "put on its map grid by its lookup table (nearest neighbour)" if mapped else how
     return Stored(
         shown(pixels_of(path, file, variable, AXES), FILL),
-        wavelengths_nm=parameters["wavelengths"][()],
-        fwhm_nm=parameters["fwhm"][()],
+        wavelengths_nm=exact(parameters["wavelengths"][()]),
+        fwhm_nm=exact(parameters["fwhm"][()]),
         good_bands=good,
         nodata=FILL,
         product=f"EMIT {variable}",

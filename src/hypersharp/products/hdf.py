@@ -40,6 +40,15 @@ def pixels_of(path: Path, file: Any, name: str, axes: Sequence[int] = (0, 1, 2))
     return VariablePixels(path, opened_hdf, name, file[name], list(axes))
 
 
+def exact(values: Any) -> np.ndarray:
+    """Wavelengths that were stored with 32 bits, as they were meant: to a ten-thousandth.
+
+    >>> exact(np.float32([402.4])).tolist()
+    [402.4]
+    """
+    return np.round(np.asarray(values, np.float64), 4)
+
+
 def text_of(value: Any) -> str:
     """A string that HDF5 may hold as bytes, or in an array of one."""
     first = np.asarray(value).ravel()[0]

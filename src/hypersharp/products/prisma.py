@@ -16,7 +16,7 @@ import numpy as np
 
 from hypersharp.errors import check_name
 from hypersharp.products.files import Files
-from hypersharp.products.hdf import Joined, hdf_in, opened_hdf, pixels_of, place_of
+from hypersharp.products.hdf import Joined, exact, hdf_in, opened_hdf, pixels_of, place_of
 from hypersharp.products.quality import Flags, Layer
 from hypersharp.stored import Pixels, Stored
 
@@ -71,7 +71,7 @@ def cubes(path: Path, file: Any, level: str) -> Stored:
     group = f"HDFEOS/SWATHS/PRS_{level}_HCO"
     names, bands = ("VNIR", "SWIR"), []
     for image, name in enumerate(names):
-        centres, widths = (np.asarray(file.attrs[f"List_{kind}_{name.title()}"], float) for kind in ("Cw", "Fwhm"))
+        centres, widths = (exact(file.attrs[f"List_{kind}_{name.title()}"]) for kind in ("Cw", "Fwhm"))
         bands += [
             (centres[i], widths[i], image, i, *numbers(file, name.title(), level)) for i in np.flatnonzero(centres > 0)
         ]
