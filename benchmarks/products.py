@@ -8,24 +8,25 @@ above bicubic. The miniatures are those of the tests.
 
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-import product_files
 from hypersharp.cube import transform_of
 from hypersharp.fusion.fuse import fuse_images
 from hypersharp.io.image import Image
 from hypersharp.pair.options import Options
-from product_scene import Landscape
 
+product_files, product_scene = import_module("product_files"), import_module("product_scene")
 PAIRS = ("enmap", "prisma", "emit")
 
 
-def psnr_db(sharp: xr.DataArray, land: Landscape) -> float:
+def psnr_db(sharp: xr.DataArray, land: Any) -> float:
     """Of reflectance, its peak 1, where the result has values."""
     place = transform_of(sharp)
     assert place is not None
@@ -37,7 +38,7 @@ def main() -> None:
     numbers = [int(word) for word in sys.argv[1:] if word.isdigit()] or [0, 19]
     methods = [word for word in sys.argv[1:] if not word.isdigit()] or ["auto"]
     for seed in range(numbers[0], numbers[-1] + 1):
-        land, folder = Landscape(seed), Path(tempfile.mkdtemp())
+        land, folder = product_scene.Landscape(seed), Path(tempfile.mkdtemp())
         ms = Image(product_files.sentinel2(folder, land))
         for name in PAIRS:
             hs = Image(getattr(product_files, name)(folder, land))
