@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hypersharp.bench.scenes import find_scenes, load_truth
-from hypersharp.bench.training import train_on_protocol
+from hypersharp.bench.scenes import find_scenes, load_truth, training_set
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import count_parameters, load_weights, to_fast_layout
 from hypersharp.networks.inference import run_network
@@ -26,7 +25,7 @@ from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.simulation.protocols import Protocol, find_protocol
 from hypersharp.system.build_info import commit, machine
 from hypersharp.train.options import TrainOptions, read_options
-from hypersharp.train.run import CHECKPOINT
+from hypersharp.train.run import CHECKPOINT, train
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "ablation.yaml"
 
@@ -85,7 +84,7 @@ def trained(options: TrainOptions, data: Path, out: Path, cache: Path | None) ->
     path = folder / f"{options.name}.safetensors"
     if not path.exists():
         resume = (folder / CHECKPOINT).exists()
-        train_on_protocol(options, data, folder, resume=resume, cache_dir=cache)
+        train(options, training_set(options.protocol, data), folder, resume=resume, cache_dir=cache)
     return path
 
 

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 from torch import Tensor
 
-from hypersharp.bench.indian_pines import load_indian_pines
+from hypersharp.bench.demo import load_indian_pines
 from hypersharp.cube import make_cube, wavelengths_nm
 from hypersharp.errors import InputError
 from hypersharp.fusion.choose.auto import CANDIDATES, choose_best

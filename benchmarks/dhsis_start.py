@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from hypersharp.bench.scenes import find_scenes, load_truth
-from hypersharp.networks.start import first_estimate
+from hypersharp.networks.inference import first_estimate
 from hypersharp.numerics.interpolate import upsample_bicubic
 from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.sensor.observe import Sensor

@@ -24,13 +24,13 @@ import torch
 import xarray as xr
 from torch.utils.flop_counter import FlopCounterMode
 
-from hypersharp.bench.indian_pines import load_indian_pines
+from hypersharp.bench.demo import load_indian_pines
 from hypersharp.cube import make_cube, wavelengths_nm
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube, save_cube
 from hypersharp.networks.checkpoint import load_weights
 from hypersharp.networks.packaged import fitting_weights, named_weights
-from hypersharp.quality.score import score_cubes
+from hypersharp.quality.metrics import score_cubes
 from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
 from hypersharp.system.build_info import commit, machine, peak_bytes

@@ -15,14 +15,14 @@ from typing import get_args
 import numpy as np
 import xarray as xr
 
-from hypersharp.bench.indian_pines import load_indian_pines
+from hypersharp.bench.demo import load_indian_pines
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io.together import save_figure
 from hypersharp.networks.inference import PATCH_PX
 from hypersharp.pair.options import Mode
 from hypersharp.plot.draw import draw_composite, draw_image, new_figure
 from hypersharp.plot.errors import rms_error
-from hypersharp.quality.score import score_cubes
+from hypersharp.quality.metrics import score_cubes
 from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
 from hypersharp.system.atomic import make_folder

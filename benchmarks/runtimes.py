@@ -20,7 +20,7 @@ import xarray as xr
 from fuse_speed import RATIO, SIDE_PX, make_pair
 
 from hypersharp.fusion.fuse import fuse
-from hypersharp.quality.score import score_cubes
+from hypersharp.quality.metrics import score_cubes
 from hypersharp.system.build_info import commit, machine
 
 WAYS: dict[str, dict[str, Any]] = {

@@ -25,7 +25,7 @@ from scipy.io import loadmat
 from scipy.ndimage import uniform_filter
 
 from hypersharp import fuse, predict_error
-from hypersharp.bench.indian_pines import load_indian_pines
+from hypersharp.bench.demo import load_indian_pines
 from hypersharp.bench.scenes import find_scenes, load_truth
 from hypersharp.cube import make_cube, wavelengths_nm
 from hypersharp.networks.packaged import packaged_weights

@@ -10,14 +10,13 @@ import xarray as xr
 from matplotlib.figure import Figure
 from scipy.ndimage import shift
 
-from hypersharp.bench.demo import PLACES
-from hypersharp.bench.indian_pines import load_indian_pines
+from hypersharp.bench.demo import PLACES, load_indian_pines
 from hypersharp.cube import leave_out
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io.together import save_figure
 from hypersharp.pair.estimate import study_pair
 from hypersharp.plot import figures
-from hypersharp.plot.sensor_figure import sensor_figure
+from hypersharp.plot.figures import sensor_figure
 from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
 from hypersharp.uncertainty.predict import predict_error

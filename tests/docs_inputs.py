@@ -10,7 +10,7 @@ import xarray as xr
 from affine import Affine
 
 import product_files
-from hypersharp.bench.indian_pines import load_indian_pines
+from hypersharp.bench.demo import load_indian_pines
 from hypersharp.cube import make_cube
 from hypersharp.io import save_cube
 from hypersharp.sensor.observe import Sensor

@@ -17,7 +17,7 @@ from hypersharp.fusion.fuse import fuse
 from hypersharp.io import save_cube
 from hypersharp.pair.estimate import estimate_pair
 from hypersharp.quality.judge import MEANINGS, judge, wald_scores
-from hypersharp.quality.score import score_cubes
+from hypersharp.quality.metrics import score_cubes
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 

@@ -24,8 +24,7 @@ from hypersharp.methods.table import METHODS
 from hypersharp.networks.checkpoint import build_network, save_weights
 from hypersharp.networks.header import WeightsHeader
 from hypersharp.numerics.unit import peak as find_peak
-from hypersharp.quality.metrics import PRESETS
-from hypersharp.quality.score import score_cubes
+from hypersharp.quality.metrics import PRESETS, score_cubes
 from hypersharp.simulation.protocols import find_protocol
 
 SCENES = ("paints", "pompoms")

@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from hypersharp.bench.latex import as_latex
-from hypersharp.bench.report import markdown
+from hypersharp.bench.report import (
+    COLUMNS,
+    COSTS,
+    as_latex,
+    difference,
+    markdown,
+    over_scenes,
+    paired_differences,
+    summarise,
+)
 from hypersharp.bench.run import bare
-from hypersharp.bench.summary import COLUMNS, COSTS, difference, over_scenes, paired_differences, summarise
 from hypersharp.bench.tables import TABLES, Benchmark, find_table
 from hypersharp.errors import InputError
 from hypersharp.simulation.protocols import PROTOCOLS

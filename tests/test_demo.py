@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hypersharp.bench import demo, indian_pines
+from hypersharp.bench import demo
 from hypersharp.cli import main
 from hypersharp.cube import transform_of
 from hypersharp.io import open_cube
@@ -14,7 +14,7 @@ from hypersharp.networks.packaged import packaged_weights
 
 
 def test_the_scene_is_the_first_spectrometer_scaled() -> None:
-    scene = indian_pines.load_indian_pines()
+    scene = demo.load_indian_pines()
     assert scene.shape == (31, 144, 144)
     assert float(scene.min()) >= 0
     assert float(scene.max()) == 1
@@ -22,7 +22,7 @@ def test_the_scene_is_the_first_spectrometer_scaled() -> None:
 
 
 def test_wavelengths_agree_with_the_known_ends_of_the_spectrometer() -> None:
-    np.testing.assert_allclose(indian_pines.CENTRES_NM[[0, 29, 30]], [400.02, 686.53, 696.50], atol=0.25)
+    np.testing.assert_allclose(demo.CENTRES_NM[[0, 29, 30]], [400.02, 686.53, 696.50], atol=0.25)
 
 
 def test_newline_damage_is_undone() -> None:
@@ -32,13 +32,13 @@ def test_newline_damage_is_undone() -> None:
     whole += rng.integers(-20, 20, whole.shape)
     damaged = np.where(whole >> 8 == 13, whole - 768, whole)
     assert (damaged != whole).mean() > 0.05
-    assert (indian_pines.undo_newline_damage(damaged) != whole).mean() < 1e-3
-    assert np.array_equal(indian_pines.undo_newline_damage(whole), whole)
+    assert (demo.undo_newline_damage(damaged) != whole).mean() < 1e-3
+    assert np.array_equal(demo.undo_newline_damage(whole), whole)
 
 
 def test_the_repaired_scene_has_no_steps_left() -> None:
     """768 numbers are about 0.11 of full scale; between neighbours in space and spectrum nothing jumps so."""
-    values = indian_pines.load_indian_pines().values[2:]
+    values = demo.load_indian_pines().values[2:]
     jumps = np.abs(np.diff(values, axis=0) - np.median(np.diff(values, axis=0), axis=(1, 2), keepdims=True))
     assert (jumps > 0.06).mean() < 0.001
 
@@ -50,7 +50,7 @@ def check_files(out: Path, paths: list[Path], methods: tuple[str, ...]) -> None:
     assert (hs.shape, ms.shape, sharp.shape) == ((31, 36, 36), (3, 144, 144), (31, 144, 144))
     assert tuple(transform_of(hs))[:6] == (80, 0, 0, 0, -80, 2880)
     assert transform_of(ms) == transform_of(sharp)
-    np.testing.assert_allclose(sharp.wavelength, indian_pines.CENTRES_NM, atol=0.01)
+    np.testing.assert_allclose(sharp.wavelength, demo.CENTRES_NM, atol=0.01)
     picture = np.asarray(Image.open(out / "demo.png").convert("RGB"))
     assert min(picture.shape[:2]) > 800
     assert picture.std() > 20

@@ -10,8 +10,7 @@ from torch import Tensor
 from hypersharp.cube import make_cube
 from hypersharp.fusion.consistency import gram_of, likely_weights, make_consistent, most_noise, project
 from hypersharp.fusion.fuse import fuse
-from hypersharp.numerics.linops import BlurDecimation
-from hypersharp.numerics.sylvester import fuse_gaussian
+from hypersharp.numerics.linops import BlurDecimation, fuse_gaussian
 from hypersharp.pair.record import Record
 from hypersharp.pair.reduced import inside_pixels, trusted_pixels
 from hypersharp.pair.sensor import PairSensor

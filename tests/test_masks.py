@@ -24,8 +24,7 @@ from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import place
 from hypersharp.pair.record import Record
 from hypersharp.pair.tensors import TensorPair
-from hypersharp.quality.metrics import PRESETS
-from hypersharp.quality.score import score_cubes
+from hypersharp.quality.metrics import PRESETS, score_cubes
 from hypersharp.sensor.estimate import Estimate
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from hypersharp.methods.detail import Scales, SubspacePair, make_pair, mirror
 from hypersharp.methods.fuse_wei import Gaussians, Posterior, gaussians
-from hypersharp.numerics.linops import BlurDecimation
-from hypersharp.numerics.sylvester import fuse_gaussian
+from hypersharp.numerics.linops import BlurDecimation, fuse_gaussian
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, gaussian_fwhm

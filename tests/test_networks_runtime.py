@@ -16,8 +16,7 @@ from hypersharp.methods.ssjcn_any import pair_network
 from hypersharp.methods.table import METHODS
 from hypersharp.networks.checkpoint import build_network, load_weights, save_weights
 from hypersharp.networks.header import WeightsHeader
-from hypersharp.networks.onnx.cache import cache_folder, exported
-from hypersharp.networks.onnx.export import export_onnx
+from hypersharp.networks.onnx.export import cache_folder, export_onnx, exported
 from hypersharp.pair import sample
 from hypersharp.pair.options import Options
 from hypersharp.pair.tensors import TensorPair

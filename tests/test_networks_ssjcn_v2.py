@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hypersharp.networks.checkpoint import build_network, to_fast_layout
-from hypersharp.networks.ssjcn_v2 import SSJCN2, ResidualBlock, SSJCN2Options, window_centre
+from hypersharp.networks.ssjcn_v2 import SSJCN2, ReluBlock, SSJCN2Options, window_centre
 from hypersharp.networks.winograd import library, use_winograd
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
@@ -174,7 +174,7 @@ def test_winograds_convolution_and_gradients_are_torchs(channels: int, outputs: 
 @pytest.mark.skipif(library() is None, reason="no C++ compiler")
 def test_a_residual_block_by_winograd_is_torchs() -> None:
     torch.manual_seed(3)
-    plain, fast = (to_fast_layout(ResidualBlock(32)) for _ in range(2))
+    plain, fast = (to_fast_layout(ReluBlock(32)) for _ in range(2))
     fast.load_state_dict(plain.state_dict())
     use_winograd(fast)
     image = torch.randn(2, 32, 12, 8)

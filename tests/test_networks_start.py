@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hypersharp.networks.start import explain, first_estimate
+from hypersharp.networks.inference import explain, first_estimate
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
 

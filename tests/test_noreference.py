@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hypersharp.errors import InputError
-from hypersharp.quality.noreference import (
+from hypersharp.quality.judge import (
     best_partner,
     block_side,
     d_lambda,

@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.errors import InputError
-from hypersharp.numerics.linops import BlurDecimation, mix_bands
-from hypersharp.numerics.sylvester import fuse_gaussian, sylvester
+from hypersharp.numerics.linops import BlurDecimation, fuse_gaussian, mix_bands, sylvester
 
 CASES = [((4, 6), 2, (0, 0)), ((6, 4), 2, (1, 0)), ((6, 9), 3, (2, 1)), ((4, 8), 4, (1, 3)), ((5, 3), 1, (0, 0))]
 

@@ -13,7 +13,7 @@ import xarray as xr
 from affine import Affine
 
 import hypersharp as hsp
-from hypersharp.bench.indian_pines import load_indian_pines
+from hypersharp.bench.demo import load_indian_pines
 from hypersharp.cli import main
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError, MissingExtraError
@@ -22,10 +22,8 @@ from hypersharp.io.image import Image
 from hypersharp.pair.record import Record
 from hypersharp.plot.places import find_pixel
 from hypersharp.reporting.build import NAME, SCORES, hash_of
-from hypersharp.reporting.facts import image_facts
-from hypersharp.reporting.findings import placed_pair
-from hypersharp.reporting.pictures import detailed_window
-from hypersharp.reporting.points import choose_points, diverse_pixels
+from hypersharp.reporting.charts import choose_points, detailed_window, diverse_pixels
+from hypersharp.reporting.findings import image_facts, placed_pair
 from hypersharp.simulation.protocols import find_protocol
 
 SECTIONS = ("pictures", "spectra", "errors", "judgement", "decisions", "inputs", "sensor", "run")

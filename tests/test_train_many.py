@@ -20,9 +20,8 @@ from torch.distributed import DistNetworkError
 
 from hypersharp.cli import app
 from hypersharp.errors import HypersharpError
-from hypersharp.train.hardware import Hardware
 from hypersharp.train.module import FusionTraining
-from hypersharp.train.run import train
+from hypersharp.train.run import Hardware, train
 from test_train_run import OPTIONS, losses, small_set
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:pytorch_lightning", "ignore::Warning:torch")

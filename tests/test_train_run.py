@@ -14,10 +14,9 @@ from hypersharp.networks.checkpoint import load_weights
 from hypersharp.networks.header import read_header
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
-from hypersharp.train.hardware import Hardware
 from hypersharp.train.options import TrainOptions, read_options
 from hypersharp.train.patches import TrainingSet
-from hypersharp.train.run import CHECKPOINT, train
+from hypersharp.train.run import CHECKPOINT, Hardware, train
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:pytorch_lightning", "ignore::Warning:torch")
 

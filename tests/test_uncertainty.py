@@ -22,7 +22,6 @@ from hypersharp.pair.tensors import TensorPair
 from hypersharp.plot.figures import uncertainty
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
-from hypersharp.uncertainty.calibrate import LEAST_PX
 from hypersharp.uncertainty.model import (
     FEATURES,
     ErrorModel,
@@ -36,7 +35,7 @@ from hypersharp.uncertainty.model import (
     read_model,
     scores_of,
 )
-from hypersharp.uncertainty.predict import predict_error
+from hypersharp.uncertainty.predict import LEAST_PX, predict_error
 
 SENSOR = Sensor(gaussian(4, 1.0, 2), np.full((2, 6), 1 / 6), 2)
 MODEL = ErrorModel((1e-6, 0, 0, 0, 0), (1.0,) * 6, (1.0,) * 9)
@@ -142,6 +141,14 @@ def test_a_sensor_and_consistency_that_are_given_count_instead_of_the_records(me
     np.testing.assert_allclose(found, predict_error(sharp, hs, ms, method=method, **told), rtol=1e-5)  # type: ignore[arg-type]
     assert not np.allclose(found, predict_error(sharp, hs, ms), rtol=1e-3)
     assert Record.of(sharp).choice["consistent"]
+
+
+def test_options_that_are_given_count_instead_of_the_records() -> None:
+    """Tiles of a side that no tiling has are refused, though those of the result are recorded."""
+    hs, ms = (make_cube(np.random.default_rng(0).random(shape)) for shape in ((31, 16, 16), (3, 64, 64)))
+    sharp = fuse(hs, ms, method="ssjcn", weights="ssjcn-dian-x4", device="cpu", mode="tiles", tile_px=32)
+    with pytest.raises(CallError, match="tiles of 33 pixels"):
+        predict_error(sharp, hs, ms, psf=SENSOR.psf, srf=np.full((3, 31), 1 / 31), tile_px=33)
 
 
 def test_any_program_is_run_on_the_degraded_pair() -> None:

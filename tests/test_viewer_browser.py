@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hypersharp.bench.indian_pines import load_indian_pines
+from hypersharp.bench.demo import load_indian_pines
 from hypersharp.cube import transform_of
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube, save_cube

@@ -10,7 +10,6 @@ from hypersharp.cube import make_cube
 from hypersharp.errors import InputError
 from hypersharp.io import save_cube
 from hypersharp.quality.metrics import score
-from hypersharp.viewer.maps import make_map, map_names
 from hypersharp.viewer.pictures import (
     ONE,
     Look,
@@ -19,6 +18,8 @@ from hypersharp.viewer.pictures import (
     composite_bands,
     detail,
     limits,
+    make_map,
+    map_names,
     matching_band,
     paint,
     rgba,

@@ -155,9 +155,9 @@ def presets() -> str:
 
 def one_image() -> str:
     """One estimate of one scene under every preset; bright as it is, and at half the brightness."""
-    from hypersharp.bench.indian_pines import load_indian_pines
+    from hypersharp.bench.demo import load_indian_pines
     from hypersharp.fusion.fuse import fuse
-    from hypersharp.quality.score import score_cubes
+    from hypersharp.quality.metrics import score_cubes
     from hypersharp.simulation.pair import simulate_pair
     from hypersharp.simulation.protocols import find_protocol
 

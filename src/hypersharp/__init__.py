@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hypersharp.io import save_cube as save
     from hypersharp.pair.align import align
     from hypersharp.quality.judge import judge
-    from hypersharp.quality.score import score_cubes as score
+    from hypersharp.quality.metrics import score_cubes as score
     from hypersharp.reporting import write_report as report
     from hypersharp.simulation.pair import simulate_pair as simulate
     from hypersharp.system.memory import keep_memory
@@ -58,7 +58,7 @@ HOME = {
     "predict_error": ("hypersharp.uncertainty.predict", "predict_error"),
     "report": ("hypersharp.reporting", "write_report"),
     "save": ("hypersharp.io", "save_cube"),
-    "score": ("hypersharp.quality.score", "score_cubes"),
+    "score": ("hypersharp.quality.metrics", "score_cubes"),
     "show": ("hypersharp.accessor", "show"),
     "simulate": ("hypersharp.simulation.pair", "simulate_pair"),
 }

@@ -16,7 +16,7 @@ from hypersharp.cube import check_axes, good_bands, wavelengths_nm
 from hypersharp.describe import facts_of
 from hypersharp.errors import InputError
 from hypersharp.plot.colour import Image, Kind, Mix, composite, nearest_band, true_mix
-from hypersharp.plot.inline import png
+from hypersharp.plot.draw import png
 from hypersharp.plot.places import Place
 
 if TYPE_CHECKING:

@@ -10,10 +10,12 @@ from hypersharp.cube import crs_of, fwhm_nm, transform_of, wavelengths_nm
 
 def facts_of(cube: xr.DataArray) -> dict[str, str]:
     """What is known of a cube without reading its pixels; empty where it is not."""
-    bands, height, width = cube.shape
+    (bands, height, width), nm, widths = cube.shape, wavelengths_nm(cube), fwhm_nm(cube)
+    span = "unknown" if nm is None else f"{nm.min():,.0f} to {nm.max():,.0f} nm" if len(nm) > 1 else f"{nm[0]:,.0f} nm"
+    width_nm = "" if nm is None or widths is None else f", {np.median(widths):.3g} nm wide (median)"
     return {
         "Size": f"{width:,} × {height:,} pixels, {counted(bands, 'band')}",
-        "Wavelengths": _wavelengths(cube),
+        "Wavelengths": span + width_nm,
         "Pixel": _pixel(cube),
         "Place": _place(cube),
     }
@@ -21,14 +23,6 @@ def facts_of(cube: xr.DataArray) -> dict[str, str]:
 
 def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'s' * (number != 1)}"
-
-
-def _wavelengths(cube: xr.DataArray) -> str:
-    nm, widths = wavelengths_nm(cube), fwhm_nm(cube)
-    if nm is None:
-        return "unknown"
-    span = f"{nm.min():,.0f} to {nm.max():,.0f} nm" if len(nm) > 1 else f"{nm[0]:,.0f} nm"
-    return span if widths is None else f"{span}, {np.median(widths):.3g} nm wide (median)"
 
 
 def _pixel(cube: xr.DataArray) -> str:

@@ -28,8 +28,7 @@ from hypersharp.networks.checkpoint import count_parameters, load_weights
 from hypersharp.networks.packaged import named_weights
 from hypersharp.pair.options import Mode, Precision, choose_device
 from hypersharp.pair.record import Record
-from hypersharp.quality.metrics import PRESETS
-from hypersharp.quality.score import score_cubes
+from hypersharp.quality.metrics import PRESETS, score_cubes
 from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import Protocol, find_protocol
 from hypersharp.system.atomic import make_folder
@@ -63,7 +62,13 @@ def run_bench(
     protocol = find_protocol(options.protocol)
     scenes = options.scenes or protocol.test
     paths = find_scenes(protocol, data_dir, scenes)
-    tasks = list_tasks(options, scenes)
+    parts = [method.partition(":") for method in options.methods]
+    methods = [(name, weights or None, digest_of(weights)) for name, _, weights in parts]
+    tasks = [  # scene by scene, so that an early stop leaves whole comparisons
+        Task(options.protocol, name, scene, weights, digest, options.mode, options.precision)
+        for scene in dict.fromkeys(scenes)
+        for name, weights, digest in methods
+    ]
     done = {Task(*map(row.get, Task._fields)): row for row in read_rows(out_dir / ROWS) if "error" not in row}  # type: ignore[arg-type]
     for number, task in enumerate(tasks, 1):
         if task not in done:
@@ -74,17 +79,6 @@ def run_bench(
     others = [row for task, row in done.items() if task.protocol == protocol.name and task not in tasks]
     write_report([*rows, *others], protocol.preset, out_dir, options.published)
     return rows
-
-
-def list_tasks(options: Benchmark, scenes: tuple[str, ...]) -> list[Task]:
-    """Scene by scene, so that an early stop leaves whole comparisons."""
-    parts = [method.partition(":") for method in options.methods]
-    methods = [(name, weights or None, digest_of(weights)) for name, _, weights in parts]
-    return [
-        Task(options.protocol, name, scene, weights, digest, options.mode, options.precision)
-        for scene in dict.fromkeys(scenes)
-        for name, weights, digest in methods
-    ]
 
 
 def parse_methods(text: str) -> tuple[str, ...]:
@@ -166,20 +160,10 @@ def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
 
 def fuse_pair(task: Task, hs: xr.DataArray, ms: xr.DataArray, protocol: Protocol, device: str) -> xr.DataArray:
     """The task's method on a pair, exactly as its name says, given the sensor; `auto` decides for itself."""
-    return fuse(
-        hs,
-        ms,
-        method=bare(task.method),
-        weights=task.weights,
-        mode=task.mode,
-        device=device,
-        precision=task.precision,
-        psf=protocol.psf,
-        srf=protocol.sensor().srf,
-        ratio=protocol.ratio,
-        scale=1.0,
-        consistent=None if task.method == "auto" else task.method.endswith(CONSISTENT),
-    )
+    known: dict[str, Any] = {"psf": protocol.psf, "srf": protocol.sensor().srf, "ratio": protocol.ratio, "scale": 1.0}
+    how: dict[str, Any] = {"weights": task.weights, "mode": task.mode, "precision": task.precision, "device": device}
+    consistent = None if task.method == "auto" else task.method.endswith(CONSISTENT)
+    return fuse(hs, ms, method=bare(task.method), consistent=consistent, **known, **how)
 
 
 @cache

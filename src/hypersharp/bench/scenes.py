@@ -1,4 +1,4 @@
-"""The scenes of a protocol on disk: where they lie, and their values scaled to 0..1.
+"""The scenes of a protocol on disk: where they lie, their values scaled to 0..1, and what a training learns from them.
 
 CAVE: a folder a scene, `NAME_ms/NAME_ms_01.png` .. `_31.png` (unpacked as published, `NAME_ms` may
 lie in another `NAME_ms`), 16 bits, `watercolors` 8 bits. Harvard: `NAME.mat` with `ref` (y, x, 31)
@@ -6,16 +6,20 @@ and `lbl` (y, x, not read).
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError, check_name
 from hypersharp.io import open_cube
-from hypersharp.simulation.protocols import Protocol
-from hypersharp.simulation.scene import crop_and_scale
+from hypersharp.simulation.pair import crop_and_scale
+from hypersharp.simulation.protocols import Protocol, find_protocol
+from hypersharp.train.patches import TrainingSet
 
 
 def find_scenes(protocol: Protocol, data_dir: str | Path, names: Iterable[str] | None = None) -> dict[str, Path]:
@@ -39,11 +43,9 @@ def find_scenes(protocol: Protocol, data_dir: str | Path, names: Iterable[str] |
     missing = [name for name in wanted if name not in found]
     if not found or (missing and names is not None):
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise InputError(
-            f"{len(found)} of {len(wanted)} {protocol.name} scenes in '{root}'",
-            f"{LAYOUT[protocol.dataset]}, there or in '{root / protocol.dataset}'",
-            f"add {', '.join(missing[:5])}{more}, or choose scenes that are there",
-        )
+        what = f"{len(found)} of {len(wanted)} {protocol.name} scenes in '{root}'"
+        expected = f"{LAYOUT[protocol.dataset]}, there or in '{root / protocol.dataset}'"
+        raise InputError(what, expected, f"add {', '.join(missing[:5])}{more}, or choose scenes that are there")
     return found
 
 
@@ -67,10 +69,36 @@ def cave_folder(folder: Path, name: str) -> Path | None:
     return next((place for place in places if place.is_dir() and any(place.glob("*.png"))), None)
 
 
-def harvard_file(folder: Path, name: str) -> Path | None:
-    path = folder / f"{name}.mat"
-    return path if path.is_file() else None
-
-
-LOCATE: dict[str, Callable[[Path, str], Path | None]] = {"cave": cave_folder, "harvard": harvard_file}
+LOCATE: dict[str, Callable[[Path, str], Path | None]] = {
+    "cave": cave_folder,
+    "harvard": lambda folder, name: path if (path := folder / f"{name}.mat").is_file() else None,
+}
 LAYOUT = {"cave": "folders such as balloons_ms with 31 .png", "harvard": "files such as img1.mat"}
+
+
+def training_set(name: str, data_dir: Path, validation: tuple[str, ...] | None = None) -> TrainingSet:
+    """Readers of a protocol's training and validation scenes; `validation`: other scenes of its training to watch.
+
+    Raises: InputError for an unknown protocol or scene, or scenes that are missing.
+    """
+    protocol = find_protocol(name)
+    if validation is not None:
+        known = sorted(protocol.train + protocol.validation)
+        for scene in validation:
+            check_name("training scene", scene, known)
+        train = tuple(scene for scene in known if scene not in validation)
+        protocol = replace(protocol, train=train, validation=validation)
+    paths = find_scenes(protocol, data_dir, protocol.train + protocol.validation)
+    readers = {name: partial(read_scene, protocol, path) for name, path in paths.items()}
+    return TrainingSet(
+        training={name: readers[name] for name in protocol.train},
+        validation={name: readers[name] for name in protocol.validation},
+        sensor=protocol.sensor(),
+        wavelengths_nm=protocol.wavelengths_nm,
+        preset=protocol.preset,
+    )
+
+
+def read_scene(protocol: Protocol, path: Path) -> NDArray[np.float32]:
+    """One scene (L, H, W) in 0..1."""
+    return np.asarray(load_truth(protocol, path).values, dtype=np.float32)

@@ -64,7 +64,7 @@ def fuse(
     if report:
         from hypersharp.io.image import Image
         from hypersharp.pair.record import Record
-        from hypersharp.reporting.facts import Run, gpu_words
+        from hypersharp.reporting.findings import Run, gpu_words
 
         record = Record.of(cubes["result"])
         run = Run(own_command(context), record.seconds, record.peak_bytes, gpu_words())
@@ -174,7 +174,7 @@ def estimate(
     write_text(out, describe_estimate(found, study.as_dict()))
     say(f"{summarise(study)}\n          -> {out}")
     if plot:
-        from hypersharp.plot.sensor_figure import sensor_figure
+        from hypersharp.plot.figures import sensor_figure
 
         residuals, nm = study.diagnosis.residuals, study.spectra.hs_nm
         save_figure(sensor_figure(found.sensor, found.shift_px_yx, residuals, nm), plot)

@@ -33,9 +33,8 @@ def simulate(
     """Make hs, ms and truth files from one fine SCENE."""
     from hypersharp.io import check_apart, open_cube
     from hypersharp.io.together import save_together
-    from hypersharp.simulation.pair import simulate_pair
+    from hypersharp.simulation.pair import crop_and_scale, make_sensor, simulate_pair, whole_coarse_pixels
     from hypersharp.simulation.protocols import find_protocol
-    from hypersharp.simulation.scene import crop_and_scale, make_sensor, whole_coarse_pixels
 
     if (protocol is None) == (ratio is None):
         found = "--protocol and --ratio" if protocol else "neither --protocol nor --ratio"
@@ -85,7 +84,7 @@ def evaluate(
     """Score ESTIMATE against TRUTH, or judge it without one by the pair it was made from (--hs, --ms)."""
     from hypersharp.io import open_cube
     from hypersharp.numerics import unit
-    from hypersharp.quality.score import score_cubes
+    from hypersharp.quality.metrics import score_cubes
 
     check_evaluation(truth, hs, ms, ratio, wald)
     image, found = open_cube(estimate), dict[str, dict[str, Any]]()
@@ -166,7 +165,10 @@ def show_found(found: dict[str, dict[str, Any]], peak_note: str) -> None:
         say(table(["score", "value"], [[name, shown(value)] for name, value in found["truth"].items()]))
         say(f"full scale {peak:g}{peak_note}")
     if "pair" in found:
-        say(table(["without a truth", "value", "tells"], pair_rows(found["pair"])))
+        from hypersharp.quality.judge import judged
+
+        rows = [[name, shown(value), meaning] for name, value, meaning in judged(found["pair"])]
+        say(table(["without a truth", "value", "tells"], rows))
         coarse, fine = (found["pair"][name] for name in ("hs_left_out", "ms_left_out"))
         left_out = f"left out: {coarse:.1%} of the hs pixels, {fine:.1%} of the fine ones"
         say("\n".join([*found["pair"]["placing"], left_out]))
@@ -174,19 +176,3 @@ def show_found(found: dict[str, dict[str, Any]], peak_note: str) -> None:
         method = found["wald"].pop("method")
         say(table([f"wald, {method}", "value"], [[name, shown(value)] for name, value in found["wald"].items()]))
         say("the pair at reduced resolution, fused by the method, against the given hs: a level coarser")
-
-
-def pair_rows(values: dict[str, Any]) -> list[list[str]]:
-    """Name, value and meaning of each; of a residual the median over bands and the worst band."""
-    import numpy as np
-
-    from hypersharp.quality.judge import MEANINGS, median_and_worst
-
-    rows = []
-    for name, meaning in MEANINGS.items():
-        value = values[name]
-        if isinstance(value, list):
-            nm = values["wavelengths_nm"] if name == "hs_residual" else None
-            value = median_and_worst(np.array(value, float), nm)
-        rows.append([name, shown(value), meaning])
-    return rows

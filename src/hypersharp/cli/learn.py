@@ -1,8 +1,8 @@
-"""The verbs of training and benchmarks: train, bench."""
+"""The verbs of training and benchmarks: train, adapt, bench, export."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,30 +36,25 @@ def train(
     """Learn weights from a protocol's training scenes."""
     with needs("training", "train"):
         import pytorch_lightning  # noqa: F401
-    from hypersharp.bench.training import train_on_protocol, train_record_on_protocol
-    from hypersharp.train.hardware import Hardware
+    from hypersharp.bench.scenes import training_set
+    from hypersharp.train import record, run
     from hypersharp.train.options import read_options
-    from hypersharp.train.record import LAST
     from hypersharp.train.record_options import RecordOptions
-    from hypersharp.train.run import CHECKPOINT
 
     options = read_options(config)
+    last = out / (record.LAST if isinstance(options, RecordOptions) else run.CHECKPOINT)
+    resume = resume or (restartable and last.exists())
     if isinstance(options, RecordOptions):
-        path = train_record_on_protocol(
-            options, data, out,
-            resume=resume or (restartable and (out / LAST).exists()),
-            start_from=start_from, minutes=minutes, finish_only=finish,
-        )  # fmt: skip
-        return say(f"{'weights' if path.suffix == '.safetensors' else 'checkpoint'} -> {path}")
-    path = train_on_protocol(
-        options,
-        data,
-        out,
-        cache_dir=cache,
-        resume=resume or (restartable and (out / CHECKPOINT).exists()),
-        hardware=Hardware(accelerator, devices, nodes, strategy, timeout),
-    )
-    say(f"weights -> {path}")
+        scenes = training_set(options.protocol, data, options.validation_scenes)
+        chosen: dict[str, Any] = {"start_from": start_from, "minutes": minutes, "finish_only": finish}
+        path = record.train_record(options, scenes, out, resume=resume, **chosen)
+    else:
+        scenes, hardware = (
+            training_set(options.protocol, data),
+            run.Hardware(accelerator, devices, nodes, strategy, timeout),
+        )
+        path = run.train(options, scenes, out, cache_dir=cache, resume=resume, hardware=hardware)
+    say(f"{'weights' if path.suffix == '.safetensors' else 'checkpoint'} -> {path}")
 
 
 @app.command(rich_help_panel="Training and benchmarks")
@@ -128,11 +123,16 @@ def bench(
     from hypersharp.bench.tables import find_table
     from hypersharp.simulation.protocols import find_protocol
 
-    if what == "figures":
-        return draw_figures(data, out, weights, device)
+    if what == "figures":  # 4 to 6 of the SSJCN paper
+        from hypersharp.bench.figures import WEIGHTS, draw_all
+
+        with progress_bar("drawing") as progress:
+            paths = draw_all(data, out, weights=weights or WEIGHTS, device=device, progress=progress)
+        return say("\n".join(f"-> {path}" for path in paths))
     table = find_table(what)
     chosen = with_weights(parse_methods(methods) if methods else table.methods, weights)
-    options = replace(table, methods=chosen, scenes=names(scenes), mode=mode, device=device, precision=precision)
+    wanted = tuple(name.strip() for name in scenes.split(",") if name.strip())
+    options = replace(table, methods=chosen, scenes=wanted, mode=mode, device=device, precision=precision)
     with progress_bar(f"bench {what}") as progress:
         rows = run_bench(options, data, out, on_row=lambda number, of, _: progress(number / of))
     finished = [row for row in rows if "error" not in row]
@@ -144,14 +144,27 @@ def bench(
         raise HypersharpError(f"{failed} of {len(rows)} rows failed", "none", "see Failed in table.md")
 
 
-def draw_figures(data: Path, out: Path, weights: str | None, device: str) -> None:
-    """Figures 4 to 6 of the SSJCN paper."""
-    from hypersharp.bench.figures import WEIGHTS, draw_all
+@app.command(rich_help_panel="Training and benchmarks")
+def export(
+    weights: Annotated[str, typer.Argument(help="Packaged weights or a .safetensors file.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Model to write (.onnx).")],
+    start: Annotated[
+        bool, typer.Option("--start", help="SSJCN takes its start as a third input, as --mode tiles needs.")
+    ] = False,
+) -> None:
+    """Write the network of WEIGHTS as ONNX, for images of any size, once it agrees with torch."""
+    from hypersharp.networks.checkpoint import load_weights
+    from hypersharp.networks.onnx.export import LARGEST_DIFFERENCE, check_exportable, export_onnx
+    from hypersharp.networks.onnx.session import read_onnx
+    from hypersharp.networks.packaged import named_weights
 
-    with progress_bar("drawing") as progress:
-        paths = draw_all(data, out, weights=weights or WEIGHTS, device=device, progress=progress)
-    say("\n".join(f"-> {path}" for path in paths))
-
-
-def names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    found = named_weights(weights)
+    check_exportable(found.header, out)
+    difference = export_onnx(*load_weights(found.path), out, start=start)
+    file = read_onnx(out)
+    optional = [f"{name} (optional)" for name in file.optional if not name.startswith("held_")]
+    inputs = ", ".join([*file.images, *optional])
+    say(
+        f"{found}: {inputs} -> estimate\nlargest difference from torch {difference:.1e} of the range of values, "
+        f"{LARGEST_DIFFERENCE:g} allowed\n{out.stat().st_size / 1e6:.1f} MB -> {out}"
+    )

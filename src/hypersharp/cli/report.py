@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from hypersharp.io.image import Image
-    from hypersharp.reporting.facts import Run
+    from hypersharp.reporting.findings import Run
 
 
 @app.command(rich_help_panel="Scores")
@@ -42,7 +42,7 @@ def report(
 ) -> None:
     """Make a page to read of SHARP: pictures, spectra, errors, decisions, sensor; one HTML file in --out."""
     from hypersharp.io.image import Image
-    from hypersharp.reporting.facts import Run
+    from hypersharp.reporting.findings import Run
     from hypersharp.sensor.stored import sensor_from_args
 
     check_page(out, truth, point, preset)

@@ -11,7 +11,7 @@ from hypersharp.fusion.choose.choice import Choice
 from hypersharp.fusion.consistency import ConsistencyFit, consistency_floats_per_px, make_consistent
 from hypersharp.methods.base import Apply
 from hypersharp.methods.table import AUTO, METHODS, find_method
-from hypersharp.networks.onnx.cache import SUFFIX
+from hypersharp.networks.onnx.export import SUFFIX
 from hypersharp.networks.packaged import named_weights
 from hypersharp.pair.options import Options, Progress, ignore, part_of
 from hypersharp.pair.pair import Pair

@@ -1,9 +1,8 @@
 """DBIN as a method: packaged or given weights, run over the pair; blind, for it needs neither blur nor response."""
 
 from hypersharp.methods.base import Apply
-from hypersharp.networks.inference import Inference
-from hypersharp.networks.load import choose_weights, network_of
-from hypersharp.networks.onnx.cache import in_runtime
+from hypersharp.networks.inference import Inference, choose_weights, network_of
+from hypersharp.networks.onnx.export import in_runtime
 from hypersharp.pair.options import Options, choose_device
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair

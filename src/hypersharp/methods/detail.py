@@ -15,10 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.numerics.interpolate import interpolate_bicubic
-from hypersharp.numerics.linops import BlurDecimation, mix_bands
+from hypersharp.numerics.linops import BlurDecimation, mix_bands, sylvester
 from hypersharp.numerics.noise import signal_rank, unshared_noise
 from hypersharp.numerics.subspace import svd_basis
-from hypersharp.numerics.sylvester import sylvester
 from hypersharp.pair.options import Options, choose_device
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor

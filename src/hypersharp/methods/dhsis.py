@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.networks.inference import Inference
-from hypersharp.networks.load import choose_weights, network_of
-from hypersharp.networks.onnx.cache import in_runtime
-from hypersharp.networks.start import explain
+from hypersharp.networks.inference import Inference, choose_weights, explain, network_of
+from hypersharp.networks.onnx.export import in_runtime
 from hypersharp.pair.options import Options, Progress, choose_device
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair

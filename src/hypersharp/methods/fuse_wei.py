@@ -30,9 +30,8 @@ from hypersharp.methods.detail import (
     measured_pixels,
     mirror,
 )
-from hypersharp.numerics.linops import BlurDecimation, mix_bands
+from hypersharp.numerics.linops import BlurDecimation, mix_bands, sylvester
 from hypersharp.numerics.noise import band_noise
-from hypersharp.numerics.sylvester import sylvester
 from hypersharp.pair.options import Options, Progress
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair

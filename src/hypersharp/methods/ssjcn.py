@@ -10,9 +10,8 @@ from hypersharp.methods.ssjcn_any import ANY_SENSOR, for_scene, learn_any
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import to_fast_layout
 from hypersharp.networks.coordinates import psf_window
-from hypersharp.networks.inference import Inference, with_held_means
-from hypersharp.networks.load import check_fit, choose_weights, network_of, shape_of
-from hypersharp.networks.onnx.cache import in_runtime
+from hypersharp.networks.inference import Inference, check_fit, choose_weights, network_of, shape_of, with_held_means
+from hypersharp.networks.onnx.export import in_runtime
 from hypersharp.networks.onnx.session import OnnxNetwork
 from hypersharp.networks.packaged import Weights, fitting_weights, named_weights, packaged_weights
 from hypersharp.networks.ssjcn import SensorDegradation

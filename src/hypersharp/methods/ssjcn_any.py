@@ -13,7 +13,7 @@ from hypersharp.networks.checkpoint import load_weights, to_fast_layout
 from hypersharp.networks.coordinates import band_means, fit_coordinates, psf_window
 from hypersharp.networks.inference import Inference, with_held_means
 from hypersharp.networks.layers import RATIOS
-from hypersharp.networks.onnx.cache import check_pair_runtime
+from hypersharp.networks.onnx.export import check_pair_runtime
 from hypersharp.networks.packaged import Weights, named_weights
 from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.pair.options import Options, choose_device

@@ -1,51 +1,39 @@
 """What every fusion network is, so that training, inference and weights files need not know which one it is."""
 
 from collections.abc import Callable
-from typing import ClassVar, Literal, Protocol
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
 from hypersharp.networks.layers import Means
 
 
-class FusionOptions(Protocol):
-    """The part of a network's options that a pair decides."""
+@dataclass(frozen=True)
+class FusionOptions:
+    """The part of a network's options that a pair decides: bands L of HS and l of MS, fine pixels per coarse one."""
 
-    @property
-    def bands(self) -> int:
-        """L, of HS."""
-
-    @property
-    def ms_bands(self) -> int:
-        """l, of MS."""
-
-    @property
-    def ratio(self) -> int:
-        """Fine pixels per coarse pixel along one side."""
+    bands: int = 31
+    ms_bands: int = 3
+    ratio: int = 4
 
 
 class FusionNetwork(nn.Module):
     """The base of every fusion network: estimate = net(hs, ms, start), all scaled to 0..1.
 
-    A network is one file and one frozen dataclass of options: implement `forward`, give it a row in `NETWORKS`, and
-    training, inference, tiles, ONNX and weights files know it.
+    A network is one file and one frozen dataclass of options, a `FusionOptions`: implement `forward`, give it a row in
+    `NETWORKS`, and training, inference, tiles, ONNX and weights files know it.
 
     Attributes:
-        options: its dataclass of options, with `bands`, `ms_bands` and `ratio`.
+        options: its dataclass of options.
         start: whether it corrects a first estimate: "needed" (of which it makes everything), "optional" or "none".
         asks_means: whether it works with means over the image; `forward` then takes `Means` last, or None.
         pair_buffers: buffers that belong to a sensor or pair, which may be exchanged in an ONNX file.
         held: the means of a whole scene, where the network sees parts of it.
 
-    >>> from dataclasses import dataclass
     >>> import torch
-    >>> @dataclass(frozen=True)
-    ... class Options:
-    ...     bands: int = 4
-    ...     ms_bands: int = 1
-    ...     ratio: int = 2
     >>> class Repeat(FusionNetwork):
-    ...     options = Options()
+    ...     options = FusionOptions(bands=4, ms_bands=1, ratio=2)
     ...     def forward(self, hs, ms, start=None):
     ...         return hs.repeat_interleave(2, -1).repeat_interleave(2, -2)
     >>> Repeat()(torch.ones(1, 4, 3, 3), torch.ones(1, 1, 6, 6)).shape

@@ -38,10 +38,7 @@ NETWORKS: dict[str, tuple[type[FusionNetwork], Callable[..., Any]]] = {
 
 
 def save_weights(path: Path, net: nn.Module, header: WeightsHeader) -> None:
-    """Write net's tensors and the header to `path`, whole or not at all.
-
-    Raises: OutputError where the folder cannot be written.
-    """
+    """Write net's tensors and the header to `path`, whole or not at all. Raises: OutputError."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
     text = json.dumps(dataclasses.asdict(header), sort_keys=True)
     make_folder(path.parent)
@@ -73,9 +70,8 @@ def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         net.load_state_dict(tensors)
     except (OSError, SafetensorError, RuntimeError) as exc:
-        raise InputError(
-            f"{path} whose tensors do not fit ({exc})", "those of its options", "download it again"
-        ) from exc
+        found = f"{path} whose tensors do not fit ({exc})"
+        raise InputError(found, "those of its options", "download it again") from exc
     return net.eval(), header
 
 
@@ -91,10 +87,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def adopt_weights(net: nn.Module, path: Path) -> None:
-    """Begin with what a weights file holds of the same names and shapes as net.
-
-    Raises: InputError for a file that cannot be read, or that has nothing in common with net.
-    """
+    """Begin with what a weights file has of net's names and shapes. Raises: InputError where that is none."""
     source, _ = load_weights(path)
     own = net.state_dict()
     common = {
@@ -106,10 +99,7 @@ def adopt_weights(net: nn.Module, path: Path) -> None:
 
 
 def build_network(name: str, options: dict[str, Any]) -> FusionNetwork:
-    """A freshly initialised network by name.
-
-    Raises: InputError for an unknown network or option.
-    """
+    """A freshly initialised network by name. Raises: InputError for an unknown network or option."""
     if name not in NETWORKS:
         raise unknown_name("network", name, NETWORKS)
     network, options_type = NETWORKS[name]

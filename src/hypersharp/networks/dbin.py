@@ -8,18 +8,19 @@ parameters) is the size that later tables give.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.layers import STRIDED_KERNEL, full_precision, join
+from hypersharp.networks.base import FusionNetwork, FusionOptions
+from hypersharp.networks.layers import STRIDED_KERNEL, ResidualBlock, full_precision, initialise, join
 
 SLOPE = 0.2  # of every leaky ReLU
 
 
 @dataclass(frozen=True)
-class DBINOptions:
+class DBINOptions(FusionOptions):
     """The shape of a DBIN.
 
     Attributes:
@@ -33,9 +34,6 @@ class DBINOptions:
     5
     """
 
-    bands: int = 31
-    ms_bands: int = 3
-    ratio: int = 4
     features: int = 128
     refinements: int = 5
     blocks: int = 4
@@ -69,7 +67,7 @@ class DBIN(FusionNetwork):
         self.spectral = nn.Conv2d(o.bands, o.ms_bands, 3, padding=1)
         self.spatial = nn.Conv2d(o.bands, o.bands, kernel, o.ratio, padding)
         self.aggregation = nn.Conv2d(o.bands * (o.refinements + 1), o.bands, 3, padding=1)
-        initialise(self)
+        initialise(self, partial(nn.init.kaiming_normal_, nonlinearity="linear"))  # of variance 1/fan-in
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
         """The aggregated estimate; a start from elsewhere has no place in this network."""
@@ -98,7 +96,7 @@ class Fusion(nn.Module):
         kernel, padding = STRIDED_KERNEL[o.ratio]
         self.up = nn.ConvTranspose2d(o.bands, o.bands, kernel, o.ratio, padding)
         self.head = nn.Conv2d(o.ms_bands + o.bands, o.features, 3, padding=1)
-        self.body = nn.Sequential(*(ResidualBlock(o.features) for _ in range(o.blocks)))
+        self.body = nn.Sequential(*(LeakyBlock(o.features) for _ in range(o.blocks)))
         self.tail = nn.Conv2d(o.features, o.bands, 3, padding=1)
 
     def forward(self, ms: Tensor, hs: Tensor) -> Tensor:
@@ -106,13 +104,8 @@ class Fusion(nn.Module):
         return leaky(self.tail(self.body(leaky(self.head(both)))))
 
 
-class ResidualBlock(nn.Module):
-    """Two convolutions, each followed by a leaky ReLU, added to what came in."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(features, features, 3, padding=1)
-        self.second = nn.Conv2d(features, features, 3, padding=1)
+class LeakyBlock(ResidualBlock):
+    """Each convolution is followed by a leaky ReLU."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x + leaky(self.second(leaky(self.first(x))))
@@ -120,12 +113,3 @@ class ResidualBlock(nn.Module):
 
 def leaky(x: Tensor) -> Tensor:
     return F.leaky_relu(x, SLOPE)
-
-
-def initialise(net: DBIN) -> None:
-    """Weights of variance 1/fan-in ("variance scaling"), zero biases."""
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
-            assert module.bias is not None
-            nn.init.zeros_(module.bias)

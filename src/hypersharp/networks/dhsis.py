@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.layers import full_precision
+from hypersharp.networks.base import FusionNetwork, FusionOptions
+from hypersharp.networks.layers import full_precision, initialise
 
 # Keras's defaults, in which the authors trained; its momentum 0.99 is torch's 0.01
 MOMENTUM, EPSILON = 0.01, 1e-3
 
 
 @dataclass(frozen=True)
-class DHSISOptions:
+class DHSISOptions(FusionOptions):
     """The shape of a DHSIS network.
 
     Attributes:
@@ -32,9 +32,6 @@ class DHSISOptions:
     16
     """
 
-    bands: int = 31
-    ms_bands: int = 3
-    ratio: int = 4
     features: int = 64
     layers: int = 16
     zero_init: bool = False
@@ -60,19 +57,15 @@ class DHSIS(FusionNetwork):
     def __init__(self, options: DHSISOptions) -> None:
         super().__init__()
         self.options = o = options
-        inner = [
-            layer
-            for _ in range(o.layers - 2)
-            for layer in (
-                nn.Conv2d(o.features, o.features, 3, padding=1),
-                nn.BatchNorm2d(o.features, EPSILON, MOMENTUM),
-                nn.ReLU(),
-            )
-        ]
-        self.first = nn.Conv2d(o.bands, o.features, 3, padding=1)
+        n, inner = o.features, list[nn.Module]()
+        for _ in range(o.layers - 2):
+            inner += [nn.Conv2d(n, n, 3, padding=1), nn.BatchNorm2d(n, EPSILON, MOMENTUM), nn.ReLU()]
+        self.first = nn.Conv2d(o.bands, n, 3, padding=1)
         self.body = nn.Sequential(nn.ReLU(), *inner)
-        self.last = nn.Conv2d(o.features, o.bands, 3, padding=1)
-        initialise(self, o.zero_init)
+        self.last = nn.Conv2d(n, o.bands, 3, padding=1)
+        initialise(self, nn.init.xavier_uniform_)
+        if o.zero_init:
+            nn.init.zeros_(self.last.weight)
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
         """The corrected start; it already holds what hs and ms show, so they are not used again."""
@@ -83,14 +76,3 @@ class DHSIS(FusionNetwork):
             features = self.first(start.float())
         correction: Tensor = self.last(self.body(features))
         return start + correction.float()
-
-
-def initialise(net: DHSIS, zero_init: bool) -> None:
-    """Glorot's uniform weights, zero biases; optionally a net that adds nothing yet."""
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.xavier_uniform_(module.weight)
-            assert module.bias is not None
-            nn.init.zeros_(module.bias)
-    if zero_init:
-        nn.init.zeros_(net.last.weight)

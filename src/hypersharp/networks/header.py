@@ -29,31 +29,22 @@ class WeightsHeader:
 
 
 def read_header(path: Path) -> WeightsHeader:
-    """The header of a weights file; its tensors stay on disk.
-
-    Raises: InputError for a missing or truncated file, or one of another program.
-    """
+    """The header of a weights file, its tensors unread. Raises: InputError for a broken file or another program's."""
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
     except (OSError, SafetensorError) as exc:
-        raise InputError(
-            f"{path}, which is missing, truncated or no safetensors file ({exc})",
-            "a weights file written by hypersharp",
-            "run `hypersharp weights` to see the packaged ones",
-        ) from exc
+        found = f"{path}, which is missing, truncated or no safetensors file ({exc})"
+        expected = "a weights file written by hypersharp"
+        raise InputError(found, expected, "run `hypersharp weights` to see the packaged ones") from exc
     if metadata.get("format") != FORMAT:
-        raise InputError(
-            f"{path}, a safetensors file of another program",
-            f"one whose metadata says format {FORMAT}",
-            "train one with `hypersharp train`",
-        )
+        found = f"{path}, a safetensors file of another program"
+        raise InputError(found, f"one whose metadata says format {FORMAT}", "train one with `hypersharp train`")
     try:
         return decode_header(metadata["header"])
     except (KeyError, TypeError, ValueError) as exc:
-        raise InputError(
-            f"{path} with an unreadable header ({exc})", "a header by hypersharp", "download or train the file again"
-        ) from exc
+        found = f"{path} with an unreadable header ({exc})"
+        raise InputError(found, "a header by hypersharp", "download or train the file again") from exc
 
 
 def decode_header(text: str) -> WeightsHeader:

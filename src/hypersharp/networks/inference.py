@@ -1,38 +1,106 @@
-"""Running a fusion network over an image: whole, in blended tiles, or patch by patch as the paper does.
+"""What every method with a network does: choose the weights that fit the pair, load them, run the network over an image
+(whole, in blended tiles, or patch by patch as the paper does), from the closed-form image that some networks correct.
 
 Only patches show seams: each is padded, pooled and interpolated alone.
 """
 
 import copy
-import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import product
+from pathlib import Path
+from timeit import repeat
 
 import torch
 from torch import Tensor, nn
 
-from hypersharp.errors import CallError
+from hypersharp.errors import CallError, InputError
 from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.checkpoint import to_fast_layout
+from hypersharp.networks.checkpoint import load_weights, to_fast_layout
 from hypersharp.networks.layers import Means
-from hypersharp.networks.start import first_estimate
+from hypersharp.networks.onnx.session import load_onnx
+from hypersharp.networks.packaged import Weights, fitting_weights, misfit, named_weights
 from hypersharp.numerics.interpolate import upsample_bicubic
+from hypersharp.numerics.linops import BlurDecimation, fuse_gaussian
 from hypersharp.pair.options import Options, Precision, Progress, choose_device, ignore
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor
+
+
+def choose_weights(network: str, pair: TensorPair, options: Options) -> tuple[Weights, tuple[str, ...]]:
+    """The weights the user named, else the packaged ones that fit; which, and what is doubtful, in words.
+
+    Raises: InputError where no weights fit, or the given ones are of another network or do not fit.
+    """
+    nm = pair.spectra.hs_nm
+    if options.weights is None:
+        weights = fitting_weights(network, shape_of(pair), nm)
+        notes = [f"weights {weights.name}: packaged, and they fit bands, ratio and wavelengths"]
+    else:
+        weights = named_weights(options.weights)
+        check_fit(weights, network, pair)
+        notes = [f"weights {weights.name}: as asked"]
+    if nm is None and weights.header.wavelengths_nm is not None:
+        first, last = weights.header.wavelengths_nm[0], weights.header.wavelengths_nm[-1]
+        notes.append(f"warning: hs has no wavelengths, taken to be {first:.0f} to {last:.0f} nm as in training")
+    return weights, tuple(notes)
+
+
+def shape_of(pair: TensorPair) -> dict[str, int]:
+    """What weights have to fit."""
+    return {"bands": len(pair.hs), "ms_bands": len(pair.ms), "ratio": pair.ratio}
+
+
+def check_fit(weights: Weights, network: str, pair: TensorPair) -> None:
+    """Raise InputError for weights of another network, or for another sensor than the pair's."""
+    if network not in (weights.header.network, weights.method):
+        found, expected = f"weights {weights.name} of {weights.header.network}", f"weights of {network}"
+        raise InputError(found, expected, f"use --method {weights.header.network}, or leave --weights out")
+    reason = misfit(weights.header, shape_of(pair), pair.spectra.hs_nm)
+    if reason:
+        raise InputError(f"a pair with {reason}", f"one that fits {weights}", "leave --weights out or train some")
+
+
+def network_of(weights: Weights, device: torch.device) -> FusionNetwork:
+    """The network of a weights file on its device, as it was trained; shared, so not to be changed."""
+    return loaded_network(weights.path, weights.path.stat().st_mtime_ns, device)
+
+
+@lru_cache(maxsize=4)
+def loaded_network(path: Path, mtime_ns: int, device: torch.device) -> FusionNetwork:  # noqa: ARG001 - a new file, a new net
+    """Kept, for reading it takes longer than a small fusion."""
+    if path.suffix == ".onnx":
+        return load_onnx(path, device)
+    net, _ = load_weights(path)
+    return to_fast_layout(net).to(device)
+
+
+def explain(hs: Tensor, ms: Tensor, prior: Tensor, sensor: Sensor, weight: float) -> Tensor:
+    """min_X ||hs - A X||^2 + ||ms - R X||^2 + weight ||X - prior||^2, (L, H, W); borders are circular.
+
+    hs (L, h, w), ms (l, H, W), prior (L, H, W), values of about 0..1. DHSIS's first and last step
+    (Dian et al. 2018, eqs. 6 and 9).
+
+    Raises: InputError for a weight that is not positive, or a ratio that does not divide the image.
+    """
+    kernel = torch.tensor(sensor.psf.kernel).to(prior)
+    observe = BlurDecimation(kernel, (prior.shape[1], prior.shape[2]), sensor.ratio, sensor.psf.start_yx)
+    response = torch.tensor(sensor.srf).to(prior)
+    return fuse_gaussian(hs, ms, prior, observe=observe, response=response, weight=weight)
+
+
+def first_estimate(hs: Tensor, ms: Tensor, sensor: Sensor, weight: float) -> Tensor:
+    """What explains hs and ms near the bicubic hs: DHSIS's X_in, (L, H, W), which needs no training."""
+    return explain(hs, ms, upsample_bicubic(hs[None], sensor.ratio)[0], sensor, weight)
+
 
 PATCH_PX = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Inference:
-    """A network, and the sensor and weight of the closed-form estimate that it corrects, where it does.
-
-    `notes` and `weights` as `methods.base.Apply` has them.
-    """
+    """A network; sensor and weight of the closed-form estimate it corrects, if any; else as `methods.base.Apply`."""
 
     net: FusionNetwork
     sensor: Sensor | None = None
@@ -152,14 +220,5 @@ def bf16_is_faster(device_type: str) -> bool:
         if device_type == "cuda":
             torch.cuda.synchronize()
 
-    return shortest_s(partial(convolve, True)) < 0.8 * shortest_s(partial(convolve, False))
-
-
-def shortest_s(action: Callable[[], None], times: int = 4) -> float:
-    """Shortest of a few runs in seconds, the first (set-up) left out."""
-    durations = []
-    for _ in range(times + 1):
-        start = time.perf_counter()
-        action()
-        durations.append(time.perf_counter() - start)
-    return min(durations[1:])
+    low_s, full_s = (min(repeat(partial(convolve, low), number=1, repeat=5)[1:]) for low in (True, False))
+    return low_s < 0.8 * full_s

@@ -1,16 +1,13 @@
 """What several networks are built of: convolutions, the strided geometry of each ratio, padding, precision."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 PRELU_START = 0.25
-
 RATIOS = range(2, 33)
-
 # ratio -> (kernel, padding) of the strided convolution whose window is centred on a coarse pixel
 STRIDED_KERNEL = {ratio: (ratio + 2 * max(1, ratio // 4), max(1, ratio // 4)) for ratio in RATIOS}
 
@@ -47,6 +44,15 @@ def image_mean(x: Tensor, means: Means | None) -> Tensor:
     return x.mean((-2, -1), keepdim=True) if means is None else means(x)
 
 
+def initialise(net: nn.Module, draw: Callable[..., Tensor]) -> None:
+    """Weights of all convolutions as `draw` fills them, zero biases."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            draw(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 def full_precision(image: Tensor) -> torch.autocast:
     """float32 inside: where near-equal images are subtracted, bfloat16 would leave its rounding alone."""
     return torch.autocast(image.device.type, enabled=False)
@@ -68,6 +74,15 @@ class PReLU(nn.PReLU):
         return changed.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
+class ResidualBlock(nn.Module):
+    """Two convolutions whose outcome is added to what came in; `forward` says how."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(features, features, 3, padding=1)
+        self.second = nn.Conv2d(features, features, 3, padding=1)
+
+
 def join(*images: Tensor) -> Tensor:
     """(B, n, H, W), .. one after the other along their channels, which lie together in memory.
 
@@ -76,19 +91,10 @@ def join(*images: Tensor) -> Tensor:
     return torch.cat([image.permute(0, 2, 3, 1) for image in images], -1).permute(0, 3, 1, 2)
 
 
-def padding_to_levels(coarse_yx: Sequence[int], ratio: int) -> list[int]:
-    """Coarse pixels to add along y and x until the fine size is a whole number of 4s, for two halvings.
-
-    >>> padding_to_levels((5, 8), ratio=2), padding_to_levels((5, 8), ratio=4)
-    ([1, 0], [0, 0])
-    """
-    step = 4 // math.gcd(4, ratio)
-    return [-length % step for length in coarse_yx]
-
-
-def pad_edges(image: Tensor, pad_yx: Sequence[int]) -> Tensor:
-    """The image with its last row and column repeated."""
-    return F.pad(image, (0, pad_yx[1], 0, pad_yx[0]), mode="replicate") if any(pad_yx) else image
+def repeat_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """The image (.., y, x) with its last row and column repeated until both sides are multiples."""
+    below, beside = (-size % multiple for size in image.shape[-2:])
+    return F.pad(image, (0, beside, 0, below), mode="replicate") if below or beside else image
 
 
 def mixed(matrix: Tensor, image: Tensor) -> Tensor:

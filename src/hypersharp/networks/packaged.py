@@ -71,10 +71,7 @@ def missing_weights() -> list[str]:
 
 
 def named_weights(name: str | Path) -> Weights:
-    """Weights by packaged name or by path.
-
-    Raises: InputError for a name that is neither or not installed, or a file that is no weights file.
-    """
+    """Weights by packaged name or path. Raises: InputError for a name that is neither or not installed."""
     path = Path(name)
     if str(name) in packaged_weights():
         return packaged_weights()[str(name)]

@@ -11,36 +11,26 @@ Spectral consistency is the least change to an estimate Z that makes it agree wi
 Z + P^T (P P^T)^-1 (X - P Z), for a known response P.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.layers import (
-    PRELU_START,
-    RATIOS,
-    STRIDED_KERNEL,
-    Means,
-    conv,
-    deconv,
-    full_precision,
-    image_mean,
-    join,
-    pad_edges,
-    padding_to_levels,
-    prelu,
-)
+from hypersharp.networks import layers
+from hypersharp.networks.base import FusionNetwork, FusionOptions
+from hypersharp.networks.layers import STRIDED_KERNEL, Means, full_precision, join
 from hypersharp.numerics.interpolate import interpolate_bicubic, upsample_bicubic
 
 LEAST_CONTRAST = 1e-6
 
 
 @dataclass(frozen=True)
-class SSJCNOptions:
+class SSJCNOptions(FusionOptions):
     """The shape of an SSJCN; the defaults settle what the paper does not state.
 
     Attributes:
@@ -65,9 +55,6 @@ class SSJCNOptions:
     64
     """
 
-    bands: int = 31
-    ms_bands: int = 3
-    ratio: int = 4
     features: int = 64
     iterations: int = 2
     share: Literal["none", "degradation", "all"] = "none"
@@ -80,8 +67,8 @@ class SSJCNOptions:
     spectrally_consistent: bool = False
 
     def __post_init__(self) -> None:
-        if self.ratio not in RATIOS:
-            raise ValueError(f"SSJCN has ratios {RATIOS.start} to {RATIOS.stop - 1}, not {self.ratio}")
+        if self.ratio not in layers.RATIOS:
+            raise ValueError(f"SSJCN has ratios {layers.RATIOS.start} to {layers.RATIOS.stop - 1}, not {self.ratio}")
         if self.separate and (self.bands != self.ms_bands or not self.any_sensor):
             raise ValueError("separate bands go with as many ms bands, and degradation 'any sensor'")
 
@@ -106,6 +93,7 @@ class SSJCN(FusionNetwork):
 
     start = "optional"
     asks_means = True
+    fill = staticmethod(layers.repeat_to_multiple)
     options: SSJCNOptions
     srf: Tensor
 
@@ -119,7 +107,9 @@ class SSJCN(FusionNetwork):
         self.error_fusion = nn.ModuleList(ErrorFusion(options) for _ in range(own))
         self.attention = nn.ModuleList(ErrorAttention(1 if options.separate else options.bands) for _ in range(own))
         self.register_buffer("srf", torch.zeros(options.ms_bands, options.bands), persistent=not options.any_sensor)
-        initialise(self, options.zero_init)
+        layers.initialise(self, partial(nn.init.kaiming_normal_, a=layers.PRELU_START))
+        for fusion in self.error_fusion if options.zero_init else ():
+            nn.init.zeros_(fusion.get_parameter("tail.1.weight"))  # a net that starts at Z^0
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None, means: Means | None = None) -> Tensor:
         """The final estimate; `start` replaces the bicubic Z^0 (a tile takes it from the whole image's)."""
@@ -131,9 +121,9 @@ class SSJCN(FusionNetwork):
         """Z^0 (bicubic), Z^1, .. Z^T of the paper, each (B, L, H, W)."""
         ratio, size_yx = self.options.ratio, ms.shape[-2:]
         start = upsample_bicubic(hs, ratio) if start is None else start
-        pad_yx = padding_to_levels(hs.shape[-2:], ratio)
-        hs = pad_edges(hs, pad_yx)
-        ms, start = (pad_edges(image, [ratio * pad for pad in pad_yx]) for image in (ms, start))
+        coarse_px = 4 // math.gcd(4, ratio)  # the fine size is then a whole number of 4s, for two halvings
+        hs = self.fill(hs, coarse_px)
+        ms, start = (self.fill(image, ratio * coarse_px) for image in (ms, start))
         estimates = [self.correct_spectra(start, ms)]
         for t in range(self.options.iterations):
             z = estimates[-1]
@@ -146,7 +136,10 @@ class SSJCN(FusionNetwork):
         if self.options.any_sensor:
             hs_error = self.interpolate(hs_error)
         if self.options.separate:
-            images = ms_error, unit_contrast(ms, means), z - ms
+            # of constant bands zero, of the others at unit contrast
+            change = ms.float() - layers.image_mean(ms.float(), means)
+            contrast = change / layers.image_mean(change.square(), means).sqrt().clamp(min=LEAST_CONTRAST)
+            images = ms_error, contrast, z - ms
             ms_error, hs_error = join(*map(as_single_bands, images)), as_single_bands(hs_error)
         elif self.options.guided:
             ms_error = join(ms_error, ms)
@@ -223,8 +216,8 @@ class Degradation(nn.Module):
         kernel, padding = STRIDED_KERNEL[o.ratio]
         self.spectral = nn.Conv2d(o.bands, o.ms_bands, 3, padding=1)
         self.spatial = nn.Conv2d(o.bands, o.bands, kernel, o.ratio, padding)
-        self.spectral_act = prelu(o.ms_bands)
-        self.spatial_act = prelu(o.bands)
+        self.spectral_act = layers.prelu(o.ms_bands)
+        self.spatial_act = layers.prelu(o.bands)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         with full_precision(z):
@@ -275,17 +268,17 @@ class ErrorFusion(nn.Module):
         super().__init__()
         kernel, padding = STRIDED_KERNEL[o.ratio]
         n, bands = o.features, 1 if o.separate else o.bands
-        self.ms_in = conv(3 if o.separate else o.ms_bands * (2 if o.guided else 1), n)
-        self.ms_down = conv(n, n, stride=2)
-        self.hs_up = nn.Identity() if o.any_sensor else deconv(bands, bands, kernel, o.ratio, padding)
-        self.hs_down = conv(bands, n, stride=2)
-        self.fuse1 = conv(2 * n, n)
+        self.ms_in = layers.conv(3 if o.separate else o.ms_bands * (2 if o.guided else 1), n)
+        self.ms_down = layers.conv(n, n, stride=2)
+        self.hs_up = nn.Identity() if o.any_sensor else layers.deconv(bands, bands, kernel, o.ratio, padding)
+        self.hs_down = layers.conv(bands, n, stride=2)
+        self.fuse1 = layers.conv(2 * n, n)
         self.fuse_gate = ChannelGate(n, reduction=16)
-        self.fuse2 = conv(n, n)
-        self.down = conv(n, n, stride=2)
-        self.rebuild1 = nn.Sequential(conv(n, n), deconv(n, n, 4, 2, 1))
-        self.rebuild2 = nn.Sequential(conv(2 * n, n), deconv(n, n, 4, 2, 1))
-        self.tail = nn.Sequential(conv(2 * n + bands, n), nn.Conv2d(n, bands, 3, padding=1))
+        self.fuse2 = layers.conv(n, n)
+        self.down = layers.conv(n, n, stride=2)
+        self.rebuild1 = nn.Sequential(layers.conv(n, n), layers.deconv(n, n, 4, 2, 1))
+        self.rebuild2 = nn.Sequential(layers.conv(2 * n, n), layers.deconv(n, n, 4, 2, 1))
+        self.tail = nn.Sequential(layers.conv(2 * n + bands, n), nn.Conv2d(n, bands, 3, padding=1))
 
     def forward(self, ms_error: Tensor, hs_error: Tensor, means: Means | None) -> Tensor:
         y = self.hs_up(hs_error)  # (B, L, H, W)
@@ -321,17 +314,11 @@ class ChannelGate(nn.Module):
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
         hidden = max(4, channels // reduction)
-        self.squeeze = nn.Sequential(nn.Conv2d(channels, hidden, 1), prelu(hidden))
+        self.squeeze = nn.Sequential(nn.Conv2d(channels, hidden, 1), layers.prelu(hidden))
         self.excite = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, x: Tensor, means: Means | None) -> Tensor:
-        return x * torch.sigmoid(self.excite(self.squeeze(image_mean(x, means))))
-
-
-def unit_contrast(image: Tensor, means: Means | None) -> Tensor:
-    """Each band less its mean, by its standard deviation; bands that are constant are zero."""
-    change = image.float() - image_mean(image.float(), means)
-    return change / image_mean(change.square(), means).sqrt().clamp(min=LEAST_CONTRAST)
+        return x * torch.sigmoid(self.excite(self.squeeze(layers.image_mean(x, means))))
 
 
 def as_single_bands(image: Tensor) -> Tensor:
@@ -348,17 +335,3 @@ def repeat_border(image: Tensor, margin: int, axis: int) -> Tensor:
 def at(blocks: nn.ModuleList, t: int) -> nn.Module:
     """Block of iteration t; the only one there is where iterations share it."""
     return blocks[min(t, len(blocks) - 1)]
-
-
-def initialise(net: SSJCN, zero_init: bool) -> None:
-    """Kaiming-normal weights for PReLU(0.25), zero biases; optionally a net that starts at Z^0."""
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.kaiming_normal_(module.weight, a=PRELU_START)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    for fusion in net.error_fusion:
-        if zero_init and isinstance(fusion, ErrorFusion):
-            last = fusion.tail[-1]
-            assert isinstance(last, nn.Conv2d)
-            nn.init.zeros_(last.weight)

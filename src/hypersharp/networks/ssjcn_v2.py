@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.layers import full_precision, mixed, pad_edges
+from hypersharp.networks.base import FusionNetwork, FusionOptions
+from hypersharp.networks.layers import ResidualBlock, full_precision, mixed, repeat_to_multiple
 from hypersharp.networks.winograd import residual
 from hypersharp.numerics.interpolate import interpolate_bicubic
 
@@ -30,7 +30,7 @@ UNSHUFFLE = {"full": 1, "half": 2, "quarter": 4}
 
 
 @dataclass(frozen=True)
-class SSJCN2Options:
+class SSJCN2Options(FusionOptions):
     """The shape of an SSJCN of the second generation.
 
     Attributes:
@@ -47,9 +47,6 @@ class SSJCN2Options:
     5
     """
 
-    bands: int = 31
-    ms_bands: int = 3
-    ratio: int = 4
     psf_px: int | None = None
     features: int = 96
     blocks: int = 4
@@ -198,14 +195,14 @@ class Body(nn.Module):
         self.side = UNSHUFFLE[o.resolution]
         area, n = self.side**2, o.features
         self.head = nn.Conv2d(area * channels_in, n, 3, padding=1)
-        self.blocks = nn.ModuleList(ResidualBlock(n) for _ in range(o.blocks))
+        self.blocks = nn.ModuleList(ReluBlock(n) for _ in range(o.blocks))
         self.tail = nn.Conv2d(n, area * channels_out, 3, padding=1)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type] # it has one
 
     def forward(self, image: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
         height, width = image.shape[-2:]
-        padded = pad_edges(image, (-height % self.side, -width % self.side))
+        padded = repeat_to_multiple(image, self.side)
         x: Tensor = self.head(F.pixel_unshuffle(padded, self.side))  # (B, F, H/side, W/side)
         x = x if before is None else x + before
         for block in self.blocks:
@@ -213,13 +210,8 @@ class Body(nn.Module):
         return F.pixel_shuffle(self.tail(x), self.side)[..., :height, :width], x
 
 
-class ResidualBlock(nn.Module):
+class ReluBlock(ResidualBlock):
     """x + conv(relu(conv(x))), without normalisation."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(features, features, 3, padding=1)
-        self.second = nn.Conv2d(features, features, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return residual(x, self.first, self.second)

@@ -15,21 +15,18 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from hypersharp.networks.base import FusionNetwork
+from hypersharp.networks.base import FusionNetwork, FusionOptions
 from hypersharp.networks.layers import Means, full_precision, mixed
 from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
 
 
 @dataclass(frozen=True)
-class SubspaceOptions:
+class SubspaceOptions(FusionOptions):
     """The pair: `bands` L, `ms_bands` l, `ratio`, the side of the blur's window; and the shape of its SSJCN.
 
     `dimensions` is p; `own_features` the width of the pair's own SSJCN of one iteration, 0: there is none.
     """
 
-    bands: int
-    ms_bands: int
-    ratio: int
     psf_px: int | None = None
     dimensions: int = 10
     features: int = 16
@@ -38,18 +35,8 @@ class SubspaceOptions:
     own_features: int = 0
 
     def core(self) -> SSJCNOptions:
-        return SSJCNOptions(
-            bands=self.dimensions,
-            ms_bands=self.dimensions,
-            ratio=self.ratio,
-            features=self.features,
-            iterations=self.iterations,
-            share=self.share,
-            degradation="any sensor",
-            psf_px=self.psf_px,
-            zero_init=True,
-            separate=True,
-        )
+        shape = self.dimensions, self.dimensions, self.ratio, self.features, self.iterations, self.share
+        return SSJCNOptions(*shape, "any sensor", psf_px=self.psf_px, zero_init=True, separate=True)
 
     def own(self) -> SSJCNOptions:
         together = replace(self.core(), separate=False, guided=True, share="none")

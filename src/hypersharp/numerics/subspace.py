@@ -65,8 +65,5 @@ def principal_axes(moment: Tensor) -> Tensor:
 
 def check_rank(pixels: Tensor, rank: int) -> None:
     if not 1 <= rank <= min(pixels.shape):
-        raise InputError(
-            f"a subspace of {rank} dimensions",
-            f"1 to {min(pixels.shape)}, as many as bands and pixels",
-            "ask for fewer",
-        )
+        found = f"a subspace of {rank} dimensions"
+        raise InputError(found, f"1 to {min(pixels.shape)}, as many as bands and pixels", "ask for fewer")

@@ -101,10 +101,7 @@ def component_mix(cube: xr.DataArray) -> Mix | None:
 
 
 def mix_for(cube: xr.DataArray, kind: Kind = "true") -> Mix:
-    """What of a cube is shown as red, green and blue.
-
-    Raises: InputError for an unknown kind, or bands that cannot show it.
-    """
+    """What of a cube is red, green and blue. Raises: InputError for an unknown kind, or bands that cannot show it."""
     usable = only_usable(cube, "image")
     nm = wavelengths_nm(usable)
     kinds: dict[str, Callable[[], Mix | None]] = {
@@ -131,11 +128,6 @@ def composite(cube: xr.DataArray, mix: Mix, limits: Limits | None = None) -> Ima
     return np.asarray(np.clip((mixed - low) / np.maximum(high - low, 1e-12), 0, 1) ** mix.gamma, np.float32)
 
 
-def composite_limits(cube: xr.DataArray, mix: Mix) -> Limits:
-    """Black and white of each channel, by which other cubes of the same unit can be shown too."""
-    return stretch(mixture(cube, mix))
-
-
 def mixture(cube: xr.DataArray, mix: Mix) -> Image:
     """(H, W, 3): the mix of the cube's usable bands, in its unit; NaN where one is missing."""
     values = np.asarray(only_usable(cube, "image").values, np.float32)
@@ -144,6 +136,6 @@ def mixture(cube: xr.DataArray, mix: Mix) -> Image:
 
 
 def stretch(mixed: Image) -> Limits:
-    """What to show as black and white of each channel; missing pixels do not count."""
+    """Black and white of each channel, for other cubes of the same unit too; missing pixels do not count."""
     low, high = np.nanquantile(mixed, STRETCH_QUANTILES, axis=(0, 1))
     return low, high

@@ -1,15 +1,24 @@
-"""What figures are drawn with: panels on axes of matplotlib.
+"""What figures are drawn with: panels on axes of matplotlib; and pictures as text, to stand inside a page.
 
 No pyplot, so nothing global: a figure is freed with its last name. Colours are safe for the colour-blind
 (Okabe and Ito, "Color Universal Design", 2008; the maps viridis and magma).
+
+Spectra are those of images of one place on several grids, each with its own bands. A curve is broken where bands lie
+far apart, so that no line crosses what no band has seen; a band of some width is drawn as wide as it is.
 """
 
+import base64
+import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image as Pil
 
+from hypersharp.cube import usable_bands, wavelengths_nm
 from hypersharp.errors import needs
 from hypersharp.plot.colour import STRETCH_QUANTILES, Image, Limits, Mix, composite, mix_for
 from hypersharp.plot.places import Pixel
@@ -71,3 +80,97 @@ def panels_figure(rows: Sequence[Sequence[tuple[Mapping[str, Image], bool]]]) ->
         for axes in panels:
             axes.axis("off")
     return figure
+
+
+MOST_PX, LEAST_PX = 640, 280  # along the longer side
+
+
+def png(image: Image) -> str:
+    """A picture (H, W, 3) in 0..1 as a data URI; NaN is transparent; few pixels are repeated: printers blur them."""
+    missing = np.isnan(image).any(2)
+    pixels = np.round(255 * np.nan_to_num(image)).astype(np.uint8)
+    alpha = np.where(missing, 0, 255).astype(np.uint8)[..., None]
+    picture = Pil.fromarray(np.concatenate([pixels, alpha], 2) if missing.any() else pixels)
+    picture.thumbnail((MOST_PX, MOST_PX), Pil.Resampling.BOX)
+    times = -(-LEAST_PX // max(picture.size))
+    picture = picture.resize((times * picture.width, times * picture.height), Pil.Resampling.NEAREST)
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return as_data("image/png", file.getvalue())
+
+
+def as_data(kind: str, content: bytes) -> str:
+    """Bytes of a media type as a data URI."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+FloatArray = NDArray[np.float64]
+GAP = 5.0  # times the usual step between bands
+LINE_BANDS = 16  # fewer are drawn as points
+COLOURS = {"hs": OKABE_ITO[1], "ms": OKABE_ITO[3], "result": OKABE_ITO[6], "truth": OKABE_ITO[0]}
+OTHERS = [OKABE_ITO[n] for n in (4, 5, 2, 6, 3)]
+DASHED = ("truth",)
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Values (n,) at `where` (nm or band numbers from 1); `reach` (2, n): how far each band sees below and above that;
+    `half_interval` (n,) of the values.
+    """
+
+    name: str
+    where: FloatArray
+    values: FloatArray
+    reach: FloatArray | None = None
+    half_interval: FloatArray | None = None
+
+
+def band_axis(cube: xr.DataArray) -> FloatArray:
+    """(L,): the wavelengths, nm, or the bands' numbers from 1."""
+    nm = wavelengths_nm(cube)
+    return np.arange(1.0, cube.shape[0] + 1) if nm is None else nm.astype(np.float64)
+
+
+def axis_label(cube: xr.DataArray) -> str:
+    return "band" if wavelengths_nm(cube) is None else "wavelength (nm)"
+
+
+def curve_at(cube: xr.DataArray, pixel_yx: Pixel, name: str, error: xr.DataArray | None = None) -> Curve:
+    """The spectrum of a pixel, unusable bands missing; `error` holds half-widths of its intervals, as `cube`."""
+    y, x = pixel_yx
+    values = np.where(usable_bands(cube), np.array(cube.values[:, y, x], np.float64), np.nan)
+    half = None if error is None else np.array(error.values[:, y, x], np.float64)
+    return Curve(name, band_axis(cube), values, half_interval=half)
+
+
+def draw_curves(axes: "Axes", curves: Sequence[Curve], title: str, x_label: str) -> None:
+    """Spectra of several images at one place; hs, ms, result and truth have colours of their own."""
+    for n, curve in enumerate(curves):
+        colour, where, half = COLOURS.get(curve.name, OTHERS[n % len(OTHERS)]), curve.where, curve.half_interval
+        options: dict[str, Any] = {"color": colour, "label": curve.name, "linewidth": 1.4}
+        if len(where) < LINE_BANDS:  # points as wide as the bands
+            axes.errorbar(where, curve.values, yerr=half, xerr=curve.reach, fmt="s", markersize=4, zorder=3, **options)
+            continue
+        style = "--" if curve.name in DASHED else "-"
+        axes.plot(*broken(where, curve.values), style, **options)
+        if half is not None:
+            where, low, high = broken(where, curve.values - half, curve.values + half)
+            axes.fill_between(where, low, high, color=colour, alpha=0.25, linewidth=0)
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.set_xlabel(x_label, fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.3)
+
+
+def broken(where: FloatArray, *lines: ArrayLike) -> tuple[FloatArray, ...]:
+    """`where` in ascending order and lines (n,) over it, with a NaN put in wherever bands lie far apart.
+
+    >>> [line.tolist() for line in broken(np.array([1.0, 3, 2, 50]), np.array([5, 6, 7, 8]))]
+    [[1.0, 2.0, 3.0, 26.5, 50.0], [5.0, 7.0, 6.0, nan, 8.0]]
+    """
+    order = np.argsort(where, kind="stable")
+    where = where[order]
+    steps = np.diff(where)
+    far = np.flatnonzero(steps > GAP * np.median(steps)) + 1 if len(steps) else np.empty(0, np.intp)
+    middles = (where[far - 1] + where[far]) / 2
+    return np.insert(where, far, middles), *(np.insert(np.asarray(line, float)[order], far, np.nan) for line in lines)

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from hypersharp.cube import usable_bands
 from hypersharp.errors import InputError
-from hypersharp.plot.band_curves import axis_label, band_axis, broken
 from hypersharp.plot.colour import Image
-from hypersharp.plot.draw import OKABE_ITO, draw_image
+from hypersharp.plot.draw import OKABE_ITO, axis_label, band_axis, broken, draw_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,22 +55,12 @@ def angle_error(estimate: xr.DataArray, truth: xr.DataArray) -> Image:
 
 
 def both_there(estimate: xr.DataArray, truth: xr.DataArray) -> tuple[Image, Image]:
-    """The bands (n, H, W) of two cubes that neither calls bad nor lacks everywhere.
-
-    Raises: InputError for two shapes.
-    """
+    """The bands (n, H, W) that neither cube calls bad nor lacks everywhere. Raises: InputError for two shapes."""
     if estimate.shape != truth.shape:
         raise InputError(f"shapes {estimate.shape} and {truth.shape}", "two cubes of one shape", "compare a pair")
     kept = usable_bands(estimate) & usable_bands(truth)
     a, b = (np.asarray(cube.values[kept], np.float32) for cube in (estimate, truth))
     return a, b
-
-
-def band_rmse(estimate: xr.DataArray, truth: xr.DataArray) -> FloatArray:
-    """(L,): the RMS error of each band, in the cubes' unit; NaN for a band that one of them lacks."""
-    gaps = (np.asarray(ours, float) - theirs for ours, theirs in zip(estimate.values, truth.values, strict=True))
-    there = (gap[np.isfinite(gap)] for gap in gaps)
-    return np.array([np.sqrt(np.mean(gap**2)) if gap.size else np.nan for gap in there])
 
 
 def draw_map(axes: "Axes", values: Image, title: str, label: str = "", cmap: str = "viridis") -> None:
@@ -99,7 +88,10 @@ def draw_errors(figure: "FigureBase", estimates: Mapping[str, xr.DataArray], tru
 def draw_band_errors(axes: "Axes", estimates: Mapping[str, xr.DataArray], truth: xr.DataArray, unit: str) -> None:
     """The RMS error over the bands, a line an estimate."""
     for n, (name, estimate) in enumerate(estimates.items()):
-        where, values = broken(band_axis(truth), band_rmse(estimate, truth))
+        gaps = [np.asarray(ours, float) - theirs for ours, theirs in zip(estimate.values, truth.values, strict=True)]
+        there = (gap[np.isfinite(gap)] for gap in gaps)  # of a band that one of the two lacks nothing
+        rmse = [np.sqrt(np.mean(gap**2)) if gap.size else np.nan for gap in there]
+        where, values = broken(band_axis(truth), rmse)
         axes.plot(where, values, "--" if n else "-", color=OKABE_ITO[(6, 0, 4)[n % 3]], linewidth=1.5, label=name)
     label_axes(axes, axis_label(truth), f"RMS error ({unit})")
 

@@ -10,16 +10,26 @@ import xarray as xr
 from hypersharp.cube import check_axes
 from hypersharp.errors import InputError
 from hypersharp.pair.estimate import study_pair
-from hypersharp.plot.band_curves import axis_label, band_axis, curve_at, draw_curves
-from hypersharp.plot.colour import Kind, composite_limits, mix_for
-from hypersharp.plot.draw import LETTERS, OKABE_ITO, draw_composite, draw_marks, new_figure
+from hypersharp.plot import draw
+from hypersharp.plot.colour import Kind, mix_for, mixture, stretch
+from hypersharp.plot.draw import OKABE_ITO
 from hypersharp.plot.errors import draw_errors, draw_map
 from hypersharp.plot.places import Pixel, Place, find_pixel, same_place
-from hypersharp.plot.sensor_figure import sensor_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
+
+from numpy.typing import NDArray
+
+from hypersharp.plot.draw import broken
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from hypersharp.sensor.observe import Sensor
 
 Cubes = xr.DataArray | Mapping[str, xr.DataArray]
 PANEL = (3.4, 3.5)  # inches
@@ -45,9 +55,9 @@ def composites(cubes: Cubes, kind: Kind = "true") -> "Figure":
     '660, 560, 480 nm'
     """
     named = by_name(cubes)
-    figure = new_figure(PANEL[0] * len(named), PANEL[1])
+    figure = draw.new_figure(PANEL[0] * len(named), PANEL[1])
     for axes, (name, cube) in zip(figure.subplots(1, len(named), squeeze=False)[0], named.items(), strict=True):
-        draw_composite(axes, cube, name, mix_for(cube, kind))
+        draw.draw_composite(axes, cube, name, mix_for(cube, kind))
     return figure
 
 
@@ -72,7 +82,7 @@ def spectra(cubes: Cubes, places: Sequence[Place]) -> "Figure":
     if not places:
         raise InputError("no place", "one (x, y) at least", "name a pixel, [(10, 20)]")
     pixels = [find_pixel(place, list(named.values())[-1]) for place in places]
-    figure = new_figure(PANEL[0] * len(places) + 0.6, PANEL[1])
+    figure = draw.new_figure(PANEL[0] * len(places) + 0.6, PANEL[1])
     _draw_spectra(figure.subplots(1, len(places), squeeze=False)[0], named, pixels)
     return figure
 
@@ -106,14 +116,14 @@ def comparison(
     true = {} if truth is None else {"truth": truth}
     named, pixels = {"hs": hs, "ms": ms, first: result} | true, [find_pixel(place, result) for place in places]
     rows = 1 + bool(places) + bool(true)
-    figure = new_figure(PANEL[0] * len(named), PANEL[1] * rows)
+    figure = draw.new_figure(PANEL[0] * len(named), PANEL[1] * rows)
     parts = list(figure.subfigures(rows, 1, squeeze=False)[:, 0])
     last = list(named.values())[-1]
-    limits = composite_limits(last, mix_for(last))
+    limits = stretch(mixture(last, mix_for(last)))
     pictures = parts.pop(0).subplots(1, len(named))
     for axes, (name, cube) in zip(pictures, named.items(), strict=True):
-        draw_composite(axes, cube, name, limits=None if name == "ms" else limits)
-    draw_marks(pictures[-1], pixels)
+        draw.draw_composite(axes, cube, name, limits=None if name == "ms" else limits)
+    draw.draw_marks(pictures[-1], pixels)
     if places:
         row = parts.pop(0).subplots(1, len(places), squeeze=False)[0]
         _draw_spectra(row, {"hs": hs, "ms": ms, **results, **true}, pixels, lettered=True)
@@ -140,7 +150,7 @@ def error_map(estimate: Cubes, truth: xr.DataArray) -> "Figure":
     ['RMS error over bands', 'spectral angle (degrees)']
     """
     estimates = estimate if isinstance(estimate, Mapping) else {"estimate": estimate}
-    figure = new_figure(max(9.6, 3.2 * len(estimates) + 1), 4.2 if len(estimates) == 1 else 3.4)
+    figure = draw.new_figure(max(9.6, 3.2 * len(estimates) + 1), 4.2 if len(estimates) == 1 else 3.4)
     draw_errors(figure, estimates, truth)
     return figure
 
@@ -193,7 +203,7 @@ def uncertainty(sharp: xr.DataArray, error: xr.DataArray, truth: xr.DataArray | 
     >>> uncertainty(sharp, 0 * sharp + 0.1).axes[1].get_title(loc="left")
     'A: 50% of pixels have narrower intervals'
     """
-    figure = new_figure(15 + (4 if truth is not None else 0), 3.6)
+    figure = draw.new_figure(15 + (4 if truth is not None else 0), 3.6)
     row = figure.subplots(1, 4 + (truth is not None))
     with np.errstate(invalid="ignore"):
         means = np.asarray(error.mean("band", skipna=True), np.float32)
@@ -202,28 +212,23 @@ def uncertainty(sharp: xr.DataArray, error: xr.DataArray, truth: xr.DataArray | 
     for n, quantile in enumerate(QUANTILES):
         y, x = np.unravel_index(np.nanargmin(np.abs(means - np.nanquantile(means, quantile))), means.shape)
         pixels.append((int(y), int(x)))
-        curves = [curve_at(sharp, pixels[n], "result", error)]
-        curves += [] if truth is None else [curve_at(truth, pixels[n], "truth")]
-        title = f"{LETTERS[n]}: {quantile:.0%} of pixels have narrower intervals"
-        draw_curves(row[1 + n], curves, title, axis_label(sharp))
-    draw_marks(row[0], pixels)
+        curves = [draw.curve_at(sharp, pixels[n], "result", error)]
+        curves += [] if truth is None else [draw.curve_at(truth, pixels[n], "truth")]
+        title = f"{draw.LETTERS[n]}: {quantile:.0%} of pixels have narrower intervals"
+        draw.draw_curves(row[1 + n], curves, title, draw.axis_label(sharp))
+    draw.draw_marks(row[0], pixels)
     stated = float(error.attrs.get("coverage", 0.9))
     row[1].legend(fontsize=7, title=f"with {stated:.0%} intervals", title_fontsize=7)
     if truth is not None:
-        _draw_coverage(row[4], sharp, error, truth, stated)
+        axes, gap = row[4], np.abs(sharp.values - truth.values)
+        counted = np.isfinite(gap) & np.isfinite(error.values)
+        held = ((gap <= error.values) & counted).sum((1, 2)) / np.maximum(counted.sum((1, 2)), 1)
+        axes.plot(draw.band_axis(sharp), 100 * held, color=OKABE_ITO[6], label="observed")
+        axes.axhline(100 * stated, color=OKABE_ITO[0], linestyle="--", label="stated")
+        axes.set(title="coverage", xlabel=draw.axis_label(sharp), ylabel="%", ylim=(50, 100))
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=7)
     return figure
-
-
-def _draw_coverage(axes: "Axes", sharp: xr.DataArray, error: xr.DataArray, truth: xr.DataArray, stated: float) -> None:
-    """The share of values within their intervals, band by band, and the share that was stated."""
-    gap = np.abs(sharp.values - truth.values)
-    counted = np.isfinite(gap) & np.isfinite(error.values)
-    held = ((gap <= error.values) & counted).sum((1, 2)) / np.maximum(counted.sum((1, 2)), 1)
-    axes.plot(band_axis(sharp), 100 * held, color=OKABE_ITO[6], label="observed")
-    axes.axhline(100 * stated, color=OKABE_ITO[0], linestyle="--", label="stated")
-    axes.set(title="coverage", xlabel=axis_label(sharp), ylabel="%", ylim=(50, 100))
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=7)
 
 
 def _draw_spectra(
@@ -231,12 +236,13 @@ def _draw_spectra(
 ) -> None:
     """The spectra at pixels of the last cube, of all whose bands lie on the same axis: wavelengths, or numbers."""
     last = list(cubes.values())[-1]
-    alike = {name: cube for name, cube in cubes.items() if axis_label(cube) == axis_label(last)}
+    alike = {name: cube for name, cube in cubes.items() if draw.axis_label(cube) == draw.axis_label(last)}
     for n, (axes, pixel) in enumerate(zip(row, pixels, strict=True)):
         places = {name: same_place(pixel, last, cube) for name, cube in alike.items()}
-        curves = [curve_at(alike[name], at, name) for name, at in places.items() if at is not None]
+        curves = [draw.curve_at(alike[name], at, name) for name, at in places.items() if at is not None]
         title = f"pixel {pixel[1]}, {pixel[0]}"
-        draw_curves(axes, curves, f"{LETTERS[n % len(LETTERS)]}: {title}" if lettered else title, axis_label(last))
+        letter = f"{draw.LETTERS[n % len(draw.LETTERS)]}: " if lettered else ""
+        draw.draw_curves(axes, curves, letter + title, draw.axis_label(last))
     if any(alike):
         row[0].legend(fontsize=8)
 
@@ -247,3 +253,58 @@ def by_name(cubes: Cubes) -> Mapping[str, xr.DataArray]:
     for name, cube in named.items():
         check_axes(cube, name or "image")
     return named
+
+
+MOST_TICKS = 12
+
+
+def sensor_figure(
+    sensor: "Sensor", shift_px_yx: tuple[float, float], residuals: NDArray[np.float64], nm: NDArray[np.float64] | None
+) -> "Figure":
+    """The blur as the coarse pixel sees the fine ones, its centre marked; the responses; the residuals (l,), shares.
+
+    nm (L,): wavelengths of the hs bands, None where unknown.
+    """
+    figure = draw.new_figure(13, 3.8)
+    blur, response, bars = figure.subplots(1, 3, width_ratios=[1, 1.8, 1])
+    draw_blur(blur, sensor, shift_px_yx)
+    draw_response(response, sensor, nm)
+    draw_sensor_residuals(bars, residuals)
+    for axes, title in ((blur, "blur"), (response, "response"), (bars, "residual")):
+        axes.set_title(title)
+    return figure
+
+
+def draw_blur(axes: "Axes", sensor: "Sensor", shift_px_yx: tuple[float, float]) -> None:
+    """The kernel over the fine pixels around a coarse one."""
+    kernel = sensor.psf.kernel[::-1, ::-1]
+    top, left = (
+        start + size // 2 - size + 0.5 - (sensor.ratio - 1) / 2
+        for start, size in zip(sensor.psf.start_yx, kernel.shape, strict=True)
+    )
+    extent = (left, left + kernel.shape[1], top + kernel.shape[0], top)
+    shown = axes.imshow(kernel, cmap="viridis", interpolation="nearest", extent=extent)
+    axes.plot(shift_px_yx[1], shift_px_yx[0], "+", color=OKABE_ITO[4], markersize=14, label="centre of mass")
+    axes.plot(0, 0, "o", markerfacecolor="none", color="white", label="coarse pixel's centre")
+    axes.set(xlabel="x (fine pixels)", ylabel="y (fine pixels)")
+    axes.legend(fontsize=7, loc="lower right")
+    axes.figure.colorbar(shown, ax=axes, shrink=0.8)
+
+
+def draw_response(axes: "Axes", sensor: "Sensor", nm: NDArray[np.float64] | None) -> None:
+    """A line an ms band, its weights over the hs bands."""
+    where = np.arange(1.0, sensor.srf.shape[1] + 1) if nm is None else nm
+    for m, row in enumerate(sensor.srf):
+        colour, style = OKABE_ITO[m % len(OKABE_ITO)], "-" if m < len(OKABE_ITO) else "--"
+        axes.plot(*broken(where, row), style, color=colour, linewidth=1.4, label=f"MS {m + 1}")
+    axes.set(xlabel="HS band" if nm is None else "wavelength (nm)", ylabel="weight")
+    axes.legend(fontsize=7, ncols=2)
+    axes.grid(alpha=0.3)
+
+
+def draw_sensor_residuals(axes: "Axes", residuals: NDArray[np.float64]) -> None:
+    """A bar an ms band, in percent."""
+    if len(residuals) <= MOST_TICKS:
+        axes.set_xticks(range(1, len(residuals) + 1))
+    axes.bar(np.arange(1, len(residuals) + 1), 100 * residuals, color=OKABE_ITO[6])
+    axes.set(xlabel="MS band", ylabel="||R hs - D B ms|| / ||R hs|| (%)")

@@ -19,13 +19,10 @@ from hypersharp.io.together import write_text
 from hypersharp.pair.options import Progress, ignore
 from hypersharp.pair.record import Record, ranking_rows
 from hypersharp.plot.places import Place, find_pixel
-from hypersharp.quality.judge import MEANINGS, median_and_worst
+from hypersharp.quality.judge import judged
 from hypersharp.quality.metrics import PRESETS
-from hypersharp.reporting.charts import UNIT, error_charts, ms_bands, residual_chart, sensor_charts, spectra_charts
-from hypersharp.reporting.facts import Facts, Run, image_facts, run_facts
-from hypersharp.reporting.findings import Findings
-from hypersharp.reporting.pictures import CHART_STYLE, Picture, Window, composites, detailed_window
-from hypersharp.reporting.points import choose_points
+from hypersharp.reporting import charts
+from hypersharp.reporting.findings import Facts, Findings, Run, image_facts, run_facts
 from hypersharp.sensor.psf import PSF
 from hypersharp.system.atomic import make_folder
 from hypersharp.uncertainty.predict import predict_error
@@ -111,8 +108,6 @@ def write_report(
     for place in points:
         find_pixel(place, sharp)
     found = Findings(sharp, hs, ms, truth, error=error, record=Record.find(sharp))
-    found.place_pair()
-    progress(0.1)
     found.judge_result(psf, srf)
     progress(0.3)
     if truth is not None:
@@ -152,14 +147,14 @@ def render(
     import matplotlib as mpl
 
     here = files("hypersharp.reporting")
-    page = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).from_string((here / "page.html.j2").read_text(encoding="utf-8"))
+    strict = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page = strict.from_string((here / "page.html.j2").read_text(encoding="utf-8"))
     css = (here / "page.css").read_text(encoding="utf-8")
-    points = choose_points(places, found.sharp, found.hs)
-    record, window = found.record, None if found.ratio is None else detailed_window(found.ms, found.ratio)
-    with mpl.rc_context(CHART_STYLE):  # type: ignore[arg-type]  # its names are spelt out there
+    points = charts.choose_points(places, found.sharp, found.hs)
+    record, window = found.record, None if found.ratio is None else charts.detailed_window(found.ms, found.ratio)
+    with mpl.rc_context(charts.CHART_STYLE):  # type: ignore[arg-type]  # its names are spelt out there
         return page.render(
+            vars(found),
             css=css,
             policy=f"default-src 'none'; img-src data:; style-src {hash_of(css)}; base-uri 'none'; form-action 'none'",
             title=sources["result"].path.name if "result" in sources else "Sharpened image",
@@ -170,52 +165,47 @@ def render(
             points=points,
             window=window,
             size_yx=found.sharp.shape[1:],
-            spectra=list(spectra_charts(found, points)),
-            errors=list(error_charts(found)),
-            error=found.error,
-            scores=found.scores,
+            spectra=list(charts.spectra_charts(found, points)),
+            errors=list(charts.error_charts(found)),
             score_rows=SCORES,
-            peak=found.peak,
             preset=preset,
             definition=PRESETS[preset],
-            judged=judgement_rows(found),
-            residuals=residual_chart(found),
+            judged=[
+                (TITLES[name], name, value if isinstance(value, str) else f"{value:.4f}", meaning)
+                for name, value, meaning in (judged(vars(found.judgement)) if found.judgement else ())
+            ],
+            residuals=charts.residual_chart(found),
             images={name: image_facts(cube, sources.get(name)) for name, cube in images.items()},
-            sensor=list(sensor_charts(found)),
+            sensor=list(charts.sensor_charts(found)),
             sensor_facts=sensor_facts(found),
             decisions=list(record.decisions()) if record else [],
             ranking=ranking_of(record),
             run=run_facts(run),
             command=run.command,
-            missing=found.missing,
         )
 
 
-def picture_rows(found: Findings, window: Window | None) -> list[tuple[str, str, list[Picture]]]:
+def picture_rows(found: Findings, window: charts.Window | None) -> list[tuple[str, str, list[charts.Picture]]]:
     """Rows of pictures with title and a word: true colour, a close-up of the window, false colour."""
-    cubes, ms_nm = shown_cubes(found), wavelengths_nm(only_usable(found.ms, "ms"))
-    known = wavelengths_nm(found.hs) is not None
-    if ms_nm is None and known and (bands := ms_bands(found)):
+    cubes = {"hs": found.hs, "result": found.sharp} | ({} if found.truth is None else {"truth": found.truth})
+    kept = np.logical_and.reduce([usable_bands(cube) for cube in cubes.values()])
+    if kept.any() and not kept.all():  # all but ms with the bands that none of them lacks
+        cubes = {name: cube.isel(band=np.flatnonzero(kept)) for name, cube in cubes.items()}
+    cubes = {"hs": cubes.pop("hs"), "ms": found.ms, **cubes}
+    known, ms_nm = wavelengths_nm(found.hs) is not None, wavelengths_nm(only_usable(found.ms, "ms"))
+    if ms_nm is None and known and (bands := charts.ms_bands(found)):
         ms_nm = bands[0]
-    true, false = composites(cubes, ms_nm, marked=window is not None), composites(cubes, ms_nm, false=True)
+    true = charts.composites(cubes, ms_nm, marked=window is not None)
+    false = charts.composites(cubes, ms_nm, false=True)
     rows = [("True colour" if known else "Three bands", mix_words(true), true)]
     if window is not None:
         y, x, height, width = window
         where = f"where MS has the most detail: pixels {x} to {x + width - 1}, {y} to {y + height - 1}"
-        rows.append(("Close-up", where, composites(cubes, ms_nm, window=window)))
+        rows.append(("Close-up", where, charts.composites(cubes, ms_nm, window=window)))
     return [*rows, ("False colour", mix_words(false), false)]
 
 
-def shown_cubes(found: Findings) -> dict[str, xr.DataArray]:
-    """The images by name, all but ms with the bands that none of them lacks."""
-    cubes = {"hs": found.hs, "result": found.sharp} | ({} if found.truth is None else {"truth": found.truth})
-    kept = np.logical_and.reduce([usable_bands(cube) for cube in cubes.values()])
-    if kept.any() and not kept.all():
-        cubes = {name: cube.isel(band=np.flatnonzero(kept)) for name, cube in cubes.items()}
-    return {"hs": cubes.pop("hs"), "ms": found.ms, **cubes}
-
-
-def mix_words(pictures: Sequence[Picture]) -> str:
+def mix_words(pictures: Sequence[charts.Picture]) -> str:
     """What the pictures of a row show as red, green and blue."""
     mixes = dict.fromkeys(picture.mix for picture in pictures)
     if len(mixes) == 1:
@@ -226,9 +216,12 @@ def mix_words(pictures: Sequence[Picture]) -> str:
 
 def key_numbers(found: Findings, run: Run) -> list[tuple[str, str, str]]:
     """The numbers at the head of the page: what it is, the number, a word on it."""
-    bands, height, width = found.sharp.shape
+    (bands, height, width), record, ranking = found.sharp.shape, found.record, ranking_of(found.record)
+    method = ("Method", record.method, "as recorded") if record else ("Method", "unknown", "the file does not name it")
+    if record and ranking:
+        method = ("Method", ranking["taken"], f"chosen by {record.method} on this pair")
     size = f"{width:,} × {height:,} pixels, {bands:,} bands"
-    keys = [("Method", *method_words(found.record)), ("Finer by", f"{found.ratio} ×" if found.ratio else "–", size)]
+    keys = [method, ("Finer by", f"{found.ratio} ×" if found.ratio else "–", size)]
     if found.scores:
         best = found.scores["result"]
         keys.append(("PSNR", f"{best.psnr_db:.2f} dB", f"against the truth, preset {best.preset}"))
@@ -239,19 +232,11 @@ def key_numbers(found: Findings, run: Run) -> list[tuple[str, str, str]]:
         share = float(np.nanmedian(found.judgement.hs_residual))
         keys.append(("Residual of HS", f"{share:.2%}", "of the degraded result, median band"))
     if found.error is not None:
-        half, unit = float(np.nanmedian(found.error.values)), found.sharp.attrs.get("units", UNIT)
+        half, unit = float(np.nanmedian(found.error.values)), found.sharp.attrs.get("units", charts.UNIT)
         keys.append(("Predicted error", f"± {half:.3g}", f"median half-width of 90 % prediction intervals, {unit}"))
     if run.seconds is not None:
         keys.append(("Time", f"{run.seconds:.1f} s", "to fuse"))
     return keys
-
-
-def method_words(record: Record | None) -> tuple[str, str]:
-    """The method, and what it took where it chose."""
-    if record is None:
-        return "unknown", "the file does not name it"
-    ranking = ranking_of(record)
-    return (ranking["taken"], f"chosen by {record.method} on this pair") if ranking else (record.method, "as recorded")
 
 
 def ranking_of(record: Record | None) -> dict[str, Any] | None:
@@ -263,19 +248,6 @@ def ranking_of(record: Record | None) -> dict[str, Any] | None:
     name = "blend" if len(shares) > 1 else next(iter(shares))
     taken = f"{name}+c" if record.choice["consistent"] else name
     return {"head": head, "rows": rows, "taken": taken, "chosen": names.index(name) if name in names else None}
-
-
-def judgement_rows(found: Findings) -> list[tuple[str, str, str, str]]:
-    """Title, name, value and meaning of what can be said without a truth."""
-    if found.judgement is None:
-        return []
-    rows, nm = [], found.judgement.wavelengths_nm
-    for name, meaning in MEANINGS.items():
-        value = getattr(found.judgement, name)
-        shares = isinstance(value, np.ndarray)
-        text = median_and_worst(value, nm if name == "hs_residual" else None) if shares else f"{value:.4f}"
-        rows.append((TITLES[name], name, text, meaning))
-    return rows
 
 
 def sensor_facts(found: Findings) -> Facts:
@@ -292,7 +264,6 @@ def sensor_facts(found: Findings) -> Facts:
         "Fit": f"HS and MS differ by {estimate.residual:.1%} under it (below 2 % simulated, 3 to 10 % real)",
     }
     if noise is not None:
-        facts["Signal to noise"] = (
-            f"HS {np.median(noise.hs_snr_db):.1f} dB, MS {np.median(noise.ms_snr_db):.1f} dB (median band)"
-        )
+        hs_db, ms_db = np.median(noise.hs_snr_db), np.median(noise.ms_snr_db)
+        facts["Signal to noise"] = f"HS {hs_db:.1f} dB, MS {ms_db:.1f} dB (median band)"
     return facts

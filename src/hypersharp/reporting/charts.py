@@ -1,22 +1,189 @@
-"""The charts of a page, drawn from findings."""
+"""The charts of a page, drawn from findings, and the pixels whose spectra it shows."""
 
-from collections.abc import Iterator, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
 from hypersharp.cube import fwhm_nm, only_usable, transform_of, usable_bands, wavelengths_nm
-from hypersharp.plot.band_curves import Curve, axis_label, band_axis, broken, curve_at, draw_curves
+from hypersharp.plot import colour, draw
 from hypersharp.plot.colour import Image
-from hypersharp.plot.draw import OKABE_ITO, new_figure
 from hypersharp.plot.errors import angle_error, draw_band_errors, draw_map, label_axes, rms_error
-from hypersharp.plot.places import same_place
-from hypersharp.plot.sensor_figure import draw_blur, draw_response, draw_sensor_residuals
+from hypersharp.plot.figures import draw_blur, draw_response, draw_sensor_residuals
+from hypersharp.plot.places import Pixel, Place, find_pixel, same_place
 from hypersharp.reporting.findings import ENLARGED, RESULT, Findings
-from hypersharp.reporting.pictures import Picture, chart
-from hypersharp.reporting.points import Point
-from hypersharp.sensor.observe import Sensor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CLOSE_PX, CLOSE_COARSE_PX = 64, 10  # along a side of the close-up, at least
+MAP_DPI = 160
+CHART_STYLE = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 9,
+    "svg.hashsalt": "hypersharp",  # the same figure is the same text
+}
+Window = tuple[int, int, int, int]  # y, x, height, width
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image for a page: data, alternative text, title, a word on it; size in pixels; whether points are marked."""
+
+    uri: str
+    alt: str
+    title: str
+    word: str
+    width: int
+    height: int
+    pixelated: bool = False
+    mix: str = ""  # what a composite shows as red, green and blue
+    marked: bool = False
+
+
+def chart(figure: "Figure", alt: str, title: str, word: str = "", *, heatmap: bool = False) -> Picture:
+    """A figure: of lines as SVG, of many pixels as PNG."""
+    file = io.BytesIO()
+    options: dict[str, Any] = {"format": "svg", "metadata": {"Date": None, "Creator": None}}
+    if heatmap:
+        options = {"format": "png", "dpi": MAP_DPI, "metadata": {"Software": None}}
+    figure.savefig(file, **options)
+    width, height = (round(96 * side) for side in figure.get_size_inches())
+    uri = draw.as_data("image/png" if heatmap else "image/svg+xml", file.getvalue())
+    return Picture(uri, alt, title, word, width, height)
+
+
+def composites(
+    cubes: Mapping[str, xr.DataArray],
+    ms_nm: NDArray[np.float64] | None,
+    *,
+    false: bool = False,
+    window: Window | None = None,
+    marked: bool = False,
+) -> list[Picture]:
+    """Every image that can be shown in true or false colour, or a window (of the finest one) of each.
+
+    False colour is near infrared where the bands reach there, else principal components. All but ms have the mix and
+    the stretch of the last, also where a window is shown. ms_nm: wavelengths of the usable ms bands, stated or found
+    from their responses.
+    """
+    last = list(cubes.values())[-1]
+    infrared = colour.infrared_mix(wavelengths_nm(only_usable(last, "result"))) if false else None
+    shared = infrared or colour.component_mix(last) if false else colour.mix_for(last)
+    finest = max(cube.shape[1] for cube in cubes.values())
+    what = "close-up, true colour" if window else "false colour" if false else "true colour"
+    pictures = []
+    for name, cube in cubes.items():
+        mix = shared
+        if name == "ms" and not false:
+            mix = colour.true_mix(ms_nm, len(only_usable(cube, "ms")))
+        elif name == "ms":  # none where it has no near infrared and the others show theirs
+            alike = shared is None or "component" in shared.title
+            mix = colour.infrared_mix(ms_nm) or (colour.component_mix(cube) if alike else None)
+        if mix is None:
+            continue
+        limits, part = colour.stretch(colour.mixture(cube if name == "ms" else last, mix)), cube
+        if window:
+            y, x, rows, columns = (round(edge * cube.shape[1] / finest) for edge in window)
+            part = cube[:, y : y + rows, x : x + columns]
+        height, width = part.shape[1:]
+        size = f"{width:,} × {height:,} pixels"
+        alt = f"{name}, {what} ({mix.title}), {size}"
+        uri, whole = draw.png(colour.composite(part, mix, limits)), max(height, width) <= draw.MOST_PX
+        pictures.append(Picture(uri, alt, name, size, width, height, whole, mix.title, marked))
+    return pictures
+
+
+def detailed_window(ms: xr.DataArray, ratio: int) -> Window:
+    """Where ms has the most detail: a square of whole coarse pixels, (y, x, height, width) in its pixels."""
+    side = max(CLOSE_PX, CLOSE_COARSE_PX * ratio) // ratio
+    values = only_usable(ms, "ms").mean("band", skipna=False).values
+    height, width = (size // ratio for size in values.shape)
+    rows, columns = min(side, height), min(side, width)
+    blocks = values[: height * ratio, : width * ratio].reshape(height, ratio, width, ratio)
+    detail = np.nan_to_num(blocks.std((1, 3)), nan=-float(np.nanmax(np.abs(values))))  # missing: the last choice
+    around = uniform_filter(detail, (rows, columns), mode="constant")
+    half = rows // 2, columns // 2
+    inside = around[half[0] : height - (rows - half[0]) + 1, half[1] : width - (columns - half[1]) + 1]
+    y, x = np.unravel_index(int(inside.argmax()), inside.shape)
+    return int(y) * ratio, int(x) * ratio, rows * ratio, columns * ratio
+
+
+CHOSEN = 4
+PURE = 0.5  # the share of coarse pixels, the most like their neighbours, that are chosen from
+DARK = 0.3  # of the median length of a spectrum: darker ones are mostly noise
+FARTHEST = 0.98  # quantile of the angles: the very farthest is often a fault
+
+
+@dataclass(frozen=True)
+class Point:
+    """A pixel (y, x) of the result, under a letter; `given` by the user or chosen."""
+
+    label: str
+    pixel_yx: Pixel
+    given: bool
+
+
+def choose_points(places: Sequence[Place], sharp: xr.DataArray, hs: xr.DataArray) -> list[Point]:
+    """The user's points first, then `CHOSEN` or one less, for an even number, whose spectra differ most in angle.
+
+    Raises: InputError for a place outside the result.
+    """
+    given = list(dict.fromkeys(find_pixel(place, sharp) for place in places))
+    diverse = diverse_pixels(sharp, hs, CHOSEN + len(given))
+    chosen = [pixel for pixel in diverse if pixel not in given][: CHOSEN - len(given) % 2]
+    pixels = [(pixel, True) for pixel in given] + [(pixel, False) for pixel in chosen]
+    turns = (divmod(n, len(draw.LETTERS)) for n in range(len(pixels)))  # A to Z, A2 to Z2, ...
+    labels = [f"{draw.LETTERS[n]}{turn + 1 if turn else ''}" for turn, n in turns]
+    return [Point(label, *place) for label, place in zip(labels, pixels, strict=True)]
+
+
+def diverse_pixels(sharp: xr.DataArray, hs: xr.DataArray, count: int) -> list[Pixel]:
+    """Pixels of the result in the middle of coarse pixels of hs whose spectra lie far from each other in angle.
+
+    Each is the farthest, but for outliers, from those chosen before it (Gonzalez 1985, Theoretical Computer Science
+    38); only coarse pixels that are much like their neighbours, bright enough, and there in the result take part.
+    """
+    steps = sharp.shape[1] / hs.shape[1], sharp.shape[2] / hs.shape[2]
+    spectra, candidates = candidates_of(hs)
+    pixels = [(int((y + 0.5) * steps[0]), int((x + 0.5) * steps[1])) for y, x in candidates]
+    there = np.isfinite(only_usable(sharp, "result").values).all(0)
+    kept = [n for n, pixel in enumerate(pixels) if there[pixel]]
+    if not kept:
+        return []
+    spectra, mean = spectra[kept], spectra[kept].mean(0)
+    nearest, chosen = np.arccos(np.clip(spectra @ (mean / np.linalg.norm(mean)), -1, 1)), list[int]()
+    while len(chosen) < min(count, len(kept)):
+        chosen.append(int(np.abs(nearest - np.quantile(nearest, FARTHEST)).argmin()))
+        away = np.arccos(np.clip(spectra @ spectra[chosen[-1]], -1, 1))
+        nearest = away if len(chosen) == 1 else np.minimum(nearest, away)
+    return list(dict.fromkeys(pixels[kept[n]] for n in chosen))
+
+
+def candidates_of(hs: xr.DataArray) -> tuple[NDArray[np.float64], list[Pixel]]:
+    """Spectra (n, L) of length 1, and pixels (y, x) of hs, that are whole, bright, and like their neighbours."""
+    values = only_usable(hs, "hs").values.astype(np.float64)
+    length = np.linalg.norm(values, axis=0)
+    whole = np.isfinite(length) & (length > DARK * np.nanmedian(length)) & (length > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        unit = np.where(whole, values / length, 0.0)
+    around = sum(np.roll(unit, shift, axis) for axis in (1, 2) for shift in (-1, 1))
+    likeness = (unit * around).sum(0)
+    inner = np.zeros_like(whole)
+    inner[1:-1, 1:-1] = True
+    good = whole & inner if (whole & inner).any() else whole
+    if not good.any():
+        return np.empty((0, len(values))), []
+    good &= likeness >= np.quantile(likeness[good], 1 - PURE)
+    rows, columns = np.nonzero(good)
+    return unit[:, rows, columns].T, [(int(y), int(x)) for y, x in zip(rows, columns, strict=True)]
+
 
 FloatArray = NDArray[np.float64]
 CHART = (4.4, 2.8)  # inches
@@ -35,34 +202,35 @@ def ms_bands(found: Findings) -> tuple[FloatArray, FloatArray] | None:
         return np.asarray(stated), np.tile(np.asarray(widths) / 2, (2, 1))
     if found.estimate is None:
         return None if stated is None else (np.asarray(stated), np.zeros((2, len(stated))))
-    low, middle, high = response_edges(found.estimate.sensor, found.hs)
-    centres = middle if stated is None else np.clip(stated, low, high)
-    return centres, np.stack([centres - low, high - centres])
-
-
-def response_edges(sensor: Sensor, hs: xr.DataArray) -> FloatArray:
-    """(3, l): between which places on the axis of hs a row has three quarters of its weight, and its middle.
-
-    That is the half maximum of a Gaussian. NaN for a row of zeros.
-    """
-    where = band_axis(hs)[usable_bands(hs)]
+    where = draw.band_axis(found.hs)[usable_bands(found.hs)]
     order = np.argsort(where)
-    weights = np.clip(sensor.srf[:, order], 0, None)
+    weights = np.clip(found.estimate.sensor.srf[:, order], 0, None)
     below = np.cumsum(weights, 1) - weights / 2
-    edges = [
+    edges = [  # of three quarters of a row's weight, the half maximum of a Gaussian, and its middle; NaN of zeros
         np.interp(EDGES, row / total, where[order]) if total > 0 else (np.nan,) * len(EDGES)
         for row, total in zip(below, weights.sum(1), strict=True)
     ]
-    return np.asarray(edges, np.float64).T
+    low, middle, high = np.asarray(edges, np.float64).T
+    centres = middle if stated is None else np.clip(stated, low, high)
+    return centres, np.stack([centres - low, high - centres])
 
 
 def spectra_charts(found: Findings, points: Sequence[Point]) -> Iterator[Picture]:
     """A chart a point: hs, result, ms, truth, and the interval around the result."""
     for point in points:
-        curves, (y, x) = curves_at(found, point), point.pixel_yx
-        figure = new_figure(*CHART)
+        (y, x), bands = point.pixel_yx, ms_bands(found)
+        coarse, fine = (same_place((y, x), found.sharp, cube) for cube in (found.hs, found.ms))
+        curves = [] if coarse is None else [draw.curve_at(found.hs, coarse, "hs")]
+        curves.append(draw.curve_at(found.sharp, (y, x), "result", found.error))
+        if fine is not None and bands is not None:
+            values = only_usable(found.ms, "ms").values[:, fine[0], fine[1]].astype(np.float64)
+            curves.append(draw.Curve("ms", bands[0], values, bands[1]))
+        if found.truth is not None:
+            curves.append(draw.curve_at(found.truth, (y, x), "truth"))
+        curves = [curve for curve in curves if np.isfinite(curve.values).any()]
+        figure = draw.new_figure(*CHART)
         axes = figure.subplots()
-        draw_curves(axes, curves, "", axis_label(found.hs))
+        draw.draw_curves(axes, curves, "", draw.axis_label(found.hs))
         axes.set_ylabel(found.sharp.attrs.get("units", "value"), fontsize=9)
         if curves:
             axes.legend(fontsize=8, frameon=False)
@@ -70,20 +238,6 @@ def spectra_charts(found: Findings, points: Sequence[Point]) -> Iterator[Picture
         ground = "" if affine is None else " ({:.8g}, {:.8g})".format(*(affine @ (x + 0.5, y + 0.5)))
         alt = f"spectra of {', '.join(curve.name for curve in curves)} at point {point.label}, pixel {x}, {y}"
         yield chart(figure, alt, point.label, f"pixel {x}, {y}{ground}{', as asked' if point.given else ''}")
-
-
-def curves_at(found: Findings, point: Point) -> list[Curve]:
-    """The spectra at a point of all images that have one there."""
-    coarse, fine = (same_place(point.pixel_yx, found.sharp, cube) for cube in (found.hs, found.ms))
-    curves = [] if coarse is None else [curve_at(found.hs, coarse, "hs")]
-    curves.append(curve_at(found.sharp, point.pixel_yx, "result", found.error))
-    bands = ms_bands(found)
-    if fine is not None and bands is not None:
-        values = only_usable(found.ms, "ms").values[:, fine[0], fine[1]].astype(np.float64)
-        curves.append(Curve("ms", bands[0], values, bands[1]))
-    if found.truth is not None:
-        curves.append(curve_at(found.truth, point.pixel_yx, "truth"))
-    return [curve for curve in curves if np.isfinite(curve.values).any()]
 
 
 def error_charts(found: Findings) -> Iterator[Picture]:
@@ -94,39 +248,37 @@ def error_charts(found: Findings) -> Iterator[Picture]:
         yield map_chart(rms, unit, "map of the RMS error over bands", "RMS error over bands")
         yield map_chart(angle, "degrees", "map of the spectral angle to the truth", "Spectral angle", cmap="cividis")
         shown = {RESULT: found.sharp} | ({} if found.enlarged is None else {ENLARGED: found.enlarged})
-        figure = new_figure(*CHART)
+        figure = draw.new_figure(*CHART)
         draw_band_errors(figure.subplots(), shown, found.truth, unit)
         yield chart(figure, "RMS error of every band, of " + " and of ".join(shown), "Error by band")
-    elif found.error is not None:
-        yield from predicted_error_charts(found.error, unit)
-
-
-def map_chart(values: Image, label: str, alt: str, title: str, cmap: str = "viridis") -> Picture:
-    """A map (H, W) of something that is 0 at best."""
-    height, width = values.shape
-    figure = new_figure(4.4, float(np.clip(3.6 * height / width, 1.8, 6.0)))
-    axes = figure.subplots()
-    draw_map(axes, values, "", label, cmap)
-    axes.spines[:].set_visible(False)
-    return chart(figure, f"{alt}, median {np.nanmedian(values):.3g} {label}", title, heatmap=True)
-
-
-def predicted_error_charts(error: xr.DataArray, unit: str) -> Iterator[Picture]:
-    """Half-widths of the prediction intervals over the scene and over the bands."""
+        return
+    if found.error is None:
+        return
+    error = found.error
     with np.errstate(invalid="ignore"):
         means = np.asarray(error.mean("band", skipna=True), np.float32)
     intervals = f"half-widths of the {error.attrs.get('coverage', 0.9):.0%} prediction intervals"
     label = f"half-width ({unit})"
     yield map_chart(means, label, f"map of the {intervals}, mean over bands", "Predicted error, mean over bands")
-    figure = new_figure(*CHART)
+    figure = draw.new_figure(*CHART)
     axes = figure.subplots()
     usable = usable_bands(error)
     for quantile, style, name in ((0.5, "-", "median pixel"), (0.95, "--", "95% of pixels lie below")):
         values = np.full(len(usable), np.nan)
         values[usable] = np.nanquantile(error.values[usable], quantile, axis=(1, 2))
-        axes.plot(*broken(band_axis(error), values), style, color=OKABE_ITO[6], label=name)
-    label_axes(axes, axis_label(error), label)
+        axes.plot(*draw.broken(draw.band_axis(error), values), style, color=draw.OKABE_ITO[6], label=name)
+    label_axes(axes, draw.axis_label(error), label)
     yield chart(figure, f"{intervals} by band", "Predicted error by band")
+
+
+def map_chart(values: Image, label: str, alt: str, title: str, cmap: str = "viridis") -> Picture:
+    """A map (H, W) of something that is 0 at best."""
+    height, width = values.shape
+    figure = draw.new_figure(4.4, float(np.clip(3.6 * height / width, 1.8, 6.0)))
+    axes = figure.subplots()
+    draw_map(axes, values, "", label, cmap)
+    axes.spines[:].set_visible(False)
+    return chart(figure, f"{alt}, median {np.nanmedian(values):.3g} {label}", title, heatmap=True)
 
 
 def residual_chart(found: Findings) -> Picture | None:
@@ -135,12 +287,12 @@ def residual_chart(found: Findings) -> Picture | None:
     if found.judgement is None or bands is None:
         return None
     usable = usable_bands(found.hs) & usable_bands(found.sharp)
-    figure = new_figure(*CHART)
+    figure = draw.new_figure(*CHART)
     axes = figure.subplots()
-    lines = broken(band_axis(found.hs)[usable], 100 * found.judgement.hs_residual)
-    axes.plot(*lines, color=OKABE_ITO[6], linewidth=1.5, label="HS bands")
-    axes.plot(bands[0], 100 * found.judgement.ms_residual, "s", color=OKABE_ITO[1], label="MS bands")
-    label_axes(axes, axis_label(found.hs), "relative residual (%)")
+    lines = draw.broken(draw.band_axis(found.hs)[usable], 100 * found.judgement.hs_residual)
+    axes.plot(*lines, color=draw.OKABE_ITO[6], linewidth=1.5, label="HS bands")
+    axes.plot(bands[0], 100 * found.judgement.ms_residual, "s", color=draw.OKABE_ITO[1], label="MS bands")
+    label_axes(axes, draw.axis_label(found.hs), "relative residual (%)")
     alt = "relative residuals of HS and of MS, by band"
     return chart(figure, alt, "Residuals of both degradations", "0 is needed, not enough")
 
@@ -150,7 +302,7 @@ def sensor_charts(found: Findings) -> Iterator[Picture]:
     if found.estimate is None:
         return
     sensor, nm = found.estimate.sensor, wavelengths_nm(only_usable(found.hs, "hs"))
-    blur, response, bars = new_figure(4.4, 3.6), new_figure(*CHART), new_figure(*CHART)
+    blur, response, bars = draw.new_figure(4.4, 3.6), draw.new_figure(*CHART), draw.new_figure(*CHART)
     draw_blur(blur.subplots(), sensor, found.estimate.shift_px_yx)
     draw_response(response.subplots(), sensor, nm)
     sigma = sensor.psf.sigma_yx_px()

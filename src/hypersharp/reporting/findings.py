@@ -1,10 +1,11 @@
-"""The numbers behind a page, all computed by what the package's other verbs use: placing, sensor, judgement, scores.
+"""What a page says of files and of the run; and the numbers behind it, computed by what the package's other verbs use.
 
 What cannot be had of a pair is no reason for having no page: it is left out, and `missing` says why.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
@@ -13,19 +14,103 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from hypersharp.cube import only_usable, usable_bands
+from hypersharp.describe import counted, facts_of
 from hypersharp.errors import HypersharpError
 from hypersharp.fusion.fuse import fuse
+from hypersharp.io.image import Image
 from hypersharp.numerics import unit
 from hypersharp.pair.estimate import diagnosis_of
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.record import Record, placed_as
 from hypersharp.pair.sensor import estimate_sensor, given_sensor
+from hypersharp.pair.tensors import gaps
 from hypersharp.quality.judge import Judgement, check_estimate, judge
-from hypersharp.quality.metrics import Scores
-from hypersharp.quality.score import score_cubes
+from hypersharp.quality.metrics import Scores, score_cubes
 from hypersharp.sensor.diagnosis import Diagnosis
 from hypersharp.sensor.estimate import Estimate
 from hypersharp.sensor.psf import PSF
+from hypersharp.system.build_info import commit, machine, release
+
+Facts = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known of the run that made a result: its command, seconds, the process's largest memory in bytes."""
+
+    command: str | None = None
+    seconds: float | None = None
+    peak_bytes: int | None = None
+    device: str | None = None
+    ended: datetime = field(default_factory=lambda: datetime.now().astimezone())
+
+
+def image_facts(cube: xr.DataArray, image: Image | None) -> Facts:
+    """A line each about an image: file, size, wavelengths, place, numbers, what is left out."""
+    file, stored, usable = "none, given in memory", cube.encoding.get("dtype"), only_usable(cube, "image")
+    if image is not None:
+        file = f"{image.path.name} ({bytes_words(sum(part.stat().st_size for part in parts_of(image.path)))})"
+    kind = str(cube.dtype) if stored in (None, cube.dtype) else f"{cube.dtype} (stored as {np.dtype(stored)})"
+    values = usable.values[:, ::2, ::2] if usable.size > 1e7 else usable.values
+    low, middle, high = np.nanquantile(values, (0.01, 0.5, 0.99))
+    unit = f" {cube.attrs['units']}" if "units" in cube.attrs else ""
+    numbers = f"{kind}; median {middle:.4g}, 1 % to 99 %: {low:.4g} to {high:.4g}{unit}"
+    missing, bad = gaps(usable), int((~usable_bands(cube)).sum())
+    count = int(missing.sum())
+    why = [f"mask {image.mask.name}"] if image and image.mask else []
+    why += [f"saturated from {image.saturated:g}"] if image and image.saturated is not None else []
+    words = [f"{count:,} of {missing.size:,} pixels ({count / missing.size:.1%})" if count else "no pixel"]
+    words += [f"{bad} of {counted(cube.shape[0], 'band')}, bad or empty"] if bad else []
+    left_out = "; ".join(words) + (f" ({', '.join(why)})" if why else "")
+    lines = {"File": file} | facts_of(cube) | {"Numbers": numbers, "Left out": left_out}
+    return {name: text for name, text in lines.items() if text}
+
+
+def parts_of(path: Path) -> Iterator[Path]:
+    """The files of an image: of a folder all, of an ENVI header its body too."""
+    if path.is_dir():
+        yield from (part for part in path.rglob("*") if part.is_file())
+    elif path.suffix.lower() == ".hdr":
+        yield from (part for part in path.parent.iterdir() if path.stem in (part.stem, part.name))
+    elif path.exists():
+        yield path
+
+
+def bytes_words(count: float) -> str:
+    """
+    >>> bytes_words(1_234_567), bytes_words(800)
+    ('1.2 MB', '800 bytes')
+    """
+    for name, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {name}"
+    return f"{count:.0f} bytes"
+
+
+def run_facts(run: Run) -> Facts:
+    """A line each about the run: what is not known is left out."""
+    found = commit()
+    origin = "installed from a package" if found.startswith("version ") else f"commit {found}"
+    lines = {
+        "Page made": f"{run.ended:%d %B %Y, %H:%M %Z}",
+        "Time": "" if run.seconds is None else f"{run.seconds:.1f} s",
+        "Peak memory": "" if run.peak_bytes is None else bytes_words(run.peak_bytes),
+        "Version": f"hypersharp {release()}, {origin}",
+        "Machine": machine() + (f", {run.device}" if run.device else ""),
+    }
+    return {name: text for name, text in lines.items() if text}
+
+
+def gpu_words() -> str | None:
+    """The GPU, and the most memory held on it, where one has been used."""
+    import torch
+
+    if not torch.cuda.is_available() or not torch.cuda.max_memory_allocated():
+        return None
+    held = bytes_words(torch.cuda.max_memory_allocated())
+    return f"{torch.cuda.get_device_name()}, {held} held there at most"
+
 
 FloatArray = NDArray[np.float64]
 Found = TypeVar("Found")
@@ -40,7 +125,6 @@ class Findings:
     hs: xr.DataArray
     ms: xr.DataArray
     truth: xr.DataArray | None
-    pair: Pair | None = None
     ratio: int | None = None
     estimate: Estimate | None = None
     diagnosis: Diagnosis | None = None
@@ -60,18 +144,13 @@ class Findings:
             self.missing[what] = f"found {exc.found}, expected {exc.expected}"
             return None
 
-    def place_pair(self) -> None:
-        """Place hs and ms as the result was made of them."""
-        self.pair = self.attempt("pair", lambda: placed_pair(self.sharp, self.hs, self.ms))
-        if self.pair is not None:
-            self.hs, self.ms = self.pair.placement.read(self.pair.placement.everything)
-            self.ratio = self.pair.ratio
-
     def judge_result(self, psf: str | Path | PSF | None, srf: str | Path | FloatArray | None) -> None:
-        """The sensor as the result was made with it, else as it is given, the rest estimated; what it tells."""
-        pair, record = self.pair, self.record
+        """Place hs and ms as the result was made of them; what the sensor tells, as it was made with or as given."""
+        pair = self.attempt("pair", lambda: placed_pair(self.sharp, self.hs, self.ms))
         if pair is None:
             return
+        self.ratio, record = pair.ratio, self.record
+        self.hs, self.ms = pair.placement.read(pair.placement.everything)
         known = None if record is None or psf is not None or srf is not None else record.known_sensor()
 
         whole = cache(pair.whole)  # read where it is first needed, so that what fails there is told as missing

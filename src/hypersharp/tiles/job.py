@@ -17,7 +17,7 @@ from hypersharp.pair.sensor import PairSensor
 from hypersharp.tiles.plan import Tile, Tiling
 from hypersharp.tiles.store import JOB, Store, Tiles, write_whole
 from hypersharp.tiles.values import encode_values, read_values
-from hypersharp.uncertainty.calibrate import REACH, Intervals, interval_floats_per_px
+from hypersharp.uncertainty.predict import REACH, Intervals, interval_floats_per_px
 
 HALF_WIDTHS = np.dtype(np.float32)
 PAIR = ("hs_bands", "ms_bands", "all_bands", "unit", "spectra", "left_out", "warnings")

@@ -39,7 +39,7 @@ from hypersharp.tiles.plan import FLOAT_BYTES, WRITER_BYTES, make_tiling
 from hypersharp.tiles.store import FinishedTiles, Kind, Store, TileProgress, Tiles, folder_for, resumable
 from hypersharp.tiles.uncertainty import with_intervals
 from hypersharp.tiles.workers import Submit, in_process, in_processes, on_cluster
-from hypersharp.uncertainty.calibrate import interval_floats_per_px
+from hypersharp.uncertainty.predict import interval_floats_per_px
 
 BLOCK_PX = 256  # side of the pieces in which the result is written
 WHOLE_SHARE = 0.6  # of the memory that is free: what a scene fused at once may take

@@ -13,8 +13,8 @@ from hypersharp.pair.reduced import MOST_PX
 from hypersharp.pair.sample import Sample
 from hypersharp.tiles.job import Job
 from hypersharp.tiles.plan import tile_around
-from hypersharp.uncertainty.calibrate import REACH, Intervals, find_intervals
 from hypersharp.uncertainty.model import modelled_errors
+from hypersharp.uncertainty.predict import REACH, Intervals, find_intervals
 
 WINDOW_PX = 40  # coarse pixels at most along a side of the windows that the mean error is taken from
 

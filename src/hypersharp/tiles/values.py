@@ -106,7 +106,7 @@ class Encoder:
             made: Any = self.kept(torch.frombuffer(bytearray(net.file.model), dtype=torch.uint8))
         else:
             name = next(name for name, (network, _) in NETWORKS.items() if type(net) is network)
-            made = [name, asdict(net.options)]  # type: ignore[call-overload]
+            made = [name, asdict(net.options)]
         state = {name: self.plain(value.detach()) for name, value in (*net.named_parameters(), *net.named_buffers())}
         return {"made": made, "state": state, "held": [self.plain(mean) for mean in net.held]}
 

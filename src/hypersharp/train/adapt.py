@@ -172,18 +172,13 @@ class Lesson:
 def adapt(
     pair: TensorPair, sensor: PairSensor, chosen: Options, options: AdaptOptions, progress: Progress = ignore
 ) -> tuple[SubspaceSSJCN, Outcome]:
-    """The network for a pair after learning from it.
-
-    Raises: InputError for images too small for reduced resolution, or as `pair_network`.
-    """
+    """The network after learning from a pair. Raises: InputError for images too small, or as `pair_network`."""
     started = time.monotonic()
     least = LEAST_PX * pair.ratio
     if min(pair.hs.shape[1:]) < least:
-        raise InputError(
-            f"hs of {pair.hs.shape[1]} x {pair.hs.shape[2]} pixels at ratio {pair.ratio}",
-            f"at least {least} x {least} to learn from",
-            "use --method ssjcn without adapting, or a larger part of the scene",
-        )
+        found = f"hs of {pair.hs.shape[1]} x {pair.hs.shape[2]} pixels at ratio {pair.ratio}"
+        expected = f"at least {least} x {least} to learn from"
+        raise InputError(found, expected, "use --method ssjcn without adapting, or a larger part of the scene")
     device, seer = choose_device(chosen.device), sensor.sensor
     torch.manual_seed(options.seed)
     net = to_fast_layout(pair_network(pair, seer, own_features=options.features)).to(device)

@@ -30,7 +30,7 @@ from hypersharp.sensor.psf import PSF, box, centred_start
 from hypersharp.sensor.tables import FloatArray
 from hypersharp.train.module import FusionTraining, Loaders
 from hypersharp.train.options import TrainOptions
-from hypersharp.train.patches import Array, Items, RoundSampler, TrainingSet, mapped, orient, write_arrays
+from hypersharp.train.patches import Array, Items, TrainingSet, kept, orient
 
 RATIOS = (2, 3, 4, 6, 8)
 REGION_PX = 256  # side of the fine image that one batch is cut from
@@ -117,15 +117,9 @@ def random_pair(truth: Array, random: Generator, *, crops: int, crop_px: int, di
         pieces = [image[:, factor * y : factor * (y + side), factor * x : factor * (x + side)] for y, x in corners]
         return torch.stack(pieces).contiguous(memory_format=torch.channels_last)
 
-    return Pair(
-        cut(found.of_hs(hs), 1),
-        cut(found.of_ms(ms), ratio),
-        cut(found.of_hs(scene), ratio),
-        found.basis.norm(dim=0),
-        found.response(torch.tensor(assumed_response)),
-        psf_window(assumed.psf, ratio),
-        ratio,
-    )
+    images = cut(found.of_hs(hs), 1), cut(found.of_ms(ms), ratio), cut(found.of_hs(scene), ratio)
+    seer = found.response(torch.tensor(assumed_response)), psf_window(assumed.psf, ratio)
+    return Pair(*images, found.basis.norm(dim=0), *seer, ratio)
 
 
 def training_batch(truths: list[Array], options: TrainOptions, dimensions: int, k: int) -> Pair:
@@ -173,24 +167,14 @@ def lessons_for_any_sensor(
     """The network's core to be trained, and random pairs of the scenes."""
     if not isinstance(net, SubspaceSSJCN):
         raise InputError(f"sensors: random for {options.network}", "network: ssjcn-subspace", "change one of the two")
-    scenes, watched = (
-        [kept(cache / "truths" / options.protocol / name, read) for name, read in readers.items()]
-        for readers in (data.training, data.validation)
-    )
+    folder = cache / "truths" / options.protocol
+
+    def truth(name: str, read: Callable[[], Array]) -> Array:
+        return kept(folder / name, lambda: {"truth": read()})["truth"]
+
+    scenes, watched = ([truth(*one) for one in readers.items()] for readers in (data.training, data.validation))
     dimensions = net.options.dimensions
     batches = Items(partial(training_batch, scenes, options, dimensions))
     validation = Items(partial(validation_pair, watched, dimensions), VALIDATION_PAIRS * len(watched))
-    loaders = Loaders(partial(batch_loader, batches, options), DataLoader(validation, batch_size=None))
+    loaders = Loaders(batches, DataLoader(validation, batch_size=None), options.round_steps)
     return AnySensorTraining(net.core, options, data.preset), loaders
-
-
-def batch_loader(batches: Items, options: TrainOptions, rank: int, devices: int) -> DataLoader[Pair]:
-    sampler = RoundSampler(options.round_steps * devices, 1, rank, devices)
-    return DataLoader(batches, batch_size=None, sampler=sampler)
-
-
-def kept(folder: Path, read: Callable[[], Array]) -> Array:
-    """A scene as a memory map in `folder`, where it is written first if it is not there."""
-    if not folder.exists():
-        write_arrays({"truth": read()}, folder)
-    return mapped(folder, "truth")

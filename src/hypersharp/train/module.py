@@ -6,25 +6,24 @@ plus lambda_deg times, for each learnt degradation D, mean |D_spe(Z) - X| + mean
 
 import math
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.train.options import TrainOptions
-from hypersharp.train.patches import Sample
+from hypersharp.train.patches import Items, RoundSampler, Sample, channels_last
+
+LOSSES = {"l1": F.l1_loss, "mse": F.mse_loss}
 
 
 class FusionTraining(pl.LightningModule):
-    """Trains `net`; logs `loss` each step, `val_psnr_db`, `val_sam_deg` and `minutes` each round.
-
-    `minutes` is the time spent so far, that before a resume included.
-    """
+    """Trains `net`; logs `loss` each step, validation scores and `minutes` (those before a resume too) each round."""
 
     def __init__(self, net: FusionNetwork, options: TrainOptions, preset: str = "dian") -> None:
         super().__init__()
@@ -55,11 +54,11 @@ class FusionTraining(pl.LightningModule):
         self, hs: Tensor, ms: Tensor, truth: Tensor, start: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """The two terms of the loss; the second is left out (zero) where it has no weight or no block."""
-        fusion_loss = LOSSES[self.train_options.loss](self.net(hs, ms, start), truth)
+        fusion_loss = LOSSES[self.train_options.loss](self.net(hs, ms, start).float(), truth)
         pairs = self.net.degrade(truth) if self.train_options.lambda_deg else []
         if not pairs:
             return fusion_loss, torch.zeros_like(fusion_loss)
-        losses = [mean_absolute(ms_hat, ms) + mean_absolute(hs_hat, hs) for ms_hat, hs_hat in pairs]
+        losses = [F.l1_loss(ms_hat.float(), ms) + F.l1_loss(hs_hat.float(), hs) for ms_hat, hs_hat in pairs]
         return fusion_loss, torch.stack(losses).sum()
 
     def validation_step(self, batch: Sample, _: int) -> None:
@@ -86,29 +85,22 @@ class FusionTraining(pl.LightningModule):
         return warmup * (o.final_rate_fraction + (1 - o.final_rate_fraction) * cosine)
 
 
-def mean_absolute(estimate: Tensor, truth: Tensor) -> Tensor:
-    """Mean absolute error in float32."""
-    return (estimate.float() - truth.float()).abs().mean()
-
-
-def mean_square(estimate: Tensor, truth: Tensor) -> Tensor:
-    """Mean squared error in float32."""
-    return (estimate.float() - truth.float()).square().mean()
-
-
-LOSSES = {"l1": mean_absolute, "mse": mean_square}
-
-
 class Loaders(pl.LightningDataModule):
-    """The batches of this device, by rank and number of devices, which lightning knows late; validation on each."""
+    """The batches of this device, by rank and number of devices, which lightning knows late; validation on each.
 
-    def __init__(self, training: Callable[[int, int], DataLoader[Any]], validation: DataLoader[Any]) -> None:
+    Without `batch` an item is a batch.
+    """
+
+    def __init__(self, items: Items, validation: DataLoader[Any], round_steps: int, batch: int | None = None) -> None:
         super().__init__()
-        self.training, self.validation = training, validation
+        self.items, self.validation, self.round_steps, self.batch = items, validation, round_steps, batch
 
     def train_dataloader(self) -> DataLoader[Any]:
         assert self.trainer is not None
-        return self.training(self.trainer.global_rank, self.trainer.world_size)
+        rank, devices = self.trainer.global_rank, self.trainer.world_size
+        sampler = RoundSampler(self.round_steps, self.batch or devices, rank, devices)
+        size, collate = (self.batch // devices, channels_last) if self.batch else (None, None)
+        return DataLoader(self.items, size, sampler=sampler, collate_fn=collate)
 
     def val_dataloader(self) -> DataLoader[Any]:
         return self.validation

@@ -7,8 +7,8 @@ Patch k depends on (seed, k) alone: any step of any run, on any number of device
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from hypersharp.errors import InputError
-from hypersharp.networks.start import first_estimate
+from hypersharp.networks.inference import first_estimate
 from hypersharp.sensor.observe import Sensor
 from hypersharp.system.atomic import make_folder, staged
 
@@ -98,34 +98,34 @@ def prepare_scenes(truths: Readers, sensor: Sensor, folder: Path, start_weight: 
     `truths` maps a scene's name to a function that reads it, (L, H, W) scaled to 0..1. With a
     `start_weight` the closed-form starts are made too.
     """
-    scenes = [prepare_scene(read, sensor, folder / name) for name, read in truths.items()]
-    if not start_weight:
-        return scenes
-    starts = folder / f"start-{start_weight:g}"
-    return [with_start(scene, sensor, starts / name, start_weight) for name, scene in zip(truths, scenes, strict=True)]
 
-
-def prepare_scene(read: Callable[[], Array], sensor: Sensor, folder: Path) -> TrainingScene:
-    """The scene's arrays in `folder`, written where they are not there."""
-    if not folder.exists():
+    def observed(read: Callable[[], Array]) -> dict[str, Array]:
         truth = read()
         images = {"truth": truth, "ms": sensor.ms(torch.from_numpy(truth)).numpy()}
         for k in range(ORIENTATIONS):
-            turned = np.ascontiguousarray(orient(truth, k))
-            images[f"hs{k}"] = sensor.hs(torch.from_numpy(turned)).numpy()
-        write_arrays(images, folder)
-    hs = tuple(mapped(folder, f"hs{k}") for k in range(ORIENTATIONS))
-    return TrainingScene(mapped(folder, "truth"), mapped(folder, "ms"), hs)
+            images[f"hs{k}"] = sensor.hs(torch.from_numpy(np.ascontiguousarray(orient(truth, k)))).numpy()
+        return images
+
+    def explained(hs: Sequence[Array], ms: Array) -> dict[str, Array]:
+        pairs = [(copied(hs[k]), copied(orient(ms, k))) for k in range(ORIENTATIONS)]
+        return {f"start{k}": first_estimate(*pair, sensor, start_weight).numpy() for k, pair in enumerate(pairs)}
+
+    scenes = []
+    for name, read in truths.items():
+        images, start = kept(folder / name, partial(observed, read)), None
+        hs = tuple(images[f"hs{k}"] for k in range(ORIENTATIONS))
+        if start_weight:
+            starts = kept(folder / f"start-{start_weight:g}" / name, partial(explained, hs, images["ms"]))
+            start = tuple(starts[f"start{k}"] for k in range(ORIENTATIONS))
+        scenes.append(TrainingScene(images["truth"], images["ms"], hs, start))
+    return scenes
 
 
-def with_start(scene: TrainingScene, sensor: Sensor, folder: Path, weight: float) -> TrainingScene:
-    """The scene and what explains each orientation's hs and ms, near the bicubic hs."""
+def kept(folder: Path, make: Callable[[], Mapping[str, Array]]) -> dict[str, Array]:
+    """Arrays by name as memory maps in `folder`, where they are written first if it is not there."""
     if not folder.exists():
-        starts = {}
-        for k, hs in enumerate(scene.hs):
-            starts[f"start{k}"] = first_estimate(copied(hs), copied(orient(scene.ms, k)), sensor, weight).numpy()
-        write_arrays(starts, folder)
-    return replace(scene, start=tuple(mapped(folder, f"start{k}") for k in range(ORIENTATIONS)))
+        write_arrays(make(), folder)
+    return {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
 
 
 def write_arrays(images: Mapping[str, Array], folder: Path) -> None:
@@ -134,11 +134,6 @@ def write_arrays(images: Mapping[str, Array], folder: Path) -> None:
         place.mkdir()
         for stem, image in images.items():
             np.save(place / f"{stem}.npy", image)
-
-
-def mapped(folder: Path, stem: str) -> Array:
-    array: Array = np.load(folder / f"{stem}.npy", mmap_mode="r")
-    return array
 
 
 class Items(Dataset[Any]):
@@ -155,10 +150,7 @@ class Items(Dataset[Any]):
 
 
 def patch_stream(scenes: list[TrainingScene], ratio: int, patch_px: int, seed: int) -> Items:
-    """Samples of an endless stream; k (and the seed) decides scene, orientation and place.
-
-    Raises: InputError where patches do not fit the ratio or a scene.
-    """
+    """Endless samples; k (and the seed) decides all of one. Raises: InputError where patches do not fit."""
     if patch_px % ratio:
         raise InputError(f"patches of {patch_px} pixels", f"a multiple of the ratio {ratio}", "change patch_px")
     smallest = min(min(scene.truth.shape[1:]) for scene in scenes)

@@ -3,11 +3,17 @@
 One "epoch" of lightning is a round of `round_steps` steps; each ends with the validation scores
 and a checkpoint from which `resume` goes on exactly. Writes into out_dir: `NAME.safetensors`,
 `last.ckpt`, `logs/` (CSV and TensorBoard); and the degraded scenes into cache_dir.
+
+Nothing here detects a lost process by itself: a killed one closes its connections, which the others see at once, and
+one that is silent (a frozen or unplugged machine) makes them wait no longer than the strategy's timeout.
 """
 
 import logging
 import warnings
-from dataclasses import asdict, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,35 +22,65 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.strategies import StrategyRegistry
+from torch.distributed import DistError
 from torch.utils.data import DataLoader
 
-from hypersharp.errors import InputError
+from hypersharp.errors import HypersharpError, InputError
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import adopt_weights, build_network, load_checkpoint, save_weights, to_fast_layout
 from hypersharp.system.build_info import commit, machine
 from hypersharp.train.any_sensor import lessons_for_any_sensor
-from hypersharp.train.hardware import Hardware
 from hypersharp.train.module import FusionTraining, Loaders
 from hypersharp.train.options import TrainOptions
-from hypersharp.train.patches import (
-    Items,
-    RoundSampler,
-    Sample,
-    TrainingSet,
-    channels_last,
-    patch_stream,
-    prepare_scenes,
-    whole_scene,
-)
+from hypersharp.train.patches import Items, TrainingSet, channels_last, patch_stream, prepare_scenes, whole_scene
+
+GLOO = "gloo/transport/"  # in the text of gloo's errors, which have no type of their own
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where a training runs; lightning's own words. `timeout_s`: how long to wait for a process that is silent."""
+
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    strategy: str = "auto"
+    timeout_s: float = 600.0
+
+    @property
+    def processes(self) -> int:
+        return self.devices * self.nodes
+
+    def lightning_strategy(self) -> Any:
+        """The strategy by its name, with our timeout where it is one of DDP's."""
+        name = "ddp" if self.strategy == "auto" and self.processes > 1 else self.strategy
+        if not name.startswith("ddp") or name not in StrategyRegistry:
+            return name
+        row, timeout = StrategyRegistry[name], timedelta(seconds=self.timeout_s)
+        return row["strategy"](**row["init_params"], timeout=timeout)
+
+    @contextmanager
+    def lost_process(self) -> Iterator[None]:
+        """Turn a broken or silent connection into one error that says how to continue. Raises: HypersharpError."""
+        try:
+            yield
+        except RuntimeError as exc:
+            if self.processes == 1 or not (isinstance(exc, DistError) or GLOO in str(exc)):
+                raise
+            reason = str(exc).rpartition("] ")[2].partition(". ")[0].splitlines()[0]
+            raise HypersharpError(
+                f"a lost process of this training ({reason})",
+                f"all {self.processes} alive, none silent for more than {self.timeout_s:.0f} s",
+                "see why it ended, then repeat the command on all machines with --resume: it continues from the last "
+                "checkpoint",
+            ) from exc
+
 
 CHECKPOINT = "last.ckpt"
 LIGHTNING_PRECISION: dict[str, Any] = {"bf16": "bf16-mixed", "fp32": "32-true"}
-ADVICE = (
-    ".*does not have many workers.*",
-    ".*Checkpoint directory.*",
-    ".*isinstance.treespec.*",
-    ".*LeafSpec.*",
-)  # of lightning's on loaders and loggers, which a user of ours cannot act on
+# of lightning's on loaders and loggers, which a user of ours cannot act on
+ADVICE = (".*does not have many workers.*", ".*Checkpoint directory.*", ".*isinstance.treespec.*", ".*LeafSpec.*")
 
 
 def train(
@@ -83,7 +119,16 @@ def train(
     >>> print("weights:", train(options, data, Path(tempfile.mkdtemp())).name)  # doctest: +ELLIPSIS
     Epoch...weights: small.safetensors
     """
-    check_options(options, hardware, out_dir, resume)
+    if options.batch % hardware.processes:
+        found = f"a batch of {options.batch} on {hardware.processes} devices"
+        raise InputError(found, "a multiple of the devices", "change batch")
+    if options.steps % options.round_steps:
+        found = f"{options.steps} steps in rounds of {options.round_steps}"
+        raise InputError(found, "whole rounds", "change steps or round_steps")
+    if resume and not (out_dir / CHECKPOINT).exists():
+        raise InputError(f"no {CHECKPOINT} in {out_dir}", "an interrupted training", "train without --resume")
+    if resume:
+        load_checkpoint(out_dir / CHECKPOINT)  # said in one line where it cannot be
     commit()  # asked now and kept: the checkout may change while a training runs
     pl.seed_everything(options.seed, verbose=False)
     header = options.header(data.sensor.srf.shape[1], data.sensor.srf.shape[0], data.sensor.ratio)
@@ -93,7 +138,10 @@ def train(
     make_lessons = lessons_for_any_sensor if options.sensors == "random" else lessons_for_sensor
     module, loaders = make_lessons(options, data, net, cache_dir or out_dir / "scenes")
     to_fast_layout(module)
-    with quiet_lightning(), hardware.lost_process():
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    with warnings.catch_warnings(), hardware.lost_process():
+        for advice in ADVICE:
+            warnings.filterwarnings("ignore", advice)
         trainer = make_trainer(options, out_dir, hardware)
         trainer.fit(module, loaders, ckpt_path=out_dir / CHECKPOINT if resume else None, weights_only=True)
     path = out_dir / f"{options.name}.safetensors"
@@ -117,28 +165,8 @@ def lessons_for_sensor(
     )
     patches = patch_stream(scenes, ratio, options.patch_px, options.seed)
     whole = Items(partial(whole_scene, watched), len(watched))
-    loaders = Loaders(partial(patch_loader, patches, options), DataLoader(whole, collate_fn=channels_last))
+    loaders = Loaders(patches, DataLoader(whole, collate_fn=channels_last), options.round_steps, options.batch)
     return FusionTraining(net, options, data.preset), loaders
-
-
-def patch_loader(patches: Items, options: TrainOptions, rank: int, devices: int) -> DataLoader[Sample]:
-    sampler = RoundSampler(options.round_steps, options.batch, rank, devices)
-    return DataLoader(patches, options.batch // devices, sampler=sampler, collate_fn=channels_last)
-
-
-def check_options(options: TrainOptions, hardware: Hardware, out_dir: Path, resume: bool) -> None:
-    if options.batch % hardware.processes:
-        raise InputError(
-            f"a batch of {options.batch} on {hardware.processes} devices", "a multiple of the devices", "change batch"
-        )
-    if options.steps % options.round_steps:
-        raise InputError(
-            f"{options.steps} steps in rounds of {options.round_steps}", "whole rounds", "change steps or round_steps"
-        )
-    if resume and not (out_dir / CHECKPOINT).exists():
-        raise InputError(f"no {CHECKPOINT} in {out_dir}", "an interrupted training", "train without --resume")
-    if resume:
-        load_checkpoint(out_dir / CHECKPOINT)  # said in one line where it cannot be
 
 
 def make_trainer(options: TrainOptions, out_dir: Path, hardware: Hardware) -> pl.Trainer:
@@ -184,13 +212,3 @@ def provenance_of(options: TrainOptions, data: TrainingSet, trainer: pl.Trainer,
         "minutes": round(minutes, 1),
         "torch": torch.__version__,
     }
-
-
-class quiet_lightning(warnings.catch_warnings):  # noqa: N801 - a context manager, used like a function
-    """Without lightning's ADVICE."""
-
-    def __enter__(self) -> None:
-        super().__enter__()
-        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-        for advice in ADVICE:
-            warnings.filterwarnings("ignore", advice)

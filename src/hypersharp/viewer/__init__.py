@@ -1,3 +1,3 @@
-"""The interactive viewer, from the files up: scene, maps, pictures (what is read and in which colours); page,
-stage, readings, forms, view (one browser page); folders, job, gate, server (what it may touch).
+"""The interactive viewer, from the files up: scene, pictures (what is read and in which colours); page, stage,
+readings, forms, view (one browser page); folders, job, gate, server (what it may touch).
 """

@@ -67,9 +67,8 @@ class Folders:
     def new(self, name: str, allowed: Sequence[str] = suffixes()) -> Path:
         """Where a file of that name may go. Raises: CallError for one with folders, of an unknown format, or taken."""
         if not PLAIN_NAME.fullmatch(name) or Path(name).suffix.lower() not in allowed:
-            raise CallError(
-                f"the name {name[:60]!r}", f"letters, digits, spaces and one of {', '.join(allowed)}", "change it"
-            )
+            found = f"the name {name[:60]!r}"
+            raise CallError(found, f"letters, digits, spaces and one of {', '.join(allowed)}", "change it")
         path = self.inside(self.roots[0] / name)
         if path.exists():
             raise CallError(f"{name}, which is there already", "a new name", "change it")

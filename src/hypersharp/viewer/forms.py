@@ -8,7 +8,7 @@ from urllib.parse import quote
 from hypersharp.errors import HypersharpError
 from hypersharp.methods.table import AUTO, METHODS
 from hypersharp.viewer.job import Fusion, Order
-from hypersharp.viewer.page import Page, offer
+from hypersharp.viewer.page import Page
 from hypersharp.viewer.scene import ROLES, Layer, Named
 
 EVERY_MS = 250
@@ -21,7 +21,7 @@ class FuseForm:
     def __init__(self, page: Page, show: Show) -> None:
         self.page, self.show, self.fusion = page, show, page.shared.fusion
         self.seen = self.fusion.state
-        offer(page.fuse_method, [AUTO.name, *METHODS])
+        page.fuse_method.update(options=[AUTO.name, *METHODS])
         page.fuse_method.value = AUTO.name
         page.fuse_method.on_change("value", lambda _a, _o, new: setattr(page.fuse_budget, "visible", new == "auto"))
         page.fuse_run.on_click(lambda: self.start())
@@ -34,22 +34,21 @@ class FuseForm:
         layers = [layer for layer in self.page.scene.layers if layer.role != "uncertainty"]
         by_bands = sorted(layers, key=lambda layer: -layer.bands)
         for select, role, guess in ((self.page.fuse_hs, "hs", by_bands[:1]), (self.page.fuse_ms, "ms", by_bands[-1:])):
-            offer(select, [layer.name for layer in layers])
+            select.update(options=[layer.name for layer in layers])
             known = [layer for layer in layers if layer.role == role] or guess
             select.value = select.value or (known[0].name if known else "")
 
     def start(self) -> None:
         """Order the fusion, if its result may be written."""
-        if self.fusion.state == "running":
-            return
-        try:
-            self.fusion.start(self.order())
-        except HypersharpError as exc:
-            self.page.fuse_state.text = f'<div class="warn">{escape(str(exc))}</div>'
-            return
-        self.seen = "idle"
-        self.page.say("")
-        self.watch()
+        if self.fusion.state != "running":
+            try:
+                self.fusion.start(self.order())
+            except HypersharpError as exc:
+                self.page.fuse_state.text = f'<div class="warn">{escape(str(exc))}</div>'
+                return
+            self.seen = "idle"
+            self.page.say("")
+            self.watch()
 
     def order(self) -> Order:
         """What the form says. Raises: CallError for a name that may not be written, InputError for a closed image."""
@@ -72,7 +71,7 @@ class FuseForm:
         if ended and fusion.state == "done" and fusion.out:
             made: list[Named] = [(fusion.out, "result", None)]
             made += [(fusion.uncertainty, "uncertainty", fusion.out)] if fusion.uncertainty else []
-            self.page.work("fused", lambda: self.page.scene.open(made), self.show_result)
+            page.work("fused", lambda: page.scene.open(made), self.show_result)
 
     def show_result(self, made: list[Layer]) -> None:
         """Show the result as B; propose another name for the next one: sharp.tif, sharp-2.tif, ..."""
@@ -92,10 +91,12 @@ def state_text(fusion: Fusion) -> str:
         bar = f'<progress value="{share:.3f}" max="1"></progress>' if share > 0 else '<progress max="1"></progress>'
         return f"{bar}<div>running{f', {share:.0%}' if share > 0 else ''}</div>{noted}"
     if fusion.state == "done" and fusion.out:
-        name = fusion.out.name
-        link = f'<a href="download?name={quote(name)}" download="{escape(name)}">Download {escape(name)}</a>'
-        return f"<div>done: {link}</div>{noted}"
+        return f"<div>done: {download_link(fusion.out, f'Download {fusion.out.name}')}</div>{noted}"
     return f'<div class="{"warn" if fusion.state == "failed" else ""}">{fusion.state}</div>{noted}'
+
+
+def download_link(path: Path, text: str) -> str:
+    return f'<a href="download?name={quote(path.name)}" download="{escape(path.name)}">{escape(text)}</a>'
 
 
 class OpenForm:
@@ -109,7 +110,7 @@ class OpenForm:
     def list_files(self, chosen: str | None = None) -> None:
         """What there is in the folders now, and what is open."""
         names = self.page.shared.folders.images()
-        offer(self.page.open_name, names)
+        self.page.open_name.update(options=list(names))
         self.page.open_name.value = chosen or self.page.open_name.value or (names[0] if names else "")
         self.page.files_list.text = "".join(self._line(layer) for layer in self.page.scene.layers)
 
@@ -120,11 +121,10 @@ class OpenForm:
             offered = path == layer.path.resolve() and path.is_file()
         except HypersharpError:
             offered = False
-        height, width = layer.shape_yx
-        nm = layer.wavelengths_nm
+        (height, width), nm = layer.shape_yx, layer.wavelengths_nm
         span = "" if nm is None else f", {nm.min():.0f} to {nm.max():.0f} nm"
         text = f"{layer.role}, {width} × {height}, {layer.bands} bands{span}"
-        link = f'<a href="download?name={quote(layer.path.name)}" download>download</a>' if offered else ""
+        link = download_link(layer.path, "download") if offered else ""
         notes = "".join(f'<div class="warn">{escape(note)}</div>' for note in layer.notes)
         return f'<div><span class="name">{escape(layer.name)}</span><div class="muted">{text} {link}</div>{notes}</div>'
 

@@ -67,20 +67,25 @@ class Page:
         self.sheet = InlineStyleSheet(css=(HERE / "controls.css").read_text(encoding="utf-8"))
         self.roots: list[Model] = []
         self.x, self.y = Range1d(start=0, end=1, name="x"), Range1d(start=0, end=1, name="y")
-        self._make_sources()
-        self._make_controls()
-        self._make_forms()
-        self.figures = [self._image_figure(side) for side in (0, 1)]
-        self._make_plots()
-
-    def _make_sources(self) -> None:
-        """The numbers that browser and server exchange."""
+        # the numbers that browser and server exchange
         self.signals = ColumnDataSource({"kind": [], "value": [], "number": []}, name="signals")
         self.view = ColumnDataSource({name: [] for name in ("x0", "y0", "x1", "y1", "width", "height")}, name="view")
         self.pick = ColumnDataSource({"x": [], "y": []}, name="pick")
         self.home, self.grids = ColumnDataSource({}, name="home"), ColumnDataSource({}, name="grids")
         self.spectra = ColumnDataSource({name: [] for name in SPECTRA}, name="spectra")
         self.bases, self.details = ([ColumnDataSource(dict(EMPTY)) for _ in "ab"] for _ in range(2))
+        self._make_controls()
+        self._make_forms()
+        self.figures = [self._image_figure(side) for side in (0, 1)]
+        self.readout = self.control(Div, "readout")
+        self.spectrum = self._plot("spectrum", "wavelength (nm)", "")
+        self.shown_bands = [Span(dimension="height", line_width=1, line_dash="dotted") for _ in range(3)]
+        for span in self.shown_bands:
+            self.spectrum.add_layout(span)
+        self.profile_along = self.select("", "profile_along", ["along the row", "along the column"])
+        self.profile_along.update(width=150, sizing_mode=None)
+        self.profile, self.histogram = self._plot("profile", "", ""), self._plot("histogram", "value", "pixels (%)")
+        self.profiles, self.histograms = self._lines(self.profile), self._lines(self.histogram)
 
     def _make_controls(self) -> None:
         self.layers = [self.select(f"Image {side}", f"layer_{side.lower()}") for side in "AB"]
@@ -128,17 +133,6 @@ class Page:
         made.scatter("x", "y", source=self.pick, marker="cross", size=24, line_color="white", line_width=2)
         return self.root(made)
 
-    def _make_plots(self) -> None:
-        self.readout = self.control(Div, "readout")
-        self.spectrum = self._plot("spectrum", "wavelength (nm)", "")
-        self.shown_bands = [Span(dimension="height", line_width=1, line_dash="dotted") for _ in range(3)]
-        for span in self.shown_bands:
-            self.spectrum.add_layout(span)
-        self.profile_along = self.select("", "profile_along", ["along the row", "along the column"])
-        self.profile_along.update(width=150, sizing_mode=None)
-        self.profile, self.histogram = self._plot("profile", "", ""), self._plot("histogram", "value", "pixels (%)")
-        self.profiles, self.histograms = self._lines(self.profile), self._lines(self.histogram)
-
     def _plot(self, name: str, x: str, y: str) -> figure:
         tips = [("x", "$x{0.[0]}"), ("value", "$y{0.[000]}")]
         made = figure(tools="xpan,xwheel_zoom,reset,hover", tooltips=tips, x_axis_label=x, y_axis_label=y)
@@ -169,9 +163,8 @@ class Page:
         return self.root(kind(name=name, sizing_mode="stretch_width", stylesheets=[self.sheet], **properties))
 
     def select(self, title: str, name: str, options: Sequence[str] = ()) -> Select:
-        made = self.control(Select, name, title=title, value=options[0] if options else "")
-        offer(made, options)
-        return made
+        chosen = options[0] if options else ""
+        return self.control(Select, name, title=title, value=chosen, options=list(options))
 
     def dress(self, theme: str) -> None:
         """Dark or light figures; the page's own colours are in page.css."""
@@ -216,10 +209,6 @@ class Page:
     def say(self, text: str, warn: bool = False) -> None:
         """A line in the header."""
         self.notice.text = f'<span class="{"warn" if warn else "muted"}">{escape(text)}</span>'
-
-
-def offer(select: Select, options: Sequence[Any]) -> None:
-    select.options = list(options)
 
 
 def when(model: Model, what: str, do: Callable[[], None]) -> None:

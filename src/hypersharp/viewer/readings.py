@@ -9,8 +9,8 @@ import numpy as np
 from bokeh.events import Tap
 from bokeh.models import ColumnDataSource
 
-from hypersharp.plot.band_curves import broken
-from hypersharp.plot.draw import OKABE_ITO
+from hypersharp.plot.colour import nearest_band
+from hypersharp.plot.draw import OKABE_ITO, broken
 from hypersharp.viewer.page import SPECTRA, Page, when
 from hypersharp.viewer.pictures import CHANNEL_COLOURS, band_name, bands_shown
 from hypersharp.viewer.scene import Coordinates, Floats, Layer, Patch, Scene
@@ -48,7 +48,7 @@ class Readings:
         self.intervals: dict[str, ColumnDataSource] = {}
         self.add_lines(page.scene.layers)
         stage.shown, stage.refined = self.show_lines, self.show_profiles
-        self.page.spectrum.on_event(Tap, lambda event: stage.choose_band(event.x))
+        page.spectrum.on_event(Tap, lambda event: stage.choose_band(nearest_band(stage.listed.axis, event.x)))
         when(self.page.pick, "data", self.read)
         when(self.page.profile_along, "value", self.show_profiles)
         known = {layer.wavelengths_nm is not None for layer in page.scene.layers}
@@ -84,13 +84,13 @@ class Readings:
         for name, line in self.lines.items():
             line.data, self.intervals[name].data = drawn(found.get(name))
         self.page.spectra.data = table_of(spectra)
-        self.page.readout.text = self._table(spectra)
+        self.page.readout.text = (
+            self._table(spectra) if spectra else '<span class="muted">Outside of all images.</span>'
+        )
         self.show_profiles()
 
     def _table(self, spectra: list[Spectrum]) -> str:
         """The values in the bands that are shown, as HTML."""
-        if not spectra:
-            return '<span class="muted">Outside of all images.</span>'
         look = self.stage.look()
         heads = ["image", "row, column", *(band_name(look.reference, b) for b in bands_shown(look.reference, look))]
         rows = ["".join(f"<th>{name}</th>" for name in heads)]

@@ -113,20 +113,17 @@ class Layer:
         width = min(ceil(max(columns)), self.shape_yx[1]) - left
         return (top, left, height, width) if height > 0 and width > 0 else None
 
-    def ground_under(self, window: Window) -> Box:
-        (x0, y0, across, down), (row, column, rows, columns) = self.lattice, window
-        low, high = sorted((y0 + row * down, y0 + (row + rows) * down))
-        return x0 + column * across, low, x0 + (column + columns) * across, high
-
     def patch(self, bands: Sequence[int], view: Box | None, most_yx: tuple[int, int]) -> Patch | None:
         """What a view shows of some bands, as many values as fit into most_yx; the whole image without a view."""
         window = (0, 0, *self.shape_yx) if view is None else self.window(view)
         if window is None:
             return None
         values = read_coarse(self.source, bands, window, most_yx)
-        if self.south_up:
-            values = values[:, ::-1]
-        return Patch(values, self.ground_under(window), max(window[2] / values.shape[1], window[3] / values.shape[2]))
+        (x0, y0, across, down), (row, column, rows, columns) = self.lattice, window
+        low, high = sorted((y0 + row * down, y0 + (row + rows) * down))
+        box = x0 + column * across, low, x0 + (column + columns) * across, high
+        pixels_a_value = max(rows / values.shape[1], columns / values.shape[2])
+        return Patch(values[:, ::-1] if self.south_up else values, box, pixels_a_value)
 
 
 class Place(NamedTuple):
@@ -205,11 +202,6 @@ class Scene:
         if self.mapped and place.box is not None and there:
             layer = replace(layer, box=place.box, south_up=place.south_up)
         return replace(layer, notes=tuple(notes))
-
-    def extent(self) -> Box:
-        boxes = np.array([layer.box for layer in self.layers])
-        low, high = boxes[:, :2].min(0), boxes[:, 2:].max(0)
-        return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
 
 def named_files(

@@ -4,24 +4,9 @@ from collections.abc import Callable
 from functools import partial
 
 from hypersharp.grid import Box
-from hypersharp.plot.colour import nearest_band
-from hypersharp.viewer.maps import map_names
-from hypersharp.viewer.page import EMPTY, Page, offer, when
-from hypersharp.viewer.pictures import (
-    COMPOSITES,
-    ONE,
-    THREE,
-    Bases,
-    Look,
-    Picture,
-    Stretch,
-    band_name,
-    caption,
-    composite_bands,
-    detail,
-    matching_band,
-    paint,
-)
+from hypersharp.viewer import pictures
+from hypersharp.viewer.page import EMPTY, Page, when
+from hypersharp.viewer.pictures import COMPOSITES, ONE, THREE, Look, Picture
 from hypersharp.viewer.scene import Layer, Patch
 
 MOST_SCREEN_PX = 6000  # a side; what a browser says is not taken for granted
@@ -36,12 +21,20 @@ class Stage:
         self.page, self.scene = page, page.scene
         self.pictures: list[Picture | None] = [None, None]
         self.details: list[Patch | None] = [None, None]
-        self.bases: Bases = {}
+        self.bases: pictures.Bases = {}
         self.quiet = False  # while controls are changed from here
         self.shown: Callable[[], None] = lambda: None
         self.refined: Callable[[], None] = lambda: None
         self._first_choice()
-        self._connect()
+        for side in (0, 1):
+            when(page.layers[side], "value", partial(self.on_layer, side))
+        when(page.composite, "value", self.on_composite)
+        for control in (*page.bands, page.palette):
+            when(control, "value", self.recolour)
+        for slider in (page.percentiles, page.gamma):
+            when(slider, "value_throttled", self.recolour)
+        when(page.same, "active", self.recolour)
+        when(page.view, "data", partial(self.refine, 0, 1))
 
     def _first_choice(self) -> None:
         """The finest result as B, beside hs or the next best as A, in true colour where the bands allow it."""
@@ -52,11 +45,12 @@ class Stage:
         self.quiet = True
         page.layers[0].value, page.layers[1].value = other.name, best.name
         reference = other if other.bands >= best.bands else best
-        found = composite_bands("True colour", reference.wavelengths_nm, reference.bands)
+        found = pictures.composite_bands("True colour", reference.wavelengths_nm, reference.bands)
         page.composite.value = ONE if reference.bands < 3 else "True colour" if found else THREE
         self.quiet = False
         self.list_bands(found if found and reference.bands > 2 else (0, 0, 0))
-        x0, y0, x1, y1 = self.scene.extent()
+        left, low, right, high = zip(*(layer.box for layer in self.scene.layers), strict=True)
+        x0, y0, x1, y1 = min(left), min(low), max(right), max(high)
         page.x.update(start=x0, end=x1)
         page.y.update(start=y0, end=y1)
         home = {"x0": x0, "y0": y0, "x1": x1, "y1": y1, "unit": self.scene.unit}
@@ -65,21 +59,22 @@ class Stage:
 
     def list_layers(self) -> None:
         for chooser in self.page.layers:
-            offer(chooser, [layer.name for layer in self.scene.layers] + list(map_names(self.scene)))
+            chooser.update(options=[layer.name for layer in self.scene.layers] + list(pictures.map_names(self.scene)))
 
     @property
     def reference(self) -> Layer:
         """The image whose bands the lists show: that of A, or of B where it has more."""
-        maps, titles = map_names(self.scene), [chooser.value for chooser in self.page.layers]
+        maps, titles = pictures.map_names(self.scene), [chooser.value for chooser in self.page.layers]
         a, b = (maps[title].image if title in maps else self.scene.find(title) for title in titles)
         return b if b.bands > a.bands else a
 
     def list_bands(self, chosen: tuple[int, ...]) -> None:
         """Fill the lists of bands with those of the reference."""
         self.listed, self.quiet = self.reference, True
-        options = [(str(band), f"{band + 1} · {band_name(self.listed, band)}") for band in range(self.listed.bands)]
+        names = [pictures.band_name(self.listed, band) for band in range(self.listed.bands)]
+        options = [(str(band), f"{band + 1} · {name}") for band, name in enumerate(names)]
         for select, band in zip(self.page.bands, chosen, strict=True):
-            offer(select, options)
+            select.update(options=list(options))
             select.value = str(min(band, self.listed.bands - 1))
         self.quiet = False
         self.show_controls()
@@ -96,12 +91,12 @@ class Stage:
         for select in page.bands:
             select.visible = page.composite.value == THREE
         page.bands[0].visible |= one
-        page.palette.visible = one or any(chooser.value in map_names(self.scene) for chooser in page.layers)
+        page.palette.visible = one or any(chooser.value in pictures.map_names(self.scene) for chooser in page.layers)
 
     def look(self) -> Look:
         page = self.page
         low, high = page.percentiles.value
-        stretch = Stretch(low, high if high > low else low + 0.5, page.gamma.value)
+        stretch = pictures.Stretch(low, high if high > low else low + 0.5, page.gamma.value)
         return Look(page.composite.value, self.bands, self.reference, page.palette.value, stretch)
 
     def repaint(self, *sides: int) -> None:
@@ -109,14 +104,17 @@ class Stage:
         look, scene, known = self.look(), self.scene, self.bases
         for side in sides:
             title = self.page.layers[side].value
-            self.page.work(f"base {side}", partial(paint, scene, title, look, known), partial(self._show_base, side))
+            read = partial(pictures.paint, scene, title, look, known)
+            self.page.work(f"base {side}", read, partial(self._show_base, side))
 
     def _show_base(self, side: int, picture: Picture) -> None:
         self.pictures[side], self.details[side] = picture, None
         self._show(side)
         if side == 0 and self.page.same.active:
             self._show(1)
-        self._list_grids()
+        layers = [shown.layer for shown in self.pictures if shown]  # where pixels lie, for the line under the image
+        rows = [(layer.name, layer.box[0], layer.box[3], *layer.pixel_size, *layer.shape_yx) for layer in layers]
+        self.page.grids.data = dict(zip(GRID, map(list, zip(*rows, strict=True)), strict=True))
         self.shown()
         self.refine(side)
         if self.pictures[1] is None:
@@ -132,7 +130,7 @@ class Stage:
             between = first.limits  # black and white of A for B too
         if whole:
             self.page.bases[side].data = picture.columns(picture.base, between)
-            self.page.captions[side].text = caption("AB"[side], picture, between)
+            self.page.captions[side].text = pictures.caption("AB"[side], picture, between)
         self.page.details[side].data = picture.columns(patch, between) if patch else dict(EMPTY)
 
     def refine(self, *sides: int) -> None:
@@ -144,7 +142,7 @@ class Stage:
                 continue
             view: Box = (data["x0"][0], data["y0"][0], data["x1"][0], data["y1"][0])
             screen = (min(int(data["height"][0]), MOST_SCREEN_PX), min(int(data["width"][0]), MOST_SCREEN_PX))
-            read = partial(detail, self.scene, picture, view, screen)
+            read = partial(pictures.detail, self.scene, picture, view, screen)
             self.page.work(f"detail {side}", read, partial(self._show_detail, side, picture))
 
     def _show_detail(self, side: int, picture: Picture, patch: Patch | None) -> None:
@@ -153,24 +151,6 @@ class Stage:
             self.details[side] = patch
             self._show(side, whole=False)
             self.refined()
-
-    def _list_grids(self) -> None:
-        """Where the pixels of A and B lie, for the line under the image."""
-        layers = [picture.layer for picture in self.pictures if picture]
-        rows = [(layer.name, layer.box[0], layer.box[3], *layer.pixel_size, *layer.shape_yx) for layer in layers]
-        self.page.grids.data = dict(zip(GRID, map(list, zip(*rows, strict=True)), strict=True))
-
-    def _connect(self) -> None:
-        page = self.page
-        for side in (0, 1):
-            when(page.layers[side], "value", partial(self.on_layer, side))
-        when(page.composite, "value", self.on_composite)
-        for control in (*page.bands, page.palette):
-            when(control, "value", self.recolour)
-        for slider in (page.percentiles, page.gamma):
-            when(slider, "value_throttled", self.recolour)
-        when(page.same, "active", self.recolour)
-        when(page.view, "data", partial(self.refine, 0, 1))
 
     def recolour(self) -> None:
         """Other colours, chosen by a person."""
@@ -186,25 +166,22 @@ class Stage:
             self.show_controls()
             self.repaint(side)
             return
-        nm, other_nm = before.wavelengths_nm, after.wavelengths_nm
-        self.list_bands(tuple(matching_band(band, nm, before.bands, other_nm, after.bands) for band in self.bands))
+        other = after.wavelengths_nm, after.bands
+        match = partial(pictures.matching_band, nm=before.wavelengths_nm, bands=before.bands)
+        self.list_bands(tuple(match(band, other_nm=other[0], others=other[1]) for band in self.bands))
         self.repaint(0, 1)
 
     def on_composite(self) -> None:
         """Another composite: where bands are chosen by hand, begin with those shown."""
         name, reference = self.page.composite.value, self.reference
         if name in COMPOSITES:
-            found = composite_bands(name, reference.wavelengths_nm, reference.bands)
+            found = pictures.composite_bands(name, reference.wavelengths_nm, reference.bands)
             if found is None:
                 self.page.say(f"{reference.name} has no bands for {name.lower()}: true colour is shown", warn=True)
             else:
                 self.list_bands(found)
         self.show_controls()
         self.recolour()
-
-    def choose_composite(self, name: str) -> None:
-        if name in (*COMPOSITES, THREE, ONE):
-            self.page.composite.value = name
 
     def swap(self) -> None:
         """A becomes B, B becomes A."""
@@ -215,12 +192,7 @@ class Stage:
         self.list_bands(self.bands)
         self.repaint(0, 1)
 
-    def next_band(self, by: int) -> None:
-        """The next band alone, round the end."""
+    def choose_band(self, band: int) -> None:
+        """One band alone; numbers go round the end."""
         self.page.composite.value = ONE
-        self.page.bands[0].value = str((self.bands[0] + by) % self.listed.bands)
-
-    def choose_band(self, x: float) -> None:
-        """The band alone that lies nearest to a place on the spectrum's axis."""
-        self.page.composite.value = ONE
-        self.page.bands[0].value = str(nearest_band(self.listed.axis, x))
+        self.page.bands[0].value = str(band % self.listed.bands)

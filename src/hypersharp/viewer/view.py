@@ -1,7 +1,5 @@
 """One open page, whole: the stage, the readings and the forms tied together, and what keys and buttons ask of them."""
 
-from collections.abc import Callable
-
 from bokeh.document import Document
 
 from hypersharp.viewer.forms import FuseForm, OpenForm
@@ -35,14 +33,15 @@ class View:
 
     def on_signal(self) -> None:
         """What keys and buttons of the page ask for."""
-        data = self.page.signals.data
-        acts: dict[str, Callable[[str], None]] = {
-            "swap": lambda _: self.stage.swap(),
-            "band": lambda by: self.stage.next_band(int(by)),
-            "composite": self.stage.choose_composite,
-            "theme": lambda name: self.page.dress("light" if name == "light" else "dark"),
-            "uploaded": self.open_form.uploaded,
-        }
-        for kind, value in zip(data["kind"], data["value"], strict=True):
-            if str(kind) in acts:
-                acts[str(kind)](str(value))
+        data, page, stage = self.page.signals.data, self.page, self.stage
+        for kind, value in zip(map(str, data["kind"]), map(str, data["value"]), strict=True):
+            if kind == "swap":
+                stage.swap()
+            elif kind == "band":
+                stage.choose_band(stage.bands[0] + int(value))
+            elif kind == "composite" and value in page.composite.options:
+                page.composite.value = value
+            elif kind == "theme":
+                page.dress("light" if value == "light" else "dark")
+            elif kind == "uploaded":
+                self.open_form.uploaded(value)

@@ -12,7 +12,7 @@ from torch import Tensor
 from hypersharp.errors import InputError
 from hypersharp.fusion.consistency import make_consistent
 from hypersharp.methods.base import Method
-from hypersharp.networks.load import choose_weights
+from hypersharp.networks.inference import choose_weights
 from hypersharp.pair.options import Options, ignore
 from hypersharp.pair.reduced import ReducedPair, as_noisy_as, checkerboard, reduced_pairs
 from hypersharp.pair.sensor import PairSensor

@@ -6,17 +6,19 @@ takes `start` alone. What belongs to a pair, not to what was learnt, is an optio
 to a pair. The output is `estimate` (B, L, H, W). The means over the image that a network asks for are outputs too,
 `found_0`, `found_1`, .. (n, c, 1, 1), and optional inputs `held_0`, `held_1`, .. of the same shape: a part of a scene
 that is given those of the whole becomes what it is in the whole; not-a-number, the default, means the image's own.
-The metadata hold `format` and `header`, as in a weights file.
+The metadata hold `format` and `header`, as in a weights file. What onnxruntime runs in a network's place is made once
+of it and kept.
 """
 
 import copy
 import dataclasses
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +30,15 @@ from torch.func import functional_call
 from hypersharp.errors import CallError, InputError, OutputError, needs
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.header import FORMAT, WeightsHeader
+from hypersharp.networks.inference import loaded_network
 from hypersharp.networks.onnx.exportable import OptionalMeans, exportable
-from hypersharp.networks.onnx.session import load_onnx
-from hypersharp.system.atomic import staged
+from hypersharp.networks.onnx.session import OnnxNetwork, load_onnx
+from hypersharp.pair.options import Options, choose_device
+from hypersharp.system.atomic import make_folder, staged
 
 LARGEST_DIFFERENCE = 1e-4  # of the range of torch's estimate
 CHECKED_YX = ((6, 8), (9, 7), (13, 16))  # coarse pixels, odd ones too
 EXAMPLE_YX = (6, 10)
-
-
-@dataclass(frozen=True)
-class Signature:
-    """The inputs of an exported network by name: images, and what has a default."""
-
-    images: tuple[str, ...]
-    optional: tuple[str, ...]
 
 
 def export_onnx(net: FusionNetwork, header: WeightsHeader, path: Path, *, start: bool = False) -> float:
@@ -54,16 +50,14 @@ def export_onnx(net: FusionNetwork, header: WeightsHeader, path: Path, *, start:
         onnxruntime gives something else than torch (nothing is written then); MissingExtraError.
     """
     check_exportable(header, path)
-    signature = signature_of(net, header, start)
+    with_start = net.start == "optional" and (start or bool(header.provenance.get("start_weight")))
+    images: tuple[str, ...] = ("hs", "ms", "start") if with_start else ("hs", "ms")
     with staged(path) as place:
-        place.write_bytes(as_onnx(net, header, signature))
+        place.write_bytes(as_onnx(net, header, ("start",) if net.start == "needed" else images))
         difference = largest_difference(net, place)
         if not difference <= LARGEST_DIFFERENCE:  # nan too
-            raise OutputError(
-                f"a difference of {difference:.2g} of the range between onnxruntime and torch",
-                f"{LARGEST_DIFFERENCE:g} at most",
-                "report it; nothing was written",
-            )
+            found = f"a difference of {difference:.2g} of the range between onnxruntime and torch"
+            raise OutputError(found, f"{LARGEST_DIFFERENCE:g} at most", "report it; nothing was written")
     return difference
 
 
@@ -73,19 +67,9 @@ def check_exportable(header: WeightsHeader, path: Path) -> None:
     if header.network == "ssjcn-v2":
         raise InputError(f"weights of {header.network}", "weights of another network", "run them with torch")
     if header.provenance.get("any_sensor"):
-        raise InputError(
-            "weights for any sensor, which are a network only together with a pair",
-            "weights of one sensor",
-            "run `hypersharp adapt HS MS -o WEIGHTS.safetensors` and export those",
-        )
-
-
-def signature_of(net: FusionNetwork, header: WeightsHeader, start: bool) -> Signature:
-    """What the file takes: a network that needs a start looks at nothing else."""
-    with_start = net.start == "optional" and (start or bool(header.provenance.get("start_weight")))
-    images: tuple[str, ...] = ("hs", "ms", "start") if with_start else ("hs", "ms")
-    optional = tuple(name for name in net.pair_buffers if buffers_named(net, name))
-    return Signature(("start",) if net.start == "needed" else images, optional)
+        found = "weights for any sensor, which are a network only together with a pair"
+        expected = "weights of one sensor"
+        raise InputError(found, expected, "run `hypersharp adapt HS MS -o WEIGHTS.safetensors` and export those")
 
 
 def buffers_named(net: nn.Module, name: str) -> list[str]:
@@ -94,50 +78,49 @@ def buffers_named(net: nn.Module, name: str) -> list[str]:
 
 
 class Exported(nn.Module):
-    """The network as a function of its inputs in the order of the signature."""
+    """The network as a function of images (a start that is needed stands alone) and of what has a default, by name."""
 
-    def __init__(self, net: FusionNetwork, signature: Signature) -> None:
+    def __init__(self, net: FusionNetwork, images: tuple[str, ...]) -> None:
         super().__init__()
-        self.net, self.signature = copy.deepcopy(exportable(net)), signature
+        self.net, self.images = copy.deepcopy(exportable(net)), images
+        self.optional = tuple(name for name in net.pair_buffers if buffers_named(net, name))
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """The estimate and the means, from images, what is optional and held means."""
-        names = self.signature.images + self.signature.optional
+        names = self.images + self.optional
         given = dict(zip(names, inputs, strict=False))
-        of_pair = {full: given[name] for name in self.signature.optional for full in buffers_named(self.net, name)}
+        of_pair = {full: given[name] for name in self.optional for full in buffers_named(self.net, name)}
         means = OptionalMeans(inputs[len(names) :])
         images = given.get("hs"), given.get("ms"), given.get("start")
         estimate: Tensor = functional_call(self.net, of_pair, images, {"means": means})
         return estimate, *means.found
 
 
-def as_onnx(net: FusionNetwork, header: WeightsHeader, signature: Signature) -> bytes:
-    """The bytes of the ONNX file."""
+def as_onnx(net: FusionNetwork, header: WeightsHeader, inputs: tuple[str, ...]) -> bytes:
+    """The bytes of the ONNX file with these images as inputs."""
     with needs("ONNX", "onnx"):
         import onnx
-    exported = Exported(net, signature).eval()
-    images = {name: image for name, image in random_images(net, EXAMPLE_YX, 2).items() if name in signature.images}
-    defaults = default_inputs(net, exported, images)
-    model = trace(exported, images, defaults, dynamic_shapes(net, signature))
+    exported = Exported(net, inputs).eval()
+    images = {name: image for name, image in random_images(net, EXAMPLE_YX, 2).items() if name in inputs}
+    defaults = {name: net.get_buffer(buffers_named(net, name)[0]).detach().clone() for name in exported.optional}
+    with torch.no_grad():
+        found = exported(*images.values(), *defaults.values())[1:]
+    defaults |= {f"held_{k}": torch.full_like(mean[:1], torch.nan) for k, mean in enumerate(found)}
+    model = trace(exported, images, defaults, dynamic_shapes(net, inputs))
     for name, value in defaults.items():
         model.graph.initializer.append(onnx.numpy_helper.from_array(value.cpu().numpy(), name))
-    say_sizes(model, net.options.ratio, signature)
+    names = ("height", "width") if inputs == ("start",) else (f"{net.options.ratio}*{side}" for side in "hw")
+    for dimension, name in zip(model.graph.output[0].type.tensor_type.shape.dim[2:], names, strict=True):
+        dimension.dim_param = name  # for which the exporter writes out the padding
+    for entry in model.graph.input:
+        if entry.name.startswith("held_"):  # one of each, or one of each image or band
+            entry.type.tensor_type.shape.dim[0].dim_param = "n"
     model.producer_name, model.doc_string = "hypersharp", str(__doc__)
     metadata = {"format": FORMAT, "header": json.dumps(dataclasses.asdict(header), sort_keys=True)}
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString()
     return content
-
-
-def default_inputs(net: FusionNetwork, exported: Exported, images: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What is optional, as the network has it, and not-a-number for each mean over the image that it asks for."""
-    optional = {
-        name: net.get_buffer(buffers_named(net, name)[0]).detach().clone() for name in exported.signature.optional
-    }
-    with torch.no_grad():
-        found = exported(*images.values(), *optional.values())[1:]
-    return optional | {f"held_{k}": torch.full_like(mean[:1], torch.nan) for k, mean in enumerate(found)}
 
 
 def trace(
@@ -161,23 +144,13 @@ def trace(
     return program.model_proto
 
 
-def dynamic_shapes(net: FusionNetwork, signature: Signature) -> tuple[dict[int, Any], ...]:
+def dynamic_shapes(net: FusionNetwork, inputs: tuple[str, ...]) -> tuple[dict[int, Any], ...]:
     """Of the images: batch, height and width are free; those of the fine images are ratio times those of hs."""
     batch, h, w, ratio = Dim("batch"), Dim("h"), Dim("w"), net.options.ratio
     coarse, fine = {0: batch, 2: h, 3: w}, {0: batch, 2: ratio * h, 3: ratio * w}
-    if signature.images == ("start",):
+    if inputs == ("start",):
         fine = {0: batch, 2: Dim("height"), 3: Dim("width")}
-    return tuple(coarse if name == "hs" else fine for name in signature.images)
-
-
-def say_sizes(model: Any, ratio: int, signature: Signature) -> None:
-    """Name the estimate's height and width, for which the exporter writes out the padding, and free those of means."""
-    names = ("height", "width") if signature.images == ("start",) else (f"{ratio}*h", f"{ratio}*w")
-    for dimension, name in zip(model.graph.output[0].type.tensor_type.shape.dim[2:], names, strict=True):
-        dimension.dim_param = name
-    for entry in model.graph.input:
-        if entry.name.startswith("held_"):  # one of each, or one of each image or band
-            entry.type.tensor_type.shape.dim[0].dim_param = "n"
+    return tuple(coarse if name == "hs" else fine for name in inputs)
 
 
 def random_images(net: FusionNetwork, coarse_yx: tuple[int, int], batch: int = 1) -> dict[str, Tensor]:
@@ -216,3 +189,44 @@ def quiet_exporter() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+SUFFIX = ".onnx"
+FORM = 1  # of the files kept; another one where `export_onnx` changes what it writes
+
+
+def check_pair_runtime(options: Options) -> None:
+    """Raises: CallError where onnxruntime is to run a network that is made for every pair."""
+    if options.runtime == "onnx":
+        found, do = (
+            "--runtime onnx and no weights for this very sensor",
+            "run `hypersharp adapt HS MS -o WEIGHTS.safetensors`",
+        )
+        raise CallError(found, "weights of one sensor", f"{do} and give --weights WEIGHTS.safetensors")
+
+
+def in_runtime(net: FusionNetwork, header: WeightsHeader, options: Options) -> FusionNetwork:
+    """The network, or what onnxruntime runs in its place; shared, not to be changed. Raises: as `export_onnx`."""
+    if options.runtime == "torch" or isinstance(net, OnnxNetwork):
+        return net
+    path = exported(net, header)
+    return loaded_network(path, path.stat().st_mtime_ns, choose_device(options.device))
+
+
+def exported(net: FusionNetwork, header: WeightsHeader) -> Path:
+    """The ONNX file of a network, with a start as input; made once for each content, form and version of torch."""
+    made_from = sha256(f"{FORM} {header.network} {header.options} {torch.__version__}".encode())
+    for name, value in net.state_dict().items():
+        made_from.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+    path = cache_folder() / f"{header.network}-{made_from.hexdigest()[:24]}{SUFFIX}"
+    if not path.exists():
+        make_folder(path.parent)
+        export_onnx(copy.deepcopy(net).cpu().float(), header, path, start=True)
+    return path
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: HYPERSHARP_CACHE, else hypersharp/ in the user's cache folder."""
+    chosen = os.environ.get("HYPERSHARP_CACHE")
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hypersharp"
+    return (Path(chosen) if chosen else usual) / "onnx"

@@ -5,7 +5,6 @@ spectral correction is worked out by elimination, edges are repeated by index, a
 """
 
 import copy
-import math
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.layers import Means, full_precision
 from hypersharp.networks.ssjcn import SSJCN, SensorDegradation
 from hypersharp.networks.subspace import SubspaceSSJCN
-from hypersharp.numerics.interpolate import interpolate_bicubic, upsample_bicubic
+from hypersharp.numerics.interpolate import interpolate_bicubic
 
 
 def exportable(net: FusionNetwork) -> FusionNetwork:
@@ -30,8 +29,21 @@ def exportable(net: FusionNetwork) -> FusionNetwork:
     return net
 
 
+def repeat_by_index(image: Tensor, multiple: int) -> Tensor:
+    """As `repeat_to_multiple`, whatever the size is."""
+    if multiple == 1:
+        return image
+    for axis in (-2, -1):
+        size = image.shape[axis]
+        places = torch.arange(multiple * ((size + multiple - 1) // multiple), device=image.device)
+        image = image.index_select(axis, places.clamp(max=size - 1))
+    return image
+
+
 class ExportableSSJCN(SSJCN):
     """SSJCN with the sensor it has now, for any size of image."""
+
+    fill = staticmethod(repeat_by_index)
 
     def __init__(self, net: SSJCN) -> None:
         super().__init__(net.options)
@@ -44,17 +56,6 @@ class ExportableSSJCN(SSJCN):
 
     def see_with(self, srf: Tensor, psf_window: Tensor, ratio: int) -> None:
         """The sensor is settled."""
-
-    def estimates(
-        self, hs: Tensor, ms: Tensor, start: Tensor | None = None, means: Means | None = None
-    ) -> list[Tensor]:
-        """As in SSJCN, on images with repeated edges, so that nothing is left for it to pad."""
-        ratio, (height, width) = self.options.ratio, ms.shape[-2:]
-        start = upsample_bicubic(hs, ratio) if start is None else start
-        coarse_px = 4 // math.gcd(4, ratio)
-        hs = repeat_to_multiple(hs, coarse_px)
-        ms, start = (repeat_to_multiple(image, ratio * coarse_px) for image in (ms, start))
-        return [z[..., :height, :width] for z in super().estimates(hs, ms, start, means)]
 
     def one_by_one(self, z: Tensor) -> bool:
         """All bands at once: the graph must not depend on how many images there are."""
@@ -79,17 +80,6 @@ class OptionalMeans(Means):
             mean = torch.where(torch.isnan(held), mean, held)
         self.found.append(mean)
         return mean
-
-
-def repeat_to_multiple(image: Tensor, multiple: int) -> Tensor:
-    """The image (.., y, x) with its last row and column repeated until both sides are multiples."""
-    if multiple == 1:
-        return image
-    for axis in (-2, -1):
-        size = image.shape[axis]
-        places = torch.arange(multiple * ((size + multiple - 1) // multiple), device=image.device)
-        image = image.index_select(axis, places.clamp(max=size - 1))
-    return image
 
 
 def right_inverse(matrix: Tensor) -> Tensor:

@@ -64,10 +64,7 @@ def decode_onnx(content: bytes, name: str) -> OnnxFile:
 
 
 def load_onnx(path: Path, device: torch.device | None = None) -> "OnnxNetwork":
-    """The network of an ONNX file, on the CPU or, where onnxruntime has CUDA, the device.
-
-    Raises: as `read_onnx`.
-    """
+    """The network of an ONNX file, on the CPU or, where onnxruntime has CUDA, the device. Raises: as `read_onnx`."""
     file = read_onnx(path)
     return OnnxNetwork(file, Session(file.model, device or torch.device("cpu")))
 
@@ -104,24 +101,16 @@ class OnnxNetwork(FusionNetwork):
                 self.register_buffer(name, value.clone())
 
     def set_window(self, window: Tensor) -> None:
-        """Take another blur, in the window (k, k) that the file has room for.
-
-        Raises: InputError where it is wider than that.
-        """
+        """Take another blur, in the window (k, k) that the file has room for. Raises: InputError for a wider one."""
         beyond = (len(self.get_buffer("psf")) - len(window)) // 2
         if beyond < 0:
-            raise InputError(
-                f"a blur of {len(window)} fine pixels",
-                f"one of {len(self.get_buffer('psf'))} at most, as the ONNX file has it",
-                "give the .safetensors weights it was made from",
-            )
+            found = f"a blur of {len(window)} fine pixels"
+            expected = f"one of {len(self.get_buffer('psf'))} at most, as the ONNX file has it"
+            raise InputError(found, expected, "give the .safetensors weights it was made from")
         self.get_buffer("psf").copy_(F.pad(window, [beyond] * 4))
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None, means: Means | None = None) -> Tensor:
-        """The estimate, on the device of ms.
-
-        Raises: InputError where a start is given to a file that makes its own.
-        """
+        """The estimate, on the device of ms. Raises: InputError for a start where the file makes its own."""
         first = self.start_of(hs, start)
         images = {"hs": hs, "ms": ms} if first is None else {"hs": hs, "ms": ms, "start": first}
         feeds = {name: images[name] for name in self.file.images} | dict(self.named_buffers())
@@ -142,9 +131,6 @@ class OnnxNetwork(FusionNetwork):
                 raise ValueError(f"{network} corrects a start and needs one")
             return upsample_bicubic(hs, self.options.ratio) if start is None else start
         if start is not None and use != "none":
-            raise InputError(
-                "an ONNX file that makes its own start",
-                "one that takes it, for tiles",
-                "export it with --start, or use --mode whole",
-            )
+            found = "an ONNX file that makes its own start"
+            raise InputError(found, "one that takes it, for tiles", "export it with --start, or use --mode whole")
         return None
