@@ -6,12 +6,14 @@ READY := .venv/.ready
 DEMO_READY := .venv/.demo-ready
 WEIGHTS := packages/hypersharp-weights
 OUT ?= hypersharp-demo
+COUNT ?= 20000
 
-.PHONY: help demo test check coverage docs dist bench clean
+.PHONY: help demo test fuzz check coverage docs dist bench clean
 
 help:
 	@echo "make demo      sharpen a real scene and show it, in $(OUT)/"
 	@echo "make test      run the tests (HYPERSHARP_DATA=folder adds those on real scenes)"
+	@echo "make fuzz      open COUNT damaged files of every kind (default 20000), and say how each was answered"
 	@echo "make check     ruff, its format, and mypy"
 	@echo "make coverage  run the tests and say which lines they reach: open build/coverage/index.html"
 	@echo "make docs      build the documentation: open build/site/index.html"
@@ -37,6 +39,9 @@ demo: $(DEMO_READY)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
+
+fuzz: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --count $(COUNT)
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from hypersharp.io import check_output, open_cube, save_cube
 from hypersharp.io.format import BY_SUFFIX, Format
 from hypersharp.system import atomic
 
-ALL = sorted(BY_SUFFIX)
+ALL = sorted(suffix for suffix, form in BY_SUFFIX.items() if form.written)
 OLD, NEW = make_cube(np.zeros((2, 3, 3), "f4")), make_cube(np.ones((2, 3, 3), "f4"))
 
 

@@ -26,7 +26,7 @@ FLOORS = {
     8: {"networks", "plot", "quality"},
     7: {"pair"},
     6: {"describe", "io", "simulation"},
-    5: {"products"},
+    5: {"conventions", "products"},
     4: {"stored"},
     3: {"cube", "sensor"},
     2: {"grid", "numerics", "system"},

@@ -14,6 +14,7 @@ from hypersharp.cube import check_cube, make_cube
 from hypersharp.errors import HypersharpError, InputError
 from hypersharp.io import open_cube, save_cube
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # what is odd is said, too
 SUFFIXES = (".tif", ".img", ".bil", ".mat", ".npy", ".npz", ".nc", ".zarr", "")
 ROUNDS = int(os.environ.get("HYPERSHARP_FUZZ_ROUNDS", "6"))
 

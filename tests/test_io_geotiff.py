@@ -10,7 +10,7 @@ import rasterio
 
 from hypersharp.cube import fwhm_nm, make_cube, wavelengths_nm
 from hypersharp.errors import CallError, InputError, MissingExtraError
-from hypersharp.io import geotiff, open_cube, save_cube
+from hypersharp.io import open_cube, raster, save_cube
 
 PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(1, 0, 9, 0, -1, 9)}
 PROFILE = {"driver": "GTiff", "width": 4, "height": 3, **PLACE}
@@ -66,13 +66,13 @@ def test_an_alpha_band_is_a_mask_and_no_band(tmp_path: Path, lazy: bool) -> None
 
 def test_no_more_of_a_mask_is_read_than_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, alpha = write_rgba(tmp_path)
-    read, cuts = geotiff.TiffMask.read, []
+    read, cuts = raster.RasterMask.read, []
 
-    def noted(self: geotiff.TiffMask, bands: list[int], rows: slice, columns: slice, *rest: Any) -> np.ndarray:
+    def noted(self: raster.RasterMask, bands: list[int], rows: slice, columns: slice, *rest: Any) -> np.ndarray:
         cuts.append((rows, columns))
         return read(self, bands, rows, columns, *rest)
 
-    monkeypatch.setattr(geotiff.TiffMask, "read", noted)
+    monkeypatch.setattr(raster.RasterMask, "read", noted)
     cube = open_cube(path, window=(1, 2, 2, 1))
     assert set(map(str, cuts)) == {str((slice(1, 3), slice(2, 3)))}
     np.testing.assert_array_equal(np.isnan(cube.values), [alpha[1:3, 2:3] == 0] * 3)

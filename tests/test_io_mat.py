@@ -48,8 +48,30 @@ def test_bands_last_or_first_are_told_apart(save: Callable[..., Path], tmp_path:
     cube = open_cube(listed)
     np.testing.assert_array_equal(cube.values, CUBE)
     assert wavelengths_nm(cube).tolist() == [450, 550, 650]
-    with pytest.raises(InputError, match="layout hwl"):
-        open_cube(save(tmp_path / "unclear.mat", x=HWL))
+    np.testing.assert_array_equal(open_cube(save(tmp_path / "custom.mat", x=HWL)).values, CUBE)
+    with pytest.raises(InputError, match="layout hwl"):  # three bands first, or three rows?
+        open_cube(save(tmp_path / "unclear.mat", x=np.ones((3, 14, 15))))
+
+
+@pytest.mark.parametrize("save", [v5, v73])
+def test_the_cube_is_read_where_the_others_are_maps_of_its_pixels(save: Callable[..., Path], tmp_path: Path) -> None:
+    path = save(tmp_path / "scene.mat", scene=HWL, labels=np.ones((4, 5)), bands=np.array([[450.0, 550.0, 650.0]]))
+    with pytest.warns(UserWarning, match="'scene' is read .* not labels"):
+        cube = open_cube(path)
+    np.testing.assert_array_equal(cube.values, CUBE)
+    assert wavelengths_nm(cube).tolist() == [450, 550, 650]  # in a list called bands, as ICVL has it
+
+
+def test_a_file_of_h5py_is_read_in_pythons_order(tmp_path: Path) -> None:
+    """Without MATLAB's mark nothing has turned the axes; its mark may be text as well as bytes."""
+    image = np.random.default_rng(0).random((3, 6, 6))
+    with h5py.File(tmp_path / "python.mat", "w") as file:
+        file["hsi"] = image.transpose(1, 2, 0)
+    with h5py.File(tmp_path / "marked.mat", "w") as file:
+        file["hsi"] = image.transpose(0, 2, 1)
+        file["hsi"].attrs["MATLAB_class"] = "double"
+    for name in ("python.mat", "marked.mat"):
+        np.testing.assert_array_equal(open_cube(tmp_path / name).values, image)
 
 
 @pytest.mark.parametrize("save", [v5, v73])

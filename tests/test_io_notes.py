@@ -19,7 +19,7 @@ from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import parse_psf
 
 NOTES = '{"method": "auto",\n "ratio": 4}; gsa   30.1 = 100 %41; (σ = 2) <&> \'quoted\' ' + "long, " * 2000 + "end"
-WITH_TEXT = sorted(set(BY_SUFFIX) - {".npy"})
+WITH_TEXT = sorted({suffix for suffix, form in BY_SUFFIX.items() if form.written} - {".npy"})
 Made = tuple[tuple[xr.DataArray, xr.DataArray], xr.DataArray, Judgement, xr.DataArray]
 
 

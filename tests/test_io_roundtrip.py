@@ -14,7 +14,7 @@ from hypersharp.errors import InputError
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.format import BY_SUFFIX
 
-ALL = sorted(BY_SUFFIX)
+ALL = sorted(suffix for suffix, form in BY_SUFFIX.items() if form.written)
 PLAIN = (".npy",)  # numbers alone
 LAZY = (".tif", ".img", ".bil", ".npy", ".nc", ".zarr", "")
 WKT_DIFFERS = (".hdr", ".img", ".bsq", ".bil", ".bip", ".dat")

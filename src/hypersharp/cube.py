@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from affine import Affine
 
 DIMS = ("band", "y", "x")
+NUMBERS = ("row", "column")  # coordinates along y and x of a rotated grid, which has no others
 
 
 def make_cube(
@@ -69,7 +70,7 @@ def make_cube(
             cube.coords[name] = ("band", listed)
     if nodata is not None:
         cube.encoding["_FillValue"] = nodata
-    return _georeferenced(cube, crs, transform)
+    return georeferenced(cube, crs, transform)
 
 
 def decode(raw: Any, nodata: float | None, scale: Any = 1.0, offset: Any = 0.0) -> Any:
@@ -104,7 +105,7 @@ def stored_nodata(dtype: np.dtype[Any], nodata: float | None) -> Any:
     return dtype.type(int(nodata)) if nodata == int(nodata) and limits.min <= nodata <= limits.max else None
 
 
-def _georeferenced(cube: xr.DataArray, crs: Any, transform: Affine | None) -> xr.DataArray:
+def georeferenced(cube: xr.DataArray, crs: Any, transform: Affine | None) -> xr.DataArray:
     """The cube with CRS, affine and pixel centres; as it is, with a warning, where [geo] is missing."""
     if crs is None and transform is None:
         return cube
@@ -119,9 +120,15 @@ def _georeferenced(cube: xr.DataArray, crs: Any, transform: Affine | None) -> xr
     try:
         cube = cube if crs is None else cube.rio.write_crs(crs)
     except (CRSError, ProjError) as error:
-        raise InputError(f"the CRS {str(crs)[:60]!r}", "one that PROJ knows, such as EPSG:32633", "use that") from error
+        raise _unknown_crs(crs) from error
     if transform is not None:
-        cube = cube.rio.write_transform(transform).assign_coords(_centres(transform, cube.sizes["y"], cube.sizes["x"]))
+        if not np.all(np.isfinite(transform[:6])):
+            found = f"the affine {tuple(transform[:6])}"
+            raise InputError(found, "six finite numbers", "correct or remove the georeference")
+        cube = cube.drop_vars([name for name in ("y", "x", *NUMBERS) if name in cube.coords])
+        cube = cube.rio.write_transform(transform)
+        height, width = cube.sizes["y"], cube.sizes["x"]
+        cube = cube.assign_coords(_centres(transform, height, width) or _numbered(height, width))
     cube.encoding.update(encoding)
     return cube
 
@@ -133,6 +140,11 @@ def _centres(transform: Affine, height: int, width: int) -> dict[str, np.ndarray
     xs = transform.c + transform.a * (np.arange(width) + 0.5)
     ys = transform.f + transform.e * (np.arange(height) + 0.5)
     return {"y": ys, "x": xs}
+
+
+def _numbered(height: int, width: int) -> dict[str, Any]:
+    """Row and column numbers, which tell what a slice of a rotated grid has left of it."""
+    return {"row": ("y", np.arange(height)), "column": ("x", np.arange(width))}
 
 
 def wavelengths_nm(cube: xr.DataArray) -> np.ndarray | None:
@@ -153,26 +165,42 @@ def good_bands(cube: xr.DataArray) -> np.ndarray | None:
 def transform_of(cube: xr.DataArray) -> Affine | None:
     """The affine from pixel corners (x, y) to map coordinates, None where unknown.
 
-    The stored affine counts unless the coordinates of the pixel centres contradict it, which they do
-    after a slice such as `cube[:, 10:]`.
+    The stored affine counts unless the coordinates of the pixel centres contradict it, or on a rotated grid the row
+    and column numbers, which they do after a slice such as `cube[:, 10:]`.
     """
     text = cube.coords["spatial_ref"].attrs.get("GeoTransform") if "spatial_ref" in cube.coords else None
-    return affine_from(text, *(cube.coords[axis].values if axis in cube.coords else None for axis in ("x", "y")))
+    xs, ys = (cube.coords[axis].values if axis in cube.coords else None for axis in ("x", "y"))
+    place = affine_from(text, xs, ys)
+    if place is None or not all(name in cube.coords for name in NUMBERS):
+        return place
+    (y0, step_y), (x0, step_x) = (_first_and_step(cube.coords[name].values) for name in NUMBERS)
+    corner = type(place).translation(x0 + (1 - step_x) / 2, y0 + (1 - step_y) / 2)  # centres lie at y0, y0 + step, ...
+    return place @ corner @ type(place).scale(step_x, step_y)
+
+
+def _first_and_step(numbers: np.ndarray) -> tuple[float, float]:
+    """The first of evenly spaced numbers, and the step between them."""
+    return float(numbers[0]), float(numbers[-1] - numbers[0]) / (len(numbers) - 1) if len(numbers) > 1 else 1.0
 
 
 def affine_from(geo_transform: Any, xs: np.ndarray | None, ys: np.ndarray | None) -> Affine | None:
     """The affine in GDAL's text, unless the pixel centres lie over 1e-4 pixels elsewhere: then the one they imply.
 
-    The centres are taken as evenly spaced; a single row or column keeps the step of the text.
+    A single row or column keeps the step of the text. Centres that are not evenly spaced are left out, with a warning.
+
+    Raises: InputError for a text that is no affine.
     """
     if geo_transform is None and (xs is None or ys is None):
         return None
     from affine import Affine
 
-    stored = None if geo_transform is None else Affine.from_gdal(*map(float, str(geo_transform).split()))
+    stored = _affine_in(geo_transform)
     if xs is None or ys is None or (stored is not None and (stored.b or stored.d)):
         return stored
     xs, ys = xs.astype(float), ys.astype(float)
+    if not (_even(xs) and _even(ys)):
+        warnings.warn("coordinates that are not evenly spaced are left out: the image has no place", stacklevel=3)
+        return None
     if stored is not None:
         expected = _centres(stored, len(ys), len(xs))
         gap_x, gap_y = (np.abs(expected[axis] - found)[[0, -1]].max() for axis, found in (("x", xs), ("y", ys)))
@@ -187,13 +215,45 @@ def affine_from(geo_transform: Any, xs: np.ndarray | None, ys: np.ndarray | None
     return Affine(step_x, 0, xs[0] - step_x / 2, 0, step_y, ys[0] - step_y / 2)
 
 
+def _affine_in(text: Any) -> Affine | None:
+    """The affine in GDAL's six numbers; None for none. Raises: InputError for others."""
+    if text is None:
+        return None
+    from affine import Affine
+
+    try:
+        numbers = [float(word) for word in str(text).split()]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 6 or not np.all(np.isfinite(numbers)):
+        raise InputError(f"the affine {str(text)[:80]!r}", "six finite numbers", "correct or remove the georeference")
+    return Affine.from_gdal(*numbers)
+
+
+def _even(centres: np.ndarray) -> bool:
+    """Whether coordinates are evenly spaced, to half a step: those in float32 are not quite."""
+    if len(centres) < 2:
+        return True
+    steps = np.linspace(centres[0], centres[-1], len(centres))
+    return bool(np.all(np.abs(centres - steps) <= abs(centres[-1] - centres[0]) / (len(centres) - 1) / 2))
+
+
 def crs_of(cube: xr.DataArray) -> Any:
-    """The CRS as a rasterio CRS, None where unknown."""
+    """The CRS as a rasterio CRS, None where unknown. Raises: InputError for a text that PROJ does not know."""
     if "spatial_ref" not in cube.coords or "crs_wkt" not in cube.coords["spatial_ref"].attrs:
         return None
     from rasterio.crs import CRS
+    from rasterio.errors import CRSError
 
-    return CRS.from_wkt(cube.coords["spatial_ref"].attrs["crs_wkt"])
+    text = str(cube.coords["spatial_ref"].attrs["crs_wkt"])
+    try:
+        return CRS.from_wkt(text)
+    except CRSError as error:
+        raise _unknown_crs(text) from error
+
+
+def _unknown_crs(crs: Any) -> InputError:
+    return InputError(f"the CRS {str(crs)[:60]!r}", "one that PROJ knows, such as EPSG:32633", "use that")
 
 
 def nodata_of(cube: xr.DataArray) -> float | None:
@@ -217,15 +277,16 @@ def cut(cube: xr.DataArray, window: Window) -> xr.DataArray:
     part, place = cube[:, y0 : y0 + height, x0 : x0 + width], transform_of(cube)
     if place is None or ("y" in cube.coords and "x" in cube.coords and not (place.b or place.d)):
         return part  # the coordinates of its pixel centres say where it lies
-    return _georeferenced(part, None, window_transform(place, window))
+    return georeferenced(part, None, window_transform(place, window))
 
 
 def usable_bands(cube: xr.DataArray) -> np.ndarray:
-    """True for each band that no list calls bad and that has a value anywhere."""
+    """True for each band that no list calls bad and that has a value but zero anywhere."""
     flags = good_bands(cube)
     usable: np.ndarray = np.ones(cube.sizes["band"], bool) if flags is None else flags.copy()
-    for band in np.flatnonzero(usable) if cube.dtype.kind == "f" else ():
-        usable[band] = not np.isnan(np.asarray(cube[band].data)).all()
+    for band in np.flatnonzero(usable):
+        values = np.asarray(cube[band].data)
+        usable[band] = bool(((values > 0) | (values < 0)).any())  # which NaN is neither
     return usable
 
 

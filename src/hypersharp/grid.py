@@ -7,7 +7,7 @@ corner of the first pixel), so a coarse grid and the fine grid of the same exten
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor, sqrt
 from typing import TYPE_CHECKING, Literal
 
@@ -105,17 +105,52 @@ def fits_exactly(hs: Grid, ms: Grid) -> bool:
     ratio = ms.shape_yx[0] // hs.shape_yx[0]
     if ratio < 1 or ms.shape_yx != (ratio * hs.shape_yx[0], ratio * hs.shape_yx[1]) or hs.crs != ms.crs:
         return False
-    return lattice_offset(ms, Grid(ms.shape_yx, fine_transform(affine_of(hs), ratio))) == (0, 0)
+    return lattice_offset(beside(ms, hs), Grid(ms.shape_yx, fine_transform(affine_of(hs), ratio))) == (0, 0)
 
 
 def lattice_offset(source: Grid, target: Grid) -> tuple[int, int] | None:
     """Rows and columns from the source's first pixel to the target's, None where the pixels do not coincide."""
     to_source = ~affine_of(source) @ affine_of(target)
     height, width = target.shape_yx
-    (x0, y0), last = to_source @ (0, 0), to_source @ (width, height)
-    x, y = round(x0), round(y0)
-    gaps = x0 - x, y0 - y, last[0] - x - width, last[1] - y - height
-    return (y, x) if max(abs(gap) for gap in gaps) <= EXACT_PX else None
+    x, y = (round(first) for first in to_source @ (0, 0))
+    corners = [(0, 0), (width, 0), (0, height), (width, height)]  # all: two of them lie alike on a transposed grid
+    there = [to_source @ corner for corner in corners]
+    gaps = [
+        abs(found - own - first)
+        for at, corner in zip(there, corners, strict=True)
+        for found, own, first in zip(at, corner, (x, y), strict=True)
+    ]
+    return (y, x) if max(gaps) <= EXACT_PX else None
+
+
+def beside(source: Grid, target: Grid) -> Grid:
+    """The same grid by longitudes that lie next to the target's: those of one count from 0, of the other from -180.
+
+    >>> from affine import Affine
+    >>> from rasterio.crs import CRS
+    >>> degrees = CRS.from_epsg(4326)
+    >>> pacific = Grid((9, 9), Affine(1, 0, 355, 0, -1, 5), degrees)
+    >>> beside(pacific, Grid((9, 9), Affine(1, 0, -7, 0, -1, 5), degrees)).transform.c
+    -5.0
+    """
+    if not (_in_degrees(source) and _in_degrees(target)):
+        return source
+    turns = _turns(np.array([_middle_x(source)]), target)[0]
+    return replace(source, transform=type(affine_of(source)).translation(turns, 0) @ affine_of(source))
+
+
+def _in_degrees(grid: Grid) -> bool:
+    return grid.transform is not None and bool(getattr(grid.crs, "is_geographic", False))
+
+
+def _middle_x(grid: Grid) -> float:
+    x: float = (affine_of(grid) @ (grid.shape_yx[1] / 2, grid.shape_yx[0] / 2))[0]
+    return x
+
+
+def _turns(longitudes: FloatArray, grid: Grid) -> FloatArray:
+    """How many degrees, whole turns, bring longitudes next to the middle of a grid."""
+    return np.asarray(360.0 * np.round((_middle_x(grid) - longitudes) / 360.0))
 
 
 @dataclass(frozen=True)
@@ -191,6 +226,8 @@ def _pixels_in(source: Grid, target: Grid, points: Places, project: Project | No
     if source.crs != target.crs and project is not None:
         xs, ys = (np.asarray(axis, float) for axis in project(source.crs, target.crs, xs.tolist(), ys.tolist()))
     there = np.isfinite(xs + ys)
+    if _in_degrees(target):
+        xs = xs + _turns(np.where(there, xs, 0.0), target)
     return _mapped(~affine_of(target), (xs[there], ys[there]))
 
 
@@ -233,6 +270,13 @@ def _covered(kept: Grid, other: Grid, multiple: int, project: Project | None) ->
     return first[0], first[1], count[0], count[1]
 
 
+def overlap(one: Grid, other: Grid) -> bool:
+    """Whether two grids of one CRS, or of none, show some of the same ground (by the boxes around them)."""
+    height, width = one.shape_yx
+    xs, ys = _mapped(~affine_of(one) @ affine_of(beside(other, one)), _outline(other))  # pixels of the first
+    return bool(xs.min() < width and xs.max() > 0 and ys.min() < height and ys.max() > 0)
+
+
 def _outline(grid: Grid) -> Places:
     """Points along the edges, pixels; the first is the upper left corner, the last the lower right one."""
     (height, width), steps = grid.shape_yx, np.linspace(0, 1, SIDE_STEPS + 1)
@@ -251,15 +295,17 @@ def _check_same_ground(hs: Grid, ms: Grid) -> None:
     """Raise where affines and CRS say that two grids do not show the same place."""
     if hs.transform is None or ms.transform is None or hs.crs is None or ms.crs is None:
         return
+    ms = beside(ms, hs)
+    assert ms.transform is not None
     if hs.crs != ms.crs:
         found = " and ".join(f"{name} in {str(crs)[:60]}" for name, crs in (("hs", hs.crs), ("ms", ms.crs)))
         raise InputError(found, "one CRS", "run `hypersharp align HS MS -o DIR` first")
-    (height, width), (xs, ys) = hs.shape_yx, _mapped(~affine_of(hs) @ ms.transform, _outline(ms))  # hs pixels
-    if xs.min() >= width or xs.max() <= 0 or ys.min() >= height or ys.max() <= 0:
+    xs, ys = _mapped(~affine_of(hs) @ ms.transform, _outline(ms))  # hs pixels
+    if not overlap(hs, ms):
         boxes = [f"{name} at {_box(grid, _outline(grid))}" for name, grid in (("hs", hs), ("ms", ms))]
         found = f"{' and '.join(boxes)} (x min, y min, x max, y max)"
         raise InputError(found, "images that show the same place", "check that the two files belong together")
-    worst = np.abs([xs[0], ys[0], xs[-1] - width, ys[-1] - height]).max()
+    worst = np.abs(np.concatenate([xs, ys]) - np.concatenate(_outline(hs))).max()
     if worst >= 1:
         found = f"hs of {hs} and ms of {ms} whose corners lie {worst:.3g} hs pixels apart"
         raise InputError(found, "the same extent to within one hs pixel", "run `hypersharp align HS MS -o DIR` first")

@@ -6,7 +6,6 @@ opens the file again, so pieces may be read by several threads, processes or mac
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -15,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import psutil
 import xarray as xr
 
 from hypersharp.cube import decode, make_cube
 from hypersharp.errors import InputError, needs
 from hypersharp.grid import Window, check_window, window_transform
+from hypersharp.system.memory import free_bytes
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -69,23 +68,37 @@ class Part(Pixels):
 
 
 class VariablePixels(Pixels):
-    """A named array of a file as (band, y, x): `axes` says which of its axes these are; one of two axes is one band."""
+    """A named array of a file as (band, y, x).
+
+    `axes`: which of its axes these are, None for the bands of a single one; others are of length 1. `dtype`: the type
+    that its numbers are meant in, where that is another of the same size.
+    """
 
     def __init__(
-        self, path: Path, opener: Callable[[Path], AbstractContextManager[Any]], name: str, array: Any, axes: list[int]
+        self,
+        path: Path,
+        opener: Callable[[Path], AbstractContextManager[Any]],
+        name: str,
+        array: Any,
+        axes: Sequence[int | None],
+        dtype: Any = None,
     ) -> None:
-        shape = array.shape if array.ndim == 3 else (1, *array.shape)
-        super().__init__((shape[axes[0]], shape[axes[1]], shape[axes[2]]), array.dtype)
-        self.path, self.opener, self.name, self.axes, self.flat = path, opener, name, axes, array.ndim == 2
+        lengths = [1 if axis is None else array.shape[axis] for axis in axes]
+        super().__init__((lengths[0], lengths[1], lengths[2]), array.dtype if dtype is None else dtype)
+        self.path, self.opener, self.name, self.axes, self.axes_in_file = path, opener, name, axes, array.ndim
 
     def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
         first = min(bands)
-        wanted = slice(first, max(bands) + 1), rows, columns
-        key = (rows, columns) if self.flat else tuple(wanted[self.axes.index(axis)] for axis in range(3))
+        key: list[Any] = [0] * self.axes_in_file
+        for axis, wanted in zip(self.axes, (slice(first, max(bands) + 1), rows, columns), strict=True):
+            if axis is not None:
+                key[axis] = wanted
         with self.opener(self.path) as arrays:
-            values = np.asarray(arrays[self.name][key])
-        values = values[np.newaxis] if self.flat else values.transpose(self.axes)
-        return values[[band - first for band in bands]]
+            values = np.asarray(arrays[self.name][tuple(key)])
+        there = sorted(axis for axis in self.axes if axis is not None)
+        values = values.transpose([there.index(axis) for axis in self.axes if axis is not None])
+        values = values if self.axes[0] is not None else values[np.newaxis]
+        return values[[band - first for band in bands]].astype(self.dtype, copy=False)
 
 
 def _span(key: slice, size: int) -> tuple[slice, slice]:
@@ -119,7 +132,7 @@ class Stored:
     good_bands: Any = None
     crs: Any = None
     transform: Affine | None = None
-    nodata: float | None = None
+    nodata: Any = None  # a number, or one a band (or None)
     scale: Any = 1.0  # a number or one a band
     offset: Any = 0.0
     valid: Any = None  # Pixels (1, y, x), False where the file says a pixel is missing
@@ -202,12 +215,18 @@ class Stored:
 
     def decoded(self, raw: Any, chosen: list[int]) -> Any:
         """Physical values of the stored numbers of the chosen bands, NaN for nodata."""
-        return decode(raw, self.nodata, _per_band(self.scale, chosen), _per_band(self.offset, chosen))
+        if np.ndim(self.nodata) == 0:
+            return decode(raw, self.nodata, per_band(self.scale, chosen), per_band(self.offset, chosen))
+        each = [
+            decode(raw[[n]], self.nodata[band], per_band(self.scale, [band]), per_band(self.offset, [band]))
+            for n, band in enumerate(chosen)
+        ]
+        return np.concatenate(each)
 
     def _encoding(self, chosen: list[int]) -> dict[str, Any]:
         """How the file stores its numbers, in xarray's words; left out where bands differ."""
-        scale, offset = np.unique(_per_band(self.scale, chosen)), np.unique(_per_band(self.offset, chosen))
-        if scale.size > 1 or offset.size > 1:
+        scale, offset = np.unique(per_band(self.scale, chosen)), np.unique(per_band(self.offset, chosen))
+        if scale.size > 1 or offset.size > 1 or np.ndim(self.nodata) > 0:
             return {}
         stored: dict[str, Any] = {} if self.nodata is None else {"_FillValue": self.nodata}
         if scale[0] != 1 or offset[0] != 0:
@@ -215,7 +234,7 @@ class Stored:
         return stored | {"dtype": self.pixels.dtype.newbyteorder("=")}
 
 
-def _per_band(number: Any, chosen: list[int]) -> Any:
+def per_band(number: Any, chosen: list[int]) -> Any:
     """A scale or offset: one number, or one for each chosen band as (band, 1, 1)."""
     numbers = np.asarray(number, float)
     if not np.all(np.isfinite(numbers)):
@@ -224,32 +243,8 @@ def _per_band(number: Any, chosen: list[int]) -> Any:
 
 
 def check_memory(wanted_bytes: int) -> None:
-    """Raise where an image cannot fit into the machine's memory (a mistyped header also ends here)."""
-    machine = psutil.virtual_memory().total
-    if wanted_bytes > machine:
-        found = f"an image of {wanted_bytes / 1e9:.0f} GB on a machine of {machine / 1e9:.0f} GB"
+    """Raise where an image cannot fit into the memory that is free (a mistyped header also ends here)."""
+    free = free_bytes()
+    if wanted_bytes > free:
+        found = f"an image of {wanted_bytes / 1e9:.3g} GB where {free / 1e9:.3g} GB are free"
         raise InputError(found, "one that fits into memory", "read a window of it, or open it with lazy=True")
-
-
-def spectral_nm(values: Any, unit: str | None) -> np.ndarray | None:
-    """Wavelengths or widths in nm from their unit; a unit not given is nm, or um where all are < 100; None for none."""
-    if values is None:
-        return None
-    numbers = np.asarray(values, dtype=float).ravel()
-    name = (unit or "unknown").strip().lower()
-    if name in ("unknown", "", "none"):
-        name = "um" if numbers.size and np.nanmax(numbers) < 100 else "nm"
-    if name in ("um", "µm", "μm", "micrometers", "micrometer", "micrometres", "micrometre", "microns", "micron"):
-        return np.round(numbers * 1000, 9)  # without the tail of 0.479 * 1000 = 478.99999999999994
-    return numbers if name in ("nm", "nanometers", "nanometer", "nanometres", "nanometre") else None
-
-
-def nm_in_names(names: Sequence[str | None]) -> list[float] | None:
-    """Wavelengths in names such as "band_12 (523.1 nm)"; None unless all bands have one.
-
-    >>> nm_in_names(["band_1 (523.1 nm)", "B2 650nm"]), nm_in_names(["Band 523", "B2 650nm"])
-    ([523.1, 650.0], None)
-    """
-    found = [re.search(r"(?<![\d.])(\d{3,4}(?:\.\d+)?) ?nm\b", name or "", re.IGNORECASE) for name in names]
-    centres = [float(match[1]) for match in found if match]
-    return centres if centres and len(centres) == len(names) else None

@@ -3,6 +3,7 @@
 --debug shows the traceback.
 """
 
+import os
 import signal
 import sys
 import threading
@@ -10,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -28,6 +29,9 @@ app = typer.Typer(
 )
 
 
+GUARD = "Formats that a process of its own opens, with limits: those that can hang (risky), all, none. Default: risky."
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -36,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     keep_memory()
     stop_on_signals()
     try:
-        with one_line_warnings(debug):
+        with one_line_warnings(debug), guarded():
             app(words, prog_name="hypersharp", obj=words)
     except Stopped as stop:
         kept = "; ".join(getattr(stop, "__notes__", ["nothing is left half-written, what stood there is as it was"]))
@@ -67,6 +71,19 @@ def stop_on_signals() -> None:
         signal.signal(signal.SIGTERM, stop)
 
 
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Formats that may hang or crash are opened in a child process, unless the environment says otherwise."""
+    said = os.environ.get("HYPERSHARP_GUARD")
+    os.environ["HYPERSHARP_GUARD"] = said or "risky"
+    try:
+        yield
+    finally:
+        os.environ.pop("HYPERSHARP_GUARD", None)
+        if said is not None:
+            os.environ["HYPERSHARP_GUARD"] = said
+
+
 def fail(message: str, code: int, debug: bool) -> NoReturn:
     """One line on stderr (after the traceback, if asked for) and out."""
     if debug:
@@ -79,10 +96,14 @@ def fail(message: str, code: int, debug: bool) -> NoReturn:
 
 @contextmanager
 def one_line_warnings(debug: bool) -> Iterator[None]:
-    """Our own warnings as `warning: ...` on stderr; foreign ones only under --debug."""
+    """Our own warnings as `warning: ...` on stderr, each once; foreign ones only under --debug."""
+    shown = set[str]()
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        print("warning: " + " ".join(str(message).split()), file=sys.stderr)  # noqa: T201
+        text = " ".join(str(message).split())
+        if text not in shown:
+            print(f"warning: {text}", file=sys.stderr)  # noqa: T201
+        shown.add(text)
 
     with warnings.catch_warnings():
         warnings.simplefilter("default" if debug else "ignore")
@@ -102,8 +123,11 @@ def show_version(wanted: bool) -> None:
 @app.callback()
 def options(
     _debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    guard: Annotated[Literal["none", "risky", "all"] | None, typer.Option(help=GUARD)] = None,
     _version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=show_version, is_eager=True)
     ] = False,
 ) -> None:
     """Options of every verb; `main` sees to --debug wherever it stands."""
+    if guard is not None:
+        os.environ["HYPERSHARP_GUARD"] = guard

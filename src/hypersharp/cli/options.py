@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
     FormatName = str
 else:  # typer offers these, and refuses others
-    FormatName = Literal[tuple(format.suffixes[0].removeprefix(".") for format in FORMATS if format is not FOLDER)]
+    FormatName = Literal[
+        tuple(format.suffixes[0].removeprefix(".") for format in FORMATS if format.written and format is not FOLDER)
+    ]
 LAYOUT = "Axes of a plain array: hwl, lhw, lp or pl (bands, rows, columns, pixels)."
 PRODUCT_MASK = "Leave out what a product's own quality layers speak against: clouds, shadows, snow, ..."
 KEEP = "A reason of these masks that does not count, such as snow; may be repeated."
+NODATA = "Number that stands for a missing pixel of MS; nan: none."
 SCALE = "Value = scale x number of MS (+ offset), instead of what its file says."
 JSON = "JSON file of `hypersharp estimate`, instead of --psf and --srf."
 of_sensor = partial(Option, rich_help_panel="Sensor")
@@ -157,6 +160,8 @@ class PlainReading:
     hs_offset: Annotated[float | None, of_reading(help="As --ms-offset, for HS.")] = None
     ms_scale: Annotated[float | None, of_reading(help=SCALE)] = None
     ms_offset: Annotated[float | None, of_reading(help="Added to scale x number; default 0.")] = None
+    hs_nodata: Annotated[float | None, of_reading(help="As --ms-nodata, for HS.")] = None
+    ms_nodata: Annotated[float | None, of_reading(help=NODATA)] = None
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -175,8 +180,9 @@ class PlainReading:
         product: dict[str, Any] = {"product_mask": self.product_mask, "keep": self.reasons}
         coarse = Image(hs, self.variable, self.layout, self.hs_mask, self.saturated, **product)
         fine = Image(ms, self.ms_variable, self.ms_layout, self.mask, self.saturated, **product)
-        coarse = replace(coarse, scale=self.hs_scale, offset=self.hs_offset)
-        return coarse, near(replace(fine, scale=self.ms_scale, offset=self.ms_offset), coarse)
+        coarse = replace(coarse, scale=self.hs_scale, offset=self.hs_offset, nodata=self.hs_nodata)
+        fine = replace(fine, scale=self.ms_scale, offset=self.ms_offset, nodata=self.ms_nodata)
+        return coarse, near(fine, coarse)
 
     def cubes(self, hs: Path, ms: Path) -> "tuple[xr.DataArray, xr.DataArray]":
         """Both in memory."""

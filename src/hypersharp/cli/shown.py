@@ -1,10 +1,13 @@
 """What people see of a run: text and tables on stdout, progress on stderr."""
 
+import io
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from hypersharp.errors import OutputError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -17,7 +20,15 @@ def say(text: Any) -> None:
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else PIPE_WIDTH
-    Console(width=width, highlight=False, soft_wrap=isinstance(text, str)).print(text)
+    try:
+        Console(width=width, highlight=False, soft_wrap=isinstance(text, str)).print(text)
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = io.StringIO()  # what is left to write would fail once more at the end
+        found = f"a standard output that cannot be written ({error.strerror})"
+        raise OutputError(
+            found, "a screen, a file or a pipe that takes it", "free space; files named are whole"
+        ) from error
 
 
 @contextmanager

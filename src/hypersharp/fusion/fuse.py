@@ -7,8 +7,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.fusion.finish import as_cube, finished, missing_pixels, result_type
+from hypersharp.fusion.finish import as_cube as on_fine_grid
+from hypersharp.fusion.finish import finished, missing_pixels, result_type
 from hypersharp.fusion.learn import Fusion, learn_pair
+from hypersharp.io.given import AnyImage, as_cube
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.methods.table import find_method
 from hypersharp.pair.options import Coregister, Frame, Mode, Options, Precision, Progress, Runtime, ignore, part_of
@@ -19,8 +21,8 @@ from hypersharp.sensor.psf import PSF
 
 
 def fuse(
-    hs: xr.DataArray,
-    ms: xr.DataArray,
+    hs: AnyImage,
+    ms: AnyImage,
     *,
     method: str = "auto",
     weights: str | Path | None = None,
@@ -45,7 +47,8 @@ def fuse(
     images show, belongs to its PSF. What the pair does not get as an argument is estimated from it.
 
     Args:
-        hs: hyperspectral image (L, h, w), any unit; NaN is nodata.
+        hs: hyperspectral image (L, h, w), any unit; NaN is nodata. A cube, a path, or an array or xarray object as
+            other programs make them (`io.given.as_cube`).
         ms: multispectral, RGB or panchromatic image (l, H, W), in the same unit.
         method: a name (`hypersharp methods`); "auto" ranks them on a reduced-resolution copy of the pair (Wald's
             protocol) and takes the best, or their blend; with weights given, the method of those.
@@ -58,7 +61,7 @@ def fuse(
         psf: PSF of hs, a spec such as "gaussian:8:2" or a file; by default the method's own or estimated.
         srf: response (l, L) of ms, a name or a file; by default the one of the weights or estimated.
         ratio: fine pixels per coarse one; by default from the sizes, which it must agree with.
-        scale: the value that counts as 1; by default 1 for floats up to about 1, else the 99.9 % quantile of hs.
+        scale: the value that counts as 1; by default 1 for floats up to 0.1 to 1.5, else the 99.9 % quantile of hs.
         consistent: project the result onto those that reproduce hs, within its noise, when blurred and downsampled
             (`consistency.project`). None: where the psf is known or estimated anyway and that raises the scores at
             reduced resolution.
@@ -85,7 +88,7 @@ def fuse(
     """
     run = Options(weights=weights, mode=mode, tile_px=tile_px, device=device, precision=precision, runtime=runtime)
     options = replace(run, consistent=consistent, budget_s=budget_s, scale=scale, coregister=coregister, frame=frame)
-    images = CubeImage(hs), CubeImage(ms)
+    images = CubeImage(as_cube(hs, "hs")), CubeImage(as_cube(ms, "ms"))
     return fuse_images(*images, method=method, options=options, psf=psf, srf=srf, ratio=ratio, progress=progress)[0]
 
 
@@ -112,6 +115,6 @@ def fuse_images(
     estimate = fusion.sharpen(whole, part_of(progress, 0.5, 1)) if fusion.made is None else fusion.made
     missing = missing_pixels(whole)
     values = finished(estimate, missing, pair, result_type(pair, gaps=bool(missing.any())))
-    sharp = fusion.record.on(as_cube(values, pair))
+    sharp = fusion.record.on(on_fine_grid(values, pair))
     progress(1.0)
     return sharp, fusion

@@ -22,6 +22,7 @@ def open_cube(
     variable: str | None = None,
     layout: str | None = None,
     shape_yx: tuple[int, int] | None = None,
+    nodata: float | None = None,
     bands: Sequence[int] | None = None,
     window: Window | None = None,
     lazy: bool = False,
@@ -34,6 +35,7 @@ def open_cube(
         layout: the order of axes as letters of `lhw` (bands, rows, columns), e.g. "hwl"; "lp" or "pl" for
             bands x pixels or pixels x bands (column-major, as in MATLAB). For files that do not state it.
         shape_yx: rows and columns of a bands x pixels array.
+        nodata: the stored number of a missing pixel, whatever the file says.
         bands: indices (from 0) of the bands to read, in this order.
         window: (y0, x0, height, width), the only part to read.
         lazy: back the cube by dask and read when it is computed.
@@ -54,7 +56,7 @@ def open_cube(
     """
     from hypersharp.io.image import Image
 
-    return Image(Path(path), variable, layout, shape_yx=shape_yx).stored().cube(bands, window, lazy)
+    return Image(Path(path), variable, layout, shape_yx=shape_yx, nodata=nodata).stored().cube(bands, window, lazy)
 
 
 def save_cube(cube: xr.DataArray, path: str | Path, *, overwrite: bool = True) -> Path:

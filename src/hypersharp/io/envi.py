@@ -21,9 +21,11 @@ import xarray as xr
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
 from hypersharp.errors import InputError, OutputError, installed
+from hypersharp.io.format import existing, header_of
 from hypersharp.io.image import Image
 from hypersharp.io.packed import Packed, pack, write_numbers
-from hypersharp.stored import NOTES, Stored, check_memory, nm_in_names, spectral_nm
+from hypersharp.sensor.wavelengths import named_nm, spectral_nm, widths_nm
+from hypersharp.stored import NOTES, Stored, check_memory
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
@@ -80,8 +82,8 @@ class Header:
             gains = [1 / factor[0]]
         nodata = self.numbers("data ignore value")
         return {
-            "wavelengths_nm": nm_in_names(self._names()) if centres is None else spectral_nm(centres, unit),
-            "fwhm_nm": spectral_nm(widths, _width_unit(unit, centres)),
+            "wavelengths_nm": named_nm(self._names()) if centres is None else spectral_nm(centres, unit),
+            "fwhm_nm": widths_nm(widths, unit, centres),
             "good_bands": None if flags is None else np.asarray(flags) != 0,
             "nodata": nodata[0] if nodata else None,
             "scale": _one_or_each(gains, bands, 1.0, self),
@@ -108,12 +110,6 @@ def header_beside(tiff: Path) -> Header | None:
     return header if {"bands", "lines", "samples"} <= set(header.fields) else None
 
 
-def _width_unit(unit: str | None, centres: list[float] | None) -> str | None:
-    """The unit of the widths: where none is named, that which the centres show (widths in nm are < 100 too)."""
-    unknown = (unit or "unknown").strip().lower() in ("unknown", "")
-    return unit if not unknown or centres is None else "um" if max(centres) < 100 else "nm"
-
-
 def _header_and_body(path: Path) -> tuple[Path, Path]:
     """Header and body, given either."""
     if path.suffix.lower() == ".hdr":
@@ -124,11 +120,10 @@ def _header_and_body(path: Path) -> tuple[Path, Path]:
             do = f"name {tiff}, whose header it is" if tiff else "name the body instead of the header"
             raise InputError(f"{names} for {path}", "one body", do)
         return path, bodies[0]
-    headers = path.with_suffix(".hdr"), path.with_name(path.name + ".hdr")
-    for header in headers:
-        if header.is_file():
-            return header, path
-    raise InputError(f"no header for {path}", f"{headers[0].name} in its folder", "copy the header there")
+    header = header_of(path)
+    if header is None:
+        raise InputError(f"no header for {path}", f"{path.stem}.hdr in its folder", "copy the header there")
+    return header, path
 
 
 def _bodies(header: Path) -> list[Path]:
@@ -137,7 +132,8 @@ def _bodies(header: Path) -> list[Path]:
     if stem.suffix.lower() in BODIES[:-1] and stem.is_file():
         return [stem]
     names = [stem.with_name(stem.name + suffix) for suffix in BODIES]
-    return [body for body in names if body.is_file()]
+    exact = [body for body in names if body.is_file()]
+    return exact or [body for body in map(existing, names) if body is not None]
 
 
 def _header(path: Path) -> Header:
@@ -229,7 +225,14 @@ def _body_of(path: Path) -> Path:
 
 
 def write(cube: xr.DataArray, path: Path) -> None:
-    """Write body and header; .bil and .bip are interleaved so, all else is BSQ."""
+    """Write body and header; .bil and .bip are interleaved so, all else is BSQ.
+
+    The rows of a mirrored grid, such as one from south to north, are written the other way round: a header can hold a
+    rotation, and nothing else.
+    """
+    place = transform_of(cube)
+    if place is not None and place.determinant > 0:
+        cube = cube.isel(y=slice(None, None, -1))
     packed = pack(cube if cube.dtype != np.float16 else cube.astype("f4"))
     kind = packed.values.dtype.str[1:]
     dtype = {"b1": "u1", "i1": "i2"}.get(kind, kind)
@@ -294,7 +297,7 @@ def _wkt(cube: xr.DataArray) -> str | None:
 
 
 def _map_info(cube: xr.DataArray) -> str | None:
-    """First pixel, pixel size, projection and rotation; None for grids that ENVI cannot hold (sheared, mirrored)."""
+    """First pixel, pixel size, projection and rotation; None, with a warning, for a sheared grid."""
     place = transform_of(cube)
     if place is None:
         return None
@@ -303,6 +306,7 @@ def _map_info(cube: xr.DataArray) -> str | None:
     cos, sin = np.cos(angle), np.sin(angle)
     exact = type(place)(size_x * cos, -size_y * sin, place.c, -size_x * sin, -size_y * cos, place.f)
     if not exact.almost_equals(place, 1e-9 * max(size_x, size_y)):
+        warnings.warn("ENVI holds no sheared grid: the place is not written; write .tif to keep it", stacklevel=3)
         return None
     crs = crs_of(cube)
     code = crs.to_epsg() if crs is not None else None

@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hypersharp.errors import InputError, OutputError
-from hypersharp.io.arrays import affine_of_six, metadata_of
+from hypersharp.conventions.arrays import affine_of_six, metadata_of
+from hypersharp.errors import InputError, OutputError, installed
+from hypersharp.io.bands import band_files, read_bands
+from hypersharp.io.format import GEOTIFF
 from hypersharp.io.image import Image
 from hypersharp.stored import NOTES, Pixels, Stored
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
-IMAGES = (".png", ".tif", ".tiff")
+TIFFS = GEOTIFF.suffixes
+IMAGES = (".png", *TIFFS)
 SIDECAR = "bands.json"
 CAVE_BANDS = 31
 CAVE_NM = range(400, 701, 10)
@@ -64,7 +67,13 @@ def _plane(path: Path) -> np.ndarray:
 
 
 def read(image: Image) -> Stored:
-    """Open a folder of numbered band images, or a folder that holds just one such folder."""
+    """Open a folder of numbered band images, or a folder that holds just one such folder.
+
+    GeoTIFFs that another program made are read by GDAL, with the place and scale that they state.
+    """
+    tiffs = foreign_tiffs(image.path)
+    if tiffs:
+        return read_bands(tiffs)
     folder, files = _find(image.path)
     known = _known(folder / SIDECAR)
     cave = not known and len(files) == CAVE_BANDS and files[0].stem == f"{folder.name}_01"
@@ -78,6 +87,18 @@ def read(image: Image) -> Stored:
         nodata=known.get("nodata"),
         notes=known.get(NOTES),
     )
+
+
+def foreign_tiffs(folder: Path, depth: int = 0) -> list[Path]:
+    """The bands among the GeoTIFFs of a folder without our own description, where rasterio is there to read them."""
+    with reading(folder, "a readable folder", OSError):
+        images = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGES and file.name[0] != ".")
+        within = [child for child in folder.iterdir() if child.is_dir() and child.name[0] != "."]
+    files = [file for file in images if file.suffix.lower() in TIFFS and file.is_file()]
+    if not files and len(within) == 1 and depth < 1:
+        return foreign_tiffs(within[0], depth + 1)
+    foreign = 2 * len(files) > len(images) and not (folder / SIDECAR).is_file() and installed("rasterio")
+    return band_files(files) if foreign else []
 
 
 def _find(path: Path) -> tuple[Path, list[Path]]:

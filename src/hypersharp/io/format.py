@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.products.table import find_product
+from hypersharp.system.read_errors import check_regular
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,6 +32,8 @@ class Format:
         compressed: whether it may be smaller than its pixels, and is safe on a disk that fills up all the same.
         upload: whether its files cannot point at other files, so that a browser may send them.
         folder: whether it is a folder.
+        written: whether it is written too, not only read.
+        guard: the least setting of `guarded` by which it is opened in a child; "" for what is plain numbers.
 
     >>> format_for(Path("sharp.tif")).streamed
     True
@@ -42,12 +46,18 @@ class Format:
     compressed: bool = False  # may be smaller than its pixels, and safe on a disk that fills up all the same
     upload: bool = False  # its files cannot point at other files, so a browser may send them
     folder: bool = False
+    written: bool = True  # else only read
+    guard: Literal["risky", "all", ""] = "all"
 
     def read(self, image: Image) -> Stored:
         """Open an existing image of this format. Raises: CallError for options that do not apply; InputError."""
         if not self.options and (image.variable, image.layout, image.shape_yx) != (None, None, None):
             found = f"variable, layout or shape_yx for {image.path}"
             raise CallError(found, "none for this format", "leave them out")
+        from hypersharp.io.guarded import guard, open_guarded
+
+        if self.guard and guard() in (self.guard, "all"):
+            return open_guarded(image)
         stored: Stored = self._code().read(image)
         return stored
 
@@ -66,16 +76,18 @@ class Format:
         return import_module(f"hypersharp.io.{self.file}")
 
 
-ENVI = Format("envi", (".hdr", ".img", ".bsq", ".bil", ".bip", ".dat"), streamed=True)
+ENVI = Format("envi", (".hdr", ".img", ".bsq", ".bil", ".bip", ".dat"), streamed=True, guard="")
+GEOTIFF = Format("geotiff", (".tif", ".tiff"), streamed=True, compressed=True, upload=True)
 FOLDER = Format("folder", ("",), folder=True)
 FORMATS = (
-    Format("geotiff", (".tif", ".tiff"), streamed=True, compressed=True, upload=True),
+    GEOTIFF,
     ENVI,
-    Format("mat", (".mat",), options=True),
-    Format("npy", (".npy",), options=True, streamed=True, upload=True),
+    Format("mat", (".mat",), options=True, guard="risky"),
+    Format("npy", (".npy",), options=True, streamed=True, upload=True, guard=""),
     Format("npz", (".npz",), options=True, upload=True),
-    Format("netcdf", (".nc",), options=True, streamed=True),
-    Format("zarr", (".zarr",), options=True, streamed=True, compressed=True, folder=True),
+    Format("netcdf", (".nc",), options=True, streamed=True, guard="risky"),
+    Format("zarr", (".zarr",), options=True, streamed=True, compressed=True, folder=True, guard="risky"),
+    Format("picture", (".png", ".jpg", ".jpeg"), upload=True, written=False),
     FOLDER,
 )
 BY_SUFFIX = {suffix: format for format in FORMATS for suffix in format.suffixes}
@@ -85,7 +97,7 @@ def suffixes(**wanted: bool) -> tuple[str, ...]:
     """The suffixes of the formats that can do (or not) what is asked, such as `streamed=True`; without that of folders.
 
     >>> suffixes(upload=True)
-    ('.tif', '.tiff', '.npy', '.npz')
+    ('.tif', '.tiff', '.npy', '.npz', '.png', '.jpg', '.jpeg')
     """
     fitting = (form for form in FORMATS if all(getattr(form, name) == value for name, value in wanted.items()))
     return tuple(suffix for form in fitting for suffix in form.suffixes if suffix)
@@ -94,6 +106,7 @@ def suffixes(**wanted: bool) -> tuple[str, ...]:
 def format_of(path: Path) -> Format:
     """The format of an image that is there. Raises: InputError where nothing is there, or nothing that can be read."""
     try:
+        check_regular(path)
         empty = path.stat().st_size == 0 and path.is_file()
     except FileNotFoundError as error:
         raise InputError(f"no file {path}", "an existing image", "check the path") from error
@@ -106,7 +119,7 @@ def format_of(path: Path) -> Format:
         return known if known and known.folder else FOLDER
     if known and known is not FOLDER:
         return known
-    if any(header.is_file() for header in (path.with_suffix(".hdr"), path.with_name(path.name + ".hdr"))):
+    if header_of(path) is not None:
         return ENVI
     expected = f"a folder of bands, one of {', '.join(suffixes())}, or a product (`hypersharp products`)"
     raise InputError(f"{path} of an unknown format", expected, "convert it")
@@ -119,10 +132,26 @@ def open_stored(image: Image) -> Stored:
     return format_of(image.path).read(image) if found is None else found
 
 
+def header_of(body: Path) -> Path | None:
+    """The ENVI header of a body, None where there is none."""
+    found = (existing(name) for name in (body.with_suffix(".hdr"), body.with_name(body.name + ".hdr")))
+    return next((header for header in found if header is not None), None)
+
+
+def existing(path: Path) -> Path | None:
+    """The file of this name, or of one that differs in upper and lower case alone; None where there is none."""
+    if path.is_file():
+        return path
+    with suppress(OSError):
+        others = (other for other in path.parent.iterdir() if other.name.lower() == path.name.lower())
+        return next((other for other in others if other.is_file()), None)
+    return None
+
+
 def format_for(path: Path) -> Format:
     """The format in which a path is written, by its suffix. Raises: CallError where that names none."""
     found = BY_SUFFIX.get(path.suffix.lower())
-    if found is None or not path.name:
-        expected = f"a folder or a name ending in one of {', '.join(suffixes())}"
+    if found is None or not found.written or not path.name:
+        expected = f"a folder or a name ending in one of {', '.join(suffixes(written=True))}"
         raise CallError(f"the output {path}", expected, "change its suffix")
     return found

@@ -7,8 +7,7 @@ more in nm as plain band tags, which keep every digit.
 import errno
 import os
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from math import ceil, inf
@@ -23,9 +22,10 @@ from hypersharp.errors import OutputError, needs
 from hypersharp.io.envi import Header, header_beside
 from hypersharp.io.image import Image
 from hypersharp.io.packed import BLOCK, pack, pieces
-from hypersharp.stored import NOTES, Pixels, Stored, nm_in_names, spectral_nm
+from hypersharp.io.raster import opened, read_raster
+from hypersharp.stored import NOTES, Stored
 from hypersharp.system.atomic import NEXT_TO_NOTHING_BYTES, check_room
-from hypersharp.system.read_errors import READ_ERRORS, quiet_libtiff, reading
+from hypersharp.system.read_errors import quiet_libtiff
 
 CACHE_MB = 64  # of GDAL, whose own default is a twentieth of the machine's memory
 ZSTD_LEVEL = "1"  # GDAL's own, 9, takes 1.4 times as long for 5 % less
@@ -36,80 +36,10 @@ SMALLEST_OVERVIEW_PX = 512
 PLAIN = {"scale": 1.0, "offset": 0.0}  # of a file that says nothing of them
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """A rasterio dataset; GDAL's errors become ours."""
-    with needs("GeoTIFF"):
-        import rasterio
-        from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
-    with reading(path, "a whole GeoTIFF", RasterioError, CRSError, *READ_ERRORS), warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path, driver="GTiff") as dataset:
-            yield dataset
-
-
-class TiffPixels(Pixels):
-    """The numbers of some bands of a GeoTIFF."""
-
-    def __init__(self, path: Path, indexes: Sequence[int], shape_yx: tuple[int, int], dtype: Any) -> None:
-        super().__init__((len(indexes), *shape_yx), dtype)
-        self.path, self.indexes = path, list(indexes)
-
-    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
-        return self.coarse(bands, rows, columns, (rows.stop - rows.start, columns.stop - columns.start))
-
-    def coarse(self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int]) -> np.ndarray:
-        """As `read`, averaged to shape_yx by GDAL, which takes the overview nearest above that."""
-        window = ((rows.start, rows.stop), (columns.start, columns.stop))
-        with _opened(self.path) as dataset:
-            return self._from(dataset, [self.indexes[band] for band in bands], window, shape_yx)
-
-    def _from(self, dataset: Any, indexes: list[int], window: Any, shape_yx: tuple[int, int]) -> np.ndarray:
-        from rasterio.enums import Resampling
-
-        shape = len(indexes), *shape_yx
-        return np.asarray(dataset.read(indexes, window=window, out_shape=shape, resampling=Resampling.average))
-
-    def has_overviews(self) -> bool:
-        """Whether the first band comes in smaller sizes too."""
-        with _opened(self.path) as dataset:
-            return bool(dataset.overviews(self.indexes[0]))
-
-
-class TiffMask(TiffPixels):
-    """(1, y, x) True where the alpha band of a GeoTIFF, or the mask inside it, keeps a pixel."""
-
-    def _from(self, dataset: Any, indexes: list[int], window: Any, shape_yx: tuple[int, int]) -> np.ndarray:
-        return np.asarray(dataset.dataset_mask(window=window, out_shape=shape_yx) != 0)[np.newaxis]
-
-
 def read(image: Image) -> Stored:
-    """Open a GeoTIFF; an alpha band or internal mask becomes missing pixels."""
-    beside = header_beside(image.path)
-    with _opened(image.path) as dataset:
-        from rasterio.enums import MaskFlags
-
-        indexes = [i for i in dataset.indexes if dataset.colorinterp[i - 1].name != "alpha"]
-        dtypes = [np.dtype(dataset.dtypes[i - 1]) for i in indexes]
-        nodatas = {dataset.nodatavals[i - 1] for i in indexes}
-        flags, masks = [dataset.tags(i).get("bbl") for i in indexes], dataset.mask_flag_enums[0]
-        masked = len(indexes) < dataset.count or (MaskFlags.per_dataset in masks and MaskFlags.nodata not in masks)
-        named = nm_in_names([dataset.descriptions[i - 1] for i in indexes])
-        found = Stored(
-            TiffPixels(image.path, indexes, dataset.shape, np.result_type(*dtypes) if dtypes else "u1"),
-            wavelengths_nm=_in_nm(dataset, indexes, "wavelength", "CENTRAL_WAVELENGTH_UM") or named,
-            fwhm_nm=_in_nm(dataset, indexes, "fwhm", "FWHM_UM"),
-            good_bands=None if None in flags else [flag.strip() not in ("0", "false", "False") for flag in flags],
-            crs=dataset.crs or None,
-            transform=None if dataset.transform.is_identity else dataset.transform,
-            nodata=nodatas.pop() if len(nodatas) == 1 else None,
-            scale=np.array([dataset.scales[i - 1] for i in indexes]),
-            offset=np.array([dataset.offsets[i - 1] for i in indexes]),
-            valid=TiffMask(image.path, [1], dataset.shape, bool) if masked else None,
-            notes=dataset.tags().get(NOTES),
-        )
-        fits = beside is not None and beside.shape == (len(indexes), *dataset.shape)
-    return completed(found, beside) if beside is not None and fits else found
+    """Open a GeoTIFF; an alpha band or internal mask becomes missing pixels, pages of one size are bands."""
+    found, beside = read_raster(image.path, "GTiff"), header_beside(image.path)
+    return completed(found, beside) if beside is not None and beside.shape == found.pixels.shape else found
 
 
 def completed(found: Stored, header: Header) -> Stored:
@@ -119,24 +49,6 @@ def completed(found: Stored, header: Header) -> Stored:
         missing = getattr(found, name) is None if name not in PLAIN else np.all(getattr(found, name) == PLAIN[name])
         known |= {name: value} if missing and value is not None else {}
     return replace(found, **known)
-
-
-def _in_nm(dataset: Any, indexes: list[int], plain: str, imagery: str) -> list[float] | None:
-    """Wavelengths or widths, from plain tags with their unit or the IMAGERY domain; None unless all bands have one."""
-    found = []
-    for index in indexes:
-        tags = {name.lower(): value for name, value in dataset.tags(index).items()}
-        text, unit = tags.get(plain), tags.get("wavelength_units")
-        if text is None:
-            text, unit = dataset.tags(index, ns="IMAGERY").get(imagery), "um"
-        try:
-            numbers = spectral_nm(float(text), unit)
-        except (TypeError, ValueError):  # none, or no number
-            return None
-        if numbers is None:
-            return None
-        found.append(float(numbers[0]))
-    return found
 
 
 def write(cube: xr.DataArray, path: Path) -> None:
@@ -320,7 +232,7 @@ def _rearrange(path: Path) -> None:
 def _is_whole(path: Path) -> bool:
     """Whether all blocks of image and overviews are in the file: GDAL may only log that a disk filled up."""
     size = path.stat().st_size
-    with _opened(path) as dataset:
+    with opened(path) as dataset:
         factors = overview_factors(dataset.shape)
         return all(
             dataset.overviews(band) == factors

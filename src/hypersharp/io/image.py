@@ -24,6 +24,7 @@ class Image:
     but zero leaves the pixel out. `saturated`: a pixel that reaches this value in a usable band is left out.
     `product_mask`: whether a product's own quality layers count, but for the reasons to `keep`. `scale`, `offset`:
     value = scale x number + offset, instead of what the file says. `part`: the only window of the file that counts.
+    `nodata`: the stored number of a missing pixel, whatever the file says.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Image:
     scale: float | None = None
     offset: float | None = None
     part: Window | None = None
+    nodata: float | None = None
 
     def stored(self) -> Stored:
         """The opened file, to read parts of it again and again; masked by its own quality layers alone, not checked.
@@ -51,6 +53,8 @@ class Image:
     def as_it_is(self) -> Stored:
         """The opened file without its own quality layers, which are among its `flags`."""
         found = open_stored(self)
+        nodata = found.nodata if self.nodata is None else self.nodata
+        found = replace(found, nodata=nodata)
         return found if self.part is None else found.part(self.part)
 
     def said(self) -> tuple[str, ...]:
@@ -108,7 +112,8 @@ class Image:
     def stamp(self) -> dict[str, Any]:
         """What changes when the file does: path, size, time of the last change."""
         found = split_part(self.path)[0].stat()
-        return {"path": str(self.path.resolve()), "bytes": found.st_size, "changed_ns": found.st_mtime_ns}
+        said = {} if self.nodata is None else {"nodata": self.nodata}
+        return {"path": str(self.path.resolve()), "bytes": found.st_size, "changed_ns": found.st_mtime_ns, **said}
 
     def _stored_mask(self) -> Stored:
         """The opened mask file; an array of two axes is one band."""

@@ -9,10 +9,19 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from hypersharp.conventions.arrays import (
+    Wanted,
+    described,
+    find_variable,
+    laid_out,
+    metadata_of,
+    order_lhw,
+    with_stored,
+)
 from hypersharp.errors import InputError, OutputError, needs
-from hypersharp.io.arrays import described, find_variable, laid_out, metadata_of, order_lhw, with_stored
 from hypersharp.io.image import Image
 from hypersharp.stored import NOTES, Stored, VariablePixels
+from hypersharp.system.hdf5 import check_own_content
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 EXPECTED = "a whole MATLAB file"
@@ -32,7 +41,8 @@ def _read_v5(image: Image) -> Stored:
     import scipy.io
     from scipy.io.matlab import MatReadError
 
-    with reading(image.path, EXPECTED, *READ_ERRORS, MatReadError), warnings.catch_warnings():
+    errors = (*READ_ERRORS, MatReadError)
+    with reading(image.path, EXPECTED, *errors), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         listed = scipy.io.whosmat(image.path)
         # a broken file may claim more elements than 64 bits can count
@@ -40,11 +50,15 @@ def _read_v5(image: Image) -> Stored:
         wanted = [name for name, _, kind in listed if name in few or (name, kind) == (NOTES, "char")]
         found = {name: (shape, _dtype(kind)) for name, shape, kind in listed}
         small = _loaded(image.path, wanted)
-        name = find_variable(image, found, small)
+    name = find_variable(Wanted.of(image), found, small)
+    with reading(image.path, EXPECTED, *errors), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         array = _loaded(image.path, [name])[name]
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iufb":
         raise InputError(f"'{name}' in {image.path}, complex or sparse", "an array of real numbers", "name another")
-    return described(laid_out(array, with_stored(image, small), f"'{name}' in {image.path}", small), small)
+    return described(
+        laid_out(array, with_stored(Wanted.of(image), small), f"'{name}' in {image.path}", small, matlab=True), small
+    )
 
 
 def _loaded(path: Path, names: list[str]) -> dict[str, np.ndarray]:
@@ -62,20 +76,30 @@ def _dtype(kind: str) -> np.dtype[Any]:
 
 
 def _read_v73(image: Image) -> Stored:
-    """Open a file of version 7.3; a 3-D image is read when it is cut."""
+    """Open a file of version 7.3; a 3-D image is read when it is cut.
+
+    HDF5 holds MATLAB's axes the other way round. A file without its mark was written by a program that does not turn
+    them (h5py), whose order they are read in.
+    """
     with _opened(image.path) as file:
+        check_own_content(image.path, file)
         arrays = {name: item for name, item in file.items() if hasattr(item, "shape") and item.shape is not None}
-        found = {name: (item.shape[::-1], _stored_dtype(item)) for name, item in arrays.items()}
+        matlab = any("MATLAB_class" in item.attrs for item in arrays.values()) or file.userblock_size > 0
+        turn = slice(None, None, -1 if matlab else 1)
+        found = {name: (item.shape[turn], _stored_dtype(item)) for name, item in arrays.items()}
         small = {
-            name: _small(item)
+            name: _small(item, matlab)
             for name, item in arrays.items()
             if item.dtype.kind in "iufb" and (item.size <= SMALL or (name == NOTES and found[name][1].kind == "O"))
         }
-        name = find_variable(image, found, small)
-        image, what, item = with_stored(image, small), f"'{name}' in {image.path}", arrays[name]
+        wanted = Wanted.of(image)
+        name = find_variable(wanted, found, small)
+        wanted, what, item = with_stored(wanted, small), f"'{name}' in {image.path}", arrays[name]
         if item.ndim == 2:
-            return described(laid_out(np.asarray(item[()]).T, image, what, small), small)
-        axes = [2 - axis for axis in order_lhw(item.shape[::-1], image, what, small)]
+            values = np.asarray(item[()])
+            return described(laid_out(values.T if matlab else values, wanted, what, small), small)
+        axes = order_lhw(found[name][0], wanted, what, small, matlab=matlab)
+        axes = [2 - axis for axis in axes] if matlab else axes
         return described(VariablePixels(image.path, _opened, name, item, axes), small)
 
 
@@ -90,15 +114,22 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _stored_dtype(item: Any) -> np.dtype[Any]:
     """The numpy type of a v7.3 variable; object for text, cells and sparse matrices."""
-    kind = item.attrs.get("MATLAB_class", b"")
-    numeric = kind in (b"", b"double", b"single", b"logical") or bytes(kind)[:3] in (b"int", b"uin")
+    kind = _class(item)
+    numeric = kind in ("", "double", "single", "logical") or kind[:3] in ("int", "uin")
     return item.dtype if numeric and "MATLAB_sparse" not in item.attrs else np.dtype(object)
 
 
-def _small(item: Any) -> np.ndarray:
+def _class(item: Any) -> str:
+    """MATLAB's word for the type, which some programs write as bytes and some as text."""
+    kind = item.attrs.get("MATLAB_class", "")
+    return kind.decode("latin-1") if isinstance(kind, bytes) else str(kind)
+
+
+def _small(item: Any, matlab: bool) -> np.ndarray:
     """A small variable, text decoded."""
-    values = np.asarray(item[()]).T
-    if item.attrs.get("MATLAB_class", b"") == b"char" and values.dtype.kind == "u":
+    values = np.asarray(item[()])
+    values = values.T if matlab else values
+    if _class(item) == "char" and values.dtype.kind == "u":
         return np.array("".join(chr(code) for code in values.ravel() if code < 0xD800))
     return values
 

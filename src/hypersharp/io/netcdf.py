@@ -1,115 +1,97 @@
 """NetCDF through xarray: CF names and attributes, CRS and affine as rioxarray keeps them."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from hypersharp.cube import affine_from, transform_of
-from hypersharp.errors import InputError, installed, needs
-from hypersharp.io.arrays import GOOD_BANDS, WAVELENGTHS, WIDTHS, find_variable, listed, order_lhw
+from hypersharp.conventions.arrays import Wanted
+from hypersharp.conventions.dataset import image_shape, read_dataset
+from hypersharp.cube import transform_of
+from hypersharp.errors import InputError, needs
 from hypersharp.io.image import Image
 from hypersharp.io.packed import pack
-from hypersharp.stored import NOTES, Stored, VariablePixels, spectral_nm
+from hypersharp.stored import NOTES, Stored
 from hypersharp.system.atomic import check_room
+from hypersharp.system.hdf5 import check_own_content
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 EXPECTED = "a whole NetCDF file"
 SPARE_BYTES = 2**17  # headers, coordinates, chunk index
-AXES = {
-    "l": ("band", "bands", "wavelength", "wavelengths", "wl", "spectral", "channel"),
-    "h": ("y", "lat", "latitude", "northing", "row", "rows", "line", "lines", "downtrack", "along_track"),
-    "w": ("x", "lon", "longitude", "easting", "column", "columns", "sample", "samples", "crosstrack", "across_track"),
-}
+SMALL = 2**16  # values; variables of groups that hold more are no lists of bands
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, group: str | None = None) -> Iterator[Any]:
     """An xarray Dataset with the numbers as they are stored; other libraries' errors become ours."""
     with path.open("rb") as file:
         engine = {b"\x89HDF": "h5netcdf", b"CDF\x01": "scipy", b"CDF\x02": "scipy"}.get(file.read(4))
     if engine is None:
         raise InputError(f"{path} that does not begin like NetCDF", EXPECTED, "check the file")
+    raw: dict[str, Any] = {"engine": engine, "mask_and_scale": False, "decode_times": False}
     if engine == "h5netcdf":
         with needs("NetCDF"):
             import h5netcdf  # noqa: F401
-    raw: dict[str, Any] = {"engine": engine, "mask_and_scale": False, "decode_times": False}
+        raw |= {"group": group, "phony_dims": "access"}
     with reading(path, EXPECTED, *READ_ERRORS), xr.open_dataset(path, **raw) as dataset:
         yield dataset
 
 
 def read(image: Image) -> Stored:
-    """Open the one image in a NetCDF file, or the one named."""
-    return read_dataset(image, _opened)
+    """Open the one image in a NetCDF file, or the one named, as group/name where it lies in a group."""
+    grouped = _in_groups(image.path)
+    group, _, name = (image.variable or "").rpartition("/")
+    if not group and image.variable is None:
+        group = _group_of_image(image.path, grouped)
+    opener = partial(_opened, group=group) if group else _opened
+    lists = {name: found for name, found in grouped.items() if found.ndim == 1}
+    return read_dataset(Wanted.of(image), opener, name=name or None, lists=lists)
 
 
-def read_dataset(image: Image, opener: Callable[[Path], AbstractContextManager[Any]]) -> Stored:
-    """Open the one image of an xarray Dataset."""
-    with opener(image.path) as dataset:
-        name = find_variable(image, {str(name): (item.shape, item.dtype) for name, item in dataset.data_vars.items()})
-        variable = dataset[name]
-        axes = _axes(variable, image, f"'{name}' in {image.path}")
-        pixels = VariablePixels(image.path, opener, name, variable, axes)
-        flags = listed(dataset.variables, GOOD_BANDS, pixels.shape[0])
-        crs, transform = _place(dataset, variable, axes)
-        return Stored(
-            pixels,
-            wavelengths_nm=_spectral(dataset, WAVELENGTHS, pixels.shape[0], "unknown"),
-            fwhm_nm=_spectral(dataset, WIDTHS, pixels.shape[0], "nm"),
-            good_bands=None if flags is None else flags != 0,
-            crs=crs,
-            transform=transform,
-            nodata=_number(variable, ("_FillValue", "missing_value")),
-            scale=_number(variable, ("scale_factor",), 1.0),
-            offset=_number(variable, ("add_offset",), 0.0),
-            notes=None if NOTES not in variable.attrs else str(variable.attrs[NOTES]),
-        )
+def _in_groups(path: Path) -> dict[str, xr.Variable]:
+    """The variables in the groups of an HDF5 file: lists with their values, others by their shape alone."""
+    found: dict[str, xr.Variable] = {}
+    with path.open("rb") as file:
+        if file.read(4) != b"\x89HDF":
+            return found
+    with needs("NetCDF"):
+        import h5py
+
+    def note(name: str, item: Any) -> None:
+        if "/" not in name or not isinstance(item, h5py.Dataset) or item.shape is None or item.dtype.kind not in "iufb":
+            return
+        small = item.ndim == 1 and item.size <= SMALL
+        values = item[()] if small else np.broadcast_to(np.zeros((), item.dtype), item.shape)
+        texts = {key: _text(item.attrs.get(key)) for key in ("units", "standard_name") if key in item.attrs}
+        found[name] = xr.Variable([str(axis) for axis in range(item.ndim)], values, texts)
+
+    with reading(path, EXPECTED, *READ_ERRORS), h5py.File(path, "r") as file:
+        check_own_content(path, file)
+        file.visititems(note)
+    return found
 
 
-def _axes(variable: Any, image: Image, what: str) -> list[int]:
-    """Which of the axes are bands, rows and columns: by the layout given, by their names, by the shape."""
-    if variable.ndim == 2:
-        return [0, 1, 2]
-    names = [str(dim).lower() for dim in variable.dims]
-    letters = "".join(next((letter for letter in "lhw" if name in AXES[letter]), "?") for name in names)
-    if image.layout in (None, "hw") and sorted(letters) == ["h", "l", "w"]:
-        return [letters.index(axis) for axis in "lhw"]
-    return order_lhw(variable.shape, image, what, {})
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _spectral(dataset: Any, names: tuple[str, ...], bands: int, unit: str) -> np.ndarray | None:
-    """Wavelengths or widths in nm; `unit` where none is given."""
-    for name, variable in dataset.variables.items():
-        numbers = listed({name: variable}, names, bands)
-        if numbers is not None:
-            return spectral_nm(numbers, str(variable.attrs.get("units") or unit))
-    return None
-
-
-def _number(variable: Any, names: tuple[str, ...], default: float | None = None) -> Any:
-    """A number among the attributes."""
-    for name in names:
-        for place in (variable.attrs, variable.encoding):
-            value = np.asarray(place.get(name))
-            if value.dtype.kind in "iuf" and value.size == 1:
-                return float(value.ravel()[0])
-    return default
-
-
-def _place(dataset: Any, variable: Any, axes: list[int]) -> tuple[Any, Any]:
-    """CRS and affine from the grid mapping and the coordinates of the pixel centres; no affine without [geo]."""
-    mapping = str(variable.encoding.get("grid_mapping", variable.attrs.get("grid_mapping", "spatial_ref")))
-    attributes = dataset[mapping].attrs if mapping in dataset.variables else {}
-    crs = attributes.get("crs_wkt", attributes.get("spatial_ref"))
-    crs = crs if isinstance(crs, str) else None
-    if not installed("affine"):
-        return crs, None
-    rows, columns = variable.dims if variable.ndim == 2 else (variable.dims[axes[1]], variable.dims[axes[2]])
-    centres = [variable.coords[dim].values if dim in variable.coords else None for dim in (columns, rows)]
-    return crs, affine_from(attributes.get("GeoTransform"), *centres)
+def _group_of_image(path: Path, grouped: Mapping[str, xr.Variable]) -> str:
+    """The group that holds the one image of a file whose root holds none; empty for the root."""
+    groups = {name.rpartition("/")[0] for name, found in grouped.items() if found.ndim == 3 and 1 not in found.shape}
+    if not groups:
+        return ""
+    with _opened(path) as dataset:
+        if any(len(image_shape(item)) > 1 for item in dataset.data_vars.values()):
+            return ""
+    images = sorted(name for name, found in grouped.items() if found.ndim == 3 and 1 not in found.shape)
+    if len(images) > 1:
+        found = f"{len(images)} possible images in {path} ({', '.join(images[:8])})"
+        raise InputError(found, "one", "name it: --variable (variable= in Python)")
+    return groups.pop()
 
 
 def dataset_of(cube: xr.DataArray) -> xr.Dataset:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from hypersharp.conventions.arrays import Wanted, laid_out, plain_order, with_stored
 from hypersharp.errors import InputError
-from hypersharp.io.arrays import laid_out, with_stored
 from hypersharp.io.image import Image
 from hypersharp.io.packed import write_numbers
 from hypersharp.stored import Stored
@@ -19,7 +19,9 @@ def read(image: Image) -> Stored:
         array = np.lib.format.open_memmap(image.path, mode="r")  # which never unpickles
     if array.dtype.kind not in "iufb":
         raise InputError(f"{image.path} of type {array.dtype}", "real numbers", "convert it")
-    return Stored(laid_out(array, with_stored(image, {}, "lhw"), str(image.path), {}))
+    if array.ndim == 3 and image.layout is None:
+        plain_order(array.shape, str(image.path), "give the layout: hwl (rows, columns, bands) or lhw")
+    return Stored(laid_out(array, with_stored(Wanted.of(image), {}, "lhw"), str(image.path), {}))
 
 
 def write(cube: xr.DataArray, path: Path) -> None:

@@ -1,15 +1,31 @@
 """NumPy's .npz: the pixels as `cube`, wavelengths and place as arrays of their own."""
 
+from collections.abc import Iterator
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from hypersharp.conventions.arrays import (
+    WAVELENGTHS,
+    Wanted,
+    bands_last,
+    described,
+    find_variable,
+    laid_out,
+    listed,
+    metadata_of,
+    plain_order,
+    with_stored,
+)
 from hypersharp.errors import InputError
-from hypersharp.io.arrays import described, find_variable, laid_out, metadata_of, with_stored
 from hypersharp.io.image import Image
-from hypersharp.stored import Stored
+from hypersharp.stored import Stored, check_memory
 from hypersharp.system.read_errors import READ_ERRORS, reading
+
+SMALL = 2**16  # numbers; larger arrays are read only where they are the image
 
 
 def read(image: Image) -> Stored:
@@ -20,11 +36,31 @@ def read(image: Image) -> Stored:
         if isinstance(archive, np.ndarray):
             raise InputError(f"{path}, an .npy array", "an .npz archive", "rename it to .npy")
         with archive:
-            arrays = {name: archive[name] for name in archive.files}
-    arrays = {name: array for name, array in arrays.items() if isinstance(array, np.ndarray)}
-    name = find_variable(image, {key: (array.shape, array.dtype) for key, array in arrays.items()}, arrays)
-    pixels = laid_out(arrays[name], with_stored(image, arrays, "lhw"), f"'{name}' in {path}", arrays)
+            shapes = dict(_shapes(archive))
+            arrays = {name: archive[name] for name, (shape, _) in shapes.items() if prod(shape) <= SMALL}
+            name = find_variable(Wanted.of(image), shapes, arrays)
+            shape, dtype = shapes[name]
+            check_memory(prod(shape) * dtype.itemsize)
+            arrays[name] = archive[name]
+    stated = image.layout is not None or "layout" in arrays or name == "cube"
+    last = bands_last(arrays[name].shape, arrays)
+    wanted = with_stored(Wanted.of(image), arrays, "hwl" if last else "lhw")
+    if arrays[name].ndim == 3 and not stated and not last and listed(arrays, WAVELENGTHS, len(arrays[name])) is None:
+        plain_order(arrays[name].shape, f"'{name}' in {path}", "give the layout: hwl (rows, columns, bands) or lhw")
+    pixels = laid_out(arrays[name], wanted, f"'{name}' in {path}", arrays)
     return described(pixels, arrays)
+
+
+def _shapes(archive: Any) -> Iterator[tuple[str, tuple[tuple[int, ...], np.dtype[Any]]]]:
+    """Name, shape and type of the arrays of an archive, from their headers alone."""
+    for name in archive.files:
+        with archive.zip.open(f"{name}.npy" if f"{name}.npy" in archive.zip.namelist() else name) as file:
+            if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
+                continue  # something else in the archive
+            version = file.read(1)[0], file.read(1)[0]
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = header(file)
+            yield name, (shape, dtype)
 
 
 def write(cube: xr.DataArray, path: Path) -> None:

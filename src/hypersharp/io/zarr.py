@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from hypersharp.conventions.arrays import Wanted
+from hypersharp.conventions.dataset import read_dataset
 from hypersharp.errors import InputError, OutputError, needs
 from hypersharp.io.image import Image
-from hypersharp.io.netcdf import dataset_of, read_dataset
+from hypersharp.io.netcdf import dataset_of
 from hypersharp.stored import Stored
 from hypersharp.system.atomic import check_room
 from hypersharp.system.read_errors import READ_ERRORS, reading
@@ -29,15 +31,17 @@ def _opened(path: Path) -> Iterator[Any]:
         import zarr.errors
     errors = (*READ_ERRORS, zarr.errors.BaseZarrError, SystemError)  # numcodecs raises the last
     raw: dict[str, Any] = {"engine": "zarr", "mask_and_scale": False, "decode_times": False, "consolidated": False}
-    with reading(path, EXPECTED, *errors), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what zarr cannot make out is missing then, and named
-        with xr.open_dataset(path, **raw) as dataset:
+    with reading(path, EXPECTED, *errors):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what zarr cannot make out is missing then, and named
+            dataset = xr.open_dataset(path, **raw)
+        with dataset:
             yield dataset
 
 
 def read(image: Image) -> Stored:
     """Open the one image in a Zarr store, or the one named."""
-    return read_dataset(image, _opened)
+    return read_dataset(Wanted.of(image), _opened)
 
 
 def check_target(path: Path) -> None:

@@ -26,6 +26,8 @@ from hypersharp.networks.subspace import SubspaceOptions, SubspaceSSJCN
 from hypersharp.system.atomic import make_folder, staged
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
+STEPS = ("iterations", "blocks", "layers", "rounds", "refinements")
+MOST_STEPS, MOST_CHANNELS = 256, 4096
 Net = TypeVar("Net", bound=nn.Module)
 # name -> (the network, its options); both are called with the options' names only
 NETWORKS: dict[str, tuple[type[FusionNetwork], Callable[..., Any]]] = {
@@ -64,12 +66,13 @@ def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:
     ('ssjcn', 31, 4)
     """
     header = read_header(path)
+    check_options(path, header.options)
     net = build_network(header.network, header.options)
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         net.load_state_dict(tensors)
-    except (OSError, SafetensorError, RuntimeError) as exc:
+    except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as exc:
         found = f"{path} whose tensors do not fit ({exc})"
         raise InputError(found, "those of its options", "download it again") from exc
     return net.eval(), header
@@ -84,6 +87,18 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     with reading(path, expected, *READ_ERRORS, UnpicklingError):
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return content
+
+
+def check_options(path: Path, options: dict[str, Any]) -> None:
+    """Check that the network of a weights file cannot be much larger than the file. Raises: InputError."""
+    numbers = {name: value for name, value in options.items() if isinstance(value, int | float)}
+    most = {name: MOST_STEPS if name in STEPS else MOST_CHANNELS for name in numbers}
+    odd = [name for name, value in numbers.items() if not -1 <= value <= most[name]]
+    if numbers.get("features", 0) ** 2 > path.stat().st_size:  # a convolution has so many numbers at least
+        odd.append("features")
+    if odd:
+        found = f"{path} with {odd[0]} = {str(numbers[odd[0]])[:20]}"
+        raise InputError(found, f"no more than {most[odd[0]]}, and tensors of that size", "download it again")
 
 
 def adopt_weights(net: nn.Module, path: Path) -> None:
@@ -105,7 +120,7 @@ def build_network(name: str, options: dict[str, Any]) -> FusionNetwork:
     network, options_type = NETWORKS[name]
     try:
         return network(options_type(**options))
-    except (TypeError, ValueError) as exc:
+    except (ArithmeticError, AttributeError, RuntimeError, TypeError, ValueError) as exc:
         raise InputError(f"network options {options} ({exc})", f"those of {name}", "correct network_options") from exc
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from hypersharp.errors import InputError
+from hypersharp.system.read_errors import check_regular
 
 FORMAT = "hypersharp-1"
 # network -> the method that runs it, where it has another name
@@ -31,6 +32,7 @@ class WeightsHeader:
 def read_header(path: Path) -> WeightsHeader:
     """The header of a weights file, its tensors unread. Raises: InputError for a broken file or another program's."""
     try:
+        check_regular(path)
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
     except (OSError, SafetensorError) as exc:
@@ -42,7 +44,7 @@ def read_header(path: Path) -> WeightsHeader:
         raise InputError(found, f"one whose metadata says format {FORMAT}", "train one with `hypersharp train`")
     try:
         return decode_header(metadata["header"])
-    except (KeyError, TypeError, ValueError) as exc:
+    except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as exc:
         found = f"{path} with an unreadable header ({exc})"
         raise InputError(found, "a header by hypersharp", "download or train the file again") from exc
 
@@ -51,5 +53,10 @@ def decode_header(text: str) -> WeightsHeader:
     """The header that `json.dumps(asdict(header))` wrote."""
     fields = json.loads(text)
     if fields["wavelengths_nm"] is not None:
-        fields["wavelengths_nm"] = tuple(fields["wavelengths_nm"])
-    return WeightsHeader(**fields)
+        fields["wavelengths_nm"] = tuple(float(nm) for nm in fields["wavelengths_nm"])
+    header = WeightsHeader(**fields)
+    if not (
+        isinstance(header.network, str) and isinstance(header.options, dict) and isinstance(header.provenance, dict)
+    ):
+        raise TypeError("a network's name, its options and its provenance are expected")
+    return header

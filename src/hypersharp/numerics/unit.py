@@ -5,30 +5,39 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-SCALED_ALREADY = 1.5  # floating values up to here are taken as scaled to about 0..1
+SCALED_ALREADY = 0.1, 1.5  # floating values up to these are taken as scaled to about 0..1
 SCALE_QUANTILE = 0.999
 
 
 def value_scale(hs: NDArray[np.generic]) -> float:
     """What methods divide by: nearly the largest value, so that a few bright pixels do not darken the scene.
 
-    1 for floats that are scaled already, and where no value is positive.
+    1 for floats whose largest is about 0.1 to 1.5, which are scaled already; of values that are all negative, how far
+    they lie below zero.
 
     >>> value_scale(np.full((1, 2, 2), 900, np.uint16)), value_scale(np.full((1, 2, 2), 0.8))
     (900.0, 1.0)
     """
-    top = float(np.quantile(hs[np.isfinite(hs)], SCALE_QUANTILE))
-    return 1.0 if hs.dtype.kind == "f" and top <= SCALED_ALREADY or top <= 0 else top
+    there = hs[np.isfinite(hs)]
+    top = float(np.quantile(there, SCALE_QUANTILE))
+    if top <= 0:
+        top = float(np.quantile(np.abs(there.astype(np.float64)), SCALE_QUANTILE)) or 1.0
+    return 1.0 if hs.dtype.kind == "f" and is_scaled(top) else top
+
+
+def is_scaled(top: float) -> bool:
+    """Whether numbers up to this are taken as scaled to about 0..1 already."""
+    return SCALED_ALREADY[0] <= top <= SCALED_ALREADY[1]
 
 
 def peak(values: NDArray[np.generic]) -> float:
-    """What scores divide by: the largest value an integer dtype holds; 1 for floats up to about 1.5; else the maximum.
+    """What scores divide by: the largest value an integer dtype holds; 1 for floats up to 0.1..1.5; else the maximum.
 
     >>> peak(np.zeros((1, 2, 2), np.uint16)), peak(np.full((1, 2, 2), 900.0))
     (65535.0, 900.0)
     """
     top = float(np.nanmax(values, initial=0.0))
-    return full_scale(values, "dtype" if values.dtype.kind in "iu" or top <= SCALED_ALREADY else "scene-max")
+    return full_scale(values, "dtype" if values.dtype.kind in "iu" or is_scaled(top) or top == 0 else "scene-max")
 
 
 def full_scale(values: NDArray[np.generic], scaling: Literal["dtype", "scene-max"]) -> float:

@@ -29,6 +29,7 @@ from hypersharp.grid import (
     whole_ratio,
     window_transform,
 )
+from hypersharp.io.given import as_cube
 from hypersharp.pair.options import Progress, ignore
 from hypersharp.pair.register import Model, Registration, register
 from hypersharp.pair.resample import affine_type, on_grid, project, resampled
@@ -147,6 +148,7 @@ def align(
     """
     check_name("coregistration", coregister, get_args(Straight))
     check_name("grid to keep", keep, get_args(Keep))
+    hs, ms = as_cube(hs, "hs"), as_cube(ms, "ms")
     check_cube(hs, "hs")
     check_cube(ms, "ms")
     check_common_wavelengths(wavelengths_nm(hs), wavelengths_nm(ms), fwhm_nm(ms))

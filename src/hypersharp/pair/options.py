@@ -41,7 +41,7 @@ class Options:
         consistent: whether the result, blurred and downsampled, is to reproduce hs; None: where that raises the scores
             at reduced resolution.
         budget_s: seconds that the method "auto" may take, about.
-        scale: the value that counts as 1; by default 1 for floats up to about 1, else the 99.9 % quantile of hs.
+        scale: the value that counts as 1; by default 1 for floats up to 0.1 to 1.5, else the 99.9 % quantile of hs.
         coregister: the richest displacement between hs and ms that is looked for, "local" (a smooth field), "affine",
             "shift" or "none"; the images decide.
         frame: whose pixels the result has: those of "ms", or a multiple of those of "hs", to which ms is resampled.

@@ -20,6 +20,7 @@ from hypersharp.grid import LEAST_RATIO, MOST_RATIO, Grid, Window, fits_exactly,
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.align import LARGEST_SIDE, Straight, place_note, plan_alignment, registered, shift_message
 from hypersharp.pair.displaced import START_SIGMA
+from hypersharp.pair.fill import without_fill
 from hypersharp.pair.lattice import Lattice, by_georeference, same_extent
 from hypersharp.pair.options import Coregister, Frame
 from hypersharp.pair.placement import OnHS, OnMS, Placement
@@ -54,7 +55,7 @@ def place(
     """
     check_name("co-registration", coregister, get_args(Coregister))
     check_name("frame", frame, get_args(Frame))
-    hs, ms = hs.resolved(), ms.resolved()
+    (hs, hs_fill), (ms, ms_fill) = (without_fill(image.resolved(), name) for image, name in ((hs, "hs"), (ms, "ms")))
     outlines = hs.outline(), ms.outline()
     for name, image, outline in zip(("hs", "ms"), (hs, ms), outlines, strict=True):
         check_axes(outline, name)
@@ -66,9 +67,9 @@ def place(
     check_bands(*outlines)
     grids, wanted = (grid_of(outlines[0]), grid_of(outlines[1])), Wanted(ratio, coregister, known)
     check_both_placed(*grids)
-    if (known["frame"] if known else frame) == "hs":
-        return on_hs(hs, ms, grids, wanted)
-    return on_ms(hs, ms, grids, wanted)
+    put = on_hs if (known["frame"] if known else frame) == "hs" else on_ms
+    placed = put(hs, ms, grids, wanted)
+    return replace(placed, notes=(*hs_fill, *ms_fill, *placed.notes))
 
 
 class Wanted(NamedTuple):

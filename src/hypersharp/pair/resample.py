@@ -12,7 +12,7 @@ from scipy.ndimage import shift
 
 from hypersharp.cube import fwhm_nm, good_bands, make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import needs
-from hypersharp.grid import Grid, Points, affine_of, lattice_offset
+from hypersharp.grid import Grid, Points, affine_of, beside, lattice_offset
 from hypersharp.pair.tensors import fill_gaps, gaps
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def shifted(ms: xr.DataArray, shift_px_yx: tuple[float, float]) -> xr.DataArray:
 
 def resampled(cube: xr.DataArray, source: Grid, target: Grid) -> NDArray[Any]:
     """The pixels (band, H, W) of another grid, NaN where the nearest is missing; taken over where they coincide."""
+    source = beside(source, target)
     offset = lattice_offset(source, target) if source.crs == target.crs else None
     values = np.asarray(cube.values)
     if offset is not None:

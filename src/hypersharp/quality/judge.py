@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from hypersharp.cube import DIMS, fwhm_nm, make_cube, only_usable, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError
+from hypersharp.io.given import as_cube
 from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.estimate import estimate_pair
 from hypersharp.pair.record import Record
@@ -242,6 +243,7 @@ def judge(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Se
     >>> bool(judge(truth, hs, ms, sensor).hs_residual.max() < 1e-6)
     True
     """
+    estimate, hs, ms = (as_cube(image, what) for image, what in ((estimate, "estimate"), (hs, "hs"), (ms, "ms")))
     check_estimate(estimate, (hs.shape[0], *ms.shape[1:]))
     record = Record.find(estimate)
     sensor = sensor or (record.known_sensor() if record else None) or estimate_pair(hs, ms).sensor

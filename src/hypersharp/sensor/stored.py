@@ -12,6 +12,7 @@ from hypersharp.sensor.estimate import Estimate
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 from hypersharp.sensor.tables import FloatArray
+from hypersharp.system.read_errors import READ_ERRORS, check_regular
 
 MAKE = "make one with `hypersharp estimate HS MS -o SENSOR.json`"
 
@@ -38,13 +39,14 @@ def read_sensor(path: str | Path) -> Sensor:
     Raises: InputError for a missing or unreadable file, or one that describes no sensor.
     """
     try:
+        check_regular(Path(path))
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         ratio, srf, psf = int(content["ratio"]), content["srf"], PSF.from_dict(content["psf"])
         return Sensor(psf, np.array(srf, dtype=np.float64), ratio)
     except FileNotFoundError as exc:
         raise InputError(f"no file '{path}'", "a sensor (.json)", MAKE) from exc
-    except (OSError, KeyError, TypeError, ValueError) as exc:
-        reason = f"no {exc}" if isinstance(exc, KeyError) else str(exc)
+    except READ_ERRORS as exc:
+        reason = f"no {exc}" if isinstance(exc, KeyError) else str(exc)[:200]
         raise InputError(f"'{path}' that cannot be used ({reason})", "a sensor (.json)", MAKE) from exc
 
 

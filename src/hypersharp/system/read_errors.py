@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import stat
 import struct
 import sys
 import threading
@@ -11,7 +12,7 @@ import traceback
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,21 @@ READ_ERRORS: tuple[type[Exception], ...] = (
 LOCK, HOOKS = threading.Lock(), list[Any]()  # of the blocks that are being read
 
 
+def check_regular(path: Path) -> None:
+    """Raise an InputError where something else than a file or a folder is there: a pipe or a device may never end.
+
+    Raises: OSError where nothing is there, or nothing that can be looked at.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f"{path}, which is no regular file", "a file or a folder", "save it to a file first")
+
+
 @contextmanager
 def reading(path: Path, expected: str, *errors: type[Exception]) -> Iterator[None]:
-    """Turn the named errors of another library into an InputError about the file."""
+    """Turn the named errors of another library into an InputError about the file; pipes and devices are refused."""
+    with suppress(OSError, ValueError):  # which the library words better
+        check_regular(path)
     with _quiet():
         try:
             yield

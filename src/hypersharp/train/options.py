@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from hypersharp.errors import InputError
 from hypersharp.networks.header import WeightsHeader
+from hypersharp.system.read_errors import check_regular
 from hypersharp.train.record_options import RecordOptions
 
 Whole = Annotated[int, Field(gt=0)]
@@ -92,12 +93,13 @@ def read_options(path: Path) -> TrainOptions | RecordOptions:
     60
     """
     try:
-        fields = yaml.safe_load(path.read_text())
+        check_regular(path)
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
         second = isinstance(fields, dict) and fields.get("network") == "ssjcn-v2"
         return TypeAdapter(RecordOptions if second else TrainOptions).validate_python(fields)
     except OSError as exc:
         raise InputError(f"no readable {path}", "a YAML file of training options", "check the path") from exc
-    except yaml.YAMLError as exc:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OverflowError) as exc:
         raise InputError(f"{path}, which is no YAML", "a YAML file", "fix its syntax") from exc
     except ValidationError as exc:
         first = exc.errors()[0]

@@ -64,7 +64,7 @@ class Folders:
                 return path
         raise refused()
 
-    def new(self, name: str, allowed: Sequence[str] = suffixes()) -> Path:
+    def new(self, name: str, allowed: Sequence[str] = suffixes(written=True)) -> Path:
         """Where a file of that name may go. Raises: CallError for one with folders, of an unknown format, or taken."""
         if not PLAIN_NAME.fullmatch(name) or Path(name).suffix.lower() not in allowed:
             found = f"the name {name[:60]!r}"

@@ -18,7 +18,8 @@ from hypersharp.cube import crs_of, transform_of
 from hypersharp.errors import unknown_name
 from hypersharp.grid import Box, Window
 from hypersharp.io.coarse import read_coarse
-from hypersharp.io.geotiff import OVERVIEWS_ABOVE_PX, TiffPixels
+from hypersharp.io.geotiff import OVERVIEWS_ABOVE_PX
+from hypersharp.io.guarded import guarding
 from hypersharp.io.image import Image
 from hypersharp.stored import Stored
 
@@ -175,7 +176,8 @@ class Scene:
 
     def open(self, files: Sequence[Named]) -> list[Layer]:
         """Add images, all or none. Raises: InputError as `open_cube`."""
-        sources = [Image(path).stored() for path, *_ in files]
+        with guarding("all"):
+            sources = [Image(path).stored() for path, *_ in files]
         places = [place_of(source) for source in sources]
         if self.box is None and sources:  # the ground is that of the first map, else of the finest image
             known = next((place for place in places if place.box is not None), Place())
@@ -194,7 +196,7 @@ class Scene:
     def _laid(self, layer: Layer, place: Place) -> Layer:
         """A layer where its georeference puts it, else over the whole ground, with what a user should know of it."""
         pixels, notes = layer.source.pixels, list[str]()
-        if isinstance(pixels, TiffPixels) and max(layer.shape_yx) > OVERVIEWS_ABOVE_PX and not pixels.has_overviews():
+        if hasattr(pixels, "has_overviews") and max(layer.shape_yx) > OVERVIEWS_ABOVE_PX and not pixels.has_overviews():
             notes.append("without overviews, so slow to show: run gdaladdo -r average on it")
         there = place.box is not None and place.crs == self.crs
         if self.mapped and not there:

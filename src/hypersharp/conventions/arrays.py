@@ -1,7 +1,9 @@
 """Files of named arrays (.mat, .npz, .nc, .zarr): which is the image, which axis is which, what else is known."""
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,21 +11,40 @@ import xarray as xr
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, nodata_of, transform_of, wavelengths_nm
 from hypersharp.errors import CallError, InputError, installed, unknown_name
-from hypersharp.io.image import Image
-from hypersharp.stored import NOTES, Stored, spectral_nm
+from hypersharp.sensor.wavelengths import spectral_nm, widths_nm
+from hypersharp.stored import NOTES, Stored
 
 LAYOUTS = ("lhw", "hwl", "hlw", "lp", "pl", "hw")
 BANDS = ("nband", "nbands", "bands")
 ROWS = ("nrow", "nrows", "rows", "lines")
 COLUMNS = ("ncol", "ncols", "columns", "samples")
-WAVELENGTHS = ("wavelength", "wavelengths", "wavelength_nm", "wavelengths_nm")
+WAVELENGTHS = ("wavelength", "wavelengths", "wavelength_nm", "wavelengths_nm", "wl", "wvl", "lambda", "wave", "centers")
+COUNTED = ("bands", "band")  # lists of these names are wavelengths where their numbers can be
+LEAST_NM, MOST_NM = 200, 20_000
 WIDTHS = ("fwhm", "fwhms", "fwhm_nm")
 GOOD_BANDS = ("good_band", "good_bands", "bbl", "good_wavelengths")
+BANDS_LAST = 4  # a last axis that is so many times shorter than the others is taken for the bands
+LEAST_SIDE = 8  # pixels of an image; smaller arrays show nothing by their shape
 STRIP = 16  # a plain 2-D array longer than so many times its width is taken for bands x pixels
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What the caller says of an image among the arrays of a file: its name and its axes; `path` is for messages."""
+
+    path: Path
+    variable: str | None = None
+    layout: str | None = None
+    shape_yx: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, image: Any) -> "Wanted":
+        """The same of an `io.image.Image`."""
+        return cls(image.path, image.variable, image.layout, image.shape_yx)
+
+
 def find_variable(
-    image: Image, found: Mapping[str, tuple[tuple[int, ...], Any]], arrays: Mapping[str, Any] | None = None
+    image: Wanted, found: Mapping[str, tuple[tuple[int, ...], Any]], arrays: Mapping[str, Any] | None = None
 ) -> str:
     """The name of the image among the variables (shape, type): the one asked for, `cube`, or the only one.
 
@@ -53,11 +74,22 @@ def find_variable(
         candidates = fitting if len(fitting) == 1 else candidates
     if not candidates:
         raise InputError(f"no image in {image.path}", "a 2-D or 3-D array of real numbers", "use another file")
+    cubes = [name for name in candidates if kinds[name][0] == 3 and 1 not in found[name][0]]
+    maps = [found[name][0] for name in candidates if name not in cubes]
+    if len(cubes) == 1 and maps and all(shape in _planes(found[cubes[0]][0]) for shape in maps):  # labels, a mask
+        others = ", ".join(name for name in candidates if name != cubes[0])
+        warnings.warn(f"'{cubes[0]}' is read of {image.path}, not {others}: name another by --variable", stacklevel=4)
+        return cubes[0]
     if len(candidates) > 1:
         listed = ", ".join(f"{name} {'x'.join(map(str, found[name][0]))}" for name in candidates[:8])
         what = f"{len(candidates)} possible images in {image.path} ({listed})"
         raise InputError(what, "one", "name it: --variable (variable= in Python)")
     return candidates[0]
+
+
+def _planes(shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """The shapes of maps of a cube's own pixels, bands being first or last."""
+    return shape[1:], shape[:2]
 
 
 def _is_real(axes: int, kind: str) -> bool:
@@ -86,13 +118,32 @@ def listed(arrays: Mapping[str, Any], names: tuple[str, ...], count: int) -> np.
     return None
 
 
+def centres_in(arrays: Mapping[str, Any], bands: int) -> np.ndarray | None:
+    """The wavelengths among named arrays; those of another number of bands are left out with a warning."""
+    found = listed(arrays, WAVELENGTHS, bands)
+    counted = listed(arrays, COUNTED, bands) if found is None and bands > 1 else None
+    if counted is not None and counted.min() >= LEAST_NM and counted.max() <= MOST_NM:
+        return counted
+    for name, array in arrays.items() if found is None else ():
+        if str(name).lower() in WAVELENGTHS and np.size(array) > 1 and np.asarray(array).dtype.kind in "iuf":
+            text = f"'{name}' of {np.size(array)} numbers is left out, for the image has {bands} bands"
+            warnings.warn(text, stacklevel=5)
+    return found
+
+
+def bands_last(shape: tuple[int, ...], arrays: Mapping[str, Any]) -> bool:
+    """Whether a list of wavelengths has one entry for each place along the last axis, and not along the first."""
+    lengths = {np.size(array) for name, array in arrays.items() if str(name).lower() in WAVELENGTHS}
+    return len(shape) == 3 and shape[2] in lengths and shape[0] not in lengths
+
+
 def text(arrays: Mapping[str, Any], name: str) -> str | None:
     """The text stored under a name."""
     array = np.asarray(arrays.get(name, 0))
     return "".join(str(part) for part in array.ravel()) or None if array.dtype.kind == "U" else None
 
 
-def with_stored(image: Image, arrays: Mapping[str, Any], default: str | None = None) -> Image:
+def with_stored(image: Wanted, arrays: Mapping[str, Any], default: str | None = None) -> Wanted:
     """The image with what the file stores of layout and shape, where the caller says nothing."""
     layout = image.layout or text(arrays, "layout") or default
     return replace(image, layout=layout, shape_yx=image.shape_yx or _stored_shape_yx(arrays))
@@ -102,10 +153,11 @@ def described(pixels: Any, arrays: Mapping[str, Any]) -> Stored:
     """An image (band, y, x) and what the variables stored with it say of it."""
     bands = pixels.shape[0]
     unit, nodata = text(arrays, "wavelength_units"), listed(arrays, ("nodata",), 1)
+    centres = centres_in(arrays, bands)
     return Stored(
         pixels,
-        wavelengths_nm=spectral_nm(listed(arrays, WAVELENGTHS, bands), unit),
-        fwhm_nm=spectral_nm(listed(arrays, WIDTHS, bands), unit or "nm"),
+        wavelengths_nm=spectral_nm(centres, unit),
+        fwhm_nm=widths_nm(listed(arrays, WIDTHS, bands), unit, centres),
         good_bands=listed(arrays, GOOD_BANDS, bands),
         crs=text(arrays, "crs_wkt"),
         transform=affine_of_six(listed(arrays, ("transform",), 6)),
@@ -123,13 +175,15 @@ def affine_of_six(numbers: Sequence[float] | np.ndarray | None) -> Any:
     return Affine(*(float(number) for number in numbers))
 
 
-def laid_out(array: np.ndarray, image: Image, what: str, arrays: Mapping[str, Any]) -> np.ndarray:
+def laid_out(
+    array: np.ndarray, image: Wanted, what: str, arrays: Mapping[str, Any], *, matlab: bool = False
+) -> np.ndarray:
     """The array as (band, y, x). One of two axes is one band, or bands x pixels counted down the columns as in MATLAB.
 
     Raises: as `order_lhw`.
     """
     if array.ndim != 2:
-        return array.transpose(order_lhw(array.shape, image, what, arrays))
+        return array.transpose(order_lhw(array.shape, image, what, arrays, matlab=matlab))
     _check_layout(image.layout)
     layout, pixels = image.layout, None if image.shape_yx is None else image.shape_yx[0] * image.shape_yx[1]
     if layout not in ("lp", "pl", "hw"):
@@ -147,8 +201,12 @@ def laid_out(array: np.ndarray, image: Image, what: str, arrays: Mapping[str, An
     return spectra.reshape(spectra.shape[0], columns, rows).transpose(0, 2, 1)
 
 
-def order_lhw(shape: tuple[int, ...], image: Image, what: str, arrays: Mapping[str, Any]) -> list[int]:
+def order_lhw(
+    shape: tuple[int, ...], image: Wanted, what: str, arrays: Mapping[str, Any], *, matlab: bool = False
+) -> list[int]:
     """Which of three axes are bands, rows and columns, by the layout given or by what the shape shows.
+
+    matlab: what it leaves open is (rows, columns, bands), unless the first axis is short like that of bands.
 
     Raises: CallError for an unknown layout, InputError for a shape that does not show it.
     """
@@ -160,15 +218,28 @@ def order_lhw(shape: tuple[int, ...], image: Image, what: str, arrays: Mapping[s
     if image.layout == "hw" and 1 in (shape[0], shape[2]):  # one band, with an axis for it
         return [0, 1, 2] if shape[0] == 1 else [2, 0, 1]
     first, middle, last = shape
+    lengths = {np.size(other) for other in arrays.values() if np.size(other) > 1}
+    if first != last and (first in lengths) != (last in lengths):  # a list has as many entries as there are bands
+        return [0, 1, 2] if first in lengths else [2, 0, 1]
     if first == middle:
         return [2, 0, 1]
     if middle == last:
         return [0, 1, 2]
-    lengths = {np.size(other) for other in arrays.values() if np.size(other) > 1}
-    if first != last and (first in lengths) != (last in lengths):  # a list has as many entries as there are bands
-        return [0, 1, 2] if first in lengths else [2, 0, 1]
+    if matlab and first * BANDS_LAST > min(middle, last):
+        return [2, 0, 1]
     found = f"{what} of {first} x {middle} x {last}, which may be bands first or last"
     raise InputError(found, "axes that differ clearly", "give the layout hwl (rows, columns, bands) or lhw")
+
+
+def plain_order(shape: tuple[int, ...], what: str, do: str) -> None:
+    """Check that the axes of a bare array can be (band, y, x).
+
+    Raises: InputError where they look like (y, x, band).
+    """
+    first, middle, last = shape
+    if min(first, middle) >= LEAST_SIDE and (first == middle != last or last * BANDS_LAST <= min(first, middle)):
+        found = f"{what} of {first} x {middle} x {last}, which looks like bands last"
+        raise InputError(found, "(band, y, x)", do)
 
 
 def _check_layout(layout: str | None) -> None:

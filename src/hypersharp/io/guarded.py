@@ -1,0 +1,236 @@
+"""Files that other libraries' C code reads, opened in a process of its own with limits on time and memory.
+
+A mutated file may end the process that reads it (scipy, HDF5), or keep it busy for ever; here it ends a child, and the
+caller gets one line. What travels between the two is JSON and plain numbers, never pickle. The child is started once
+and serves all files; it ends with its parent.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import psutil
+
+from hypersharp.errors import CallError, HypersharpError, InputError, MissingExtraError
+from hypersharp.stored import Pixels, Stored
+
+if TYPE_CHECKING:
+    from hypersharp.io.image import Image
+
+Guard = Literal["none", "risky", "all"]
+VARIABLE = "HYPERSHARP_GUARD"  # which formats are opened so: none, those that may hang, all that libraries read
+CPU_S, WALL_S = 10.0, 60.0  # for one answer, beyond what the size of a file takes
+BYTES_PER_S = 20e6
+MEMORY_BYTES = 2**33  # of addresses; what a child may map
+HEAD = 8  # bytes of the lengths before JSON and numbers
+ASKED: ContextVar[Guard | None] = ContextVar("guard", default=None)
+ERRORS = {kind.__name__: kind for kind in (InputError, CallError)}
+
+
+@contextmanager
+def guarding(guard: Guard) -> Iterator[None]:
+    """Which formats are opened in a child within the block, by this thread."""
+    token = ASKED.set(guard)
+    try:
+        yield
+    finally:
+        ASKED.reset(token)
+
+
+def guard() -> str:
+    """Which formats are opened in a child now."""
+    return "none" if os.name != "posix" else ASKED.get() or os.environ.get(VARIABLE, "none")
+
+
+def open_guarded(image: Image) -> Stored:
+    """Open an image in the child; its pixels are read there too. Raises: InputError; CallError."""
+    facts, _ = CHILD.ask("open", image, {})
+    from affine import Affine
+
+    def pixels(name: str) -> Any:
+        found = facts[name]
+        if found is None:
+            return None
+        kind = CoarsePixels if found["coarse"] else GuardedPixels
+        return kind(tuple(found["shape"]), found["dtype"], image, name)
+
+    place = facts["transform"]
+    return Stored(
+        pixels("pixels"),
+        valid=pixels("valid"),
+        transform=None if place is None else Affine(*place),
+        **{name: facts[name] for name in PLAIN},
+    )
+
+
+class GuardedPixels(Pixels):
+    """The pixels, or the mask, of an image that the child reads."""
+
+    def __init__(self, shape: tuple[int, int, int], dtype: Any, image: Image, name: str) -> None:
+        super().__init__(shape, dtype)
+        self.image, self.name = image, name
+
+    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
+        return self._numbers(bands, rows, columns, None)
+
+    def _numbers(
+        self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int] | None
+    ) -> np.ndarray:
+        spans = [rows.start, rows.stop, columns.start, columns.stop]
+        wanted = {"name": self.name, "bands": list(bands), "spans": spans, "shape_yx": shape_yx}
+        facts, content = CHILD.ask("read", self.image, json.loads(json.dumps(wanted, default=int)))
+        return np.frombuffer(content, facts["dtype"]).reshape(facts["shape"])
+
+
+class CoarsePixels(GuardedPixels):
+    """The same of a format that gives averages."""
+
+    def coarse(self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int]) -> np.ndarray:
+        return self._numbers(bands, rows, columns, shape_yx)
+
+    def has_overviews(self) -> bool:
+        return bool(CHILD.ask("overviews", self.image, {})[0]["found"])
+
+
+PLAIN = ("wavelengths_nm", "fwhm_nm", "good_bands", "crs", "nodata", "scale", "offset", "notes")
+
+
+@dataclass
+class Limits:
+    """When a child is given up."""
+
+    cpu_s: float
+    wall_s: float
+
+    @classmethod
+    def of(cls, path: Path) -> Limits:
+        with suppress(OSError):
+            extra = path.stat().st_size / BYTES_PER_S
+            return cls(CPU_S + extra, WALL_S + 5 * extra)
+        return cls(CPU_S, WALL_S)
+
+
+class Child:
+    """The process that reads, started when it is needed; one question at a time."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.owner = 0
+
+    def ask(self, what: str, image: Image, more: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """The answer to a question about an image. Raises: the child's own error; InputError where it gave up."""
+        fields = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(image).items()}
+        question = json.dumps({"what": what, "image": fields, **more}).encode()
+        with self.lock:
+            process = self._running()
+            limits, used = Limits.of(image.path), _cpu_s(process)
+            try:
+                assert process.stdin is not None
+                process.stdin.write(len(question).to_bytes(HEAD, "little") + question)
+                process.stdin.flush()
+                answer = _Answer(process, limits, used)
+                facts = json.loads(answer.take(answer.length()))
+                content = answer.take(answer.length())
+            except (OSError, EOFError, ValueError, TimeoutError) as error:
+                raise self._given_up(image.path, error) from error
+        for text in facts.pop("warnings", ()):
+            warnings.warn(text, stacklevel=4)
+        if "error" in facts:
+            kind, parts = facts["error"]
+            raise MissingExtraError(*parts) if kind == "MissingExtraError" else ERRORS.get(kind, InputError)(*parts)
+        return facts, content
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self.process is None or self.owner != os.getpid() or self.process.poll() is not None:
+            self.owner = os.getpid()  # a forked process must not speak to its parent's child
+            surroundings = os.environ | {VARIABLE: "none", "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "hypersharp.io.reader", str(MEMORY_BYTES)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=surroundings,
+            )
+        return self.process
+
+    def _given_up(self, path: Path, error: Exception) -> InputError:
+        """End the child, and say why."""
+        code = self.process.poll() if self.process else None
+        with suppress(subprocess.TimeoutExpired):
+            code = self.process.wait(1) if self.process and not isinstance(error, TimeoutError) else code
+        self.close()
+        late = isinstance(error, TimeoutError)
+        why = "whose reading takes too long" if late else f"that ends the process that reads it (exit code {code})"
+        return InputError(f"{path} {why}", "a whole file", f"check that it is whole; {VARIABLE}=none lifts the limits")
+
+    def close(self) -> None:
+        """End the child."""
+        process, self.process = self.process, None
+        if process is not None and self.owner == os.getpid():
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with suppress(OSError):
+                    assert pipe is not None
+                    pipe.close()
+
+
+class _Answer:
+    """What comes back, piece by piece, as long as the child keeps within its limits."""
+
+    def __init__(self, process: subprocess.Popen[bytes], limits: Limits, used_cpu_s: float) -> None:
+        assert process.stdout is not None
+        self.process, self.pipe, self.limits = process, process.stdout.fileno(), limits
+        self.used_cpu_s, self.ends = used_cpu_s, time.monotonic() + limits.wall_s
+
+    def length(self) -> int:
+        return int.from_bytes(self.take(HEAD), "little")
+
+    def take(self, count: int) -> bytes:
+        """So many bytes. Raises: TimeoutError; EOFError where the child is gone."""
+        parts = bytearray()
+        while len(parts) < count:
+            ready, *_ = select.select([self.pipe], [], [], 0.2)
+            if ready:
+                part = os.read(self.pipe, min(count - len(parts), 2**20))
+                if not part:
+                    raise EOFError
+                parts += part
+            elif time.monotonic() > self.ends or _cpu_s(self.process) - self.used_cpu_s > self.limits.cpu_s:
+                raise TimeoutError
+        return bytes(parts)
+
+
+def _cpu_s(process: subprocess.Popen[bytes]) -> float:
+    """Processor seconds that a child has used."""
+    with suppress(psutil.Error):
+        used = psutil.Process(process.pid).cpu_times()
+        return float(used.user + used.system)
+    return 0.0
+
+
+def error_facts(error: HypersharpError) -> list[Any]:
+    """An error as it travels."""
+    if isinstance(error, MissingExtraError):
+        return ["MissingExtraError", [error.found.removeprefix("no library for "), error.expected[27:-1]]]
+    return [type(error).__name__, [error.found, error.expected, error.do]]
+
+
+CHILD = Child()
+atexit.register(CHILD.close)

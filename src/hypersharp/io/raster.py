@@ -1,0 +1,308 @@
+"""Images that GDAL reads, through rasterio: pixels by window, and what it knows of bands, place and missing pixels.
+
+What GDAL takes for granted is looked at here: an alpha band that is none (GDAL calls the fourth of four plain bands
+so), the pages of a TIFF, a palette, a place by control points or a camera model.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hypersharp.errors import InputError, needs
+from hypersharp.sensor.wavelengths import named_nm, numbers_in, spectral_nm, widths_nm
+from hypersharp.stored import NOTES, Pixels, Stored
+from hypersharp.system.read_errors import READ_ERRORS, check_regular, reading
+
+EXPECTED = {"GTiff": "a whole GeoTIFF", "PNG": "a whole PNG image", "JPEG": "a whole JPEG image"}
+SEEN_PX = 256  # a side of the nine windows in which an alpha band is looked at
+LEAST_PLAIN = 0.9  # of an alpha band's values are 0 or opaque; those of a band of light are not
+GCP_PX = 0.5  # that control points may lie off the affine that stands for them
+MOST_BANDS = 20_000
+Part = tuple[str, int]  # GDAL's name of a page, or the file's own path, and the number of a band in it
+
+
+@contextmanager
+def opened(path: Path, driver: str = "GTiff", page: str | None = None) -> Iterator[Any]:
+    """A rasterio dataset; GDAL's errors become ours."""
+    with needs("GeoTIFF"):
+        import rasterio
+        from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
+    with reading(path, EXPECTED[driver], RasterioError, CRSError, *READ_ERRORS), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(page or path, driver=driver) as dataset:
+            yield dataset
+
+
+class RasterPixels(Pixels):
+    """The numbers of some bands of an image, of one page or of several."""
+
+    def __init__(self, path: Path, driver: str, parts: Sequence[Part], shape_yx: tuple[int, int], dtype: Any) -> None:
+        super().__init__((len(parts), *shape_yx), dtype)
+        self.path, self.driver, self.parts = path, driver, list(parts)
+
+    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
+        return self.coarse(bands, rows, columns, (rows.stop - rows.start, columns.stop - columns.start))
+
+    def coarse(self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int]) -> np.ndarray:
+        """As `read`, averaged to shape_yx by GDAL, which takes the overview nearest above that."""
+        window, planes = ((rows.start, rows.stop), (columns.start, columns.stop)), []
+        for page, parts in groupby((self.parts[band] for band in bands), key=itemgetter(0)):
+            with opened(self.path, self.driver, page) as dataset:
+                planes.append(self._from(dataset, [index for _, index in parts], window, shape_yx))
+        return planes[0] if len(planes) == 1 else np.concatenate(planes)
+
+    def _from(self, dataset: Any, indexes: list[int], window: Any, shape_yx: tuple[int, int]) -> np.ndarray:
+        from rasterio.enums import Resampling
+
+        shape = len(indexes), *shape_yx
+        return np.asarray(dataset.read(indexes, window=window, out_shape=shape, resampling=Resampling.average))
+
+    def has_overviews(self) -> bool:
+        """Whether the first band comes in smaller sizes too."""
+        page, index = self.parts[0]
+        with opened(self.path, self.driver, page) as dataset:
+            return bool(dataset.overviews(index))
+
+
+class RasterMask(RasterPixels):
+    """(1, y, x) True where the alpha band of an image, or the mask inside it, keeps a pixel."""
+
+    def _from(self, dataset: Any, indexes: list[int], window: Any, shape_yx: tuple[int, int]) -> np.ndarray:
+        return np.asarray(dataset.dataset_mask(window=window, out_shape=shape_yx) != 0)[np.newaxis]
+
+
+class PalettePixels(RasterPixels):
+    """(n, y, x) What a table of colours holds for the index numbers of the one band of an image."""
+
+    def __init__(self, path: Path, driver: str, part: Part, shape_yx: tuple[int, int], table: np.ndarray) -> None:
+        super().__init__(path, driver, [part] * len(table), shape_yx, table.dtype)
+        self.table = table
+
+    def coarse(self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int]) -> np.ndarray:
+        """The colours of the pixels nearest to the middles of blocks."""
+        page, index = self.parts[0]
+        window = ((rows.start, rows.stop), (columns.start, columns.stop))
+        with opened(self.path, self.driver, page) as dataset:
+            numbers = np.asarray(dataset.read(index, window=window, out_shape=shape_yx))
+        return self.table[list(bands)][:, np.minimum(numbers, self.table.shape[1] - 1)]
+
+
+def read_raster(path: Path, driver: str) -> Stored:
+    """Open an image that GDAL reads; an alpha band or internal mask becomes missing pixels.
+
+    Raises: InputError for a file that is broken, holds complex numbers or is placed by what is no affine.
+    """
+    for beside in (".aux.xml", ".msk", ".ovr"):  # which GDAL opens too
+        with suppress(OSError):
+            check_regular(path.with_name(path.name + beside))
+    with opened(path, driver) as dataset:
+        if dataset.count > MOST_BANDS:
+            raise InputError(f"{path} of {dataset.count} bands", f"at most {MOST_BANDS}", "check the file")
+        palette = _palette(path, driver, dataset)
+        if palette is not None:
+            return palette
+        alpha = _alpha(dataset, path)
+        pages = _pages(path, dataset)
+        pieces = [_piece(page, path, driver, alpha) for page in pages or [str(path)]]
+        parts = [part for found in pieces for part in found["parts"]]
+        dtypes, facts = [dtype for found in pieces for dtype in found["dtypes"]], _joined(pieces)
+        crs, transform = _place(path, dataset)
+        return Stored(
+            RasterPixels(path, driver, parts, dataset.shape, np.result_type(*dtypes) if dtypes else "u1"),
+            crs=crs,
+            transform=transform,
+            valid=RasterMask(path, driver, [(str(path), 1)], dataset.shape, bool) if _masked(dataset, alpha) else None,
+            notes=dataset.tags().get(NOTES),
+            **facts,
+        )
+
+
+def _piece(page: str, path: Path, driver: str, alpha: int | None) -> dict[str, Any]:
+    """Bands of one page, and what is known of each."""
+    with opened(path, driver, page) as dataset:
+        indexes = [index for index in dataset.indexes if index != alpha]
+        dtypes = [np.dtype(dataset.dtypes[index - 1]) for index in indexes]
+        if any(dtype.kind not in "iuf" for dtype in dtypes):
+            raise InputError(f"{path} of type {dtypes[0]}", "real numbers", "convert it")
+        tags = [{name.lower(): text for name, text in dataset.tags(index).items()} for index in indexes]
+        imagery = [dataset.tags(index, ns="IMAGERY") for index in indexes]
+        whole = {name.lower(): text for name, text in (dataset.tags() | dataset.tags(ns="ENVI")).items()}
+        return {
+            "parts": [(page, index) for index in indexes],
+            "dtypes": dtypes,
+            "spectral": _spectral(tags, imagery, [dataset.descriptions[index - 1] for index in indexes], whole),
+            "flags": [tag.get("bbl") for tag in tags],
+            "nodata": [dataset.nodatavals[index - 1] for index in indexes],
+            "scale": [dataset.scales[index - 1] for index in indexes],
+            "offset": [dataset.offsets[index - 1] for index in indexes],
+        }
+
+
+def _joined(pieces: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is known of the bands of all pages, as `Stored` takes it."""
+    each = {
+        name: [entry for piece in pieces for entry in piece[name]] for name in ("flags", "nodata", "scale", "offset")
+    }
+    known = [piece["spectral"] for piece in pieces]
+    centres, widths = (
+        None if any(found[n] is None for found in known) else np.concatenate([found[n] for found in known])
+        for n in (0, 1)
+    )
+    flags, nodata = each["flags"], each["nodata"]
+    return {
+        "wavelengths_nm": centres,
+        "fwhm_nm": widths,
+        "good_bands": None if None in flags else [flag.strip() not in ("0", "false", "False") for flag in flags],
+        "nodata": nodata[0] if len({str(number) for number in nodata}) == 1 else nodata,
+        "scale": np.array(each["scale"]),
+        "offset": np.array(each["offset"]),
+    }
+
+
+def _spectral(
+    tags: list[dict[str, str]], imagery: list[dict[str, str]], names: list[str | None], whole: dict[str, str]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Wavelengths and widths, from the tags of each band (with their unit, or the IMAGERY domain), of all, or names."""
+    unit = tags[0].get("wavelength_units") if tags else None
+    centres, widths = _numbers(tags, "wavelength"), _numbers(tags, "fwhm")
+    if centres is None:
+        centres, widths, unit = _numbers(imagery, "CENTRAL_WAVELENGTH_UM"), _numbers(imagery, "FWHM_UM"), "um"
+    if centres is None:
+        centres, widths, unit = (*(_list(whole, name, len(tags)) for name in ("wavelength", "fwhm")), None)
+        unit = whole.get("wavelength_units", whole.get("wavelength units"))
+    if centres is None and (named := named_nm(names)) is not None:
+        return named, widths_nm(widths, unit, named)
+    return spectral_nm(centres, unit), widths_nm(widths, unit, centres)
+
+
+def _numbers(tags: list[dict[str, str]], name: str) -> list[float] | None:
+    """A number of each band; None unless all have one."""
+    found = [numbers_in(tag.get(name)) for tag in tags]
+    return [number[0] for number in found if number] if found and all(found) else None
+
+
+def _list(tags: dict[str, str], name: str, bands: int) -> list[float] | None:
+    """One number a band from a tag of the whole image."""
+    numbers = numbers_in(tags.get(name, tags.get(f"{name}s")))
+    return numbers if numbers is not None and len(numbers) == bands else None
+
+
+def _alpha(dataset: Any, path: Path) -> int | None:
+    """The number of the band that says how opaque pixels are; a band called so whose values are many is none."""
+    named = [index for index in dataset.indexes if dataset.colorinterp[index - 1].name == "alpha"]
+    if not named:
+        return None
+    opaque, plain, seen = _opaque(dataset.dtypes[named[0] - 1]), 0, 0
+    for window in _looks(dataset.shape):
+        values = dataset.read(named[0], window=window)
+        plain, seen = plain + int(np.isin(values, (0, 1, opaque)).sum()), seen + values.size
+    if plain >= LEAST_PLAIN * seen:
+        return int(named[0])
+    text = f"band {named[0]} of {path.name} is called alpha, but holds many values: it is taken for a band of the image"
+    warnings.warn(text, stacklevel=4)
+    return None
+
+
+def _opaque(dtype: str) -> float:
+    kind = np.dtype(dtype)
+    return float(np.iinfo(kind).max) if kind.kind in "iu" else 1.0
+
+
+def _looks(shape_yx: tuple[int, int]) -> list[Any]:
+    """Nine windows spread over an image."""
+    spans = [
+        [(start, min(size, start + SEEN_PX)) for start in sorted({0, last // 2, last})]
+        for size in shape_yx
+        for last in (max(0, size - SEEN_PX),)
+    ]
+    return [(rows, columns) for rows in spans[0] for columns in spans[1]]
+
+
+def _masked(dataset: Any, alpha: int | None) -> bool:
+    """Whether the file says of each pixel if it is there."""
+    from rasterio.enums import MaskFlags
+
+    masks = dataset.mask_flag_enums[0] if dataset.count else ()
+    inside = MaskFlags.per_dataset in masks and MaskFlags.alpha not in masks and MaskFlags.nodata not in masks
+    return alpha is not None or inside
+
+
+def _pages(path: Path, dataset: Any) -> list[str]:
+    """The pages of a file that has several, as GDAL names them; those of another size are left out, with a word."""
+    names = [name for name in dataset.subdatasets if name.startswith("GTIFF_DIR:")]
+    kept, others = list[tuple[str, int]](), list[tuple[str, int]]()
+    for name in names:
+        with opened(path, "GTiff", name) as page:
+            (kept if page.shape == dataset.shape else others).append((name, page.count))
+    if len(kept) < 2:
+        return []
+    count = sum(bands for _, bands in kept)
+    left = f"; {len(others)} of another size are left out" if others else ""
+    warnings.warn(f"{path.name} has {len(kept)} pages, which are its {count} bands{left}", stacklevel=4)
+    return [name for name, _ in kept]
+
+
+def _palette(path: Path, driver: str, dataset: Any) -> Stored | None:
+    """An image of one band with a table of colours, as red, green and blue, or one band of grey."""
+    if dataset.count != 1 or dataset.colorinterp[0].name != "palette" or dataset.dtypes[0] not in ("uint8", "uint16"):
+        return None
+    table = dataset.colormap(1)
+    colours = np.zeros((4, max(table) + 1), np.uint8)
+    for number, colour in table.items():
+        colours[:, number] = colour
+    red, green, blue, opacity = colours
+    grey = np.array_equal(red, green) and np.array_equal(red, blue)
+    kept = (opacity > 0)[np.newaxis]
+    if dataset.nodata is not None and 0 <= dataset.nodata < kept.shape[1]:
+        kept[0, int(dataset.nodata)] = False
+    what = "one band of grey" if grey else "red, green and blue"
+    warnings.warn(f"{path.name} holds index numbers of a palette, which are read as {what}", stacklevel=4)
+    crs, transform = _place(path, dataset)
+    place: tuple[Part, tuple[int, int]] = ((str(path), 1), dataset.shape)
+    return Stored(
+        PalettePixels(path, driver, *place, colours[:1] if grey else colours[:3]),
+        crs=crs,
+        transform=transform,
+        valid=None if kept.all() else PalettePixels(path, driver, *place, kept),
+    )
+
+
+def _place(path: Path, dataset: Any) -> tuple[Any, Any]:
+    """CRS and affine; ground control points where they lie on an affine.
+
+    Raises: InputError for control points that do not, and for a camera model alone.
+    """
+    if not dataset.transform.is_identity:
+        return dataset.crs or None, dataset.transform
+    points, crs = dataset.gcps
+    if points:
+        return (crs or None), _of_control_points(path, points)
+    if dataset.rpcs:
+        found = f"{path} placed by a camera model (RPC) alone"
+        raise InputError(found, "an image on a grid", "orthorectify it: gdalwarp -rpc IN OUT")
+    return dataset.crs or None, None
+
+
+def _of_control_points(path: Path, points: Sequence[Any]) -> Any:
+    """The affine through control points. Raises: InputError where they do not lie on one."""
+    from affine import Affine
+
+    pixels = np.array([[point.col, point.row, 1] for point in points], dtype=float)
+    ground = np.array([[point.x, point.y] for point in points], dtype=float)
+    middle = ground.mean(axis=0)
+    found, *_ = np.linalg.lstsq(pixels, ground - middle, rcond=None)
+    (a, d), (b, e), (c, f) = found
+    size, off = np.sqrt(abs(a * e - b * d)), np.abs(pixels @ found - (ground - middle)).max()
+    if len(points) < 3 or not size > 0 or off > GCP_PX * size:
+        what = f"{path} placed by {len(points)} control points" + (
+            f" up to {off / size:.3g} pixels off a grid" if size else ""
+        )
+        do = "warp it: gdalwarp -tps IN OUT, or take the points out: gdal_edit.py -unsetgcp"
+        raise InputError(what, "an affine, or points that lie on one", do)
+    return Affine(a, b, c + middle[0], d, e, f + middle[1])

@@ -1,0 +1,119 @@
+"""The child of `guarded`: opens images and reads windows of them for its parent, over stdin and stdout.
+
+python -m hypersharp.io.reader MEMORY_BYTES
+"""
+
+import json
+import os
+import sys
+import warnings
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hypersharp.errors import HypersharpError, InputError
+from hypersharp.io.format import format_of
+from hypersharp.io.guarded import HEAD, PLAIN, error_facts
+from hypersharp.io.image import Image
+from hypersharp.stored import Stored
+
+KEPT = 4  # opened images, of which some are held in memory
+OPENED = OrderedDict[str, Stored]()
+
+
+def main() -> None:
+    """Answer until the parent is gone."""
+    import resource  # which Windows has not
+
+    with suppress(ValueError, OSError):  # less is allowed here already
+        resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(2, 1)  # what libraries print is no answer
+    while len(head := questions.read(HEAD)) == HEAD:
+        facts, content = answer(json.loads(questions.read(int.from_bytes(head, "little"))))
+        text = json.dumps(facts).encode()
+        for part in (text, content):
+            answers.write(len(part).to_bytes(HEAD, "little"))
+            answers.write(part)
+        answers.flush()
+
+
+def answer(question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """What was asked, with the warnings that it took, or the error."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            facts, content = found(question)
+        except HypersharpError as error:
+            facts, content = {"error": error_facts(error)}, b""
+        except MemoryError:
+            large = InputError(f"{question['image']['path']} too large for memory", "a smaller one", "read a window")
+            facts, content = {"error": error_facts(large)}, b""
+        except Exception as error:
+            what = f"{question['image']['path']} unreadable ({type(error).__name__}: {str(error)[:120]})"
+            facts = {"error": error_facts(InputError(what, "a whole file", "check that the file is whole"))}
+            content = b""
+    own = [str(one.message) for one in said if one.category is UserWarning and "hypersharp" in one.filename]
+    return facts | {"warnings": list(dict.fromkeys(own))}, content
+
+
+def found(question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """The facts of an image, or numbers of it."""
+    stored = opened(question["image"])
+    if question["what"] == "open":
+        return facts_of(stored), b""
+    if question["what"] == "overviews":
+        return {"found": stored.pixels.has_overviews()}, b""
+    pixels = getattr(stored, question["name"])
+    top, bottom, left, right = question["spans"]
+    rows, columns, bands = slice(top, bottom), slice(left, right), question["bands"]
+    if question["shape_yx"]:
+        values = pixels.coarse(bands, rows, columns, tuple(question["shape_yx"]))
+    else:
+        values = pixels[bands, rows, columns]
+    values = np.ascontiguousarray(values, np.asarray(values).dtype.newbyteorder("="))
+    return {"dtype": values.dtype.str, "shape": list(values.shape)}, values.tobytes()
+
+
+def opened(fields: dict[str, Any]) -> Stored:
+    """An image, kept open for the next question until the file changes."""
+    shape, path = fields["shape_yx"], Path(fields["path"])
+    image = Image(path, fields["variable"], fields["layout"], shape_yx=shape and tuple(shape))
+    key = json.dumps([fields, path.stat().st_mtime_ns if path.exists() else 0])
+    if key not in OPENED:
+        OPENED[key] = format_of(path).read(image)
+    OPENED.move_to_end(key)
+    while len(OPENED) > KEPT:
+        OPENED.popitem(last=False)
+    return OPENED[key]
+
+
+def facts_of(stored: Stored) -> dict[str, Any]:
+    """All but the pixels, as JSON can hold it."""
+    facts: dict[str, Any] = {name: plain(getattr(stored, name)) for name in PLAIN}
+    facts["transform"] = None if stored.transform is None else [float(number) for number in stored.transform[:6]]
+    for name in ("pixels", "valid"):
+        pixels = getattr(stored, name)
+        facts[name] = None
+        if pixels is not None:
+            shape, dtype = [int(side) for side in pixels.shape], np.dtype(pixels.dtype).newbyteorder("=").str
+            facts[name] = {"shape": shape, "dtype": dtype, "coarse": hasattr(pixels, "coarse")}
+    return facts
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: lists for arrays, WKT for a CRS."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if hasattr(value, "to_wkt"):
+        return value.to_wkt()
+    return np.asarray(value).tolist()
+
+
+if __name__ == "__main__":
+    main()

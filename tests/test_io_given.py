@@ -1,0 +1,109 @@
+"""Images in memory as numpy, rioxarray, stackstac, odc-stac and xee hand them over."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import rioxarray
+import xarray as xr
+from affine import Affine
+
+import hypersharp as hsp
+from hypersharp.cube import crs_of, make_cube, nodata_of, transform_of, wavelengths_nm
+from hypersharp.errors import InputError
+from hypersharp.io.given import as_cube
+
+VALUES = np.random.default_rng(0).integers(1, 250, (3, 20, 24)).astype("i2")
+PLACE = Affine(10, 0, 500_000, 0, -10, 5_000_000)
+X, Y = 500_005 + 10.0 * np.arange(24), 4_999_995 - 10.0 * np.arange(20)
+
+
+def test_our_own_cube_comes_back_as_it_is() -> None:
+    cube = make_cube(VALUES, wavelengths_nm=[450, 550, 650], crs=32633, transform=PLACE)
+    assert as_cube(cube, "hs") is cube
+    assert as_cube(cube[:, 2:, 3:], "hs").shape == (3, 18, 21)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_rioxarray_as_it_opens_by_default(masked: bool, tmp_path: Path) -> None:
+    profile = {"count": 3, "height": 20, "width": 24, "dtype": "int16", "crs": "EPSG:32633", "transform": PLACE}
+    with rasterio.open(tmp_path / "a.tif", "w", driver="GTiff", nodata=int(VALUES[0, 0, 0]), **profile) as dataset:
+        dataset.write(VALUES)
+        dataset.scales, dataset.offsets = (0.5,) * 3, (-1,) * 3
+    expected = hsp.open(tmp_path / "a.tif")
+    cube = as_cube(rioxarray.open_rasterio(tmp_path / "a.tif", masked=masked), "hs")
+    np.testing.assert_array_equal(cube.values, expected.values)
+    assert (crs_of(cube), transform_of(cube)) == (crs_of(expected), transform_of(expected))
+    assert nodata_of(cube) == nodata_of(expected)
+
+
+def test_micrometres_that_an_attribute_names() -> None:
+    image = xr.DataArray(VALUES, dims=("band", "y", "x"), attrs={"wavelength_units": "Micrometers"})
+    cube = as_cube(image.assign_coords(wavelength=("band", [0.45, 0.55, 0.65])), "hs")
+    assert wavelengths_nm(cube).tolist() == [450, 550, 650]
+
+
+def test_stackstac_whose_coordinates_are_corners() -> None:
+    coords = {
+        "time": ["2024-06-01"],
+        "x": X - 5,
+        "y": Y + 5,
+        "epsg": 32633,
+        "center_wavelength": ("band", [0.45, 0.55, 0.65]),
+    }
+    image = xr.DataArray(VALUES[np.newaxis], coords, ("time", "band", "y", "x"), attrs={"transform": PLACE})
+    cube = as_cube(image, "ms")
+    assert crs_of(cube).to_epsg() == 32633
+    assert transform_of(cube).almost_equals(PLACE)
+    assert wavelengths_nm(cube).tolist() == [450, 550, 650]
+
+
+def test_odc_stac_with_a_variable_a_band() -> None:
+    bands = {name: (("time", "y", "x"), VALUES[[n]], {"nodata": -7}) for n, name in enumerate(("blue", "green", "red"))}
+    dataset = xr.Dataset(bands, {"time": ["2024-06-01"], "x": X, "y": Y}).rio.write_crs("EPSG:32633")
+    with pytest.warns(UserWarning, match="3 variables are the bands: blue, green, red"):
+        cube = as_cube(dataset, "ms")
+    np.testing.assert_array_equal(cube.values, VALUES)
+    assert transform_of(cube).almost_equals(PLACE)
+
+
+def test_xee_with_longitude_before_latitude() -> None:
+    lon, lat = 13 + 1e-4 * np.arange(24), 52 - 1e-4 * np.arange(20)
+    image = xr.DataArray(
+        VALUES.transpose(0, 2, 1), {"lon": lon, "lat": lat}, ("band", "lon", "lat"), attrs={"crs": "EPSG:4326"}
+    )
+    cube = as_cube(image, "ms")
+    np.testing.assert_array_equal(cube.values, VALUES)
+    assert crs_of(cube).to_epsg() == 4326
+    assert transform_of(cube) @ (0.5, 0.5) == pytest.approx((13, 52))
+
+
+def test_a_scale_that_was_applied_is_not_applied_again() -> None:
+    image = xr.DataArray(VALUES * 0.001, dims=("band", "y", "x"), attrs={"scale_factor": 0.001})
+    with pytest.warns(UserWarning, match="scaled already"):
+        np.testing.assert_array_equal(as_cube(image, "hs").values, VALUES * 0.001)
+
+
+def test_a_rotated_grid_of_rioxarray_keeps_its_place_when_it_is_cut(tmp_path: Path) -> None:
+    rotated = PLACE @ Affine.rotation(20)
+    hsp.save(make_cube(VALUES, crs=32633, transform=rotated), tmp_path / "a.tif")
+    image = rioxarray.open_rasterio(tmp_path / "a.tif")
+    assert transform_of(as_cube(image[:, 2:, 3:], "hs")).almost_equals(rotated @ Affine.translation(3, 2), 1e-5)
+
+
+def test_bare_arrays() -> None:
+    assert as_cube(VALUES, "hs").shape == (3, 20, 24)
+    assert as_cube(VALUES[0], "pan").shape == (1, 20, 24)
+    with pytest.raises(InputError, match=r"20 x 24 x 3, which looks like bands last.*transpose"):
+        as_cube(VALUES.transpose(1, 2, 0), "hs")
+    with pytest.raises(InputError, match="hs of type list"):
+        as_cube([[1]], "hs")  # type: ignore[arg-type]
+
+
+def test_fuse_takes_them() -> None:
+    fine = np.random.default_rng(1).random((4, 32, 32)).astype("f4")
+    coarse = fine.reshape(4, 8, 4, 8, 4).mean((2, 4))
+    expected = hsp.fuse(make_cube(coarse), make_cube(fine[:2]), method="bicubic")
+    dataset = xr.Dataset({"a": (("wavelength", "lat", "lon"), coarse)})
+    np.testing.assert_array_equal(hsp.fuse(dataset, fine[:2], method="bicubic").values, expected.values)

@@ -1,0 +1,129 @@
+"""What strangers' files do to the process that reads them, and what of the machine they may see."""
+
+import os
+import struct
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from hypersharp.cube import crs_of, make_cube, nodata_of, transform_of, wavelengths_nm
+from hypersharp.errors import CallError, InputError
+from hypersharp.io import guarded, open_cube, save_cube
+from hypersharp.io.guarded import CHILD, guarding
+from hypersharp.io.image import Image
+from hypersharp.sensor.stored import read_sensor
+from hypersharp.system.read_errors import check_regular
+
+VALUES = np.random.default_rng(0).integers(0, 3000, (4, 6, 5)).astype("f4")
+
+
+def whole(path: Path) -> Path:
+    from affine import Affine
+
+    known = {"wavelengths_nm": [450, 550, 650, 850.5], "fwhm_nm": [10, 10, 12, 20], "nodata": -99}
+    place = {"crs": "EPSG:32633", "transform": Affine(30, 0, 383472.37, 0, -30, 5818302.35)}
+    return save_cube(make_cube(VALUES, **known, **place), path)
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".mat", ".zarr", ".tif"])
+def test_a_child_reads_the_same(suffix: str, tmp_path: Path) -> None:
+    path = whole(tmp_path / f"a{suffix}")
+    plain = open_cube(path)
+    with guarding("all"):
+        stored = Image(path).stored()
+        cube, part = open_cube(path), open_cube(path, window=(1, 2, 3, 2), bands=[3, 0])
+        with pytest.raises(InputError, match="no file"):
+            open_cube(tmp_path / "none.nc")
+        with pytest.raises((InputError, CallError), match=r"nonesuch|variable"):
+            open_cube(path, variable="nonesuch")
+    assert isinstance(stored.pixels, guarded.GuardedPixels)
+    np.testing.assert_array_equal(cube.values, plain.values)
+    np.testing.assert_array_equal(part.values, plain.values[[3, 0], 1:4, 2:4])
+    assert (crs_of(cube), transform_of(cube), nodata_of(cube)) == (crs_of(plain), transform_of(plain), nodata_of(plain))
+    assert wavelengths_nm(cube).tolist() == wavelengths_nm(plain).tolist()
+
+
+def test_what_the_child_says_is_said(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", cube=VALUES, wavelength=np.arange(9.0) + 400)
+    with guarding("all"), pytest.warns(UserWarning, match="'wavelength' of 9 numbers is left out"):
+        open_cube(tmp_path / "a.npz")
+
+
+def test_a_file_that_ends_its_reader_or_keeps_it_busy_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = whole(tmp_path / "a.nc")
+    with guarding("risky"):
+        stored = Image(path).stored()
+        CHILD.process.send_signal(11)  # as a segmentation fault does
+        with pytest.raises(InputError, match=r"a\.nc that ends the process that reads it"):
+            stored.cube()
+        np.testing.assert_array_equal(stored.cube().values, VALUES)  # by another child
+        monkeypatch.setattr(guarded, "CPU_S", -1e9)
+        CHILD.process.send_signal(19)  # stopped: it never answers
+        with pytest.raises(InputError, match=r"a\.nc whose reading takes too long"):
+            stored.cube()
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".mat"])
+@pytest.mark.parametrize("kind", ["external", "link", "virtual"])
+def test_hdf5_that_points_at_other_files_is_refused(kind: str, suffix: str, tmp_path: Path) -> None:
+    secret, path = tmp_path / "secret", tmp_path / f"a{suffix}"
+    secret.write_bytes(bytes(64))
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["cube"] = VALUES
+    with h5py.File(path, "w") as file:
+        if kind == "external":
+            file.create_dataset("cube", (1, 8, 8), "u1", external=[(str(secret), 0, 64)])
+        elif kind == "link":
+            file["cube"] = h5py.ExternalLink("other.h5", "cube")
+        else:
+            layout = h5py.VirtualLayout(VALUES.shape, "f4")
+            layout[:] = h5py.VirtualSource("other.h5", "cube", VALUES.shape)
+            file.create_virtual_dataset("cube", layout)
+    with pytest.raises(InputError, match=r"another file|virtual"):
+        open_cube(path)
+
+
+def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
+    for name in ("a.tif", "a.nc", "a.npy", "a.hdr", "a.zarr", "s.json"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(InputError, match="no regular file"):
+            read_sensor(tmp_path / name) if name == "s.json" else open_cube(tmp_path / name)
+    with pytest.raises(InputError, match="no regular file"):
+        check_regular(Path("/dev/zero"))
+    (tmp_path / "loop.tif").symlink_to(tmp_path / "loop.tif")
+    with pytest.raises(InputError, match="no readable file"):
+        open_cube(tmp_path / "loop.tif")
+    whole(tmp_path / "b.tif")
+    os.mkfifo(tmp_path / "b.tif.msk")
+    with pytest.raises(InputError, match=r"b\.tif\.msk, which is no regular file"):
+        open_cube(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"ratio": Infinity, "srf": [[1]], "psf": {}}', "\xff\xfe", "null"])
+def test_a_damaged_sensor_is_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=r"s\.json"):
+        read_sensor(tmp_path / "s.json")
+
+
+@pytest.mark.parametrize("damage", ["nan", "inf", "1e999"])
+def test_a_damaged_place_is_one_line(damage: str, tmp_path: Path) -> None:
+    path = whole(tmp_path / "a.img")
+    header = tmp_path / "a.hdr"
+    header.write_text(header.read_text().replace("383472.37", damage))
+    with pytest.raises(InputError, match="finite"):
+        open_cube(path)
+
+
+def test_sizes_are_checked_before_anything_is_read(tmp_path: Path) -> None:
+    tiff = b"II*\0" + struct.pack("<I", 8)
+    tags = [(256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 65_535), (273, 4, 1, 200)]
+    tags += [(278, 3, 1, 8), (279, 4, 1, 64), (284, 3, 1, 2)]
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in sorted(tags))
+    (tmp_path / "a.tif").write_bytes(tiff + struct.pack("<H", len(tags)) + entries + bytes(200))
+    with pytest.raises(InputError):
+        open_cube(tmp_path / "a.tif")
