@@ -9,7 +9,8 @@ import numpy as np
 from hypersharp.cube import affine_from
 from hypersharp.products.files import Files
 from hypersharp.products.hdf import hdf_in, opened_hdf, pixels_of, text_of
-from hypersharp.stored import Stored, spectral_nm
+from hypersharp.sensor.wavelengths import spectral_nm, widths_nm
+from hypersharp.stored import Stored
 
 AXES_OF_ROOT = (("easting", "northing"), ("x", "y"), ("lon", "lat"))
 
@@ -24,10 +25,9 @@ def read(files: Files, _: str | None) -> Stored | None:
         if unit is None or f"{unit}/wavelength" not in file:
             return None
         group, name = file[unit], f"{unit}/{unit}"
-        nm, width = (
-            spectral_nm(group[key][()], text_of(group[key].attrs.get("units", "nm"))) if key in group else None
-            for key in ("wavelength", "fwhm")
-        )
+        nm, width = spectral_nm(group["wavelength"][()], text_of(group["wavelength"].attrs.get("units", "nm"))), None
+        if "fwhm" in group:
+            width = widths_nm(group["fwhm"][()], text_of(group["fwhm"].attrs.get("units", "nm")), nm)
         fill = group[unit].attrs.get("_FillValue", -9999.0)
         return Stored(
             pixels_of(path, file, name),

@@ -9,7 +9,8 @@ import numpy as np
 from hypersharp.errors import needs
 from hypersharp.products.files import Files
 from hypersharp.products.hdf import hdf_in, opened_hdf, pixels_of, text_of
-from hypersharp.stored import Stored, spectral_nm
+from hypersharp.sensor.wavelengths import spectral_nm, widths_nm
+from hypersharp.stored import Stored
 
 
 def read(files: Files, _: str | None) -> Stored | None:
@@ -24,10 +25,9 @@ def read(files: Files, _: str | None) -> Stored | None:
         root = file[f"{site}/Reflectance"]
         cube, spectral = root["Reflectance_Data"], root["Metadata/Spectral_Data"]
         scale = float(np.ravel(cube.attrs["Scale_Factor"])[0])
-        nm, width = (
-            spectral_nm(spectral[name][()], text_of(spectral[name].attrs.get("Units", "nm")))
-            for name in ("Wavelength", "FWHM")
-        )
+        centres, widths = spectral["Wavelength"], spectral["FWHM"]
+        nm = spectral_nm(centres[()], text_of(centres.attrs.get("Units", "nm")))
+        width = widths_nm(widths[()], text_of(widths.attrs.get("Units", "nm")), nm)
         return Stored(
             pixels_of(path, file, f"{site}/Reflectance/Reflectance_Data", (2, 0, 1)),
             wavelengths_nm=nm,
