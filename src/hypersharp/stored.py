@@ -70,8 +70,8 @@ class Part(Pixels):
 class VariablePixels(Pixels):
     """A named array of a file as (band, y, x).
 
-    `axes`: which of its axes these are, None for the bands of a single one; others are of length 1. `dtype`: the type
-    that its numbers are meant in, where that is another of the same size.
+    `axes`: which of its axes these are, None for the bands of a single one; an array of two axes is one
+    band. Others are of length 1. `dtype`: the type that its numbers are meant in, where that is another of the same size.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class VariablePixels(Pixels):
         axes: Sequence[int | None],
         dtype: Any = None,
     ) -> None:
+        axes = (None, 0, 1) if array.ndim == 2 and None not in axes else axes
         lengths = [1 if axis is None else array.shape[axis] for axis in axes]
         super().__init__((lengths[0], lengths[1], lengths[2]), array.dtype if dtype is None else dtype)
         self.path, self.opener, self.name, self.axes, self.axes_in_file = path, opener, name, axes, array.ndim
