@@ -71,7 +71,7 @@ class VariablePixels(Pixels):
     """A named array of a file as (band, y, x).
 
     `axes`: which of its axes these are, None for the bands of a single one; an array of two axes is one
-    band. Others are of length 1. `dtype`: the type that its numbers are meant in, where that is another of the same size.
+    band. Others are of length 1. `dtype`: the type that its numbers are meant in, of the same size.
     """
 
     def __init__(
