@@ -1,5 +1,6 @@
 """What is damaged, and what reads it: images of every format, folders, products' parts, sensors, recipes, weights."""
 
+import json
 import random
 import shutil
 from collections.abc import Callable
@@ -95,13 +96,10 @@ def bands(folder: Path) -> None:
 
 
 def sensor(folder: Path) -> None:
-    from hypersharp.sensor.estimate import Estimate
-    from hypersharp.sensor.observe import Sensor
     from hypersharp.sensor.psf import gaussian
-    from hypersharp.sensor.stored import describe_estimate
 
-    made = Sensor(gaussian(8, 2.0), np.full((2, 4), 0.25), 4)
-    (folder / "a.json").write_text(describe_estimate(Estimate(made, 1.0, 0.01, (0.0, 0.0))))
+    made = {"ratio": 4, "psf": gaussian(8, 2.0, 4).to_dict(), "srf": [[0.25] * 4] * 2}
+    (folder / "a.json").write_text(json.dumps(made))
 
 
 def read_sensor(path: Path) -> None:
