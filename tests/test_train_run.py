@@ -1,6 +1,8 @@
 """A training: learns, resumes exactly, gives the same on two processes, refuses what cannot work."""
 
 import csv
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,14 +11,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from hypersharp.errors import InputError
+from hypersharp.errors import InputError, OutputError
 from hypersharp.networks.checkpoint import load_weights
 from hypersharp.networks.header import read_header
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
 from hypersharp.train.options import TrainOptions, read_options
 from hypersharp.train.patches import TrainingSet
-from hypersharp.train.run import CHECKPOINT, Hardware, train
+from hypersharp.train.run import CHECKPOINT, Hardware, WholeCheckpoints, train
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:pytorch_lightning", "ignore::Warning:torch")
 
@@ -106,6 +108,35 @@ def test_a_longer_training_scores_better(tmp_path: Path) -> None:
     )
     scores = [read_header(path).provenance["val_psnr_db"] for path in (short, longer)]
     assert scores[1] > scores[0] + 1
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / CHECKPOINT
+    WholeCheckpoints().save_checkpoint({"step": 1}, path)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="no space left"):
+        WholeCheckpoints().save_checkpoint({"step": 2}, path)
+    assert WholeCheckpoints().load_checkpoint(path) == {"step": 1} and [file.name for file in tmp_path.iterdir()] == [
+        CHECKPOINT
+    ]
+
+
+def test_a_checkpoint_that_could_run_something_is_refused(tmp_path: Path) -> None:
+    class Code:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    for content in ({"state_dict": Code()}, None):
+        torch.save(content, tmp_path / CHECKPOINT)
+        if content is None:
+            (tmp_path / CHECKPOINT).write_bytes(b"PK\x03\x04 no whole file")
+        with pytest.raises(InputError, match=r"last\.ckpt unreadable"):
+            train(OPTIONS, small_set(), tmp_path, resume=True, hardware=CPU)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_resume_gives_the_losses_of_an_uninterrupted_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

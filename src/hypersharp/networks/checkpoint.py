@@ -6,6 +6,7 @@ Never pickle: a weights file can carry no code.
 import dataclasses
 import json
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError  # torch raises it for what it refuses
 from typing import Any, TypeVar
@@ -76,6 +77,15 @@ def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:
         found = f"{path} whose tensors do not fit ({exc})"
         raise InputError(found, "those of its options", "download it again") from exc
     return net.eval(), header
+
+
+def save_checkpoint(content: dict[str, Any], path: Path) -> None:
+    """What a training goes on from, whole or not at all. Raises: OutputError for a full disk."""
+    buffer = BytesIO()  # torch's own writer does not say that a disk is full
+    torch.save(content, buffer)
+    make_folder(path.parent)
+    with staged(path) as place:
+        place.write_bytes(buffer.getbuffer())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

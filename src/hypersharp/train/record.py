@@ -20,12 +20,19 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from hypersharp.errors import InputError
-from hypersharp.networks.checkpoint import adopt_weights, build_network, load_checkpoint, save_weights, to_fast_layout
+from hypersharp.errors import InputError, noted_on_stop
+from hypersharp.networks.checkpoint import (
+    adopt_weights,
+    build_network,
+    load_checkpoint,
+    save_checkpoint,
+    save_weights,
+    to_fast_layout,
+)
 from hypersharp.networks.ssjcn_v2 import SSJCN2
 from hypersharp.networks.winograd import use_winograd
 from hypersharp.quality.metrics import psnr_sam_ergas
-from hypersharp.system.atomic import make_folder, staged
+from hypersharp.system.atomic import make_folder
 from hypersharp.system.build_info import commit, machine
 from hypersharp.train.crops import CropStream, wrapped_margin_px
 from hypersharp.train.muon import Muon
@@ -57,8 +64,7 @@ class State:
             "seconds": self.seconds,
             "cpu_seconds": self.cpu_seconds,
         }
-        with staged(path) as place:
-            torch.save(content, place)
+        save_checkpoint(content, path)
 
     def load(self, path: Path) -> None:
         content = load_checkpoint(path)
@@ -109,13 +115,15 @@ def train_record(
         if not last.exists():
             raise InputError(f"no {LAST} in {out_dir}", "an interrupted training", "train without --resume")
         state.load(last)
-    if not finish_only:
-        if state.step < options.steps:
-            (out_dir / FINISH).unlink(missing_ok=True)  # of an earlier checkpoint
-        learn(course, state, options.steps, lambda step: min(1.0, (step + 1) / options.warmup_steps), last, deadline)
-        if state.step < options.steps:
-            return last
-    return finish(course, state, data, out_dir / FINISH)
+    with noted_on_stop(lambda: f"{last} is kept: repeat the command with --resume to go on" * last.exists()):
+        if not finish_only:
+            if state.step < options.steps:
+                (out_dir / FINISH).unlink(missing_ok=True)  # of an earlier checkpoint
+            warm_up = options.warmup_steps
+            learn(course, state, options.steps, lambda step: min(1.0, (step + 1) / warm_up), last, deadline)
+            if state.step < options.steps:
+                return last
+        return finish(course, state, data, out_dir / FINISH)
 
 
 def finish(course: Course, state: State, data: TrainingSet, path: Path) -> Path:
@@ -125,7 +133,6 @@ def finish(course: Course, state: State, data: TrainingSet, path: Path) -> Path:
     if path.exists():
         state.load(path)
     learn(course, state, begun + steps, lambda step: 1 - ((step + 1 - begun) / steps) ** 0.5, path, None)
-    path.unlink()
     weights = course.out_dir / f"{o.name}.safetensors"
     header = o.header(state.net.options.bands, state.net.options.ms_bands, state.net.options.ratio)
     provenance = describe(course, state, data)
@@ -134,6 +141,7 @@ def finish(course: Course, state: State, data: TrainingSet, path: Path) -> Path:
         in_half(state.average),
         dataclasses.replace(header, wavelengths_nm=data.wavelengths_nm, provenance=provenance),
     )
+    path.unlink()  # not before: a full disk leaves something to go on from
     return weights
 
 

@@ -22,13 +22,22 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import StrategyRegistry
 from torch.distributed import DistError
 from torch.utils.data import DataLoader
 
-from hypersharp.errors import HypersharpError, InputError
+from hypersharp.errors import HypersharpError, InputError, noted_on_stop
 from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.checkpoint import adopt_weights, build_network, load_checkpoint, save_weights, to_fast_layout
+from hypersharp.networks.checkpoint import (
+    adopt_weights,
+    build_network,
+    load_checkpoint,
+    save_checkpoint,
+    save_weights,
+    to_fast_layout,
+)
+from hypersharp.system.atomic import output_error
 from hypersharp.system.build_info import commit, machine
 from hypersharp.train.any_sensor import lessons_for_any_sensor
 from hypersharp.train.module import FusionTraining, Loaders
@@ -139,17 +148,26 @@ def train(
     module, loaders = make_lessons(options, data, net, cache_dir or out_dir / "scenes")
     to_fast_layout(module)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    with warnings.catch_warnings(), hardware.lost_process():
+    with warnings.catch_warnings(), hardware.lost_process(), noted_on_stop(partial(kept_in, out_dir)):
         for advice in ADVICE:
             warnings.filterwarnings("ignore", advice)
         trainer = make_trainer(options, out_dir, hardware)
-        trainer.fit(module, loaders, ckpt_path=out_dir / CHECKPOINT if resume else None, weights_only=True)
+        try:
+            trainer.fit(module, loaders, ckpt_path=out_dir / CHECKPOINT if resume else None, weights_only=True)
+        except OSError as error:  # of its logs
+            raise output_error(out_dir, error) from error
     path = out_dir / f"{options.name}.safetensors"
     if trainer.is_global_zero:
         provenance = provenance_of(options, data, trainer, module.minutes())
         nm = None if options.sensors == "random" else data.wavelengths_nm
         save_weights(path, net, replace(header, wavelengths_nm=nm, provenance=provenance))
     return path
+
+
+def kept_in(out_dir: Path) -> str:
+    """What a training that is stopped leaves, formatted for display."""
+    path = out_dir / CHECKPOINT
+    return f"{path} is kept: repeat the command with --resume to go on" if path.exists() else ""
 
 
 def lessons_for_sensor(
@@ -167,6 +185,24 @@ def lessons_for_sensor(
     whole = Items(partial(whole_scene, watched), len(watched))
     loaders = Loaders(patches, DataLoader(whole, collate_fn=channels_last), options.round_steps, options.batch)
     return FusionTraining(net, options, data.preset), loaders
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that appear whole or not at all, on whatever disk, and are read as tensors and plain values only.
+
+    Lightning's own are made in the system's folder for temporary files: moved from there to another disk, they replace
+    the last one byte by byte.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Raises: OutputError for a full disk; what stood there is as it was."""
+        del storage_options
+        save_checkpoint(checkpoint, Path(path))
+
+    def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> Any:
+        """Raises: InputError for a broken file, or one that holds anything else."""
+        del map_location, weights_only
+        return load_checkpoint(Path(path))
 
 
 def make_trainer(options: TrainOptions, out_dir: Path, hardware: Hardware) -> pl.Trainer:
@@ -188,6 +224,7 @@ def make_trainer(options: TrainOptions, out_dir: Path, hardware: Hardware) -> pl
         use_distributed_sampler=False,
         enable_model_summary=False,
         callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
         logger=[
             CSVLogger(out_dir / "logs", "csv", flush_logs_every_n_steps=min(100, options.round_steps)),
             TensorBoardLogger(out_dir / "logs", "tensorboard"),
