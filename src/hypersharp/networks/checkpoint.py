@@ -111,6 +111,11 @@ def check_options(path: Path, options: dict[str, Any]) -> None:
         raise InputError(found, f"no more than {most[odd[0]]}, and tensors of that size", "download it again")
 
 
+def kept(checkpoint: Path) -> str:
+    """What a training that is stopped leaves, formatted for display."""
+    return f"{checkpoint} is kept: repeat the command with --resume to go on" if checkpoint.exists() else ""
+
+
 def adopt_weights(net: nn.Module, path: Path) -> None:
     """Begin with what a weights file has of net's names and shapes. Raises: InputError where that is none."""
     source, _ = load_weights(path)

@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def train_record(
         if not last.exists():
             raise InputError(f"no {LAST} in {out_dir}", "an interrupted training", "train without --resume")
         state.load(last)
-    with noted_on_stop(lambda: f"{last} is kept: repeat the command with --resume to go on" * last.exists()):
+    with noted_on_stop(partial(kept, last)):
         if not finish_only:
             if state.step < options.steps:
                 (out_dir / FINISH).unlink(missing_ok=True)  # of an earlier checkpoint

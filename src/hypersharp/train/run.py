@@ -36,6 +36,7 @@ from hypersharp.networks.checkpoint import (
     save_checkpoint,
     save_weights,
     to_fast_layout,
+    what_is_kept,
 )
 from hypersharp.system.atomic import output_error
 from hypersharp.system.build_info import commit, machine
@@ -148,7 +149,7 @@ def train(
     module, loaders = make_lessons(options, data, net, cache_dir or out_dir / "scenes")
     to_fast_layout(module)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    with warnings.catch_warnings(), hardware.lost_process(), noted_on_stop(partial(kept_in, out_dir)):
+    with warnings.catch_warnings(), hardware.lost_process(), noted_on_stop(partial(what_is_kept, out_dir / CHECKPOINT)):
         for advice in ADVICE:
             warnings.filterwarnings("ignore", advice)
         trainer = make_trainer(options, out_dir, hardware)
@@ -162,12 +163,6 @@ def train(
         nm = None if options.sensors == "random" else data.wavelengths_nm
         save_weights(path, net, replace(header, wavelengths_nm=nm, provenance=provenance))
     return path
-
-
-def kept_in(out_dir: Path) -> str:
-    """What a training that is stopped leaves, formatted for display."""
-    path = out_dir / CHECKPOINT
-    return f"{path} is kept: repeat the command with --resume to go on" if path.exists() else ""
 
 
 def lessons_for_sensor(
