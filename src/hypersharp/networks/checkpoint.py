@@ -111,7 +111,9 @@ def check_options(path: Path, options: dict[str, Any]) -> None:
         raise InputError(found, f"no more than {most[odd[0]]}, and tensors of that size", "download it again")
 
 
-def kept(checkpoint: Path) -> str:
+def what_is_kept(checkpoint: Path) -> str:
+    """What a training that is stopped leaves, formatted for display."""
+    return f"{checkpoint} is kept: repeat the command with --resume to go on" if checkpoint.exists() else ""
     """What a training that is stopped leaves, formatted for display."""
     return f"{checkpoint} is kept: repeat the command with --resume to go on" if checkpoint.exists() else ""
 

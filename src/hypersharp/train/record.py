@@ -29,6 +29,7 @@ from hypersharp.networks.checkpoint import (
     save_checkpoint,
     save_weights,
     to_fast_layout,
+    what_is_kept,
 )
 from hypersharp.networks.ssjcn_v2 import SSJCN2
 from hypersharp.networks.winograd import use_winograd
@@ -116,7 +117,7 @@ def train_record(
         if not last.exists():
             raise InputError(f"no {LAST} in {out_dir}", "an interrupted training", "train without --resume")
         state.load(last)
-    with noted_on_stop(partial(kept, last)):
+    with noted_on_stop(partial(what_is_kept, last)):
         if not finish_only:
             if state.step < options.steps:
                 (out_dir / FINISH).unlink(missing_ok=True)  # of an earlier checkpoint
