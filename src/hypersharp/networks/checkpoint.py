@@ -114,8 +114,6 @@ def check_options(path: Path, options: dict[str, Any]) -> None:
 def what_is_kept(checkpoint: Path) -> str:
     """What a training that is stopped leaves, formatted for display."""
     return f"{checkpoint} is kept: repeat the command with --resume to go on" if checkpoint.exists() else ""
-    """What a training that is stopped leaves, formatted for display."""
-    return f"{checkpoint} is kept: repeat the command with --resume to go on" if checkpoint.exists() else ""
 
 
 def adopt_weights(net: nn.Module, path: Path) -> None:
