@@ -30,7 +30,7 @@ ROWS = (
     Method(
         "dbin", "Deep blind iterative fusion network", "Wang, Zeng, Fu, Huang, Ding 2019, ICCV", TRAINED, 96, (2, 900)
     ),
-    Method("dhsis", "Deep hyperspectral image sharpening", DIAN, (*TRAINED, *SENSOR), 64, (2, 550)),
+    Method("dhsis", "Deep hyperspectral image sharpening", DIAN, (*TRAINED, *SENSOR), 80, (2, 550)),
     Method("ssjcn-any", ANY, f"{WANG}, in the pair's own coordinates", SENSOR, 32, (2, 700), halo_coarse=8),
     Method("cnmf", CNMF, "Yokoya et al. 2012, IEEE TGRS 50(2)", SENSOR, 24, (2, 300)),
     Method("hysure", HYSURE, "Simoes et al. 2015, IEEE TGRS 53(6)", SENSOR, 96, (2, 360)),
