@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import psutil
 
+from hypersharp.conventions.arrays import affine_of_six
 from hypersharp.errors import CallError, HypersharpError, InputError, MissingExtraError
 from hypersharp.stored import Pixels, Stored
 
@@ -60,7 +61,6 @@ def guard() -> str:
 def open_guarded(image: Image) -> Stored:
     """Open an image in the child; its pixels are read there too. Raises: InputError; CallError."""
     facts, _ = CHILD.ask("open", image, {})
-    from affine import Affine
 
     def pixels(name: str) -> Any:
         found = facts[name]
@@ -69,11 +69,10 @@ def open_guarded(image: Image) -> Stored:
         kind = CoarsePixels if found["coarse"] else GuardedPixels
         return kind(tuple(found["shape"]), found["dtype"], image, name)
 
-    place = facts["transform"]
     return Stored(
         pixels("pixels"),
         valid=pixels("valid"),
-        transform=None if place is None else Affine(*place),
+        transform=affine_of_six(facts["transform"]),
         **{name: facts[name] for name in PLAIN},
     )
 

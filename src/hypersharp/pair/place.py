@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 import numpy as np
 
 from hypersharp.cube import check_axes, check_cube, fwhm_nm, good_bands, grid_of, shape_text, wavelengths_nm
-from hypersharp.errors import InputError, check_name
+from hypersharp.errors import InputError, check_name, installed
 from hypersharp.grid import LEAST_RATIO, MOST_RATIO, Grid, Window, fits_exactly, middle, whole_ratio
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.align import LARGEST_SIDE, Straight, place_note, plan_alignment, registered, shift_message
@@ -96,7 +96,8 @@ def on_ms(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid]
     evidence, sigma_px = None, START_SIGMA * lattice.ratio
     if coregister != "none":
         window = middle(first.shape_yx, LARGEST_SIDE)
-        found = registered(*first.read(window), model=coregister if window == first.everything else "shift")
+        whole = window == first.everything and installed("affine")  # without, only a shift can be described
+        found = registered(*first.read(window), model=coregister if whole else "shift")
         if found.moved:
             lattice = moved(lattice, found, window, coarse, fine)
             notes.append(shift_message(found, fine))
