@@ -121,9 +121,9 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_unknown_and_empty_files_are_named(tmp_path: Path) -> None:
-    (tmp_path / "image.jpg").write_bytes(b"x")
+    (tmp_path / "image.xyz").write_bytes(b"x")
     with pytest.raises(InputError, match="unknown format"):
-        open_cube(tmp_path / "image.jpg")
+        open_cube(tmp_path / "image.xyz")
     (tmp_path / "image.tif").touch()
     with pytest.raises(InputError, match="zero bytes"):
         open_cube(tmp_path / "image.tif")

@@ -154,7 +154,7 @@ def test_blind_it_beats_the_original_once_the_ms_lies_on_the_hs(paris: Arrays, d
     image = loadmat(data_dir("paris") / "paris_data_hs_ms.mat")["HSim"].transpose(2, 0, 1)
     truth = image / np.quantile(image, 0.999, axis=(1, 2), method="hazen", keepdims=True)
     hs, ms = (make_cube(paris[name].astype(np.float32)) for name in ("hs", "ms"))
-    sharp = fuse(hs, ms, method="hysure", scale=1.0)
+    sharp = fuse(hs, ms, method="hysure", scale=1.0, frame="hs")
     reached = score(sharp.values, truth, ratio=3, preset="float")
     assert reached.psnr_db > 30 and reached.sam_deg < 2.6
 

@@ -1,7 +1,6 @@
 """Networks as ONNX files: the same numbers as torch at any size, what is optional, what is refused."""
 
 import copy
-import pickle
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -84,8 +83,6 @@ def test_an_exported_network_gives_what_torch_gives(case: str, tmp_path: Path) -
     named = {"hs": hs, "ms": ms, "start": start}
     images_alone = {name: named[name].numpy() for name in other.file.images}  # as another program calls it
     np.testing.assert_array_equal(other.session.inference.run(None, images_alone)[0], other(hs, ms, given).numpy())
-    again = pickle.loads(pickle.dumps(other))  # for another process
-    assert torch.equal(again(hs, ms, given), other(hs, ms, given))
 
 
 def assert_same(net: FusionNetwork, other: FusionNetwork, *given: Tensor | None) -> None:
@@ -171,7 +168,7 @@ def test_foreign_and_broken_files_are_refused(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(InputError, match="ONNX"):
             read_onnx(path)
-    with pytest.raises(InputError, match="missing"):
+    with pytest.raises(InputError, match="no readable file"):
         read_onnx(tmp_path / "none.onnx")
 
 

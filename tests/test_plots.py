@@ -35,7 +35,7 @@ def test_rgb_weights_outside_the_visible_take_the_nearest_band() -> None:
 
 
 def test_true_colour_of_a_red_scene_is_red() -> None:
-    values = np.where(NM[:, None, None] > 600, 1.0, 0.0) * np.ones((31, 4, 4))
+    values = np.where(NM[:, None, None] > 600, 1.0, 0.01) * np.ones((31, 4, 4))
     rgb = composite(make_cube(values, wavelengths_nm=NM), true_mix(NM, 31), limits=(0, 1))
     assert rgb.shape == (4, 4, 3)
     assert (rgb[..., 0] > 0.8).all()

@@ -11,7 +11,7 @@ from hypersharp.errors import InputError
 from hypersharp.sensor.srf import SRFS, band_centres_nm, find_srf, gaussian_srf
 
 CAVE_NM = np.arange(400.0, 701.0, 10.0)
-WIDE_NM = np.arange(400.0, 2500.0, 5.0)
+WIDE_NM = np.arange(350.0, 2500.0, 5.0)
 
 
 def test_the_d700_on_cave_is_the_integer_table() -> None:

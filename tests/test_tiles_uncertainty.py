@@ -20,7 +20,7 @@ from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 from hypersharp.tiles import part
 from hypersharp.tiles.run import TiledOptions, TiledRun, fuse_in_tiles, prepare
-from hypersharp.tiles.store import Kind, TileProgress, folder_for
+from hypersharp.tiles.store import Kind, TileProgress, Tiles, folder_for
 from hypersharp.uncertainty.predict import predict_error
 
 pytest.importorskip("rasterio")
@@ -101,16 +101,16 @@ def test_a_run_that_stopped_before_the_error_was_written_goes_on(
 
     from_tiles = TiledRun.from_tiles
 
-    def stop(run: TiledRun, done: TileProgress, kind: Kind, dtype: np.dtype[Any]) -> xr.DataArray:
+    def stop(run: TiledRun, tiles: Tiles, done: TileProgress, kind: Kind, dtype: np.dtype[Any]) -> xr.DataArray:
         if kind == "half-width":
             raise KeyboardInterrupt
-        return from_tiles(run, done, kind, dtype)
+        return from_tiles(run, tiles, done, kind, dtype)
 
     with monkeypatch.context() as patched:
         patched.setattr(TiledRun, "from_tiles", stop)
         with pytest.raises(KeyboardInterrupt):
             prepared(files, tmp_path, "bicubic").carry_out()
-    assert len(list(folder_for(tmp_path / "sharp.tif").glob("*-half-width.npy"))) == 9
+    assert len(list(folder_for(tmp_path / "sharp.tif").glob("*-half-width.*.npy"))) == 9
     with pytest.raises(CallError, match="differs in uncertainty"):
         prepared(files, tmp_path, "bicubic", resume=True, uncertainty=None)
     prepared(files, tmp_path, "bicubic", resume=True).carry_out()
