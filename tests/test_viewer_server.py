@@ -499,9 +499,9 @@ def test_a_cancelled_fusion_leaves_neither_file_nor_process(tmp_path: Path) -> N
 def test_a_server_that_ends_takes_its_fusion_along(tmp_path: Path) -> None:
     async def act() -> psutil.Process:
         fusion, process = await running(pair_in(tmp_path))
-        assert list(tmp_path.glob(".fusion.*"))
+        assert list(tmp_path.glob(".sharp.tif.*"))
         fusion.close()
-        assert not list(tmp_path.glob(".fusion.*"))
+        assert not list(tmp_path.glob(".sharp.tif.*"))
         await fusion.wait()
         assert fusion.state == "failed"
         return process

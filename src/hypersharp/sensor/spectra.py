@@ -13,6 +13,7 @@ from hypersharp.sensor.srf import band_shares_nm, gaussian_srf
 from hypersharp.sensor.tables import FloatArray, Mask
 
 REACH = 0.25  # of its wavelength: how far an ms band of unknown width may see
+BY_NAME_ONLY = ("sentinel-2c", "landsat-5", "landsat-7")  # nearest to the round centres of others
 SAME_CENTRE = 0.012  # of a wavelength: published and nominal centres of one band differ by less
 GAP = 1.5  # times the median spacing: bands further apart are no neighbours
 LEAST_BANDS = 3  # below which any sensor's centres might match
@@ -73,7 +74,7 @@ def recognise(ms_nm: FloatArray) -> str | None:
     ('sentinel-2b', None)
     """
     found = {}
-    for name in SRFS if len(ms_nm) >= LEAST_BANDS else ():
+    for name in (name for name in SRFS if name not in BY_NAME_ONLY) if len(ms_nm) >= LEAST_BANDS else ():
         centres, _ = known_bands(name)
         distance = np.abs(centres - ms_nm[:, None]) / ms_nm[:, None]
         if distance.size and len(set(distance.argmin(axis=1))) == len(ms_nm):
