@@ -14,7 +14,7 @@ from affine import Affine
 from rasterio.crs import CRS
 from scipy.spatial import KDTree
 
-from product_scene import EPSG, SIDE_M, Landscape, centres, disc, in_orbit, on_map
+from product_scene import EPSG, SIDE_M, Landscape, centres, disc, in_orbit, on_map, swaying
 
 CLOUD = 0.8  # reflectance
 S2 = {"B02": (492.4, 66, 10), "B03": (559.8, 36, 10), "B04": (664.6, 31, 10), "B08": (832.8, 106, 10)}
@@ -110,10 +110,11 @@ def put(group: h5py.Group, **arrays: Any) -> None:
         group.create_dataset(name, data=values, compression="gzip" if np.ndim(values) else None)
 
 
-def prisma(folder: Path, land: Landscape, level: str = "L2D") -> Path:
+def prisma(folder: Path, land: Landscape, level: str = "L2D", track: str = "straight") -> Path:
     """PRISMA, 20 + 24 of its 239 channels and its pan; an L2D on the map, others along an orbit; a pixel of errors."""
     side, scale = 24, (0.9 + 0.02) / 65535
     place = on_map(30, 373, 427) if level == "L2D" else in_orbit(30, side)
+    ground = swaying if track == "bent" else None
     inside = ~np.tri(side, side, -19, dtype=bool)
     nm = {"Vnir": np.r_[0, np.linspace(972.8, 402.4, 20)], "Swir": np.r_[np.linspace(2497.1, 943, 24), 0, 0]}
     path = folder / f"PRS_{level}_STD_20240615101200_20240615101204_0001.he5"
@@ -123,8 +124,8 @@ def prisma(folder: Path, land: Landscape, level: str = "L2D") -> Path:
         for name, centres_nm in nm.items():
             width = np.where(centres_nm > 0, 12.0, 0)
             file.attrs[f"List_Cw_{name}"], file.attrs[f"List_Fwhm_{name}"] = centres_nm, width
-            values = land.seen(place, (side, side), np.maximum(centres_nm, 400), np.maximum(width, 12))
-            numbers = np.round((np.nan_to_num(values) + 0.02) / scale) * inside * (centres_nm > 0)[:, None, None]
+            values = land.seen(place, (side, side), np.maximum(centres_nm, 400), np.maximum(width, 12), ground)
+            numbers = np.nan_to_num(np.round((values + 0.02) / scale)) * inside * (centres_nm > 0)[:, None, None]
             errors = np.zeros((side, len(centres_nm), side), "u1")
             errors[5, :, 7] = 1
             put(fields, **{f"{name.upper()}_Cube": numbers.astype("u2").transpose(1, 0, 2)})
@@ -137,14 +138,14 @@ def prisma(folder: Path, land: Landscape, level: str = "L2D") -> Path:
             )
             for key, value in low_high.items():
                 file.attrs[key.format(name) if "{}" in key else key + name] = np.float32(value)
-        lon, lat = centres(place, (side, side))
+        lon, lat = centres(place, (side, side), ground)
         end = "_VNIR" if level == "L1" else ""
         put(geolocation, **{f"Longitude{end}": lon.astype("f4"), f"Latitude{end}": lat.astype("f4")})
         fine, n = place @ Affine.scale(1 / 6), 6 * side
         pan = file.create_group(f"HDFEOS/SWATHS/PRS_{level}_PCO")
-        seen = np.nan_to_num(land.seen(fine, (n, n), np.array([550.0]), 300)[0])
-        put(pan.create_group("Data Fields"), Cube=np.round((seen + 0.02) / scale).astype("u2"))
-        lon, lat = centres(fine, (n, n))
+        seen = land.seen(fine, (n, n), np.array([550.0]), 300, ground)[0]
+        put(pan.create_group("Data Fields"), Cube=np.nan_to_num(np.round((seen + 0.02) / scale)).astype("u2"))
+        lon, lat = centres(fine, (n, n), ground)
         put(pan.create_group("Geolocation Fields"), Longitude=lon.astype("f4"), Latitude=lat.astype("f4"))
         if level == "L2D":
             file.attrs["Epsg_Code"] = EPSG
@@ -152,17 +153,15 @@ def prisma(folder: Path, land: Landscape, level: str = "L2D") -> Path:
 
 
 def emit(folder: Path, land: Landscape, track: str = "straight") -> Path:
-    """EMIT L2A and its MASK, 60 of 285 bands; "bent": a swath that no affine fits, which needs the lookup table."""
+    """EMIT L2A and its MASK, 60 of 285 bands; "bent": a swath that no affine fits."""
     lines, samples, stamp = 24, 22, "20240615T102030_2416707_005"
-    nm, place = np.linspace(381, 2493, 60), in_orbit(60, lines)
-    values = land.seen(place, (lines, samples), nm, 30.0)
+    nm, place, ground = np.linspace(381, 2493, 60), in_orbit(60, lines), swaying if track == "bent" else None
+    values = land.seen(place, (lines, samples), nm, 30.0, ground)
     cloud = disc(60, (lines, samples), (1000, 300), 100)
     values[:, cloud] = CLOUD
     good = ~((nm > 1325) & (nm < 1435))
     values[~good] = -0.01
-    lon, lat = centres(place, (lines, samples))
-    if track == "bent":
-        lat = lat + 0.001 * np.sin(np.arange(lines) / 4)[:, None]
+    lon, lat = centres(place, (lines, samples), ground)
     step = 0.000542232520256367
     west, north = lon.min() - step, lat.max() + step
     x, y = np.meshgrid(

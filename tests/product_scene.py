@@ -18,6 +18,7 @@ EPSG, LEFT, TOP, SIDE_M, CELL_M = 32633, 368_160.0, 5_811_000.0, 1440, 5
 STEP_M = 2.5  # between the places that a pixel is averaged over
 GRID_NM = np.arange(330.0, 2600.0, 2.0)
 Array = NDArray[np.float64]
+Ground = Callable[[Array, Array], tuple[Array, Array]]
 
 
 def degrees(x: Array, y: Array) -> tuple[Array, Array]:
@@ -85,10 +86,10 @@ class Landscape:
         shape_yx: tuple[int, int],
         nm: Array,
         fwhm_nm: Array | float,
-        to_ground: Callable[[Array, Array], tuple[Array, Array]] | None = None,
+        to_ground: Ground | None = None,
     ) -> Array:
         """Reflectance (band, y, x) of the pixels of a grid, NaN where the ground is not known."""
-        size = np.hypot(place.a, place.d) if to_ground is None else 60
+        size = np.hypot(place.a, place.d)
         steps = max(2, round(size / STEP_M))
         within = (np.arange(steps) + 0.5) / steps
         rows, columns = (np.add.outer(np.arange(side), within).ravel() for side in shape_yx)
@@ -118,10 +119,16 @@ def in_orbit(size_m: float, lines: int) -> Affine:
     return middle @ Affine.scale(size_m, -size_m) @ Affine.translation(-lines / 2, -lines / 2)
 
 
-def centres(place: Affine, shape_yx: tuple[int, int]) -> tuple[Array, Array]:
+def swaying(x: Array, y: Array) -> tuple[Array, Array]:
+    """A swath of an instrument that sways to and fro by 45 m, and turns, along its track."""
+    return x + 45 * np.sin((y - TOP) / 180), y + 20 * np.cos((x + y - LEFT - TOP) / 250)
+
+
+def centres(place: Affine, shape_yx: tuple[int, int], to_ground: Ground | None = None) -> tuple[Array, Array]:
     """Longitude and latitude of the centres of a grid's pixels."""
     row, column = np.mgrid[: shape_yx[0], : shape_yx[1]] + 0.5
-    return degrees(place.a * column + place.b * row + place.c, place.d * column + place.e * row + place.f)
+    x, y = place.a * column + place.b * row + place.c, place.d * column + place.e * row + place.f
+    return degrees(*((x, y) if to_ground is None else to_ground(x, y)))
 
 
 def disc(size_m: float, shape_yx: tuple[int, int], middle_m: tuple[float, float], radius_m: float) -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """Products as they come, fused: against the known landscape that their miniatures show."""
 
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,13 @@ import xarray as xr
 
 import hypersharp as hsp
 from hypersharp.cli import main
-from hypersharp.cube import make_cube, transform_of
+from hypersharp.cube import crs_of, make_cube, transform_of
+from hypersharp.errors import InputError
 from hypersharp.io import save_cube
 from hypersharp.io.image import Image
 from hypersharp.pair.near import near
+from hypersharp.pair.place import place
+from hypersharp.pair.record import Record
 from hypersharp.pair.units import unit_warnings
 from product_scene import EPSG, Landscape, on_map
 
@@ -44,13 +48,48 @@ def test_enmap_with_sentinel2(product: Make, tmp_path: Path, capsys: pytest.Capt
     assert db(sharp) > max(30, db(plain) + 6)
 
 
-@pytest.mark.parametrize(("name", "least_db"), [("prisma", 33), ("emit", 30)])
-def test_with_sentinel2(product: Make, tmp_path: Path, name: str, least_db: float) -> None:
-    hs, ms = product(name), product("sentinel2")
-    for method in ("gsa", "bicubic"):
-        assert run("fuse", hs, ms, "-o", tmp_path / f"{method}.tif", "--method", method) == 0
-    sharp, plain = (hsp.open(tmp_path / f"{method}.tif") for method in ("gsa", "bicubic"))
+CASES = [("prisma", 33), ("emit", 30), ("prisma L2C bent", 33), ("emit bent", 30)]
+
+
+@pytest.mark.parametrize(("name", "least_db"), CASES)
+def test_with_sentinel2(product: Make, name: str, least_db: float) -> None:
+    """On the map, and along the orbit, where longitudes and latitudes place the pixels."""
+    hs, ms = hsp.open(product(*name.split())), hsp.open(product("sentinel2"))
+    sharp, plain = (hsp.fuse(hs, ms, method=method) for method in ("gsa", "bicubic"))
+    assert crs_of(sharp).to_epsg() == EPSG and transform_of(sharp) == on_map(10, *corner_m(sharp))
     assert db(sharp) > max(least_db, db(plain) + 8)
+    if name == "emit bent":
+        assert db(sharp) > db(hsp.fuse(hsp.open(f"{product(*name.split())}:map"), ms, method="gsa")) + 6
+
+
+def corner_m(sharp: xr.DataArray) -> tuple[float, float]:
+    """How far right of, and below, the corner of the ground an image begins."""
+    place = transform_of(sharp)
+    assert place is not None
+    return place.c - on_map(10).c, on_map(10).f - place.f
+
+
+def test_a_window_of_a_swath_is_as_of_the_whole(product: Make) -> None:
+    """As tiles are read."""
+    placement = place(Image(product("emit", "bent")), Image(product("sentinel2")))
+    (whole, _), (part, _) = placement.read(placement.everything), placement.read((4, 3, 9, 8))
+    np.testing.assert_allclose(part, whole[:, 4:13, 3:11], atol=2e-6)
+    again = place(placement.hs, placement.ms, known=json.loads(json.dumps(placement.described())))
+    np.testing.assert_array_equal(again.read((4, 3, 9, 8))[0], part)
+
+
+def test_what_only_a_map_grid_can_do_is_refused_for_a_swath(product: Make) -> None:
+    hs, ms = hsp.open(product("emit", "bent")), hsp.open(product("sentinel2"))
+    for call in (lambda: hsp.fuse(hs, ms, method="gsa", frame="hs"), lambda: hsp.align(hs, ms)):
+        with pytest.raises(InputError, match="order of acquisition"):
+            call()
+
+
+def test_two_images_of_one_acquisition_stay_in_its_order(product: Make) -> None:
+    path = product("prisma", "L2C", "bent")
+    sharp = hsp.fuse(path, f"{path}:pan", method="gsa")
+    assert sharp.shape == (44, 144, 144) and transform_of(sharp) is None
+    assert any("lies on no map grid" in line for line in Record.of(sharp).lines())
 
 
 def test_only_the_ms_around_hs_is_read(product: Make, tmp_path: Path) -> None:

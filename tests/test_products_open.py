@@ -13,6 +13,7 @@ import xarray as xr
 
 import hypersharp as hsp
 from hypersharp.cube import crs_of, transform_of
+from hypersharp.describe import facts_of
 from hypersharp.errors import InputError
 from hypersharp.io.image import Image
 from hypersharp.products.files import Files
@@ -126,15 +127,17 @@ def test_emit(product: Make, tmp_path: Path) -> None:
     assert Image(renamed).said()[-1] == "no MASK file beside it: clouds are not left out"
 
 
-def test_emit_on_no_plane_is_mapped_by_its_lookup_table(product: Make) -> None:
+def test_a_swath_on_no_plane_keeps_its_pixels(product: Make) -> None:
     path = product("emit", "bent")
-    cube, swath = hsp.open(path), hsp.open(f"{path}:swath")
-    assert crs_of(cube).to_epsg() == 4326 and transform_of(swath) is None
-    assert swath.shape == (60, 24, 22) and swath.longitude.shape == (24, 22)
+    swath, on_grid = hsp.open(path), hsp.open(f"{path}:map")
+    assert transform_of(swath) is None and swath.shape == (60, 24, 22) and swath.longitude.shape == (24, 22)
     part = Image(path).cube((9, 5, 7, 11))
-    np.testing.assert_array_equal(part, cube[:, 9:16, 5:16])
-    there = cube[0].notnull().values
-    assert there.any() and set(np.unique(cube[0].values[there])) <= set(np.unique(swath[0].values))
+    np.testing.assert_array_equal(part, swath[:, 9:16, 5:16])
+    np.testing.assert_array_equal(part.longitude, swath.longitude[9:16, 5:16])
+    assert crs_of(on_grid).to_epsg() == 4326
+    there = on_grid[0].notnull().values
+    assert there.any() and set(np.unique(on_grid[0].values[there])) <= set(np.unique(swath[0].values))
+    assert "order of acquisition" in facts_of(swath)["Place"]
 
 
 @pytest.mark.parametrize("meta", ["txt", "xml", "json"])

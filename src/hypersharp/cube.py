@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hypersharp.errors import InputError, installed
-from hypersharp.grid import Grid, Window, check_window, window_transform
+from hypersharp.errors import InputError, installed, needs
+from hypersharp.grid import Grid, Window, check_window, swath_grid, window_transform
 
 if TYPE_CHECKING:
     import xarray as xr
     from affine import Affine
 
 DIMS = ("band", "y", "x")
+LONLAT = ("longitude", "latitude")  # coordinates (y, x) of a swath: degrees of its pixels' centres
 NUMBERS = ("row", "column")  # coordinates along y and x of a rotated grid, which has no others
 
 
@@ -263,7 +264,12 @@ def nodata_of(cube: xr.DataArray) -> float | None:
 
 
 def grid_of(cube: xr.DataArray) -> Grid:
-    """Shape, affine and CRS of a cube."""
+    """Shape, affine and CRS of a cube; of a swath by its longitudes and latitudes."""
+    if transform_of(cube) is None and all(name in cube.coords for name in LONLAT):
+        with needs("geolocation"):
+            from rasterio.crs import CRS
+        lon, lat = (np.asarray(cube.coords[name].values, float) for name in LONLAT)
+        return swath_grid(lon, lat, CRS.from_epsg(4326))
     return Grid((cube.sizes["y"], cube.sizes["x"]), transform_of(cube), crs_of(cube))
 
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import xarray as xr
 
-from hypersharp.cube import crs_of, fwhm_nm, transform_of, wavelengths_nm
+from hypersharp.cube import LONLAT, crs_of, fwhm_nm, transform_of, wavelengths_nm
 
 
 def facts_of(cube: xr.DataArray) -> dict[str, str]:
@@ -39,6 +39,9 @@ def _pixel(cube: xr.DataArray) -> str:
 def _place(cube: xr.DataArray) -> str:
     """CRS, by EPSG code where it has one, and upper left corner."""
     place, crs = transform_of(cube), crs_of(cube)
+    if place is None and all(name in cube.coords for name in LONLAT):
+        lon, lat = (float(np.nanmedian(cube.coords[name])) for name in LONLAT)
+        return f"in the order of acquisition, by longitudes and latitudes around {lon:.4f}, {lat:.4f}"
     if place is None:
         return "not georeferenced"
     name = re.search(r'"([^"]+)"', str(crs))

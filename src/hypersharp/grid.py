@@ -7,7 +7,7 @@ corner of the first pixel), so a coarse grid and the fine grid of the same exten
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil, floor, sqrt
 from typing import TYPE_CHECKING, Literal
 
@@ -29,15 +29,22 @@ Project = Callable[[object, object, Sequence[float], Sequence[float]], Points]  
 EXACT_PX = 0.01  # pixel corners that lie closer coincide
 LEAST_RATIO, MOST_RATIO = 1.5, 32  # fine pixels per coarse pixel that fusion can bridge
 SIDE_STEPS = 32  # points along a side of an image, enough to follow it into another CRS
+ROUNDS, SETTLED_PX = 40, 1e-6  # of finding a place in a swath: each leaves a share that is the slope of `Grid.off`
+LOST_PX = 0.01  # a place that is still moving by more lies in no pixel
+FITTED = 64  # rows and columns of a swath through which its affine is laid
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The pixels of one image on the ground: shape (height, width), affine and CRS where known."""
+    """The pixels of one image on the ground: shape (height, width), affine and CRS where known.
+
+    `off`: of a swath that no affine fits, how far (2, y, x) in the CRS (x, y) its pixels' centres lie off the affine.
+    """
 
     shape_yx: tuple[int, int]
     transform: Affine | None = None
     crs: object | None = None
+    off: FloatArray | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.shape_yx[0]} x {self.shape_yx[1]} pixels"
@@ -105,6 +112,8 @@ def fits_exactly(hs: Grid, ms: Grid) -> bool:
     ratio = ms.shape_yx[0] // hs.shape_yx[0]
     if ratio < 1 or ms.shape_yx != (ratio * hs.shape_yx[0], ratio * hs.shape_yx[1]) or hs.crs != ms.crs:
         return False
+    if hs.off is not None or ms.off is not None:  # the two of one acquisition, such as PRISMA and its pan
+        return hs.off is not None and ms.off is not None
     return lattice_offset(beside(ms, hs), Grid(ms.shape_yx, fine_transform(affine_of(hs), ratio))) == (0, 0)
 
 
@@ -184,8 +193,10 @@ def common_grid(
     >>> common.window, common.ratio, round(common.true_ratio, 2), common.ms.shape_yx
     ((0, 0, 79, 59), 8, 8.33, (632, 472))
 
-    Raises: InputError for pixels without area, an ms coarser than hs, a ratio below 1.5 or above 32, no common pixel.
+    Raises: InputError for a swath that is kept, pixels without area, an ms coarser than hs, a ratio below 1.5 or above
+        32, no common pixel.
     """
+    check_on_map(*((hs, ms) if keep == "hs" else (ms,)))
     true_ratio = _true_ratio(hs, ms, project)
     whole = round(true_ratio) if ratio is None else ratio
     if keep == "hs":
@@ -204,7 +215,7 @@ def covering(source: Grid, target: Grid, *, margin_px: float, project: Project |
 
     Height and width are 0 where there are none.
     """
-    xs, ys = _pixels_in(target, source, _outline(target), project)
+    xs, ys = _finite(pixels_in(target, source, _outline(target), project))
     if not xs.size:
         return 0, 0, 0, 0
     margin = margin_px * max(1.0, np.ptp(xs) / target.shape_yx[1], np.ptp(ys) / target.shape_yx[0])
@@ -220,15 +231,103 @@ def affine_of(grid: Grid) -> Affine:
     return grid.transform
 
 
-def _pixels_in(source: Grid, target: Grid, points: Places, project: Project | None) -> Places:
-    """Pixel coordinates of one grid as those of another; points without a place there are left out."""
-    xs, ys = _mapped(affine_of(source), points)
+def pixels_in(source: Grid, target: Grid, points: Places, project: Project | None) -> Places:
+    """Pixel coordinates (x, y) of one grid as those of another; not finite where points have no place there."""
+    xs, ys = on_map(source, points)
     if source.crs != target.crs and project is not None:
         xs, ys = (np.asarray(axis, float) for axis in project(source.crs, target.crs, xs.tolist(), ys.tolist()))
-    there = np.isfinite(xs + ys)
     if _in_degrees(target):
-        xs = xs + _turns(np.where(there, xs, 0.0), target)
-    return _mapped(~affine_of(target), (xs[there], ys[there]))
+        xs = xs + _turns(np.where(np.isfinite(xs), xs, 0.0), target)
+    return in_pixels(target, (xs, ys))
+
+
+def on_map(grid: Grid, points: Places) -> Places:
+    """Where pixel coordinates (x, y) lie in the CRS of a grid; beyond a swath as its border does."""
+    xs, ys = _mapped(affine_of(grid), points)
+    if grid.off is None:
+        return xs, ys
+    from scipy.ndimage import map_coordinates
+
+    there = np.nan_to_num(np.stack(points[::-1])) - 0.5
+    dx, dy = (map_coordinates(plane, there, order=1, mode="nearest") for plane in grid.off)
+    return xs + dx, ys + dy
+
+
+def in_pixels(grid: Grid, places: Places) -> Places:
+    """The inverse of `on_map`, NaN where a swath has none."""
+    back = ~affine_of(grid)
+    found = _mapped(back, places)
+    if grid.off is None:
+        return found
+    turned, moving = type(back)(back.a, back.b, 0, back.d, back.e, 0), np.zeros(np.shape(found[0]))
+    for _ in range(ROUNDS):
+        xs, ys = on_map(grid, found)
+        step = _mapped(turned, (places[0] - xs, places[1] - ys))
+        found = found[0] + step[0], found[1] + step[1]
+        moving = np.nan_to_num(np.hypot(*step))
+        if moving.max(initial=0.0) < SETTLED_PX:
+            break
+    lost = moving > LOST_PX
+    return np.where(lost, np.nan, found[0]), np.where(lost, np.nan, found[1])
+
+
+def fitted_affine(xs: FloatArray, ys: FloatArray) -> Affine:
+    """The affine that fits places (y, x) of pixel centres best, those that are not finite left out.
+
+    >>> import numpy as np
+    >>> fitted_affine(*np.meshgrid([2.0, 4.0, 6.0], [9.0, 8.0])).almost_equals((2, 0, 1, 0, -1, 9.5), 1e-9)
+    True
+
+    Raises: InputError where too few have a place.
+    """
+    from affine import Affine
+
+    rows, columns = np.nonzero(np.isfinite(xs) & np.isfinite(ys))
+    if len(rows) < 4 or np.ptp(rows) == 0 or np.ptp(columns) == 0:
+        raise InputError("pixels without longitude and latitude", "those of the swath", "download the product again")
+    pixels = np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))], axis=1)
+    places = np.stack([xs[rows, columns], ys[rows, columns]], axis=1)
+    middle = places.mean(0)
+    (a, d), (b, e), (c, f) = np.linalg.lstsq(pixels, places - middle, rcond=None)[0].tolist()
+    return Affine(a, b, c + float(middle[0]), d, e, f + float(middle[1]))
+
+
+def swath_grid(lon: FloatArray, lat: FloatArray, crs: object) -> Grid:
+    """The grid of a swath by the longitudes and latitudes (y, x) of its pixels' centres; crs: that of degrees.
+
+    Raises: InputError where too few have a place.
+    """
+    known = np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360)
+    if not known.any():
+        raise InputError("pixels without longitude and latitude", "those of the swath", "download the product again")
+    first = lon[known][0]
+    xs, ys = np.where(known, first + (lon - first + 180) % 360 - 180, np.nan), np.where(known, lat, np.nan)
+    steps = [max(1, side // FITTED) for side in lon.shape]
+    affine = fitted_affine(xs[:: steps[0], :: steps[1]], ys[:: steps[0], :: steps[1]])
+    move, scale = type(affine).translation, type(affine).scale
+    affine = affine @ move(0.5, 0.5) @ scale(1 / steps[1], 1 / steps[0]) @ move(-0.5, -0.5)
+    rows, columns = np.indices(lon.shape) + 0.5
+    by_affine = _mapped(affine, (columns, rows))
+    off = np.stack([xs - by_affine[0], ys - by_affine[1]])
+    if not known.all():
+        from scipy.ndimage import distance_transform_edt
+
+        nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
+        off = off[:, nearest[0], nearest[1]]
+    return Grid((lon.shape[0], lon.shape[1]), affine, crs, off)
+
+
+def check_on_map(*grids: Grid) -> None:
+    """Raise InputError for a swath, where only an affine will do."""
+    if any(grid.off is not None for grid in grids):
+        found = "an image in the order of acquisition, whose pixels lie on no map grid"
+        raise InputError(found, "one on a map grid", "use `fuse` in the frame of the MS, which is on one")
+
+
+def _finite(points: Places) -> Places:
+    """Those that have a place."""
+    there = np.isfinite(points[0] + points[1])
+    return points[0][there], points[1][there]
 
 
 def _mapped(to: Affine, points: Places) -> Places:
@@ -240,7 +339,8 @@ def _mapped(to: Affine, points: Places) -> Places:
 def _true_ratio(hs: Grid, ms: Grid, project: Project | None) -> float:
     """Root of the area of an hs pixel over that of the ms pixel in the middle, where fusion can bridge it."""
     y, x = (side / 2 for side in ms.shape_yx)
-    xs, ys = _pixels_in(ms, hs, (np.array([x, x + 1, x]), np.array([y, y, y + 1])), project)
+    points = np.array([x, x + 1, x]), np.array([y, y, y + 1])
+    xs, ys = _finite(pixels_in(ms, hs, points, project))
     area = abs((xs[1] - xs[0]) * (ys[2] - ys[0]) - (xs[2] - xs[0]) * (ys[1] - ys[0])) if len(xs) == 3 else 0.0
     if area == 0:
         raise InputError("an ms that has no place in the CRS of hs", "two images of one place", "check their CRS")
@@ -257,7 +357,7 @@ def _true_ratio(hs: Grid, ms: Grid, project: Project | None) -> float:
 
 def _covered(kept: Grid, other: Grid, multiple: int, project: Project | None) -> Window:
     """The pixels of one grid that the other image covers, a multiple of so many along both sides."""
-    xs, ys = _pixels_in(other, kept, _outline(other), project)
+    xs, ys = _finite(pixels_in(other, kept, _outline(other), project))
     first, count = [0, 0], [0, 0]
     for axis, places in enumerate((ys, xs) if xs.size else ()):
         first[axis] = max(0, ceil(places.min() - EXACT_PX))

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from hypersharp.conventions.arrays import Wanted, plain_order
 from hypersharp.conventions.cf import Parts, axes_of, place_of, spectra_of
 from hypersharp.conventions.dataset import band_facts_of, chosen_names
-from hypersharp.cube import DIMS, NUMBERS, crs_of, decode, make_cube, transform_of
+from hypersharp.cube import DIMS, LONLAT, NUMBERS, crs_of, decode, make_cube, transform_of
 from hypersharp.errors import InputError, installed
 from hypersharp.io import open_cube
 from hypersharp.stored import NOTES, per_band
 
-OWN = {"wavelength", "fwhm", "good_band", "spatial_ref", "band", "x", "y", *NUMBERS}
+OWN = {"wavelength", "fwhm", "good_band", "spatial_ref", "band", "x", "y", *NUMBERS, *LONLAT}
 NODATA = ("_FillValue", "missing_value", "nodata", "nodatavals")
 SCALE, OFFSET = ("scale_factor", "scales"), ("add_offset", "offsets")
 RAW = (*NODATA, *SCALE, *OFFSET, "crs", "transform", "grid_mapping", "wavelength", "wavelengths", "wavelength_units")

@@ -22,6 +22,7 @@ from hypersharp.grid import (
     Grid,
     Window,
     affine_of,
+    check_on_map,
     common_grid,
     covering,
     fine_transform,
@@ -213,6 +214,7 @@ def _windowed(grid: Grid, window: Window) -> Grid:
 def _places(hs: xr.DataArray, ms: xr.DataArray) -> tuple[Grid, Grid]:
     """The grids of both on the ground; of one extent, in fine pixels, where neither has a georeference."""
     coarse, fine = grid_of(hs), grid_of(ms)
+    check_on_map(coarse, fine)
     for what, lacking in (
         ("CRS", (coarse.crs is None, fine.crs is None)),
         ("affine", (coarse.transform is None, fine.transform is None)),

@@ -121,7 +121,7 @@ def by_georeference(hs: Grid, ms: Grid, ratio: int | None) -> Lattice:
     """
     common = common_grid(hs, ms, ratio=ratio, keep="ms", project=project)
     whole = common.ratio
-    start = first_pixel(hs, ms, whole) if hs.crs == ms.crs else None
+    start = first_pixel(hs, ms, whole) if hs.crs == ms.crs and hs.off is None else None
     if start is None:
         return Lattice(common.window, whole, common.true_ratio, nested=False, warp=Warp(hs, ms))
     return blocks(start, whole, hs, ms, nested=False)

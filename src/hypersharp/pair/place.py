@@ -67,9 +67,14 @@ def place(
     check_bands(*outlines)
     grids, wanted = (grid_of(outlines[0]), grid_of(outlines[1])), Wanted(ratio, coregister, known)
     check_both_placed(*grids)
+    notes = (*hs_fill, *ms_fill)
+    if all(grid.off is not None for grid in grids):  # PRISMA and its pan
+        checked_ratio(*grids, ratio)
+        grids = Grid(grids[0].shape_yx), Grid(grids[1].shape_yx)
+        notes = (*notes, "hs and ms are in the order of acquisition, and so is the result: it lies on no map grid")
     put = on_hs if (known["frame"] if known else frame) == "hs" else on_ms
     placed = put(hs, ms, grids, wanted)
-    return replace(placed, notes=(*hs_fill, *ms_fill, *placed.notes))
+    return replace(placed, notes=(*notes, *placed.notes))
 
 
 class Wanted(NamedTuple):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates, uniform_filter
 
-from hypersharp.grid import Grid, Window, affine_of
+from hypersharp.grid import Grid, Window, affine_of, pixels_in
 from hypersharp.pair.field import Field
 from hypersharp.pair.resample import affine_type, project
 from hypersharp.pair.tensors import fill_gaps
@@ -60,12 +60,7 @@ class Warp:
 
     def _mapped(self, source: Grid, target: Grid, places: FloatArray) -> FloatArray:
         y, x = places + 0.5
-        to = affine_of(source)
-        xs, ys = to.a * x + to.b * y + to.c, to.d * x + to.e * y + to.f
-        if source.crs != target.crs:
-            xs, ys = (np.asarray(axis, float) for axis in project(source.crs, target.crs, xs.tolist(), ys.tolist()))
-        back = ~affine_of(target)
-        return np.stack([back.d * xs + back.e * ys + back.f, back.a * xs + back.b * ys + back.c]) - 0.5
+        return np.stack(pixels_in(source, target, (x, y), project)[::-1]) - 0.5
 
     def resampled(self, hs: Image | CubeImage, ms: Image | CubeImage, fine: Window, ratio: int) -> NDArray[np.float32]:
         """hs (L, h, w) at the blocks of a window of the ms, float32; NaN where it shows nothing."""

@@ -26,7 +26,7 @@ UNITS = {"reflectance": "reflectance", "radiance": "radiance"}
 
 
 def read(files: Files, part: str | None) -> Stored | None:
-    """Open a file of the product; part: "swath" leaves it in the order of acquisition, with longitude and latitude."""
+    """Open a file of the product; part: "map" puts a swath on its map grid, nearest neighbour."""
     path = hdf_in(files, "EMIT_L2A_RFL_*.nc")
     if path is None:
         return None
@@ -35,18 +35,16 @@ def read(files: Files, part: str | None) -> Stored | None:
         if variable is None or "sensor_band_parameters" not in file or "location/glt_x" not in file:
             return None
         if part is not None:
-            check_name("part of EMIT", part, ["swath"])
+            check_name("part of EMIT", part, ["map"])
         return opened(path, file, variable, mask_beside(files, path), part)
 
 
 def opened(path: Path, file: Any, variable: str, mask: Path | None, part: str | None) -> Stored:
     parameters, location = file["sensor_band_parameters"], file["location"]
     lon, lat = (np.where((v := location[axis][()]) == FILL, np.nan, v) for axis in ("lon", "lat"))
-    known = {"lonlat": np.stack([lon, lat])} if part else place_of(lon, lat)
-    mapped = "lonlat" in known and part is None
-    if mapped:
-        known = grid_of_glt(file)
-        tables = [np.asarray(location[name][()], np.int64) - 1 for name in ("glt_y", "glt_x")]
+    mapped = part is not None
+    known = grid_of_glt(file) if mapped else place_of(lon, lat)
+    tables = [np.asarray(location[name][()], np.int64) - 1 for name in ("glt_y", "glt_x")] if mapped else []
 
     def shown(pixels: Any, missing: float) -> Any:
         return LookedUp(pixels, tables[0], tables[1], missing) if mapped else pixels
@@ -57,7 +55,7 @@ def opened(path: Path, file: Any, variable: str, mask: Path | None, part: str | 
             whole = pixels_of(mask, flags, "mask", AXES)
         layers = [Layer(shown(Joined([whole], [(0, i)]), 0), {reason: (1,)}) for i, reason in MASKS.items()]
     good = np.asarray(parameters["good_wavelengths"][()]) == 1 if "good_wavelengths" in parameters else None
-    how = "in the order of acquisition" if part else "placed by its longitudes and latitudes"
+    how = "in the order of acquisition, placed by its longitudes and latitudes"
     how = "put on its map grid by its lookup table (nearest neighbour)" if mapped else how
     return Stored(
         shown(pixels_of(path, file, variable, AXES), FILL),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypersharp.errors import InputError, needs
+from hypersharp.grid import Grid, fitted_affine, on_map
 from hypersharp.products.files import Files
 from hypersharp.stored import Pixels, VariablePixels
 from hypersharp.system.read_errors import READ_ERRORS, reading
@@ -114,20 +115,16 @@ def plane_grid(lon: np.ndarray, lat: np.ndarray, epsg: int) -> tuple[Affine, flo
     Raises: InputError where too few have a place.
     """
     with needs("geolocation"):
-        from affine import Affine
         from rasterio.warp import transform
-    rows, columns = np.mgrid[: lon.shape[0], : lon.shape[1]]
     there = np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360)
-    if there.sum() < 4 or np.ptp(rows[there]) == 0 or np.ptp(columns[there]) == 0:
-        raise InputError("pixels without longitude and latitude", "those of the swath", "download the product again")
-    xs, ys = (np.asarray(axis) for axis in transform(4326, epsg, lon[there].astype(float), lat[there].astype(float)))
-    pixels = np.stack([columns[there] + 0.5, rows[there] + 0.5, np.ones(there.sum())], axis=1)
-    middle = xs.mean(), ys.mean()
-    sides, *_ = np.linalg.lstsq(pixels, np.stack([xs - middle[0], ys - middle[1]], axis=1), rcond=None)
-    (a, d), (b, e), (c, f) = sides
-    off = np.stack([xs - middle[0], ys - middle[1]], axis=1) - pixels @ sides
-    size = np.sqrt(abs(a * e - b * d))
-    return Affine(a, b, c + middle[0], d, e, f + middle[1]), float(np.hypot(*off.T).max() / size)
+    xs, ys = np.full((2, *lon.shape), np.nan)
+    if there.any():
+        xs[there], ys[there] = transform(4326, epsg, lon[there].astype(float), lat[there].astype(float))
+    affine = fitted_affine(xs, ys)
+    rows, columns = (axis.astype(np.float64) for axis in np.nonzero(there))
+    x, y = on_map(Grid((lon.shape[0], lon.shape[1]), affine), (columns + 0.5, rows + 0.5))
+    off = np.hypot(x - xs[there], y - ys[there])
+    return affine, float(off.max() / np.sqrt(abs(affine.determinant)))
 
 
 def place_of(lon: Any, lat: Any, epsg: int | None = None) -> dict[str, Any]:

@@ -62,7 +62,7 @@ PRODUCTS = (
         "EMIT L2A, L1B",
         ("*.nc",),
         "EMIT_L2A_RFL_*.nc, its MASK file beside it",
-        "swath",
+        "map",
         "miniatures; L1B not at all",
     ),
     Product(

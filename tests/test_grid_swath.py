@@ -1,0 +1,36 @@
+"""Swaths: pixels of an image in the order of acquisition, by their longitudes and latitudes."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hypersharp.errors import InputError
+from hypersharp.grid import in_pixels, on_map, swath_grid
+
+FloatArray = NDArray[np.float64]
+
+
+def test_a_swath_knows_its_pixels_and_back() -> None:
+    """By analytic longitudes and latitudes, some of them unknown, across the 180th meridian."""
+    row, column = np.mgrid[:200, :90] + 0.5
+
+    def places(y: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        lon = 179.98 + 6e-4 * (x + 0.2 * y + 3 * np.sin(y / 40))
+        return (lon + 180) % 360 - 180, 50 - 4e-4 * (y - 0.3 * x + 2 * np.cos((x + y) / 50))
+
+    lon, lat = places(row, column)
+    lon[3:5, 7], lat[60, 60] = np.nan, -9999
+    grid = swath_grid(lon, lat, "degrees")
+    y, x = np.array([10.2, 55.0, 150.7, 199.5]), np.array([5.5, 80.1, 33.3, 0.5])
+    xs, ys = on_map(grid, (x, y))
+    true_lon, true_lat = places(y, x)
+    np.testing.assert_allclose((xs - true_lon + 180) % 360 - 180, 0, atol=2e-6)
+    np.testing.assert_allclose(ys, true_lat, atol=2e-6)
+    np.testing.assert_allclose(in_pixels(grid, (xs, ys)), (x, y), atol=1e-4)
+    far = in_pixels(grid, (xs + 30, ys))
+    assert ((far[0] > 1000) | np.isnan(far[0])).all()
+
+
+def test_a_swath_without_places_is_refused() -> None:
+    with pytest.raises(InputError, match="without longitude and latitude"):
+        swath_grid(np.full((4, 4), np.nan), np.zeros((4, 4)), "degrees")
