@@ -18,7 +18,7 @@ from hypersharp.methods.table import METHODS
 HOUSE = Path(hypersharp.__file__).parent
 FLOORS = {
     14: {"__init__", "__main__", "cli"},
-    13: {"bench"},
+    13: {"batch", "bench"},
     12: {"reporting", "tiles", "viewer", "accessor"},
     11: {"uncertainty"},
     10: {"fusion", "train"},

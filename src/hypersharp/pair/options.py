@@ -45,6 +45,8 @@ class Options:
         coregister: the richest displacement between hs and ms that is looked for, "local" (a smooth field), "affine",
             "shift" or "none"; the images decide.
         frame: whose pixels the result has: those of "ms", or a multiple of those of "hs", to which ms is resampled.
+        psf_is_centred: a psf that is given is the blur alone, about the middle of a coarse pixel: where hs lies is
+            looked for all the same.
 
     Raises InputError for an unknown mode, precision, runtime, coregister or frame.
 
@@ -63,6 +65,7 @@ class Options:
     scale: float | None = None
     coregister: Coregister = "local"
     frame: Frame = "ms"
+    psf_is_centred: bool = False
 
     def __post_init__(self) -> None:
         literals = {"mode": Mode, "precision": Precision, "runtime": Runtime, "coregister": Coregister, "frame": Frame}
@@ -71,7 +74,7 @@ class Options:
 
     def coregister_with(self, psf: object) -> Coregister:
         """What is looked for beside a PSF; one that was given fixes where the pixels of hs lie."""
-        return self.coregister if psf is None else "none"
+        return self.coregister if psf is None or self.psf_is_centred else "none"
 
     def chosen(self) -> dict[str, Any]:
         """What differs from the defaults, JSON-able."""

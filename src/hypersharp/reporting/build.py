@@ -134,6 +134,18 @@ def hash_of(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
+def fill(template: str, **shown: Any) -> str:
+    """A page of this folder with what it is to show, its style and the policy that lets nothing else in."""
+    import jinja2
+
+    here = files("hypersharp.reporting")
+    strict = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    css = (here / "page.css").read_text(encoding="utf-8")
+    policy = f"default-src 'none'; img-src data:; style-src {hash_of(css)}; base-uri 'none'; form-action 'none'"
+    page = strict.from_string((here / template).read_text(encoding="utf-8"))
+    return page.render(shown, css=css, policy=policy)
+
+
 def render(
     found: Findings,
     images: Mapping[str, xr.DataArray],
@@ -143,20 +155,14 @@ def render(
     sources: Mapping[str, Image],
 ) -> str:
     """The page as HTML: what the template shows, by name."""
-    import jinja2
     import matplotlib as mpl
 
-    here = files("hypersharp.reporting")
-    strict = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page = strict.from_string((here / "page.html.j2").read_text(encoding="utf-8"))
-    css = (here / "page.css").read_text(encoding="utf-8")
     points = charts.choose_points(places, found.sharp, found.hs)
     record, window = found.record, None if found.ratio is None else charts.detailed_window(found.ms, found.ratio)
     with mpl.rc_context(charts.CHART_STYLE):  # type: ignore[arg-type]  # its names are spelt out there
-        return page.render(
-            vars(found),
-            css=css,
-            policy=f"default-src 'none'; img-src data:; style-src {hash_of(css)}; base-uri 'none'; form-action 'none'",
+        return fill(
+            "page.html.j2",
+            **vars(found),
             title=sources["result"].path.name if "result" in sources else "Sharpened image",
             day=f"{run.ended:%d %B %Y}".lstrip("0"),
             keys=key_numbers(found, run),

@@ -1,0 +1,174 @@
+"""A batch from its first pair to its page: every pair once, whatever becomes of the others, and never twice.
+
+What was made of a pair lies as a row in `OUT/.batch`, with a digest of its files and options: a batch that is repeated
+makes what is missing or has changed.
+"""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from hypersharp.batch.pairs import PairFiles
+from hypersharp.errors import HypersharpError, Stopped
+from hypersharp.io import check_apart, check_output
+from hypersharp.io.together import write_text
+from hypersharp.pair.record import Record
+from hypersharp.products.files import split_part
+from hypersharp.system.atomic import make_folder
+
+STATES = ".batch"
+SHOWN = ("name", "status", "method", "ratio", "size", "residual", "sensors", "seconds", "warnings", "error")
+Sharpen = Callable[[PairFiles, Path], tuple[str, Mapping[str, xr.DataArray]]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a pair.
+
+    Attributes:
+        status: "done" or "failed".
+        method: what ran, of `auto` what it took.
+        residual: the share by which HS and MS differ under the sensor; None where none was asked for.
+        sensors: the name of those it shares with others.
+        seconds: for all of it.
+        pictures: HS, MS and result as data for a page.
+    """
+
+    name: str
+    status: str
+    hs: str
+    ms: str
+    out: str
+    method: str = ""
+    ratio: int | None = None
+    size: str = ""
+    residual: float | None = None
+    sensors: str = ""
+    seconds: float = 0.0
+    warnings: Sequence[str] = ()
+    error: str = ""
+    pictures: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The pairs, where their results go and how they are made.
+
+    `call`: all that changes a result but the files, JSON-able. `sharpen`: writes the result of a pair to a path and
+    gives the name of its sensors, and "result", "hs" and "ms" (or parts of them). `picture`: what a page shows of them.
+    `redo`: whether what was made before is made again.
+    """
+
+    pairs: Sequence[PairFiles]
+    out: Path
+    suffix: str
+    call: Mapping[str, Any]
+    sharpen: Sharpen
+    picture: Callable[[Mapping[str, xr.DataArray]], Sequence[Mapping[str, Any]]]
+    redo: bool = False
+
+    def target(self, pair: PairFiles) -> Path:
+        return self.out / f"{pair.name}.{self.suffix}"
+
+    def check(self) -> None:
+        """Raise now what would be wrong after hours: an output that replaces an image that is read, a full path."""
+        make_folder(self.out)
+        targets = [self.target(pair) for pair in self.pairs]
+        for target in targets:
+            check_output(target)
+        check_apart(targets, [file for pair in self.pairs for file in pair.files])
+
+    def rows(self) -> Iterator[tuple[Row, bool]]:
+        """What became of each pair, and whether it had been made before."""
+        for pair in self.pairs:
+            digest = self.digest(pair)
+            before = None if self.redo else self.made_before(pair, digest)
+            yield before or self.make(pair, digest), before is not None
+
+    def digest(self, pair: PairFiles) -> str:
+        """Of the files of a pair as they stand now, and of what is done with them."""
+        facts = [[(str(file), last_change(file)) for file in pair.files if file], pair.sensors, self.call]
+        return sha256(json.dumps(facts, default=str).encode()).hexdigest()
+
+    def made_before(self, pair: PairFiles, digest: str) -> Row | None:
+        """The row of a pair whose result is there and still holds."""
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            state = json.loads(self.state(pair).read_text(encoding="utf-8"))
+            if state["digest"] == digest and self.target(pair).exists():
+                return Row(**state["row"])
+        return None
+
+    def state(self, pair: PairFiles) -> Path:
+        return self.out / STATES / f"{pair.name}.json"
+
+    def make(self, pair: PairFiles, digest: str) -> Row:
+        """Sharpen a pair; what ends it is told in its row, but for the user's own wish to stop."""
+        started, target = time.perf_counter(), self.target(pair)
+        row = Row(pair.name, "failed", str(pair.hs), str(pair.ms), str(target))
+        try:
+            sensors, cubes = self.sharpen(pair, target)
+            record = Record.of(cubes["result"])
+            made = replace(
+                row,
+                status="done",
+                method=taken(record),
+                ratio=record.placement["ratio"],
+                size=size_of(record),
+                residual=None if record.sensor is None else record.sensor["residual"],
+                sensors=sensors,
+                seconds=round(time.perf_counter() - started, 2),
+                warnings=list(record.warnings),
+                pictures=self.picture(cubes),
+            )
+        except (KeyboardInterrupt, Stopped):
+            raise
+        except Exception as error:  # the next pair has nothing to do with it
+            told = str(error) if isinstance(error, HypersharpError) else f"{type(error).__name__}: {error}"
+            seconds = round(time.perf_counter() - started, 2)
+            return replace(row, seconds=seconds, error=" ".join(told.split()))
+        make_folder(self.out / STATES)
+        write_text(self.state(pair), json.dumps({"digest": digest, "row": asdict(made)}))
+        return made
+
+
+def last_change(file: Path) -> tuple[int, int] | None:
+    """Size and time, None for a file that is not there."""
+    with suppress(OSError):
+        found = split_part(file)[0].stat()
+        return found.st_size, found.st_mtime_ns
+    return None
+
+
+def taken(record: Record) -> str:
+    """The method that ran, and those of a blend by their share."""
+    shares = record.choice["shares"]
+    named = (f"{share:.0%} {name}" for name, share in shares.items())
+    words = next(iter(shares)) if len(shares) == 1 else " + ".join(named)
+    return words if record.method == words else f"{record.method}: {words}"
+
+
+def size_of(record: Record) -> str:
+    """Bands of HS, and the pixels of MS that they come to."""
+    _, height, width = record.inputs["ms"]["shape"]
+    return f"{width} x {height}, {record.inputs['hs']['shape'][0]} bands"
+
+
+def write_summary(rows: Sequence[Row], path: Path) -> Path:
+    """A CSV file, a line for each pair; several warnings of one are separated by " | "."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    names = [*SHOWN, "hs", "ms", "out"]
+    table.writerow(names)
+    for row in rows:
+        facts = asdict(row) | {"warnings": " | ".join(row.warnings)}
+        table.writerow("" if facts[name] is None else facts[name] for name in names)
+    return write_text(path, text.getvalue())

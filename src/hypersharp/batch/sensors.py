@@ -1,0 +1,101 @@
+"""The sensors of a batch: blur and response estimated once for all pairs of the same two sensors.
+
+Both belong to the instruments, not to the scene. Where HS lies on MS differs from pair to pair: it is found for each,
+so the blur is kept about the middle of the coarse pixel. A pair that no blur explains teaches nothing to others.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hypersharp.batch.pairs import PairFiles
+from hypersharp.cube import grid_of, wavelengths_nm
+from hypersharp.errors import InputError
+from hypersharp.grid import Grid, whole_ratio
+from hypersharp.io.image import Image
+from hypersharp.io.together import write_text
+from hypersharp.methods.table import find_method
+from hypersharp.pair.options import Options
+from hypersharp.pair.pair import check_pair
+from hypersharp.pair.place import place
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.stored import describe_estimate, read_sensor
+from hypersharp.system.atomic import make_folder
+
+
+@dataclass(frozen=True)
+class SharedSensors:
+    """The sensors in a folder, one file a kind of pair, of the form that `fuse --sensor` takes."""
+
+    folder: Path
+    method: str
+    options: Options
+    given: Mapping[str, Any]  # psf, srf and ratio
+
+    def of(self, pair: PairFiles, hs: Image, ms: Image) -> tuple[str, dict[str, Any]]:
+        """The name of a pair's sensors, and what of psf, srf and ratio `fuse` is to take for it.
+
+        Estimated from this pair where it is the first of its kind; not at all where the sensor is given or not needed.
+        """
+        known = dict(self.given)
+        if known["psf"] is not None or known["srf"] is not None or not needs_sensor(self.method):
+            return "given" if known["psf"] is not None or known["srf"] is not None else "", known
+        name = pair.sensors or kind_of(hs, ms)
+        file = self.folder / f"{name}.json"
+        if not file.exists():
+            found = estimate_of(hs, ms, self.options, known["ratio"])
+            if found is None:
+                return "its own", known
+            write_text(make_folder(self.folder) / file.name, found)
+        sensor = read_sensor(file)
+        return name, {"psf": sensor.psf, "srf": sensor.srf, "ratio": sensor.ratio}
+
+
+def needs_sensor(method: str) -> bool:
+    """Whether a method asks for the blur or the response."""
+    return not {"psf", "srf"}.isdisjoint(find_method(method).needs)
+
+
+def kind_of(hs: Image, ms: Image) -> str:
+    """A name that pairs of the same bands and ratio share."""
+    outlines = hs.outline(), ms.outline()
+    grids = [grid_of(outline) for outline in outlines]
+    ratio = sqrt(pixel_area(grids[0]) / pixel_area(grids[1])) if None not in [grid.transform for grid in grids] else 0.0
+    bands = [None if (nm := wavelengths_nm(cube)) is None else np.round(nm, 1).tolist() for cube in outlines]
+    facts = [bands, f"{ratio:.2g}" if ratio else whole_ratio(*grids)]
+    mark = sha256(json.dumps(facts).encode()).hexdigest()[:6]
+    return f"{outlines[0].shape[0]}-bands-with-{outlines[1].shape[0]}-{mark}"
+
+
+def pixel_area(grid: Grid) -> float:
+    """Of one pixel, in the squared unit of its CRS."""
+    assert grid.transform is not None
+    return abs(float(grid.transform.determinant))
+
+
+def estimate_of(hs: Image, ms: Image, options: Options, ratio: int | None) -> str | None:
+    """The sensor that a pair shows, as a text to keep; None where another pair had better not take it.
+
+    Raises: InputError for images that cannot be a pair.
+    """
+    pair = check_pair(place(hs, ms, ratio=ratio, coregister=options.coregister, frame=options.frame))
+    shown = PairSensor(pair.to_learn_from(in_parts=False))
+    try:
+        found, doubtful = shown.estimate, shown.is_doubtful
+    except InputError:  # too few pixels, no texture: `fuse` says so, where it matters
+        return None
+    if doubtful or len(pair.ms_bands) < pair.all_bands[1]:
+        return None
+    middle = (pair.ratio - 1) / 2
+    y, x = found.sensor.psf.centre_yx()
+    response = np.zeros(pair.all_bands[::-1])
+    response[np.ix_(pair.ms_bands, pair.hs_bands)] = found.sensor.srf
+    centred = Sensor(found.sensor.psf.moved((middle - y, middle - x), pair.ratio), response, pair.ratio)
+    return describe_estimate(replace(found, sensor=centred, shift_px_yx=(0.0, 0.0)), {"estimated_from": str(hs.path)})

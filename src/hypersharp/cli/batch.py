@@ -1,0 +1,112 @@
+"""The verb for many pairs: batch."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hypersharp.cli import options as opt
+from hypersharp.cli.app import app
+from hypersharp.cli.fuse import fuse_whole
+from hypersharp.cli.large import fuse_large, tiles_for
+from hypersharp.cli.report import own_command
+from hypersharp.cli.shown import say
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from hypersharp.batch.pairs import PairFiles
+    from hypersharp.batch.run import Row
+
+MOST_FAILED = 100  # that the exit code tells apart: beyond lie those of shells and signals
+PAIRS = (
+    "CSV file with a heading hs,ms (and, as needed, name,mask,hs_mask,sensors) and a line a pair; or folders that hold "
+    "an image hs and an image ms each."
+)
+
+
+@app.command(rich_help_panel="The main job")
+@opt.grouped
+def batch(
+    context: typer.Context,
+    pairs: Annotated[list[Path], typer.Argument(help=PAIRS, show_default=False)],
+    out: opt.Out,
+    fusing: opt.Fusing,
+    known: opt.Known,
+    reading: opt.Reading,
+    large: opt.Large,
+    format: opt.FileFormat = "tif",
+    redo: Annotated[bool, typer.Option("--redo", help="Make again what an earlier run has made.")] = False,
+) -> None:
+    """Sharpen many pairs: results, a summary.csv and an index.html in --out; the exit code is how many failed (to 100).
+
+    Blur and response are estimated once for all pairs of the same bands and ratio, or with the same word in the column
+    sensors; where HS lies on MS is found for each pair. A batch that is repeated makes what is missing or has changed.
+    """
+    from hypersharp.batch.pairs import find_pairs
+    from hypersharp.batch.run import Batch, write_summary
+    from hypersharp.batch.sensors import SharedSensors
+    from hypersharp.errors import installed, noted_on_stop
+    from hypersharp.methods.table import find_method
+    from hypersharp.system.build_info import release
+
+    find_method(fusing.method)
+    options, given = fusing.options(), known.given()
+    sensors, drawn = SharedSensors(out / "sensors", fusing.method, options, given), installed("jinja2")
+
+    def sharpen(pair: "PairFiles", target: Path) -> "tuple[str, Mapping[str, xr.DataArray]]":
+        read = replace(reading, mask=pair.mask or reading.mask, hs_mask=pair.hs_mask or reading.hs_mask)
+        hs, ms = read.images(pair.hs, pair.ms)
+        with said_in(out / "logs" / f"{pair.name}.txt"):
+            name, sensor = sensors.of(pair, hs, ms)
+            shared = replace(options, psf_is_centred=sensor["psf"] is not given["psf"])
+            chosen = {"method": fusing.method, "options": shared, "uncertainty": None, **sensor}
+            tiles = tiles_for(hs, ms, fusing.method, large)
+            if tiles:
+                return name, fuse_large(hs, ms, target, tiles=tiles, part=True, **chosen)
+            return name, fuse_whole(hs, ms, target, **chosen)
+
+    def picture(cubes: "Mapping[str, xr.DataArray]") -> list[dict[str, str]]:
+        from hypersharp.batch.page import pictures_of
+
+        return pictures_of(cubes) if drawn else []
+
+    call = {"version": release(), "fusing": asdict(fusing), "known": asdict(known), "reading": asdict(reading)}
+    todo = Batch(find_pairs(pairs), out, format, call, sharpen, picture, redo)
+    todo.check()
+    rows = list["Row"]()
+    with noted_on_stop(lambda: f"{len(rows)} of {len(todo.pairs)} pairs kept: repeat the call to go on"):
+        for row, before in todo.rows():
+            rows.append(row)
+            write_summary(rows, out / "summary.csv")
+            say(f"{len(rows):>4}/{len(todo.pairs)}  {line_of(row, before)}")
+    failed = sum(row.status == "failed" for row in rows)
+    say(f"{len(rows) - failed} done, {failed} failed -> {out / 'summary.csv'}")
+    if drawn:
+        from hypersharp.batch.page import write_page
+
+        say(f"          page -> {write_page(rows, out / 'index.html', own_command(context))}")
+    if failed:
+        raise typer.Exit(min(failed, MOST_FAILED))
+
+
+def line_of(row: "Row", before: bool) -> str:
+    """What became of a pair, on a line."""
+    if row.status == "failed":
+        return f"{row.name}  failed: {row.error}"
+    residual = "" if row.residual is None else f", hs and ms differ by {row.residual:.1%}"
+    warned = f", {len(row.warnings)} warned of" if row.warnings else ""
+    return f"{row.name}  {row.method}, {row.size}{residual}{warned}, {'kept' if before else f'{row.seconds:.1f} s'}"
+
+
+@contextmanager
+def said_in(path: Path) -> Iterator[None]:
+    """What `fuse` says of a pair goes into a file of its own."""
+    from hypersharp.system.atomic import make_folder
+
+    make_folder(path.parent)
+    with path.open("w", encoding="utf-8") as log, redirect_stdout(log):
+        yield

@@ -1,0 +1,151 @@
+"""Many pairs: which they are, sensors estimated once, what fails alone, what is kept, the exit code."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from docs_inputs import satellite_pair
+from hypersharp.batch import sensors
+from hypersharp.batch.pairs import PairFiles, find_pairs
+from hypersharp.cli import main
+from hypersharp.cube import transform_of
+from hypersharp.errors import InputError
+from hypersharp.io import open_cube, save_cube
+from hypersharp.pair.record import Record
+from test_cli import Ran
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders one, two and three: parts of a scene by the same sensors, the ms of the second 4 m further east."""
+    root, (hs, ms) = tmp_path_factory.mktemp("scenes"), satellite_pair()
+    for number, name in enumerate(("one", "two", "three")):
+        (root / name).mkdir()
+        rows = slice(3 * number, 3 * number + 15)
+        fine = ms[:, 9 * number : 9 * number + 45]
+        if name == "two":
+            place = transform_of(fine)
+            fine = fine.rio.write_transform(place.translation(4, 0) @ place)
+        save_cube(hs[:, rows], root / name / "hs.tif")
+        save_cube(fine, root / name / "ms.tif")
+    return root
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: object) -> Ran:
+    with pytest.raises(SystemExit) as stop:
+        main(["batch", *map(str, words)])
+    return Ran(int(str(stop.value.code)), *capsys.readouterr())
+
+
+def rows_of(out: Path) -> dict[str, dict[str, str]]:
+    with (out / "summary.csv").open() as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
+
+
+def test_folders_share_a_sensor_and_are_placed_each(
+    scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimated, estimate = list[Path](), sensors.estimate_of
+
+    def counted(hs: sensors.Image, *rest: object) -> str | None:
+        estimated.append(hs.path)
+        return estimate(hs, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sensors, "estimate_of", counted)
+    out = tmp_path / "out"
+    done = call(capsys, scenes / "*", "-o", out, "--method", "gsa")
+    assert done.code == 0, done.err + done.out
+    assert len(estimated) == 1
+    rows = rows_of(out)
+    assert {row["status"] for row in rows.values()} == {"done"}
+    assert len({row["sensors"] for row in rows.values()}) == 1
+    assert (out / "index.html").read_text().count("<img") == 9
+    assert "3 done, 0 failed" in done.out
+    records = {name: Record.of(open_cube(out / f"{name}.tif")) for name in rows}
+    centres = {name: record.known_sensor().psf.centre_yx()[1] for name, record in records.items()}  # type: ignore[union-attr]
+    assert centres["two"] == pytest.approx(centres["one"], abs=0.05)  # as the images show, not the georeferences
+    again = call(capsys, scenes / "*", "-o", out, "--method", "gsa")
+    assert again.out.count("kept") == 3
+    other = call(capsys, scenes / "one", "-o", out, "--method", "bicubic")
+    assert "kept" not in other.out
+    words = ["fuse", *(str(scenes / "three" / f"{name}.tif") for name in ("hs", "ms"))]
+    with pytest.raises(SystemExit):
+        main([*words, "-o", str(tmp_path / "alone.tif"), "--method", "gsa"])
+    alone, shared = open_cube(tmp_path / "alone.tif").values, open_cube(out / "three.tif").values
+    assert np.nanmean(abs(alone - shared)) < 0.02 * np.nanmean(alone)
+
+
+def test_a_pair_that_fails_leaves_the_others_alone(
+    scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["name,hs,ms", "good,one/hs.tif,one/ms.tif", "gone,no.tif,one/ms.tif", "swapped,one/ms.tif,one/hs.tif", ""]
+    table, out = scenes / "pairs.csv", tmp_path / "out"
+    table.write_text("\n".join(lines))
+    done = call(capsys, table, "-o", out, "--method", "bicubic", "--format", "nc")
+    assert done.code == 2
+    rows = rows_of(out)
+    assert [row["status"] for row in rows.values()] == ["done", "failed", "failed"]
+    assert "no.tif" in rows["gone"]["error"]
+    assert "found" in rows["swapped"]["error"]
+    assert not rows["good"]["sensors"]
+    assert {path.name for path in out.glob("*.nc")} == {"good.nc"}
+    page = (out / "index.html").read_text()
+    assert page.index("swapped") < page.index("good.nc")
+    assert not json.loads((out / ".batch" / "good.json").read_text())["row"]["error"]
+
+
+def test_more_failures_than_an_exit_code_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "pairs.csv"
+    table.write_text("name,hs,ms\n" + "".join(f"p{number},no.tif,none.tif\n" for number in range(130)))
+    assert call(capsys, table, "-o", tmp_path / "out").code == 100
+
+
+def test_names_come_from_what_differs(tmp_path: Path) -> None:
+    table = tmp_path / "pairs.csv"
+    table.write_text("\ufeffHS;MS;sensors\na/hs.tif;a/ms.tif;\nb/hs.tif;b/ms.tif;later\nc/other.tif;c/ms.tif\n\n")
+    assert find_pairs([table]) == [
+        PairFiles("a-hs", tmp_path / "a/hs.tif", tmp_path / "a/ms.tif"),
+        PairFiles("b-hs", tmp_path / "b/hs.tif", tmp_path / "b/ms.tif", sensors="later"),
+        PairFiles("other", tmp_path / "c/other.tif", tmp_path / "c/ms.tif"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a.tif,b.tif\n", "did you mean|column"),
+        ("name,hs\nx,a.tif\n", "heading"),
+        ("hs,ms\na.tif,\n", "line 2"),
+        ("hs,ms\n", "no pair"),
+        ("name,hs,ms\nx,a,b\nx,c,d\n", "2 pairs named x"),
+        ("name,hs,ms\n../x,a,b\n", "slashes"),
+        ("name,hs,ms\n.x,a,b\n", "slashes"),
+        ("hs,ms,sensor\na,b,c\n", "sensors"),
+    ],
+)
+def test_tables_that_name_no_pairs(tmp_path: Path, text: str, words: str) -> None:
+    table = tmp_path / "pairs.csv"
+    table.write_text(text)
+    with pytest.raises(InputError, match=words):
+        find_pairs([table])
+
+
+def test_folders_and_files_that_are_no_pairs(tmp_path: Path, scenes: Path) -> None:
+    with pytest.raises(InputError, match="none for hs"):
+        find_pairs([tmp_path])
+    with pytest.raises(InputError, match="no pair in"):
+        find_pairs([tmp_path / "no*"])
+    with pytest.raises(InputError, match="hypersharp fuse"):
+        find_pairs([scenes / "one" / "hs.tif"])
+    with pytest.raises(InputError, match=r"pairs\.csv"):
+        find_pairs([tmp_path / "pairs.csv"])
+
+
+def test_a_folder_of_envi_files_with_previews(tmp_path: Path) -> None:
+    for name in ("hs.hdr", "hs.img", "hs.png", "ms.tif", "MS.tif.aux.xml"):
+        (tmp_path / name).touch()
+    (pair,) = find_pairs([tmp_path])
+    assert (pair.hs.name, pair.ms.name) == ("hs.img", "ms.tif")
