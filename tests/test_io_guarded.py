@@ -1,7 +1,12 @@
 """What strangers' files do to the process that reads them, and what of the machine they may see."""
 
+import json
 import os
+import pickle
+import shutil
 import struct
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -13,6 +18,7 @@ from hypersharp.errors import CallError, InputError
 from hypersharp.io import guarded, open_cube, save_cube
 from hypersharp.io.guarded import CHILD, guarding
 from hypersharp.io.image import Image
+from hypersharp.products import files
 from hypersharp.sensor.stored import read_sensor
 from hypersharp.system.read_errors import check_regular
 
@@ -127,3 +133,79 @@ def test_sizes_are_checked_before_anything_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(tiff + struct.pack("<H", len(tags)) + entries + bytes(200))
     with pytest.raises(InputError):
         open_cube(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("name", ["sentinel2", "enmap", "prisma", "emit", "landsat"])
+def test_a_child_reads_products_too(product: Callable[..., Path], name: str) -> None:
+    path = product(name)
+    plain = Image(path).stored()
+    with guarding("all"):
+        stored = Image(path).stored()
+        assert Image(path).said() == Image(path).said()
+    assert isinstance(stored.pixels, guarded.GuardedPixels)
+    np.testing.assert_array_equal(stored.cube().values, plain.cube().values)
+    assert (stored.product, stored.unit, stored.applied) == (plain.product, plain.unit, plain.applied)
+    assert (stored.flags and stored.flags.shares()) == (plain.flags and plain.flags.shares())
+    assert crs_of(stored.cube()) == crs_of(plain.cube())
+
+
+def test_a_swath_in_a_child_has_its_longitudes(product: Callable[..., Path]) -> None:
+    path = product("emit").with_name(f"{product('emit').name}:swath")
+    with guarding("risky"):
+        found = Image(path).stored().cube()
+    np.testing.assert_array_equal(found.longitude.values, Image(path).stored().cube().longitude.values)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_overviews_in_other_files_are_refused(beside: bool, tmp_path: Path) -> None:
+    import rasterio
+
+    path, secret = whole(tmp_path / "a.tif"), whole(tmp_path / "secret.tif")
+    if beside:
+        named = f'<Metadata domain="OVERVIEWS"><MDI key="overview_file">{secret}</MDI></Metadata>'
+        (tmp_path / "a.tif.aux.xml").write_text(f"<PAMDataset>{named}</PAMDataset>")
+    else:
+        with rasterio.open(path, "r+") as dataset:
+            dataset.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=str(secret))
+    with pytest.raises(InputError, match="overviews from another file"):
+        open_cube(path)
+
+
+def test_products_point_at_no_other_files_either(product: Callable[..., Path], tmp_path: Path) -> None:
+    path = tmp_path / product("neon").name
+    shutil.copy(product("neon"), path)
+    with h5py.File(path, "r+") as file:
+        file["HARV/Reflectance/more"] = h5py.ExternalLink("other.h5", "cube")
+    with pytest.raises(InputError, match="a link to another file"):
+        Image(path).stored()
+    safe = tmp_path / "safe"
+    shutil.copytree(product("sentinel2"), safe)
+    for band in safe.rglob("*_B04_10m.jp2"):
+        band.write_text(f'<VRTDataset rasterXSize="8" rasterYSize="8">{band}</VRTDataset>')
+    with pytest.raises(InputError, match=r"B04_10m\.jp2 unreadable"):
+        Image(safe).cube()
+
+
+def test_a_small_archive_of_endless_metadata_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("MTD_MSIL2A.xml", bytes(files.MOST_BYTES + 1))
+    with pytest.raises(InputError, match="more than 64 MiB"):
+        Image(path).stored()
+
+
+@pytest.mark.parametrize("name", ["filters", "compressor"])
+def test_zarr_never_unpickles(name: str, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "was-run"),)
+
+    path = whole(tmp_path / "a.zarr")
+    said = json.loads((path / "cube/.zarray").read_text()) | {"dtype": "|O", "filters": None, "compressor": None}
+    (path / "cube/.zarray").write_text(
+        json.dumps(said | {name: [{"id": "pickle"}] if name == "filters" else {"id": "pickle"}})
+    )
+    (path / "cube/0.0.0").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(InputError, match="a codec that runs code"):
+        open_cube(path)
+    assert not (tmp_path / "was-run").exists()

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hypersharp.errors import CallError, InputError, OutputError
-from hypersharp.products.table import find_product
+from hypersharp.products.files import split_part
+from hypersharp.products.table import HDF, OWN_SUFFIXES, find_product, is_product_name
 from hypersharp.system.read_errors import check_regular
 
 if TYPE_CHECKING:
@@ -54,10 +55,6 @@ class Format:
         if not self.options and (image.variable, image.layout, image.shape_yx) != (None, None, None):
             found = f"variable, layout or shape_yx for {image.path}"
             raise CallError(found, "none for this format", "leave them out")
-        from hypersharp.io.guarded import guard, open_guarded
-
-        if self.guard and guard() in (self.guard, "all"):
-            return open_guarded(image)
         stored: Stored = self._code().read(image)
         return stored
 
@@ -126,7 +123,26 @@ def format_of(path: Path) -> Format:
 
 
 def open_stored(image: Image) -> Stored:
-    """Open the product, or the image of a format, that is there. Raises: InputError as `format_of`; CallError."""
+    """Open the product, or the image of a format, that is there, in a child where `guarded` says so.
+
+    Raises: InputError as `format_of`; CallError.
+    """
+    from hypersharp.io.guarded import guard, open_guarded
+
+    if guard() != "none" and least_guard(image.path) in ("risky", guard()):
+        return open_guarded(image)
+    return open_here(image)
+
+
+def least_guard(path: Path) -> Literal["risky", "all", ""]:
+    """The least setting of `guarded` by which what is there is opened in a child. Raises: InputError as `format_of`."""
+    if (suffix := split_part(path)[0].suffix.lower()) in HDF:
+        return "risky"
+    return "all" if suffix in OWN_SUFFIXES or is_product_name(path) else format_of(path).guard
+
+
+def open_here(image: Image) -> Stored:
+    """As `open_stored`, in this process."""
     plain = (image.variable, image.layout, image.shape_yx) == (None, None, None)
     found = find_product(image.path) if plain else None
     return format_of(image.path).read(image) if found is None else found

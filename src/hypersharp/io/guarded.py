@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +29,9 @@ import psutil
 
 from hypersharp.conventions.arrays import affine_of_six
 from hypersharp.errors import CallError, HypersharpError, InputError, MissingExtraError
+from hypersharp.products.files import MOST_FILES, split_part
+from hypersharp.products.hdf import Joined
+from hypersharp.products.quality import Flags, Layer
 from hypersharp.stored import Pixels, Stored
 
 if TYPE_CHECKING:
@@ -36,8 +40,8 @@ if TYPE_CHECKING:
 Guard = Literal["none", "risky", "all"]
 VARIABLE = "HYPERSHARP_GUARD"  # which formats are opened so: none, those that may hang, all that libraries read
 CPU_S, WALL_S = 10.0, 60.0  # for one answer, beyond what the size of a file takes
-BYTES_PER_S = 20e6
-MEMORY_BYTES = 2**33  # of addresses; what a child may map
+BYTES_PER_S = 5e6
+MEMORY_BYTES = 2**33  # of addresses; what a child may map, beside four times what it is asked for
 HEAD = 8  # bytes of the lengths before JSON and numbers
 ASKED: ContextVar[Guard | None] = ContextVar("guard", default=None)
 ERRORS = {kind.__name__: kind for kind in (InputError, CallError)}
@@ -61,6 +65,7 @@ def guard() -> str:
 def open_guarded(image: Image) -> Stored:
     """Open an image in the child; its pixels are read there too. Raises: InputError; CallError."""
     facts, _ = CHILD.ask("open", image, {})
+    reasons = facts.pop("reasons")
 
     def pixels(name: str) -> Any:
         found = facts[name]
@@ -69,9 +74,14 @@ def open_guarded(image: Image) -> Stored:
         kind = CoarsePixels if found["coarse"] else GuardedPixels
         return kind(tuple(found["shape"]), found["dtype"], image, name)
 
+    flags, lonlat = pixels("flags"), pixels("lonlat")
+    each = {reason: Joined([flags], [(0, band)]) for band, reason in enumerate(reasons)}
     return Stored(
         pixels("pixels"),
         valid=pixels("valid"),
+        flags=Flags([Layer(layer, {reason: (1,)}) for reason, layer in each.items()]) if each else None,
+        lonlat=None if lonlat is None else lonlat[:, :, :],
+        applied=tuple(facts["applied"]),
         transform=affine_of_six(facts["transform"]),
         **{name: facts[name] for name in PLAIN},
     )
@@ -106,7 +116,7 @@ class CoarsePixels(GuardedPixels):
         return bool(CHILD.ask("overviews", self.image, {})[0]["found"])
 
 
-PLAIN = ("wavelengths_nm", "fwhm_nm", "good_bands", "crs", "nodata", "scale", "offset", "notes")
+PLAIN = ("wavelengths_nm", "fwhm_nm", "good_bands", "crs", "nodata", "scale", "offset", "notes", "product", "unit")
 
 
 @dataclass
@@ -119,7 +129,9 @@ class Limits:
     @classmethod
     def of(cls, path: Path) -> Limits:
         with suppress(OSError):
-            extra = path.stat().st_size / BYTES_PER_S
+            real = split_part(path)[0]
+            files = islice(real.rglob("*"), MOST_FILES) if real.is_dir() else [real]
+            extra = sum(file.stat().st_size for file in files) / BYTES_PER_S
             return cls(CPU_S + extra, WALL_S + 5 * extra)
         return cls(CPU_S, WALL_S)
 
@@ -132,7 +144,7 @@ class Child:
         self.process: subprocess.Popen[bytes] | None = None
         self.owner = 0
 
-    def ask(self, what: str, image: Image, more: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    def ask(self, what: str, image: Image, more: dict[str, Any]) -> tuple[dict[str, Any], bytearray]:
         """The answer to a question about an image. Raises: the child's own error; InputError where it gave up."""
         fields = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(image).items()}
         question = json.dumps({"what": what, "image": fields, **more}).encode()
@@ -201,7 +213,7 @@ class _Answer:
     def length(self) -> int:
         return int.from_bytes(self.take(HEAD), "little")
 
-    def take(self, count: int) -> bytes:
+    def take(self, count: int) -> bytearray:
         """So many bytes. Raises: TimeoutError; EOFError where the child is gone."""
         parts = bytearray()
         while len(parts) < count:
@@ -213,7 +225,7 @@ class _Answer:
                 parts += part
             elif time.monotonic() > self.ends or _cpu_s(self.process) - self.used_cpu_s > self.limits.cpu_s:
                 raise TimeoutError
-        return bytes(parts)
+        return parts
 
 
 def _cpu_s(process: subprocess.Popen[bytes]) -> float:

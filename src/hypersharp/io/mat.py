@@ -21,7 +21,7 @@ from hypersharp.conventions.arrays import (
 from hypersharp.errors import InputError, OutputError, needs
 from hypersharp.io.image import Image
 from hypersharp.stored import NOTES, Stored, VariablePixels
-from hypersharp.system.hdf5 import check_own_content
+from hypersharp.system.own_content import check_own_content
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 EXPECTED = "a whole MATLAB file"

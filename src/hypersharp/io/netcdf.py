@@ -17,7 +17,7 @@ from hypersharp.io.image import Image
 from hypersharp.io.packed import pack
 from hypersharp.stored import NOTES, Stored
 from hypersharp.system.atomic import check_room
-from hypersharp.system.hdf5 import check_own_content
+from hypersharp.system.own_content import check_own_content
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 EXPECTED = "a whole NetCDF file"

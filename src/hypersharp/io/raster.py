@@ -17,6 +17,7 @@ import numpy as np
 from hypersharp.errors import InputError, needs
 from hypersharp.sensor.wavelengths import named_nm, numbers_in, spectral_nm, widths_nm
 from hypersharp.stored import NOTES, Pixels, Stored
+from hypersharp.system.own_content import check_own_raster
 from hypersharp.system.read_errors import READ_ERRORS, check_regular, reading
 
 EXPECTED = {"GTiff": "a whole GeoTIFF", "PNG": "a whole PNG image", "JPEG": "a whole JPEG image"}
@@ -36,6 +37,7 @@ def opened(path: Path, driver: str = "GTiff", page: str | None = None) -> Iterat
     with reading(path, EXPECTED[driver], RasterioError, CRSError, *READ_ERRORS), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(page or path, driver=driver) as dataset:
+            check_own_raster(path, dataset)
             yield dataset
 
 

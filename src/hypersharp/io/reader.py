@@ -5,6 +5,7 @@ python -m hypersharp.io.reader MEMORY_BYTES
 
 import json
 import os
+import resource  # which Windows has not, where nobody is asked
 import sys
 import warnings
 from collections import OrderedDict
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from hypersharp.errors import HypersharpError, InputError
-from hypersharp.io.format import format_of
+from hypersharp.io.format import open_here
 from hypersharp.io.guarded import HEAD, PLAIN, error_facts
 from hypersharp.io.image import Image
+from hypersharp.products.files import changed, split_part
 from hypersharp.stored import Stored
 
 KEPT = 4  # opened images, of which some are held in memory
@@ -26,10 +28,7 @@ OPENED = OrderedDict[str, Stored]()
 
 def main() -> None:
     """Answer until the parent is gone."""
-    import resource  # which Windows has not
-
-    with suppress(ValueError, OSError):  # less is allowed here already
-        resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2)
+    limit_memory(0)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     questions, answers = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
@@ -43,7 +42,14 @@ def main() -> None:
         answers.flush()
 
 
-def answer(question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+def limit_memory(wanted_bytes: int) -> None:
+    """Let this process map what its parent says, and four times what is asked of it: its parent has room for that."""
+    with suppress(ValueError, OSError):  # less is allowed here already
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]) + 4 * wanted_bytes, hard))
+
+
+def answer(question: dict[str, Any]) -> tuple[dict[str, Any], bytes | memoryview]:
     """What was asked, with the warnings that it took, or the error."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -62,7 +68,7 @@ def answer(question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     return facts | {"warnings": list(dict.fromkeys(own))}, content
 
 
-def found(question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+def found(question: dict[str, Any]) -> tuple[dict[str, Any], bytes | memoryview]:
     """The facts of an image, or numbers of it."""
     stored = opened(question["image"])
     if question["what"] == "open":
@@ -72,21 +78,23 @@ def found(question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     pixels = getattr(stored, question["name"])
     top, bottom, left, right = question["spans"]
     rows, columns, bands = slice(top, bottom), slice(left, right), question["bands"]
+    limit_memory(len(bands) * (bottom - top) * (right - left) * np.dtype(pixels.dtype).itemsize)
     if question["shape_yx"]:
         values = pixels.coarse(bands, rows, columns, tuple(question["shape_yx"]))
     else:
         values = pixels[bands, rows, columns]
     values = np.ascontiguousarray(values, np.asarray(values).dtype.newbyteorder("="))
-    return {"dtype": values.dtype.str, "shape": list(values.shape)}, values.tobytes()
+    return {"dtype": values.dtype.str, "shape": list(values.shape)}, values.reshape(-1).view("u1").data
 
 
 def opened(fields: dict[str, Any]) -> Stored:
     """An image, kept open for the next question until the file changes."""
     shape, path = fields["shape_yx"], Path(fields["path"])
     image = Image(path, fields["variable"], fields["layout"], shape_yx=shape and tuple(shape))
-    key = json.dumps([fields, path.stat().st_mtime_ns if path.exists() else 0])
+    real = split_part(path)[0]
+    key = json.dumps([fields, changed(real) if real.exists() else 0])
     if key not in OPENED:
-        OPENED[key] = format_of(path).read(image)
+        OPENED[key] = open_here(image)
     OPENED.move_to_end(key)
     while len(OPENED) > KEPT:
         OPENED.popitem(last=False)
@@ -97,7 +105,8 @@ def facts_of(stored: Stored) -> dict[str, Any]:
     """All but the pixels, as JSON can hold it."""
     facts: dict[str, Any] = {name: plain(getattr(stored, name)) for name in PLAIN}
     facts["transform"] = None if stored.transform is None else [float(number) for number in stored.transform[:6]]
-    for name in ("pixels", "valid"):
+    facts |= {"applied": list(stored.applied), "reasons": [] if stored.flags is None else list(stored.flags.reasons)}
+    for name in ("pixels", "valid", "flags", "lonlat"):
         pixels = getattr(stored, name)
         facts[name] = None
         if pixels is not None:

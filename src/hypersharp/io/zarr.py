@@ -1,8 +1,9 @@
 """Zarr through xarray: a folder of chunks with the names and attributes of our NetCDF files."""
 
+import json
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypersharp.io.image import Image
 from hypersharp.io.netcdf import dataset_of
 from hypersharp.stored import Stored
 from hypersharp.system.atomic import check_room
-from hypersharp.system.read_errors import READ_ERRORS, reading
+from hypersharp.system.read_errors import READ_ERRORS, check_regular, reading
 
 EXPECTED = "a whole Zarr store"
 MARKS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
@@ -32,11 +33,36 @@ def _opened(path: Path) -> Iterator[Any]:
     errors = (*READ_ERRORS, zarr.errors.BaseZarrError, SystemError)  # numcodecs raises the last
     raw: dict[str, Any] = {"engine": "zarr", "mask_and_scale": False, "decode_times": False, "consolidated": False}
     with reading(path, EXPECTED, *errors):
+        check_codecs(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what zarr cannot make out is missing then, and named
             dataset = xr.open_dataset(path, **raw)
         with dataset:
             yield dataset
+
+
+def check_codecs(path: Path) -> None:
+    """Raise an InputError where an array is to be unpickled: some versions of zarr would, and run its code."""
+    found = (file for mark in (".zarray", "zarr.json") for file in (path / mark, *path.glob(f"*/{mark}")))
+    for file in found:
+        with suppress(OSError, ValueError, RecursionError):  # which zarr words better
+            check_regular(file)
+            if names_pickle(json.loads(file.read_text(encoding="utf-8"))):
+                raise InputError(
+                    f"{file} with a codec that runs code (pickle)", "plain numbers", "write it again without"
+                )
+
+
+def names_pickle(said: Any) -> bool:
+    """Whether metadata name pickle as a codec, however deep.
+
+    >>> names_pickle({"filters": [{"id": "pickle", "protocol": 5}]}), names_pickle({"compressor": {"id": "zlib"}})
+    (True, False)
+    """
+    if isinstance(said, dict):
+        named = [str(said.get(key)).rpartition(".")[2].lower() for key in ("id", "name")]
+        return "pickle" in named or any(map(names_pickle, said.values()))
+    return isinstance(said, list) and any(map(names_pickle, said))
 
 
 def read(image: Image) -> Stored:

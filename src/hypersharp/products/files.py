@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import re
 import tarfile
@@ -10,17 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from hypersharp.errors import InputError
-from hypersharp.system.read_errors import READ_ERRORS, reading
+from hypersharp.system.read_errors import READ_ERRORS, check_regular, reading
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 ARCHIVES = {".zip": "/vsizip/", ".tar": "/vsitar/"}
 MOST_FILES, MOST_FOLDERS_DEEP = 20_000, 6
+MOST_BYTES = 2**26  # of a file of metadata
 
 
 @dataclass(frozen=True)
@@ -76,14 +79,23 @@ class Files:
         """The content of a small file."""
         with reading(self.root / name, "a whole file", tarfile.TarError, *READ_ERRORS):
             if self.root.is_dir():
-                return (self.root / name).read_bytes()
+                check_regular(self.root / name)
+                with (self.root / name).open("rb") as plain:
+                    return self._small(name, plain)
             if self.root.suffix.lower() == ".zip":
-                with zipfile.ZipFile(self.root) as archive:
-                    return archive.read(name)
-            with tarfile.open(self.root) as archive:
-                member = archive.extractfile(name)
+                with zipfile.ZipFile(self.root) as archive, archive.open(name) as packed:
+                    return self._small(name, packed)
+            with tarfile.open(self.root) as tar:
+                member = tar.extractfile(name)
                 assert member is not None
-                return member.read()
+                return self._small(name, member)
+
+    def _small(self, name: str, file: IO[builtins.bytes]) -> builtins.bytes:
+        """All of a file, unless it is more than metadata are: a small archive may hold gigabytes of zeros."""
+        content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise InputError(f"{self.root / name} of more than {MOST_BYTES >> 20} MiB", "metadata", "check the product")
+        return content
 
     def text(self, name: str) -> str:
         return self.bytes(name).decode("utf-8", "replace")
@@ -144,7 +156,15 @@ def _listed(archive: Path) -> list[str]:
         with zipfile.ZipFile(archive) as file:
             return [name for name in file.namelist() if not name.endswith("/")]
     with tarfile.open(archive) as file:
-        return [member.name for member in file if member.isfile()]
+        return [member.name for member in islice(file, MOST_FILES) if member.isfile()]
+
+
+def changed(path: Path) -> int:
+    """A number that changes with a file, or with what lies directly in a folder. Raises: OSError where nothing is."""
+    found = [path.stat()]
+    if path.is_dir():
+        found += [entry.stat() for entry in islice(os.scandir(path), MOST_FILES)]
+    return sum(one.st_mtime_ns + one.st_size for one in found)
 
 
 def split_part(path: Path) -> tuple[Path, str | None]:

@@ -13,11 +13,13 @@ from hypersharp.errors import InputError, needs
 from hypersharp.grid import Grid, fitted_affine, on_map
 from hypersharp.products.files import Files
 from hypersharp.stored import Pixels, VariablePixels
+from hypersharp.system.own_content import check_own_content
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
     from affine import Affine
 
+CHECKED = set[tuple[Path, int]]()  # files, as they were last changed, that hold all that they show
 PLANE_PX = 0.05  # a swath whose pixels lie so close to a plane grid is placed by that
 
 
@@ -27,6 +29,10 @@ def opened_hdf(path: Path) -> Iterator[Any]:
     with needs("HDF5"):
         import h5py
     with reading(path, "a whole HDF5 file", *READ_ERRORS), h5py.File(path, "r") as file:
+        version = path, path.stat().st_mtime_ns
+        if version not in CHECKED:  # once, however many windows are read
+            check_own_content(path, file)
+            CHECKED.add(version)
         yield file
 
 

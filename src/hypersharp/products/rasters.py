@@ -15,7 +15,10 @@ import numpy as np
 from hypersharp.errors import InputError, needs
 from hypersharp.products.quality import Layer
 from hypersharp.stored import Pixels
+from hypersharp.system.own_content import check_own_raster
 from hypersharp.system.read_errors import READ_ERRORS, reading
+
+JP2 = "JP2OpenJPEG"  # by any driver, a VRT that reads other files could call itself .jp2
 
 
 @contextmanager
@@ -26,7 +29,8 @@ def opened_raster(path: str, expected: str = "a whole raster") -> Iterator[Any]:
         from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
     with reading(Path(path), expected, RasterioError, CRSError, *READ_ERRORS), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path, driver=None if path.lower().endswith(".jp2") else "GTiff") as dataset:
+        with rasterio.open(path, driver=JP2 if path.lower().endswith(".jp2") else "GTiff") as dataset:
+            check_own_raster(Path(path), dataset)
             yield dataset
 
 

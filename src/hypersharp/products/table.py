@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypersharp.errors import InputError
-from hypersharp.products.files import ARCHIVES, Files, split_part
+from hypersharp.products.files import ARCHIVES, Files, changed, split_part
 
 if TYPE_CHECKING:
     from hypersharp.stored import Stored
@@ -107,6 +107,7 @@ PRODUCTS = (
     Product("hyperion", "Hyperion L1T", ("EO1H*_B???_L1*.TIF",), "folder"),
     Product("pace", "PACE OCI L2", ("*.nc",), "refused: pixels of 1.2 km", proven="-"),
 )
+HDF = (".he5", ".h5", ".nc")  # of products in HDF5
 OWN_SUFFIXES = (".he5", ".h5", ".jp2", ".xml", *ARCHIVES)  # of products alone
 
 
@@ -117,19 +118,32 @@ def find_product(path: Path) -> Stored | None:
     """
     real, part = split_part(path)
     try:
-        changed = real.stat().st_mtime_ns
+        version = changed(real)
     except (OSError, ValueError):  # which the reader of formats answers
         return None
-    return _found(real, part, changed)
+    return _found(real, part, version)
+
+
+def is_product_name(path: Path) -> bool:
+    """Whether a file, a folder or an archive may be a product, before anything is opened.
+
+    >>> is_product_name(Path("HLS.S30.T33UUU.2024168T101031.v2.0.B02.tif")), is_product_name(Path("sharp.tif"))
+    (True, False)
+    """
+    return _several(path) or any(product.fits([path.name]) for product in PRODUCTS)
+
+
+def _several(path: Path) -> bool:
+    """Whether a path leads to several files."""
+    return path.is_dir() or path.suffix.lower() in ARCHIVES
 
 
 @lru_cache(maxsize=8)
-def _found(path: Path, part: str | None, _changed_ns: int) -> Stored | None:
+def _found(path: Path, part: str | None, _version: int) -> Stored | None:
     """Metadata are read once, however many windows are read of the pixels, until the file changes."""
-    several = path.is_dir() or path.suffix.lower() in ARCHIVES
-    if several or any(product.fits([path.name]) for product in PRODUCTS):
+    if is_product_name(path):
         files = Files.around(path)
-        names = [name.rpartition("/")[2] for name in files.names] if several else [path.name]
+        names = [name.rpartition("/")[2] for name in files.names] if _several(path) else [path.name]
         for product in PRODUCTS:
             if product.fits(names) and (found := product.read(files, part)) is not None:
                 return found

@@ -1,4 +1,4 @@
-"""HDF5 files that point at other files: what a stranger's file could read on this machine is refused."""
+"""HDF5 and GeoTIFF that point at other files: what a stranger's file could read on this machine is refused."""
 
 from pathlib import Path
 from typing import Any
@@ -31,3 +31,14 @@ def check_own_content(path: Path, file: Any) -> None:
     found = file.visititems_links(in_link) or file.visititems(in_item)
     if found is not None:
         raise InputError(f"{path} with {found}", "all data in the file itself", "copy it with h5repack")
+
+
+def check_own_raster(path: Path, dataset: Any) -> None:
+    """Check that an open rasterio dataset takes its overviews from itself, or from what lies beside it by its name.
+
+    Raises: InputError where its tags, or its PAM file, name another file for them, which GDAL would open.
+    """
+    named = {name.upper(): text for name, text in dataset.tags(ns="OVERVIEWS").items()}.get("OVERVIEW_FILE")
+    if named is not None:
+        found = f"{path} that takes its overviews from another file ({named[:60]})"
+        raise InputError(found, "all data in the file itself", "make a copy of it with gdal_translate")
