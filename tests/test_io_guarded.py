@@ -7,6 +7,7 @@ import shutil
 import struct
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -141,12 +142,24 @@ def test_a_child_reads_products_too(product: Callable[..., Path], name: str) -> 
     plain = Image(path).stored()
     with guarding("all"):
         stored = Image(path).stored()
-        assert Image(path).said() == Image(path).said()
+        said = Image(path).said()
     assert isinstance(stored.pixels, guarded.GuardedPixels)
     np.testing.assert_array_equal(stored.cube().values, plain.cube().values)
     assert (stored.product, stored.unit, stored.applied) == (plain.product, plain.unit, plain.applied)
     assert (stored.flags and stored.flags.shares()) == (plain.flags and plain.flags.shares())
-    assert crs_of(stored.cube()) == crs_of(plain.cube())
+    assert crs_of(stored.cube()) == crs_of(plain.cube()) and said == Image(path).said()
+
+
+def test_a_damaged_product_never_ends_the_process(product: Callable[..., Path], tmp_path: Path) -> None:
+    """HDF5 of which bytes are changed: read as it is, or one line."""
+    content, random = bytearray(product("prisma").read_bytes()), np.random.default_rng(0)
+    for number in range(6):
+        damaged, path = content.copy(), tmp_path / f"PRS_L2D_{number}.he5"
+        for place in random.integers(0, 4000, 40):
+            damaged[place] = random.integers(256)
+        path.write_bytes(damaged)
+        with guarding("risky"), suppress(InputError):
+            Image(path).cube()
 
 
 def test_a_swath_in_a_child_has_its_longitudes(product: Callable[..., Path]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import http.client
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from hypersharp.viewer import bounds, server
 from hypersharp.viewer.folders import Folders
 from hypersharp.viewer.gate import is_loopback, names_of
 from hypersharp.viewer.job import Fusion, Order
+from hypersharp.viewer.scene import Scene
 from hypersharp.viewer.server import Options, Viewer
 from hypersharp.viewer.view import View
 
@@ -516,3 +518,20 @@ def test_a_failed_fusion_says_why(tmp_path: Path) -> None:
     assert fusion.state == "failed"
     assert "swap the two" in fusion.notes[0]
     assert not (tmp_path / "sharp.tif").exists()
+
+
+def test_products_are_listed_and_opened(
+    serve: Callable[..., Viewer], folder: Path, product: Callable[..., Path]
+) -> None:
+    for name in ("sentinel2", "prisma"):
+        (shutil.copytree if product(name).is_dir() else shutil.copy)(product(name), folder / product(name).name)
+    viewer = serve()
+    names = [product(name).name for name in ("prisma", "sentinel2")]
+    assert viewer.folders.images() == [names[0], names[1], "image.tif"]
+    scene = Scene()
+    layers = scene.open([(viewer.folders.existing(name), "image", None) for name in (*names, f"{names[0]}:pan")])
+    assert [layer.bands for layer in layers] == [44, 4, 1] and scene.crs.to_epsg() == 32633
+    patch = layers[1].patch([0], None, (50, 50))
+    assert patch is not None and patch.values.shape == (1, 50, 50)
+    with pytest.raises(InputError):
+        viewer.folders.existing("notes.txt")

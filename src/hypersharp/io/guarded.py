@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,9 +30,8 @@ import psutil
 
 from hypersharp.conventions.arrays import affine_of_six
 from hypersharp.errors import CallError, HypersharpError, InputError, MissingExtraError
-from hypersharp.products.files import MOST_FILES, split_part
-from hypersharp.products.hdf import Joined
-from hypersharp.products.quality import Flags, Layer
+from hypersharp.products.files import MOST_FILES, changed, split_part
+from hypersharp.products.quality import Flags
 from hypersharp.stored import Pixels, Stored
 
 if TYPE_CHECKING:
@@ -64,8 +64,14 @@ def guard() -> str:
 
 def open_guarded(image: Image) -> Stored:
     """Open an image in the child; its pixels are read there too. Raises: InputError; CallError."""
+    real = split_part(image.path)[0]
+    return _opened(image, changed(real) if real.exists() else 0)
+
+
+@lru_cache(maxsize=16)
+def _opened(image: Image, _version: int) -> Stored:
+    """What is known of an image is asked once, until its file changes."""
     facts, _ = CHILD.ask("open", image, {})
-    reasons = facts.pop("reasons")
 
     def pixels(name: str) -> Any:
         found = facts[name]
@@ -75,11 +81,10 @@ def open_guarded(image: Image) -> Stored:
         return kind(tuple(found["shape"]), found["dtype"], image, name)
 
     flags, lonlat = pixels("flags"), pixels("lonlat")
-    each = {reason: Joined([flags], [(0, band)]) for band, reason in enumerate(reasons)}
     return Stored(
         pixels("pixels"),
         valid=pixels("valid"),
-        flags=Flags([Layer(layer, {reason: (1,)}) for reason, layer in each.items()]) if each else None,
+        flags=None if flags is None else Flags(facts["reasons"], flags),
         lonlat=None if lonlat is None else lonlat[:, :, :],
         applied=tuple(facts["applied"]),
         transform=affine_of_six(facts["transform"]),

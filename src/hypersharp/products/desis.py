@@ -46,6 +46,6 @@ def read(files: Files, _: str | None) -> Stored | None:
         offset=np.array(offset),
         product=f"DESIS {level}",
         unit=unit,
-        flags=Flags(layers) if layers else None,
+        flags=Flags.of(layers),
         applied=(f"DESIS {level}: {unit} = {gain[0]:g} x number {offset[0]:+g}, as its METADATA.xml says",),
     )

@@ -65,7 +65,7 @@ def opened(path: Path, file: Any, variable: str, mask: Path | None, part: str | 
         nodata=FILL,
         product=f"EMIT {variable}",
         unit=UNITS[variable],
-        flags=Flags(layers) if layers else None,
+        flags=Flags.of(layers),
         applied=(f"EMIT {variable}, {how}", *([] if mask else ["no MASK file beside it: clouds are not left out"])),
         **known,
     )

@@ -67,6 +67,6 @@ def opened(files: Files, meta: Xml, image: str, pattern: str) -> Stored:
         offset=np.array(offset),
         product=f"EnMAP {level}",
         unit=unit,
-        flags=Flags(layers) if layers else None,
+        flags=Flags.of(layers),
         applied=tuple(said),
     )

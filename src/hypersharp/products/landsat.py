@@ -88,7 +88,7 @@ def opened(files: Files, bands: Bandset, layers: list[Layer], *, product: str, s
         transform=pixels.transform,
         product=product,
         unit="reflectance",
-        flags=Flags(layers) if layers else None,
+        flags=Flags.of(layers),
         applied=(f"{said}, bands {' '.join(bands.files)}",),
         **numbers,
     )

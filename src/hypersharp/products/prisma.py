@@ -96,7 +96,7 @@ def cubes(path: Path, file: Any, level: str) -> Stored:
         valid=Measured(pixels),
         product=f"PRISMA {level}",
         unit=unit(level),
-        flags=Flags(layers) if layers else None,
+        flags=Flags.of(layers),
         applied=(
             f"PRISMA {level}: {unit(level)} by the file's own {'factors' if level == 'L1' else 'minima and maxima'}",
         ),

@@ -49,8 +49,8 @@ class Around(Pixels):
         return np.asarray(near[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x][np.newaxis], "u1")
 
 
-class Flags(Pixels):
-    """(reason, y, x) True where a product's quality layers leave a pixel out, for each of `reasons`."""
+class Said(Pixels):
+    """(reason, y, x) True where quality layers leave a pixel out, for each of `reasons`."""
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.reasons = tuple(dict.fromkeys(reason for layer in layers for reason in layer.reasons))
@@ -67,9 +67,26 @@ class Flags(Pixels):
                     found[i] |= layer.says(self.reasons[bands[i]], values)
         return found
 
+
+class Flags(Pixels):
+    """(reason, y, x) True where a product itself leaves a pixel out, for each of `reasons`."""
+
+    def __init__(self, reasons: Sequence[str], said: Any) -> None:
+        super().__init__(said.shape, bool)
+        self.reasons, self.said = tuple(reasons), said
+
+    @classmethod
+    def of(cls, layers: Sequence[Layer]) -> Flags | None:
+        """What quality layers say; None without any."""
+        said = Said(layers) if layers else None
+        return None if said is None else cls(said.reasons, said)
+
+    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
+        return np.asarray(self.said.read(bands, rows, columns))
+
     def part(self, window: Window) -> Flags:
         """The flags of a window alone."""
-        return Flags([replace(layer, pixels=Part(layer.pixels, window)) for layer in self.layers])
+        return Flags(self.reasons, Part(self.said, window))
 
     def without(self, keep: Sequence[str]) -> list[int]:
         """The reasons, by number, that are not among those to keep."""

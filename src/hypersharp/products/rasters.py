@@ -76,6 +76,11 @@ class Rasters(Pixels):
                 planes.append(dataset.read(band.index, window=window, out_shape=shape_yx, resampling=how))
         return np.stack(planes)
 
+    def has_overviews(self) -> bool:
+        """Whether the first band comes in smaller sizes too."""
+        with opened_raster(self.bands[0].path) as dataset:
+            return bool(dataset.overviews(self.bands[0].index))
+
     @contextmanager
     def _opened(self, path: str, factor: int) -> Iterator[Any]:
         with opened_raster(path) as dataset:

@@ -90,7 +90,7 @@ def opened(files: Files, meta: Xml, names: list[str], part: str | None) -> Store
         offset=np.array([offsets.get(band, 0.0) / divisor for band in bands]),
         product=f"{craft} {'L2A' if surface else 'L1C'}",
         unit="reflectance",
-        flags=Flags(layers) if layers else None,
+        flags=Flags.of(layers),
         applied=(said,) if surface else (said, "L1C is reflectance at the top of the atmosphere, not at the surface"),
     )
 

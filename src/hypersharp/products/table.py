@@ -133,20 +133,30 @@ def is_product_name(path: Path) -> bool:
     return _several(path) or any(product.fits([path.name]) for product in PRODUCTS)
 
 
+@lru_cache(maxsize=64)
+def _fitting(path: Path, _version: int) -> list[Product]:
+    """The products whose names fit that of a file, or of one in the folder or archive."""
+    names = [name.rpartition("/")[2] for name in Files.around(path).names] if _several(path) else [path.name]
+    return [product for product in PRODUCTS if product.fits(names)]
+
+
+def seems_product(path: Path) -> bool:
+    """Whether one seems to lie at a path, by the names of files in it alone."""
+    real, _ = split_part(path)
+    return real.exists() and bool(_fitting(real, changed(real)))
+
+
 def _several(path: Path) -> bool:
     """Whether a path leads to several files."""
     return path.is_dir() or path.suffix.lower() in ARCHIVES
 
 
 @lru_cache(maxsize=8)
-def _found(path: Path, part: str | None, _version: int) -> Stored | None:
+def _found(path: Path, part: str | None, version: int) -> Stored | None:
     """Metadata are read once, however many windows are read of the pixels, until the file changes."""
-    if is_product_name(path):
-        files = Files.around(path)
-        names = [name.rpartition("/")[2] for name in files.names] if _several(path) else [path.name]
-        for product in PRODUCTS:
-            if product.fits(names) and (found := product.read(files, part)) is not None:
-                return found
+    for product in _fitting(path, version):
+        if (found := product.read(Files.around(path), part)) is not None:
+            return found
     if part is not None or path.suffix.lower() in OWN_SUFFIXES:
         expected = f"one of {', '.join(product.title for product in PRODUCTS)}"
         raise InputError(f"no known product in {path}", expected, "see `hypersharp products`, or convert it")

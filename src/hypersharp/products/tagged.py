@@ -102,7 +102,7 @@ def opened(files: Files, name: str, nm: Sequence[tuple[float, float]], layers: S
     pixels = Rasters([Band(files.gdal(name), i + 1) for i in range(len(nm))])
     centres, widths = zip(*nm, strict=True)
     place: dict[str, Any] = {"crs": pixels.crs, "transform": pixels.transform}
-    return Stored(pixels, centres, widths, flags=Flags(layers) if layers else None, **place, **known)
+    return Stored(pixels, centres, widths, flags=Flags.of(layers), **place, **known)
 
 
 def bands_of(sensor: str) -> dict[str, tuple[float, float]]:

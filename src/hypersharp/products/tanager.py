@@ -43,7 +43,7 @@ def read(files: Files, _: str | None) -> Stored | None:
             nodata=float(cube.attrs.get("_FillValue", -9999)),
             product=f"Tanager {name.replace('_', ' ')}",
             unit=UNITS[name],
-            flags=Flags(layers) if layers else None,
+            flags=Flags.of(layers),
             applied=(f"Tanager {name.replace('_', ' ')}, {'on its map grid' if kind == 'GRIDS' else 'a swath'}",),
             **(on_grid(file, root) if kind == "GRIDS" else in_swath(root)),
         )

@@ -17,6 +17,8 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from hypersharp.errors import CallError, HypersharpError, InputError
 from hypersharp.io.format import BY_SUFFIX, suffixes
+from hypersharp.products.files import split_part
+from hypersharp.products.table import seems_product
 from hypersharp.system.atomic import clear_dead, locked_folder
 from hypersharp.system.lock import Lock
 from hypersharp.system.read_errors import reading
@@ -60,7 +62,8 @@ class Folders:
             raise refused()
         for root in self.roots:
             path = self.inside(root / name)
-            if path.exists() and path != root and path.suffix.lower() in BY_SUFFIX:
+            real, _ = split_part(path)
+            if real.exists() and real != root and (real.suffix.lower() in BY_SUFFIX or seems_product(path)):
                 return path
         raise refused()
 
@@ -75,15 +78,17 @@ class Folders:
         return path
 
     def images(self) -> list[str]:
-        """What can be opened: images directly in the folders, by name, links that lead out left out."""
+        """What can be opened: images and products directly in the folders, by name, links that lead out left out."""
         names: dict[str, None] = {}
         for root in self.roots:
             with reading(root, "a folder that can be read", OSError):
                 entries = sorted(root.iterdir())
             for path in entries:
-                hidden = path.name.startswith(".") or path.suffix.lower() not in suffixes()
+                if path.name.startswith("."):
+                    continue
                 with suppress(InputError):
-                    if not hidden and self.inside(path):
+                    real = self.inside(path)
+                    if path.suffix.lower() in suffixes() or seems_product(real):
                         names[path.name] = None
         return list(names)[:MOST_LISTED]
 
