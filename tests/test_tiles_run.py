@@ -264,9 +264,7 @@ def wait_until(happened: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.02)
 
 
-def test_processes_give_the_same_file_though_one_dies(
-    files: tuple[Path, Path], expected: Path, tmp_path: Path
-) -> None:
+def test_processes_give_the_same_file_though_one_dies(files: tuple[Path, Path], expected: Path, tmp_path: Path) -> None:
     import psutil
 
     out = tmp_path / "sharp.tif"
