@@ -20,14 +20,7 @@ import numpy as np
 
 from hypersharp.system.build_info import commit, machine
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-sync"]
 MODEL = "(name) => Bokeh.documents[0].get_model_by_name(name)"
 SHOWN = f"() => ({MODEL})('figure_a').renderers.slice(0, 2).some(r => r.data_source.data.image.length)"
 TIMED = f"""(act) => new Promise((done) => {{

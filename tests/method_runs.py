@@ -14,7 +14,8 @@ from hypersharp.methods.table import METHODS
 from hypersharp.pair.options import Options, Progress, ignore
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
-from hypersharp.sensor.psf import PSF
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import PSF, gaussian_fwhm
 
 ON_CPU = Options(device="cpu", precision="fp32")
 
@@ -46,6 +47,13 @@ class Known:
         sensor = self.sensor(hs, ms)
         apply = METHODS[name].learn(self.pair(hs, ms), sensor, self.options)
         return apply(self.pair(hs, ms), self.options, progress), (*sensor.notes, *apply.notes)
+
+
+def seen_at_ratio_4(truth: Tensor) -> tuple[Tensor, Tensor, Tensor, Known]:
+    """(hs, ms, truth, sensor) of a scene of 12 bands, of which an ms of three bands averages four each."""
+    sensor = Sensor(gaussian_fwhm(4, 4, boundary="reflect"), np.repeat(np.eye(3), 4, axis=1) / 4, 4)
+    hs, ms = (image.float() for image in sensor.observe(truth))
+    return hs, ms, truth, Known(sensor.psf, sensor.srf)
 
 
 def add_method(monkeypatch: pytest.MonkeyPatch, name: str, learn: Learn, needs: tuple[str, ...] = ()) -> Method:

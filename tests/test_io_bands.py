@@ -63,18 +63,14 @@ def test_other_grids_and_dates_are_named(tmp_path: Path) -> None:
     band(tmp_path / "B02.tif", 20, corner=PLACE @ Affine.translation(0.5, 0))
     with pytest.raises(InputError, match=r"B02.tif of 12 x 8 pixels on another grid"):
         open_cube(tmp_path)
-    two = tmp_path / "two"
-    two.mkdir()
-    for date in (20240601, 20240611):
-        band(two / f"{date}_B02.tif", 10)
-    with pytest.raises(InputError, match=r"of one band.*one date in a folder"):
-        open_cube(two)
-    dates = tmp_path / "dates"
-    dates.mkdir()
-    for date in (20240601, 20240611):
-        band(dates / f"ndvi_{date}.tif", 10)
-    with pytest.raises(InputError, match="end in dates"):
-        open_cube(dates)
+    two_dates = {"{}_B02.tif": "of one band.*one date in a folder", "ndvi_{}.tif": "end in dates"}
+    for name, said in two_dates.items():
+        folder = tmp_path / name[:4]
+        folder.mkdir()
+        for date in (20240601, 20240611):
+            band(folder / name.format(date), 10)
+        with pytest.raises(InputError, match=said):
+            open_cube(folder)
 
 
 def test_a_picture_opens_as_ms_with_a_word_on_its_tone_curve(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from torch import Tensor
 from hypersharp.methods import cstf
 from hypersharp.methods.cstf import Factors, blocks_along, blur_matrices, system_solver, update_core, update_dictionary
 from hypersharp.sensor.observe import Sensor
-from hypersharp.sensor.psf import PSF, Boundary, gaussian_fwhm
-from method_runs import Known
+from hypersharp.sensor.psf import PSF, Boundary
+from method_runs import Known, seen_at_ratio_4
 
 RANKS, SIZES, LOW = (3, 4, 2), (8, 10, 5), (4, 5, 2)  # of rows, columns and bands
 
@@ -97,10 +97,7 @@ def low_rank(side: int = 48) -> tuple[Tensor, Tensor, Tensor, Known]:
     rows, columns, bands = (random(n, k, seed=n + k).cumsum(0) for n, k in ((side, 6), (side, 7), (12, 4)))
     truth = cstf.expand(random(4, 6, 7, seed=1), rows, columns, bands)
     truth = (truth - truth.min()) / (truth.max() - truth.min())
-    response = np.repeat(np.eye(3), 4, axis=1) / 4
-    sensor = Sensor(gaussian_fwhm(4, 4, boundary="reflect"), response, 4)
-    hs, ms = (image.float() for image in sensor.observe(truth))
-    return hs, ms, truth, Known(sensor.psf, sensor.srf)
+    return seen_at_ratio_4(truth)
 
 
 def test_a_scene_of_few_factors_is_found() -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hypersharp.methods.detail import Scales, SubspacePair, make_pair, mirror
+from hypersharp.methods.detail import Agreement, Scales, SubspacePair, make_pair, mirror
 from hypersharp.methods.fuse_wei import Gaussians, Posterior, gaussians
 from hypersharp.numerics.linops import BlurDecimation, fuse_gaussian
 from hypersharp.pair.tensors import TensorPair
@@ -22,7 +22,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 def small_pair() -> tuple[SubspacePair, Tensor]:
     """Random coefficients and ms, so that nothing cancels; and the response of the coefficients (l, p)."""
-    scales = Scales(PSF(random(4, 3, seed=5).numpy(), (1, 2)), RATIO)
+    scales = Scales(PSF(random(4, 3, seed=5).numpy(), (1, 2), "wrap"), RATIO)
     coefficients, ms = random(RANK, 4, 3, seed=1), random(MS_BANDS, *SHAPE, seed=2)
     everything = torch.ones(4, 3, dtype=torch.bool)
     basis = torch.linalg.qr(random(6, RANK, seed=3)).Q
@@ -34,8 +34,8 @@ def operator(scales: Scales) -> BlurDecimation:
 
 
 def posterior_mean(pair: SubspacePair, seen: Tensor, found: Gaussians) -> Tensor:
-    posterior = Posterior(pair.basis, seen, lambda ms: ms, found, pair.scales)  # type: ignore[arg-type]
-    return posterior.mean(pair.coefficients, pair.ms, margin_px=0)
+    posterior = Posterior(pair.basis, Agreement(seen, pair.scales), lambda ms: ms, found)  # type: ignore[arg-type]
+    return posterior.mean(pair.coefficients, pair.ms)
 
 
 def test_it_is_the_dense_minimiser_of_the_paper() -> None:

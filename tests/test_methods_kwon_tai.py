@@ -12,7 +12,7 @@ from hypersharp.methods.kwon_tai import at_centres, codes, guided
 from hypersharp.numerics.neighbours import Mean, similar_pixels
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF, gaussian_fwhm
-from method_runs import Known, part_and_whole
+from method_runs import Known, part_and_whole, seen_at_ratio_4
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -79,10 +79,7 @@ def scene(height: int = 48) -> tuple[Tensor, Tensor, Tensor, Known]:
     kinds = torch.from_numpy((np.sin(x * y / 2) > 0) + 2 * (np.sin(2 * x) > np.cos(1.5 * y)))
     shading = torch.from_numpy(0.8 + 0.2 * np.sin(3 * x + y))
     truth = random(4, 12, seed=4).cumsum(1)[kinds].permute(2, 0, 1) / 8 * shading
-    response = np.repeat(np.eye(3), 4, axis=1) / 4
-    sensor = Sensor(gaussian_fwhm(4, 4, boundary="reflect"), response, 4)
-    hs, ms = (image.float() for image in sensor.observe(truth))
-    return hs, ms, truth, Known(sensor.psf, sensor.srf)
+    return seen_at_ratio_4(truth)
 
 
 def test_the_result_is_better_than_its_first_stage_and_explains_both_images() -> None:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from hypersharp.networks.checkpoint import build_network, to_fast_layout
-from hypersharp.networks.ssjcn_v2 import SSJCN2, ReluBlock, SSJCN2Options, window_centre
+from hypersharp.networks.layers import window_centre
+from hypersharp.networks.ssjcn_v2 import SSJCN2, ReluBlock, SSJCN2Options
 from hypersharp.networks.winograd import library, use_winograd
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
@@ -148,6 +149,16 @@ def test_window_centre_is_the_blurs() -> None:
         assert window_centre(window, ratio) == pytest.approx(psf.centre_yx())
 
 
+def check_alike(plain: nn.Module, fast: nn.Module, image: Tensor) -> None:
+    """Two networks make the same of an image, and of its gradient; what theirs are is left in them."""
+    inputs = [image.clone().requires_grad_() for _ in range(2)]
+    made = [net(x) for net, x in zip((plain, fast), inputs, strict=True)]
+    for one in made:
+        torch.autograd.backward(one.sin().sum())
+    torch.testing.assert_close(made[1], made[0], rtol=0, atol=1e-4)
+    torch.testing.assert_close(inputs[1].grad, inputs[0].grad, rtol=0, atol=1e-4)
+
+
 @pytest.mark.skipif(library() is None, reason="no C++ compiler")
 @pytest.mark.parametrize(("channels", "outputs", "size"), [(16, 32, 8), (10, 48, 12), (33, 112, 20)])
 def test_winograds_convolution_and_gradients_are_torchs(channels: int, outputs: int, size: int) -> None:
@@ -156,14 +167,7 @@ def test_winograds_convolution_and_gradients_are_torchs(channels: int, outputs: 
     fast = to_fast_layout(nn.Sequential(nn.Conv2d(channels, outputs, 3, padding=1)))
     fast.load_state_dict(plain.state_dict())
     assert use_winograd(fast)
-    images = [torch.randn(3, channels, size, size, requires_grad=True) for _ in range(2)]
-    with torch.no_grad():
-        images[1].copy_(images[0])
-    made = [net(image) for net, image in zip((plain, fast), images, strict=True)]
-    for one in made:
-        torch.autograd.backward(one.sin().sum())
-    torch.testing.assert_close(made[1], made[0], rtol=0, atol=1e-4)
-    torch.testing.assert_close(images[1].grad, images[0].grad, rtol=0, atol=1e-4)
+    check_alike(plain, fast, torch.randn(3, channels, size, size))
     for ours, torchs in zip(fast.parameters(), plain.parameters(), strict=True):
         assert ours.grad is not None
         assert torchs.grad is not None
@@ -177,13 +181,7 @@ def test_a_residual_block_by_winograd_is_torchs() -> None:
     plain, fast = (to_fast_layout(ReluBlock(32)) for _ in range(2))
     fast.load_state_dict(plain.state_dict())
     use_winograd(fast)
-    image = torch.randn(2, 32, 12, 8)
-    inputs = [image.clone().requires_grad_() for _ in range(2)]
-    made = [block(x) for block, x in zip((plain, fast), inputs, strict=True)]
-    for one in made:
-        torch.autograd.backward(one.sin().sum())
-    torch.testing.assert_close(made[1], made[0], rtol=0, atol=1e-4)
-    torch.testing.assert_close(inputs[1].grad, inputs[0].grad, rtol=0, atol=1e-4)
+    check_alike(plain, fast, torch.randn(2, 32, 12, 8))
     for ours, torchs in zip(fast.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, torchs.grad, rtol=1e-4, atol=1e-3)
 

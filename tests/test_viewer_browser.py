@@ -24,14 +24,7 @@ from hypersharp.simulation.protocols import find_protocol
 from hypersharp.uncertainty.predict import predict_error
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-sync"]
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
 UPLOAD_MIB = 0.5
 PATIENCE_MS = 60_000
@@ -174,6 +167,14 @@ class View:
 
     def choose(self, label: str, option: str) -> None:
         self.page.get_by_label(label, exact=True).select_option(option)
+
+    def start_fusion(self, method: str, name: str) -> None:
+        self.page.locator("#fuse summary").click()
+        self.choose("Method", method)
+        self.page.get_by_label("Result", exact=True).fill(name)
+        self.page.get_by_label("Result", exact=True).press("Tab")
+        self.page.get_by_role("button", name="Fuse", exact=True).click()
+        self.page.get_by_text("running").wait_for()
 
     def caption(self, side: str) -> str:
         return str(self.js(f"model('caption_{side}').text"))
@@ -412,12 +413,7 @@ def test_the_map_of_the_predicted_error(at_berlin: View) -> None:
 
 def test_a_fusion_runs_to_its_end_and_is_downloaded(at_berlin: View) -> None:
     page, folder = at_berlin.page, at_berlin.served.folder
-    page.locator("#fuse summary").click()
-    at_berlin.choose("Method", "sfim")
-    page.get_by_label("Result", exact=True).fill("fused.tif")
-    page.get_by_label("Result", exact=True).press("Tab")
-    page.get_by_role("button", name="Fuse", exact=True).click()
-    page.get_by_text("running").wait_for()
+    at_berlin.start_fusion("sfim", "fused.tif")
     at_berlin.shot("11-fusing")
     page.get_by_text("Download fused.tif").wait_for()
     at_berlin.until("model('layer_b').value === 'fused.tif' && model('caption_b').text.includes('fused.tif')")
@@ -435,12 +431,7 @@ def test_a_fusion_runs_to_its_end_and_is_downloaded(at_berlin: View) -> None:
 def test_a_fusion_can_be_cancelled(at_berlin: View) -> None:
     page, folder = at_berlin.page, at_berlin.served.folder
     before = sorted(folder.iterdir())
-    page.locator("#fuse summary").click()
-    at_berlin.choose("Method", "hysure")
-    page.get_by_label("Result", exact=True).fill("never.tif")
-    page.get_by_label("Result", exact=True).press("Tab")
-    page.get_by_role("button", name="Fuse", exact=True).click()
-    page.get_by_text("running").wait_for()
+    at_berlin.start_fusion("hysure", "never.tif")
     assert holds(lambda: sorted(folder.iterdir()) != before)  # the folder that the fusion works in
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("cancelled").wait_for()

@@ -223,7 +223,7 @@ LATEX_COSTS = ("Time (s)", "Memory (MB)", "Parameters (M)", "GFLOP")
 def as_latex(rows: list[Row], preset: str, published: Published | None = None) -> str:
     """A tabular of finished rows: mean and standard deviation over scenes by `preset`."""
     summaries = summarise(rows, preset)
-    titles = ["Method", *(column.title for column in COLUMNS.values()), *LATEX_COSTS]
+    titles = ["Method", *TITLES, *LATEX_COSTS]
     lines = []
     for summary in summaries:
         scores = []

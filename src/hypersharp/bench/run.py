@@ -91,7 +91,7 @@ def parse_methods(text: str) -> tuple[str, ...]:
     """
     methods = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     for name, _, weights in (method.partition(":") for method in methods):
-        if weights and "weights" not in find_method(bare(name)).needs:
+        if weights and not find_method(bare(name)).is_network:
             raise CallError(f"weights '{weights}' for {name}", "a method with a network", f"write {name} alone")
         check_names(name, weights)
     return methods
@@ -102,7 +102,7 @@ def with_weights(methods: tuple[str, ...], weights: str | None) -> tuple[str, ..
     if not weights:
         return methods
     named_weights(weights)
-    networks = {name for name, method in METHODS.items() if "weights" in method.needs}
+    networks = [name for name, method in METHODS.items() if method.is_network]
     return tuple(f"{method}:{weights}" if bare(method) in networks else method for method in methods)
 
 
@@ -178,7 +178,7 @@ def count_flops(task: Task, protocol: Protocol, shape_yx: tuple[int, int], devic
 
     They are those of convolutions and matrix products, as torch's FlopCounterMode counts them, in a run of its own.
     """
-    if "weights" not in METHODS[bare(task.method)].needs:
+    if not METHODS[bare(task.method)].is_network:
         return None
     grey = np.full((len(protocol.wavelengths_nm), *shape_yx), 0.5, np.float32)
     truth = make_cube(grey, wavelengths_nm=np.array(protocol.wavelengths_nm))

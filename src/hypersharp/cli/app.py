@@ -51,12 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except MemoryError:
         fail("found too little memory, expected enough for the image, do: try --mode tiles", 1, debug)
     except Exception as exc:  # a fault of ours: still one line, and how to see more
-        fail(
-            f"found a fault in hypersharp ({type(exc).__name__}: {exc}), expected none, do: report it with the "
-            "output of the same command and --debug",
-            1,
-            debug,
-        )
+        do = "report it with the output of the same command and --debug"
+        fail(f"found a fault in hypersharp ({type(exc).__name__}: {exc}), expected none, do: {do}", 1, debug)
     sys.exit(0)
 
 

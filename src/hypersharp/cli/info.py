@@ -33,9 +33,10 @@ def info(
 
     image = Image(file, variable, layout)
     stored = image.as_it_is()
+    good = [] if stored.good_bands is None else [bool(flag) for flag in stored.good_bands]
     facts = {"Product": stored.product or "none that is known"} | facts_of(image.outline())
     facts |= {
-        "Bands left out": bands_words(stored),
+        "Bands left out": f"{good.count(False)} of {len(good)}, by its own list" if False in good else "",
         "Numbers": numbers_words(stored),
         "Unit": stored.unit or "not said",
     }
@@ -44,12 +45,6 @@ def info(
     facts["Missing"] = missing_words(image.stored())
     width = max(map(len, facts))
     say("\n".join(f"{name:{width}}  {text}" for name, text in facts.items() if text))
-
-
-def bands_words(stored: "Stored") -> str:
-    """How many bands the file itself calls bad."""
-    flags = [] if stored.good_bands is None else [bool(flag) for flag in stored.good_bands]
-    return f"{flags.count(False)} of {len(flags)}, by its own list" if False in flags else ""
 
 
 def numbers_words(stored: "Stored") -> str:

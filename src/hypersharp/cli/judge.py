@@ -86,7 +86,13 @@ def evaluate(
     from hypersharp.numerics import unit
     from hypersharp.quality.metrics import score_cubes
 
-    check_evaluation(truth, hs, ms, ratio, wald)
+    if (hs is None) != (ms is None) or (truth is None and hs is None):
+        named = "one of --hs and --ms" if hs or ms else "neither TRUTH nor a pair"
+        raise CallError(named, "TRUTH, or --hs and --ms, or all three", "name the missing file")
+    if truth and not ratio:
+        raise CallError("TRUTH without --ratio", "fine pixels per coarse one", "give it, --ratio 4 say")
+    if wald and hs is None:
+        raise CallError("--wald without a pair", "--hs and --ms", "name the two files")
     image, found = open_cube(estimate), dict[str, dict[str, Any]]()
     if truth and ratio:
         reference = open_cube(truth)
@@ -101,19 +107,6 @@ def evaluate(
 
         return print(dumps(found["truth"] if list(found) == ["truth"] else found))  # noqa: T201
     show_found(found, "" if peak else ", found by dtype and range; --peak sets it")
-
-
-def check_evaluation(
-    truth: Path | None, hs: Path | None, ms: Path | None, ratio: float | None, wald: str | None
-) -> None:
-    """Raise CallError unless there is something to score against, and all it takes."""
-    if (hs is None) != (ms is None) or (truth is None and hs is None):
-        found = "one of --hs and --ms" if hs or ms else "neither TRUTH nor a pair"
-        raise CallError(found, "TRUTH, or --hs and --ms, or all three", "name the missing file")
-    if truth and not ratio:
-        raise CallError("TRUTH without --ratio", "fine pixels per coarse one", "give it, --ratio 4 say")
-    if wald and hs is None:
-        raise CallError("--wald without a pair", "--hs and --ms", "name the two files")
 
 
 def judged_by_pair(
@@ -140,9 +133,8 @@ def judged_by_pair(
     if wald:
         find_method(wald)
     blur, response, ratio = sensor_from_args(*known, None)
-    record = Record.find(image)
+    record, looked_for = Record.find(image), coregister if blur is None else "none"
     known_place = dict(record.placement) if record else None
-    looked_for = coregister if blur is None else "none"
     placed = place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister=looked_for, known=known_place)
     hs, ms = placed.read(placed.everything)
     with progress_bar("judging by the pair") as progress:

@@ -49,10 +49,8 @@ def train(
         chosen: dict[str, Any] = {"start_from": start_from, "minutes": minutes, "finish_only": finish}
         path = record.train_record(options, scenes, out, resume=resume, **chosen)
     else:
-        scenes, hardware = (
-            training_set(options.protocol, data),
-            run.Hardware(accelerator, devices, nodes, strategy, timeout),
-        )
+        scenes = training_set(options.protocol, data)
+        hardware = run.Hardware(accelerator, devices, nodes, strategy, timeout)
         path = run.train(options, scenes, out, cache_dir=cache, resume=resume, hardware=hardware)
     say(f"{'weights' if path.suffix == '.safetensors' else 'checkpoint'} -> {path}")
 

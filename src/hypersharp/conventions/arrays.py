@@ -76,7 +76,8 @@ def find_variable(
         raise InputError(f"no image in {image.path}", "a 2-D or 3-D array of real numbers", "use another file")
     cubes = [name for name in candidates if kinds[name][0] == 3 and 1 not in found[name][0]]
     maps = [found[name][0] for name in candidates if name not in cubes]
-    if len(cubes) == 1 and maps and all(shape in _planes(found[cubes[0]][0]) for shape in maps):  # labels, a mask
+    planes = [shape for name in cubes for shape in (found[name][0][1:], found[name][0][:2])]  # bands first or last
+    if len(cubes) == 1 and maps and all(shape in planes for shape in maps):  # labels, a mask
         others = ", ".join(name for name in candidates if name != cubes[0])
         warnings.warn(f"'{cubes[0]}' is read of {image.path}, not {others}: name another by --variable", stacklevel=4)
         return cubes[0]
@@ -85,11 +86,6 @@ def find_variable(
         what = f"{len(candidates)} possible images in {image.path} ({listed})"
         raise InputError(what, "one", "name it: --variable (variable= in Python)")
     return candidates[0]
-
-
-def _planes(shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-    """The shapes of maps of a cube's own pixels, bands being first or last."""
-    return shape[1:], shape[:2]
 
 
 def _is_real(axes: int, kind: str) -> bool:
@@ -138,7 +134,6 @@ def bands_last(shape: tuple[int, ...], arrays: Mapping[str, Any]) -> bool:
 
 
 def text(arrays: Mapping[str, Any], name: str) -> str | None:
-    """The text stored under a name."""
     array = np.asarray(arrays.get(name, 0))
     return "".join(str(part) for part in array.ravel()) or None if array.dtype.kind == "U" else None
 
@@ -243,7 +238,6 @@ def plain_order(shape: tuple[int, ...], what: str, do: str) -> None:
 
 
 def _check_layout(layout: str | None) -> None:
-    """Raise on a layout that is in no list."""
     if layout is not None and layout not in LAYOUTS:
         raise CallError(f"the layout '{layout[:20]}'", f"one of {', '.join(LAYOUTS)}", "choose one")
 

@@ -25,15 +25,7 @@ LETTERS = {name: letter for letter, names in AXES.items() for name in names.spli
 Y_NAMES = ("latitude", "projection_y_coordinate", "grid_latitude")
 X_NAMES = ("longitude", "projection_x_coordinate", "grid_longitude")
 DEGREES = ("degrees_north", "degrees_east", "degree_north", "degree_east", "degrees_n", "degrees_e")
-WAVELENGTH_NAMES = (
-    *WAVELENGTHS,
-    "wl",
-    "wvl",
-    "lambda",
-    "center_wavelength",
-    "centre_wavelength",
-    "radiation_wavelength",
-)
+WAVELENGTH_NAMES = (*WAVELENGTHS, "center_wavelength", "centre_wavelength", "radiation_wavelength")
 DEGREE_DIMS = ("lat", "lon", "latitude", "longitude")
 WIDTH_NAMES = (*WIDTHS, "bandwidth", "band_width", "full_width_half_max")
 Parts = tuple[int | None, int, int]  # positions of band, row and column among the axes of an array
@@ -94,9 +86,11 @@ def _wavelengths(
     if centres is None and axis is not None and unit_nm(axis.attrs.get("units")) is not None:
         centres, unit = listed({"any": axis}, ("any",), bands), unit_of(axis.attrs)
     for name in WAVELENGTH_NAMES if centres is None else ():
-        numbers = _attribute_list(variable.attrs.get(name))
-        if numbers is not None and len(numbers) == bands:
-            return np.asarray(numbers), variable.attrs.get(f"{name}_units") or unit_of(variable.attrs, spectral=True)
+        value = variable.attrs.get(name)  # an array, a list or a text
+        numbers = np.asarray(numbers_in(value) if isinstance(value, str) else value).ravel()
+        if numbers.dtype.kind in "iuf" and numbers.size == bands:
+            unit = variable.attrs.get(f"{name}_units") or unit_of(variable.attrs, spectral=True)
+            return numbers.astype(float), unit
     return centres, unit
 
 
@@ -117,16 +111,7 @@ def _listed(variables: Mapping[str, Any], names: tuple[str, ...], bands: int) ->
     return None, None
 
 
-def _attribute_list(value: Any) -> list[float] | None:
-    """Numbers that an attribute holds as an array, a list or a text."""
-    if isinstance(value, str):
-        return numbers_in(value)
-    numbers = np.asarray(value)
-    return [float(number) for number in numbers.ravel()] if numbers.dtype.kind in "iuf" and numbers.size else None
-
-
 def number_of(variable: Any, names: Iterable[str], default: float | None = None) -> Any:
-    """A number among the attributes."""
     for name in names:
         for place in (variable.attrs, variable.encoding):
             value = np.asarray(place.get(name))

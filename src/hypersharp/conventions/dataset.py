@@ -76,15 +76,14 @@ def chosen_names(dataset: Any, image: Wanted, name: str | None) -> list[str]:
     Raises: InputError where none or several may be the image.
     """
     found = {str(key): item for key, item in dataset.data_vars.items()}
-    if name and "*" in name:
-        found = {key: item for key, item in found.items() if fnmatchcase(key, name)}
-    elif name or any(len(image_shape(item)) == 3 for item in found.values()):
-        shapes = {key: (image_shape(item), item.dtype) for key, item in found.items()}
-        return [find_variable(Wanted(image.path, name), shapes)]
-    planes = _planes(found)
+    pattern = name if name and "*" in name else None
+    if pattern:
+        found, name = {key: item for key, item in found.items() if fnmatchcase(key, pattern)}, None
+    shapes = {key: (image_shape(item), item.dtype) for key, item in found.items()}
+    one = name or (not pattern and any(len(shape) == 3 for shape, _ in shapes.values()))
+    planes = [] if one else _planes(found)
     if len(planes) < 2:
-        shapes = {key: (image_shape(item), item.dtype) for key, item in found.items()}
-        return [find_variable(Wanted(image.path, None if name and "*" in name else name), shapes)]
+        return [find_variable(Wanted(image.path, name), shapes)]
     others = [key for key, item in found.items() if key not in planes and len(image_shape(item)) == 2]
     left = f"; left out: {', '.join(others[:LISTED])}" if others else ""
     warnings.warn(f"{len(planes)} variables are the bands: {', '.join(planes[:LISTED])}{left}", stacklevel=3)
@@ -99,12 +98,8 @@ def _planes(found: Mapping[str, Any]) -> list[str]:
     sets: dict[Any, list[str]] = {}
     for name, item in found.items():
         degrees = LETTERS.get(name.lower(), "?") != "?" or item.attrs.get("standard_name") in ("latitude", "longitude")
-        if (
-            len(image_shape(item)) == 2
-            and item.dtype.kind in "iuf"
-            and not degrees
-            and "flag_meanings" not in item.attrs
-        ):
+        plane = len(image_shape(item)) == 2 and item.dtype.kind in "iuf"
+        if plane and not degrees and "flag_meanings" not in item.attrs:
             sets.setdefault((item.dims, item.shape, item.dtype), []).append(name)
     names = max(sets.values(), key=len, default=[])
     placed = [(centre[0], name) for name in names if (centre := _centre(found[name])) is not None]

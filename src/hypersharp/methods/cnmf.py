@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Match, Scales, make_pair, match
+from hypersharp.methods.detail import Match, Scales, seen_alike
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.loops import slices
 from hypersharp.numerics.subspace import vca
@@ -67,14 +67,16 @@ class Unmixing(Apply):
 
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """The materials of (L, h, w) and (l, H, W); psf and srf are estimated where not given."""
-    seer = sensor.sensor
-    inside = make_pair(pair, seer.psf, options)
-    response = torch.tensor(seer.srf).to(inside.basis)
-    levels = match(inside, mix_bands(response @ inside.basis, inside.coefficients))
+    inside, _, levels = seen_alike(pair, sensor.sensor, options)
+    response = torch.tensor(sensor.sensor.srf).to(inside.basis)
     pixels = mix_bands(inside.basis, inside.coefficients).flatten(1).clamp_(min=0)
     fine, valid = levels(inside.ms).flatten(1).clamp(min=0), inside.valid.flatten()
     counted = None if inside.ms_valid is None else inside.ms_valid.flatten()
-    start, abundances = unmix_hs(pixels, valid)
+    start, hs_power = start_endmembers(pixels[:, valid]), sum_power(pixels[:, valid])  # hs alone first
+    abundances = pixels.new_full((start.shape[1], pixels.shape[1]), 1 / start.shape[1])
+    abundances = update_abundances(pixels, start, abundances, START, hs_power)
+    seen_hs = None if valid.all() else valid
+    start, abundances = alternate(pixels, start, abundances, HS_UPDATES, hs_power, counted=seen_hs)
     power = sum_power(fine if counted is None else fine[:, counted])
     abundances = inside.scales.expand(abundances.view(-1, *inside.valid.shape)).flatten(1).clamp_(min=LEAST)
     endmembers, stages = start, []
@@ -87,18 +89,7 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
             stages.append(seen)
         low = inside.scales.reduce(abundances.view(-1, *inside.ms.shape[1:])).flatten(1)[:, valid].clamp(min=LEAST)
         endmembers = update_endmembers(pixels[:, valid], endmembers, low, HS_UPDATES)
-    hs_power = sum_power(pixels[:, valid])
     return Unmixing(inside.basis, levels, inside.scales, start, endmembers, tuple(stages), hs_power, power)
-
-
-def unmix_hs(pixels: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """W (L, M) and H (M, N) of hs alone, W from the valid ones of its pixels (L, N)."""
-    endmembers = start_endmembers(pixels[:, valid])
-    abundances = pixels.new_full((endmembers.shape[1], pixels.shape[1]), 1 / endmembers.shape[1])
-    power = sum_power(pixels[:, valid])
-    abundances = update_abundances(pixels, endmembers, abundances, START, power)
-    counted = None if valid.all() else valid
-    return alternate(pixels, endmembers, abundances, HS_UPDATES, power, counted=counted)
 
 
 def start_endmembers(spectra: Tensor) -> Tensor:

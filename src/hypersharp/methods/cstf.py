@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Match, make_pair, match, measured_pixels
+from hypersharp.methods.detail import Match, measured_pixels, seen_alike
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.loops import conjugate_gradients, slices
 from hypersharp.numerics.subspace import principal_axes, second_moment, vca
@@ -82,7 +82,6 @@ class Tucker(Apply):
     notes: tuple[str, ...] = ()
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
-        """(L, h, w) and (l, H, W) -> (L, H, W)."""
         hs, ms = pair.hs.to(self.bands), self.match(pair.ms.to(self.bands))
         blocks = list(product(*(blocks_along(size, self.sensor.ratio) for size in hs.shape[1:])))
         if len(blocks) == 1:
@@ -100,9 +99,11 @@ class Tucker(Apply):
 
     def sharpen(self, hs: Tensor, ms: Tensor, sensor: Sensor, progress: Progress) -> Tensor:
         """One block, (L, h, w) and (l, H, W) -> (L, H, W)."""
-        factors = start_factors(ms, self.bands, sensor)
-        core = ms.new_zeros(*(factors.matrices[axis].shape[1] for axis in (2, 0, 1)))
-        core = update_core(core, factors, hs, ms)
+        # W and H: the first left singular vectors of the ms's unfoldings
+        rows, columns = (principal_axes(second_moment(unfold(ms, axis)))[:, :ATOMS_YX].to(ms) for axis in (0, 1))
+        blur_rows, blur_columns = (matrix.to(ms) for matrix in blur_matrices(sensor, (ms.shape[1], ms.shape[2])))
+        factors = Factors((rows, columns, self.bands), (blur_rows, blur_columns, torch.tensor(sensor.srf).to(ms)))
+        core = update_core(ms.new_zeros(*(one.shape[1] for one in (self.bands, rows, columns))), factors, hs, ms)
         for number in range(1, ROUNDS + 1):
             for axis in range(3):
                 factors = factors.with_matrix(axis, update_dictionary(axis, core, factors, hs, ms))
@@ -124,7 +125,6 @@ class Block(NamedTuple):
         return slice(self.first * scale, self.end * scale)
 
     def seen(self, scale: int) -> slice:
-        """What is seen."""
         return slice(self.low * scale, self.high * scale)
 
     def kept(self, scale: int) -> slice:
@@ -147,26 +147,17 @@ def blocks_along(size: int, ratio: int) -> list[Block]:
 
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """The start of S, and the levels of ms; psf and srf are estimated where not given."""
-    seer = sensor.sensor
-    inside = make_pair(pair, seer.psf, options)
-    response = torch.tensor(seer.srf).to(inside.basis)
-    levels = match(inside, mix_bands(response @ inside.basis, inside.coefficients))
+    inside, _, levels = seen_alike(pair, sensor.sensor, options)
     pixels = measured_pixels(pair.hs, pair.hs_valid).to(inside.basis)
     start = vca(pixels, min(ATOMS_BANDS, *pixels.shape), seed=SEED)
-    lost = not_separable(seer.psf)
+    lost = not_separable(sensor.sensor.psf)
     notes = (f"the separable part of the PSF leaves out {lost:.1%} of it",) if lost > SEPARABLE else ()
-    return Tucker(seer, start, levels, notes)
+    return Tucker(sensor.sensor, start, levels, notes)
 
 
 def expand(core: Tensor, rows: Tensor, columns: Tensor, bands: Tensor) -> Tensor:
     """C x1 rows x2 columns x3 bands of a core (n_s, n_w, n_h); the axes of the result are (bands, rows, columns)."""
     return mix_bands(bands, rows @ core @ columns.mT)
-
-
-def separable_taps(psf: PSF) -> tuple[np.ndarray, np.ndarray]:
-    """The taps along y and along x, each of sum 1, of the kernel's nearest separable one."""
-    u, _, vt = np.linalg.svd(psf.kernel)
-    return u[:, 0] / u[:, 0].sum(), vt[0] / vt[0].sum()
 
 
 def not_separable(psf: PSF) -> float:
@@ -177,21 +168,15 @@ def not_separable(psf: PSF) -> float:
 
 def blur_matrices(sensor: Sensor, shape_yx: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """P1 (h, H) and P2 (w, W): blur along an axis and decimation, with the PSF's phase and boundary rule."""
-    matrices = []
-    for axis, (size, taps) in enumerate(zip(shape_yx, separable_taps(sensor.psf), strict=True)):
+    u, _, vt = np.linalg.svd(sensor.psf.kernel)
+    matrices, separable = [], (u[:, 0] / u[:, 0].sum(), vt[0] / vt[0].sum())  # taps along y and x of the nearest such
+    for axis, (size, taps) in enumerate(zip(shape_yx, separable, strict=True)):
         read = read_indices(size, len(taps), sensor.psf.start_yx[axis], sensor.ratio, sensor.psf.boundary)
         count = size // sensor.ratio
         places = torch.from_numpy(read)[torch.arange(len(taps)) + sensor.ratio * torch.arange(count)[:, None]]
         weights = torch.tensor(taps[::-1].copy()).expand(count, -1)
         matrices.append(torch.zeros(count, size, dtype=torch.float64).scatter_add_(1, places, weights))
     return matrices[0], matrices[1]
-
-
-def start_factors(ms: Tensor, bands: Tensor, sensor: Sensor) -> Factors:
-    """W and H: the first left singular vectors of the ms's unfoldings; S as given."""
-    rows, columns = (principal_axes(second_moment(unfold(ms, axis)))[:, :ATOMS_YX].to(ms) for axis in (0, 1))
-    blur_rows, blur_columns = (matrix.to(ms) for matrix in blur_matrices(sensor, (ms.shape[1], ms.shape[2])))
-    return Factors((rows, columns, bands), (blur_rows, blur_columns, torch.tensor(sensor.srf).to(ms)))
 
 
 def unfold(image: Tensor, axis: int) -> Tensor:

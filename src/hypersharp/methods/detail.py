@@ -6,7 +6,7 @@ MTF-GLP-CBD: Aiazzi et al. 2006, PE&RS 72(5); Vivone, Restaino, Chanussot 2018, 
 own pixels, which a coarse pixel averages out, is added to the normal equations.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -151,6 +151,16 @@ def match(pair: SubspacePair, seen: Tensor) -> Match:
     return Match(contrast, y_mean - contrast * x_mean)
 
 
+def seen_alike(
+    pair: TensorPair, sensor: Sensor, options: Options, most: int | None = None
+) -> tuple[SubspacePair, Tensor, Match]:
+    """The pair with the first `most` coefficients of hs, R E (l, p), and what brings ms to the level of hs."""
+    found = make_pair(pair, sensor.psf, options)
+    found = replace(found, basis=found.basis[:, :most], coefficients=found.coefficients[:most])
+    seen = torch.tensor(sensor.srf).to(found.basis) @ found.basis
+    return found, seen, match(found, mix_bands(seen, found.coefficients))
+
+
 @dataclass(frozen=True, eq=False)
 class Agreement:
     """R E (l, p) and the way between the grids: what brings coefficients (p, H, W) to agree with hs and ms.
@@ -164,7 +174,6 @@ class Agreement:
 
     @property
     def margin_px(self) -> int:
-        """Coarse pixels of that margin."""
         return 0 if self.scales.psf.boundary == "wrap" else MARGIN_PX
 
     def with_hs(self, prior: Tensor, coefficients: Tensor, *, weight: float) -> Tensor:
@@ -186,11 +195,9 @@ class Agreement:
         return prior + self.inside(sylvester(gram, rhs, observe))
 
     def widened(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
-        """Both with their margins."""
         return mirror(fine, self.margin_px * self.scales.ratio), mirror(coarse, self.margin_px)
 
     def inside(self, fine: Tensor) -> Tensor:
-        """Without its margin."""
         margin = self.margin_px * self.scales.ratio
         return fine[:, margin : fine.shape[1] - margin, margin : fine.shape[2] - margin]
 

@@ -30,7 +30,6 @@ class Explanation(Apply):
     weights: str | None = None
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
-        """(L, h, w) and (l, H, W) -> (L, H, W)."""
         corrected = self.inference(pair, options, progress)
         return explain(pair.hs.to(corrected), pair.ms.to(corrected), corrected, self.sensor, WEIGHT)
 

@@ -19,18 +19,8 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import (
-    MARGIN_PX,
-    Match,
-    Scales,
-    SubspacePair,
-    detail,
-    make_pair,
-    match,
-    measured_pixels,
-    mirror,
-)
-from hypersharp.numerics.linops import BlurDecimation, mix_bands, sylvester
+from hypersharp.methods.detail import Agreement, Match, SubspacePair, detail, measured_pixels, seen_alike
+from hypersharp.numerics.linops import mix_bands, sylvester
 from hypersharp.numerics.noise import band_noise
 from hypersharp.pair.options import Options, Progress
 from hypersharp.pair.sensor import PairSensor
@@ -53,49 +43,38 @@ class Gaussians:
 
 @dataclass(frozen=True, eq=False)
 class Posterior(Apply):
-    """E (L, p), R E (l, p), how ms comes to the level of hs, the covariances, and the way between the grids."""
+    """E (L, p), R E and the way between the grids, how ms comes to the level of hs, the covariances."""
 
     basis: Tensor
-    seen: Tensor
+    agreement: Agreement
     match: Match
     gaussians: Gaussians
-    scales: Scales
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
-        """(L, h, w) and (l, H, W) -> (L, H, W)."""
         coefficients = mix_bands(self.basis.mT, pair.hs.to(self.basis))
-        margin_px = 0 if self.scales.psf.boundary == "wrap" else MARGIN_PX
-        mean = self.mean(coefficients, self.match(pair.ms.to(self.basis)), margin_px=margin_px)
-        sharp = mix_bands(self.basis, mean)
+        sharp = mix_bands(self.basis, self.mean(coefficients, self.match(pair.ms.to(self.basis))))
         progress(1.0)
         return sharp
 
-    def mean(self, coefficients: Tensor, ms: Tensor, *, margin_px: int) -> Tensor:
-        """U (p, H, W), by what it adds to up(A); margin_px: coarse pixels mirrored."""
-        ratio, psf, found = self.scales.ratio, self.scales.psf, self.gaussians
-        coarse, fine = mirror(coefficients, margin_px), mirror(ms, margin_px * ratio)
-        kernel = torch.tensor(psf.kernel).to(fine)
-        observe = BlurDecimation(kernel, (fine.shape[1], fine.shape[2]), ratio, psf.start_yx)
-        mean = self.scales.expand(coarse)
+    def mean(self, coefficients: Tensor, ms: Tensor) -> Tensor:
+        """U (p, H, W), by what it adds to up(A)."""
+        seen, found = self.agreement.seen, self.gaussians
+        fine, coarse = self.agreement.widened(ms, coefficients)
+        observe, mean = self.agreement.observe(fine), self.agreement.scales.expand(coarse)
         precision = (found.hs_noise / found.ms_noise)[:, None]
-        response = self.seen.to(torch.float64)
+        response = seen.to(torch.float64)
         gram = response.mT @ (precision * response) + found.hs_noise * torch.linalg.inv(found.prior)
         rhs = observe.adjoint(coarse - observe.forward(mean))
-        rhs += mix_bands((precision * response).mT.to(fine), fine - mix_bands(self.seen, mean))
+        rhs += mix_bands((precision * response).mT.to(fine), fine - mix_bands(seen, mean))
         mean += sylvester(((gram + gram.mT) / 2).to(fine), rhs, observe)
-        inside = slice(margin_px * ratio, -margin_px * ratio or None)
-        return mean[:, inside, inside]
+        return self.agreement.inside(mean)
 
 
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """All but the image from (L, h, w) and (l, H, W); estimates of psf and srf what the user did not give."""
-    seer = sensor.sensor
-    whole, most = make_pair(pair, seer.psf, options), MOST_DIMENSIONS
-    inside = replace(whole, basis=whole.basis[:, :most], coefficients=whole.coefficients[:most])
-    seen = torch.tensor(seer.srf).to(inside.basis) @ inside.basis
-    levels = match(inside, mix_bands(seen, inside.coefficients))
+    inside, seen, levels = seen_alike(pair, sensor.sensor, options, MOST_DIMENSIONS)
     found = gaussians(replace(inside, ms=levels(inside.ms)), measured_pixels(pair.hs, pair.hs_valid))
-    return Posterior(inside.basis, seen, levels, found, inside.scales)
+    return Posterior(inside.basis, Agreement(seen, inside.scales), levels, found)
 
 
 def gaussians(pair: SubspacePair, hs_pixels: Tensor) -> Gaussians:

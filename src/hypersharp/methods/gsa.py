@@ -36,7 +36,6 @@ class Substitution(Apply):
     constant: Tensor
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
-        """(L, h, w) and (l, H, W) -> (L, H, W)."""
         coefficients = mix_bands(self.injection.basis.mT, pair.hs.to(self.injection.basis))
         source = intensities(coefficients, self.mixing, self.constant)
         sharp = self.injection.inject(coefficients, pair.ms.to(coefficients), source)

@@ -167,8 +167,12 @@ def sharpen(
 
     Raises: InputError for sizes, a sensor, a basis or options that do not fit.
     """
-    chosen = options or HySureOptions()
-    check_sensor(hs, ms, sensor)
+    chosen, ratio = options or HySureOptions(), sensor.ratio
+    if tuple(ms.shape[1:]) != (hs.shape[1] * ratio, hs.shape[2] * ratio):
+        sizes = f"hs of {tuple(hs.shape[1:])} and ms of {tuple(ms.shape[1:])} pixels"
+        raise InputError(sizes, f"sizes of ratio {ratio}", "crop ms, or correct the sensor")
+    if sensor.srf.shape != (len(ms), len(hs)):
+        raise InputError(f"a response of shape {sensor.srf.shape}", f"{(len(ms), len(hs))}", "give one row per ms band")
     kernel, response = (torch.tensor(table).to(hs) for table in (sensor.psf.kernel, sensor.srf))
     found = find_basis(hs, chosen) if basis is None else basis.to(hs)
     observe = BlurDecimation(kernel, (ms.shape[1], ms.shape[2]), sensor.ratio, sensor.psf.start_yx)
@@ -183,15 +187,6 @@ def find_basis(hs: Tensor, options: HySureOptions) -> Tensor:
     return vca(pixels, rank, seed=options.seed) if options.basis == "vca" else svd_basis(pixels, rank)
 
 
-def check_sensor(hs: Tensor, ms: Tensor, sensor: Sensor) -> None:
-    ratio = sensor.ratio
-    if tuple(ms.shape[1:]) != (hs.shape[1] * ratio, hs.shape[2] * ratio):
-        found = f"hs of {tuple(hs.shape[1:])} and ms of {tuple(ms.shape[1:])} pixels"
-        raise InputError(found, f"sizes of ratio {ratio}", "crop ms, or correct the sensor")
-    if sensor.srf.shape != (len(ms), len(hs)):
-        raise InputError(f"a response of shape {sensor.srf.shape}", f"{(len(ms), len(hs))}", "give one row per ms band")
-
-
 @dataclass(frozen=True, eq=False)
 class Regularisation(Apply):
     """The sensor and E (L, p) of a scene."""
@@ -202,7 +197,6 @@ class Regularisation(Apply):
     notes: tuple[str, ...] = ()
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
-        """(L, h, w) and (l, H, W) -> (L, H, W)."""
         device = choose_device(options.device)
         hs, ms = pair.hs.to(device), pair.ms.to(device)
         return sharpen(hs, ms, self.sensor, basis=self.basis, options=self.options, progress=progress)[0]

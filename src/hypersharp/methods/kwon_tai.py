@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Agreement, Match, Scales, detail, make_pair, match
+from hypersharp.methods.detail import Agreement, Match, Scales, detail, seen_alike
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.loops import conjugate_gradients, slices
 from hypersharp.numerics.neighbours import Mean, similar_pixels
@@ -60,17 +60,18 @@ class Substitution(Apply):
     precision: Tensor
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
-        """(L, h, w) and (l, H, W) -> (L, H, W)."""
         ms = self.match(pair.ms.to(self.basis))
         coefficients = mix_bands(self.basis.mT, pair.hs.to(self.basis))
         hs_valid, ms_valid = (None if mask is None else mask.to(ms.device) for mask in (pair.hs_valid, pair.ms_valid))
         strongest = coefficients[:MOST_DIMENSIONS]
-        first = guided(strongest, ms, self.agreement.scales, hs_valid, ms_valid)
+        scales, seen = self.agreement.scales, self.agreement.seen[:, :MOST_DIMENSIONS]
+        first = guided(strongest, ms, scales, hs_valid, ms_valid)
         progress(0.5)
-        seen = self.agreement.seen[:, :MOST_DIMENSIONS]
-        atoms = make_atoms(first, strongest, seen, self.agreement.scales, hs_valid)
-        second = substitute(first, ms, atoms, self.agreement.scales.ratio, part_of(progress, 0.5, 0.9))
-        whole = torch.cat([second, self.agreement.scales.expand(coefficients[MOST_DIMENSIONS:])])
+        # (2 p + l, h, w): a coarse pixel's measured spectrum, how it looks after stage 1, and its weighted colour
+        atoms = torch.cat([strongest, at_centres(first, scales), COLOUR_WEIGHT * mix_bands(seen, strongest)])
+        atoms = atoms if hs_valid is None else atoms * hs_valid  # an atom of zeros takes no part
+        second = substitute(first, ms, atoms, scales.ratio, part_of(progress, 0.5, 0.9))
+        whole = torch.cat([second, scales.expand(coefficients[MOST_DIMENSIONS:])])
         sharp = mix_bands(self.basis, self.agreement(whole, coefficients, ms, weight=PRIOR * self.precision))
         progress(1.0)
         return sharp
@@ -78,10 +79,7 @@ class Substitution(Apply):
 
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """The subspace of (L, h, w), and the levels of (l, H, W); psf and srf are estimated where not given."""
-    seer = sensor.sensor
-    inside = make_pair(pair, seer.psf, options)
-    seen = torch.tensor(seer.srf).to(inside.basis) @ inside.basis
-    levels = match(inside, mix_bands(seen, inside.coefficients))
+    inside, seen, levels = seen_alike(pair, sensor.sensor, options)
     texture = detail(inside.coefficients, inside.valid)
     power = texture @ texture.mT
     power /= power.diagonal().mean().clamp(min=torch.finfo(power.dtype).tiny)
@@ -158,12 +156,6 @@ def overlap(step_yx: tuple[int, int], shape: tuple[int, ...]) -> tuple[Place, Pl
     here = slice(max(0, -step_y), height - max(0, step_y)), slice(max(0, -step_x), width - max(0, step_x))
     there = slice(max(0, step_y), height - max(0, -step_y)), slice(max(0, step_x), width - max(0, -step_x))
     return (..., *here), (..., *there)
-
-
-def make_atoms(first: Tensor, coarse: Tensor, seen: Tensor, scales: Scales, hs_valid: Tensor | None) -> Tensor:
-    """(2 p + l, h, w): a coarse pixel's measured spectrum, how it looks after stage 1, and its weighted colour."""
-    atoms = torch.cat([coarse, at_centres(first, scales), COLOUR_WEIGHT * mix_bands(seen, coarse)])
-    return atoms if hs_valid is None else atoms * hs_valid  # an atom of zeros takes no part
 
 
 def substitute(first: Tensor, ms: Tensor, measured: Tensor, ratio: int, progress: Progress) -> Tensor:

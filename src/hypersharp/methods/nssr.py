@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Agreement, Match, make_pair, match
+from hypersharp.methods.detail import Agreement, Match, seen_alike
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.loops import slices
 from hypersharp.numerics.neighbours import Mean, similar_pixels
@@ -53,13 +53,10 @@ class Structure(Apply):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How much was learned."""
         return (f"{self.atoms.shape[1]} atoms, non-local means",)
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
-        """(L, h, w) and (l, H, W) -> (L, H, W)."""
-        hs, ms = pair.hs.to(self.basis), self.match(pair.ms.to(self.basis))
-        coefficients = mix_bands(self.basis.mT, hs)
+        coefficients, ms = mix_bands(self.basis.mT, pair.hs.to(self.basis)), self.match(pair.ms.to(self.basis))
         valid = None if pair.ms_valid is None else pair.ms_valid.to(ms.device)
         alike = similar_pixels(ms * GREYS, reach=REACH_PX, count=ALIKE, valid=valid).with_itself()
         progress(0.2)
@@ -100,10 +97,7 @@ class Structure(Apply):
 
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """The atoms of (L, h, w), and the levels of (l, H, W); psf and srf are estimated where not given."""
-    seer = sensor.sensor
-    inside = make_pair(pair, seer.psf, options)
-    seen = torch.tensor(seer.srf).to(inside.basis) @ inside.basis
-    levels = match(inside, mix_bands(seen, inside.coefficients))
+    inside, seen, levels = seen_alike(pair, sensor.sensor, options)
     pixels = (inside.basis @ inside.coefficients[:, inside.valid]).clamp_(min=0)
     atoms = inside.basis.mT @ learn_atoms(pixels)
     return Structure(inside.basis, atoms, levels, Agreement(seen, inside.scales))

@@ -40,7 +40,6 @@ class Modulation(Apply):
     scales: Scales
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
-        """(L, h, w) and (l, H, W) -> (L, H, W)."""
         ms, constant = pair.ms.to(self.basis), self.constant[:, None, None]
         synthetic = mix_bands(self.gains, ms) + constant
         synthetic_low = self.scales.expand(mix_bands(self.gains, self.scales.reduce(ms))) + constant
@@ -48,9 +47,11 @@ class Modulation(Apply):
         sharp = ms.new_empty(len(pair.hs), *ms.shape[1:])
         for bands in slices(len(pair.hs), BLOCK_VALUES // ms[0].numel()):
             rows, mean = self.basis[bands], self.means[bands, None, None].abs()
-            sharp[bands] = modulate(
-                mix_bands(rows, smooth), mix_bands(rows, synthetic), mix_bands(rows, synthetic_low), mean
-            )
+            offset = OFFSET * mean
+            ratio = mix_bands(rows, synthetic).add_(offset).clamp_(min=0)
+            least = LEAST * mean + torch.finfo(mean.dtype).tiny
+            ratio /= torch.maximum(mix_bands(rows, synthetic_low).add_(offset), least)
+            sharp[bands] = mix_bands(rows, smooth).add_(offset).mul_(ratio).sub_(offset)
             progress(bands.stop / len(pair.hs))
         return sharp
 
@@ -61,11 +62,3 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     gains, level = found.gains(found.low), found.coefficients[:, found.valid].mean(1)
     constant = level - gains @ found.low[:, found.valid].mean(1)
     return Modulation(found.basis, gains, constant, found.basis @ level, found.scales)
-
-
-def modulate(smooth: Tensor, synthetic: Tensor, synthetic_low: Tensor, mean: Tensor) -> Tensor:
-    """(smooth + e) (synthetic + e) / (synthetic_low + e) - e, e = OFFSET mean, in place; (n, H, W), mean (n, 1, 1)."""
-    offset = OFFSET * mean
-    ratio = synthetic.add_(offset).clamp_(min=0)
-    ratio /= torch.maximum(synthetic_low.add_(offset), LEAST * mean + torch.finfo(mean.dtype).tiny)
-    return smooth.add_(offset).mul_(ratio).sub_(offset)

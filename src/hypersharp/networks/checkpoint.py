@@ -118,11 +118,8 @@ def what_is_kept(checkpoint: Path) -> str:
 
 def adopt_weights(net: nn.Module, path: Path) -> None:
     """Begin with what a weights file has of net's names and shapes. Raises: InputError where that is none."""
-    source, _ = load_weights(path)
-    own = net.state_dict()
-    common = {
-        name: tensor for name, tensor in source.state_dict().items() if name in own and own[name].shape == tensor.shape
-    }
+    found, own = load_weights(path)[0].state_dict(), net.state_dict()
+    common = {name: tensor for name, tensor in found.items() if name in own and own[name].shape == tensor.shape}
     if not common:
         raise InputError(f"{path} without one tensor of this network", "weights of its kind", "choose others")
     net.load_state_dict(common, strict=False)

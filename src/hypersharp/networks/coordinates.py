@@ -100,10 +100,12 @@ def regression(c: Tensor, x: Tensor) -> Tensor:
     return weights.to(c)
 
 
+def reach_px(psf: PSF, ratio: int) -> int:
+    """How many fine pixels the blur reaches over its coarse pixel, on the side where it reaches furthest."""
+    middles = ((start + size // 2, size) for start, size in zip(psf.start_yx, psf.kernel.shape, strict=True))
+    return int(max(0, *(max(size - 1 - middle, middle - ratio + 1) for middle, size in middles)))
+
+
 def psf_window(psf: PSF, ratio: int) -> Tensor:
     """The weights (k, k) around a coarse pixel, k just large enough to hold the blur and its coarse pixel."""
-    before = 0
-    for start, size in zip(psf.start_yx, psf.kernel.shape, strict=True):
-        middle = start + size // 2
-        before = max(before, size - 1 - middle, middle - ratio + 1)
-    return torch.tensor(psf.window(ratio, ratio + 2 * before)).float()
+    return torch.tensor(psf.window(ratio, ratio + 2 * reach_px(psf, ratio))).float()

@@ -55,8 +55,7 @@ def decode_header(text: str) -> WeightsHeader:
     if fields["wavelengths_nm"] is not None:
         fields["wavelengths_nm"] = tuple(float(nm) for nm in fields["wavelengths_nm"])
     header = WeightsHeader(**fields)
-    if not (
-        isinstance(header.network, str) and isinstance(header.options, dict) and isinstance(header.provenance, dict)
-    ):
+    kinds = ((header.network, str), (header.options, dict), (header.provenance, dict))
+    if not all(isinstance(value, kind) for value, kind in kinds):
         raise TypeError("a network's name, its options and its provenance are expected")
     return header

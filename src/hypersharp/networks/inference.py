@@ -165,24 +165,19 @@ def run_network(
         places = list(product(*starts))
         total, weight = ms.new_zeros(1, net.options.bands, *ms.shape[-2:]), ms.new_zeros(ms.shape[-2:])
         for done, (y, x) in enumerate(places, 1):
-            window = fine_window(y, x, side, ratio)
+            rows, columns = (slice(first_px * ratio, (first_px + side) * ratio) for first_px in (y, x))
+            window = (..., rows, columns)
             own_start = None if first is None else first[window]
             part = net(coarse[..., y : y + side, x : x + side], fine[window], own_start).float()
             share = hann_window(*part.shape[-2:]).to(part) if blended else torch.ones_like(part[0, 0])
             total[window] += part * share
-            weight[window[-2:]] += share
+            weight[rows, columns] += share
             progress(done / len(places))
         return (total / weight)[0]
 
 
 def batched(image: Tensor) -> Tensor:
     return image[None].contiguous(memory_format=torch.channels_last)
-
-
-def fine_window(y: int, x: int, side: int, ratio: int) -> tuple[slice, slice, slice, slice]:
-    """Index of the fine pixels under coarse pixels y..y+side, x..x+side."""
-    rows, columns = (slice(start * ratio, (start + side) * ratio) for start in (y, x))
-    return slice(None), slice(None), rows, columns
 
 
 def tile_starts(length: int, side: int) -> list[int]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-PRELU_START = 0.25
+PRELU_START = 0.25  # torch's own
 RATIOS = range(2, 33)
 # ratio -> (kernel, padding) of the strided convolution whose window is centred on a coarse pixel
 STRIDED_KERNEL = {ratio: (ratio + 2 * max(1, ratio // 4), max(1, ratio // 4)) for ratio in RATIOS}
@@ -14,13 +14,12 @@ STRIDED_KERNEL = {ratio: (ratio + 2 * max(1, ratio // 4), max(1, ratio // 4)) fo
 
 def conv(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
     """A 3x3 convolution and its PReLU."""
-    return nn.Sequential(nn.Conv2d(channels_in, channels_out, 3, stride, 1), prelu(channels_out))
+    return nn.Sequential(nn.Conv2d(channels_in, channels_out, 3, stride, 1), PReLU(channels_out))
 
 
 def deconv(channels_in: int, channels_out: int, kernel: int, stride: int, padding: int) -> nn.Sequential:
     """A transposed convolution that multiplies the size by `stride`, and its PReLU."""
-    up = nn.ConvTranspose2d(channels_in, channels_out, kernel, stride, padding)
-    return nn.Sequential(up, prelu(channels_out))
+    return nn.Sequential(nn.ConvTranspose2d(channels_in, channels_out, kernel, stride, padding), PReLU(channels_out))
 
 
 class Means:
@@ -58,10 +57,6 @@ def full_precision(image: Tensor) -> torch.autocast:
     return torch.autocast(image.device.type, enabled=False)
 
 
-def prelu(channels: int) -> nn.PReLU:
-    return PReLU(channels, init=PRELU_START)
-
-
 class PReLU(nn.PReLU):
     """PReLU, row by row where channels lie together: torch's own takes few of them one after the other there."""
 
@@ -81,6 +76,13 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(features, features, 3, padding=1)
         self.second = nn.Conv2d(features, features, 3, padding=1)
+
+
+def window_centre(psf: Tensor, ratio: int) -> tuple[float, float]:
+    """Where the centre of mass of coarse pixel (0, 0) lies in fine pixels, y and x, by the weights (k, k) around it."""
+    places = torch.arange(len(psf)).to(psf) - (len(psf) - ratio) // 2
+    y, x = (float(psf.sum(axis) @ places / psf.sum()) for axis in (1, 0))
+    return y, x
 
 
 def join(*images: Tensor) -> Tensor:

@@ -34,8 +34,6 @@ class SSJCNOptions(FusionOptions):
     """The shape of an SSJCN; the defaults settle what the paper does not state.
 
     Attributes:
-        bands, ms_bands: L and l.
-        ratio: fine pixels per coarse one.
         features: channels of the error fusion.
         iterations: T.
         share: what the iterations have in common.
@@ -143,15 +141,12 @@ class SSJCN(FusionNetwork):
             ms_error, hs_error = join(*map(as_single_bands, images)), as_single_bands(hs_error)
         elif self.options.guided:
             ms_error = join(ms_error, ms)
-        if not self.one_by_one(z):
-            return self.attended(t, ms_error, hs_error, means).view(z.shape)
-        pairs = zip(torch.split(ms_error, 1), torch.split(hs_error, 1), strict=True)
-        return torch.cat([self.attended(t, *pair, means) for pair in pairs]).view(z.shape)
-
-    def attended(self, t: int, ms_error: Tensor, hs_error: Tensor, means: Means | None) -> Tensor:
-        """Both error maps fused (eq. 8), and what of them is to be added (eq. 9)."""
-        error: Tensor = at(self.attention, t)(at(self.error_fusion, t)(ms_error, hs_error, means), means)
-        return error
+        fuse, attend = at(self.error_fusion, t), at(self.attention, t)  # eq. 8, and what of it is added, eq. 9
+        if self.one_by_one(z):
+            pairs = zip(torch.split(ms_error, 1), torch.split(hs_error, 1), strict=True)
+            return torch.cat([attend(fuse(*pair, means), means) for pair in pairs]).view(z.shape)
+        error: Tensor = attend(fuse(ms_error, hs_error, means), means)
+        return error.view(z.shape)
 
     def one_by_one(self, z: Tensor) -> bool:
         """Whether separate bands go through one after the other: a quarter of the memory, and faster in a cache."""
@@ -216,8 +211,7 @@ class Degradation(nn.Module):
         kernel, padding = STRIDED_KERNEL[o.ratio]
         self.spectral = nn.Conv2d(o.bands, o.ms_bands, 3, padding=1)
         self.spatial = nn.Conv2d(o.bands, o.bands, kernel, o.ratio, padding)
-        self.spectral_act = layers.prelu(o.ms_bands)
-        self.spatial_act = layers.prelu(o.bands)
+        self.spectral_act, self.spatial_act = layers.PReLU(o.ms_bands), layers.PReLU(o.bands)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         with full_precision(z):
@@ -245,20 +239,15 @@ class SensorDegradation(nn.Module):
 
     def blur(self, z: Tensor) -> Tensor:
         """(B, L, H, W) -> (B, L, h, w)."""
-        padded = repeat_border(repeat_border(z, self.beyond_px(), -2), self.beyond_px(), -1)
+        beyond_px = (self.psf.shape[-1] - self.ratio) // 2
+        padded = repeat_border(repeat_border(z, beyond_px, -2), beyond_px, -1)
         planes = padded.reshape(-1, 1, *padded.shape[-2:])
         hs = F.conv2d(planes, self.psf[None, None], stride=self.ratio)
         return hs.view(*z.shape[:2], *hs.shape[-2:])
 
-    def beyond_px(self) -> int:
-        """How far the window reaches over a coarse pixel on each side."""
-        return (self.psf.shape[-1] - self.ratio) // 2
-
     def centre_yx(self) -> tuple[float, float]:
         """The centre of mass of coarse pixel (0, 0), in fine pixels."""
-        places = torch.arange(self.psf.shape[-1]).to(self.psf) - self.beyond_px()
-        y, x = (float(self.psf.sum(axis) @ places / self.psf.sum()) for axis in (1, 0))
-        return y, x
+        return layers.window_centre(self.psf, self.ratio)
 
 
 class ErrorFusion(nn.Module):
@@ -314,7 +303,7 @@ class ChannelGate(nn.Module):
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
         hidden = max(4, channels // reduction)
-        self.squeeze = nn.Sequential(nn.Conv2d(channels, hidden, 1), layers.prelu(hidden))
+        self.squeeze = nn.Sequential(nn.Conv2d(channels, hidden, 1), layers.PReLU(hidden))
         self.excite = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, x: Tensor, means: Means | None) -> Tensor:

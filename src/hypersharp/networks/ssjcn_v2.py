@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hypersharp.networks.base import FusionNetwork, FusionOptions
-from hypersharp.networks.layers import ResidualBlock, full_precision, mixed, repeat_to_multiple
+from hypersharp.networks.layers import ResidualBlock, full_precision, mixed, repeat_to_multiple, window_centre
 from hypersharp.networks.winograd import residual
 from hypersharp.numerics.interpolate import interpolate_bicubic
 
@@ -34,8 +34,6 @@ class SSJCN2Options(FusionOptions):
     """The shape of an SSJCN of the second generation.
 
     Attributes:
-        bands, ms_bands: L and l.
-        ratio: fine pixels per coarse one.
         psf_px: side of the window around a coarse pixel that holds the PSF; None is the ratio.
         features, blocks: channels and residual blocks of the body of each round.
         rounds: how often the estimate is corrected.
@@ -224,10 +222,3 @@ def wrap_margin(image: Tensor, margin: int, axis: int) -> Tensor:
     sizes = [margin, margin, image.shape[axis] - 4 * margin, margin, margin]
     before, first, middle, last, after = torch.split(image, sizes, axis)
     return torch.cat([first + after, middle, last + before], axis)
-
-
-def window_centre(psf: Tensor, ratio: int) -> tuple[float, float]:
-    """Where the centre of mass of coarse pixel (0, 0) lies, in fine pixels, y and x."""
-    places = torch.arange(len(psf)).to(psf) - (len(psf) - ratio) // 2
-    y, x = (float(psf.sum(axis) @ places / psf.sum()) for axis in (1, 0))
-    return y, x

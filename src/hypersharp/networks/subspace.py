@@ -94,7 +94,7 @@ class SubspaceSSJCN(FusionNetwork):
         if self.own:
             z = self.own(c, g, z, means=means)
         with full_precision(hs):
-            return self.bands(z.float()) + self.core.interpolate(beyond + mean)
+            return mixed(self.basis, z.float()) + self.core.interpolate(beyond + mean)  # E D z and the rest
 
     def first_estimate(self, c: Tensor, g: Tensor, means: Means | None = None) -> Tensor:
         """What the weights for any sensor make of the coordinates, (B, p, H, W)."""
@@ -112,10 +112,6 @@ class SubspaceSSJCN(FusionNetwork):
         """(c, g), each (B, p, .., ..)."""
         c = mixed(self.analysis, hs - self.hs_mean[:, None, None])
         return c, mixed(self.guide, ms - self.ms_mean[:, None, None])
-
-    def bands(self, z: Tensor) -> Tensor:
-        """E D z, (B, L, .., ..): the bands of coordinates, without the mean."""
-        return mixed(self.basis, z)
 
 
 def guided_start(core: SSJCN, c: Tensor, g: Tensor) -> Tensor:

@@ -44,7 +44,10 @@ def library() -> ctypes.CDLL | None:
     compiler = shutil.which(os.environ.get("CXX", "g++"))
     if compiler is None:
         return None
-    key = hashlib.sha256(SOURCE.read_bytes() + " ".join(FLAGS).encode() + cpu_flags()).hexdigest()[:16]
+    cpu = Path("/proc/cpuinfo")  # what this processor can do, so that no other's code is run
+    lines = cpu.read_text().splitlines() if cpu.exists() else []
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    key = hashlib.sha256(SOURCE.read_bytes() + (" ".join(FLAGS) + flags).encode()).hexdigest()[:16]
     folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hypersharp"
     path = folder / f"winograd-{key}.so"
     try:
@@ -57,15 +60,6 @@ def library() -> ctypes.CDLL | None:
         return ctypes.CDLL(str(path))
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def cpu_flags() -> bytes:
-    """What this processor can do, so that no other's code is run."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return b""
-    return next((line for line in lines if line.startswith("flags")), "").encode()
 
 
 def use_winograd(net: nn.Module) -> bool:
@@ -146,10 +140,8 @@ class Residual(torch.autograd.Function):
 
 def transformed(weight: Tensor) -> Tensor:
     """U = G g G', (36, C, K), of kernels (K, C, 3, 3)."""
-    outputs, inputs = weight.shape[:2]
     by_place = weight.permute(2, 3, 1, 0).reshape(9, -1)  # (9, C K)
-    u: Tensor = torch.mm(GG, by_place).view(36, inputs, outputs)
-    return u
+    return torch.mm(GG, by_place).view(36, *weight.shape[1::-1])
 
 
 def turned(weight: Tensor) -> Tensor:

@@ -39,18 +39,15 @@ def gradient(image: Tensor) -> Tensor:
 
 def gradient_adjoint(fields: Tensor) -> Tensor:
     """The transpose of `gradient`: (2, ..., H, W) -> (..., H, W)."""
-    along_x, along_y = fields
-    image: Tensor = along_x - along_x.roll(1, -1) + along_y - along_y.roll(1, -2)
-    return image
+    along_x, along_y = fields.unbind()
+    return along_x - along_x.roll(1, -1) + along_y - along_y.roll(1, -2)
 
 
 def gradient_power(shape_yx: tuple[int, int], like: Tensor) -> Tensor:
     """|F_Dh|^2 + |F_Dv|^2 on the half spectrum, (H, W//2 + 1): the eigenvalues of D'D."""
-    height, width = shape_yx
-    y = torch.fft.fftfreq(height, dtype=torch.float64)
-    x = torch.fft.rfftfreq(width, dtype=torch.float64)
-    power = 4 * torch.sin(torch.pi * y).square()[:, None] + 4 * torch.sin(torch.pi * x).square()
-    return power.to(like)
+    y = torch.fft.fftfreq(shape_yx[0], dtype=torch.float64)[:, None]
+    x = torch.fft.rfftfreq(shape_yx[1], dtype=torch.float64)
+    return (4 * torch.sin(torch.pi * y).square() + 4 * torch.sin(torch.pi * x).square()).to(like)
 
 
 def embed(kernel: Tensor, shape_yx: tuple[int, int], start_yx: tuple[int, int] = (0, 0)) -> Tensor:
@@ -146,9 +143,7 @@ class BlurDecimation:
         """The eigenvalues of A A', a circular convolution, on the coarse half spectrum (h, w//2 + 1)."""
         impulse = self.kernel.new_zeros(self.shape_yx[0] // self.ratio, self.shape_yx[1] // self.ratio)
         impulse[0, 0] = 1
-        spectrum: Tensor = torch.fft.rfft2(self.forward(self.adjoint(impulse)))
-        power: Tensor = spectrum.real
-        return power
+        return torch.real(torch.fft.rfft2(self.forward(self.adjoint(impulse))))
 
 
 def fold_rows(spectrum: Tensor, ratio: int) -> Tensor:

@@ -34,8 +34,7 @@ class Neighbours:
         """exp(-distance / width), (N, n), of sum 1; that of the pixel itself where it has no other."""
         nearest = self.distances[:, :1].where(self.distances[:, :1].isfinite(), 0)
         weights = torch.exp((nearest - self.distances) / width)
-        alone = weights.sum(1, keepdim=True) == 0
-        weights = weights.masked_fill(alone, 1)
+        weights = weights.masked_fill(weights.sum(1, keepdim=True) == 0, 1)
         return weights / weights.sum(1, keepdim=True)
 
     def with_itself(self) -> "Neighbours":
@@ -54,11 +53,9 @@ class Mean:
     weights: Tensor
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """(N, p) -> (N, p)."""
         return F.embedding_bag(self.places, pixels, per_sample_weights=self.weights.to(pixels), mode="sum")
 
     def adjoint(self, pixels: Tensor) -> Tensor:
-        """The transpose of a call."""
         places, weights, rows = self._transposed
         found = torch.zeros_like(pixels)
         found.index_add_(0, places, pixels[rows] * weights.to(pixels)[:, None])
@@ -78,7 +75,7 @@ def similar_pixels(image: Tensor, *, reach: int, count: int, valid: Tensor | Non
     """
     assert 0 < reach <= MOST_REACH
     height, width = image.shape[1:]
-    around = mirror_by_one(image.float())
+    around = F.pad(image.float()[None], (1,) * 4, mode="replicate")[0]
     wide = F.pad(around, (reach,) * 4)
     blocked = image.new_zeros(height, width, dtype=torch.float32)
     if valid is not None:
@@ -101,17 +98,12 @@ def similar_pixels(image: Tensor, *, reach: int, count: int, valid: Tensor | Non
                 torch.maximum(kept, key, out=spare)
                 torch.minimum(kept, key, out=kept)
                 key, spare = spare, key
-    return as_neighbours(found, torch.tensor(shifts, device=image.device) - reach)
-
-
-def as_neighbours(keys: Tensor, shifts_yx: Tensor) -> Neighbours:
-    """Keys (n, H, W), a distance's bits and the number of a shift, read."""
-    height, width = keys.shape[1:]
-    numbers, distances = keys & (2**SHIFT_BITS - 1), (keys & -(2**SHIFT_BITS)).view(torch.float32)
+    # a key is a distance's bits and the number of a shift
+    numbers, distances = found & (2**SHIFT_BITS - 1), (found & -(2**SHIFT_BITS)).view(torch.float32)
     distances = distances.nan_to_num(torch.inf, torch.inf)
-    step = shifts_yx[:, 0] * width + shifts_yx[:, 1]
+    step = torch.tensor([(y - reach) * width + x - reach for y, x in shifts], device=image.device)
     steps = step[numbers.clamp_(max=len(step) - 1)].masked_fill_(distances.isinf(), 0)
-    own = torch.arange(height * width, device=keys.device).view(height, width)
+    own = torch.arange(height * width, device=image.device).view(height, width)
     return Neighbours((own + steps).flatten(1).mT.contiguous(), distances.flatten(1).mT.contiguous())
 
 
@@ -122,8 +114,3 @@ def box_sum(image: Tensor) -> Tensor:
     total = rows[:, :-2] + rows[:, 1:-1]
     total += rows[:, 2:]
     return total
-
-
-def mirror_by_one(image: Tensor) -> Tensor:
-    """(n, H, W) -> (n, H + 2, W + 2), the border pixel repeated."""
-    return F.pad(image[None], (1,) * 4, mode="replicate")[0]

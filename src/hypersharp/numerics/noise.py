@@ -114,8 +114,7 @@ def texture(image: Tensor, difference: tuple[float, ...], valid: Tensor | None) 
 
 def normal_deviation(values: Tensor) -> Tensor:
     """(n, N) -> (n,): the standard deviation of normal values, from their median absolute value."""
-    deviation: Tensor = NORMAL_PER_MEDIAN * values.abs().median(1).values
-    return deviation
+    return values.abs().median(1).values.mul(NORMAL_PER_MEDIAN)
 
 
 def residuals(pixels: Tensor, window: int, ridge: float) -> Tensor:

@@ -53,8 +53,7 @@ def extreme_pixels(lifted: Tensor, generator: torch.Generator) -> Tensor:
 def second_moment(pixels: Tensor) -> Tensor:
     """The sum of y y' over the pixels, (L, L) in float64."""
     values = pixels.to(torch.float64)
-    moment: Tensor = values @ values.mT
-    return moment
+    return torch.mm(values, values.mT)
 
 
 def principal_axes(moment: Tensor) -> Tensor:

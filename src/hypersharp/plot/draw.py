@@ -44,8 +44,7 @@ def draw_image(axes: "Axes", image: Image, title: str, **options: Any) -> Any:
     axes.set_facecolor(MISSING)
     shown = axes.imshow(image, interpolation="nearest", **options)
     axes.set_title(title, fontsize=10)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[])
     return shown
 
 

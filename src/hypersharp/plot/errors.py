@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 Parts = Iterable[tuple[NDArray[Any], NDArray[Any]]]  # some bands (n, H, W) of estimate and truth at a time
 TOP_QUANTILE = 0.995
-CHART = (4.4, 2.8)  # inches
 
 
 def rms_of(parts: Parts) -> FloatArray:

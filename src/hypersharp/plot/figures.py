@@ -6,24 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from hypersharp.cube import check_axes
 from hypersharp.errors import InputError
 from hypersharp.pair.estimate import study_pair
 from hypersharp.plot import draw
 from hypersharp.plot.colour import Kind, mix_for, mixture, stretch
-from hypersharp.plot.draw import OKABE_ITO
+from hypersharp.plot.draw import OKABE_ITO, broken
 from hypersharp.plot.errors import draw_errors, draw_map
 from hypersharp.plot.places import Pixel, Place, find_pixel, same_place
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-from typing import TYPE_CHECKING
-
-from numpy.typing import NDArray
-
-from hypersharp.plot.draw import broken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

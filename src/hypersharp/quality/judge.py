@@ -108,7 +108,7 @@ def residuals(seen: FloatArray, given: FloatArray) -> FloatArray:
     both = present(seen, given)
     gap, power = (given - seen)[:, both], given[:, both]
     with np.errstate(invalid="ignore", divide="ignore"):
-        shares: FloatArray = np.linalg.norm(gap, axis=1) / np.linalg.norm(power, axis=1)
+        shares = np.linalg.norm(gap, axis=1) / np.linalg.norm(power, axis=1)
     return np.where(np.isfinite(shares), shares, np.nan)
 
 
@@ -123,12 +123,10 @@ def quality_matrix(a: FloatArray, b: FloatArray) -> FloatArray:
 
 def best_partner(hs: FloatArray, coarse_ms: FloatArray) -> NDArray[np.intp]:
     """For each band of hs the ms band that correlates best with it, (L,)."""
-    both = present(hs, coarse_ms)
-    values = np.concatenate([hs, coarse_ms])[:, both]
+    values = np.concatenate([hs, coarse_ms])[:, present(hs, coarse_ms)]
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = np.nan_to_num(np.corrcoef(values), nan=-1.0)
-    best: NDArray[np.intp] = correlation[: len(hs), len(hs) :].argmax(axis=1)
-    return best
+    return np.asarray(correlation[: len(hs), len(hs) :].argmax(axis=1))
 
 
 def block_side(ratio: int) -> int:
@@ -154,22 +152,19 @@ def common_blocks(
     first: FloatArray, second: FloatArray, sides: tuple[int, int]
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Blocks of `sides` pixels in two images: their measured pixels, where at least half of both are."""
-    rows, columns = (-(-size // sides[1]) for size in second.shape[1:])
     places = [present(first), present(second)]
     if first.shape[1:] == second.shape[1:]:
         places = [places[0] & places[1]] * 2
-    for row in range(rows):
-        for column in range(columns):
-            windows = [tuple(slice(at * side, (at + 1) * side) for at in (row, column)) for side in sides]
-            there = [place[window] for place, window in zip(places, windows, strict=True)]
-            if all(2 * t.sum() >= side**2 for t, side in zip(there, sides, strict=True)):
-                yield first[:, *windows[0]][:, there[0]], second[:, *windows[1]][:, there[1]]
+    for block in np.ndindex(*(-(-size // sides[1]) for size in second.shape[1:])):
+        windows = [tuple(slice(at * side, (at + 1) * side) for at in block) for side in sides]
+        there = [place[window] for place, window in zip(places, windows, strict=True)]
+        if all(2 * t.sum() >= side**2 for t, side in zip(there, sides, strict=True)):
+            yield first[:, *windows[0]][:, there[0]], second[:, *windows[1]][:, there[1]]
 
 
 def present(*images: FloatArray) -> NDArray[np.bool_]:
     """(y, x): where no band of any image is missing."""
-    there: NDArray[np.bool_] = ~np.logical_or.reduce([np.isnan(image).any(axis=0) for image in images])
-    return there
+    return np.asarray(~np.logical_or.reduce([np.isnan(image).any(axis=0) for image in images]))
 
 
 Fuse = Callable[[xr.DataArray, xr.DataArray], xr.DataArray]
@@ -282,9 +277,7 @@ def check_estimate(estimate: xr.DataArray, expected: tuple[int, ...]) -> None:
         raise InputError(f"an estimate of {found}", wanted, "give the hs and ms it was made from")
 
 
-def median_and_worst(
-    shares: NDArray[np.float64], wavelengths_nm: NDArray[np.float64] | None, *, gap: str = ", "
-) -> str:
+def median_and_worst(shares: NDArray[np.float64], wavelengths_nm: NDArray[np.float64] | None) -> str:
     """Relative errors of bands as text: the median, and the largest with its place.
 
     >>> median_and_worst(np.array([0.01, 0.02, 0.06]), None)
@@ -294,7 +287,7 @@ def median_and_worst(
         return "nan"
     worst = int(np.nanargmax(shares))
     place = f"band {worst + 1}" if wavelengths_nm is None else f"{wavelengths_nm[worst]:.0f} nm"
-    return f"{np.nanmedian(shares):.2%}{gap}at worst {shares[worst]:.2%} ({place})"
+    return f"{np.nanmedian(shares):.2%}, at worst {shares[worst]:.2%} ({place})"
 
 
 def judged(values: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:

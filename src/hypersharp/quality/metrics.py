@@ -246,8 +246,7 @@ def _ssim(x: FloatArray, y: FloatArray, valid: Mask, preset: Preset) -> float:
             for image in (a, b, a * a + b * b, a * b)
         )
         means, squares = 2 * mean_a * mean_b, mean_a**2 + mean_b**2
-        quality: FloatArray = (means + c1) * (2 * product - means + c2) / ((squares + c1) * (power - squares + c2))
-        return quality
+        return np.asarray((means + c1) * (2 * product - means + c2) / ((squares + c1) * (power - squares + c2)))
 
     return float(np.mean([similarity(a, b)[whole].mean() for a, b in zip(x, y, strict=True)]))
 

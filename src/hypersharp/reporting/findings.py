@@ -3,7 +3,7 @@
 What cannot be had of a pair is no reason for having no page: it is left out, and `missing` says why.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, partial
@@ -50,7 +50,11 @@ def image_facts(cube: xr.DataArray, image: Image | None) -> Facts:
     """A line each about an image: file, size, wavelengths, place, numbers, what is left out."""
     file, stored, usable = "none, given in memory", cube.encoding.get("dtype"), only_usable(cube, "image")
     if image is not None:
-        file = f"{image.path.name} ({bytes_words(sum(part.stat().st_size for part in parts_of(image.path)))})"
+        path = image.path
+        parts: Iterable[Path] = path.rglob("*") if path.is_dir() else [path]
+        if path.suffix.lower() == ".hdr":  # an ENVI header and its body
+            parts = (part for part in path.parent.iterdir() if path.stem in (part.stem, part.name))
+        file = f"{path.name} ({bytes_words(sum(part.stat().st_size for part in parts if part.is_file()))})"
     kind = str(cube.dtype) if stored in (None, cube.dtype) else f"{cube.dtype} (stored as {np.dtype(stored)})"
     values = usable.values[:, ::2, ::2] if usable.size > 1e7 else usable.values
     low, middle, high = np.nanquantile(values, (0.01, 0.5, 0.99))
@@ -65,16 +69,6 @@ def image_facts(cube: xr.DataArray, image: Image | None) -> Facts:
     left_out = "; ".join(words) + (f" ({', '.join(why)})" if why else "")
     lines = {"File": file} | facts_of(cube) | {"Numbers": numbers, "Left out": left_out}
     return {name: text for name, text in lines.items() if text}
-
-
-def parts_of(path: Path) -> Iterator[Path]:
-    """The files of an image: of a folder all, of an ENVI header its body too."""
-    if path.is_dir():
-        yield from (part for part in path.rglob("*") if part.is_file())
-    elif path.suffix.lower() == ".hdr":
-        yield from (part for part in path.parent.iterdir() if path.stem in (part.stem, part.name))
-    elif path.exists():
-        yield path
 
 
 def bytes_words(count: float) -> str:

@@ -68,7 +68,6 @@ class Protocol:
         source: the papers and programs it follows.
         srf_by_index: apply the response by band index, as if the scene had CAVE's wavelengths.
         crop_yx: keep only the upper left (height, width) of a scene.
-        snr_hs_db, snr_ms_db: noise in dB; None is no noise.
 
     >>> protocol = find_protocol("dian-x4")
     >>> protocol.ratio, protocol.psf_spec, len(protocol.test)
@@ -89,8 +88,6 @@ class Protocol:
     source: str
     srf_by_index: bool = False
     crop_yx: tuple[int, int] | None = None
-    snr_hs_db: float | None = None
-    snr_ms_db: float | None = None
 
     @property
     def scenes(self) -> tuple[str, ...]:

@@ -81,7 +81,6 @@ class TiledRun:
 
     @property
     def record(self) -> Record:
-        """What was decided."""
         fewer = self.tiles.workers is None and self.job.workers < self.tiles.processes()
         limited = f", {counted(self.job.workers, 'worker')} (limited by the memory)" if fewer else ""
         return self.job.fusion.record.took(tiles=f"{self.job.tiling}{limited}")
@@ -118,7 +117,6 @@ class TiledRun:
         return f"{made} of {counted(count, 'tile')} kept: repeat the call with --resume to go on"
 
     def workers(self, announce: Callable[[str], None]) -> AbstractContextManager[Submit]:
-        """Who makes the tiles."""
         if self.tiles.scheduler is not None:
             return on_cluster(self.tiles.scheduler, announce)
         processes = self.tiles.workers or self.job.workers

@@ -90,9 +90,10 @@ class Encoder:
                 return "array", self.kept(torch.from_numpy(np.array(value)))
             case FusionNetwork():
                 return "network", self.network(value)
-        if not is_dataclass(value):
-            raise TypeError(f"a {type(value).__name__} cannot be kept")
-        return name_of(type(value)), {field.name: self.plain(getattr(value, field.name)) for field in fields(value)}
+        name = f"{type(value).__module__}:{type(value).__qualname__}"
+        if not (is_dataclass(value) and OURS.fullmatch(name)):
+            raise TypeError(f"a {name} cannot be kept")
+        return name, {field.name: self.plain(getattr(value, field.name)) for field in fields(value)}
 
     def kept(self, tensor: Tensor) -> str:
         """The name of a tensor in the file."""
@@ -169,13 +170,6 @@ def place(net: nn.Module, name: str, value: Tensor) -> None:
     else:
         module.get_buffer(leaf)
         setattr(module, leaf, value)
-
-
-def name_of(kind: type) -> str:
-    name = f"{kind.__module__}:{kind.__qualname__}"
-    if not OURS.fullmatch(name):
-        raise TypeError(f"a {name} cannot be kept")
-    return name
 
 
 def class_of(name: str) -> Callable[..., Any]:

@@ -73,8 +73,7 @@ def random_response(random: Generator, bands: int) -> FloatArray:
     widths = random.uniform(0.02, 0.12, count) if count > 1 else random.uniform(0.05, 0.3, 1)
     places = np.linspace(0, 1, bands)
     rows = np.exp(-0.5 * ((places - random.random((count, 1))) / widths[:, None]) ** 2) + 1e-6
-    response: FloatArray = rows / rows.sum(1, keepdims=True)
-    return response
+    return np.asarray(rows / rows.sum(1, keepdims=True))
 
 
 def random_scene(truth: Array, random: Generator, ratio: int) -> Tensor:
@@ -122,17 +121,17 @@ def random_pair(truth: Array, random: Generator, *, crops: int, crop_px: int, di
     return Pair(*images, found.basis.norm(dim=0), *seer, ratio)
 
 
+def validation_pair(truths: list[Array], dimensions: int, k: int) -> Pair:
+    """A whole validation scene under one of the random sensors that stay the same."""
+    random = np.random.default_rng((VALIDATION_SEED, k))
+    return random_pair(truths[k % len(truths)], random, crops=1, crop_px=0, dimensions=dimensions)
+
+
 def training_batch(truths: list[Array], options: TrainOptions, dimensions: int, k: int) -> Pair:
     """Batch k of an endless stream; k alone (and the seed) decides everything."""
     random = np.random.default_rng((options.seed, k))
     truth = truths[random.integers(len(truths))]
     return random_pair(truth, random, crops=options.batch, crop_px=options.patch_px, dimensions=dimensions)
-
-
-def validation_pair(truths: list[Array], dimensions: int, k: int) -> Pair:
-    """A whole validation scene under one of the random sensors that stay the same."""
-    random = np.random.default_rng((VALIDATION_SEED, k))
-    return random_pair(truths[k % len(truths)], random, crops=1, crop_px=0, dimensions=dimensions)
 
 
 class AnySensorTraining(FusionTraining):

@@ -14,6 +14,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from hypersharp.errors import InputError
+from hypersharp.networks.coordinates import reach_px
 from hypersharp.sensor.observe import Sensor
 from hypersharp.train.patches import ORIENTATIONS, Array, orient
 
@@ -74,8 +75,4 @@ def spectral_gain(random: Generator, bands: int) -> Array:
 
 def wrapped_margin_px(sensor: Sensor) -> int:
     """How far from the border of a crop the hs is not that of the scene, in fine pixels: whole coarse ones."""
-    reach = max(
-        max(start + size // 2 - sensor.ratio + 1, size - 1 - size // 2 - start, 0)
-        for start, size in zip(sensor.psf.start_yx, sensor.psf.kernel.shape, strict=True)
-    )
-    return int(-(-reach // sensor.ratio) * sensor.ratio)
+    return -(-reach_px(sensor.psf, sensor.ratio) // sensor.ratio) * sensor.ratio

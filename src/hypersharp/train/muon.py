@@ -2,7 +2,8 @@
 
 Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks", with Nesterov momentum and five
 Newton-Schulz steps; the scale .2 sqrt(largest side), which gives the step the size of AdamW's, is that of
-Liu et al. 2025, "Muon is scalable for LLM training".
+Liu et al. 2025, "Muon is scalable for LLM training". torch.optim.Muon takes matrices alone, no kernels in the layout of
+convolutions, and orthogonalises in bfloat16, which is 1.4 % of a step off this one (in norm): so it is not used.
 """
 
 from collections.abc import Iterable
@@ -26,17 +27,14 @@ class Muon(torch.optim.Optimizer):
         del closure
         for group in self.param_groups:
             for kernel in group["params"]:
-                if kernel.grad is not None:
-                    self.step_kernel(kernel, kernel.grad, group)
-
-    def step_kernel(self, kernel: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        state = self.state[kernel]
-        momentum = state.setdefault("momentum", torch.zeros_like(kernel))
-        momentum.lerp_(gradient, 1 - group["momentum"])
-        ahead = gradient.lerp(momentum, group["momentum"]).flatten(1)
-        kernel.mul_(1 - group["lr"] * group["weight_decay"])
-        scale = 0.2 * max(ahead.shape) ** 0.5
-        kernel.sub_(orthogonalised(ahead).view_as(kernel), alpha=group["lr"] * scale)
+                if kernel.grad is None:
+                    continue
+                momentum = self.state[kernel].setdefault("momentum", torch.zeros_like(kernel))
+                momentum.lerp_(kernel.grad, 1 - group["momentum"])
+                ahead = kernel.grad.lerp(momentum, group["momentum"]).flatten(1)
+                kernel.mul_(1 - group["lr"] * group["weight_decay"])
+                scale = 0.2 * max(ahead.shape) ** 0.5
+                kernel.sub_(orthogonalised(ahead).view_as(kernel), alpha=group["lr"] * scale)
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:

@@ -1,22 +1,19 @@
 """The options of a training, the same names in YAML as here."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from hypersharp.errors import InputError
-from hypersharp.networks.header import WeightsHeader
 from hypersharp.system.read_errors import check_regular
-from hypersharp.train.record_options import RecordOptions
-
-Whole = Annotated[int, Field(gt=0)]
+from hypersharp.train.record_options import NetworkOptions, RecordOptions, Whole
 
 
 @dataclass(frozen=True, config={"extra": "forbid"})
-class TrainOptions:
+class TrainOptions(NetworkOptions):
     """What to train, on what, and for how long.
 
     Attributes:
@@ -46,10 +43,6 @@ class TrainOptions:
     0.0005
     """
 
-    name: str
-    protocol: str
-    network: str = "ssjcn"
-    network_options: dict[str, Any] = Field(default_factory=dict)
     steps: Whole = 8000
     round_steps: Whole = 200
     batch: Whole = 16
@@ -67,11 +60,6 @@ class TrainOptions:
     initial_weights: str | None = None
     sensors: Literal["protocol", "random"] = "protocol"
     seed: int = 0
-
-    def header(self, bands: int, ms_bands: int, ratio: int) -> WeightsHeader:
-        """The header of the weights that this training makes, without provenance."""
-        shape = {"bands": bands, "ms_bands": ms_bands, "ratio": ratio}
-        return WeightsHeader(self.network, {**shape, **self.network_options})
 
 
 def read_options(path: Path) -> TrainOptions | RecordOptions:

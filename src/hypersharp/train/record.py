@@ -8,11 +8,10 @@ Writes into out_dir: `last.pt` (resumes exactly), `finish.pt` while it finishes,
 """
 
 import copy
-import dataclasses
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from hypersharp.networks.checkpoint import (
 )
 from hypersharp.networks.ssjcn_v2 import SSJCN2
 from hypersharp.networks.winograd import use_winograd
+from hypersharp.numerics.subspace import second_moment
 from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.system.atomic import make_folder
 from hypersharp.system.build_info import commit, machine
@@ -42,6 +42,7 @@ from hypersharp.train.patches import TrainingSet
 from hypersharp.train.record_options import RecordOptions
 
 LAST, FINISH, LOG = "last.pt", "finish.pt", "log.jsonl"
+COUNTS = ("step", "crops", "seconds", "cpu_seconds")
 
 
 @dataclass(eq=False)
@@ -61,12 +62,8 @@ class State:
             "net": self.net.state_dict(),
             "average": self.average.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-            "step": self.step,
-            "crops": self.crops,
-            "seconds": self.seconds,
-            "cpu_seconds": self.cpu_seconds,
         }
-        save_checkpoint(content, path)
+        save_checkpoint(content | {name: getattr(self, name) for name in COUNTS}, path)
 
     def load(self, path: Path) -> None:
         content = load_checkpoint(path)
@@ -74,8 +71,8 @@ class State:
         self.average.load_state_dict(content["average"])
         for optimiser, saved in zip(self.optimisers, content["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
-        self.step, self.seconds = content["step"], content["seconds"]
-        self.crops, self.cpu_seconds = content["crops"], content["cpu_seconds"]
+        for name in COUNTS:
+            setattr(self, name, content[name])
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,27 +132,17 @@ def finish(course: Course, state: State, data: TrainingSet, path: Path) -> Path:
     if path.exists():
         state.load(path)
     learn(course, state, begun + steps, lambda step: 1 - ((step + 1 - begun) / steps) ** 0.5, path, None)
-    weights = course.out_dir / f"{o.name}.safetensors"
-    header = o.header(state.net.options.bands, state.net.options.ms_bands, state.net.options.ratio)
+    weights, half = course.out_dir / f"{o.name}.safetensors", copy.deepcopy(state.average)
+    half.bodies.half()  # what is learnt in float16, half the file; the sensor stays exact
+    header = o.header(half.options.bands, half.options.ms_bands, half.options.ratio)
     provenance = describe(course, state, data)
-    save_weights(
-        weights,
-        in_half(state.average),
-        dataclasses.replace(header, wavelengths_nm=data.wavelengths_nm, provenance=provenance),
-    )
+    save_weights(weights, half, replace(header, wavelengths_nm=data.wavelengths_nm, provenance=provenance))
     path.unlink()  # not before: a full disk leaves something to go on from
     return weights
 
 
-def in_half(net: SSJCN2) -> SSJCN2:
-    """The network with what is learnt in float16, half the file; the sensor stays exact."""
-    half = copy.deepcopy(net)
-    half.bodies.half()
-    return half
-
-
 def begin(options: RecordOptions, data: TrainingSet, start_from: Path | None) -> State:
-    """The network with the sensor and the scenes' axes, its average and its optimisers."""
+    """The network with the sensor and the scenes' axes, and its average; Muon for the blocks, AdamW for the rest."""
     torch.manual_seed(options.seed)
     ms_bands, bands = data.sensor.srf.shape
     psf, ratio = data.sensor.psf, data.sensor.ratio
@@ -166,28 +153,15 @@ def begin(options: RecordOptions, data: TrainingSet, start_from: Path | None) ->
     if start_from:
         adopt_weights(net, start_from)
     else:
-        net.turn_basis(second_moments(data))
+        scenes = (torch.from_numpy(read()).flatten(1) for read in data.training.values())
+        net.turn_basis(torch.stack([second_moment(spectra) / spectra.shape[1] for spectra in scenes]).mean(0))
     net = to_fast_layout(net)
-    return State(net, copy.deepcopy(net).eval(), make_optimisers(net, options))
-
-
-def second_moments(data: TrainingSet) -> Tensor:
-    """The mean over the training scenes of their spectra's outer products, (L, L)."""
-    moments = []
-    for read in data.training.values():
-        spectra = torch.from_numpy(read()).flatten(1).double()
-        moments.append(spectra @ spectra.mT / spectra.shape[1])
-    return torch.stack(moments).mean(0)
-
-
-def make_optimisers(net: SSJCN2, options: RecordOptions) -> tuple[Muon, torch.optim.AdamW]:
-    """Muon for the kernels of the residual blocks, AdamW for the rest."""
-    kernels = [p for name, p in net.named_parameters() if ".blocks." in name and p.ndim == 4]
-    chosen = {id(kernel) for kernel in kernels}
-    others = [p for p in net.parameters() if id(p) not in chosen]
+    kernels, others = list[nn.Parameter](), list[nn.Parameter]()
+    for name, parameter in net.named_parameters():
+        (kernels if ".blocks." in name and parameter.ndim == 4 else others).append(parameter)
     muon = Muon(kernels, options.muon_rate, weight_decay=options.weight_decay)
     adam = torch.optim.AdamW(others, options.adam_rate, betas=(0.9, 0.99), weight_decay=options.weight_decay)
-    return muon, adam
+    return State(net, copy.deepcopy(net).eval(), (muon, adam))
 
 
 def make_course(options: RecordOptions, data: TrainingSet, out_dir: Path, net: SSJCN2) -> Course:
@@ -291,16 +265,14 @@ def validate(course: Course, net: SSJCN2) -> dict[str, float]:
             estimate = net(hs, ms).clamp(0, 1)
         images = estimate[0].numpy(), truth[0].numpy()
         scores.append(psnr_sam_ergas(*images, ratio=net.options.ratio, preset=course.preset))
-    means = (sum(values) / len(scores) for values in zip(*scores, strict=True))
-    return {
-        name: round(value, 4) for name, value in zip(("val_psnr_db", "val_sam_deg", "val_ergas"), means, strict=True)
-    }
+    means = (round(sum(values) / len(scores), 4) for values in zip(*scores, strict=True))
+    return dict(zip(("val_psnr_db", "val_sam_deg", "val_ergas"), means, strict=True))
 
 
 def describe(course: Course, state: State, data: TrainingSet) -> dict[str, Any]:
     """The provenance that a weights file carries."""
     return {
-        **dataclasses.asdict(course.options),
+        **asdict(course.options),
         **progress(course, state),
         **validate(course, state.average),
         "training_scenes": sorted(data.training),

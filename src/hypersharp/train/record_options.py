@@ -13,8 +13,23 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 @dataclass(frozen=True, config={"extra": "forbid"})
-class RecordOptions:
-    """What to train and how long; `network_options` without what the protocol gives.
+class NetworkOptions:
+    """What any training says of its network; `network_options` without what the protocol gives."""
+
+    name: str
+    protocol: str
+    network: str = "ssjcn"
+    network_options: dict[str, Any] = Field(default_factory=dict)
+
+    def header(self, bands: int, ms_bands: int, ratio: int) -> WeightsHeader:
+        """The header of the weights that this training makes, without provenance."""
+        shape = {"bands": bands, "ms_bands": ms_bands, "ratio": ratio}
+        return WeightsHeader(self.network, {**shape, **self.network_options})
+
+
+@dataclass(frozen=True, config={"extra": "forbid"})
+class RecordOptions(NetworkOptions):
+    """What to train and how long.
 
     `steps` are those at the constant rate, after which a finish takes `finish_share` of all; `round_steps` is how
     often the validation scenes are scored. `mixed` and `relit` are shares of the crops (train/crops.py).
@@ -25,10 +40,7 @@ class RecordOptions:
     `validation_scenes`: None, the protocol's own.
     """
 
-    name: str
-    protocol: str
     network: Literal["ssjcn-v2"] = "ssjcn-v2"
-    network_options: dict[str, Any] = Field(default_factory=dict)
     validation_scenes: tuple[str, ...] | None = None
     steps: Whole = 20000
     finish_share: Annotated[float, Field(gt=0, lt=1)] = 0.12
@@ -48,8 +60,3 @@ class RecordOptions:
     precision: Literal["bf16", "fp32"] = "fp32"
     compile: bool = False
     seed: int = 0
-
-    def header(self, bands: int, ms_bands: int, ratio: int) -> WeightsHeader:
-        """The header of the weights that this training makes, without provenance."""
-        shape = {"bands": bands, "ms_bands": ms_bands, "ratio": ratio}
-        return WeightsHeader(self.network, {**shape, **self.network_options})

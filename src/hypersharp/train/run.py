@@ -172,10 +172,8 @@ def lessons_for_sensor(
     ratio, srf = data.sensor.ratio, torch.tensor(data.sensor.srf)
     net.take_sensor(srf, lambda side: torch.tensor(data.sensor.psf.window(ratio, side)))
     folder = cache / options.protocol  # which fixes sensor, crop and scaling
-    scenes, watched = (
-        prepare_scenes(readers, data.sensor, folder, options.start_weight)
-        for readers in (data.training, data.validation)
-    )
+    prepared = partial(prepare_scenes, sensor=data.sensor, folder=folder, start_weight=options.start_weight)
+    scenes, watched = prepared(data.training), prepared(data.validation)
     patches = patch_stream(scenes, ratio, options.patch_px, options.seed)
     whole = Items(partial(whole_scene, watched), len(watched))
     loaders = Loaders(patches, DataLoader(whole, collate_fn=channels_last), options.round_steps, options.batch)
@@ -229,16 +227,13 @@ def make_trainer(options: TrainOptions, out_dir: Path, hardware: Hardware) -> pl
 
 def provenance_of(options: TrainOptions, data: TrainingSet, trainer: pl.Trainer, minutes: float) -> dict[str, Any]:
     """What a weights file says of its training."""
-    scores = {
-        name: round(float(value), 4) for name, value in trainer.callback_metrics.items() if name.startswith("val_")
-    }
-    random = options.sensors == "random"
+    scores = {name: round(float(value), 4) for name, value in trainer.callback_metrics.items()}
     return {
         **asdict(options),
-        **scores,
+        **{name: value for name, value in scores.items() if name.startswith("val_")},
         "training_scenes": sorted(data.training),
         "validation_scenes": sorted(data.validation),
-        **({"any_sensor": True} if random else {"psf": data.sensor.psf.to_dict()}),
+        **({"any_sensor": True} if options.sensors == "random" else {"psf": data.sensor.psf.to_dict()}),
         "commit": commit(),
         "machine": machine(),
         "minutes": round(minutes, 1),

@@ -198,9 +198,7 @@ def fit_scale(samples: Sequence[Sample], bands: int) -> tuple[NDArray[np.float64
 def scores_of(sample: Sample, a: NDArray[np.float64], c: NDArray[np.float64]) -> NDArray[np.float64]:
     """|e| / w of one image."""
     scale = c[sample.bands] * (a @ sample.features)
-    mean = scale.mean()
-    scores: NDArray[np.float64] = sample.errors / (mean * (scale / mean) ** TEMPER)
-    return scores
+    return np.asarray(sample.errors / (scale.mean() * (scale / scale.mean()) ** TEMPER))
 
 
 def conformal_quantile(scores: NDArray[np.float64], coverage: float) -> float:

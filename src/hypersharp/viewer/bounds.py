@@ -98,7 +98,6 @@ class Bounds(Matcher):
 
     @staticmethod
     def address_of(session: Any) -> str | None:
-        """Where a page was opened."""
         context = session.document.session_context
         return None if context is None or context.request is None else context.request.remote_ip
 

@@ -68,8 +68,8 @@ def check_exportable(header: WeightsHeader, path: Path) -> None:
         raise InputError(f"weights of {header.network}", "weights of another network", "run them with torch")
     if header.provenance.get("any_sensor"):
         found = "weights for any sensor, which are a network only together with a pair"
-        expected = "weights of one sensor"
-        raise InputError(found, expected, "run `hypersharp adapt HS MS -o WEIGHTS.safetensors` and export those")
+        do = "run `hypersharp adapt HS MS -o WEIGHTS.safetensors` and export those"
+        raise InputError(found, "weights of one sensor", do)
 
 
 def buffers_named(net: nn.Module, name: str) -> list[str]:
@@ -155,13 +155,9 @@ def dynamic_shapes(net: FusionNetwork, inputs: tuple[str, ...]) -> tuple[dict[in
 
 def random_images(net: FusionNetwork, coarse_yx: tuple[int, int], batch: int = 1) -> dict[str, Tensor]:
     """hs, ms and start in 0..1."""
-    o, (h, w) = net.options, coarse_yx
-    random = torch.Generator().manual_seed(0)
-    shapes = {
-        "hs": (o.bands, h, w),
-        "ms": (o.ms_bands, o.ratio * h, o.ratio * w),
-        "start": (o.bands, o.ratio * h, o.ratio * w),
-    }
+    o, random = net.options, torch.Generator().manual_seed(0)
+    fine_yx = [o.ratio * side for side in coarse_yx]
+    shapes = {"hs": (o.bands, *coarse_yx), "ms": (o.ms_bands, *fine_yx), "start": (o.bands, *fine_yx)}
     return {name: torch.rand(batch, *shape, generator=random) for name, shape in shapes.items()}
 
 
@@ -170,12 +166,11 @@ def largest_difference(net: FusionNetwork, path: Path) -> float:
     other, differences = load_onnx(path), []
     with torch.inference_mode():
         for coarse_yx in CHECKED_YX:
-            images = random_images(net, coarse_yx)
-            hs, ms = images["hs"], images["ms"]
-            start = images["start"] if "start" in other.file.images else None
-            expected = net(hs, ms, start)
+            hs, ms, start = random_images(net, coarse_yx).values()
+            images = (hs, ms, start if "start" in other.file.images else None)
+            expected = net(*images)
             span = max(1.0, float(expected.max() - expected.min()))
-            differences.append(float((other(hs, ms, start) - expected).abs().max()) / span)
+            differences.append(float((other(*images) - expected).abs().max()) / span)
     return max(differences)
 
 
@@ -198,11 +193,9 @@ FORM = 1  # of the files kept; another one where `export_onnx` changes what it w
 def check_pair_runtime(options: Options) -> None:
     """Raises: CallError where onnxruntime is to run a network that is made for every pair."""
     if options.runtime == "onnx":
-        found, do = (
-            "--runtime onnx and no weights for this very sensor",
-            "run `hypersharp adapt HS MS -o WEIGHTS.safetensors`",
-        )
-        raise CallError(found, "weights of one sensor", f"{do} and give --weights WEIGHTS.safetensors")
+        found = "--runtime onnx and no weights for this very sensor"
+        do = "run `hypersharp adapt HS MS -o WEIGHTS.safetensors` and give --weights WEIGHTS.safetensors"
+        raise CallError(found, "weights of one sensor", do)
 
 
 def in_runtime(net: FusionNetwork, header: WeightsHeader, options: Options) -> FusionNetwork:
