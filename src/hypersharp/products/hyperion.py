@@ -28,13 +28,9 @@ def read(files: Files, _: str | None) -> Stored | None:
     chosen = [band for band in bands if band in found]
     if not chosen:
         return None
-    pixels = Rasters([Band(files.gdal(found[band])) for band in chosen])
-    return Stored(
-        pixels,
+    return Rasters([Band(files.gdal(found[band])) for band in chosen]).stored(
         wavelengths_nm=[centre_nm(band) for band in chosen],
         fwhm_nm=[WIDTH_NM] * len(chosen),
-        crs=pixels.crs,
-        transform=pixels.transform,
         nodata=0.0,
         scale=np.array([1 / (40 if band < FIRST_OF_SWIR else 80) for band in chosen]),
         product="Hyperion L1T",

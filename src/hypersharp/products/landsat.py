@@ -14,9 +14,9 @@ import numpy as np
 
 from hypersharp.errors import InputError
 from hypersharp.products.files import Files
-from hypersharp.products.quality import Flags, Layer
+from hypersharp.products.quality import Layer
 from hypersharp.products.rasters import Band, Rasters, opened_raster
-from hypersharp.sensor.responses import SRFS, Bands
+from hypersharp.sensor.responses import bands_of
 from hypersharp.stored import Stored
 
 Reasons = dict[str, tuple[int, ...]]
@@ -37,9 +37,7 @@ class Bandset:
 
     def nm(self) -> tuple[list[float], list[float]]:
         """Centres and widths."""
-        table = SRFS[self.sensor]
-        assert isinstance(table, Bands)
-        rows = [table.bands[band] for band in self.files]
+        rows = [bands_of(self.sensor).bands[band] for band in self.files]
         return [row[0] for row in rows], [row[1] for row in rows]
 
 
@@ -78,17 +76,13 @@ def hls(files: Files, scene: str, kind: str) -> Stored:
 
 def opened(files: Files, bands: Bandset, layers: list[Layer], *, product: str, said: str, **numbers: Any) -> Stored:
     """The bands as one image; numbers: scale, offset and nodata."""
-    pixels = Rasters([Band(files.gdal(name)) for name in bands.files.values()])
     nm, width = bands.nm()
-    return Stored(
-        pixels,
+    return Rasters([Band(files.gdal(name)) for name in bands.files.values()]).stored(
+        layers,
         wavelengths_nm=nm,
         fwhm_nm=width,
-        crs=pixels.crs,
-        transform=pixels.transform,
         product=product,
         unit="reflectance",
-        flags=Flags.of(layers),
         applied=(f"{said}, bands {' '.join(bands.files)}",),
         **numbers,
     )
@@ -96,11 +90,9 @@ def opened(files: Files, bands: Bandset, layers: list[Layer], *, product: str, s
 
 def bandset(files: Files, scene: str, sensor: str, ending: str, digits: int = 1) -> Bandset:
     """The usual bands of a sensor that are there; of a band that was named, that one."""
-    table = SRFS[sensor]
-    assert isinstance(table, Bands)
     names = {
         band: files.first(scene + ending.format(band if band == "B8A" else f"B{band[1:]:0>{digits}}"))
-        for band in table.usual
+        for band in bands_of(sensor).usual
     }
     found = {band: name for band, name in names.items() if name}
     if files.named in found.values():

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from hypersharp.errors import InputError, needs
-from hypersharp.products.quality import Layer
-from hypersharp.stored import Pixels
+from hypersharp.products.quality import Flags, Layer
+from hypersharp.stored import Pixels, Stored
 from hypersharp.system.own_content import check_own_raster
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
@@ -75,6 +75,10 @@ class Rasters(Pixels):
                 window = Window(x, y, right - x, bottom - y)
                 planes.append(dataset.read(band.index, window=window, out_shape=shape_yx, resampling=how))
         return np.stack(planes)
+
+    def stored(self, layers: Sequence[Layer] = (), **known: Any) -> Stored:
+        """The bands in their place, with quality layers and what else is known of them, as `Stored` takes it."""
+        return Stored(self, crs=self.crs, transform=self.transform, flags=Flags.of(layers), **known)
 
     def has_overviews(self) -> bool:
         """Whether the first band comes in smaller sizes too."""

@@ -14,9 +14,9 @@ import numpy as np
 
 from hypersharp.errors import InputError, check_name
 from hypersharp.products.files import Files, Xml
-from hypersharp.products.quality import Around, Flags, Layer
+from hypersharp.products.quality import Around, Layer
 from hypersharp.products.rasters import Band, Rasters
-from hypersharp.sensor.responses import SRFS, Bands
+from hypersharp.sensor.responses import SRFS, bands_of
 from hypersharp.stored import Stored
 
 SIZES_M = {"B2": 10, "B3": 10, "B4": 10, "B8": 10, "B5": 20, "B6": 20, "B7": 20, "B8A": 20, "B11": 20, "B12": 20}
@@ -46,13 +46,9 @@ def read(files: Files, part: str | None) -> Stored | None:
 
 def single(path: Path, band: str) -> Stored:
     """A band that lies outside its product: what its numbers mean is not known."""
-    pixels = Rasters([Band(str(path))])
-    return Stored(
-        pixels,
+    return Rasters([Band(str(path))]).stored(
         wavelengths_nm=[table("Sentinel-2A")[band][0]],
         fwhm_nm=[table("Sentinel-2A")[band][1]],
-        crs=pixels.crs,
-        transform=pixels.transform,
         nodata=0,
         scale=1e-4,
         product=f"Sentinel-2 {band}",
@@ -73,24 +69,20 @@ def opened(files: Files, meta: Xml, names: list[str], part: str | None) -> Store
     images = {band: find_image(names, band, meta) for band in bands}
     finest = min(SIZES_M[band] for band in bands)
     rows = [Band(files.gdal(images[band]), factor=SIZES_M[band] // finest) for band in bands]
-    pixels = Rasters(rows, nodata=0)
     layers = quality(files, names, finest)
     known = table(craft)
     shift = sorted({offsets.get(band, 0.0) for band in bands})
     said = f"{craft} {level}, baseline {meta.text('PROCESSING_BASELINE', 'unknown')}: reflectance = (number "
     said += f"{' or '.join(f'{value:+g}' for value in shift)}) / {divisor:g}, bands {' '.join(bands)} at {finest} m"
-    return Stored(
-        pixels,
+    return Rasters(rows, nodata=0).stored(
+        layers,
         wavelengths_nm=[known[band][0] for band in bands],
         fwhm_nm=[known[band][1] for band in bands],
-        crs=pixels.crs,
-        transform=pixels.transform,
         nodata=0,
         scale=1 / divisor,
         offset=np.array([offsets.get(band, 0.0) / divisor for band in bands]),
         product=f"{craft} {'L2A' if surface else 'L1C'}",
         unit="reflectance",
-        flags=Flags.of(layers),
         applied=(said,) if surface else (said, "L1C is reflectance at the top of the atmosphere, not at the surface"),
     )
 
@@ -139,6 +131,4 @@ def quality(files: Files, names: list[str], finest: int) -> list[Layer]:
 
 def table(craft: str) -> dict[str, tuple[float, float]]:
     """Centre and width (nm) of each band of a spacecraft."""
-    known = SRFS.get(craft.lower(), SRFS["sentinel-2a"])
-    assert isinstance(known, Bands)
-    return known.bands
+    return bands_of(craft.lower() if craft.lower() in SRFS else "sentinel-2a").bands

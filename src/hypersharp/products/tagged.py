@@ -10,9 +10,9 @@ import numpy as np
 
 from hypersharp.errors import InputError
 from hypersharp.products.files import Files
-from hypersharp.products.quality import Flags, Layer
+from hypersharp.products.quality import Layer
 from hypersharp.products.rasters import Band, Rasters, layers_of, opened_raster
-from hypersharp.sensor.responses import SRFS, Bands
+from hypersharp.sensor.responses import bands_of
 from hypersharp.stored import Stored
 
 UDM2 = {2: "snow", 3: "shadow", 4: "haze", 5: "haze", 6: "cloud", 8: "unusable"}  # bands; 1 clear, 7 confidence
@@ -47,7 +47,7 @@ def planet(files: Files, stem: str) -> Stored:
     name = image_called(files, stem)
     with opened_raster(files.gdal(name)) as dataset:
         described, count = [text or "" for text in dataset.descriptions], dataset.count
-    table = bands_of("planet-superdove")
+    table = bands_of("planet-superdove").bands
     names = described if all(text in table for text in described) else list(table) if count == 8 else list(FOUR)
     if len(names) != count:
         raise InputError(f"{count} bands in {name}", "Planet's 4 or 8", "name the analytic image")
@@ -85,7 +85,7 @@ def worldview(files: Files, imd: str) -> Stored | None:
         [re.search(rf"{key} = ([-+\d.eE]+)", row) for key in ("absCalFactor", "effectiveBandwidth")] for _, row in rows
     ]
     scale = [float(factor[1]) / float(width[1]) for factor, width in factors if factor and width]
-    table = bands_of("worldview-3" if craft[1] == "WV03" else "worldview-2")
+    table = bands_of("worldview-3" if craft[1] == "WV03" else "worldview-2").bands
     nm = [table[WORLDVIEW[band]] for band, _ in rows if band in WORLDVIEW]
     if not nm or not len(nm) == len(rows) == len(scale):
         raise InputError(
@@ -99,14 +99,6 @@ def worldview(files: Files, imd: str) -> Stored | None:
 
 def opened(files: Files, name: str, nm: Sequence[tuple[float, float]], layers: Sequence[Layer], **known: Any) -> Stored:
     """The image with centres and widths (nm) of its bands."""
-    pixels = Rasters([Band(files.gdal(name), i + 1) for i in range(len(nm))])
     centres, widths = zip(*nm, strict=True)
-    place: dict[str, Any] = {"crs": pixels.crs, "transform": pixels.transform}
-    return Stored(pixels, centres, widths, flags=Flags.of(layers), **place, **known)
-
-
-def bands_of(sensor: str) -> dict[str, tuple[float, float]]:
-    """Centre and width (nm) of a sensor's bands."""
-    known = SRFS[sensor]
-    assert isinstance(known, Bands)
-    return known.bands
+    pixels = Rasters([Band(files.gdal(name), i + 1) for i in range(len(nm))])
+    return pixels.stored(layers, wavelengths_nm=centres, fwhm_nm=widths, **known)

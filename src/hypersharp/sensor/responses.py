@@ -51,6 +51,13 @@ def edges(source: str, usual: str, more: str) -> Bands:
     return Bands(source, bands, table.usual)
 
 
+def bands_of(sensor: str) -> Bands:
+    """The centres and widths of a sensor of `SRFS` that is no camera."""
+    known = SRFS[sensor]
+    assert isinstance(known, Bands)
+    return known
+
+
 SENTINEL_2 = "ESA, Sentinel-2 MSI spatial and spectral resolutions (usual: the bands of 10 and 20 m)"
 
 SRFS: dict[str, Curve | Bands] = {
