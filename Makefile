@@ -14,10 +14,10 @@ help:
 	@echo "make demo      sharpen a real scene and show it, in $(OUT)/"
 	@echo "make test      run the tests (HYPERSHARP_DATA=folder adds those on real scenes)"
 	@echo "make fuzz      open COUNT damaged files of every kind (default 20000), and say how each was answered"
-	@echo "make check     ruff, its format, and mypy"
+	@echo "make check     ruff, its format, mypy, and the Dockerfile"
 	@echo "make coverage  run the tests and say which lines they reach: open build/coverage/index.html"
 	@echo "make docs      build the documentation: open build/site/index.html"
-	@echo "make dist      build both packages into dist/, check them, run the demo from the wheels in an empty environment"
+	@echo "make dist      build both packages into dist/, twice and the same, check them, run the demo from the wheels in an empty environment"
 	@echo "make bench     time, memory and share of the machine's own convolution speed"
 
 $(READY): pyproject.toml constraints.txt $(WEIGHTS)/pyproject.toml
@@ -47,6 +47,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
 
 coverage: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
@@ -55,10 +56,9 @@ docs: $(READY)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/site
 
 dist: $(READY)
-	rm -rf dist build/wheel-test
-	$(BIN)/python -m build --no-isolation --outdir dist .
-	$(BIN)/python -m build --no-isolation --outdir dist $(WEIGHTS)
-	$(BIN)/python -m twine check --strict dist/*
+	rm -rf build/wheel-test
+	$(BIN)/python tools/build_twice.py dist
+	$(BIN)/python -m twine check --strict dist/*.whl dist/*.tar.gz
 	$(BIN)/python tools/try_wheels.py dist build/wheel-test
 
 bench: $(READY)

@@ -352,3 +352,9 @@ def test_names_of_before_are_taken_and_not_shown(words: list[str], capsys: pytes
         main([*words, "--help"])
     assert stop.value.code == 0
     assert words[1] not in capsys.readouterr().out
+
+
+def test_brackets_and_colons_of_names_are_printed_as_they_are(folder: Path, run) -> None:
+    out = folder / "[bold]result :smile: [1].tif"
+    done = run("fuse", folder / "hs.tif", folder / "ms.tif", "-o", out, "--method", "bicubic")
+    assert str(out) in done.out

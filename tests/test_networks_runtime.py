@@ -16,12 +16,13 @@ from hypersharp.methods.ssjcn_any import pair_network
 from hypersharp.methods.table import METHODS
 from hypersharp.networks.checkpoint import build_network, load_weights, save_weights
 from hypersharp.networks.header import WeightsHeader
-from hypersharp.networks.onnx.export import cache_folder, export_onnx, exported
+from hypersharp.networks.onnx.export import export_onnx, exported
 from hypersharp.pair import sample
 from hypersharp.pair.options import Options
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
+from hypersharp.system.folders import cache_folder
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -42,7 +43,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One for all tests: exporting takes long."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("HYPERSHARP_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield cache_folder()
+        yield cache_folder() / "onnx"
 
 
 def weights_of(network: str, folder: Path) -> Path:

@@ -83,3 +83,30 @@ def test_contributors_read_of_every_room() -> None:
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == {
         room for floor in FLOORS.values() for room in floor
     }
+
+
+IN_CONDA = {"torch": "pytorch", "dask": "dask-core", "matplotlib": "matplotlib-base"}
+
+
+def test_the_conda_recipe_asks_for_what_the_package_does() -> None:
+    recipe = yaml.safe_load((ROOT / "recipe" / "recipe.yaml").read_text())
+    extras = [*USERS["geo"], *USERS["report"], *USERS["view"], *USERS["plot"]]
+    wanted = {name_of(text): re.sub(r"^[\w.-]+(\[.*\])?", "", text) for text in [*USERS[""], *extras]}
+    expected = {f"{IN_CONDA.get(name, name)} {bounds}" for name, bounds in wanted.items() if name != "hypersharp"}
+    python = recipe["context"]["python_min"]
+    assert set(recipe["requirements"]["run"]) == {"python >=${{ python_min }}", *expected}
+    assert PROJECT["project"]["requires-python"] == f">={python}"
+    (script,) = recipe["build"]["python"]["entry_points"]
+    assert PROJECT["project"]["scripts"] == dict([script.split(" = ")])
+    assert recipe["about"]["license"] == PROJECT["project"]["license"]
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", "recipe/apptainer.def"])
+def test_containers_install_extras_and_copy_files_that_exist(file: str) -> None:
+    text = (ROOT / file).read_text()
+    assert set(re.findall(r'"\.\[([\w,]+)\]"', text)[0].split(",")) <= set(USERS)
+    pattern = r"^COPY (?!--from)(.*) \S+$" if file == "Dockerfile" else r"^    (\S+) /source/"
+    copied = [name for line in re.findall(pattern, text, re.MULTILINE) for name in line.split()]
+    assert "src" in copied
+    assert all((ROOT / name).exists() for name in copied)
+    assert f'"torch{next(text for text in USERS[""] if name_of(text) == "torch").removeprefix("torch")}"' in text

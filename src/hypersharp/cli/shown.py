@@ -21,7 +21,7 @@ def say(text: Any) -> None:
 
     width = None if sys.stdout.isatty() else PIPE_WIDTH
     try:
-        Console(width=width, highlight=False, soft_wrap=isinstance(text, str)).print(text)
+        Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=isinstance(text, str)).print(text)
         sys.stdout.flush()
     except OSError as error:
         sys.stdout = io.StringIO()  # what is left to write would fail once more at the end

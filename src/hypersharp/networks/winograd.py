@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hypersharp.system.folders import cache_folder
+
 SOURCE = Path(__file__).with_name("winograd.cpp")
 MATHS = ("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math")
 # not -ffast-math: a library linked with that makes the whole process flush subnormal numbers to zero
@@ -48,7 +50,7 @@ def library() -> ctypes.CDLL | None:
     lines = cpu.read_text().splitlines() if cpu.exists() else []
     flags = next((line for line in lines if line.startswith("flags")), "")
     key = hashlib.sha256(SOURCE.read_bytes() + (" ".join(FLAGS) + flags).encode()).hexdigest()[:16]
-    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hypersharp"
+    folder = cache_folder()
     path = folder / f"winograd-{key}.so"
     try:
         if not path.exists():

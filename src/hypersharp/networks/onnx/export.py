@@ -14,7 +14,6 @@ import copy
 import dataclasses
 import json
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from hypersharp.networks.onnx.exportable import OptionalMeans, exportable
 from hypersharp.networks.onnx.session import OnnxNetwork, load_onnx
 from hypersharp.pair.options import Options, choose_device
 from hypersharp.system.atomic import make_folder, staged
+from hypersharp.system.folders import cache_folder
 
 LARGEST_DIFFERENCE = 1e-4  # of the range of torch's estimate
 CHECKED_YX = ((6, 8), (9, 7), (13, 16))  # coarse pixels, odd ones too
@@ -211,15 +211,8 @@ def exported(net: FusionNetwork, header: WeightsHeader) -> Path:
     made_from = sha256(f"{FORM} {header.network} {header.options} {torch.__version__}".encode())
     for name, value in net.state_dict().items():
         made_from.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
-    path = cache_folder() / f"{header.network}-{made_from.hexdigest()[:24]}{SUFFIX}"
+    path = cache_folder() / "onnx" / f"{header.network}-{made_from.hexdigest()[:24]}{SUFFIX}"
     if not path.exists():
         make_folder(path.parent)
         export_onnx(copy.deepcopy(net).cpu().float(), header, path, start=True)
     return path
-
-
-def cache_folder() -> Path:
-    """Where what can be made again is kept: HYPERSHARP_CACHE, else hypersharp/ in the user's cache folder."""
-    chosen = os.environ.get("HYPERSHARP_CACHE")
-    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hypersharp"
-    return (Path(chosen) if chosen else usual) / "onnx"

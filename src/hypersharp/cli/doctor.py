@@ -1,0 +1,251 @@
+"""The verb that looks the installation over: doctor."""
+
+import json
+import os
+import platform
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hypersharp.cli.app import app
+from hypersharp.cli.shown import say, table
+from hypersharp.system.folders import cache_folder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MEASURED_S = 0.3  # a measurement goes on for so long, about
+LEAST_FREE_BYTES = 2e9
+REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?:\[(?P<extras>[\w,-]+)\])?(?P<bounds>[^;]*)(?:;(?P<marker>.*))?")
+
+
+@dataclass(frozen=True)
+class Need:
+    """A library that an extra ("" for the core) asks for: the version there is, None for none, and what is asked."""
+
+    extra: str
+    library: str
+    found: str | None
+    bounds: str
+
+    @property
+    def is_met(self) -> bool:
+        return self.found is not None and is_within(self.found, self.bounds)
+
+
+@app.command(rich_help_panel="What there is")
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    speed: Annotated[bool, typer.Option(help="Measure how fast the machine is, a second.")] = True,
+) -> None:
+    """Say what is installed and what is missing, how fast the machine is, which weights there are, where caches lie.
+
+    Exits 1 where what is installed cannot work.
+    """
+    found = look_over(speed)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        show(found)
+    if found["wrong"]:
+        raise typer.Exit(1)
+
+
+def look_over(speed: bool = True) -> dict[str, Any]:
+    """What there is, JSON-able; "wrong" says what keeps the package from working, "to_do" what one may want to mend."""
+    from hypersharp.networks.packaged import SECOND_PACKAGE, missing_weights, packaged_weights
+    from hypersharp.system.build_info import commit, machine, release
+    from hypersharp.system.memory import free_bytes
+
+    needs = list(needs_of_extras())
+    extras = {
+        name: [asdict(n) | {"met": n.is_met} for n in needs if n.extra == name] for name in {n.extra for n in needs}
+    }
+    complete = sorted(name for name, listed in extras.items() if name and all(need["met"] for need in listed))
+    wrong = [f"{n.library} {n.found or 'is missing'}, {n.bounds or 'any'} is needed: reinstall" for n in broken(needs)]
+    folders = {"caches": cache_folder(), "temporary files": Path(os.environ.get("TMPDIR", "/tmp"))}
+    wrong += [f"{path}, for {what}, cannot be written" for what, path in folders.items() if not is_writable(path)]
+    free = free_bytes()
+    to_do = [f"pip install 'hypersharp[{name}]'" for name in sorted(set(extras) - {*complete, ""})]
+    to_do += (
+        [f"pip install {SECOND_PACKAGE}, for the weights {', '.join(missing_weights())}"] if missing_weights() else []
+    )
+    to_do += ["free memory: less than 2 GB are left"] if free < LEAST_FREE_BYTES else []
+    return {
+        "version": release(),
+        "commit": commit(),
+        "python": f"{platform.python_version()} in {sys.prefix}",
+        "system": platform.platform(),
+        "machine": machine(),
+        "memory_free_gb": round(free / 1e9, 1),
+        "torch": torch_facts(),
+        "gdal": gdal_facts(),
+        "compiler": shutil.which(os.environ.get("CXX", "g++")),
+        "speed": speeds() if speed else None,
+        "extras": extras,
+        "extras_complete": complete,
+        "weights": list(packaged_weights()),
+        "weights_missing": missing_weights(),
+        "caches": {"folder": str(folders["caches"]), "bytes": bytes_in(folders["caches"])},
+        "data": os.environ.get("HYPERSHARP_DATA"),
+        "wrong": wrong,
+        "to_do": to_do,
+    }
+
+
+def needs_of_extras() -> Iterator[Need]:
+    """Every library that the installed package asks for, by extra, those of extras in extras included."""
+    asked: dict[str, list[re.Match[str]]] = {}
+    try:
+        lines = requires("hypersharp") or []
+    except PackageNotFoundError:  # run from a folder that was never installed
+        return
+    for line in lines:
+        parts = REQUIREMENT.match(line)
+        assert parts
+        marked = re.search(r"""extra\s*==\s*['"]([\w-]+)['"]""", parts["marker"] or "")
+        asked.setdefault(marked[1] if marked else "", []).append(parts)
+
+    def libraries(extra: str) -> Iterator[re.Match[str]]:
+        for parts in asked.get(extra, []):
+            if parts["name"] != "hypersharp":
+                yield parts
+            for inner in (parts["extras"] or "").split(",") if parts["name"] == "hypersharp" else ():
+                yield from libraries(inner)
+
+    for extra in asked:
+        found = {str(parts["name"]): parts for parts in libraries(extra)}
+        yield from (Need(extra, name, version_of(name), parts["bounds"].strip()) for name, parts in found.items())
+
+
+def version_of(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def is_within(found: str, bounds: str) -> bool:
+    """Whether a version keeps bounds of the kind `>=1.2,<3`.
+
+    >>> is_within("2.10.1", ">=2.6,<3"), is_within("3.0", ">=2.6,<3")
+    (True, False)
+    """
+
+    def numbers(text: str) -> list[int]:
+        return [int(part) for part in re.findall(r"\d+", text.split("+", maxsplit=1)[0])[:3]]
+
+    own = numbers(found)
+    least, below = (re.search(rf"{sign}\s*([\d.]+)", bounds) for sign in (">=", "<(?!=)"))
+    return not (least and own < numbers(least[1])) and not (below and own >= numbers(below[1]))
+
+
+def broken(needs: list[Need]) -> Iterator[Need]:
+    """Libraries that the core lacks, and those of any kind whose version does not fit."""
+    seen = set[str]()
+    for need in needs:
+        if not need.is_met and (need.extra == "" or need.found is not None) and need.library not in seen:
+            seen.add(need.library)
+            yield need
+
+
+def torch_facts() -> dict[str, Any]:
+    import torch
+
+    gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return {"version": torch.__version__, "threads": torch.get_num_threads(), "gpus": gpus}
+
+
+def gdal_facts() -> dict[str, Any] | None:
+    """GDAL's version, and which formats of products it was built with; None without it."""
+    try:
+        import rasterio
+        from rasterio.drivers import raster_driver_extensions
+    except ImportError:
+        return None
+    return {"version": rasterio.__gdal_version__, "jpeg2000": "jp2" in raster_driver_extensions()}
+
+
+def speeds() -> dict[str, float]:
+    """What fusion mostly does: products of matrices, passes over memory, 3 x 3 convolutions of 64 channels."""
+    import torch
+    from torch.nn import functional as F
+
+    a, big = torch.rand(768, 768), torch.rand(8_000_000)
+    image, weights = torch.rand(1, 64, 128, 128), torch.rand(64, 64, 3, 3)
+    result = torch.empty_like(big)
+
+    def convolved() -> "Tensor":
+        return F.conv2d(image, weights, padding=1)
+
+    with torch.inference_mode():
+        return {
+            "matmul_gflops": round(2 * 768**3 / 1e9 / seconds_of(lambda: a @ a), 1),
+            "memory_gb_s": round(2 * 4 * big.numel() / 1e9 / seconds_of(lambda: torch.mul(big, 2.0, out=result)), 1),
+            "convolution_gflops": round(2 * 9 * 64 * 64 * 128**2 / 1e9 / seconds_of(convolved), 1),
+        }
+
+
+def seconds_of(work: Callable[[], Any]) -> float:
+    """The shortest time that the work takes, of as many tries as there is time for."""
+    work()
+    ended, best = time.perf_counter() + MEASURED_S, float("inf")
+    while time.perf_counter() < ended:
+        started = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether files can be made there, or in the nearest folder above that there is."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def bytes_in(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
+
+
+def show(found: dict[str, Any]) -> None:
+    """The same to read."""
+    torch, gdal, speed = found["torch"], found["gdal"], found["speed"]
+    lines = {
+        "hypersharp": f"{found['version']} ({found['commit']})",
+        "Python": f"{found['python']}, {found['system']}",
+        "Machine": f"{found['machine']}, {found['memory_free_gb']} GB of memory free",
+        "torch": f"{torch['version']}, {torch['threads']} threads, GPU: {', '.join(torch['gpus']) or 'none'}",
+        "GDAL": f"{gdal['version']}, {'with' if gdal['jpeg2000'] else 'without'} JPEG 2000"
+        if gdal
+        else "not installed",
+        "Compiler": found["compiler"] or "none: networks in float32 convolve as torch does, at half the speed",
+    }
+    if speed:
+        lines["Speed"] = (
+            f"matrix products {speed['matmul_gflops']} GFLOP/s, convolutions {speed['convolution_gflops']} GFLOP/s, "
+            f"memory {speed['memory_gb_s']} GB/s"
+        )
+    lines |= {
+        "Weights": ", ".join(found["weights"]) or "none",
+        "Caches": f"{found['caches']['folder']}, {found['caches']['bytes'] / 1e6:.1f} MB",
+        "Data sets": found["data"] or "HYPERSHARP_DATA is not set (needed by bench and train alone)",
+    }
+    width = max(map(len, lines))
+    say("\n".join(f"{name:{width}}  {text}" for name, text in lines.items()))
+    rows = []
+    for name, listed in sorted(found["extras"].items()):
+        missing = [f"{need['library']}{need['bounds']}" for need in listed if not need["met"]]
+        rows.append([name or "(core)", "installed" if not missing else f"missing: {', '.join(missing)}"])
+    say("")
+    say(table(["extra", ""], rows) if rows else "hypersharp is not installed here, only run: extras are not known")
+    for kind, marks in (("wrong", found["wrong"]), ("to do", found["to_do"])):
+        for text in marks:
+            say(f"{kind}: {text}")
