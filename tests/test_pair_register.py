@@ -10,7 +10,9 @@ from scipy.io import loadmat
 from scipy.ndimage import affine_transform, gaussian_filter, shift
 
 from hypersharp.errors import InputError
-from hypersharp.pair.register import register
+from hypersharp.grid import Window
+from hypersharp.pair.register import Registration, register
+from hypersharp.pair.spread import register_spread
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, box, gaussian_fwhm
 from hypersharp.sensor.srf import find_srf, gaussian_srf
@@ -62,6 +64,37 @@ def test_masked_pixels_do_not_matter() -> None:
     hs[:, ~hs_valid], ms[:, ~ms_valid] = 40.0, -30.0
     found = register(hs, ms, hs_valid=hs_valid, ms_valid=ms_valid)
     assert found.shift_px_yx == pytest.approx((1.4, -0.7), abs=0.05)
+
+
+@pytest.mark.parametrize(("kind", "model"), [("shift", "shift"), ("affine", "affine"), ("field", "local")])
+def test_windows_over_a_large_scene_tell_how_it_is_displaced(kind: str, model: str) -> None:
+    """Each says its own middle's shift, within 0.05 fine pixels; one in nine shows something else."""
+    shape_yx, ratio, draw = (700, 500), 4, np.random.default_rng(0)
+
+    def planted(y: float, x: float) -> tuple[float, float]:
+        """At a place of -1 to 1."""
+        if kind == "field":
+            return 2 * np.sin(np.pi * x / 2) * np.cos(y), -2 * np.cos(np.pi * y / 2)
+        return (0.7 + 1.5 * y - 0.3 * x, -0.4 + x) if kind == "affine" else (0.7, -0.4)
+
+    def look(window: Window) -> Registration:
+        y, x, height, width = window
+        middle = (2 * y + height - 1) / (shape_yx[0] - 1) - 1, (2 * x + width - 1) / (shape_yx[1] - 1) - 1
+        seen = np.array(planted(*middle)) + 0.05 * draw.normal(size=2)
+        changed = 6.0 if (y // 48 + x // 48) % 9 == 4 else 0.0
+        return Registration(seen[:, None] + changed, 0.05, 0.95, 0.9, 2.0)
+
+    found = register_spread(look((326, 226, 48, 48)), shape_yx, ratio, look)
+    assert found.model == model
+    if model != "shift":
+        field = found.field(ratio, shape_yx)
+        y, x = (grid.ravel() for grid in np.meshgrid(np.linspace(-1, 1, 21), np.linspace(-1, 1, 21), indexing="ij"))
+        places = np.stack(
+            [(ratio * (side - 1) * (axis + 1) + ratio - 1) / 2 for side, axis in zip(shape_yx, (y, x), strict=True)]
+        )
+        wanted = np.array([planted(*place) for place in zip(y, x, strict=True)]).T
+        assert np.sqrt(np.square(field(places) - wanted).sum(0).mean()) < 0.15
+        assert 0.6 * found.tie_points[1] < found.tie_points[0] < found.tie_points[1]
 
 
 def test_an_affine_displacement_is_found() -> None:

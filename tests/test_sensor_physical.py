@@ -230,7 +230,11 @@ def test_jasper_ridge_pairs_of_35_db_with_the_wavelengths_of_landsat(data_dir: C
 @pytest.mark.parametrize(
     ("centres", "name"),
     [
-        ([490, 560, 665, 842], "sentinel-2b"),  # nominal centres, a few nm off the published ones
+        ([490, 560, 665, 842], "sentinel-2a"),  # nominal centres, a few nm off the published ones
+        ([490, 560, 665, 705, 740, 783, 842, 865, 1610, 2190], "sentinel-2a"),
+        ([489.2, 560.6, 666.5, 834.6], "sentinel-2c"),  # each of a series by what is published of it
+        ([485, 560, 660, 830, 1650, 2215], "landsat-5"),
+        ([485, 560, 660, 835, 1650, 2220], "landsat-7"),
         ([443, 482, 561, 655, 865, 1609, 2201], "landsat-8"),
         ([427, 478, 546, 608, 659, 724, 831, 908], None),
         ([490, 560], None),
@@ -247,7 +251,7 @@ def test_a_known_sensor_brings_its_widths() -> None:
     srf = gaussian_srf(centres, widths, nm)
     hs, ms = noisy_pair(Sensor(gaussian(9, 1.3, 3), srf, 3), scene(bands=len(nm)))
     spectra = Spectra(nm, np.array([490.0, 560, 665, 842]))
-    assert spectra.recognised == "sentinel-2b" and Spectra(nm, centres, widths).recognised is None
+    assert spectra.recognised == "sentinel-2a" and Spectra(nm, centres, widths).recognised is None
     assert response_error(complete_sensor(hs, ms, 3, spectra=spectra), srf) < 0.05
 
 

@@ -115,14 +115,14 @@ def bend(scene: Scene, srf: FloatArray | None, shift: Fit, *, affine_only: bool)
         if not affine_only and step < 2:
             candidates = [Model(np.eye(2 * count**2), ridge) for ridge in RIDGES]
             free = min(candidates, key=lambda model: tiles.misfits(model).sum())
-        if step == 0 and simplest(tiles, [*models, free], scene) is models[0]:
+        if step == 0 and simplest(tiles, [*models, free], scene.basis) is models[0]:
             return None
         moved = np.clip(tiles.solved(free) - tiles.place, -scene.ratio, scene.ratio)
         fit = replace(fit, coefficients=fit.coefficients + moved.reshape(2, -1))
         if np.abs(moved).max() < SETTLED_PX:
             break
     fit, tiles, kept = equations(scene, srf, fit)
-    chosen = simplest(tiles, [*models, free], scene)
+    chosen = simplest(tiles, [*models, free], scene.basis)
     if chosen is models[0]:
         return None
     found = tiles.solved(chosen)
@@ -153,12 +153,12 @@ def agreeing(scene: Scene, fit: Fit) -> NDArray[np.bool_]:
     return np.asarray(enough & (misfit <= OUTLIER * np.median(misfit[enough]) if enough.any() else enough))
 
 
-def simplest(tiles: Tiles, models: list[Model], scene: Scene) -> Model:
-    """The first model that none after it beats clearly."""
+def simplest(tiles: Tiles, models: list[Model], basis: FloatArray) -> Model:
+    """The first model that none after it beats clearly; basis: (K, n), the splines where models are compared."""
     chosen, misfits = models[0], tiles.misfits(models[0])
     for model in models[1:]:
         gains = misfits - (richer := tiles.misfits(model))
-        apart = (tiles.solved(model) - tiles.solved(chosen)).reshape(2, -1) @ scene.basis
+        apart = (tiles.solved(model) - tiles.solved(chosen)).reshape(2, -1) @ basis
         bent_px = float(np.sqrt((apart**2).sum(0).mean()))
         if gains.sum() > EVIDENCE * np.sqrt(len(gains)) * gains.std() and bent_px > LEAST_BENT_PX:
             chosen, misfits = model, richer

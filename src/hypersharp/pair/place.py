@@ -24,8 +24,9 @@ from hypersharp.pair.fill import without_fill
 from hypersharp.pair.lattice import Lattice, by_georeference, same_extent
 from hypersharp.pair.options import Coregister, Frame
 from hypersharp.pair.placement import OnHS, OnMS, Placement
-from hypersharp.pair.register import Registration
+from hypersharp.pair.register import LEAST_CORRELATION, Model, Registration
 from hypersharp.pair.resample import affine_type
+from hypersharp.pair.spread import register_spread
 from hypersharp.pair.units import check_units
 from hypersharp.sensor.srf import check_common_wavelengths
 
@@ -100,9 +101,7 @@ def on_ms(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid]
         notes.append(place_note(first.blocks, first.fine, lattice.true_ratio, lattice.ratio))
     evidence, sigma_px = None, START_SIGMA * lattice.ratio
     if coregister != "none":
-        window = middle(first.shape_yx, LARGEST_SIDE)
-        whole = window == first.everything and installed("affine")  # without, only a shift can be described
-        found = registered(*first.read(window), model=coregister if whole else "shift")
+        found, window = displacement(first, coregister)
         if found.moved:
             lattice = moved(lattice, found, window, coarse, fine)
             notes.append(shift_message(found, fine))
@@ -115,6 +114,21 @@ def on_ms(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid]
         lattice = replace(lattice, warp=lattice.warp.guided(hs, ms, box, lattice.ratio, sigma_px))
         notes.append("hs resampled once, onto blocks of ms pixels; ms as it is")
     return OnMS.of(hs, ms, fine, lattice, notes=tuple(notes), evidence=evidence)
+
+
+def displacement(first: OnMS, richest: Model) -> tuple[Registration, Window]:
+    """How hs and ms, placed so far, lie off each other, and the window that this is known of."""
+    window, everything = middle(first.shape_yx, LARGEST_SIDE), first.everything
+    model: Model = richest if installed("affine") else "shift"  # without, only a shift can be described
+    found = registered(*first.read(window), model=model if window == everything else "shift")
+    if window == everything or model == "shift" or found.correlation < LEAST_CORRELATION:
+        return found, window
+
+    def look(part: Window) -> Registration:
+        return registered(*first.read(part), model="shift")
+
+    spread = register_spread(found, first.shape_yx, first.ratio, look, affine_only=model == "affine")
+    return spread, window if spread is found else everything
 
 
 def moved(lattice: Lattice, found: Registration, window: Window, hs: Grid, ms: Grid) -> Lattice:

@@ -4,7 +4,7 @@ A `Curve` is a response digitised at fixed wavelengths; `Bands` are published ba
 widths at half maximum, realised as Gaussians (the true curves are flatter, with steeper flanks).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 CAVE_WAVELENGTHS_NM: tuple[float, ...] = tuple(float(nm) for nm in range(400, 701, 10))
 
@@ -25,11 +25,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class Bands:
-    """Band -> (centre nm, FWHM nm); `usual` are the bands meant when none are named."""
+    """Band -> (centre nm, FWHM nm); `usual` are the bands meant when none are named.
+
+    `nominal`: the round centres that products state instead, where those of a series differ from its members'.
+    """
 
     source: str
     bands: dict[str, tuple[float, float]]
     usual: tuple[str, ...]
+    nominal: dict[str, float] = field(default_factory=dict)
 
 
 def curve(source: str, wavelengths_nm: tuple[float, ...], **bands: str) -> Curve:
@@ -37,11 +41,12 @@ def curve(source: str, wavelengths_nm: tuple[float, ...], **bands: str) -> Curve
     return Curve(source, wavelengths_nm, {band: tuple(map(float, text.split())) for band, text in bands.items()})
 
 
-def centres(source: str, usual: str, more: str) -> Bands:
-    """Texts of "band centre FWHM, .."; what is `more` than usual has to be named."""
+def centres(source: str, usual: str, more: str, nominal: str = "") -> Bands:
+    """Texts of "band centre FWHM, .." and "band centre, .."; what is `more` than usual has to be named."""
     rows = [row.split() for row in f"{usual}, {more}".split(",") if row.strip()]
     bands = {band: (float(centre), float(width)) for band, centre, width in rows}
-    return Bands(source, bands, tuple(row.split()[0] for row in usual.split(",")))
+    rounded = {band: float(centre) for band, centre in (row.split() for row in nominal.split(",") if row)}
+    return Bands(source, bands, tuple(row.split()[0] for row in usual.split(",")), rounded)
 
 
 def edges(source: str, usual: str, more: str) -> Bands:
@@ -59,6 +64,9 @@ def bands_of(sensor: str) -> Bands:
 
 
 SENTINEL_2 = "ESA, Sentinel-2 MSI spatial and spectral resolutions (usual: the bands of 10 and 20 m)"
+SENTINEL_2_NOMINAL = (
+    "B1 443, B2 490, B3 560, B4 665, B5 705, B6 740, B7 783, B8 842, B8A 865, B9 945, B10 1375, B11 1610, B12 2190"
+)
 
 SRFS: dict[str, Curve | Bands] = {
     "nikon-d700": curve(
@@ -73,18 +81,21 @@ SRFS: dict[str, Curve | Bands] = {
         "B2 492.4 66, B3 559.8 36, B4 664.6 31, B5 704.1 15, B6 740.5 15, B7 782.8 20, B8 832.8 106, B8A 864.7 21, "
         "B11 1613.7 91, B12 2202.4 175",
         more="B1 442.7 20, B9 945.1 20, B10 1373.5 31",
+        nominal=SENTINEL_2_NOMINAL,
     ),
     "sentinel-2b": centres(
         SENTINEL_2,
         "B2 492.1 66, B3 559.0 36, B4 664.9 31, B5 703.8 16, B6 739.1 15, B7 779.7 20, B8 832.9 106, B8A 864.0 22, "
         "B11 1610.4 94, B12 2185.7 185",
         more="B1 442.3 20, B9 943.2 21, B10 1376.9 30",
+        nominal=SENTINEL_2_NOMINAL,
     ),
     "sentinel-2c": centres(
         SENTINEL_2,
         "B2 489.2 66, B3 560.6 36, B4 666.5 30, B5 707.1 15, B6 741.1 14, B7 785.0 20, B8 834.6 115, B8A 865.6 21, "
         "B11 1612.0 91, B12 2191.3 181",
         more="B1 443.9 21, B9 947.3 20, B10 1372.0 30",
+        nominal=SENTINEL_2_NOMINAL,
     ),
     "landsat-8": centres(
         "USGS, Landsat 8 Operational Land Imager (usual: the bands of 30 m without cirrus)",

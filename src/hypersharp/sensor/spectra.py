@@ -13,7 +13,6 @@ from hypersharp.sensor.srf import band_shares_nm, gaussian_srf
 from hypersharp.sensor.tables import FloatArray, Mask
 
 REACH = 0.25  # of its wavelength: how far an ms band of unknown width may see
-BY_NAME_ONLY = ("sentinel-2c", "landsat-5", "landsat-7")  # nearest to the round centres of others
 SAME_CENTRE = 0.012  # of a wavelength: published and nominal centres of one band differ by less
 GAP = 1.5  # times the median spacing: bands further apart are no neighbours
 LEAST_BANDS = 3  # below which any sensor's centres might match
@@ -48,7 +47,7 @@ class Spectra:
         """Centres and widths (l,) of the ms bands: as given, or those of the sensor that was recognised."""
         if self.recognised is None or self.ms_nm is None:
             return self.ms_nm, self.ms_fwhm_nm
-        centres, widths = known_bands(self.recognised)
+        centres, widths, _ = known_bands(self.recognised)
         nearest = np.abs(centres - self.ms_nm[:, None]).argmin(axis=1)
         return centres[nearest], widths[nearest]
 
@@ -59,24 +58,28 @@ class Spectra:
         return Axis(np.asarray(self.hs_nm, dtype=np.float64), band_shares_nm(self.hs_nm))
 
 
-def known_bands(name: str) -> tuple[FloatArray, FloatArray]:
-    """Centres and widths (nm) of a sensor's bands but its pan; none of a curve."""
+def known_bands(name: str) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Centres, widths and nominal centres (nm) of a sensor's bands but its pan; none of a curve."""
     table = SRFS[name]
-    rows = [row for band, row in table.bands.items() if band != "pan"] if isinstance(table, Bands) else []
-    centres, widths = np.array(rows, np.float64).reshape(-1, 2).T
-    return centres, widths
+    bands = {band: row for band, row in table.bands.items() if band != "pan"} if isinstance(table, Bands) else {}
+    rows = [(*row, table.nominal.get(band, row[0])) for band, row in bands.items() if isinstance(table, Bands)]
+    centres, widths, nominal = np.array(rows, np.float64).reshape(-1, 3).T
+    return centres, widths, nominal
 
 
 def recognise(ms_nm: FloatArray) -> str | None:
     """The sensor that has a band of its own at each of these centres (nm), the one nearest; None below three bands.
 
+    Published or nominal ones, as a file may state either; of a series with the same nominal ones its first.
+
     >>> recognise(np.array([492.1, 559, 664.9, 832.9])), recognise(np.array([490.0, 600, 700]))
     ('sentinel-2b', None)
     """
     found = {}
-    for name in (name for name in SRFS if name not in BY_NAME_ONLY) if len(ms_nm) >= LEAST_BANDS else ():
-        centres, _ = known_bands(name)
-        distance = np.abs(centres - ms_nm[:, None]) / ms_nm[:, None]
+    for name in SRFS if len(ms_nm) >= LEAST_BANDS else ():
+        published, _, nominal = known_bands(name)
+        gaps = (np.abs(centres - ms_nm[:, None]) / ms_nm[:, None] for centres in (published, nominal))
+        distance = np.minimum(*gaps)
         if distance.size and len(set(distance.argmin(axis=1))) == len(ms_nm):
             found[name] = float(distance.min(axis=1).max())
     best = min(found, key=lambda name: found[name], default=None)
