@@ -106,7 +106,7 @@ def sharpen_with_torch(
     sensor = Sensor(PSF(kernel, (START, START)), response, RATIO)
     options = HySureOptions(LAMBDA_PHI, LAMBDA_M, MU, iterations)
     coarse, fine, given = (torch.tensor(a, dtype=torch.float32) for a in (hs, ms, basis))
-    return sharpen(coarse, fine, sensor, basis=given, options=options)[0].numpy().astype(np.float64)
+    return sharpen(coarse, fine, sensor, basis=given, options=options).numpy().astype(np.float64)
 
 
 def sharpen_with_numpy(

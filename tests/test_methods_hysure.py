@@ -1,7 +1,6 @@
 """HySure against the original program's results, the textbook iteration and dense solutions."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +16,12 @@ from hypersharp.fusion.fuse import fuse
 from hypersharp.methods import hysure
 from hypersharp.methods.hysure import HySureOptions, find_basis, sharpen
 from hypersharp.methods.table import METHODS
-from hypersharp.numerics.linops import BlurDecimation, gradient, gradient_adjoint, gradient_power, mix_bands
+from hypersharp.numerics.linops import BlurDecimation, gradient_power, mix_bands
 from hypersharp.quality.metrics import score
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF, gaussian
 from oracles.hysure_sensor import estimate_as_hysure
-from oracles.splitting import Operator, Split, split_minimum, vector_soft
+from oracles.splitting import Operator, Split, gradient, gradient_adjoint, split_minimum, vector_soft
 
 Arrays = dict[str, np.ndarray]
 BANDS, MS_BANDS, RATIO, SHAPE = 6, 2, 3, (12, 18)
@@ -73,21 +72,9 @@ def test_it_is_the_textbook_iteration(strip_values: int, monkeypatch: pytest.Mon
     options = HySureOptions(lambda_phi=2e-2, lambda_m=1.7, mu=0.3, iterations=25)
     hs, ms, sensor, basis = small_pair()
     splits, invert = textbook_splits(options)
-    u, _ = split_minimum(splits, invert, torch.zeros(3, *SHAPE).double(), iterations=25, tolerance=0)
-    found, outcome = sharpen(hs, ms, sensor, basis=basis, options=options)
+    u = split_minimum(splits, invert, torch.zeros(3, *SHAPE).double(), iterations=25)
+    found = sharpen(hs, ms, sensor, basis=basis, options=options)
     torch.testing.assert_close(found, mix_bands(basis, u), rtol=0, atol=1e-12)
-    assert (outcome.iterations, outcome.converged) == (25, None)
-
-
-def test_its_residuals_are_those_of_the_textbook() -> None:
-    options = HySureOptions(lambda_phi=2e-2, iterations=30, tolerance=1e-12)
-    hs, ms, sensor, basis = small_pair()
-    splits, invert = textbook_splits(options)
-    _, expected = split_minimum(splits, invert, torch.zeros(3, *SHAPE).double(), iterations=30, tolerance=1e-12)
-    _, outcome = sharpen(hs, ms, sensor, basis=basis, options=options)
-    assert outcome.residuals is not None and expected.residuals is not None
-    assert outcome.residuals.dual == pytest.approx(expected.residuals.dual, rel=0.2)
-    assert outcome.residuals.primal == pytest.approx(expected.residuals.primal, rel=0.2)
 
 
 def test_without_variation_it_meets_the_dense_least_squares_solution() -> None:
@@ -101,20 +88,8 @@ def test_without_variation_it_meets_the_dense_least_squares_solution() -> None:
     system = torch.kron(basis.mT @ basis, a.mT @ a) + torch.kron(seen.mT @ seen, identity)
     rhs = (basis.mT @ hs.flatten(1) @ a + seen.mT @ ms.flatten(1)).flatten()
     expected = basis @ torch.linalg.solve(system, rhs).view(2, pixels)
-    options = HySureOptions(lambda_phi=0.0, iterations=20000, tolerance=1e-10)
-    found, outcome = sharpen(hs, ms, sensor, basis=basis, options=options)
-    assert outcome.converged
+    found = sharpen(hs, ms, sensor, basis=basis, options=HySureOptions(lambda_phi=0.0, iterations=2000))
     torch.testing.assert_close(found.flatten(1), expected, rtol=0, atol=1e-6)
-
-
-def test_the_stopping_rule_ends_early_near_the_end_result() -> None:
-    hs, ms, sensor, basis = small_pair()
-    options = HySureOptions(lambda_phi=5e-2, iterations=1500)
-    final, _ = sharpen(hs, ms, sensor, basis=basis, options=options)
-    early, outcome = sharpen(hs, ms, sensor, basis=basis, options=replace(options, tolerance=1e-3))
-    assert outcome.converged and outcome.iterations < 1000
-    assert outcome.residuals is not None and outcome.residuals.worst < 1e-3
-    assert (early - final).norm() < 0.02 * final.norm()
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +103,7 @@ def paris(data_dir: Callable[[str], Path]) -> Arrays:
 def test_it_meets_the_original_program(paris: Arrays, dtype: torch.dtype, most: float, iterations: int) -> None:
     hs, ms, basis = (torch.from_numpy(paris[name]).to(dtype) for name in ("hs", "ms", "E"))
     sensor = Sensor(PSF(np.fft.fftshift(paris["B_est"]), (1, 1)), paris["R_est"], 3)
-    found, _ = sharpen(hs, ms, sensor, basis=basis, options=HySureOptions(iterations=iterations))
+    found = sharpen(hs, ms, sensor, basis=basis, options=HySureOptions(iterations=iterations))
     expected = torch.from_numpy(paris[f"Z{iterations}"]).double()
     assert found.dtype == dtype
     assert (found.double() - expected).norm() < most * expected.norm()
@@ -144,7 +119,7 @@ def test_from_the_band_map_alone_it_reaches_the_level_of_the_original(
     coverage = [np.flatnonzero((kept >= low) & (kept <= high)).tolist() for low, high in ALI_BANDS]
     gaps = np.flatnonzero(np.diff(kept) > 1).tolist()
     sensor = estimate_as_hysure(paris["hs"], paris["ms"], 3, coverage, gaps, 10)
-    found, _ = sharpen(*(torch.from_numpy(paris[name]).float() for name in ("hs", "ms")), sensor)
+    found = sharpen(*(torch.from_numpy(paris[name]).float() for name in ("hs", "ms")), sensor)
     reached = score(found.double().numpy(), truth, ratio=3, preset="float")
     assert reached.psnr_db >= 27.0 and reached.sam_deg <= 3.1
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hypersharp.errors import InputError
-from hypersharp.numerics.linops import BlurDecimation, gradient, gradient_adjoint, gradient_power
+from hypersharp.numerics.linops import BlurDecimation, gradient_power
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
-from oracles.splitting import Operator
+from oracles.splitting import Operator, gradient, gradient_adjoint
 
 SHAPE = (12, 18)
 Laws = Operator | BlurDecimation

@@ -1,4 +1,4 @@
-"""The loops meet dense solutions, stop when they should, and tell how far they are."""
+"""The loops meet dense solutions."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor
 
-from hypersharp.numerics.loops import Residuals, admm, conjugate_gradients, shrinkage
+from hypersharp.numerics.loops import conjugate_gradients, shrinkage
 from oracles.splitting import Operator, Split, nonnegative, soft, split_minimum, vector_soft
 
 RANDOM = np.random.default_rng(0)
@@ -29,48 +29,21 @@ def invert(rhs: Tensor) -> Tensor:
 
 def test_admm_meets_nonnegative_least_squares() -> None:
     splits = [Split(DENSE, fit), Split(IDENTITY, nonnegative)]
-    x, outcome = split_minimum(splits, invert, torch.zeros(5, dtype=A.dtype), tolerance=1e-10)
+    x = split_minimum(splits, invert, torch.zeros(5, dtype=A.dtype))
     expected = nnls(A.numpy(), B.numpy())[0]
     assert 0 < (expected > 0).sum() < 5
     np.testing.assert_allclose(x, expected, atol=1e-8)
-    assert outcome.converged and outcome.iterations < 1000
 
 
 def test_admm_meets_the_conditions_of_the_lasso() -> None:
     weight = 2.0
     splits = [Split(DENSE, fit), Split(IDENTITY, lambda v: soft(v, weight / MU))]
-    x, _ = split_minimum(splits, invert, torch.zeros(5, dtype=A.dtype), iterations=3000, tolerance=1e-11)
+    x = split_minimum(splits, invert, torch.zeros(5, dtype=A.dtype), iterations=3000)
     slope = A.mT @ (B - A @ x)
     active = x.abs() > 1e-7
     assert 0 < int(active.sum()) < 5
     torch.testing.assert_close(slope[active], weight * x[active].sign(), rtol=1e-6, atol=1e-6)
     assert float(slope[~active].abs().max()) <= weight + 1e-6
-
-
-def test_admm_without_a_tolerance_runs_its_course_and_reports() -> None:
-    calls, seen = [], []
-    outcome = admm(
-        lambda: calls.append("solve"),
-        lambda: calls.append("update"),
-        lambda: Residuals(1.0, 1.0),
-        iterations=3,
-        progress=seen.append,
-    )
-    assert calls == ["solve", "update", "solve", "update", "solve"]
-    assert seen == pytest.approx([1 / 3, 2 / 3, 1])
-    assert (outcome.iterations, outcome.converged, outcome.residuals) == (3, None, None)
-
-
-def test_admm_stops_only_when_both_residuals_are_small() -> None:
-    measured = iter([Residuals(0.0, 1.0), Residuals(1.0, 0.0), Residuals(0.01, 0.02)])
-    outcome = admm(lambda: None, lambda: None, lambda: next(measured), iterations=99, tolerance=0.1, check_every=5)
-    assert (outcome.iterations, outcome.converged) == (15, True)
-    assert outcome.residuals is not None and outcome.residuals.worst == 0.02
-
-
-def test_admm_says_when_it_did_not_converge() -> None:
-    outcome = admm(lambda: None, lambda: None, lambda: Residuals(1, 1), iterations=20, tolerance=0.1)
-    assert (outcome.iterations, outcome.converged) == (20, False)
 
 
 @pytest.mark.parametrize("preconditioned", [False, True])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from hypersharp.numerics.loops import Outcome, Residuals, admm, joint_norm, relative, shrinkage
+from hypersharp.numerics.loops import shrinkage
 
 Map = Callable[[Tensor], Tensor]
 
@@ -57,22 +57,25 @@ class SplitState:
             self.v[k] = split.prox(n)
             self.a[k] = self.v[k] - n
 
-    def measured_update(self) -> Residuals:
-        self.update()
-        seen = [split.operator.forward(self.u) for split in self.splits]
-        forces = [split.operator.adjoint(a) for split, a in zip(self.splits, self.a, strict=True)]
-        gaps = [k_u - v for k_u, v in zip(seen, self.v, strict=True)]
-        primal = relative(joint_norm(gaps), max(joint_norm(seen), joint_norm(self.v)))
-        return Residuals(primal, relative(joint_norm([torch.stack(forces).sum(0)]), joint_norm(forces)))
 
-
-def split_minimum(
-    splits: Sequence[Split], invert: Map, start: Tensor, *, iterations: int = 1000, tolerance: float = 1e-6
-) -> tuple[Tensor, Outcome]:
+def split_minimum(splits: Sequence[Split], invert: Map, start: Tensor, *, iterations: int = 1000) -> Tensor:
     """min_u sum_k g_k(K_k u); `start` lends its shape, `invert` is (sum K_k'K_k)^-1."""
     state = SplitState(splits, invert, start)
-    outcome = admm(state.solve, state.update, state.measured_update, iterations=iterations, tolerance=tolerance)
-    return state.u, outcome
+    for _ in range(iterations):
+        state.solve()
+        state.update()
+    return state.u
+
+
+def gradient(image: Tensor) -> Tensor:
+    """Circular differences to the next pixel, along x and along y, stacked on a new first axis."""
+    return torch.stack([image - image.roll(-1, axis) for axis in (-1, -2)])
+
+
+def gradient_adjoint(fields: Tensor) -> Tensor:
+    """The transpose of `gradient`: (2, ..., H, W) -> (..., H, W)."""
+    along_x, along_y = fields.unbind()
+    return along_x - along_x.roll(1, -1) + along_y - along_y.roll(1, -2)
 
 
 def soft(v: Tensor, threshold: float) -> Tensor:

@@ -5,10 +5,14 @@ hyperspectral image superresolution via subspace-based regularization"; from its
 
     min_U 1/2 ||Y_h - E U B M||^2 + lambda_m/2 ||Y_m - R E U||^2 + lambda_phi sum_j ||(U D_h, U D_v)_j||_2
 
-by ADMM with V1 = U B, V2 = U, V3 = U D_h, V4 = U D_v; the result is E U. Three things make the same
-iteration light. V1 differs from U B, and A1 from 0, on sampled pixels only, so both are kept on the coarse
-grid. U's spectrum stays, so that U B needs no transform of its own. And no V is stored: the next solve
-needs only K'(V + A), which is summed while the rows of a strip are in the processor's cache.
+by ADMM with V1 = U B, V2 = U, V3 = U D_h, V4 = U D_v, the K_k U, as SALSA writes it (Afonso, Bioucas-Dias, Figueiredo
+2011, IEEE TIP 20(3)), with scaled multipliers A_k and proximal maps prox(v) = argmin_x g(x) / mu + 1/2 ||x - v||^2:
+
+    U <- (sum K_k'K_k)^-1 sum K_k'(V_k + A_k);  N_k = K_k U - A_k;  V_k <- prox(N_k);  A_k <- V_k - N_k
+
+The result is E U. Three things make the same iteration light. V1 differs from U B, and A1 from 0, on sampled pixels
+only, so both are kept on the coarse grid. U's spectrum stays, so that U B needs no transform of its own. And no V is
+stored: the next solve needs only K'(V + A), which is summed while the rows of a strip are in the processor's cache.
 """
 
 from collections.abc import Callable
@@ -20,8 +24,8 @@ from torch import Tensor
 
 from hypersharp.errors import InputError
 from hypersharp.methods.base import Apply
-from hypersharp.numerics.linops import BlurDecimation, gradient, gradient_adjoint, gradient_power, mix_bands
-from hypersharp.numerics.loops import Outcome, Residuals, admm, joint_norm, relative, shrinkage, slices
+from hypersharp.numerics.linops import BlurDecimation, gradient_power, mix_bands
+from hypersharp.numerics.loops import shrinkage, slices
 from hypersharp.numerics.noise import signal_rank
 from hypersharp.numerics.subspace import svd_basis, vca
 from hypersharp.pair.options import Options, Progress, choose_device
@@ -37,15 +41,13 @@ MOST_DIMENSIONS = 30
 class HySureOptions:
     """The weights and choices of the method; the defaults are those of the authors' demos on HS + MS.
 
-    `subspace` is the number of dimensions p, None: from the data. The iteration ends after `iterations`, or
-    when primal and dual residual, both relative, are below `tolerance` (0: never). `seed` is VCA's.
+    `subspace` is the number of dimensions p, None: from the data. `seed` is VCA's.
     """
 
     lambda_phi: float = 5e-4
     lambda_m: float = 1.0
     mu: float = 0.05
     iterations: int = 200
-    tolerance: float = 0.0
     subspace: int | None = None
     basis: Literal["vca", "svd"] = "vca"
     seed: int = 0
@@ -60,8 +62,8 @@ def iterate(
     basis: Tensor,
     options: HySureOptions,
     progress: Callable[[float], None],
-) -> tuple[Tensor, Outcome]:
-    """U (p, H, W), and how the iteration ended.
+) -> Tensor:
+    """U (p, H, W).
 
     Scaled multipliers: a1 (p, h, w), a2 and a34 (2, p, H, W). `pull`: what the next solve needs of V2..V4, the sum of
     K'(V + A); `coarse_pull` (p, h, w): V1 + A1 - U B on sampled pixels; `blurred`: U B there.
@@ -78,17 +80,7 @@ def iterate(
     blur_power, inverse = blur_power.repeat_interleave(2, -1), inverse.repeat_interleave(2, -1)
     on_cpu = hs.device.type == "cpu"  # one plane, or strip, at a time fits its caches
     rows_at_once = STRIP_VALUES // (shape[0] * shape[2]) if on_cpu else shape[1]
-
-    def solve() -> None:
-        for planes in slices(shape[0], 1 if on_cpu else shape[0]):
-            part = spectrum[planes]
-            update = observe.add_spread(coarse_pull[planes], torch.fft.rfft2(pull[planes]))
-            parts, pulled = torch.view_as_real(part).flatten(-2), torch.view_as_real(update).flatten(-2)
-            torch.mul(pulled.addcmul_(parts, blur_power), inverse, out=parts)
-            torch.fft.irfft2(part, s=observe.shape_yx, out=u[planes])
-            blurred[planes] = observe.sample(part)
-
-    def update() -> None:
+    for number in range(2, options.iterations + 1):  # the first one finds U = 0
         n1 = blurred - a1
         v1 = mix_bands(gain1, n1).add_(start1)
         torch.sub(v1, n1, out=a1)
@@ -101,18 +93,15 @@ def iterate(
             pull[:, rows] = v.add_(n)
         for rows in slices(shape[1], rows_at_once):
             update_variation(u, a34, pull, rows, threshold)
-
-    def measured_update() -> Residuals:
-        """`update`, and how far the constraints and the stationarity of u are from holding."""
-        before = [multiplier.clone() for multiplier in (a1, a2, a34)]
-        update()
-        gaps = [old - new for old, new in zip(before, (a1, a2, a34), strict=True)]
-        forces = [observe.adjoint(a1), a2, gradient_adjoint(a34)]
-        primal = relative(joint_norm(gaps), joint_norm([blurred, u, gradient(u)]))
-        return Residuals(primal, relative(joint_norm([torch.stack(forces).sum(0)]), joint_norm(forces)))
-
-    steps = solve, update, measured_update
-    return u, admm(*steps, iterations=options.iterations, tolerance=options.tolerance, progress=progress)
+        for planes in slices(shape[0], 1 if on_cpu else shape[0]):  # U <- (sum K'K)^-1 sum K'(V + A)
+            part = spectrum[planes]
+            update = observe.add_spread(coarse_pull[planes], torch.fft.rfft2(pull[planes]))
+            parts, pulled = torch.view_as_real(part).flatten(-2), torch.view_as_real(update).flatten(-2)
+            torch.mul(pulled.addcmul_(parts, blur_power), inverse, out=parts)
+            torch.fft.irfft2(part, s=observe.shape_yx, out=u[planes])
+            blurred[planes] = observe.sample(part)
+        progress(number / options.iterations)
+    return u
 
 
 def update_variation(u: Tensor, multipliers: Tensor, pull: Tensor, rows: slice, threshold: float) -> None:
@@ -160,7 +149,7 @@ def sharpen(
     basis: Tensor | None = None,
     options: HySureOptions | None = None,
     progress: Callable[[float], None] = lambda _: None,
-) -> tuple[Tensor, Outcome]:
+) -> Tensor:
     """hs (L, h, w) and ms (l, H, W), values of about 0..1 in one float dtype -> estimate (L, H, W), not clipped.
 
     The blur is circular whatever the PSF's boundary. basis: (L, p); by default found in hs as options say.
@@ -176,8 +165,8 @@ def sharpen(
     kernel, response = (torch.tensor(table).to(hs) for table in (sensor.psf.kernel, sensor.srf))
     found = find_basis(hs, chosen) if basis is None else basis.to(hs)
     observe = BlurDecimation(kernel, (ms.shape[1], ms.shape[2]), sensor.ratio, sensor.psf.start_yx)
-    coefficients, outcome = iterate(hs, ms, observe, response=response, basis=found, options=chosen, progress=progress)
-    return mix_bands(found, coefficients), outcome
+    u = iterate(hs, ms, observe, response=response, basis=found, options=chosen, progress=progress)
+    return mix_bands(found, u)
 
 
 def find_basis(hs: Tensor, options: HySureOptions) -> Tensor:
@@ -199,7 +188,7 @@ class Regularisation(Apply):
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         device = choose_device(options.device)
         hs, ms = pair.hs.to(device), pair.ms.to(device)
-        return sharpen(hs, ms, self.sensor, basis=self.basis, options=self.options, progress=progress)[0]
+        return sharpen(hs, ms, self.sensor, basis=self.basis, options=self.options, progress=progress)
 
 
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:  # noqa: ARG001
@@ -207,5 +196,5 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:  # n
     chosen = HySureOptions()
     counted = pair.hs if pair.hs_valid is None else pair.hs[:, pair.hs_valid, None]
     basis = find_basis(counted, chosen)
-    note = f"{basis.shape[1]} dimensions, {chosen.iterations} iterations"  # tolerance 0: all of them
+    note = f"{basis.shape[1]} dimensions, {chosen.iterations} iterations"
     return Regularisation(sensor.sensor, basis, chosen, (note,))

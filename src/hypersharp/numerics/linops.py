@@ -32,19 +32,8 @@ def mix_bands(matrix: Tensor, image: Tensor) -> Tensor:
     return mixed.view(*mixed.shape[:-1], *image.shape[-2:])
 
 
-def gradient(image: Tensor) -> Tensor:
-    """Circular differences to the next pixel, along x and along y, stacked on a new first axis."""
-    return torch.stack([image - image.roll(-1, axis) for axis in (-1, -2)])
-
-
-def gradient_adjoint(fields: Tensor) -> Tensor:
-    """The transpose of `gradient`: (2, ..., H, W) -> (..., H, W)."""
-    along_x, along_y = fields.unbind()
-    return along_x - along_x.roll(1, -1) + along_y - along_y.roll(1, -2)
-
-
 def gradient_power(shape_yx: tuple[int, int], like: Tensor) -> Tensor:
-    """|F_Dh|^2 + |F_Dv|^2 on the half spectrum, (H, W//2 + 1): the eigenvalues of D'D."""
+    """|F_Dh|^2 + |F_Dv|^2 on the half spectrum, (H, W//2 + 1): D'D's eigenvalues, D: differences to the next pixel."""
     y = torch.fft.fftfreq(shape_yx[0], dtype=torch.float64)[:, None]
     x = torch.fft.rfftfreq(shape_yx[1], dtype=torch.float64)
     return (4 * torch.sin(torch.pi * y).square() + 4 * torch.sin(torch.pi * x).square()).to(like)
