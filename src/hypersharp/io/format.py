@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.products.files import split_part
 from hypersharp.products.table import HDF, OWN_SUFFIXES, find_product, is_product_name
+from hypersharp.system.elsewhere import name_elsewhere
 from hypersharp.system.read_errors import check_regular
 
 if TYPE_CHECKING:
@@ -102,6 +103,11 @@ def suffixes(**wanted: bool) -> tuple[str, ...]:
 
 def format_of(path: Path) -> Format:
     """The format of an image that is there. Raises: InputError where nothing is there, or nothing that can be read."""
+    if name_elsewhere(path) is not None:
+        if path.suffix.lower() in GEOTIFF.suffixes:
+            return GEOTIFF
+        expected = "a GeoTIFF, a jp2 of Sentinel-2, or a STAC item (.json)"
+        raise InputError(f"{path} elsewhere", expected, "download it first")
     try:
         check_regular(path)
         empty = path.stat().st_size == 0 and path.is_file()

@@ -14,6 +14,7 @@ from hypersharp.io.format import format_of, open_stored
 from hypersharp.products.files import split_part
 from hypersharp.products.quality import masked
 from hypersharp.stored import Stored
+from hypersharp.system.elsewhere import name_elsewhere
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ class Image:
 
     def resolved(self) -> Self:
         """The same with absolute paths, for processes that run elsewhere."""
-        return replace(self, path=self.path.resolve(), mask=self.mask and self.mask.resolve())
+        path = self.path if name_elsewhere(self.path) else self.path.resolve()
+        return replace(self, path=path, mask=self.mask and self.mask.resolve())
 
     @property
     def leaves_out(self) -> bool:
@@ -111,6 +113,8 @@ class Image:
 
     def stamp(self) -> dict[str, Any]:
         """What changes when the file does: path, size, time of the last change."""
+        if name_elsewhere(self.path) is not None:
+            return {"path": str(self.path)}
         found = split_part(self.path)[0].stat()
         said = {} if self.nodata is None else {"nodata": self.nodata}
         return {"path": str(self.path.resolve()), "bytes": found.st_size, "changed_ns": found.st_mtime_ns, **said}

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from hypersharp.errors import InputError, needs
+from hypersharp.errors import InputError
+from hypersharp.products.rasters import opened_raster
 from hypersharp.sensor.wavelengths import named_nm, numbers_in, spectral_nm, widths_nm
 from hypersharp.stored import NOTES, Pixels, Stored
-from hypersharp.system.own_content import check_own_raster
-from hypersharp.system.read_errors import READ_ERRORS, check_regular, reading
+from hypersharp.system.read_errors import check_regular
 
 EXPECTED = {"GTiff": "a whole GeoTIFF", "PNG": "a whole PNG image", "JPEG": "a whole JPEG image"}
 SEEN_PX = 256  # a side of the nine windows in which an alpha band is looked at
@@ -31,14 +31,8 @@ Part = tuple[str, int]  # GDAL's name of a page, or the file's own path, and the
 @contextmanager
 def opened(path: Path, driver: str = "GTiff", page: str | None = None) -> Iterator[Any]:
     """A rasterio dataset; GDAL's errors become ours."""
-    with needs("GeoTIFF"):
-        import rasterio
-        from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
-    with reading(path, EXPECTED[driver], RasterioError, CRSError, *READ_ERRORS), warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(page or path, driver=driver) as dataset:
-            check_own_raster(path, dataset)
-            yield dataset
+    with opened_raster(page or str(path), EXPECTED[driver], driver) as dataset:
+        yield dataset
 
 
 class RasterPixels(Pixels):

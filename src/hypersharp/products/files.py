@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from hypersharp.errors import InputError
+from hypersharp.system.elsewhere import fetched, name_elsewhere
 from hypersharp.system.read_errors import READ_ERRORS, check_regular, reading
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Files:
     @classmethod
     def around(cls, path: Path) -> Files:
         """The files of a folder or an archive, else the file itself and those beside it."""
+        if name_elsewhere(path) is not None:
+            return cls(path.parent, (path.name,), path.name)
         if path.is_dir():
             return cls(path, tuple(_inside(path)))
         if path.suffix.lower() in ARCHIVES:
@@ -78,6 +81,8 @@ class Files:
     def bytes(self, name: str) -> bytes:
         """The content of a small file."""
         with reading(self.root / name, "a whole file", tarfile.TarError, *READ_ERRORS):
+            if name_elsewhere(self.root) is not None:
+                return self._not_more(name, fetched(self.root / name, MOST_BYTES))
             if self.root.is_dir():
                 check_regular(self.root / name)
                 with (self.root / name).open("rb") as plain:
@@ -92,7 +97,9 @@ class Files:
 
     def _small(self, name: str, file: IO[builtins.bytes]) -> builtins.bytes:
         """All of a file, unless it is more than metadata are: a small archive may hold gigabytes of zeros."""
-        content = file.read(MOST_BYTES + 1)
+        return self._not_more(name, file.read(MOST_BYTES + 1))
+
+    def _not_more(self, name: str, content: builtins.bytes) -> builtins.bytes:
         if len(content) > MOST_BYTES:
             raise InputError(f"{self.root / name} of more than {MOST_BYTES >> 20} MiB", "metadata", "check the product")
         return content
@@ -160,7 +167,12 @@ def _listed(archive: Path) -> list[str]:
 
 
 def changed(path: Path) -> int:
-    """A number that changes with a file, or with what lies directly in a folder. Raises: OSError where nothing is."""
+    """A number that changes with a file, or with what lies directly in a folder. Raises: OSError where nothing is.
+
+    What lies elsewhere counts as unchanged.
+    """
+    if name_elsewhere(path) is not None:
+        return 0
     found = [path.stat()]
     if path.is_dir():
         found += [entry.stat() for entry in islice(os.scandir(path), MOST_FILES)]

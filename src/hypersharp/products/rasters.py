@@ -15,6 +15,7 @@ import numpy as np
 from hypersharp.errors import InputError, needs
 from hypersharp.products.quality import Flags, Layer
 from hypersharp.stored import Pixels, Stored
+from hypersharp.system.elsewhere import name_elsewhere, reaching
 from hypersharp.system.own_content import check_own_raster
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
@@ -22,14 +23,16 @@ JP2 = "JP2OpenJPEG"  # by any driver, a VRT that reads other files could call it
 
 
 @contextmanager
-def opened_raster(path: str, expected: str = "a whole raster") -> Iterator[Any]:
-    """A rasterio dataset, of a GeoTIFF unless it is called .jp2; GDAL's errors become ours."""
+def opened_raster(path: str, expected: str = "a whole raster", driver: str | None = None) -> Iterator[Any]:
+    """A rasterio dataset, by default of a GeoTIFF unless it is called .jp2; GDAL's errors become ours."""
     with needs("rasters"):
         import rasterio
         from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
     with reading(Path(path), expected, RasterioError, CRSError, *READ_ERRORS), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path, driver=JP2 if path.lower().endswith(".jp2") else "GTiff") as dataset:
+        name = name_elsewhere(path) or path
+        driver = driver or (JP2 if path.lower().endswith(".jp2") else "GTiff")
+        with reaching(name), rasterio.open(name, driver=driver) as dataset:
             check_own_raster(Path(path), dataset)
             yield dataset
 

@@ -117,16 +117,20 @@ def quality(files: Files, names: list[str], finest: int) -> list[Layer]:
     """SCL of L2A, or the masks of L1C, as far as they are there."""
     scl = [(name, size) for size in (20, 60) for name in names if name.endswith(f"_SCL_{size}m.jp2")]
     if scl:
-        name, size = scl[0]
-        classes, factor = Rasters([Band(files.gdal(name), factor=size // finest, smooth=False)]), size // finest
-        near = Around(classes, [value for reason in EDGED for value in SCL[reason]], max(1, factor))
-        return [Layer(classes, SCL), Layer(near, {"near-cloud": (1,)})]
+        return scl_layers(files.gdal(scl[0][0]), scl[0][1] // finest)
     classi = [name for name in names if name.endswith("MSK_CLASSI_B00.jp2")]
     return [
         Layer(Rasters([Band(files.gdal(name), index, 60 // finest, smooth=False)]), {reason: (1,)})
         for name in classi
         for index, reason in CLASSI.items()
     ]
+
+
+def scl_layers(path: str, factor: int) -> list[Layer]:
+    """The classes of an SCL image whose pixels are `factor` times as wide as those of the bands, and their edges."""
+    classes = Rasters([Band(path, factor=factor, smooth=False)])
+    near = Around(classes, [value for reason in EDGED for value in SCL[reason]], max(1, factor))
+    return [Layer(classes, SCL), Layer(near, {"near-cloud": (1,)})]
 
 
 def table(craft: str) -> dict[str, tuple[float, float]]:

@@ -28,6 +28,7 @@ class Product:
         give: what to name on the command line.
         parts: what may follow behind a colon.
         proven: how it was proven to be read right.
+        elsewhere: whether it names files elsewhere, which a viewer does not follow.
     """
 
     file: str
@@ -36,6 +37,7 @@ class Product:
     give: str
     parts: str = ""
     proven: str = "miniatures"
+    elsewhere: bool = False
 
     def fits(self, names: Iterable[str]) -> bool:
         """Whether one of the files has such a name."""
@@ -105,6 +107,15 @@ PRODUCTS = (
         proven="miniatures of WorldView-3; others not at all",
     ),
     Product("hyperion", "Hyperion L1T", ("EO1H*_B???_L1*.TIF",), "folder"),
+    Product(
+        "stac",
+        "STAC items",
+        ("*.json",),
+        "item's .json, here or at https://",
+        "names of assets, such as red,nir,swir16",
+        "miniatures over HTTP; catalogues in the cloud not at all",
+        elsewhere=True,
+    ),
     Product("pace", "PACE OCI L2", ("*.nc",), "refused: pixels of 1.2 km", proven="-"),
 )
 HDF = (".he5", ".h5", ".nc")  # of products in HDF5
@@ -143,7 +154,7 @@ def _fitting(path: Path, _version: int) -> list[Product]:
 def seems_product(path: Path) -> bool:
     """Whether one seems to lie at a path, by the names of files in it alone."""
     real, _ = split_part(path)
-    return real.exists() and bool(_fitting(real, changed(real)))
+    return real.exists() and any(not product.elsewhere for product in _fitting(real, changed(real)))
 
 
 def _several(path: Path) -> bool:
