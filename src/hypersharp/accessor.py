@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from hypersharp import plot
 from hypersharp.cube import check_axes, good_bands, wavelengths_nm
 from hypersharp.describe import facts_of
 from hypersharp.errors import InputError
@@ -67,15 +68,11 @@ class Hyper:
 
     def composite(self, kind: Kind = "true") -> "Figure":
         """As `hypersharp.plot.composites`."""
-        from hypersharp.plot.figures import composites
-
-        return composites(self._cube, kind)
+        return plot.composites(self._cube, kind)
 
     def spectra(self, places: Sequence[Place]) -> "Figure":
         """As `hypersharp.plot.spectra`."""
-        from hypersharp.plot.figures import spectra
-
-        return spectra(self._cube, places)
+        return plot.spectra(self._cube, places)
 
     def __repr__(self) -> str:
         return "\n".join(f"{name:<12} {text}" for name, text in facts(self._cube).items())
