@@ -24,6 +24,8 @@ class DBINOptions(FusionOptions):
     """The shape of a DBIN.
 
     Attributes:
+        bands, ms_bands: L and l.
+        ratio: fine pixels per coarse one.
         features: channels of the fusion network; 128 in the paper.
         refinements: K, how often the estimate is refined.
         blocks: residual blocks of the fusion network.

@@ -22,6 +22,8 @@ class DHSISOptions(FusionOptions):
     """The shape of a DHSIS network.
 
     Attributes:
+        bands, ms_bands: L and l.
+        ratio: fine pixels per coarse one.
         features: channels of the inner convolutions.
         layers: convolutions of 3 x 3.
         zero_init: start as the identity (ours), so that a short training begins at its start.

@@ -34,6 +34,8 @@ class SSJCNOptions(FusionOptions):
     """The shape of an SSJCN; the defaults settle what the paper does not state.
 
     Attributes:
+        bands, ms_bands: L and l.
+        ratio: fine pixels per coarse one.
         features: channels of the error fusion.
         iterations: T.
         share: what the iterations have in common.

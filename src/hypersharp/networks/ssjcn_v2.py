@@ -34,6 +34,8 @@ class SSJCN2Options(FusionOptions):
     """The shape of an SSJCN of the second generation.
 
     Attributes:
+        bands, ms_bands: L and l.
+        ratio: fine pixels per coarse one.
         psf_px: side of the window around a coarse pixel that holds the PSF; None is the ratio.
         features, blocks: channels and residual blocks of the body of each round.
         rounds: how often the estimate is corrected.
