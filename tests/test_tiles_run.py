@@ -36,7 +36,7 @@ affine = pytest.importorskip("affine")
 PLACE = affine.Affine(3, 0, 400_000, 0, -3, 5_800_000)
 RATIO, BANDS, SIDE = 4, 31, 192
 QUICK = ("bicubic", "gsa", "sfim", "glp", "fuse", "cnmf")
-OWN = ("nssr", "cstf", "kwon-tai")  # parts against the whole in their own tests
+OWN = ("nssr", "cstf", "kwon-tai", "liu-xiao-li")  # parts against the whole in their own tests
 NETWORKS = ("ssjcn", "dbin", "dhsis")
 
 

@@ -13,6 +13,7 @@ CNMF = "Coupled non-negative matrix factorisation (CNMF)"
 HYSURE = "Subspace regularisation with vector total variation"
 CSTF = "Coupled sparse tensor factorisation (CSTF)"
 KWON_TAI = "Guided upsampling and spectrum substitution (after Kwon and Tai)"
+LIU = "Fractional gradients of the guide and low-rank patches (after Liu, Xiao and Li)"
 NSSR = "Non-negative structured sparse representation, non-local means (NSSR)"
 SSJCN, ANY = "Spatial-Spectral Joint Correction Network", "SSJCN for any bands, ratio and sensor"
 BLUR, SENSOR, TRAINED = ("psf",), ("psf", "srf"), ("weights",)
@@ -36,6 +37,7 @@ ROWS = (
     Method("hysure", HYSURE, "Simoes et al. 2015, IEEE TGRS 53(6)", SENSOR, 96, (2, 360)),
     Method("cstf", CSTF, "Li et al. 2018, IEEE TIP 27(8)", SENSOR, 32, (2, 300), candidate=False),
     Method("kwon-tai", KWON_TAI, "after Kwon, Tai 2015, ICCV", SENSOR, 64, (2, 400), candidate=False),
+    Method("liu-xiao-li", LIU, "after Liu, Xiao, Li 2018, IEEE TGRS 56(3)", BLUR, 96, (2, 450), candidate=False),
     Method("nssr", NSSR, "Dong et al. 2016, IEEE TIP 25(5)", SENSOR, 96, (2, 400), candidate=False),
 )
 METHODS = {method.name: method for method in ROWS}
