@@ -28,6 +28,7 @@ def fuse(
     known: opt.Known,
     reading: opt.Reading,
     large: opt.Large,
+    beside: opt.Beside,
     uncertainty: Annotated[
         Path | None,
         typer.Option(
@@ -53,6 +54,7 @@ def fuse(
         check_output(path)
     check_apart([out, uncertainty], [hs, ms, *reading.masks, truth])
     check_page(report, truth, point)
+    beside.check(out)
     files, method = reading.images(hs, ms), fusing.method
     chosen = {"method": method, "options": fusing.options(), "uncertainty": uncertainty, **known.given()}
     tiles = tiles_for(*files, method, large, uncertainty=uncertainty is not None)
@@ -61,6 +63,8 @@ def fuse(
         cubes = fuse_large(*files, out, tiles=tiles, part=report is not None, **chosen)
     else:
         cubes = fuse_whole(*files, out, **chosen)
+    if beside.stac or beside.envi_header:
+        say("\n".join(f"       -> {path}" for path in beside.write(out, hs, ms)))
     if report:
         from hypersharp.io.image import Image
         from hypersharp.pair.record import Record

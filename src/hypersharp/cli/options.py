@@ -140,6 +140,41 @@ class Large:
     resume: Annotated[bool, of_large("--resume", help="Go on with the tiles of an interrupted run.")] = False
 
 
+STAC = (
+    "Write a STAC item beside the result: when the images were taken, as 2024-06-01T10:20Z, or two times with a slash."
+)
+HEADER = "Write an ENVI header beside a GeoTIFF: wavelengths, widths, bad bands, for programs that read those there."
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is written beside the result for other programs."""
+
+    stac: Annotated[str | None, Option(help=STAC)] = None
+    envi_header: Annotated[bool, Option("--envi-header", help=HEADER)] = False
+
+    def check(self, out: Path) -> None:
+        """Raise now what `write` would raise after a long computation. Raises: CallError."""
+        from hypersharp.errors import CallError
+        from hypersharp.io.format import GEOTIFF
+        from hypersharp.io.stac import parse_when
+
+        if self.stac is not None:
+            parse_when(self.stac)
+        if self.envi_header and out.suffix.lower() not in GEOTIFF.suffixes:
+            raise CallError(f"--envi-header for {out}", "a GeoTIFF", "leave it out, or name the result .tif")
+
+    def write(self, out: Path, *sources: Path) -> list[Path]:
+        """Write what was asked for about a result that was made from the sources."""
+        from hypersharp.io import open_cube
+        from hypersharp.io.envi import write_beside
+        from hypersharp.io.stac import parse_when, write_item
+
+        cube = open_cube(out, lazy=True)
+        made = [write_beside(cube, out)] if self.envi_header else []
+        return made if self.stac is None else [*made, write_item(cube, out, parse_when(self.stac), sources)]
+
+
 @dataclass(frozen=True)
 class PlainReading:
     """How the images of a pair are read, the same in every verb that reads one."""

@@ -26,6 +26,7 @@ from hypersharp.io.image import Image
 from hypersharp.io.packed import Packed, pack, write_numbers
 from hypersharp.sensor.wavelengths import named_nm, spectral_nm, widths_nm
 from hypersharp.stored import NOTES, Stored, check_memory
+from hypersharp.system.atomic import staged
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
@@ -239,9 +240,29 @@ def write(cube: xr.DataArray, path: Path) -> None:
     interleave = path.suffix.lower()[1:]
     interleave = interleave if interleave in AXES else "bsq"
     write_numbers(packed.values, _body_of(path), "<" + dtype, ["lhw".index(axis) for axis in AXES[interleave]])
-    fields = _fields(cube, packed, dtype, interleave)
-    text = "ENVI\n" + "".join(f"{name} = {value}\n" for name, value in fields.items() if value is not None)
-    path.with_suffix(".hdr").write_text(text, encoding="latin-1", errors="replace")
+    path.with_suffix(".hdr").write_bytes(_text(_fields(cube, packed, dtype, interleave)))
+
+
+def write_beside(cube: xr.DataArray, tiff: Path) -> Path:
+    """Write the header that tells ENVI, and whoever reads headers, of the bands of a TIFF that was saved of the cube.
+
+    Raises: OutputError where that name is the header of another image.
+    """
+    header = tiff.with_suffix(".hdr")
+    if header.is_file() and _bodies(header):
+        raise OutputError(f"{header}, which describes {_bodies(header)[0].name}", "a name of its own", "rename it")
+    packed = pack(cube)
+    code = next((code for code, name in DTYPES.items() if name == packed.values.dtype.str[1:]), None)
+    fields = _fields(cube, packed, DTYPES[code or 4], "bsq") | {"file type": "TIFF", "data type": code}
+    with staged(header) as place:
+        place.write_bytes(_text(fields))
+    return header
+
+
+def _text(fields: dict[str, Any]) -> bytes:
+    """A header of such fields; those that are None are left out."""
+    lines = "".join(f"{name} = {value}\n" for name, value in fields.items() if value is not None)
+    return f"ENVI\n{lines}".encode("latin-1", errors="replace")
 
 
 def _fields(cube: xr.DataArray, packed: Packed, dtype: str, interleave: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import xarray as xr
 
 from hypersharp.conventions.arrays import Wanted
 from hypersharp.conventions.dataset import image_shape, read_dataset
-from hypersharp.cube import transform_of
+from hypersharp.cube import crs_of, transform_of
 from hypersharp.errors import InputError, needs
 from hypersharp.io.image import Image
 from hypersharp.io.packed import pack
@@ -22,6 +22,16 @@ from hypersharp.system.read_errors import READ_ERRORS, reading
 
 EXPECTED = "a whole NetCDF file"
 SPARE_BYTES = 2**17  # headers, coordinates, chunk index
+WHOLE = {"Conventions": "CF-1.11", "title": "Hyperspectral image", "history": "written by hypersharp"}
+OF_BANDS = {
+    "wavelength": {"standard_name": "radiation_wavelength", "long_name": "centre of the band", "units": "nm"},
+    "fwhm": {"long_name": "full width of the band at half maximum", "units": "nm"},
+    "good_band": {"long_name": "whether the band is good"},
+}
+UNITS: dict[str, dict[str, Any]] = {
+    "reflectance": {"long_name": "reflectance", "units": "1"},
+    "radiance": {"long_name": "radiance"},
+}
 SMALL = 2**16  # values; variables of groups that hold more are no lists of bands
 
 
@@ -94,11 +104,30 @@ def _group_of_image(path: Path, grouped: Mapping[str, xr.Variable]) -> str:
     return groups.pop()
 
 
+def coordinate_words(cube: xr.DataArray) -> dict[str, dict[str, str]]:
+    """What CF asks x and y to say of themselves, by the kind of CRS."""
+    crs, axes = crs_of(cube), {name: {"axis": name.upper(), "long_name": f"{name} coordinate"} for name in ("y", "x")}
+    if crs is not None and crs.is_geographic:
+        axes["y"] |= {"standard_name": "latitude", "units": "degrees_north"}
+        axes["x"] |= {"standard_name": "longitude", "units": "degrees_east"}
+    elif crs is not None:
+        unit = {"metre": "m", "meter": "m"}.get(
+            crs.linear_units, crs.linear_units.replace(" ", "_")
+        )  # as UDUNITS has it
+        for name, words in axes.items():
+            words |= {
+                "standard_name": f"projection_{name}_coordinate",
+                "long_name": f"{name} coordinate",
+                "units": unit,
+            }
+    return axes
+
+
 def dataset_of(cube: xr.DataArray) -> xr.Dataset:
     """A Dataset that stores a cube as its file did, with all that is known about it."""
     packed = pack(cube)
     image = xr.DataArray(packed.values, dims=cube.dims, coords=cube.coords, name="cube")
-    image.attrs = {"long_name": "image"}
+    image.attrs = UNITS.get(str(cube.attrs.get("units")), {"long_name": "image"}).copy()
     if NOTES in cube.attrs:
         image.attrs[NOTES] = str(cube.attrs[NOTES])
     if packed.scale != 1 or packed.offset != 0:
@@ -107,12 +136,13 @@ def dataset_of(cube: xr.DataArray) -> xr.Dataset:
         attributes, place = dict(cube.coords["spatial_ref"].attrs), transform_of(cube)
         if place is not None:  # that holds now: a slice moves it
             attributes["GeoTransform"] = " ".join(repr(float(number)) for number in place.to_gdal())
+        attributes["long_name"] = "coordinate reference system"
         image.attrs["grid_mapping"] = "spatial_ref"
         image.coords["spatial_ref"] = ((), 0, attributes)
-    for name in ("wavelength", "fwhm"):
+    for name, attributes in (coordinate_words(cube) | OF_BANDS).items():
         if name in image.coords:
-            image.coords[name].attrs["units"] = "nm"
-    dataset = image.to_dataset()
+            image.coords[name].attrs = attributes
+    dataset = image.to_dataset().assign_attrs(WHOLE)
     for variable in dataset.variables.values():
         variable.encoding = {"_FillValue": None}
     if packed.nodata is not None:

@@ -77,7 +77,7 @@ def check_target(path: Path) -> None:
 
 
 def write(cube: xr.DataArray, path: Path) -> None:
-    """Write a store of format 2, which most programs read."""
+    """Write a store of format 2, which most programs read, with all metadata in one file."""
     with needs("Zarr"):
         import zarr  # noqa: F401
     check_room(path, cube.nbytes)  # zarr's threads go on writing after one of them has failed
@@ -86,4 +86,6 @@ def write(cube: xr.DataArray, path: Path) -> None:
         dataset["cube"].encoding["chunks"] = tuple(
             min(*sizes) for sizes in zip((32, 256, 256), cube.shape, strict=True)
         )
-    dataset.to_zarr(path, mode="w", zarr_format=2, consolidated=False)
+    dataset.to_zarr(
+        path, mode="w", zarr_format=2, consolidated=True
+    )  # in one file: others need not look into each array

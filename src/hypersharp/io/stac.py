@@ -1,0 +1,157 @@
+"""A STAC item beside an image: where and when it is, its bands, what it was made from.
+
+Source: STAC 1.1.0 (item, common metadata), extensions projection 2.0.0 and eo 2.0.0. The wavelengths there are in
+micrometres. GeoJSON's corners are WGS 84.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from hypersharp.cube import crs_of, fwhm_nm, good_bands, nodata_of, transform_of, wavelengths_nm
+from hypersharp.errors import CallError, needs
+from hypersharp.io.together import write_text
+
+EXTENSIONS = {name: f"https://stac-extensions.github.io/{name}/v2.0.0/schema.json" for name in ("projection", "eo")}
+MEDIA = {".tif": "image/tiff; application=geotiff", ".nc": "application/netcdf", ".zarr": "application/vnd.zarr"}
+EDGE_POINTS = 8  # along each side of the footprint: a side is curved in other coordinates
+
+
+def stac_path(image: Path) -> Path:
+    """Where the item of an image lies.
+
+    >>> stac_path(Path("out/sharp.tif")).name
+    'sharp.stac.json'
+    """
+    return image.with_name(f"{image.stem}.stac.json")
+
+
+def parse_when(text: str) -> tuple[str, ...]:
+    """One time of a text, or the two ends of an interval between a slash, in UTC as STAC writes them.
+
+    Raises: CallError.
+
+    >>> parse_when("2024-06-01T10:20:00+02:00"), parse_when("2024-06-01/2024-06-08")
+    (('2024-06-01T08:20:00Z',), ('2024-06-01T00:00:00Z', '2024-06-08T00:00:00Z'))
+    """
+    try:
+        times = [datetime.fromisoformat(part) for part in text.split("/")]
+        times = [time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC) for time in times]
+        if len(times) > 2 or times != sorted(times):
+            raise ValueError
+    except ValueError as exc:
+        expected = "a time such as 2024-06-01T10:20Z, or two between a slash, the earlier first"
+        raise CallError(f"--stac {text}", expected, "give when the images were taken") from exc
+    return tuple(f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in times)
+
+
+def write_item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Sequence[Path] = ()) -> Path:
+    """Write the item of an image that was saved of the cube, beside it.
+
+    when: as `parse_when` gives it. sources: the images it was made from.
+
+    Raises: OutputError.
+    """
+    return write_text(stac_path(image), json.dumps(item(cube, image, when, sources), indent=1) + "\n")
+
+
+def item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Sequence[Path]) -> dict[str, Any]:
+    """The item, JSON-able; one of an image without a CRS has no place."""
+    crs, place = crs_of(cube), transform_of(cube)
+    media = MEDIA.get(image.suffix.lower(), "application/octet-stream")
+    asset: dict[str, Any] = {
+        "href": f"./{image.name}",
+        "type": media + ("; profile=cloud-optimized" if image.name.lower().endswith(".cog.tif") else ""),
+        "roles": ["data"],
+        "data_type": np.dtype(cube.encoding.get("dtype", cube.dtype)).name,
+        "bands": list(bands_of(cube)),
+    }
+    if (nodata := nodata_of(cube)) is not None:
+        asset["nodata"] = nodata
+    if cube.attrs.get("units"):
+        asset["unit"] = str(cube.attrs["units"])
+    one = len(when) == 1
+    properties: dict[str, Any] = {"datetime": when[0]} if one else {"datetime": None}
+    properties |= {} if one else {"start_datetime": when[0], "end_datetime": when[1]}
+    properties |= {"title": image.stem, "proj:shape": list(cube.shape[1:])}
+    if place is not None:
+        properties["proj:transform"] = [float(number) for number in place[:6]]
+        properties["gsd"] = round(abs(place.determinant) ** 0.5, 6)
+    where: dict[str, Any] = {"geometry": None}
+    if crs is not None:
+        code = crs.to_epsg()
+        properties |= {"proj:code": f"EPSG:{code}"} if code else {"proj:code": None, "proj:wkt2": crs.to_wkt()}
+        if crs.is_geographic:
+            del properties["gsd"]  # which is in metres
+        if place is not None:
+            where = footprint(crs, place, cube.shape[1:])
+    links = [{"rel": "derived_from", "href": relative(source, image)} for source in sources]
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "stac_extensions": list(EXTENSIONS.values()),
+        "id": image.stem,
+        **where,
+        "properties": properties,
+        "links": links,
+        "assets": {"data": asset},
+    }
+
+
+def bands_of(cube: xr.DataArray) -> Iterator[dict[str, Any]]:
+    """The bands with their wavelengths and widths in micrometres; bad ones say so."""
+    centres, widths, flags = wavelengths_nm(cube), fwhm_nm(cube), good_bands(cube)
+    for number in range(cube.shape[0]):
+        band: dict[str, Any] = {"name": f"B{number + 1}"}
+        if centres is not None:
+            band["eo:center_wavelength"] = round(float(centres[number]) / 1000, 7)
+        if widths is not None:
+            band["eo:full_width_half_max"] = round(float(widths[number]) / 1000, 7)
+        if flags is not None and not flags[number]:
+            band["description"] = "bad band"
+        yield band
+
+
+def footprint(crs: Any, place: Any, shape_yx: Sequence[int]) -> dict[str, Any]:
+    """The outline of the pixels in WGS 84 as GeoJSON, and its box; cut in two where it crosses 180 degrees."""
+    with needs("a STAC item"):
+        from rasterio.warp import transform_geom
+    height, width = shape_yx
+    steps = [number / EDGE_POINTS for number in range(EDGE_POINTS)]
+    edge = [(0.0, t * height) for t in steps] + [(t * width, float(height)) for t in steps]
+    edge += [(float(width), (1 - t) * height) for t in steps] + [((1 - t) * width, 0.0) for t in steps]
+    a, b, c, d, e, f = (float(number) for number in place[:6])
+    ring = [[a * x + b * y + c, d * x + e * y + f] for x, y in [*edge, edge[0]]]
+    found = transform_geom(crs, "EPSG:4326", {"type": "Polygon", "coordinates": [ring]}, antimeridian_cutting=True)
+    parts = found["coordinates"] if found["type"] == "MultiPolygon" else [found["coordinates"]]
+    rounded = [[counter_clockwise([[round(x, 7), round(y, 7)] for x, y in ring]) for ring in rings] for rings in parts]
+    boxes = [([x for x, _ in rings[0]], [y for _, y in rings[0]]) for rings in rounded]
+    west, east = (min(boxes[0][0]), max(boxes[0][0])) if len(boxes) == 1 else ends_over_180(boxes)
+    south, north = min(min(y) for _, y in boxes), max(max(y) for _, y in boxes)
+    geometry = {"type": found["type"], "coordinates": rounded if found["type"] == "MultiPolygon" else rounded[0]}
+    return {"geometry": geometry, "bbox": [west, south, east, north]}
+
+
+def counter_clockwise(ring: list[list[float]]) -> list[list[float]]:
+    """The ring as GeoJSON wants it to go round."""
+    x, y = np.array(ring).T
+    return ring if np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]) > 0 else ring[::-1]
+
+
+def ends_over_180(boxes: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[float, float]:
+    """West and east of parts on both sides of 180 degrees: west is the larger, as GeoJSON has it."""
+    return min(min(x) for x, _ in boxes if min(x) > 0), max(max(x) for x, _ in boxes if max(x) < 0)
+
+
+def relative(source: Path, image: Path) -> str:
+    """How the item of an image names another file; an address stays one."""
+    if re.match(r"\w+:/", str(source)):
+        return str(source)
+    return Path(os.path.relpath(source, image.parent)).as_posix()
