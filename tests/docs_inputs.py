@@ -86,17 +86,24 @@ CUBES: dict[str, Callable[[], xr.DataArray]] = {
 }
 
 
-def emit_scene(folder: Path, land: Landscape) -> Path:
-    """EMIT's reflectance and mask in a folder of their own."""
-    (folder / "emit").mkdir()
-    return product_files.emit(folder / "emit", land).parent
+def emit_swath(folder: Path, land: Landscape) -> Path:
+    """EMIT's reflectance and mask in a folder, of a swath that no affine fits."""
+    (folder / "emit_bent").mkdir()
+    return product_files.emit(folder / "emit_bent", land, "bent").parent
+
+
+def drone(folder: Path, land: Landscape) -> Path:
+    """A drone's two mosaics in a folder."""
+    (folder / "flight").mkdir()
+    return product_files.drone(folder / "flight", land)[0].parent
 
 
 PRODUCTS = {
+    "EMIT_SWATH": emit_swath,
+    "FLIGHT": drone,
     "ENMAP_SCENE": product_files.enmap,
     "S2.SAFE": product_files.sentinel2,
     "PRISMA.he5": product_files.prisma,
-    "EMIT_SCENE": emit_scene,
 }
 
 

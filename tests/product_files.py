@@ -366,3 +366,25 @@ def hyperion(folder: Path, land: Landscape) -> Path:
         numbers = np.round(land.seen(place, (24, 24), np.array([600.0]), 10.0)[0] * 4000).astype("i2")
         write_raster(folder / f"{name}_1T" / f"{name}_B{band:03d}_L1T.TIF", numbers, place, 0)
     return folder / f"{name}_1T"
+
+
+def drone(folder: Path, land: Landscape) -> tuple[Path, Path]:
+    """A drone's mosaics, as ENVI with 46 bands, reflectance times 10,000, and as 8-bit RGB with tone curve and alpha.
+
+    The ground is what the landscape has, so a pixel of 4 cm is 20 m here.
+    """
+    side, nm, place, fine = 48, np.linspace(450, 900, 46), on_map(20, 220, 250), on_map(5, 205, 235)
+    numbers = np.round(land.seen(place, (side, side), nm, 8.0) * 10000).astype("u2")
+    numbers[:, np.tri(side, side, -44, dtype=bool)] = 0
+    path, listed = folder / "DRONE.img", ", ".join(f"{centre:g}" for centre in nm)
+    write_raster(path, numbers, place, driver="ENVI", interleave="bil")
+    header = path.with_suffix(".hdr").read_text()
+    more = f"wavelength units = Nanometers\nwavelength = {{{listed}}}\nreflectance scale factor = 10000\n"
+    path.with_suffix(".hdr").write_text(f"{header}{more}data ignore value = 0\n")
+    n = 4 * side + 8
+    light = np.clip(land.seen(fine, (n, n), np.array([610.0, 540, 465]), 80.0) * 2.2, 0, 1)
+    curved = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    opaque = np.full((1, n, n), 255)
+    opaque[:, :12, :12] = 0
+    rgba = np.concatenate([np.round(curved * 255) * (opaque > 0), opaque]).astype("u1")
+    return path, write_raster(folder / "RGB.tif", rgba, fine, photometric="RGB", ALPHA="YES")
