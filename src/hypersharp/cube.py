@@ -129,7 +129,9 @@ def georeferenced(cube: xr.DataArray, crs: Any, transform: Affine | None) -> xr.
         cube = cube.drop_vars([name for name in ("y", "x", *NUMBERS) if name in cube.coords])
         cube = cube.rio.write_transform(transform)
         height, width = cube.sizes["y"], cube.sizes["x"]
-        cube = cube.assign_coords(_centres(transform, height, width) or _numbered(height, width))
+        # row and column numbers tell what a slice of a rotated grid has left of it
+        numbered = {"row": ("y", np.arange(height)), "column": ("x", np.arange(width))}
+        cube = cube.assign_coords(_centres(transform, height, width) or numbered)
     cube.encoding.update(encoding)
     return cube
 
@@ -141,11 +143,6 @@ def _centres(transform: Affine, height: int, width: int) -> dict[str, np.ndarray
     xs = transform.c + transform.a * (np.arange(width) + 0.5)
     ys = transform.f + transform.e * (np.arange(height) + 0.5)
     return {"y": ys, "x": xs}
-
-
-def _numbered(height: int, width: int) -> dict[str, Any]:
-    """Row and column numbers, which tell what a slice of a rotated grid has left of it."""
-    return {"row": ("y", np.arange(height)), "column": ("x", np.arange(width))}
 
 
 def wavelengths_nm(cube: xr.DataArray) -> np.ndarray | None:

@@ -131,8 +131,7 @@ def composite(cube: xr.DataArray, mix: Mix, limits: Limits | None = None) -> Ima
 def mixture(cube: xr.DataArray, mix: Mix) -> Image:
     """(H, W, 3): the mix of the cube's usable bands, in its unit; NaN where one is missing."""
     values = np.asarray(only_usable(cube, "image").values, np.float32)
-    mixed: Image = np.einsum("cl,lyx->yxc", mix.weights, values)
-    return mixed
+    return np.asarray(np.einsum("cl,lyx->yxc", mix.weights, values))
 
 
 def stretch(mixed: Image) -> Limits:
