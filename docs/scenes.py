@@ -7,6 +7,7 @@ side, near infrared, red and green as red, green and blue (the drone in true col
 import sys
 import tempfile
 import warnings
+from importlib import import_module
 from pathlib import Path
 
 import hypersharp as hsp
@@ -25,11 +26,9 @@ PAIRS = {
 
 
 def main() -> None:
-    from docs_inputs import write_inputs
-
     warnings.simplefilter("ignore")
     folder = Path(tempfile.mkdtemp())
-    write_inputs(" ".join(name for pair in PAIRS.values() for name in pair), folder)
+    import_module("docs_inputs").write_inputs(" ".join(name for pair in PAIRS.values() for name in pair), folder)
     for name, (coarse, fine) in PAIRS.items():
         hs, ms = hsp.open(folder / coarse), hsp.open(folder / fine)
         cubes = {coarse: hs, "sharp.tif": hsp.fuse(hs, ms, method="gsa")}
