@@ -24,8 +24,7 @@ class DBINOptions(FusionOptions):
     """The shape of a DBIN.
 
     Attributes:
-        bands, ms_bands: L and l.
-        ratio: fine pixels per coarse one.
+        bands, ms_bands, ratio: L, l and fine pixels per coarse one, of the pair.
         features: channels of the fusion network; 128 in the paper.
         refinements: K, how often the estimate is refined.
         blocks: residual blocks of the fusion network.

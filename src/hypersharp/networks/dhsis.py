@@ -22,8 +22,7 @@ class DHSISOptions(FusionOptions):
     """The shape of a DHSIS network.
 
     Attributes:
-        bands, ms_bands: L and l.
-        ratio: fine pixels per coarse one.
+        bands, ms_bands, ratio: L, l and fine pixels per coarse one, of the pair.
         features: channels of the inner convolutions.
         layers: convolutions of 3 x 3.
         zero_init: start as the identity (ours), so that a short training begins at its start.

@@ -34,8 +34,7 @@ class SSJCNOptions(FusionOptions):
     """The shape of an SSJCN; the defaults settle what the paper does not state.
 
     Attributes:
-        bands, ms_bands: L and l.
-        ratio: fine pixels per coarse one.
+        bands, ms_bands, ratio: L, l and fine pixels per coarse one, of the pair.
         features: channels of the error fusion.
         iterations: T.
         share: what the iterations have in common.

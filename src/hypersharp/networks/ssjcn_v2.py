@@ -34,8 +34,7 @@ class SSJCN2Options(FusionOptions):
     """The shape of an SSJCN of the second generation.
 
     Attributes:
-        bands, ms_bands: L and l.
-        ratio: fine pixels per coarse one.
+        bands, ms_bands, ratio: L, l and fine pixels per coarse one, of the pair.
         psf_px: side of the window around a coarse pixel that holds the PSF; None is the ratio.
         features, blocks: channels and residual blocks of the body of each round.
         rounds: how often the estimate is corrected.
