@@ -14,8 +14,8 @@ ELSEWHERE = ("cog", "envi", "envi-bil", "npy", "npz", "mat5", "folder")  # in te
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("kind", [kind for kind in CASES if kind not in ELSEWHERE])
 def test_a_whole_one_opens_and_a_damaged_one_is_answered_in_one_line(kind: str, tmp_path: Path) -> None:
-    make_whole(kind, tmp_path / "whole")
-    CASES[kind].read(tmp_path / "whole" / kind / CASES[kind].name)
+    whole = make_whole(kind, tmp_path / "whole")
+    CASES[kind].read(whole)
     said = list[str]()
     for seed in SEEDS:
         path = damaged_copy(kind, tmp_path / "whole", tmp_path / "in", seed)

@@ -16,10 +16,12 @@ from affine import Affine
 from hypersharp.cube import check_cube, make_cube
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.guarded import guarding
+from hypersharp.io.image import Image
+from product_scene import Landscape
 
 from .mutate import damaged
 
-TEXTS = (".hdr", ".json", ".zattrs", ".zarray", ".zgroup", ".yaml", ".pgw", ".xml", "")
+TEXTS = (".hdr", ".json", ".zattrs", ".zarray", ".zgroup", ".yaml", ".pgw", ".xml", ".txt", ".imd", ".csv", "")
 PLACE = {"crs": "EPSG:32633", "transform": Affine(30, 0, 383472.37, 0, -30, 5818302.35)}
 VALUES = np.random.default_rng(0).integers(1, 250, (4, 12, 10)).astype("f4")
 PAM = (
@@ -31,7 +33,7 @@ PAM = (
 
 @dataclass(frozen=True)
 class Case:
-    """A kind of input: how a whole one is made in a folder, what of it is opened, and by what."""
+    """A kind of input: how a whole one is made in a folder, what of it is opened (a pattern), and by what."""
 
     make: Callable[[Path], None]
     name: str
@@ -132,6 +134,76 @@ def read_weights(path: Path) -> None:
     load_weights(path)
 
 
+def checkpoint(folder: Path) -> None:
+    import torch
+
+    from hypersharp.networks.checkpoint import save_checkpoint
+
+    save_checkpoint({"step": 3, "options": {"lr": 0.1}, "tensors": {"a": torch.ones(4, 3)}}, folder / "a.ckpt")
+
+
+def read_checkpoint(path: Path) -> None:
+    from hypersharp.networks.checkpoint import load_checkpoint
+
+    load_checkpoint(path)
+
+
+def onnx(folder: Path) -> None:
+    from hypersharp.networks.checkpoint import build_network
+    from hypersharp.networks.header import WeightsHeader
+    from hypersharp.networks.onnx.export import export_onnx
+
+    options = {"bands": 4, "ms_bands": 2, "ratio": 4, "features": 8}
+    header = WeightsHeader("ssjcn", options, (1.0,) * 4)
+    export_onnx(build_network("ssjcn", options).eval(), header, folder / "a.onnx")
+
+
+def read_onnx(path: Path) -> None:
+    from hypersharp.networks.onnx.session import load_onnx
+
+    load_onnx(path)
+
+
+def response(folder: Path) -> None:
+    rows = (f"{nm},{nm / 1000},{1 - nm / 1000}" for nm in range(400, 900, 50))
+    (folder / "a.csv").write_text("nm,red,green\n" + "\n".join(rows))
+
+
+def read_response(path: Path) -> None:
+    from hypersharp.sensor.srf import find_srf
+
+    find_srf(str(path), [450, 550, 650, 850.5])
+
+
+def mask(folder: Path) -> None:
+    save_cube(whole_cube(), folder / "a.tif")
+    save_cube(make_cube((VALUES[:1] > 99).astype("u1"), **PLACE), folder / "mask.img")
+
+
+def read_mask(path: Path) -> None:
+    with guarding("all"):
+        Image(path.with_name("a.tif"), mask=path).cube()
+
+
+def miniature(name: str, pattern: str, *options: str) -> Case:
+    """A product as its makers lay it out."""
+
+    def make(folder: Path) -> None:
+        import product_files
+
+        getattr(product_files, name)(folder, Landscape(), *options)
+
+    return Case(make, pattern, read_product)
+
+
+def read_product(path: Path) -> None:
+    """Open a product, all that is said of it, and its pixels."""
+    with guarding("all"):
+        image = Image(path)
+        image.said()
+        check_cube(image.cube(), "it")
+
+
 CASES = {
     "geotiff": saved("a.tif"),
     "cog": saved("a.cog.tif"),
@@ -153,15 +225,34 @@ CASES = {
     "sensor": Case(sensor, "a.json", read_sensor),
     "recipe": Case(recipe, "a.yaml", read_recipe),
     "weights": Case(weights, "a.safetensors", read_weights),
+    "checkpoint": Case(checkpoint, "a.ckpt", read_checkpoint),
+    "onnx": Case(onnx, "a.onnx", read_onnx),
+    "response": Case(response, "a.csv", read_response),
+    "mask": Case(mask, "mask.hdr", read_mask),
+    "enmap": miniature("enmap", "ENMAP*"),
+    "sentinel2": miniature("sentinel2", "S2A*"),
+    "prisma": miniature("prisma", "PRS*"),
+    "prisma-l1": miniature("prisma", "PRS*", "L1"),
+    "emit": miniature("emit", "EMIT_L2A_RFL*"),
+    "landsat": miniature("landsat", "LC08*"),
+    "hls": miniature("hls", "HLS*"),
+    "desis": miniature("desis", "DESIS*"),
+    "tanager": miniature("tanager", "*.h5"),
+    "neon": miniature("neon", "NEON*"),
+    "aviris3": miniature("aviris3", "AV3*"),
+    "planet": miniature("planet", "*_SR_8b.tif"),
+    "wyvern": miniature("wyvern", "wyvern*"),
+    "worldview": miniature("worldview", "*.TIF"),
+    "hyperion": miniature("hyperion", "EO1H*"),
 }
 
 
 def damage(rng: random.Random, folder: Path) -> None:
     """Damage one file of those in a folder, mostly one with a text."""
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file.stat().st_size)
-    texts = [file for file in files if file.suffix in TEXTS]
+    texts = [file for file in files if file.suffix.lower() in TEXTS]
     file = rng.choice(texts if texts and rng.random() < 0.7 else files)
-    file.write_bytes(damaged(rng, file.read_bytes(), text=file.suffix in TEXTS))
+    file.write_bytes(damaged(rng, file.read_bytes(), text=file.suffix.lower() in TEXTS))
 
 
 def damaged_copy(kind: str, whole: Path, folder: Path, seed: int) -> Path:
@@ -169,9 +260,15 @@ def damaged_copy(kind: str, whole: Path, folder: Path, seed: int) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(whole / kind, folder)
     damage(random.Random(f"{kind} {seed}"), folder)
-    return folder / CASES[kind].name
+    return whole_path(kind, folder)
 
 
-def make_whole(kind: str, whole: Path) -> None:
+def make_whole(kind: str, whole: Path) -> Path:
+    """Make the whole files of a kind; what of them is to be opened."""
     (whole / kind).mkdir(parents=True)
     CASES[kind].make(whole / kind)
+    return whole_path(kind, whole / kind)
+
+
+def whole_path(kind: str, folder: Path) -> Path:
+    return next(folder.glob(CASES[kind].name), folder / CASES[kind].name)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 
 WORDS = (b"", b"-1", b"0", b"1e999", b"nan", b"-inf", b"9" * 400, b"1e-320", b"null", b"true", b"[]", b"{}", b'"x"')
+OTHERS = (b"../../secret/a.tif", b"../secret/a.tif", b"/etc/passwd", b"secret/a.h5")  # which nothing may read
 NOISE = (b"[" * 100_000, b"{" * 3000, b"\0", b"\xff\xfe", b"\n", b"=", b'"', b"}", b"../../etc", b": &a [*a]")
 LENGTHS = (b"\xff", b"\0", b"\x7f")
 Mutation = Callable[[random.Random, bytes], bytes]
@@ -59,7 +60,7 @@ def renumber(rng: random.Random, content: bytes) -> bytes:
 
 def insert(rng: random.Random, content: bytes) -> bytes:
     at = place(rng, content)
-    return content[:at] + rng.choice(NOISE) + content[at:]
+    return content[:at] + rng.choice(NOISE + OTHERS) + content[at:]
 
 
 def shuffle(rng: random.Random, content: bytes) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from bokeh.server.tornado import BokehTornado
+from bokeh.util.token import check_token_signature
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.iostream import IOStream
@@ -77,6 +78,8 @@ class Bounds(Matcher):
             return 404, "nothing here"
         if len(request.uri or "") > 4096:
             return 400, "an address too long"
+        if request.path == "/ws" and not self.is_page(request.headers.get("Sec-WebSocket-Protocol", "")):
+            return 403, "no page of this server"
         if request.path != "/":
             return 0, ""
         pages = Counter(self.address_of(session) for session in self.application.get_sessions("/"))
@@ -85,6 +88,14 @@ class Bounds(Matcher):
         if self.is_hasty(request.remote_ip):
             return 429, f"more than {MOST_OPENED} pages in {WITHIN_S:g} s: wait a little"
         return 0, ""
+
+    def is_page(self, protocols: str) -> bool:
+        """Whether a websocket belongs to a page that was opened here: its second protocol is what we signed."""
+        token = protocols.rpartition(",")[2].strip()
+        try:
+            return not token or bool(check_token_signature(token, self.application.secret_key, signed=True))
+        except (ValueError, TypeError, LookupError):  # no token at all
+            return False
 
     def is_hasty(self, address: str | None) -> bool:
         """Whether an address opens pages too fast; counts this one if not."""

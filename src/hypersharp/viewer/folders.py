@@ -145,7 +145,10 @@ class UploadHandler(RequestHandler):
             return self.answer(400, str(exc))
         if self.request.method != "POST":
             return self.answer(405, "an upload is a POST")
-        if int(self.request.headers.get("Content-Length", 0)) > self.most_bytes:
+        length = self.request.headers.get("Content-Length", "0")
+        if not (length.isascii() and length.isdigit()):
+            return self.answer(400, "a Content-Length that is no number")
+        if int(length) > self.most_bytes:
             return self.too_large()
         self.request.connection.set_max_body_size(self.most_bytes)  # type: ignore[union-attr]
         clear_dead(self.target)

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import extract_tb
 
 from hypersharp.errors import CallError, InputError, needs
 
@@ -45,6 +46,15 @@ class Options:
     most_upload_bytes: int = 2**29
 
 
+def in_a_line(record: logging.LogRecord) -> bool:
+    """What Bokeh and tornado refuse of a visitor's in one line; the traceback of our own faults alone."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None and not any(str(HERE) in frame.filename for frame in extract_tb(error.__traceback__)):
+        record.msg, record.args = "refused: %s: %.200s", (type(error).__name__, " ".join(str(error).split()))
+        record.exc_info = None
+    return True
+
+
 class Viewer:
     """A running viewer; `url` is what to open."""
 
@@ -68,6 +78,8 @@ class Viewer:
     def _serve(self, options: Options) -> tuple[BaseServer, int]:
         """Bokeh's server for the page with our routes, the gate before all of them; and its port."""
         logging.getLogger("bokeh").setLevel(logging.ERROR)
+        for name in ("bokeh.server.protocol_handler", "bokeh.server.views.ws", "tornado.application"):
+            logging.getLogger(name).addFilter(in_a_line)
         try:
             sockets, port = bind_sockets(options.address, options.port)
         except OSError as exc:
