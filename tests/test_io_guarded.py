@@ -222,3 +222,17 @@ def test_zarr_never_unpickles(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a codec that runs code"):
         open_cube(path)
     assert not (tmp_path / "was-run").exists()
+
+
+def test_a_message_is_one_line_whatever_a_library_says() -> None:
+    said = str(InputError("a file\n\twhose " + "words " * 1000, "a whole\nfile", "mend it"))
+    assert "\n" not in said and said.startswith("found a file whose words") and len(said) < 1000
+
+
+def test_a_crs_that_no_text_can_hold_is_refused_without_a_word_of_gdal(capfd: pytest.CaptureFixture[str]) -> None:
+    from affine import Affine
+
+    for crs in ("\udcff\udcfe", 'PROJCS["x", GEOGCS[', "9" * 100_000):
+        with pytest.raises(InputError, match="one that PROJ knows"):
+            make_cube(VALUES, crs=crs, transform=Affine(1, 0, 0, 0, -1, 0))
+    assert capfd.readouterr().err == ""

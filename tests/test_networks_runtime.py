@@ -1,5 +1,6 @@
 """fuse by onnxruntime: the result of torch, one export for each weights file, clear words where it cannot."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -10,13 +11,14 @@ import torch
 import xarray as xr
 
 from hypersharp.cube import make_cube
-from hypersharp.errors import CallError
+from hypersharp.errors import CallError, InputError
 from hypersharp.fusion.fuse import fuse
 from hypersharp.methods.ssjcn_any import pair_network
 from hypersharp.methods.table import METHODS
 from hypersharp.networks.checkpoint import build_network, load_weights, save_weights
-from hypersharp.networks.header import WeightsHeader
+from hypersharp.networks.header import FORMAT, WeightsHeader
 from hypersharp.networks.onnx.export import export_onnx, exported
+from hypersharp.networks.onnx.session import load_onnx
 from hypersharp.pair import sample
 from hypersharp.pair.options import Options
 from hypersharp.pair.tensors import TensorPair
@@ -139,3 +141,20 @@ def test_what_onnxruntime_cannot_run_says_why(told: dict[str, str], message: str
 def test_torch_is_what_runs_by_default() -> None:
     assert Options().runtime == "torch"
     assert METHODS["ssjcn"].is_network
+
+
+def test_an_onnx_file_that_names_another_file_or_is_damaged_is_refused(tmp_path: Path) -> None:
+    import onnx
+
+    path = tmp_path / "a.onnx"
+    header = WeightsHeader("ssjcn", {"bands": 4, "ms_bands": 2, "ratio": 4}, (1.0,) * 4)
+    weight = onnx.TensorProto(name="w", data_type=onnx.TensorProto.FLOAT, dims=[1], data_location=1)
+    weight.external_data.add(key="location", value="/etc/passwd")
+    node = onnx.helper.make_node("Add", ["hs", "nonesuch"], ["sharp"])
+    for tensors, said in (([weight], "lie in another file"), ([], "a.onnx unreadable")):
+        graph = onnx.helper.make_graph([node], "g", [], [], tensors)
+        model = onnx.helper.make_model(graph)
+        onnx.helper.set_model_props(model, {"format": FORMAT, "header": json.dumps(asdict(header))})
+        path.write_bytes(model.SerializeToString())
+        with pytest.raises(InputError, match=said):
+            load_onnx(path)

@@ -535,3 +535,34 @@ def test_products_are_listed_and_opened(
     assert patch is not None and patch.values.shape == (1, 50, 50)
     with pytest.raises(InputError):
         viewer.folders.existing("notes.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "value"),
+    [
+        ("view", "data", {"x0": ["a"], "y0": [0], "x1": [1], "y1": [1], "width": [9], "height": [9]}),
+        ("pick", "data", {"x": ["band"], "y": [None]}),
+        ("layer_a", "value", {"no": "name"}),
+        ("band_r", "value", "nan"),
+        ("percentiles", "value_throttled", (0.5, 0.1)),
+    ],
+)
+def test_a_page_that_sends_nonsense_is_told_so(folder: Path, name: str, what: str, value: Any) -> None:
+    scene = server.Scene()
+    scene.open([(folder / "image.tif", "image", None)])
+    page = View(Document(), server.Shared(scene, Folders.of([folder]), Fusion(), "a page")).page
+    model = next(model for model in page.doc.models if model.name == name)
+    if what == "value_throttled":
+        page.percentiles.value = value
+    setattr(model, what, value)
+    assert "makes no sense" in page.notice.text
+
+
+def test_tokens_and_lengths_that_are_none_are_refused_in_a_line(
+    serve: Callable[..., Viewer], caplog: pytest.LogCaptureFixture
+) -> None:
+    viewer = serve()
+    own = f"http://127.0.0.1:{viewer.port}"
+    assert websocket(viewer, Origin=own, **{"Sec-WebSocket-Protocol": "bokeh, x"}) == 403
+    assert ask(viewer, "/upload?name=a.tif", "POST", b"x", **{"Content-Length": "{}"})[0] == 400
+    assert "Traceback" not in caplog.text

@@ -115,12 +115,14 @@ def georeferenced(cube: xr.DataArray, crs: Any, transform: Affine | None) -> xr.
         return cube
     import rioxarray  # noqa: F401  (gives DataArray its .rio)
     from pyproj.exceptions import ProjError
+    from rasterio import Env
     from rasterio.errors import CRSError
 
     encoding = dict(cube.encoding)
     try:
-        cube = cube if crs is None else cube.rio.write_crs(crs)
-    except (CRSError, ProjError) as error:
+        with Env():  # which keeps GDAL's own words off the screen
+            cube = cube if crs is None else cube.rio.write_crs(crs)
+    except (CRSError, ProjError, UnicodeError) as error:
         raise _unknown_crs(crs) from error
     if transform is not None:
         if not np.all(np.isfinite(transform[:6])):
@@ -240,13 +242,15 @@ def crs_of(cube: xr.DataArray) -> Any:
     """The CRS as a rasterio CRS, None where unknown. Raises: InputError for a text that PROJ does not know."""
     if "spatial_ref" not in cube.coords or "crs_wkt" not in cube.coords["spatial_ref"].attrs:
         return None
+    from rasterio import Env
     from rasterio.crs import CRS
     from rasterio.errors import CRSError
 
     text = str(cube.coords["spatial_ref"].attrs["crs_wkt"])
     try:
-        return CRS.from_wkt(text)
-    except CRSError as error:
+        with Env():
+            return CRS.from_wkt(text)
+    except (CRSError, UnicodeError) as error:
         raise _unknown_crs(text) from error
 
 

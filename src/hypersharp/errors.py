@@ -9,6 +9,18 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
+MOST_SAID = 400  # letters of a part of a message: other libraries' go on for pages
+
+
+def in_a_line(text: str) -> str:
+    """A text without line breaks, cut where it is long.
+
+    >>> in_a_line("one\n  two"), len(in_a_line("long" * 1000))
+    ('one two', 400)
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= MOST_SAID else f"{line[: MOST_SAID - 3]}..."
+
 
 class HypersharpError(Exception):
     """The root of the tree: what was found, what was expected, what to do about it.
@@ -24,6 +36,7 @@ class HypersharpError(Exception):
     exit_code = 1
 
     def __init__(self, found: str, expected: str, do: str) -> None:
+        found, expected, do = (in_a_line(part) for part in (found, expected, do))
         super().__init__(found, expected, do)
         self.found, self.expected, self.do = found, expected, do
 

@@ -21,10 +21,10 @@ class FuseForm:
     def __init__(self, page: Page, show: Show) -> None:
         self.page, self.show, self.fusion = page, show, page.shared.fusion
         self.seen = self.fusion.state
-        page.fuse_method.update(options=[AUTO.name, *METHODS])
+        page.offer(page.fuse_method, [AUTO.name, *METHODS])
         page.fuse_method.value = AUTO.name
         page.fuse_method.on_change("value", lambda _a, _o, new: setattr(page.fuse_budget, "visible", new == "auto"))
-        page.fuse_run.on_click(lambda: self.start())
+        page.fuse_run.on_click(page.if_sound(self.start))
         page.fuse_cancel.on_click(lambda: self.fusion.cancel())
         page.doc.add_periodic_callback(self.watch, EVERY_MS)
         self.list_layers()
@@ -34,7 +34,7 @@ class FuseForm:
         layers = [layer for layer in self.page.scene.layers if layer.role != "uncertainty"]
         by_bands = sorted(layers, key=lambda layer: -layer.bands)
         for select, role, guess in ((self.page.fuse_hs, "hs", by_bands[:1]), (self.page.fuse_ms, "ms", by_bands[-1:])):
-            select.update(options=[layer.name for layer in layers])
+            self.page.offer(select, [layer.name for layer in layers])
             known = [layer for layer in layers if layer.role == role] or guess
             select.value = select.value or (known[0].name if known else "")
 
@@ -104,14 +104,16 @@ class OpenForm:
 
     def __init__(self, page: Page, show: Show) -> None:
         self.page, self.show = page, show
-        self.page.open_run.on_click(lambda: self.open(self.page.open_name.value))
+        self.page.open_run.on_click(page.if_sound(lambda: self.open(page.open_name.value)))
         self.list_files()
 
     def list_files(self, chosen: str | None = None) -> None:
         """What there is in the folders now, and what is open."""
         names = self.page.shared.folders.images()
-        self.page.open_name.update(options=list(names))
-        self.page.open_name.value = chosen or self.page.open_name.value or (names[0] if names else "")
+        self.page.offer(self.page.open_name, names)
+        self.page.open_name.value = (
+            (chosen if chosen in names else None) or self.page.open_name.value or (names[0] if names else "")
+        )
         self.page.files_list.text = "".join(self._line(layer) for layer in self.page.scene.layers)
 
     def _line(self, layer: Layer) -> str:

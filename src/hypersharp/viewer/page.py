@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from html import escape
+from numbers import Real
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import numpy as np
 from bokeh.document import Document, without_document_lock
 from bokeh.model import Model
 from bokeh.models import BasicTickFormatter, ColumnDataSource, InlineStyleSheet, Range1d
@@ -32,6 +34,8 @@ from hypersharp.viewer.scene import ROLES, Scene
 HERE = Path(__file__).parent
 THREADS = 4
 EMPTY: dict[str, list[Any]] = {"image": [], "x": [], "y": [], "dw": [], "dh": []}  # of an image glyph
+VIEW = ("x0", "y0", "x1", "y1", "width", "height")
+MOST_NUMBER = 1e12
 SPECTRA = ("image", "row", "column", "band", "nm", "value", "half_width")
 FIRST_ROW_NORTH: dict[str, Any] = {"origin": "top_left", "anchor": "bottom_left"}
 ON_IMAGE = ":host { color: #f2f5f9; margin: 0; }"
@@ -66,10 +70,11 @@ class Page:
         doc.on_session_destroyed(lambda _: self.turns.clear())  # what is still being read is not shown any more
         self.sheet = InlineStyleSheet(css=(HERE / "controls.css").read_text(encoding="utf-8"))
         self.roots: list[Model] = []
+        self.offered: dict[Select, set[str]] = {}
         self.x, self.y = Range1d(start=0, end=1, name="x"), Range1d(start=0, end=1, name="y")
         # the numbers that browser and server exchange
         self.signals = ColumnDataSource({"kind": [], "value": [], "number": []}, name="signals")
-        self.view = ColumnDataSource({name: [] for name in ("x0", "y0", "x1", "y1", "width", "height")}, name="view")
+        self.view = ColumnDataSource({name: [] for name in VIEW}, name="view")
         self.pick = ColumnDataSource({"x": [], "y": []}, name="pick")
         self.home, self.grids = ColumnDataSource({}, name="home"), ColumnDataSource({}, name="grids")
         self.spectra = ColumnDataSource({name: [] for name in SPECTRA}, name="spectra")
@@ -164,7 +169,9 @@ class Page:
 
     def select(self, title: str, name: str, options: Sequence[str] = ()) -> Select:
         chosen = options[0] if options else ""
-        return self.control(Select, name, title=title, value=chosen, options=list(options))
+        made = self.control(Select, name, title=title, value=chosen)
+        self.offer(made, options)
+        return made
 
     def dress(self, theme: str) -> None:
         """Dark or light figures; the page's own colours are in page.css."""
@@ -202,15 +209,63 @@ class Page:
                 self.doc.add_next_tick_callback(lambda: self.say(message, warn=True))
                 return
             if self.turns.get(turn) == number:
-                self.doc.add_next_tick_callback(lambda: then(cast(Result, result)))
+                self.doc.add_next_tick_callback(self.if_sound(lambda: then(cast(Result, result))))
 
         self.doc.add_next_tick_callback(run)  # type: ignore[arg-type]  # it may be a coroutine
+
+    def offer(self, select: Select, options: Sequence[str | tuple[str, str]]) -> None:
+        """Fill a list, of which alone its value may come."""
+        self.offered[select] = {option if isinstance(option, str) else option[0] for option in options} | {""}
+        select.update(options=list(options))
+
+    def is_sound(self) -> bool:
+        """Whether all that a browser can change holds what this page would send: anybody may send anything."""
+        sources = (self.view, VIEW), (self.pick, ("x", "y"))
+        firsts = [first_of(source, names) for source, names in sources]
+        signals = (self.signals.data.get(name) for name in ("kind", "value"))
+        lengths = {len(column) if isinstance(column, list | np.ndarray) else None for column in signals}
+        low_high, gamma, budget = self.percentiles.value, self.gamma.value, self.fuse_budget.value
+        return (
+            all(isinstance(select.value, str) and select.value in known for select, known in self.offered.items())
+            and all(first is not None and numbers(first) for first in firsts)
+            and lengths in ({0}, {1})
+            and numbers((*low_high, gamma, 60 if budget is None else budget))
+            and 0 <= low_high[0] <= low_high[1] <= 100
+            and 0 < gamma < 10
+            and "band" in self.spectra.data
+        )
+
+    def if_sound(self, do: Callable[[], None]) -> Callable[[], None]:
+        """Something to be done only where the page holds what it would send."""
+
+        def checked() -> None:
+            if self.is_sound():
+                do()
+            else:
+                self.say("what this page sent makes no sense: load it again", warn=True)
+
+        return checked
+
+    def when(self, model: Model, what: str, do: Callable[[], None]) -> None:
+        """Do something whenever a property of a model has changed."""
+        checked = self.if_sound(do)
+        model.on_change(what, lambda _name, _old, _new: checked())
 
     def say(self, text: str, warn: bool = False) -> None:
         """A line in the header."""
         self.notice.text = f'<span class="{"warn" if warn else "muted"}">{escape(text)}</span>'
 
 
-def when(model: Model, what: str, do: Callable[[], None]) -> None:
-    """Do something whenever a property of a model has changed."""
-    model.on_change(what, lambda _name, _old, _new: do())
+def numbers(values: Any) -> bool:
+    """Whether these are finite numbers of a size that coordinates may have."""
+    plain = all(isinstance(value, Real) and not isinstance(value, bool) for value in values)
+    return plain and all(abs(float(value)) < MOST_NUMBER for value in values)  # also not of NaN
+
+
+def first_of(source: ColumnDataSource, names: Sequence[str]) -> list[Any] | None:
+    """The first entry of these columns, none where all are empty; None where they do not fit each other."""
+    data = source.data
+    if any(name not in data or not isinstance(data[name], list | np.ndarray) for name in names):
+        return None
+    firsts = [entry for name in names for entry in list(data[name])[:1]]
+    return firsts if len(firsts) in (0, len(names)) else None

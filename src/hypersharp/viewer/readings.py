@@ -11,7 +11,7 @@ from bokeh.models import ColumnDataSource
 
 from hypersharp.plot.colour import nearest_band
 from hypersharp.plot.draw import OKABE_ITO, broken
-from hypersharp.viewer.page import SPECTRA, Page, when
+from hypersharp.viewer.page import SPECTRA, Page, numbers
 from hypersharp.viewer.pictures import CHANNEL_COLOURS, band_name, bands_shown
 from hypersharp.viewer.scene import Coordinates, Floats, Layer, Patch, Scene
 from hypersharp.viewer.stage import Stage
@@ -48,13 +48,18 @@ class Readings:
         self.intervals: dict[str, ColumnDataSource] = {}
         self.add_lines(page.scene.layers)
         stage.shown, stage.refined = self.show_lines, self.show_profiles
-        page.spectrum.on_event(Tap, lambda event: stage.choose_band(nearest_band(stage.listed.axis, event.x)))
-        when(self.page.pick, "data", self.read)
-        when(self.page.profile_along, "value", self.show_profiles)
+        page.spectrum.on_event(Tap, self.on_tap)
+        page.when(self.page.pick, "data", self.read)
+        page.when(self.page.profile_along, "value", self.show_profiles)
         known = {layer.wavelengths_nm is not None for layer in page.scene.layers}
         if False in known:
             self.page.spectrum.xaxis[0].axis_label = "band, or wavelength (nm)" if True in known else "band"
         self.page.readout.text = '<span class="muted">Click into the image to read spectra there.</span>'
+
+    def on_tap(self, event: Any) -> None:
+        """Show the band that was clicked at."""
+        if numbers([event.x]) and self.page.is_sound():
+            self.stage.choose_band(nearest_band(self.stage.listed.axis, event.x))
 
     def add_lines(self, layers: Sequence[Layer]) -> None:
         """A line, and room for an interval, for each new image; of one role, the next colour for each."""

@@ -5,7 +5,7 @@ from functools import partial
 
 from hypersharp.grid import Box
 from hypersharp.viewer import pictures
-from hypersharp.viewer.page import EMPTY, Page, when
+from hypersharp.viewer.page import EMPTY, Page
 from hypersharp.viewer.pictures import COMPOSITES, ONE, THREE, Look, Picture
 from hypersharp.viewer.scene import Layer, Patch
 
@@ -27,14 +27,14 @@ class Stage:
         self.refined: Callable[[], None] = lambda: None
         self._first_choice()
         for side in (0, 1):
-            when(page.layers[side], "value", partial(self.on_layer, side))
-        when(page.composite, "value", self.on_composite)
+            page.when(page.layers[side], "value", partial(self.on_layer, side))
+        page.when(page.composite, "value", self.on_composite)
         for control in (*page.bands, page.palette):
-            when(control, "value", self.recolour)
+            page.when(control, "value", self.recolour)
         for slider in (page.percentiles, page.gamma):
-            when(slider, "value_throttled", self.recolour)
-        when(page.same, "active", self.recolour)
-        when(page.view, "data", partial(self.refine, 0, 1))
+            page.when(slider, "value_throttled", self.recolour)
+        page.when(page.same, "active", self.recolour)
+        page.when(page.view, "data", partial(self.refine, 0, 1))
 
     def _first_choice(self) -> None:
         """The finest result as B, beside hs or the next best as A, in true colour where the bands allow it."""
@@ -59,7 +59,7 @@ class Stage:
 
     def list_layers(self) -> None:
         for chooser in self.page.layers:
-            chooser.update(options=[layer.name for layer in self.scene.layers] + list(pictures.map_names(self.scene)))
+            self.page.offer(chooser, [layer.name for layer in self.scene.layers] + list(pictures.map_names(self.scene)))
 
     @property
     def reference(self) -> Layer:
@@ -74,7 +74,7 @@ class Stage:
         names = [pictures.band_name(self.listed, band) for band in range(self.listed.bands)]
         options = [(str(band), f"{band + 1} · {name}") for band, name in enumerate(names)]
         for select, band in zip(self.page.bands, chosen, strict=True):
-            select.update(options=list(options))
+            self.page.offer(select, options)
             select.value = str(min(band, self.listed.bands - 1))
         self.quiet = False
         self.show_controls()
@@ -141,8 +141,8 @@ class Stage:
             if picture is None or not len(data["x0"]):
                 continue
             view: Box = (data["x0"][0], data["y0"][0], data["x1"][0], data["y1"][0])
-            screen = (min(int(data["height"][0]), MOST_SCREEN_PX), min(int(data["width"][0]), MOST_SCREEN_PX))
-            read = partial(pictures.detail, self.scene, picture, view, screen)
+            height, width = (max(1, min(int(data[side][0]), MOST_SCREEN_PX)) for side in ("height", "width"))
+            read = partial(pictures.detail, self.scene, picture, view, (height, width))
             self.page.work(f"detail {side}", read, partial(self._show_detail, side, picture))
 
     def _show_detail(self, side: int, picture: Picture, patch: Patch | None) -> None:

@@ -3,7 +3,7 @@
 from bokeh.document import Document
 
 from hypersharp.viewer.forms import FuseForm, OpenForm
-from hypersharp.viewer.page import Page, Shared, when
+from hypersharp.viewer.page import Page, Shared
 from hypersharp.viewer.readings import Readings
 from hypersharp.viewer.scene import Layer
 from hypersharp.viewer.stage import Stage
@@ -17,7 +17,7 @@ class View:
         self.stage = Stage(page)
         self.readings = Readings(page, self.stage)
         self.fuse_form, self.open_form = FuseForm(page, self.add_layers), OpenForm(page, self.add_layers)
-        when(page.signals, "data", self.on_signal)
+        page.when(page.signals, "data", self.on_signal)
         page.dress("dark")
         page.send()
         self.stage.repaint(0)  # B follows when A is there
@@ -37,7 +37,7 @@ class View:
         for kind, value in zip(map(str, data["kind"]), map(str, data["value"]), strict=True):
             if kind == "swap":
                 stage.swap()
-            elif kind == "band":
+            elif kind == "band" and value.lstrip("-").isdecimal() and len(value) < 9:
                 stage.choose_band(stage.bands[0] + int(value))
             elif kind == "composite" and value in page.composite.options:
                 page.composite.value = value

@@ -4,6 +4,7 @@ The file carries the header of the weights it was made from. A response or means
 inputs with a default; here they are buffers, so that a method may set them as it does in a network of torch.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hypersharp.networks.checkpoint import NETWORKS
 from hypersharp.networks.header import FORMAT, WeightsHeader, decode_header
 from hypersharp.networks.layers import Means
 from hypersharp.numerics.interpolate import upsample_bicubic
+from hypersharp.system.read_errors import READ_ERRORS, check_regular, reading
 
 QUIET = 3  # onnxruntime's level "error": it warns of every optional input
 
@@ -38,6 +40,7 @@ def read_onnx(path: Path) -> OnnxFile:
     Raises: InputError for a missing or broken file, or one of another program; MissingExtraError.
     """
     try:
+        check_regular(path)
         content = path.read_bytes()
     except OSError as exc:
         raise InputError(f"no readable file {path} ({exc})", "a file by `hypersharp export`", "export it") from exc
@@ -53,20 +56,35 @@ def decode_onnx(content: bytes, name: str) -> OnnxFile:
         model = onnx.load_model_from_string(content)
         metadata = {entry.key: entry.value for entry in model.metadata_props}
         header = decode_header(metadata["header"]) if metadata.get("format") == FORMAT else None
-    except (DecodeError, KeyError, TypeError, ValueError) as exc:
+    except (DecodeError, *READ_ERRORS) as exc:
         raise InputError(f"{name}, no whole ONNX file ({exc})", "a file by `hypersharp export`", "export it") from exc
     if header is None:
         raise InputError(f"{name}, an ONNX file of another program", "one by `hypersharp export`", "export it")
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors_of(model.graph)):
+        raise InputError(f"{name}, whose numbers lie in another file", "all in the file itself", "export it again")
     names = [value.name for value in model.graph.input]
     given = {entry.name: entry for entry in model.graph.initializer if entry.name in names}
     optional = {name: torch.tensor(onnx.numpy_helper.to_array(entry)) for name, entry in given.items()}
     return OnnxFile(content, header, tuple(name for name in names if name not in given), optional)
 
 
+def tensors_of(graph: Any) -> Iterator[Any]:
+    """All tensors that a graph holds, also those of its nodes and of graphs within them."""
+    yield from graph.initializer
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        yield from (attribute.t, *attribute.tensors)
+        for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            yield from tensors_of(inner)
+
+
 def load_onnx(path: Path, device: torch.device | None = None) -> "OnnxNetwork":
     """The network of an ONNX file, on the CPU or, where onnxruntime has CUDA, the device. Raises: as `read_onnx`."""
     file = read_onnx(path)
-    return OnnxNetwork(file, Session(file.model, device or torch.device("cpu")))
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = (kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception))
+    with reading(path, "a whole ONNX file by `hypersharp export`", *READ_ERRORS, *own):
+        return OnnxNetwork(file, Session(file.model, device or torch.device("cpu")))
 
 
 class Session:
