@@ -544,7 +544,6 @@ def test_products_are_listed_and_opened(
         ("pick", "data", {"x": ["band"], "y": [None]}),
         ("layer_a", "value", {"no": "name"}),
         ("band_r", "value", "nan"),
-        ("percentiles", "value_throttled", (0.5, 0.1)),
     ],
 )
 def test_a_page_that_sends_nonsense_is_told_so(folder: Path, name: str, what: str, value: Any) -> None:
@@ -552,8 +551,6 @@ def test_a_page_that_sends_nonsense_is_told_so(folder: Path, name: str, what: st
     scene.open([(folder / "image.tif", "image", None)])
     page = View(Document(), server.Shared(scene, Folders.of([folder]), Fusion(), "a page")).page
     model = next(model for model in page.doc.models if model.name == name)
-    if what == "value_throttled":
-        page.percentiles.value = value
     setattr(model, what, value)
     assert "makes no sense" in page.notice.text
 
