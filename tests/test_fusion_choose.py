@@ -19,6 +19,7 @@ from hypersharp.fusion.fuse import fuse
 from hypersharp.fusion.learn import learn
 from hypersharp.methods.base import Apply, Method
 from hypersharp.methods.table import METHODS
+from hypersharp.networks.packaged import packaged_weights
 from hypersharp.pair.options import Options, Progress, ignore
 from hypersharp.pair.record import Record, ranking_rows
 from hypersharp.pair.reduced import as_noisy_as, checkerboard, reduced_pairs
@@ -27,6 +28,7 @@ from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.noise import Noise
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
+from hypersharp.simulation.protocols import find_protocol
 from method_runs import add_method
 
 RATIO, BANDS, SIDE = 2, 6, 64
@@ -70,7 +72,7 @@ def candidate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Method]:
     """(name, what it applies, needs) -> a method of the table."""
 
     def make(name: str, apply: Callable[..., Tensor], needs: tuple[str, ...] = ()) -> Method:
-        return add_method(monkeypatch, name, lambda pair, sensor, options: apply, needs)  # type: ignore[arg-type, return-value]
+        return add_method(monkeypatch, name, lambda pair, sensor, options: apply, needs)  # type: ignore[arg-type]
 
     return make
 
@@ -95,11 +97,12 @@ def sharpen(
 def test_the_best_is_taken_and_the_ranking_told(candidate: Callable[..., Method]) -> None:
     seen: list[str] = []
     good, bad = candidate("good", Oracle(0.001, 1)), candidate("bad", Oracle(0.1, 2, seen))
-    found, choice = sharpen([bad, good])
+    fair = candidate("fair", Oracle(0.0015, 1))
+    found, choice = sharpen([bad, fair, good])
     torch.testing.assert_close(found, Oracle(0.001, 1)(PAIR, PLAIN, ignore), rtol=0, atol=1e-6)
-    assert choice.why.startswith("auto chose good") and "ahead of bad" in choice.why
+    assert choice.why.startswith("auto chose good") and "ahead of fair" in choice.why
     told = [row[0] for row in ranking_rows(choice.described()["ranking"])]
-    assert told.index("good") < told.index("bad")
+    assert told.index("good") < told.index("fair") and "bad" not in told
     assert "full" not in seen
 
 
@@ -134,7 +137,7 @@ def test_a_network_is_told_the_users_sensor_only(monkeypatch: pytest.MonkeyPatch
 
         return add_method(monkeypatch, name, learn_it, needs)
 
-    monkeypatch.setattr(trial, "choose_weights", lambda *given: None)
+    monkeypatch.setattr(trial, "choose_weights", lambda *given: (packaged_weights()["ssjcn-any"], ()))
     sensor = PairSensor(PAIR)
     sharpen([listen("net", "weights"), listen("blind")], sensor=sensor)
     assert all(said.given_psf is None and said.given_srf is None for said in told["net"])
@@ -152,7 +155,7 @@ def test_without_time_the_quickest_is_taken(candidate: Callable[..., Method]) ->
 
 def ranked(name: str, psnr_db: float, seconds: float, *, blend: bool = False) -> Ranked:
     shares = {name: 0.5, "other": 0.5} if blend else {name: 1.0}
-    return Ranked(shares, False, Quality(psnr_db, 1.0, 1.0), seconds)
+    return Ranked(shares, False, Quality(psnr_db, 1.0, 1.0), seconds, psnr_db)
 
 
 def test_what_takes_too_long_is_left_and_a_tie_goes_to_the_blend() -> None:
@@ -169,9 +172,8 @@ def test_what_takes_too_long_is_left_and_a_tie_goes_to_the_blend() -> None:
 
 def test_blend_weights_are_shares_and_leave_the_useless_out() -> None:
     random = torch.Generator().manual_seed(0)
-    truth = torch.rand(4, 400, generator=random) + 0.5
     errors = torch.randn(3, 4, 400, generator=random) * torch.tensor([0.01, 0.01, 1.0])[:, None, None]
-    weights = blend_weights(truth + errors, truth)
+    weights = blend_weights(torch.einsum("ilp,jlp->ij", errors, errors).double().numpy())
     assert weights.sum() == pytest.approx(1) and weights[2] == 0
     assert weights[:2] == pytest.approx([0.5, 0.5], abs=0.05)
 
@@ -247,3 +249,51 @@ def test_an_image_too_small_to_compare_on_is_fused_all_the_same() -> None:
 def test_a_method_is_a_candidate_unless_its_row_says_no() -> None:
     assert {method.name for method in CANDIDATES} == {name for name, method in METHODS.items() if method.candidate}
     assert not METHODS["nssr"].candidate
+
+
+def test_what_the_response_shows_at_the_pairs_own_scale_decides(candidate: Callable[..., Method]) -> None:
+    """Two that tie at reduced resolution: one misses the ms's detail on the pair itself."""
+
+    @dataclass(frozen=True, eq=False)
+    class Vague(Oracle):
+        def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
+            made = super().__call__(pair, options, progress)
+            blurred = torch.nn.functional.avg_pool2d(made, 5, 1, 2, count_include_pad=False)
+            return made if made.shape[-1] != SIDE else blurred
+
+    _, choice = sharpen([candidate("vague", Vague(0.01, 1)), candidate("sharp", Oracle(0.0101, 1))])
+    assert choice.shares == {"sharp": 1.0}
+
+
+def test_what_differs_from_hs_more_than_bicubic_is_not_taken(candidate: Callable[..., Method]) -> None:
+    @dataclass(frozen=True, eq=False)
+    class Astray(Oracle):
+        def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
+            made = super().__call__(pair, options, progress)
+            return made if made.shape[-1] != SIDE else made + 0.5
+
+    candidates = [METHODS["bicubic"], candidate("astray", Astray(0.001, 1)), candidate("good", Oracle(0.01, 2))]
+    _, choice = sharpen(candidates)
+    assert "astray" not in choice.shares and "astray (degraded, it differs from hs" in " ".join(choice.skipped)
+
+
+def test_a_network_is_credited_under_the_sensor_of_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    protocol = find_protocol("dian-x4")
+    own = protocol.sensor()
+    random = torch.Generator().manual_seed(0)
+    bright = torch.nn.functional.interpolate(torch.rand(1, 31, 16, 16, generator=random), (64, 64), mode="bicubic")[0]
+    for srf, credited in ((own.srf, True), (own.srf[[1, 2, 0]], False)):
+        hs, ms = Sensor(own.psf, srf, 4).observe(bright)
+        pair = TensorPair(hs, ms)
+        trials = trial.Trials.of(pair, PairSensor(pair, own.psf, srf), PLAIN)
+        trials.attempt(METHODS["ssjcn"])
+        assert ("ssjcn" in trials.credit) is credited
+
+
+def test_an_hs_of_stripes_is_not_kept(candidate: Callable[..., Method]) -> None:
+    gains = 1 + 0.05 * torch.randn(BANDS, 1, HS.shape[2], generator=torch.Generator().manual_seed(3))
+    striped = TensorPair(HS * gains, MS)
+    sensor = known_sensor(striped)
+    assert sensor.is_striped and not known_sensor().is_striped
+    assert not choose_named(METHODS["gsa"], striped, sensor, Options()).consistent
+    assert not choose_best(striped, sensor, Options(), [METHODS["gsa"], METHODS["glp"]]).consistent

@@ -6,6 +6,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from hypersharp.io import save_cube
 from hypersharp.io.image import Image
 from hypersharp.pair.record import Record
 from hypersharp.plot.places import find_pixel
+from hypersharp.reporting import charts
 from hypersharp.reporting.build import NAME, SCORES, hash_of
 from hypersharp.reporting.charts import choose_points, detailed_window, diverse_pixels
 from hypersharp.reporting.findings import image_facts, placed_pair
@@ -359,3 +361,23 @@ def test_the_close_up_is_where_the_detail_is() -> None:
     assert x <= 120
     assert x + width >= 170
     assert y % 4 == x % 4 == 0
+
+
+def test_a_displacement_is_drawn_and_its_evidence_told() -> None:
+    draw = np.random.default_rng(0).normal(size=(2, 16)) / 4
+    field = {"coefficients": draw.tolist(), "first_yx": [1.5, 1.5], "last_yx": [38.5, 58.5]}
+    evidence = {
+        "model": "local",
+        "largest_px": 2.83,
+        "correlation_before": 0.9,
+        "correlation_after": 0.99,
+        "tie_points": [60, 64],
+        "residual_px": 0.2,
+    }
+    placement = {"window": [0, 0, 40, 60], "warp": {"field": field}, "evidence": evidence}
+    sharp = make_cube(np.ones((2, 40, 60)))
+    drawn = charts.displacement_chart(SimpleNamespace(record=SimpleNamespace(placement=placement), sharp=sharp))  # type: ignore[arg-type]
+    assert drawn is not None and drawn.uri.startswith("data:image/png")
+    assert drawn.word.startswith("up to 2.83 fine pixels") and "60 of 64 tie points" in drawn.word
+    shift = placement | {"warp": None}
+    assert charts.displacement_chart(SimpleNamespace(record=SimpleNamespace(placement=shift), sharp=sharp)) is None  # type: ignore[arg-type]

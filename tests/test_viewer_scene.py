@@ -1,5 +1,6 @@
 """The viewer's numbers: where images lie, what is read of them, colours, maps, lines."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -232,3 +233,29 @@ def test_a_large_file_without_overviews_says_what_to_do(tmp_path: Path) -> None:
         gdal.write(np.ones((1, 4, 1100), "u1"))
     layers: list[Layer] = Scene().open([(tmp_path / "wide.tif", "image", None)])
     assert "gdaladdo" in layers[0].notes[0]
+
+
+def test_a_displacement_that_the_result_records_is_a_map(tmp_path: Path) -> None:
+    """Of what lies at row y and column x of the ms, here from its pixel (4, 8) on, 0.5 + y / 100 pixels down."""
+    rows, columns = FINE.shape[1:]
+    field = {"coefficients": [[0.5 + 0.5, 0.5, 0.0], [0.0, 0.0, 0.0]], "first_yx": [0, 0], "last_yx": [100, 100]}
+    evidence = {
+        "model": "affine",
+        "largest_px": 1.5,
+        "correlation_before": 0.9,
+        "correlation_after": 0.99,
+        "tie_points": [60, 64],
+        "residual_px": 0.2,
+    }
+    placement = {"window": [4, 8, rows, columns], "warp": {"field": field}, "evidence": evidence}
+    plain, moved = make_cube(FINE, **UTM), make_cube(FINE, **UTM)
+    save_cube(moved.assign_attrs(hypersharp=json.dumps({"placement": placement})), tmp_path / "moved.tif")
+    save_cube(plain.assign_attrs(hypersharp="no JSON"), tmp_path / "plain.tif")
+    scene = Scene()
+    scene.open([(tmp_path / name, "result", None) for name in ("moved.tif", "plain.tif")])
+    ((title, chosen),) = map_names(scene).items()
+    assert title == "Displacement of moved.tif" and "60 of 64 tie points" in chosen.what
+    made = make_map(chosen, None, (rows, columns))
+    assert made is not None
+    wanted = 0.5 + (np.arange(rows) + 4) / 100
+    np.testing.assert_allclose(made.values[0], np.repeat(wanted[:, None], columns, 1), rtol=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any
@@ -50,6 +51,25 @@ class Field:
         """The inverse of `described`."""
         (y0, x0), (y1, x1) = known["first_yx"], known["last_yx"]
         return cls(np.array(known["coefficients"]), (y0, x0), (y1, x1))
+
+
+def recorded_field(placement: Mapping[str, Any]) -> tuple[Field, tuple[int, int]] | None:
+    """The displacement that a recorded placement has, and the ms pixel (y, x) that its first is; None for a shift."""
+    known = (placement.get("warp") or {}).get("field")
+    if known is None or (placement.get("evidence") or {}).get("model") not in ("affine", "local"):
+        return None
+    y, x = placement["window"][:2]
+    return Field.from_dict(known), (y, x)
+
+
+def displacement_words(evidence: Mapping[str, Any]) -> str:
+    """What speaks for a displacement, formatted for display."""
+    kept, asked = evidence["tie_points"]
+    return (
+        f"up to {evidence['largest_px']:.2f} fine pixels; HS and MS correlate by {evidence['correlation_before']:.3f} "
+        f"before, {evidence['correlation_after']:.3f} after; {kept} of {asked} tie points agree, "
+        f"{evidence['residual_px']:.2f} fine pixels (RMS) left between them"
+    )
 
 
 def basis(terms: int, y: FloatArray, x: FloatArray) -> FloatArray:

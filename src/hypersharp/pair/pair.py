@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,9 +12,11 @@ from torch import Tensor
 
 from hypersharp.cube import check_cube, fwhm_nm, make_cube, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError
-from hypersharp.grid import Window
+from hypersharp.grid import Window, middle
 from hypersharp.io.image import CubeImage
 from hypersharp.numerics.unit import value_scale
+from hypersharp.pair.defects import LOOKED_AT_PX as DEFECTS_PX
+from hypersharp.pair.defects import defect_warnings
 from hypersharp.pair.placement import Placement
 from hypersharp.pair.resample import band_facts
 from hypersharp.pair.sample import Sample
@@ -90,7 +93,8 @@ def check_pair(placement: Placement, *, scale: float | None = None) -> Pair:
             check_cube(cube, name)
     unit = value_scale(coarse.values) if scale is None else scale
     spectra = Spectra(wavelengths_nm(coarse), wavelengths_nm(fine), fwhm_nm(fine))
-    pair = Pair(placement, bands[0], bands[1], (len(hs), len(ms)), unit, spectra, {}, unit_warnings(coarse, fine), None)
+    warnings = (*unit_warnings(coarse, fine), *hs_warnings(placement, bands[0]))
+    pair = Pair(placement, bands[0], bands[1], (len(hs), len(ms)), unit, spectra, {}, warnings, None)
     tensors = pair.tensors(coarse, fine)
     rows, columns = placement.shape_yx
     left_out = {
@@ -98,6 +102,13 @@ def check_pair(placement: Placement, *, scale: float | None = None) -> Pair:
         "ms": {"bands": len(ms) - len(bands[1]), **missing_of(tensors.ms_valid, rows * columns * pair.ratio**2)},
     }
     return replace(pair, left_out=left_out, sample=sample.without_seams(tensors))
+
+
+def hs_warnings(placement: Placement, bands: NDArray[np.intp]) -> Iterator[str]:
+    """What is wrong with hs as it was given, as far as its middle shows."""
+    height, width = placement.hs.outline().shape[1:]
+    seen = placement.hs.cube(middle((height, width), DEFECTS_PX)).isel(band=bands)
+    return defect_warnings(np.asarray(seen.values))
 
 
 def read_sample(placement: Placement, sample: Sample) -> tuple[xr.DataArray, xr.DataArray]:

@@ -59,6 +59,7 @@ def degrade_pair(pair: TensorPair, sensor: Sensor) -> ReducedPair:
         None if whole.hs_valid is None else sensor.sees_only(whole.hs_valid),
         None if whole.ms_valid is None else sensor.sees_only(whole.ms_valid),
         pair.spectra,
+        offset_px_yx=pair.offset_px_yx,
         truth=whole.hs,
         truth_valid=whole.hs_valid,
     )
@@ -73,6 +74,7 @@ def cut(pair: TensorPair, rows: slice, columns: slice) -> TensorPair:
         None if pair.hs_valid is None else pair.hs_valid[rows, columns],
         None if pair.ms_valid is None else pair.ms_valid[fine_rows, fine_columns],
         pair.spectra,
+        offset_px_yx=pair.offset_px_yx,
     )
 
 

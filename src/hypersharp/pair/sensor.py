@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypersharp.errors import InputError
+from hypersharp.pair.defects import striped_lines
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.estimate import Estimate, complete_sensor
@@ -22,6 +23,8 @@ GivenSRF = str | Path | NDArray[np.float64] | None  # a name, a file, or (l, L)
 NO_BLUR = "no blur explains the pair (another instrument, hs resampled, misplaced or cloudy)"
 DOUBTFUL_MISFIT = 1.6  # simulated pairs have 0 to 1.1, an hs that was resampled or striped 1.7 to 9
 LEAST_MISFIT = 1e-3  # residual that is nothing, whatever the noise
+FLAT = 0.8  # of a coarse pixel, sigma of a blur that is no kernel: a flat one over all it may reach has 0.87
+USUAL_PSF, FALLEN_BACK = "mtf:0.3", "by the pixel size"  # an instrument's of that pixel size, nothing else being known
 DOUBTFUL_GAIN = 0.1  # by which a given response and the images may disagree
 
 
@@ -57,6 +60,9 @@ class PairSensor:
         found = estimate_sensor(self.pair, self.given_psf, self.given_srf)
         if self.given_psf is not None:
             return found
+        if is_no_kernel(found) and misfit_of(self.pair, found) > DOUBTFUL_MISFIT:
+            usual = parse_psf(USUAL_PSF, self.pair.ratio).moved(self.pair.offset_px_yx, self.pair.ratio)
+            found = replace(estimate_sensor(self.pair, usual, self.given_srf), blur=FALLEN_BACK)
         return replace(found, sensor=replace(found.sensor, psf=replace(found.sensor.psf, boundary="reflect")))
 
     def on(self, pair: TensorPair | None) -> "PairSensor":
@@ -84,21 +90,17 @@ class PairSensor:
     @cached_property
     def misfit(self) -> float:
         """How many times what their noise explains hs and ms differ by under this sensor."""
-        pair, sensor = self.pair, self.sensor
-        if pair is None:
-            return 0.0
-        noise = measure_noise(pair.hs, pair.ms, pair.hs_valid, pair.ms_valid)
-        averaged = float(np.square(sensor.psf.kernel).sum())  # what the blur leaves of the ms's noise
-        powers = np.square(sensor.srf) @ np.square(noise.hs) + averaged * np.square(noise.ms)
-        seen = sensor.ms(pair.hs if pair.hs_valid is None else pair.hs[:, pair.hs_valid][..., None])
-        expected = float(powers.sum() / max(float(seen.square().mean((1, 2)).sum()), 1e-30)) ** 0.5
-        misfit: float = self.estimate.residual / max(expected, LEAST_MISFIT)
-        return misfit
+        return 0.0 if self.pair is None else misfit_of(self.pair, self.estimate)
 
     @property
     def is_doubtful(self) -> bool:
         """Whether no blur explains the pair: hs was resampled, misplaced, or shows another state than ms."""
         return self.given_psf is None and self.misfit > DOUBTFUL_MISFIT
+
+    @cached_property
+    def is_striped(self) -> bool:
+        """Whether the rows or columns of hs are stripes, which a result should not be made to keep."""
+        return self.pair is not None and bool(striped_lines(self.pair.hs.cpu().numpy()))
 
     @property
     def notes(self) -> list[str]:
@@ -109,6 +111,8 @@ class PairSensor:
         missing = " and ".join(name for name, value in given.items() if value is None)
         estimated = [f"{missing} estimated from the pair"] if missing else []
         doubt = f", {self.misfit:.0f} times their noise: {NO_BLUR}" if self.is_doubtful else ""
+        if self.estimate.blur == FALLEN_BACK:
+            estimated.append(f"no kernel explains hs: psf {USUAL_PSF}, by the pixel size alone, taken instead")
         return [*estimated, f"hs and ms differ by {self.estimate.residual:.1%} under this sensor{doubt}"]
 
     @property
@@ -117,6 +121,22 @@ class PairSensor:
         if not self.is_estimated or self.given_srf is None or abs(self.estimate.gain - 1) <= DOUBTFUL_GAIN:
             return []
         return [f"by the given srf, hs is {self.estimate.gain:.2g} times as bright as ms"]
+
+
+def misfit_of(pair: TensorPair, found: Estimate) -> float:
+    """How many times what their noise explains hs and ms differ by under an estimate of their sensor."""
+    sensor, noise = found.sensor, measure_noise(pair.hs, pair.ms, pair.hs_valid, pair.ms_valid)
+    averaged = float(np.square(sensor.psf.kernel).sum())  # what the blur leaves of the ms's noise
+    powers = np.square(sensor.srf) @ np.square(noise.hs) + averaged * np.square(noise.ms)
+    seen = sensor.ms(pair.hs if pair.hs_valid is None else pair.hs[:, pair.hs_valid][..., None])
+    expected = float(powers.sum() / max(float(seen.square().mean((1, 2)).sum()), 1e-30)) ** 0.5
+    return found.residual / max(expected, LEAST_MISFIT)
+
+
+def is_no_kernel(found: Estimate) -> bool:
+    """Whether the blur found is one of no instrument: all but flat over the pixels it may reach, or beside its own."""
+    ratio, psf = found.sensor.ratio, found.sensor.psf
+    return max(psf.sigma_yx_px()) > FLAT * ratio or max(map(abs, found.shift_px_yx)) > ratio
 
 
 def estimate_sensor(pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] | None) -> Estimate:

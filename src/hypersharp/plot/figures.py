@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hypersharp.cube import check_axes
 from hypersharp.errors import InputError
 from hypersharp.pair.estimate import study_pair
+from hypersharp.pair.field import Field
 from hypersharp.plot import draw
 from hypersharp.plot.colour import Kind, mix_for, mixture, stretch
 from hypersharp.plot.draw import OKABE_ITO, broken
@@ -248,6 +249,7 @@ def by_name(cubes: Cubes) -> Mapping[str, xr.DataArray]:
 
 
 MOST_TICKS = 12
+ARROWS, MAP_STEPS = 14, 160  # along the longer side of a displacement's picture
 
 
 def sensor_figure(
@@ -281,6 +283,24 @@ def draw_blur(axes: "Axes", sensor: "Sensor", shift_px_yx: tuple[float, float]) 
     axes.set(xlabel="x (fine pixels)", ylabel="y (fine pixels)")
     axes.legend(fontsize=7, loc="lower right")
     axes.figure.colorbar(shown, ax=axes, shrink=0.8)
+
+
+def draw_displacement(axes: "Axes", field: Field, first_yx: tuple[int, int], shape_yx: tuple[int, int]) -> None:
+    """How far (colours) and where to (arrows) MS shows things off HS, fine pixels; first_yx: the first pixel shown."""
+
+    def seen(steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        step = max(shape_yx) / steps
+        sides = [np.arange(step / 2, side, step) for side in shape_yx]
+        places = np.stack(np.meshgrid(*sides, indexing="ij"))
+        moved = field(places.reshape(2, -1) + np.array(first_yx)[:, None]).reshape(places.shape)
+        return places, moved
+
+    extent = (0, shape_yx[1], shape_yx[0], 0)
+    shown = axes.imshow(np.hypot(*seen(MAP_STEPS)[1]), cmap="viridis", extent=extent)
+    (y, x), (down, right) = seen(ARROWS)
+    axes.quiver(x, y, right, down, angles="xy", color="white", width=0.004)
+    axes.set(xlabel="x (fine pixels)", ylabel="y (fine pixels)")
+    axes.figure.colorbar(shown, ax=axes, shrink=0.8, label="displacement (fine pixels)")
 
 
 def draw_response(axes: "Axes", sensor: "Sensor", nm: NDArray[np.float64] | None) -> None:

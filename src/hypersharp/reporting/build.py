@@ -185,6 +185,7 @@ def render(
             sensor=list(charts.sensor_charts(found)),
             sensor_facts=sensor_facts(found),
             decisions=list(record.decisions()) if record else [],
+            displacement=charts.displacement_chart(found),
             ranking=ranking_of(record),
             run=run_facts(run),
             command=run.command,

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from hypersharp.cube import fwhm_nm, only_usable, transform_of, usable_bands, wavelengths_nm
+from hypersharp.pair.field import displacement_words, recorded_field
 from hypersharp.plot import colour, draw
 from hypersharp.plot.colour import Image
 from hypersharp.plot.errors import angle_error, draw_band_errors, draw_map, label_axes, rms_error
-from hypersharp.plot.figures import draw_blur, draw_response, draw_sensor_residuals
+from hypersharp.plot.figures import draw_blur, draw_displacement, draw_response, draw_sensor_residuals
 from hypersharp.plot.places import Pixel, Place, find_pixel, same_place
 from hypersharp.reporting.findings import ENLARGED, RESULT, Findings
 
@@ -295,6 +296,17 @@ def residual_chart(found: Findings) -> Picture | None:
     label_axes(axes, draw.axis_label(found.hs), "relative residual (%)")
     alt = "relative residuals of HS and of MS, by band"
     return chart(figure, alt, "Residuals of both degradations", "0 is needed, not enough")
+
+
+def displacement_chart(found: Findings) -> Picture | None:
+    """Where and how far HS and MS lie off each other, where that is not one shift."""
+    known = None if found.record is None else recorded_field(found.record.placement)
+    if known is None or found.record is None:
+        return None
+    figure, (height, width) = draw.new_figure(4.4, 3.6), found.sharp.shape[1:]
+    draw_displacement(figure.subplots(), *known, (height, width))
+    words = displacement_words(found.record.placement["evidence"])
+    return chart(figure, f"map of the displacement, {words}", "Displacement of MS off HS", words, heatmap=True)
 
 
 def sensor_charts(found: Findings) -> Iterator[Picture]:

@@ -1,10 +1,12 @@
 """What one side of the viewer shows: bands or a map, read for the whole scene and for the view, and their colours.
 
-A map is one number a pixel: error and spectral angle against the truth, predicted error. Bands are taken some at a
-time; where a view holds more pixels than the screen, maps are those of means over `Patch.pixels_a_value` pixels.
+A map is one number a pixel: error and spectral angle against the truth, predicted error, how far ms lay off hs. Bands
+are taken some at a time; where a view holds more pixels than the screen, maps are those of means over
+`Patch.pixels_a_value` pixels.
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -14,6 +16,7 @@ from bokeh.palettes import Cividis256, Greys256, Magma256, Viridis256
 from numpy.typing import NDArray
 
 from hypersharp.grid import Box
+from hypersharp.pair.field import Field, displacement_words, recorded_field
 from hypersharp.plot.colour import INFRARED_CENTRES_NM, RGB_CENTRES_NM, nearest_band
 from hypersharp.plot.draw import OKABE_ITO
 from hypersharp.plot.errors import FloatArray, Parts, angle_of, rms_of
@@ -30,6 +33,7 @@ class Map:
     what: str  # its numbers are
     image: Layer
     truth: Layer | None = None
+    field: tuple[Field, tuple[int, int]] | None = None  # of a displacement, no bands are read for it
 
 
 def mean_of(parts: Parts) -> FloatArray:
@@ -52,7 +56,30 @@ def map_names(scene: Scene) -> dict[str, Map]:
                 found[f"Spectral angle of {image.name}"] = Map(angle_of, "between the spectra, °", image, truth)
     for image in scene.with_role("uncertainty"):
         found[f"Predicted error, {image.name}"] = Map(mean_of, "half-width of the interval, mean over all bands", image)
+    for image in scene.with_role("result", "image"):
+        placement = recorded_placement(image)
+        field = recorded_field(placement)
+        if field is not None:
+            what = f"MS off HS, fine pixels: {displacement_words(placement['evidence'])}"
+            found[f"Displacement of {image.name}"] = Map(mean_of, what, image, field=field)
     return found
+
+
+def recorded_placement(image: Layer) -> Mapping[str, Any]:
+    """How the pair of a result was placed, as far as its file says; empty where it says nothing."""
+    try:
+        placement = json.loads(image.source.notes or "{}").get("placement")
+    except (ValueError, AttributeError):
+        return {}
+    return placement if isinstance(placement, dict) else {}
+
+
+def displacement_at(image: Layer, field: tuple[Field, tuple[int, int]], outline: Patch) -> Floats:
+    """How far (h, w) the field goes at the centres of a patch of the image, its pixels."""
+    (x0, y0, across, down), (xs, ys), (move, first) = image.lattice, outline.centres(), field
+    rows, columns = (ys - y0) / down - 0.5 + first[0], (xs - x0) / across - 0.5 + first[1]
+    places = np.stack(np.meshgrid(rows, columns, indexing="ij"))
+    return np.asarray(np.hypot(*move(places.reshape(2, -1))).reshape(places.shape[1:]), np.float32)
 
 
 def make_map(chosen: Map, view: Box | None, most_yx: tuple[int, int]) -> Patch | None:
@@ -60,7 +87,10 @@ def make_map(chosen: Map, view: Box | None, most_yx: tuple[int, int]) -> Patch |
     outline = chosen.image.patch([0], view, most_yx)
     if outline is None:
         return None
-    values = chosen.make(_in_parts(chosen.image, chosen.truth, view, most_yx)).astype(np.float32)
+    if chosen.field:
+        values = displacement_at(chosen.image, chosen.field, outline)
+    else:
+        values = chosen.make(_in_parts(chosen.image, chosen.truth, view, most_yx)).astype(np.float32)
     return Patch(values[np.newaxis], outline.box, outline.pixels_a_value)
 
 

@@ -1,0 +1,118 @@
+"""What a pair shows of its candidates' errors at its own scale, where nobody knows the truth.
+
+The response R sees a part of an error there: R (Z - X) = R Z - ms. With the bands in units of their errors and spectra
+divided into what R sees and the rest, the mean products of the candidates' errors are taken to be
+
+    G = V + c U:
+
+V of the part that R sees, at the pair's own scale; U of the rest, at reduced resolution, where hs is the truth; c, at
+most 1, how much of the ms's power is detail (what interpolation does not bring back of it degraded) against there.
+The ms's noise is no error of theirs: V are products of neighbouring pixels, in which white noise leaves nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hypersharp.errors import InputError
+from hypersharp.fusion.choose.blend import Floats
+from hypersharp.fusion.choose.trial import Trials, counted_pixels
+from hypersharp.grid import middle
+from hypersharp.methods.table import METHODS
+from hypersharp.numerics.interpolate import interpolate_bicubic
+from hypersharp.pair.reduced import cut, trusted_pixels
+from hypersharp.pair.tensors import TensorPair
+from hypersharp.sensor.observe import Sensor
+
+LOOKED_AT_PX = 64  # coarse pixels along a side of the window that candidates are run on
+LEAST_SEEN = 0.02  # of the response's largest singular value: what it sees less of, it does not see
+TINY = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class OwnScale:
+    """V (n, n) of the candidates `names`, c, and how far each differs from hs once degraded, relative to hs."""
+
+    names: tuple[str, ...]
+    seen: Floats
+    detail: float
+    differs: dict[str, float]
+    units: Tensor
+    basis: Tensor
+
+    def products(self, trials: Trials, names: Sequence[str], consistent: bool) -> Floats:
+        """G (n, n) of some of the candidates."""
+        errors = trials.errors(names, consistent) / self.units[:, None]
+        hidden = errors - torch.einsum("kb,nkp->nbp", self.basis, torch.einsum("kb,nbp->nkp", self.basis, errors))
+        of_hidden = torch.einsum("ibp,jbp->ij", hidden, hidden) / hidden[0].numel()
+        at = [self.names.index(name) for name in names]
+        credit = np.array([trials.credit.get(name, 1.0) for name in names])
+        hidden_products = np.outer(credit, credit) * of_hidden.double().cpu().numpy()
+        return np.asarray(self.seen[np.ix_(at, at)] + self.detail * hidden_products)
+
+
+def look(trials: Trials, pair: TensorPair, names: Sequence[str]) -> OwnScale:
+    """Run candidates on the middle of the pair itself; those that cannot serve it are left out."""
+    y, x, height, width = middle((pair.hs.shape[1], pair.hs.shape[2]), LOOKED_AT_PX)
+    part, sensor = cut(pair, slice(y, y + height), slice(x, x + width)), trials.sensor.sensor
+    made = {}
+    for name in names:
+        try:
+            sharpener = METHODS[name].learn(part, trials.sensor.on(part), trials.options)
+            made[name] = sharpener(part, trials.options, lambda fraction: None).cpu()
+        except InputError:
+            continue
+    units = trials.errors(list(made), False).square().mean(2).median(0).values.sqrt().clamp(min=TINY)
+    response = torch.tensor(sensor.srf).to(units)
+    left, strength, basis = torch.linalg.svd(response * units, full_matrices=False)
+    kept = strength > LEAST_SEEN * strength[0]
+    to_seen = (left[:, kept] / strength[kept]).T  # ms -> coordinates along the spectra that R sees
+    counted = fine_counted(part)
+    shown = torch.stack([torch.einsum("km,myx->kyx", to_seen, sensor.ms(image) - part.ms) for image in made.values()])
+    reduced = trials.pairs[0]
+    own, coarse = (
+        seen_detail(fine, sensor, to_seen, where)
+        for fine, where in ((part.ms, counted), (reduced.ms, counted_pixels(reduced)))
+    )
+    trusted = trusted_pixels(part.ms, part.hs, sensor, hs_valid=part.hs_valid, ms_valid=part.ms_valid)
+    whole = part.hs[:, trusted].norm().clamp(min=TINY)
+    differs = {name: float((sensor.hs(image) - part.hs)[:, trusted].norm() / whole) for name, image in made.items()}
+    seen = neighbour_products(shown, counted) / len(units)
+    return OwnScale(tuple(made), seen, min(1.0, own / max(coarse, TINY)), differs, units, basis[kept])
+
+
+def fine_counted(pair: TensorPair) -> Tensor:
+    """(H, W): fine pixels that both images measured, a border of one coarse pixel aside where more is left."""
+    counted = torch.ones(pair.ms.shape[1:], dtype=torch.bool)
+    if min(pair.hs.shape[1:]) > 2:
+        counted[: pair.ratio], counted[-pair.ratio :] = False, False
+        counted[:, : pair.ratio], counted[:, -pair.ratio :] = False, False
+    if pair.hs_valid is not None:
+        counted &= pair.hs_valid.cpu().repeat_interleave(pair.ratio, 0).repeat_interleave(pair.ratio, 1)
+    return counted if pair.ms_valid is None else counted & pair.ms_valid.cpu()
+
+
+def seen_detail(ms: Tensor, sensor: Sensor, to_seen: Tensor, counted: Tensor) -> float:
+    """The mean square of what interpolation does not bring back of a degraded ms (l, H, W)."""
+    smooth = interpolate_bicubic(sensor.hs(ms), sensor.ratio, sensor.psf.centre_yx())
+    detail = torch.einsum("km,myx->kyx", to_seen, (ms - smooth).cpu())
+    return float(detail[:, counted].square().mean())
+
+
+def neighbour_products(images: Tensor, counted: Tensor) -> Floats:
+    """(n, n): the mean products of images (n, k, H, W), summed over k, between pixels side by side that both count.
+
+    Made the nearest matrix that is one of products: without eigenvalues below zero.
+    """
+    there, total, count = torch.where(counted, images, 0.0), torch.zeros(len(images), len(images)), 0
+    for axis in (-2, -1):
+        sides = [(there.narrow(axis, first, there.shape[axis] - 1)) for first in (0, 1)]
+        both = counted.narrow(axis, 0, counted.shape[axis] - 1) & counted.narrow(axis, 1, counted.shape[axis] - 1)
+        total += torch.einsum("ikyx,jkyx->ij", sides[0] * both, sides[1])
+        count += int(both.sum())
+    products = (total + total.T).double().numpy() / (2 * max(count, 1))
+    values, vectors = np.linalg.eigh(products)
+    return np.asarray((vectors * np.clip(values, 0, None)) @ vectors.T)

@@ -1,0 +1,82 @@
+"""What is wrong with an hs that its pixels alone show: rows and columns that repeat, and stripes.
+
+Nearest-neighbour resampling, of an orthorectification say, repeats whole rows and columns, noise and all. A detector
+that is not calibrated leaves stripes, other ones in each band: what the bands beside a band do not explain of its
+differences from line to line is then the same along a line, where noise would average out.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypersharp.grid import middle
+from hypersharp.pair.tensors import fill_gaps
+
+ALIKE = 0.9  # of a line's pixels that are those of the line before in every band
+REPEATED = 0.03  # of all lines
+STRIPED = 8.0  # times the variance that a line's mean has where lines do not share their noise; 1 to 3 without stripes
+NEIGHBOURS = (-2, -1, 1, 2)  # bands that explain a band
+MOST_BANDS = 24  # that are looked at, evenly spread
+LEAST_LINES = 8
+LOOKED_AT_PX = 128  # along a side, of the middle
+AXES = ("rows", "columns")
+
+
+def repeated_lines(hs: NDArray[np.floating]) -> dict[str, float]:
+    """The shares of "rows" and "columns" of hs (L, h, w) that repeat the one before; NaN is nodata."""
+    return {name: repeated_share(hs, axis) for axis, name in zip((1, 2), AXES, strict=True)}
+
+
+def repeated_share(hs: NDArray[np.floating], axis: int) -> float:
+    """The share of lines across an axis that are like the one before, of those that are not constant."""
+    lines = np.moveaxis(hs, axis, 1)
+    measured = np.isfinite(lines).all(0)
+    both = measured[1:] & measured[:-1]
+    alike = ((lines[:, 1:] == lines[:, :-1]).all(0) & both).sum(1) >= ALIKE * np.maximum(both.sum(1), 1)
+    varied = (np.nanmax(lines, 2, initial=-np.inf) > np.nanmin(lines, 2, initial=np.inf)).any(0)[1:]
+    counted = varied & (both.sum(1) > 1)
+    return float((alike & counted).sum() / max(int(counted.sum()), 1))
+
+
+def stripes(hs: NDArray[np.floating]) -> dict[str, float]:
+    """How many times as much as noise would the means of "rows" and "columns" of hs (L, h, w) vary, the median band.
+
+    Finite; 1 where there are too few lines or bands to tell.
+    """
+    bands, *sides = hs.shape
+    if min(sides) < LEAST_LINES or bands <= len(NEIGHBOURS):
+        return dict.fromkeys(AXES, 1.0)
+    y, x, height, width = middle((sides[0], sides[1]), LOOKED_AT_PX)
+    hs = hs[:, y : y + height, x : x + width]
+    looked_at = np.unique(np.linspace(0, bands - 1, min(bands, MOST_BANDS)).round().astype(int))
+    found = {}
+    for axis, name in zip((1, 2), AXES, strict=True):
+        steps = np.moveaxis(np.diff(hs.astype(np.float64), axis=axis), axis, 1)
+        found[name] = float(np.median([shared_by_lines(steps, band) for band in looked_at]))
+    return found
+
+
+def striped_lines(hs: NDArray[np.floating]) -> list[str]:
+    """Which of "rows" and "columns" of a finite hs (L, h, w) are stripes."""
+    return [name for name, found in stripes(hs).items() if found >= STRIPED]
+
+
+def shared_by_lines(steps: NDArray[np.float64], band: int) -> float:
+    """n times the mean square of the means of lines of n pixels, over that of pixels, of what neighbours leave."""
+    beside = [band + step for step in NEIGHBOURS if 0 <= band + step < len(steps)]
+    known, wanted = steps[beside].reshape(len(beside), -1).T, steps[band].ravel()
+    left = wanted - known @ np.linalg.lstsq(known, wanted, rcond=None)[0]
+    power = float(np.square(left).mean())
+    means = left.reshape(steps.shape[1:]).mean(1)
+    return float(np.square(means).mean()) * steps.shape[2] / power if power > 0 else 1.0
+
+
+def defect_warnings(hs: NDArray[np.floating]) -> Iterator[str]:
+    """What of it people should know, of hs (L, h, w) with NaN for nodata."""
+    repeated = {name: share for name, share in repeated_lines(hs).items() if share >= REPEATED}
+    if repeated:
+        shares = " and ".join(f"{share:.0%} of its {name}" for name, share in repeated.items())
+        yield f"hs repeats {shares}: it was resampled by nearest neighbour; take it as it was before, if there is such"
+    if lines := striped_lines(fill_gaps(hs.astype(np.float32))):
+        yield f"hs is striped along its {' and '.join(lines)}: the result keeps stripes; destripe hs first"

@@ -1,0 +1,62 @@
+"""What an hs shows of its own faults: repeated lines, stripes, and a blur that is no kernel."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hypersharp.cube import make_cube
+from hypersharp.fusion.fuse import fuse
+from hypersharp.pair.defects import STRIPED, defect_warnings, repeated_lines, stripes
+from hypersharp.pair.record import Record
+from hypersharp.pair.sensor import FALLEN_BACK, PairSensor
+from hypersharp.pair.tensors import TensorPair
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import gaussian
+
+RATIO, SIDE, BANDS = 2, 48, 8
+SRF = np.kron(np.eye(2), np.full(4, 0.25))
+
+
+def pair(noise: float = 0.003) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    draw = torch.Generator().manual_seed(0)
+    coarse = torch.rand(1, 3, SIDE // 3, SIDE // 3, generator=draw)
+    maps = torch.nn.functional.interpolate(coarse, (RATIO * SIDE, RATIO * SIDE), mode="bicubic")[0]
+    scene = torch.einsum("bm,myx->byx", torch.rand(BANDS, 3, generator=draw), maps) + 0.2
+    hs, ms = Sensor(gaussian(6, 1.0, RATIO, boundary="reflect"), SRF, RATIO).observe(scene)
+    return (hs + noise * torch.randn(hs.shape, generator=draw)).numpy(), ms.numpy()
+
+
+def test_repeated_lines_are_counted_and_named() -> None:
+    hs, ms = pair()
+    rows, columns = (np.rint(np.arange(SIDE) * step).astype(int) for step in (0.8, 1.0))
+    repeated = hs[:, rows][:, :, columns]
+    shares = repeated_lines(repeated)
+    assert abs(shares["rows"] - 0.2) < 0.03 and shares["columns"] == 0
+    assert repeated_lines(hs) == {"rows": 0.0, "columns": 0.0}
+    gone = np.full_like(hs, np.nan)
+    gone[:, 5:, :] = 0.5  # one value everywhere says nothing
+    assert repeated_lines(gone) == {"rows": 0.0, "columns": 0.0}
+    said = str(Record.of(fuse(make_cube(repeated), make_cube(ms), method="bicubic")))
+    assert "hs repeats 19% of its rows" in said and "columns" not in said
+
+
+def test_stripes_are_told_from_noise_and_texture() -> None:
+    hs, _ = pair()
+    gains = 1 + 0.03 * np.random.default_rng(1).normal(size=(BANDS, 1, SIDE)).astype(np.float32)
+    found = stripes(hs * gains)
+    assert found["columns"] > 2 * STRIPED and found["rows"] < STRIPED / 2
+    assert max(stripes(hs).values()) < STRIPED / 2 and max(stripes(np.ones_like(hs)).values()) == 1
+    assert list(defect_warnings(hs)) == []
+    assert ["striped along its columns" in text for text in defect_warnings(hs * gains)] == [True]
+
+
+def test_where_a_cloud_hides_the_blur_the_pixel_size_stands_for_it() -> None:
+    hs, ms = pair()
+    y, x = np.meshgrid(*(np.linspace(-1, 1, SIDE),) * 2, indexing="ij")
+    cover = 1 / (1 + np.exp(20 * ((y - 0.3) ** 2 + (x + 0.2) ** 2 - 0.2)))
+    cloudy = (hs * (1 - cover) + 0.9 * cover).astype(np.float32)
+    sensor = PairSensor(TensorPair(torch.from_numpy(cloudy), torch.from_numpy(ms)))
+    assert sensor.is_doubtful and sensor.estimate.blur == FALLEN_BACK
+    assert any("no kernel explains hs" in note for note in sensor.notes)
+    clear = PairSensor(TensorPair(torch.from_numpy(hs), torch.from_numpy(ms)))
+    assert clear.estimate.blur != FALLEN_BACK and not clear.is_doubtful
