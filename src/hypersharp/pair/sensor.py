@@ -130,7 +130,7 @@ def misfit_of(pair: TensorPair, found: Estimate) -> float:
     powers = np.square(sensor.srf) @ np.square(noise.hs) + averaged * np.square(noise.ms)
     seen = sensor.ms(pair.hs if pair.hs_valid is None else pair.hs[:, pair.hs_valid][..., None])
     expected = float(powers.sum() / max(float(seen.square().mean((1, 2)).sum()), 1e-30)) ** 0.5
-    return found.residual / max(expected, LEAST_MISFIT)
+    return float(found.residual / max(expected, LEAST_MISFIT))
 
 
 def is_no_kernel(found: Estimate) -> bool:
