@@ -48,6 +48,7 @@ from hypersharp.simulation.protocols import find_protocol
 Row = dict[str, Any]
 Spoil = Callable[[Case], Case]
 NOISE_DB = 40.0
+BUDGET_S = 600.0  # enough for every candidate, so that a busy machine does not change the choice
 
 
 class Named(NamedTuple):
@@ -107,7 +108,7 @@ def compare(name: str, case: Placed, known: Row) -> Row:
     """One row: auto's scores and why; those of every candidate, unless they are known."""
     singles = known.get("singles") or dict(single_scores(case))
     started = process_time()
-    fusion = learn_pair(case.pair, "auto", Options())
+    fusion = learn_pair(case.pair, "auto", Options(budget_s=BUDGET_S))
     made = fusion.sharpen(case.pair.whole()) if fusion.made is None else fusion.made
     seconds, auto = process_time() - started, scores(made, case)
     best = max(singles, key=lambda single: singles[single][0])

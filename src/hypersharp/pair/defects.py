@@ -34,7 +34,8 @@ def repeated_share(hs: NDArray[np.floating], axis: int) -> float:
     measured = np.isfinite(lines).all(0)
     both = measured[1:] & measured[:-1]
     alike = ((lines[:, 1:] == lines[:, :-1]).all(0) & both).sum(1) >= ALIKE * np.maximum(both.sum(1), 1)
-    varied = (np.nanmax(lines, 2, initial=-np.inf) > np.nanmin(lines, 2, initial=np.inf)).any(0)[1:]
+    beside = measured[1:, 1:] & measured[1:, :-1]
+    varied = ((lines[:, 1:, 1:] != lines[:, 1:, :-1]).any(0) & beside).any(1)
     counted = varied & (both.sum(1) > 1)
     return float((alike & counted).sum() / max(int(counted.sum()), 1))
 
