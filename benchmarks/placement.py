@@ -1,17 +1,20 @@
 """What it costs not to be told where hs lies on ms, and how well a displacement that varies is found.
 
-    HYPERSHARP_DATA=FOLDER python benchmarks/placement.py [--methods NAME,..] [--only offsets|fields|paris]
+    HYPERSHARP_DATA=FOLDER python benchmarks/placement.py [--methods NAME,..] [--only offsets|fields|large|fused|paris]
 
 Offsets: Jasper Ridge (every third band, Sentinel-2A's response) under blurs whose centre lies off the middle of the
 coarse pixel, hs at 35 dB, ms at 40 dB; PSNR (dB) / SAM (degrees) on the ms's own pixels, by default and told PSF,
 centre and response, both without consistency. Fields: Jasper Ridge and Berlin's EnMAP image under a smooth
-displacement of 2 fine pixels, 35 dB; its error is the root mean square over the scene. Paris: how the result of GSA,
+displacement of 2 fine pixels, 35 dB; its error is the root mean square over the scene. Large: the same on Jasper Ridge
+mirrored to 640 x 640 pixels, 320 x 320 of hs. Fused: what `auto` makes of the two (every third band) under a field, and
+without, against the scene as the ms shows it. Paris: how the result of GSA,
 seen through the estimated response, correlates with the ALI image that it was made of, on either image's pixels.
 """
 
 import argparse
 import os
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -24,7 +27,10 @@ from scipy.ndimage import map_coordinates
 from hypersharp.cube import make_cube, wavelengths_nm
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube
+from hypersharp.io.image import CubeImage
 from hypersharp.pair.options import Frame
+from hypersharp.pair.place import place
+from hypersharp.pair.placement import OnMS
 from hypersharp.pair.register import register
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.quality.metrics import psnr_sam_ergas
@@ -44,18 +50,23 @@ OFFSETS = [
     (6, 9, 2.4, 4),
 ]
 METHODS = "bicubic,gsa,glp,sfim,fuse,hysure,cnmf,ssjcn-any"
+LARGE_PX = 640
 KINDS = ("none", "affine", "half a period", "a period")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--methods", default=METHODS)
-    parser.add_argument("--only", choices=["offsets", "fields", "paris"])
+    parser.add_argument("--only", choices=["offsets", "fields", "large", "fused", "paris"])
     arguments, data = parser.parse_args(), Path(os.environ["HYPERSHARP_DATA"])
     if arguments.only in (None, "offsets"):
         offsets(data, arguments.methods.split(","))
     if arguments.only in (None, "fields"):
         fields(data)
+    if arguments.only in (None, "large"):
+        large(data)
+    if arguments.only in (None, "fused"):
+        fused(data)
     if arguments.only in (None, "paris"):
         real(data)
 
@@ -111,6 +122,44 @@ def fields(data: Path) -> None:
                 )
 
 
+def large(data: Path) -> None:
+    cube, srf = jasper(data, step=6)
+    truth = np.pad(cube, ((0, 0), (0, LARGE_PX - 100), (0, LARGE_PX - 100)), mode="symmetric")
+    hs, ms = Sensor(gaussian_fwhm(2, 2, boundary="reflect"), srf, 2).observe(torch.from_numpy(truth))
+    print("| displacement | found | error (fine px) | tie points | s |", "|---" * 5 + "|", sep="\n")
+    for kind in KINDS:
+        field = planted(kind, truth.shape[1:])
+        displaced = add_noise(torch.from_numpy(bent(ms[1:8:2].numpy(), field)), 35, 2).numpy()
+        started = process_time()
+        placed = place(CubeImage(make_cube(add_noise(hs, 35, 1).numpy())), CubeImage(make_cube(displaced)))
+        seconds = process_time() - started
+        assert isinstance(placed, OnMS)
+        lattice, evidence = placed.lattice, placed.evidence or {"model": "none", "tie_points": (0, 0)}
+        there = np.zeros_like(field) + np.array(lattice.offset_px_yx)[:, None, None]
+        if lattice.warp and lattice.warp.field:
+            there = lattice.warp.field(np.indices(field.shape[1:]).reshape(2, -1).astype(float)).reshape(field.shape)
+        error, (kept, asked) = np.sqrt(np.square(there - field).sum(0).mean()), evidence["tie_points"]
+        print(f"| {kind} | {evidence['model']} | {error:.3f} | {kept} of {asked} | {seconds:.0f} |", flush=True)
+
+
+def fused(data: Path) -> None:
+    print("| scene, ratio | displacement | auto (PSNR / SAM) | against none (dB) |", "|---" * 4 + "|", sep="\n")
+    scenes = (("Jasper Ridge", jasper(data, step=3), 4), ("Berlin", berlin(data, step=3), 2))
+    for name, (cube, srf), ratio in scenes:
+        height, width = (side // ratio * ratio for side in cube.shape[1:])
+        truth, unmoved = np.ascontiguousarray(cube[:, :height, :width]), np.nan
+        hs, ms = Sensor(gaussian_fwhm(ratio, ratio, boundary="reflect"), srf, ratio).observe(torch.from_numpy(truth))
+        for kind in KINDS[:3]:
+            field = planted(kind, (height, width))
+            displaced = add_noise(torch.from_numpy(bent(ms.numpy(), field)), 35, 2).numpy()
+            sharp = fuse(make_cube(add_noise(hs, 35, 1).numpy()), make_cube(displaced), budget_s=600.0).values
+            wanted = bent(truth, field)
+            seen = np.isfinite(sharp).all(0)
+            psnr, sam = scores(np.where(seen, sharp, wanted), wanted, ratio)
+            unmoved = psnr if kind == "none" else unmoved
+            print(f"| {name}, {ratio} | {kind} | {psnr:.2f} / {sam:.2f} | {psnr - unmoved:+.2f} |", flush=True)
+
+
 def real(data: Path) -> None:
     pair = paris_unmoved(data).pair
     srf = PairSensor(pair).sensor.srf
@@ -153,10 +202,11 @@ def jasper(data: Path, step: int = 1) -> tuple[Image, NDArray[np.float64]]:
     return cube, find_srf("sentinel-2a", nm, drop_unseen=True)
 
 
-def berlin(data: Path) -> tuple[Image, NDArray[np.float64]]:
+def berlin(data: Path, step: int = 1) -> tuple[Image, NDArray[np.float64]]:
     cube = open_cube(data / "berlin" / "EnMAP_BerlinUrbanGradient.hdr")
-    values = np.nan_to_num(np.asarray(cube.values, np.float32))
-    return values / np.quantile(values, 0.999), find_srf("sentinel-2a", wavelengths_nm(cube), drop_unseen=True)
+    values, nm = np.nan_to_num(np.asarray(cube.values, np.float32))[::step], wavelengths_nm(cube)
+    assert nm is not None
+    return values / np.quantile(values, 0.999), find_srf("sentinel-2a", nm[::step], drop_unseen=True)
 
 
 if __name__ == "__main__":
