@@ -14,6 +14,9 @@ HYSURE = "Subspace regularisation with vector total variation"
 CSTF = "Coupled sparse tensor factorisation (CSTF)"
 KWON_TAI = "Guided upsampling and spectrum substitution (after Kwon and Tai)"
 LIU = "Fractional gradients of the guide and low-rank patches (after Liu, Xiao and Li)"
+SSF_CNN = "Spatial and spectral fusion network (SSF-CNN, PDCon-SSF)"
+MS_SSFNET = "Multi-level and multi-scale fusion network (after MS-SSFNet)"
+HAM_MFN = "Multi-scale fusion network with RAP loss (after HAM-MFN)"
 NSSR = "Non-negative structured sparse representation, non-local means (NSSR)"
 SSJCN, ANY = "Spatial-Spectral Joint Correction Network", "SSJCN for any bands, ratio and sensor"
 BLUR, SENSOR, TRAINED = ("psf",), ("psf", "srf"), ("weights",)
@@ -32,6 +35,18 @@ ROWS = (
         "dbin", "Deep blind iterative fusion network", "Wang, Zeng, Fu, Huang, Ding 2019, ICCV", TRAINED, 96, (2, 900)
     ),
     Method("dhsis", "Deep hyperspectral image sharpening", DIAN, (*TRAINED, *SENSOR), 80, (2, 550)),
+    Method(
+        "srcnn",
+        "SRCNN, which sees HS alone",
+        "Dong et al. 2016, IEEE TPAMI 38(2)",
+        TRAINED,
+        16,
+        (2, 200),
+        candidate=False,
+    ),
+    Method("ssf-cnn", SSF_CNN, "Han, Shi, Zheng 2018, ICIP", TRAINED, 16, (2, 200), candidate=False),
+    Method("ms-ssfnet", MS_SSFNET, "after Han, Zheng, Chen 2019, ICCVW", TRAINED, 48, (2, 400), candidate=False),
+    Method("ham-mfn", HAM_MFN, "after Xu et al. 2020, IEEE TGRS 58(7)", TRAINED, 48, (2, 400), candidate=False),
     Method("ssjcn-any", ANY, f"{WANG}, in the pair's own coordinates", SENSOR, 32, (2, 700), halo_coarse=8),
     Method("cnmf", CNMF, "Yokoya et al. 2012, IEEE TGRS 50(2)", SENSOR, 24, (2, 300)),
     Method("hysure", HYSURE, "Simoes et al. 2015, IEEE TGRS 53(6)", SENSOR, 96, (2, 360)),

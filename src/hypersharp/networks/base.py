@@ -67,7 +67,17 @@ class FusionNetwork(nn.Module):
     def take_sensor(self, srf: Tensor, psf_window: Callable[[int], Tensor]) -> None:
         """Keep the response (l, L) and the PSF, if it uses them; `psf_window(k)` gives weights (k, k)."""
 
+    def at_levels(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> list[Tensor]:
+        """What a training judges: the estimate, and coarser ones of a network with costs at several levels."""
+        return [self(hs, ms, start)]
+
     def degrade(self, z: Tensor) -> list[tuple[Tensor, Tensor]]:
         """(ms, hs) as each learned degradation makes them of z (B, L, H, W); empty where none is learned."""
         del z
         return []
+
+
+def check_power_of_two(network: str, ratio: int) -> None:
+    """Raises: ValueError for a ratio that halving the ms does not lead to."""
+    if ratio < 2 or ratio & (ratio - 1):
+        raise ValueError(f"{network} halves: its ratios are 2, 4, 8, 16 and 32, not {ratio}")

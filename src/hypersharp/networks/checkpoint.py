@@ -20,7 +20,11 @@ from hypersharp.errors import InputError, unknown_name
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.dbin import DBIN, DBINOptions
 from hypersharp.networks.dhsis import DHSIS, DHSISOptions
+from hypersharp.networks.ham_mfn import HAMMFN, HAMMFNOptions
 from hypersharp.networks.header import FORMAT, WeightsHeader, read_header
+from hypersharp.networks.ms_ssfnet import MSSSFNet, MSSSFNetOptions
+from hypersharp.networks.srcnn import SRCNN, SRCNNOptions
+from hypersharp.networks.ssf_cnn import SSFCNN, SSFCNNOptions
 from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
 from hypersharp.networks.ssjcn_v2 import SSJCN2, SSJCN2Options
 from hypersharp.networks.subspace import SubspaceOptions, SubspaceSSJCN
@@ -34,6 +38,10 @@ Net = TypeVar("Net", bound=nn.Module)
 NETWORKS: dict[str, tuple[type[FusionNetwork], Callable[..., Any]]] = {
     "dbin": (DBIN, DBINOptions),
     "dhsis": (DHSIS, DHSISOptions),
+    "ham-mfn": (HAMMFN, HAMMFNOptions),
+    "ms-ssfnet": (MSSSFNet, MSSSFNetOptions),
+    "srcnn": (SRCNN, SRCNNOptions),
+    "ssf-cnn": (SSFCNN, SSFCNNOptions),
     "ssjcn": (SSJCN, SSJCNOptions),
     "ssjcn-v2": (SSJCN2, SSJCN2Options),
     "ssjcn-subspace": (SubspaceSSJCN, SubspaceOptions),

@@ -1,11 +1,13 @@
 """The lightning module: the loss, the degradation loss, the rate, the validation scores.
 
-Loss: mean |Z^T - Z| (eq. 11 of Wang et al. 2021 as its text means it; DBIN's too) or mean (Z^T - Z)^2 (DHSIS)
+Loss: mean |Z^T - Z| (eq. 11 of Wang et al. 2021 as its text means it; DBIN's too), mean (Z^T - Z)^2 (DHSIS) or RAP
+(HAM-MFN), at every level that the network estimates, there against means over blocks of the truth,
 plus lambda_deg times, for each learnt degradation D, mean |D_spe(Z) - X| + mean |D_spa(Z) - Y| on the truth Z.
 """
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -19,7 +21,24 @@ from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.train.options import TrainOptions
 from hypersharp.train.patches import Items, RoundSampler, Sample, channels_last
 
-LOSSES = {"l1": F.l1_loss, "mse": F.mse_loss}
+ANGLE, LAPLACIAN = 0.1, 0.1  # weights in the RAP loss
+LEAST_POWER = 1e-8
+
+
+def rap_loss(estimate: Tensor, truth: Tensor) -> Tensor:
+    """|Z^ - Z|^2 / |Z|^2 + 0.1 mean (1 - cos of the spectral angle) + 0.1 mean |Laplacian of Z^ - Z|, (B, L, H, W).
+
+    Source: after Xu et al. 2020 (IEEE TGRS 58(7)), who name relative error, angle and Laplacian; the weights are ours.
+    """
+    gap = estimate - truth
+    relative = gap.square().sum() / truth.square().sum().clamp(min=LEAST_POWER)
+    angle = (1 - F.cosine_similarity(estimate, truth, dim=1, eps=1e-4)).mean()
+    wide = F.pad(gap, (1,) * 4, mode="replicate")
+    across, down = wide[..., 1:-1, 2:] + wide[..., 1:-1, :-2], wide[..., 2:, 1:-1] + wide[..., :-2, 1:-1]
+    return relative + ANGLE * angle + LAPLACIAN * (across + down - 4 * gap).abs().mean()
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": F.l1_loss, "mse": F.mse_loss, "rap": rap_loss}
 
 
 class FusionTraining(pl.LightningModule):
@@ -54,7 +73,10 @@ class FusionTraining(pl.LightningModule):
         self, hs: Tensor, ms: Tensor, truth: Tensor, start: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """The two terms of the loss; the second is left out (zero) where it has no weight or no block."""
-        fusion_loss = LOSSES[self.train_options.loss](self.net(hs, ms, start).float(), truth)
+        loss_of, estimates = LOSSES[self.train_options.loss], self.net.at_levels(hs, ms, start)
+        steps = [truth.shape[-1] // estimate.shape[-1] for estimate in estimates]
+        losses = [loss_of(one.float(), F.avg_pool2d(truth, step)) for one, step in zip(estimates, steps, strict=True)]
+        fusion_loss = torch.stack(losses).sum()
         pairs = self.net.degrade(truth) if self.train_options.lambda_deg else []
         if not pairs:
             return fusion_loss, torch.zeros_like(fusion_loss)

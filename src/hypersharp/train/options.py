@@ -28,7 +28,7 @@ class TrainOptions(NetworkOptions):
         learning_rate, warmup_steps, final_rate_fraction: the rate rises for `warmup_steps`, then falls as a cosine to
             `final_rate_fraction` of `learning_rate`.
         clip_norm: largest norm of the gradient.
-        loss: mean absolute or mean squared error.
+        loss: mean absolute error, mean squared error, or HAM-MFN's of relative error, angle and Laplacian.
         lambda_deg: weight of the degradation loss (0: the paper's loss).
         start_weight: weight of the prior in the closed-form estimate that is corrected (DHSIS's eta; 0: there is none).
         ema_decay: of the running mean of the weights.
@@ -51,7 +51,7 @@ class TrainOptions(NetworkOptions):
     warmup_steps: Annotated[int, Field(ge=0)] = 200
     final_rate_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
-    loss: Literal["l1", "mse"] = "l1"
+    loss: Literal["l1", "mse", "rap"] = "l1"
     lambda_deg: Annotated[float, Field(ge=0)] = 0.0
     start_weight: Annotated[float, Field(ge=0)] = 0.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999

@@ -1,0 +1,5 @@
+"""MS-SSFNet as a method."""
+
+from hypersharp.methods.trained import trained
+
+learn = trained("ms-ssfnet")

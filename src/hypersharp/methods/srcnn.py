@@ -1,0 +1,5 @@
+"""SRCNN as a method."""
+
+from hypersharp.methods.trained import trained
+
+learn = trained("srcnn")
