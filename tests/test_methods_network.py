@@ -15,7 +15,11 @@ from hypersharp.sensor.observe import Sensor
 from method_runs import Known
 
 SENSOR = Sensor(psf.gaussian(8, 2.0, ratio=4), np.array([[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]]), 4)
-OPTIONS = {"dbin": {"blocks": 1, "refinements": 1}, "dhsis": {"layers": 3}}
+OPTIONS = {
+    "dbin": {"blocks": 1, "refinements": 1},
+    "dhsis": {"layers": 3},
+    **{name: {} for name in ("ms-ssfnet", "ham-mfn", "ssf-cnn", "srcnn")},
+}
 
 
 def weights_of(network: str, folder: Path) -> Path:
@@ -36,7 +40,7 @@ def known(network: str, folder: Path) -> Known:
     return Known(SENSOR.psf, SENSOR.srf, options=Options(weights=weights_of(network, folder)))
 
 
-@pytest.mark.parametrize("name", ["dbin", "dhsis"])
+@pytest.mark.parametrize("name", OPTIONS)
 def test_a_network_gives_the_fine_image_and_says_which_weights(name: str, tmp_path: Path) -> None:
     hs, ms = make_pair()
     estimate, notes = known(name, tmp_path).run_and_notes(name, hs, ms)

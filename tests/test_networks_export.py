@@ -33,6 +33,10 @@ CASES: dict[str, tuple[str, int, dict[str, Any], bool]] = {
     "odd-ratio": ("ssjcn", 3, {"degradation": "sensor", "psf_px": 5, "iterations": 1}, False),
     "dbin": ("dbin", 4, {"refinements": 1, "blocks": 1}, False),
     "dhsis": ("dhsis", 4, {"layers": 3}, False),
+    "ham-mfn": ("ham-mfn", 4, {"norm": True}, False),
+    "ms-ssfnet": ("ms-ssfnet", 2, {}, False),
+    "srcnn": ("srcnn", 3, {"mode": "per-band"}, False),
+    "ssf-cnn": ("ssf-cnn", 4, {"dense": True}, False),
     "adapted": ("ssjcn-subspace", 4, {"dimensions": 2, "iterations": 1, "psf_px": 6, "own_features": 4}, False),
 }
 OPTIONAL = {"paper": ["srf"], "start": ["srf"], "odd-ratio": ["srf", "psf"], "adapted": ["hs_mean", "ms_mean"]}

@@ -127,8 +127,8 @@ def test_a_large_scene_holds_the_means_of_its_sample(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("told", "message"),
     [
-        ({"method": "gsa"}, "--method ssjcn, dbin or dhsis"),
-        ({"method": "auto"}, "--method ssjcn, dbin or dhsis"),
+        ({"method": "gsa"}, "--method with one of ssjcn, dbin, dhsis, "),
+        ({"method": "auto"}, "--method with one of ssjcn, dbin, dhsis, "),
         ({"method": "ssjcn", "precision": "bf16"}, "fp32"),
         ({"method": "ssjcn"}, "hypersharp adapt"),  # no packaged weights fit but those for any sensor
     ],

@@ -37,7 +37,7 @@ PLACE = affine.Affine(3, 0, 400_000, 0, -3, 5_800_000)
 RATIO, BANDS, SIDE = 4, 31, 192
 QUICK = ("bicubic", "gsa", "sfim", "glp", "fuse", "cnmf")
 OWN = ("nssr", "cstf", "kwon-tai", "liu-xiao-li")  # parts against the whole in their own tests
-NETWORKS = ("ssjcn", "dbin", "dhsis")
+NETWORKS = ("ssjcn", "dbin", "dhsis", "ms-ssfnet", "ham-mfn", "ssf-cnn", "srcnn")
 
 
 def scene() -> torch.Tensor:

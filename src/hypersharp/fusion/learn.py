@@ -175,7 +175,10 @@ def with_runtime(method: str, options: Options) -> Options:
         return options
     if not find_method(method).is_network:
         found = f"--runtime onnx with method {method}"
-        raise CallError(found, "a method with a network", "name --method ssjcn, dbin or dhsis, or leave --runtime out")
+        networks = ", ".join(known.name for known in METHODS.values() if known.is_network)
+        raise CallError(
+            found, "a method with a network", f"name --method with one of {networks}, or leave --runtime out"
+        )
     if options.precision == "bf16":
         raise CallError("--runtime onnx with --precision bf16", "fp32 or auto", "leave --precision out")
     return options
