@@ -94,6 +94,7 @@ class Known:
 
 CONSISTENT = "Project the result onto the set consistent with HS. Default: if it scores better at reduced resolution."
 RUNTIME = "What runs a network: torch or onnxruntime (fp32)."
+ENSEMBLE = "Run a network on up to eight orientations of the scene, for their mean: more accurate, eight times as long."
 FRAME = "Whose pixels the result has: MS's own; or a multiple of HS's, to which MS is resampled (for a truth on those)."
 
 
@@ -109,6 +110,7 @@ class Fusing:
     device: Device = "auto"
     precision: Precision = "auto"
     runtime: Annotated[Literal["torch", "onnx"], Option(help=RUNTIME)] = "torch"
+    ensemble: Annotated[bool, Option("--ensemble", help=ENSEMBLE)] = False
     consistent: Annotated[bool | None, Option(help=CONSISTENT)] = None
     coregister: Coregister = "local"
     move: Move = None

@@ -9,6 +9,7 @@ from hypersharp.errors import CallError
 from hypersharp.fusion.choose.auto import TRYING, choose
 from hypersharp.fusion.choose.choice import Choice
 from hypersharp.fusion.consistency import ConsistencyFit, consistency_floats_per_px, make_consistent
+from hypersharp.fusion.ensemble import learn_method
 from hypersharp.methods.base import Apply
 from hypersharp.methods.table import AUTO, METHODS, find_method
 from hypersharp.networks.onnx.export import SUFFIX
@@ -100,11 +101,15 @@ def learn_pair(
         psf, srf: as `fuse` takes them.
         in_parts: whether parts of the scene are sharpened that were not learned from.
 
-    Raises: InputError for a pair that cannot be fused so; CallError for a runtime that does not suit the method.
+    Raises: InputError for a pair that cannot be fused so; CallError for a runtime or ensemble that does not suit the
+            method.
     """
     if options.weights is not None and method == AUTO.name:
         method = named_weights(options.weights).method
     options = with_runtime(method, options)
+    if options.ensemble and method != AUTO.name and not find_method(method).is_network:
+        found = f"an ensemble with method {method}"
+        raise CallError(found, "a method with a network, or auto", "leave --ensemble out")
     sample = pair.to_learn_from(in_parts=in_parts)
     sensor = sensor_of(pair, sample, psf, srf)
     trying = TRYING if method == AUTO.name else 0.0
@@ -156,7 +161,9 @@ def learn(
 
     Raises: InputError where a method cannot serve the pair.
     """
-    learned = ((name, share, METHODS[name].learn(pair, sensor, options)) for name, share in choice.shares.items())
+    learned = (
+        (name, share, learn_method(METHODS[name], pair, sensor, options)) for name, share in choice.shares.items()
+    )
     sharpener = Sharpener(tuple(Part(*one) for one in learned))
     if not choice.consistent:
         return sharpener, None

@@ -38,6 +38,7 @@ class Options:
         device: "auto", "cpu", "cuda", "cuda:1", ...
         precision: of a network; "auto" takes bfloat16 where this machine is faster at it.
         runtime: what runs a network, "torch" or "onnx".
+        ensemble: whether a network runs on all orientations of the scene in which the PSF stays itself, for their mean.
         consistent: whether the result, blurred and downsampled, is to reproduce hs; None: where that raises the scores
             at reduced resolution.
         budget_s: seconds that the method "auto" may take, about.
@@ -60,6 +61,7 @@ class Options:
     device: str = "auto"
     precision: Precision = "auto"
     runtime: Runtime = "torch"
+    ensemble: bool = False
     consistent: bool | None = None
     budget_s: float = 60.0
     scale: float | None = None

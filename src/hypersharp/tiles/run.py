@@ -225,6 +225,7 @@ def fuse_in_tiles(
     device: str = "auto",
     precision: Precision = "auto",
     runtime: Runtime = "torch",
+    ensemble: bool = False,
     psf: str | Path | PSF | None = None,
     srf: str | Path | NDArray[np.float64] | None = None,
     ratio: int | None = None,
@@ -241,8 +242,8 @@ def fuse_in_tiles(
     Args:
         hs, ms: the files; HS (L, h, w) and MS (l, H, W).
         out: the file to write; a format that is written piece by piece.
-        method, weights, device, precision, runtime, psf, srf, ratio, scale, consistent, budget_s, coregister, frame: as
-            `fuse` takes them (a response is (l, L)).
+        method, weights, device, precision, runtime, ensemble, psf, srf, ratio, scale, consistent, budget_s, coregister,
+            frame: as `fuse` takes them (a response is (l, L)).
         memory_bytes: what all processes together may use; by default 60 % of what is free.
         workers: processes that compute tiles; by default one per GPU or core.
         scheduler: address of a dask cluster to compute them on instead.
@@ -267,7 +268,7 @@ def fuse_in_tiles(
     >>> fuse_in_tiles(hs, ms, folder / "sharp.npy", method="bicubic", workers=1).shape
     (5, 16, 16)
     """
-    own = Options(weights=weights, device=device, precision=precision, runtime=runtime)
+    own = Options(weights=weights, device=device, precision=precision, runtime=runtime, ensemble=ensemble)
     options = replace(own, consistent=consistent, budget_s=budget_s, scale=scale, coregister=coregister, frame=frame)
     coarse, fine = (image if isinstance(image, Image) else Image(Path(image)) for image in (hs, ms))
     run = prepare(

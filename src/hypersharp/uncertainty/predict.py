@@ -31,7 +31,14 @@ from hypersharp.uncertainty.model import ErrorModel, calibrate, half_widths, one
 
 LEAST_PX = 4  # of hs at reduced resolution, along a side
 SAME_BLUR = 0.02  # relative difference of hs and coarse ms under a stored sensor, above which it is another's
-SAME = ("weights", "mode", "tile_px", "precision", "runtime")  # options that a recorded result is predicted with
+SAME = (
+    "weights",
+    "mode",
+    "tile_px",
+    "precision",
+    "runtime",
+    "ensemble",
+)  # options that a recorded result is predicted with
 REACH = 5  # coarse pixels around a pixel that its error is predicted from
 Refit = Callable[[ReducedPair], tuple[Tensor, Tensor | None]]  # an estimate, and where it counts
 
