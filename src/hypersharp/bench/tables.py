@@ -59,17 +59,6 @@ TABLES: dict[str, Benchmark] = {
             },
         ),
     ),
-    "seed": Benchmark(
-        protocol="dian-x4",
-        methods=(
-            "ms-ssfnet:ms-ssfnet-dian-x4",
-            "ham-mfn:ham-mfn-dian-x4",
-            "ssf-cnn:pdcon-ssf-dian-x4",
-            "ssf-cnn:ssf-cnn-dian-x4",
-            "srcnn:srcnn-dian-x4",
-            "bicubic",
-        ),
-    ),
     # No weights for Harvard are packaged: whoever has its scenes trains them first.
     "table2": Benchmark(
         protocol="harvard-x4",

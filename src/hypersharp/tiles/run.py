@@ -242,8 +242,8 @@ def fuse_in_tiles(
     Args:
         hs, ms: the files; HS (L, h, w) and MS (l, H, W).
         out: the file to write; a format that is written piece by piece.
-        method, weights, device, precision, runtime, ensemble, psf, srf, ratio, scale, consistent, budget_s, coregister,
-            frame: as `fuse` takes them (a response is (l, L)).
+        method, weights, device, precision, runtime, ensemble, psf: as `fuse` takes them.
+        srf, ratio, scale, consistent, budget_s, coregister, frame: likewise (a response is (l, L)).
         memory_bytes: what all processes together may use; by default 60 % of what is free.
         workers: processes that compute tiles; by default one per GPU or core.
         scheduler: address of a dask cluster to compute them on instead.
