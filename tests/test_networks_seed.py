@@ -1,15 +1,20 @@
 """SRCNN, SSF-CNN, MS-SSFNet, HAM-MFN: published sizes, what each sees, costs at every level, the RAP loss."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.checkpoint import NETWORKS, build_network, count_parameters
+from hypersharp.networks.checkpoint import NETWORKS, build_network, count_parameters, save_weights
+from hypersharp.networks.header import WeightsHeader
 from hypersharp.networks.ms_ssfnet import MSSSFNet, MSSSFNetOptions
 from hypersharp.numerics.interpolate import upsample_bicubic
+from hypersharp.pair.options import Options
 from hypersharp.train.module import FusionTraining, rap_loss
 from hypersharp.train.options import TrainOptions
+from method_runs import Known, part_and_whole
 
 SEED = ("srcnn", "ssf-cnn", "ms-ssfnet", "ham-mfn")
 SMALL = {"bands": 7, "ms_bands": 2, "features": 8}
@@ -104,3 +109,12 @@ def test_the_rap_loss_is_zero_at_the_truth_and_each_term_counts() -> None:
     offset = rap_loss(truth + 0.1, truth)  # no Laplacian
     angle = 1 - torch.cosine_similarity(truth + 0.1, truth, dim=1).mean()
     assert float(offset) == pytest.approx(float(0.01 * truth.numel() / truth.square().sum() + 0.1 * angle), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", SEED)
+def test_a_part_is_what_the_whole_image_would_be_there(name: str, tmp_path: Path) -> None:
+    header = WeightsHeader(name, {**SMALL, "ratio": 4})
+    save_weights(tmp_path / "own.safetensors", small(name), header)
+    known = Known(options=Options(weights=tmp_path / "own.safetensors", device="cpu", precision="fp32"))
+    part, whole = part_and_whole(name, known, torch.rand(7, 32, 5), torch.rand(2, 128, 20), core=6)
+    torch.testing.assert_close(part, whole, rtol=0, atol=1e-5)
