@@ -358,3 +358,32 @@ def test_brackets_and_colons_of_names_are_printed_as_they_are(folder: Path, run)
     out = folder / "[bold]result :smile: [1].tif"
     done = run("fuse", folder / "hs.tif", folder / "ms.tif", "-o", out, "--method", "bicubic")
     assert str(out) in done.out
+
+
+def test_deterministic_is_one_thread_and_float32_whatever_the_surroundings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from hypersharp.networks import inference
+    from hypersharp.system import deterministic
+
+    threads = torch.get_num_threads()
+    for name in deterministic.SURROUNDINGS:
+        monkeypatch.setenv(name, "4")
+    monkeypatch.setattr(inference, "bf16_is_faster", lambda _: True)
+    assert inference.autocast(torch.device("cpu"), "auto")._enabled
+    with pytest.raises(SystemExit):
+        main(["methods", "--deterministic"])
+    assert torch.get_num_threads() == 1
+    assert not inference.autocast(torch.device("cpu"), "auto")._enabled
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("name", ["n" * 252 + ".tif", "a.tif/b.tif"])
+def test_a_name_that_no_disk_takes_is_one_line(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_cube(make_cube(np.ones((2, 4, 4), "f4")), tmp_path / "a.tif")
+    for words in (["info", tmp_path / name], ["fuse", tmp_path / "a.tif", tmp_path / "a.tif", "-o", tmp_path / name]):
+        with pytest.raises(SystemExit) as stop:
+            main([str(word) for word in words])
+        said = capsys.readouterr().err
+        assert stop.value.code in (1, 2)
+        assert said.startswith("error: found") and "fault" not in said and len(said) < 600, said

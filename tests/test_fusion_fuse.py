@@ -67,6 +67,16 @@ def test_a_scaled_copy_gives_the_scaled_result(weights: Path) -> None:
     np.testing.assert_allclose(large.values / 1e4, small.values, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", ["hysure", "gsa", "cnmf"])
+def test_results_scale_with_the_unit(method: str) -> None:
+    hs, ms = cubes(top=0.37)
+    given = {"psf": "box", "srf": np.full((ms.shape[0], hs.shape[0]), 1 / hs.shape[0]), "coregister": "none"}
+    one, other = (
+        fuse(hs * unit, ms * unit, method=method, consistent=False, **given).values / unit for unit in (1, 4096)
+    )
+    np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
+
+
 def test_the_grid_of_ms_comes_back(weights: Path) -> None:
     affine = pytest.importorskip("affine")
     hs, ms = cubes()

@@ -563,3 +563,17 @@ def test_tokens_and_lengths_that_are_none_are_refused_in_a_line(
     assert websocket(viewer, Origin=own, **{"Sec-WebSocket-Protocol": "bokeh, x"}) == 403
     assert ask(viewer, "/upload?name=a.tif", "POST", b"x", **{"Content-Length": "{}"})[0] == 400
     assert "Traceback" not in caplog.text
+
+
+def test_links_within_an_image_do_not_lead_out_either(folder: Path) -> None:
+    for name in ("a.zarr", "bands", "b.img"):
+        save_cube(IMAGE, folder / name)
+    secret = folder.parent / "outside" / "secret.tif"
+    for inside in ("a.zarr/cube/0.0.0", "bands/band_01.png", "b.img"):
+        file = folder / inside if (folder / inside).exists() else next((folder / "bands").glob("*.*"))
+        file.unlink()
+        file.symlink_to(secret)
+    for name in ("a.zarr", "bands", "b.hdr"):
+        with pytest.raises(InputError, match="a path that is not offered here"):
+            Folders.of([folder]).existing(name)
+    assert Folders.of([folder]).existing("image.tif")

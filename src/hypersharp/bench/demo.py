@@ -1,4 +1,7 @@
-"""The demo: sharpen a real airborne scene that comes with a dependency, score it, draw it.
+"""The demo: sharpen a real airborne scene that comes with a dependency, score it, draw it. Twice.
+
+First as the trained network knows it: its own blur, response and ratio, without noise. Then as satellites would see it,
+a pair of which nothing is told (`satellite_pair`), sharpened blind by `auto`.
 
 It is AVIRIS over Indian Pines, Indiana, 12 June 1992 (Baumgardner, Biehl, Landgrebe, "220 Band AVIRIS Hyperspectral
 Image Data Set", Purdue University Research Repository, doi:10.4231/R7RX991C): 145 x 145 pixels of 20 m, in the 200-band
@@ -18,34 +21,47 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.cube import make_cube
+from hypersharp.cube import leave_out, make_cube
 from hypersharp.errors import needs
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io.image import Image
-from hypersharp.io.together import save_figure, save_together
+from hypersharp.io.together import save_figure, save_together, write_text
 from hypersharp.pair.record import Record
+from hypersharp.plot import draw
 from hypersharp.plot.figures import comparison
 from hypersharp.quality.metrics import score_cubes
 from hypersharp.reporting import write_report
+from hypersharp.reporting.build import fill
 from hypersharp.reporting.findings import Run
+from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import gaussian_fwhm
+from hypersharp.sensor.srf import find_srf
 from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
 
 PROTOCOL = "dian-x4"
 METHODS = ("ssjcn", "bicubic")
 PLACES = ((30, 20), (110, 70), (56, 118))  # x, y of the three spectra
+BLIND = ("auto", "bicubic")
+BUDGET_S = 12.0  # of auto, on a scene this small
+SATELLITE_RATIO, SATELLITE_FWHM_PX = 3, 3.4
+OFFSET_PX_YX = (0.7, -1.1)
+SNR_DB = (35.0, 40.0)  # of hs and of ms
+CLOUD_YX, CLOUD_PX = (40, 95), 13
+Row = tuple[float, float, float, float, float]
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Method -> (PSNR dB, SSIM, SAM degrees, ERGAS, seconds), and the files written."""
+    """Method -> (PSNR dB, SSIM, SAM degrees, ERGAS, seconds), the decisions, and the files written."""
 
-    scores: dict[str, tuple[float, float, float, float, float]]
+    scores: dict[str, Row]
     notes: str
     paths: list[Path]
 
@@ -61,11 +77,8 @@ def run_demo(out_dir: Path, *, device: str = "auto", progress: Callable[[float],
     hs, ms, truth = simulate_pair(load_indian_pines(), protocol.sensor())
     estimates, scores = {}, {}
     for number, method in enumerate(METHODS):
-        started = perf_counter()
-        estimates[method] = fuse(hs, ms, method=method, device=device, scale=1.0, consistent=False)
-        seconds = perf_counter() - started
-        found = score_cubes(estimates[method], truth, ratio=protocol.ratio, preset=protocol.preset, peak=1.0)
-        scores[method] = (found.psnr_db, found.ssim, found.sam_deg, found.ergas, seconds)
+        alike = {"device": device, "scale": 1.0, "consistent": False}
+        estimates[method], scores[method] = scored(hs, ms, truth, protocol.ratio, method=method, **alike)
         progress((number + 1) / (len(METHODS) + 1))
     cubes = {"hs": hs, "ms": ms, "truth": truth, **{f"sharp_{name}": cube for name, cube in estimates.items()}}
     paths = save_together(cubes, out_dir, "tif")
@@ -74,6 +87,58 @@ def run_demo(out_dir: Path, *, device: str = "auto", progress: Callable[[float],
     sharp, run = estimates[METHODS[0]], Run(f"hypersharp demo -o {out_dir}", scores[METHODS[0]][-1])
     paths.append(write_report(sharp, hs, ms, out_dir, truth=truth, points=PLACES, run=run, sources=files))
     return DemoResult(scores, "; ".join(Record.of(sharp).lines()), paths)
+
+
+def run_blind(out_dir: Path, *, device: str = "auto", progress: Callable[[float], None] = lambda _: None) -> DemoResult:
+    """Sharpen the pair of two satellites with BLIND, knowing nothing of them; GeoTIFFs and a report into out_dir.
+
+    Raises: MissingExtraError, OutputError.
+    """
+    hs, ms, truth = satellite_pair()
+    estimates, scores = {}, {}
+    for number, method in enumerate(BLIND):
+        options = {"device": device, "budget_s": BUDGET_S}
+        estimates[method], scores[method] = scored(hs, ms, truth, SATELLITE_RATIO, method=method, **options)
+        progress((number + 1) / (len(BLIND) + 1))
+    cubes = {"hs": hs, "ms": ms, "truth": truth, **{f"sharp_{name}": cube for name, cube in estimates.items()}}
+    paths = save_together(cubes, out_dir, "tif")
+    files = dict(zip(("hs", "ms", "truth", "result"), map(Image, paths), strict=False))
+    sharp, run = estimates[BLIND[0]], Run(f"hypersharp demo -o {out_dir.parent}", scores[BLIND[0]][-1])
+    paths.append(write_report(sharp, hs, ms, out_dir, truth=truth, points=PLACES, run=run, sources=files))
+    return DemoResult(scores, "; ".join(Record.of(sharp).decisions()), paths)
+
+
+def write_index(out_dir: Path, trained: DemoResult, blind: DemoResult) -> Path:
+    """The page that explains both cases and leads to their reports. Raises: OutputError."""
+    cases = [("trained", trained, "report.html"), ("blind", blind, "blind/report.html")]
+    shown = {name: (result.scores, report) for name, result, report in cases}
+    picture = draw.as_data("image/png", (out_dir / "demo.png").read_bytes())
+    facts = {"ratio": SATELLITE_RATIO, "snr": SNR_DB, "offset": OFFSET_PX_YX, "decisions": blind.notes.split("; ")}
+    return write_text(out_dir / "index.html", fill("demo.html.j2", cases=shown, picture=picture, **facts))
+
+
+def scored(
+    hs: xr.DataArray, ms: xr.DataArray, truth: xr.DataArray, ratio: int, **options: Any
+) -> tuple[xr.DataArray, Row]:
+    """What `fuse` makes of a pair, and its scores and seconds."""
+    started = perf_counter()
+    sharp = fuse(hs, ms, **options)
+    seconds = perf_counter() - started
+    found = score_cubes(sharp, truth, ratio=ratio, preset=find_protocol(PROTOCOL).preset, peak=1.0)
+    return sharp, (found.psnr_db, found.ssim, found.sam_deg, found.ergas, seconds)
+
+
+def satellite_pair() -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
+    """(hs, ms, truth) of the scene as EnMAP (60 m here) and Sentinel-2 (B2, B3, B4, 20 m here) would see it.
+
+    Both are noisy, hs lies OFFSET_PX_YX fine pixels off the georeference, and a cloud of ms is left out.
+    """
+    truth = load_indian_pines()
+    blur = gaussian_fwhm(SATELLITE_FWHM_PX, SATELLITE_RATIO).moved(OFFSET_PX_YX, SATELLITE_RATIO)
+    sensor = Sensor(blur, find_srf("sentinel-2a:B2,B3,B4", CENTRES_NM), SATELLITE_RATIO)
+    hs, ms, truth = simulate_pair(truth, sensor, snr_hs_db=SNR_DB[0], snr_ms_db=SNR_DB[1])
+    y, x = np.mgrid[:SIDE_PX, :SIDE_PX]
+    return hs, leave_out(ms, np.hypot(y - CLOUD_YX[0], x - CLOUD_YX[1]) < CLOUD_PX), truth
 
 
 BANDS = np.arange(31)

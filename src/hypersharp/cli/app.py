@@ -3,6 +3,7 @@
 --debug shows the traceback.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -16,7 +17,8 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 
 from hypersharp.cli.shown import say
-from hypersharp.errors import HypersharpError, Stopped
+from hypersharp.errors import HypersharpError, Stopped, in_a_line
+from hypersharp.system.deterministic import be_deterministic
 from hypersharp.system.memory import keep_memory
 
 app = typer.Typer(
@@ -29,6 +31,8 @@ app = typer.Typer(
 )
 
 
+REFUSED = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EACCES, errno.EROFS)  # of paths: no fault of ours
+DETERMINISTIC = "The same bits on any number of processors: one thread, float32; slower."
 GUARD = "Formats that a process of its own opens, with limits: those that can hang (risky), all, none. Default: risky."
 
 
@@ -36,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    if "--deterministic" in words:
+        be_deterministic()  # before numpy and torch begin
+    words = [word for word in words if word not in ("--debug", "--deterministic")]
     keep_memory()
     stop_on_signals()
     try:
@@ -51,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except MemoryError:
         fail("found too little memory, expected enough for the image, do: try --mode tiles", 1, debug)
     except Exception as exc:  # a fault of ours: still one line, and how to see more
+        if isinstance(exc, OSError) and exc.errno in REFUSED:
+            refused = f"found {in_a_line(str(exc.filename))[-120:]}, which the system refuses ({exc.strerror})"
+            fail(f"{refused}, expected a path that can be used, do: choose a shorter name, or another folder", 1, debug)
         do = "report it with the output of the same command and --debug"
         fail(f"found a fault in hypersharp ({type(exc).__name__}: {exc}), expected none, do: {do}", 1, debug)
     sys.exit(0)
@@ -119,11 +128,12 @@ def show_version(wanted: bool) -> None:
 @app.callback()
 def options(
     _debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    _deterministic: Annotated[bool, typer.Option("--deterministic", help=DETERMINISTIC)] = False,
     guard: Annotated[Literal["none", "risky", "all"] | None, typer.Option(help=GUARD)] = None,
     _version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Options of every verb; `main` sees to --debug wherever it stands."""
+    """Options of every verb; `main` sees to --debug and --deterministic wherever they stand."""
     if guard is not None:
         os.environ["HYPERSHARP_GUARD"] = guard

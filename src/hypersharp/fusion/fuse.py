@@ -64,7 +64,7 @@ def fuse(
         psf: PSF of hs, a spec such as "gaussian:8:2" or a file; by default the method's own or estimated.
         srf: response (l, L) of ms, a name or a file; by default the one of the weights or estimated.
         ratio: fine pixels per coarse one; by default from the sizes, which it must agree with.
-        scale: the value that counts as 1; by default 1 for floats up to 0.1 to 1.5, else the 99.9 % quantile of hs.
+        scale: the value that counts as 1; by default the 99.9 % quantile of hs.
         consistent: project the result onto those that reproduce hs, within its noise, when blurred and downsampled
             (`consistency.project`). None: where the psf is known or estimated anyway and that raises the scores at
             reduced resolution.

@@ -26,6 +26,7 @@ from hypersharp.numerics.linops import BlurDecimation, fuse_gaussian
 from hypersharp.pair.options import Options, Precision, Progress, choose_device, ignore
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor
+from hypersharp.system.deterministic import is_deterministic
 
 
 def choose_weights(network: str, pair: TensorPair, options: Options) -> tuple[Weights, tuple[str, ...]]:
@@ -199,7 +200,7 @@ def hann_window(height: int, width: int) -> Tensor:
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
     """bfloat16 convolutions where asked for or, with `auto`, where they are faster on this device."""
-    low = precision == "bf16" or (precision == "auto" and bf16_is_faster(device.type))
+    low = precision == "bf16" or (precision == "auto" and not is_deterministic() and bf16_is_faster(device.type))
     return torch.autocast(device.type, torch.bfloat16, enabled=low)
 
 

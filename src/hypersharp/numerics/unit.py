@@ -5,24 +5,23 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-SCALED_ALREADY = 0.1, 1.5  # floating values up to these are taken as scaled to about 0..1
+SCALED_ALREADY = 0.1, 1.5  # truths of floats up to these are scored in shares of 1
 SCALE_QUANTILE = 0.999
 
 
 def value_scale(hs: NDArray[np.generic]) -> float:
     """What methods divide by: nearly the largest value, so that a few bright pixels do not darken the scene.
 
-    1 for floats whose largest is about 0.1 to 1.5, which are scaled already; of values that are all negative, how far
-    they lie below zero.
+    Of values that are all negative, how far they lie below zero. A result is the same in any unit, but for its scale.
 
-    >>> value_scale(np.full((1, 2, 2), 900, np.uint16)), value_scale(np.full((1, 2, 2), 0.8))
-    (900.0, 1.0)
+    >>> value_scale(np.full((1, 2, 2), 900, np.uint16)), value_scale(np.full((1, 2, 2), 0.25))
+    (900.0, 0.25)
     """
     there = hs[np.isfinite(hs)]
     top = float(np.quantile(there, SCALE_QUANTILE))
     if top <= 0:
         top = float(np.quantile(np.abs(there.astype(np.float64)), SCALE_QUANTILE)) or 1.0
-    return 1.0 if hs.dtype.kind == "f" and is_scaled(top) else top
+    return top
 
 
 def is_scaled(top: float) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from hypersharp.errors import CallError, check_name
+from hypersharp.system.deterministic import is_deterministic
 
 Mode = Literal["whole", "tiles", "patches"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -42,7 +43,7 @@ class Options:
         consistent: whether the result, blurred and downsampled, is to reproduce hs; None: where that raises the scores
             at reduced resolution.
         budget_s: seconds that the method "auto" may take, about.
-        scale: the value that counts as 1; by default 1 for floats up to 0.1 to 1.5, else the 99.9 % quantile of hs.
+        scale: the value that counts as 1; by default the 99.9 % quantile of hs.
         coregister: the richest displacement between hs and ms that is looked for, "local" (a smooth field), "affine",
             "shift" or "none"; the images decide.
         frame: whose pixels the result has: those of "ms", or a multiple of those of "hs", to which ms is resampled.
@@ -93,6 +94,8 @@ def choose_device(name: str) -> torch.device:
 
     Raises: CallError for a device that torch does not know or this machine does not have.
     """
+    if is_deterministic():
+        torch.use_deterministic_algorithms(True, warn_only=True)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
