@@ -8,7 +8,7 @@ WEIGHTS := packages/hypersharp-weights
 OUT ?= hypersharp-demo
 COUNT ?= 20000
 
-.PHONY: help demo test fuzz check coverage docs dist bench clean
+.PHONY: help demo test fuzz check coverage docs dist qgis qgis-test bench clean
 
 help:
 	@echo "make demo      sharpen a real scene and show it, in $(OUT)/"
@@ -18,6 +18,7 @@ help:
 	@echo "make coverage  run the tests and say which lines they reach: open build/coverage/index.html"
 	@echo "make docs      build the documentation: open build/site/index.html"
 	@echo "make dist      build both packages into dist/, twice and the same, check them, run the demo from the wheels in an empty environment"
+	@echo "make qgis      the QGIS plugin as a zip file, into dist/; make qgis-test tries it in QGIS"
 	@echo "make bench     time, memory and share of the machine's own convolution speed"
 
 $(READY): pyproject.toml constraints.txt $(WEIGHTS)/pyproject.toml
@@ -60,6 +61,13 @@ dist: $(READY)
 	$(BIN)/python tools/build_twice.py dist
 	$(BIN)/python -m twine check --strict dist/*.whl dist/*.tar.gz
 	$(BIN)/python tools/try_wheels.py dist build/wheel-test
+
+qgis:
+	$(PYTHON) tools/zip_qgis.py dist
+
+# with QGIS's own Python; it needs QGIS 3.22 or newer installed
+qgis-test: $(READY)
+	env -u PYTHONPATH PATH=/usr/bin:/bin python3 qgis/tests/try_in_qgis.py $(CURDIR)/$(BIN)/hypersharp build/qgis
 
 bench: $(READY)
 	$(BIN)/python benchmarks/fuse_speed.py

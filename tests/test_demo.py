@@ -11,6 +11,7 @@ from hypersharp.cli import main
 from hypersharp.cube import transform_of
 from hypersharp.io import open_cube
 from hypersharp.networks.packaged import packaged_weights
+from hypersharp.pair.record import Record
 
 
 def test_the_scene_is_the_first_spectrometer_scaled() -> None:
@@ -45,7 +46,7 @@ def test_the_repaired_scene_has_no_steps_left() -> None:
 
 def check_files(out: Path, paths: list[Path], methods: tuple[str, ...]) -> None:
     names = {"hs.tif", "ms.tif", "truth.tif", "demo.png", "report.html", *(f"sharp_{method}.tif" for method in methods)}
-    assert {path.name for path in paths} == names == {path.name for path in out.iterdir()}
+    assert {path.name for path in paths} == names == {path.name for path in out.iterdir()} - {"blind", "index.html"}
     hs, ms, sharp = (open_cube(out / name) for name in ("hs.tif", "ms.tif", "sharp_bicubic.tif"))
     assert (hs.shape, ms.shape, sharp.shape) == ((31, 36, 36), (3, 144, 144), (31, 144, 144))
     assert tuple(transform_of(hs))[:6] == (80, 0, 0, 0, -80, 2880)
@@ -78,8 +79,24 @@ def test_the_demo_shows_that_the_network_sharpens(
 
     monkeypatch.setattr(demo, "run_demo", keep)
     with pytest.raises(SystemExit) as stop:
-        main(["demo", "-o", str(tmp_path / "out")])
+        main(["demo", "--no-blind", "-o", str(tmp_path / "out")])
     assert stop.value.code == 0
     check_files(tmp_path / "out", kept[0].paths, ("ssjcn", "bicubic"))
     assert kept[0].scores["ssjcn"][0] > kept[0].scores["bicubic"][0] + 1
     assert "ssjcn" in capsys.readouterr().out
+
+
+def test_the_pair_of_two_satellites_blind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "BLIND", ("gsa", "bicubic"))
+    (tmp_path / "blind").mkdir()
+    found = demo.run_blind(tmp_path / "blind")
+    assert found.scores["gsa"][0] > found.scores["bicubic"][0] + 3
+    sharp = open_cube(tmp_path / "blind" / "sharp_gsa.tif")
+    assert np.isnan(sharp.values[0, demo.CLOUD_YX[0], demo.CLOUD_YX[1]])
+    centre = Record.of(sharp).known_psf_and_srf()[0].centre_yx()  # type: ignore[union-attr]
+    np.testing.assert_allclose(np.subtract(centre, 1), demo.OFFSET_PX_YX, atol=0.15)
+    Image.new("RGB", (8, 8)).save(tmp_path / "demo.png")
+    text = demo.write_index(tmp_path, found, found).read_text()
+    assert "gsa" in text
+    assert 'href="blind/report.html"' in text
+    assert "<script" not in text

@@ -1,6 +1,7 @@
 """What people see of a run: text and tables on stdout, progress on stderr."""
 
 import io
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +34,13 @@ def say(text: Any) -> None:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[float], None]]:
-    """A bar on stderr for what takes over two seconds; gives the function to call with the fraction done."""
+    """A bar on stderr for what takes over two seconds; gives the function to call with the fraction done.
+
+    With HYPERSHARP_PROGRESS=lines, for programs, lines such as "progress 0.25 fusing with gsa" instead.
+    """
+    if os.environ.get("HYPERSHARP_PROGRESS") == "lines":
+        yield lambda fraction: print(f"progress {fraction:.3f} {title}", file=sys.stderr, flush=True)  # noqa: T201
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
