@@ -1,7 +1,10 @@
 """The command line: verbs, exit codes, one line per error, nothing half written."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -387,3 +390,12 @@ def test_a_name_that_no_disk_takes_is_one_line(name: str, tmp_path: Path, capsys
         said = capsys.readouterr().err
         assert stop.value.code in (1, 2)
         assert said.startswith("error: found") and "fault" not in said and len(said) < 600, said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are bytes on POSIX systems alone")
+def test_names_are_read_as_utf8_whatever_the_locale(tmp_path: Path) -> None:
+    save_cube(make_cube(np.ones((2, 4, 4), "f4")), tmp_path / "ü 高.tif")
+    surroundings = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "hypersharp", "info", "ü 高.tif".encode()]
+    found = subprocess.run(command, cwd=tmp_path, env=surroundings, capture_output=True, check=True)
+    assert b"2 bands" in found.stdout
