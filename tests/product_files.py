@@ -359,6 +359,31 @@ def worldview(folder: Path, land: Landscape) -> Path:
     return path
 
 
+def pleiades(folder: Path, land: Landscape, kind: str = "REFLECTANCE") -> Path:
+    """Pléiades 1B, four bands in the order red, green, blue, infrared; an empty corner."""
+    side, place, stem = 80, on_map(2.5, 300, 300), "PHR1B_MS_202406151015000_ORT_1234567-001"
+    order = {"B2": 645, "B1": 555, "B0": 487.5, "B3": 835}
+    width = {"B2": 80, "B1": 80, "B0": 85, "B3": 130}
+    gain = 10000.0 if kind == "REFLECTANCE" else 9.5
+    values = np.concatenate(
+        [land.seen(place, (side, side), np.array([float(nm)]), width[band]) for band, nm in order.items()]
+    )
+    numbers = np.round(values * gain * (1 if kind == "REFLECTANCE" else 100)).astype("u2")
+    numbers[:, :10, :10] = 0
+    write_raster(folder / f"IMG_{stem}_R1C1.TIF", numbers, place)
+    indices = "".join(
+        f"<Raster_Index>{tags(BAND_ID=band, BAND_INDEX=i)}</Raster_Index>" for i, band in enumerate(order, 1)
+    )
+    measured = "Band_Reflectance" if kind == "REFLECTANCE" else "Band_Radiance"
+    gains = "".join(f"<{measured}>{tags(BAND_ID=band, GAIN=gain, BIAS=0)}</{measured}>" for band in order)
+    source = tags(Source_Identification=tags(MISSION="PHR", MISSION_INDEX="1B"))
+    data = f'<Data_File tile_R="1" tile_C="1"><DATA_FILE_PATH href="IMG_{stem}_R1C1.TIF"/></Data_File>'
+    empty = tags(Special_Value=tags(SPECIAL_VALUE_TEXT="NODATA", SPECIAL_VALUE_COUNT=0))
+    text = f"<Dimap_Document>{source}{tags(RADIOMETRIC_PROCESSING=kind)}{data}{indices}{gains}{empty}</Dimap_Document>"
+    (folder / f"DIM_{stem}.XML").write_text(text)
+    return folder / f"DIM_{stem}.XML"
+
+
 def hyperion(folder: Path, land: Landscape) -> Path:
     """Hyperion L1T: three of its bands, of which one is not calibrated."""
     place, name = on_map(30, 300, 300), "EO1H1930232008014110KF"

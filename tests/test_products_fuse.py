@@ -43,6 +43,7 @@ def test_enmap_with_sentinel2(product: Make, tmp_path: Path, capsys: pytest.Capt
     for method in ("gsa", "bicubic"):
         assert run("fuse", hs, ms, "-o", tmp_path / f"{method}.tif", "--method", method) == 0
     text = capsys.readouterr().out
+    assert "ms sees 426 to 939 nm: the detail of 28 hs bands beyond" in text
     assert "(number -1000) / 10000" in text and "left out by the product's own masks: cloud" in text
     sharp, plain = (hsp.open(tmp_path / f"{method}.tif") for method in ("gsa", "bicubic"))
     assert db(sharp) > max(30, db(plain) + 6)

@@ -178,6 +178,18 @@ def test_radiance_of_others(product: Make) -> None:
     np.testing.assert_allclose(hyperion[0], 2 * hyperion[1])
 
 
+def test_pleiades(product: Make) -> None:
+    path = product("pleiades")
+    cube, image = hsp.open(path), next(path.parent.glob("*.TIF"))
+    assert cube.identical(hsp.open(path.parent)) and cube.identical(hsp.open(image))
+    assert cube.wavelength.values.tolist() == [645, 555, 487.5, 835] and cube.attrs["units"] == "reflectance"
+    assert worst(cube) < 1e-4 and int(cube[0].isnull().sum()) == 100
+    radiance, picture = (hsp.open(product("pleiades", kind)) for kind in ("BASIC", "DISPLAY"))
+    assert radiance.attrs["units"] == "radiance" and "units" not in picture.attrs
+    np.testing.assert_allclose(radiance, 100 * cube, rtol=0.2, atol=0.2)
+    assert "tone curve" in Image(product("pleiades", "DISPLAY")).said()[0]
+
+
 def test_a_tiff_with_an_envi_header(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "scan.tif", np.full((2, 3, 4), 5000, "i2"), on_map(5))
     header = "ENVI\nsamples = 4\nlines = 3\nbands = {}\nwavelength units = nm\nwavelength = {{500, 600}}\n"

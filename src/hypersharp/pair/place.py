@@ -28,6 +28,7 @@ from hypersharp.pair.register import LEAST_CORRELATION, Model, Registration
 from hypersharp.pair.resample import affine_type
 from hypersharp.pair.spread import register_spread
 from hypersharp.pair.units import check_units
+from hypersharp.sensor.spectra import Spectra, beyond_note
 from hypersharp.sensor.srf import check_common_wavelengths
 
 if TYPE_CHECKING:
@@ -75,7 +76,10 @@ def place(
         notes = (*notes, "hs and ms are in the order of acquisition, and so is the result: it lies on no map grid")
     put = on_hs if (known["frame"] if known else frame) == "hs" else on_ms
     placed = put(hs, ms, grids, wanted)
-    return replace(placed, notes=(*notes, *placed.notes))
+    nm, flags = wavelengths_nm(outlines[0]), good_bands(outlines[0])
+    seen = nm if nm is None or flags is None else nm[flags]
+    beyond = beyond_note(Spectra(seen, wavelengths_nm(outlines[1]), fwhm_nm(outlines[1])))
+    return replace(placed, notes=(*notes, *placed.notes, *([beyond] if beyond else [])))
 
 
 class Wanted(NamedTuple):

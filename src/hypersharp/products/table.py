@@ -106,6 +106,13 @@ PRODUCTS = (
         ".TIF or .IMD",
         proven="miniatures of WorldView-3; others not at all",
     ),
+    Product(
+        "dimap",
+        "Pléiades 1, SPOT 6 and 7",
+        ("DIM_PHR*.XML", "DIM_SPOT*.XML", "IMG_PHR*.TIF", "IMG_SPOT*.TIF", "IMG_PHR*.JP2", "IMG_SPOT*.JP2"),
+        "folder, DIM_*.XML or IMG_*.TIF, orthorectified",
+        proven="miniatures of Pléiades; SPOT not at all",
+    ),
     Product("hyperion", "Hyperion L1T", ("EO1H*_B???_L1*.TIF",), "folder"),
     Product(
         "stac",

@@ -9,7 +9,7 @@ import numpy as np
 from hypersharp.errors import InputError
 from hypersharp.sensor.responses import SRFS, Bands
 from hypersharp.sensor.shapes import Axis
-from hypersharp.sensor.srf import band_shares_nm, gaussian_srf
+from hypersharp.sensor.srf import UNKNOWN_WIDTH_NM, band_shares_nm, gaussian_srf
 from hypersharp.sensor.tables import FloatArray, Mask
 
 REACH = 0.25  # of its wavelength: how far an ms band of unknown width may see
@@ -118,6 +118,24 @@ def stated_rows(centres: FloatArray, widths: FloatArray, places: FloatArray, all
         except InputError:  # seen by the tails alone
             continue
     return rows
+
+
+def beyond_note(spectra: Spectra) -> str | None:
+    """Which hs bands lie beyond all that the ms sees, in words; None where there are none, or wavelengths are unknown.
+
+    >>> beyond_note(Spectra(np.array([500.0, 600, 1600, 2200]), np.array([520.0, 650]), np.array([60.0, 40])))
+    'ms sees 460 to 690 nm: the detail of 2 hs bands beyond (1600 nm, 2200 nm) is inferred from the bands that it sees'
+    """
+    centres, widths = spectra.bands_nm()
+    if spectra.hs_nm is None or centres is None:
+        return None
+    reach = np.full(len(centres), UNKNOWN_WIDTH_NM) if widths is None else widths
+    low, high = float((centres - reach).min()), float((centres + reach).max())
+    beyond = np.flatnonzero((spectra.hs_nm < low) | (spectra.hs_nm > high))
+    if beyond.size == 0:
+        return None
+    bands = f"{beyond.size} hs band{'s' * (beyond.size > 1)} beyond ({nm_runs(beyond.tolist(), spectra.hs_nm)})"
+    return f"ms sees {low:.0f} to {high:.0f} nm: the detail of {bands} is inferred from the bands that it sees"
 
 
 def nm_range(wavelengths: FloatArray) -> str:
