@@ -294,6 +294,10 @@ def test_an_hs_of_stripes_is_not_kept(candidate: Callable[..., Method]) -> None:
     gains = 1 + 0.05 * torch.randn(BANDS, 1, HS.shape[2], generator=torch.Generator().manual_seed(3))
     striped = TensorPair(HS * gains, MS)
     sensor = known_sensor(striped)
-    assert sensor.is_striped and not known_sensor().is_striped
+    assert sensor.against_consistency == "hs is striped" and known_sensor().against_consistency is None
+    moved = replace(PAIR, hs_resampled=True)
+    assert (
+        choose_named(METHODS["gsa"], moved, known_sensor(moved), Options()).why == "consistency off: hs was resampled"
+    )
     assert not choose_named(METHODS["gsa"], striped, sensor, Options()).consistent
     assert not choose_best(striped, sensor, Options(), [METHODS["gsa"], METHODS["glp"]]).consistent

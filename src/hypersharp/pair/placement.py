@@ -47,6 +47,11 @@ class Placement:
         return 0.0, 0.0
 
     @property
+    def resamples_hs(self) -> bool:
+        """Whether the pixels of hs are others than the image's own."""
+        return False
+
+    @property
     def has_gaps(self) -> bool:
         return self.hs.leaves_out or self.ms.leaves_out
 
@@ -79,6 +84,10 @@ class OnMS(Placement):
     @property
     def offset_px_yx(self) -> tuple[float, float]:
         return self.lattice.offset_px_yx
+
+    @property
+    def resamples_hs(self) -> bool:
+        return self.lattice.warp is not None
 
     @property
     def has_gaps(self) -> bool:

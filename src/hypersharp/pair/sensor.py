@@ -98,9 +98,15 @@ class PairSensor:
         return self.given_psf is None and self.misfit > DOUBTFUL_MISFIT
 
     @cached_property
-    def is_striped(self) -> bool:
-        """Whether the rows or columns of hs are stripes, which a result should not be made to keep."""
-        return self.pair is not None and bool(striped_lines(self.pair.hs.cpu().numpy()))
+    def against_consistency(self) -> str | None:
+        """Why a result should not be held to this hs under this sensor, if so: what it would be made to keep."""
+        if self.is_doubtful:
+            return f"hs and ms differ by {self.misfit:.1f} times their noise under any sensor"
+        if self.pair is not None and self.pair.hs_resampled:
+            return "hs was resampled"
+        if self.pair is not None and striped_lines(self.pair.hs.cpu().numpy()):
+            return "hs is striped"
+        return None
 
     @property
     def notes(self) -> list[str]:

@@ -29,6 +29,7 @@ class TensorPair:
             and the like have to be kept.
         offset_px_yx: how far (down, right) off the middle of their fine pixels the centres of coarse ones lie, fine
             pixels, as far as georeference and registration know.
+        hs_resampled: whether hs was resampled to come to lie on blocks of ms pixels.
         scene_px: fine pixels of the scene that this is a sample of, where that matters (times); None: its own.
 
     >>> TensorPair(torch.rand(5, 3, 4), torch.rand(1, 6, 8)).ratio
@@ -42,6 +43,7 @@ class TensorPair:
     spectra: Spectra = UNKNOWN
     in_parts: bool = False
     offset_px_yx: tuple[float, float] = (0.0, 0.0)
+    hs_resampled: bool = False
     scene_px: int | None = None
 
     @property

@@ -6,7 +6,7 @@ the pair itself too, of which the response shows a part of the errors (`own_scal
 expected of both is run at full size, or, where the time does not suffice, what comes nearest to it.
 A candidate whose result, degraded, differs from hs clearly more than bicubic's is not taken. The result is made
 consistent with hs where that helps at reduced resolution by more than chance and `CONSISTENT_DB`; never where no blur
-explains the pair.
+explains the pair, or hs is striped or was resampled.
 Full-size times are those of the reduced runs by the number of pixels. Quick candidates come first; half of the budget
 is for trying, the clock being read between candidates.
 """
@@ -61,11 +61,8 @@ def choose_named(method: Method, pair: TensorPair, sensor: PairSensor, options: 
     if options.consistent is not None or (sensor.given_psf is None and "psf" not in method.needs):
         return Choice(shares, bool(options.consistent))
     try:
-        if sensor.is_doubtful:
-            why = f"consistency off: hs and ms differ by {sensor.misfit:.1f} times their noise under any sensor"
-            return Choice(shares, False, why)
-        if sensor.is_striped:
-            return Choice(shares, False, "consistency off: hs is striped")
+        if sensor.against_consistency:
+            return Choice(shares, False, f"consistency off: {sensor.against_consistency}")
         trials = Trials.of(pair, sensor, options)
         trials.pairs = trials.pairs[:1]
         trials.attempt(method)

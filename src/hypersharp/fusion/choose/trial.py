@@ -105,12 +105,11 @@ class Trials:
     def wanted(self) -> tuple[bool, ...]:
         """Whether results are made consistent: one or the other, or both are compared.
 
-        At reduced resolution the sensor is exact; where it does not explain the pair itself, nothing is held to it, and
-        nothing to an hs of stripes.
+        At reduced resolution the sensor is exact, and hs what it saw; where that is not so, nothing is held to it.
         """
         if self.options.consistent is not None:
             return (self.options.consistent,)
-        return (False,) if self.sensor.is_doubtful or self.sensor.is_striped else (False, True)
+        return (False,) if self.sensor.against_consistency else (False, True)
 
     def attempt(self, method: Method) -> Trial:
         """Run a method on every pair. Raises: InputError where it does not fit the pair, or gives no numbers."""
