@@ -74,8 +74,8 @@ class Pair:
     def tensors(self, hs: xr.DataArray, ms: xr.DataArray) -> TensorPair:
         """The usable bands of cubes as tensors."""
         values, masks = (to_tensor(hs, self.unit), to_tensor(ms, self.unit)), (measured(hs), measured(ms))
-        place = {"offset_px_yx": self.placement.offset_px_yx, "hs_resampled": self.placement.resamples_hs}
-        return TensorPair(*values, *masks, self.spectra, **place)
+        offset, resampled = self.placement.offset_px_yx, self.placement.resamples_hs
+        return TensorPair(*values, *masks, self.spectra, offset_px_yx=offset, hs_resampled=resampled)
 
 
 def check_pair(placement: Placement, *, scale: float | None = None) -> Pair:
