@@ -320,7 +320,7 @@ def test_who_opens_too_many_pages_waits_and_others_do_not(
     assert answers[-1][2]["retry-after"] == "1000"
     assert ask(viewer, "/download?name=image.tif")[0] == 200
     guard = bounds.Bounds(viewer.server._tornado)
-    assert [guard.is_hasty("greedy") for _ in range(3)] == [False, True, True] and not guard.is_hasty("other")
+    assert [bool(guard.begin("greedy")) for _ in range(3)] == [True, False, False] and guard.begin("other")
 
 
 def test_pages_open_at_once_are_bounded(serve: Callable[..., Viewer], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -577,3 +577,18 @@ def test_links_within_an_image_do_not_lead_out_either(folder: Path) -> None:
         with pytest.raises(InputError, match="a path that is not offered here"):
             Folders.of([folder]).existing(name)
     assert Folders.of([folder]).existing("image.tif")
+
+
+def test_pages_that_take_long_to_make_leave_time_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = bounds.Bounds(None)
+    first = limits.begin("one")
+    assert first is not None and limits.begin("one") and limits.begin("one")
+    assert limits.begin("one") is None  # three are being made
+    assert limits.begin("another") is not None
+    for opening in limits.opened["one"]:
+        opening.took_s = 0.1
+    assert limits.begin("one") is not None
+    first.took_s = bounds.WITHIN_S
+    assert limits.begin("one") is None  # they took more than half of the time
+    monkeypatch.setattr(bounds, "WITHIN_S", 0.0)
+    assert limits.begin("one") is not None

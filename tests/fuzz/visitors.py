@@ -86,7 +86,9 @@ class Visited:
     """A viewer in a thread, and a page of it that is open in a browser that is none."""
 
     def __init__(self, folder: Path) -> None:
-        bounds.MOST_OPENED = bounds.MOST_PAGES = bounds.MOST_PAGES_EACH = 10**6  # this visitor opens pages all the time
+        bounds.MOST_OPENED = bounds.MOST_PAGES = bounds.MOST_PAGES_EACH = bounds.MOST_SHARE = bounds.MOST_AT_ONCE = (
+            10**6
+        )  # this visitor opens pages all the time
         self.log, self.loop = Tracebacks(), asyncio.new_event_loop()
         logging.getLogger().addHandler(self.log)
         logging.getLogger().setLevel(logging.CRITICAL)

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from hypersharp.cube import DIMS, fwhm_nm, make_cube, only_usable, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError
 from hypersharp.io.given import as_cube
-from hypersharp.numerics.unit import value_scale
+from hypersharp.numerics.unit import is_scaled, value_scale
 from hypersharp.pair.estimate import estimate_pair
 from hypersharp.pair.record import Record
 from hypersharp.pair.reduced import degrade_pair, trusted_pixels
@@ -336,12 +336,15 @@ def wald_scores(fuse: Fuse, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor, 
     """
     coarse, fine = only_usable(hs, "hs"), only_usable(ms, "ms")
     unit = value_scale(coarse.values)
+    in_shares_of_1 = coarse.dtype.kind == "f" and is_scaled(unit)  # as `peak` has it
     pair = TensorPair(to_tensor(coarse, unit), to_tensor(fine, unit), measured(coarse), measured(fine))
     reduced = degrade_pair(pair, sensor)
     parts = ((reduced.hs, reduced.hs_valid), (reduced.ms, reduced.ms_valid), (reduced.truth, reduced.truth_valid))
     small_hs, small_ms, truth = (masked(image, valid).astype(np.float32) * np.float32(unit) for image, valid in parts)
     sharp = fuse(like(small_hs, coarse), like(small_ms, fine))
-    return score_cubes(sharp, like(truth, coarse), ratio=sensor.ratio, preset=preset, peak=unit)
+    return score_cubes(
+        sharp, like(truth, coarse), ratio=sensor.ratio, preset=preset, peak=1.0 if in_shares_of_1 else unit
+    )
 
 
 def like(values: NDArray[np.float32], cube: xr.DataArray) -> xr.DataArray:

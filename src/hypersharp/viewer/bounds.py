@@ -6,7 +6,7 @@ hold it in a frame.
 """
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -44,18 +44,32 @@ HEADERS = {
 UNUSED = ("/autoload.js", "/metadata")  # of Bokeh's routes
 MOST_PAGES, MOST_PAGES_EACH = 64, 32  # open at once: in all, and of one address
 MOST_OPENED, WITHIN_S = 20, 20.0  # pages that an address may open in that time
+MOST_SHARE, MOST_AT_ONCE = 0.5, 3  # of that time that making them may take, and how many may be made at once
 MOST_CONNECTIONS, MOST_CONNECTIONS_EACH = 700, 400
 UNUSED_PAGE_MS = 10_000  # a page whose browser does not come back for its websocket is forgotten
 IDLE_S = 60.0  # that a connection may take to send its next request
 
 
+@dataclass
+class Opening:
+    """A page that is being made for an address, or was."""
+
+    begun: float
+    took_s: float | None = None
+
+
 class Headers(OutputTransform):
-    """HEADERS on every answer, whoever gives it."""
+    """HEADERS on every answer, whoever gives it; and how long a page took."""
+
+    def __init__(self, request: HTTPServerRequest) -> None:
+        self.opening: Opening | None = getattr(request, "opening", None)
 
     def transform_first_chunk(
         self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
     ) -> tuple[int, HTTPHeaders, bytes]:
         del finishing
+        if self.opening is not None:
+            self.opening.took_s = time.monotonic() - self.opening.begun
         for name, value in HEADERS.items():
             headers[name] = value
         return status_code, headers, chunk
@@ -66,7 +80,7 @@ class Bounds(Matcher):
     """Matches the requests that ask for too much."""
 
     application: BokehTornado
-    opened: dict[str | None, deque[float]] = field(default_factory=dict)
+    opened: dict[str | None, list[Opening]] = field(default_factory=dict)
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
         status, reason = self.refusal(request)
@@ -85,8 +99,10 @@ class Bounds(Matcher):
         pages = Counter(self.address_of(session) for session in self.application.get_sessions("/"))
         if pages.total() >= MOST_PAGES or pages[request.remote_ip] >= MOST_PAGES_EACH:
             return 503, "too many pages are open: close some"
-        if self.is_hasty(request.remote_ip):
-            return 429, f"more than {MOST_OPENED} pages in {WITHIN_S:g} s: wait a little"
+        opening = self.begin(request.remote_ip)
+        if opening is None:
+            return 429, "pages are asked for faster than they may be made: wait a little"
+        request.opening = opening  # type: ignore[attr-defined]  # for Headers, which know when it is done
         return 0, ""
 
     def is_page(self, protocols: str) -> bool:
@@ -97,15 +113,21 @@ class Bounds(Matcher):
         except (ValueError, TypeError, LookupError):  # no token at all
             return False
 
-    def is_hasty(self, address: str | None) -> bool:
-        """Whether an address opens pages too fast; counts this one if not."""
+    def begin(self, address: str | None) -> Opening | None:
+        """Note that an address opens a page; None where it does so too fast, or where making them takes too long."""
         now = time.monotonic()
-        self.opened = {one: times for one, times in self.opened.items() if times and now - times[-1] < WITHIN_S}
-        times = self.opened.setdefault(address, deque(maxlen=MOST_OPENED))
-        if len(times) == MOST_OPENED and now - times[0] < WITHIN_S:
-            return True
-        times.append(now)
-        return False
+        self.opened = {
+            one: recent
+            for one, openings in self.opened.items()
+            if (recent := [opening for opening in openings if now - opening.begun < WITHIN_S])
+        }
+        recent = self.opened.setdefault(address, [])
+        taken_s = sum(opening.took_s or 0.0 for opening in recent)
+        at_once = sum(opening.took_s is None for opening in recent)
+        if len(recent) >= MOST_OPENED or at_once >= MOST_AT_ONCE or taken_s > MOST_SHARE * WITHIN_S:
+            return None
+        recent.append(Opening(now))
+        return recent[-1]
 
     @staticmethod
     def address_of(session: Any) -> str | None:
