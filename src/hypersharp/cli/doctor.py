@@ -17,7 +17,7 @@ import typer
 
 from hypersharp.cli.app import app
 from hypersharp.cli.shown import say, table
-from hypersharp.system.folders import cache_folder
+from hypersharp.system.folders import wished_cache_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,7 +71,7 @@ def look_over(speed: bool = True) -> dict[str, Any]:
     }
     complete = sorted(name for name, listed in extras.items() if name and all(need["met"] for need in listed))
     wrong = [f"{n.library} {n.found or 'is missing'}, {n.bounds or 'any'} is needed: reinstall" for n in broken(needs)]
-    folders = {"caches": cache_folder(), "temporary files": Path(os.environ.get("TMPDIR", "/tmp"))}
+    folders = {"caches": wished_cache_folder(), "temporary files": Path(os.environ.get("TMPDIR", "/tmp"))}
     wrong += [f"{path}, for {what}, cannot be written" for what, path in folders.items() if not is_writable(path)]
     free = free_bytes()
     to_do = [f"pip install 'hypersharp[{name}]'" for name in sorted(set(extras) - {*complete, ""})]
