@@ -52,6 +52,12 @@ def test_a_child_reads_the_same(suffix: str, tmp_path: Path) -> None:
     assert wavelengths_nm(cube).tolist() == wavelengths_nm(plain).tolist()
 
 
+def test_a_shape_may_be_a_list(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", cube=np.arange(24.0).reshape(2, 12))
+    with guarding("all"):
+        assert open_cube(tmp_path / "a.npz", layout="lp", shape_yx=[3, 4]).shape == (2, 3, 4)  # type: ignore[arg-type]
+
+
 def test_what_the_child_says_is_said(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", cube=VALUES, wavelength=np.arange(9.0) + 400)
     with guarding("all"), pytest.warns(UserWarning, match="'wavelength' of 9 numbers is left out"):

@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -65,7 +65,8 @@ def guard() -> str:
 def open_guarded(image: Image) -> Stored:
     """Open an image in the child; its pixels are read there too. Raises: InputError; CallError."""
     real = split_part(image.path)[0]
-    return _opened(image, changed(real) if real.exists() else 0)
+    shape, keep = image.shape_yx and (image.shape_yx[0], image.shape_yx[1]), tuple(image.keep)  # lists, too
+    return _opened(replace(image, shape_yx=shape, keep=keep), changed(real) if real.exists() else 0)
 
 
 @lru_cache(maxsize=16)
