@@ -31,7 +31,7 @@ DOCUMENTS = {
     str(path.relative_to(ROOT)): path.read_text()
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 }
-PAGES = DOCUMENTS | {name: (ROOT / name).read_text() for name in ("CONTRIBUTING.md", "CHANGELOG.md")}
+PAGES = DOCUMENTS | {name: (ROOT / name).read_text() for name in ("CONTRIBUTING.md", "CHANGELOG.md", "llms.txt")}
 VERBS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 EVERYWHERE = {"--deterministic", "--help", "--debug", "--version", "--guard", "-h"}
 OF_OTHERS = {"--ntasks-per-node", "--index-url", "--group"}  # slurm's, pip's
