@@ -84,7 +84,7 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     assert Record.of(record.on(hs)) == record
     assert record.sensor is not None and record.sensor["given"] == ["psf"]
     assert record.consistency is not None and record.consistency["after"] < record.consistency["before"]
-    assert str(record).startswith(f"method glp, ratio {RATIO}, scale 1\n")
+    assert str(record).startswith(f"method glp, ratio {RATIO}, scale {record.scale:g}\n")
     with pytest.raises(CallError, match="without a record"):
         Record.of(hs)
 

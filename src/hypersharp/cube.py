@@ -266,12 +266,13 @@ def nodata_of(cube: xr.DataArray) -> float | None:
 
 def grid_of(cube: xr.DataArray) -> Grid:
     """Shape, affine and CRS of a cube; of a swath by its longitudes and latitudes."""
-    if transform_of(cube) is None and all(name in cube.coords for name in LONLAT):
+    affine = transform_of(cube)
+    if affine is None and all(name in cube.coords for name in LONLAT):
         with needs("geolocation"):
             from rasterio.crs import CRS
         lon, lat = (np.asarray(cube.coords[name].values, float) for name in LONLAT)
         return swath_grid(lon, lat, CRS.from_epsg(4326))
-    return Grid((cube.sizes["y"], cube.sizes["x"]), transform_of(cube), crs_of(cube))
+    return Grid((cube.sizes["y"], cube.sizes["x"]), affine, crs_of(cube))
 
 
 def cut(cube: xr.DataArray, window: Window) -> xr.DataArray:
