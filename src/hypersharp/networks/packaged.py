@@ -22,6 +22,8 @@ IN_SECOND_PACKAGE: dict[str, tuple[str, int, int, int]] = {
     "dhsis-dian-x4": ("dhsis", 31, 3, 4),
     "ssjcn-dian-x4-paper": ("ssjcn", 31, 3, 4),
     "ssjcn-dian-x4-t1": ("ssjcn", 31, 3, 4),
+    "ssjcn2-dian-x4": ("ssjcn-v2", 31, 3, 4),
+    "ssjcn2-dspnet-x4": ("ssjcn-v2", 31, 3, 4),
     "ssjcn2-uestc-x4": ("ssjcn-v2", 31, 3, 4),
 }
 WAVELENGTH_TOLERANCE_NM = 6.0  # half the spacing of 10 nm bands, and a little
