@@ -52,6 +52,21 @@ def test_a_child_reads_the_same(suffix: str, tmp_path: Path) -> None:
     assert wavelengths_nm(cube).tolist() == wavelengths_nm(plain).tolist()
 
 
+def test_a_child_stays_where_it_began_and_names_are_those_of_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        save_cube(make_cube(VALUES + number), folder / "a.nc")
+        monkeypatch.chdir(folder)
+        with guarding("all"):
+            np.testing.assert_array_equal(open_cube("a.nc").values, VALUES + number)
+            left = open_cube("a.nc", lazy=True)
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(left.values, VALUES + 1)
+
+
 def test_a_shape_may_be_a_list(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", cube=np.arange(24.0).reshape(2, 12))
     with guarding("all"):

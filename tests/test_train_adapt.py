@@ -159,6 +159,7 @@ def test_the_weights_file_gives_what_was_learnt_and_serves_another_scene(tmp_pat
     net, header = load_weights(path)
     assert {"steps", "after_db", "commit"} <= header.provenance.keys()
     own = replace(known, options=replace(known.options, weights=path))
+    hs, ms = (image / header.provenance["scale"] for image in (hs, ms))  # as `adapt_pair` saw them
     with torch.inference_mode():
         torch.testing.assert_close(own.run("ssjcn", hs, ms), net(hs[None], ms[None])[0], atol=1e-5, rtol=0)
     other_hs, other_ms, other_scene, _ = make_pair(seed=3)

@@ -463,7 +463,7 @@ def test_files_are_opened_and_uploaded(at_pines: View, tmp_path: Path) -> None:
     (tmp_path / "large.tif").write_bytes(b"x" * int((UPLOAD_MIB + 1) * 2**20))
     at_pines.js("model('open_name').value = '../../../etc/passwd'")
     page.get_by_role("button", name="Open", exact=True).click()
-    at_pines.until("model('notice').text.includes('not offered here')")
+    at_pines.until("model('notice').text.includes('makes no sense')")
     at_pines.choose("In the viewer's folders", "truth.tif")
     page.get_by_role("button", name="Open", exact=True).click()
     at_pines.until("model('layer_b').value === 'truth.tif (2)'")

@@ -13,7 +13,7 @@ MOST_SAID = 400  # letters of a part of a message: other libraries' go on for pa
 
 
 def in_a_line(text: str) -> str:
-    """A text without line breaks, cut where it is long.
+    r"""A text without line breaks, cut where it is long.
 
     >>> in_a_line("one\n  two"), len(in_a_line("long" * 1000))
     ('one two', 400)

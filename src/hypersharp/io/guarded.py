@@ -64,6 +64,7 @@ def guard() -> str:
 
 def open_guarded(image: Image) -> Stored:
     """Open an image in the child; its pixels are read there too. Raises: InputError; CallError."""
+    image = image.resolved()  # the child stays where it began
     real = split_part(image.path)[0]
     shape, keep = image.shape_yx and (image.shape_yx[0], image.shape_yx[1]), tuple(image.keep)  # lists, too
     return _opened(replace(image, shape_yx=shape, keep=keep), changed(real) if real.exists() else 0)

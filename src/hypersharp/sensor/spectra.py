@@ -124,7 +124,7 @@ def beyond_note(spectra: Spectra) -> str | None:
     """Which hs bands lie beyond all that the ms sees, in words; None where there are none, or wavelengths are unknown.
 
     >>> beyond_note(Spectra(np.array([500.0, 600, 1600, 2200]), np.array([520.0, 650]), np.array([60.0, 40])))
-    'ms sees 460 to 690 nm: the detail of 2 hs bands beyond (1600 nm, 2200 nm) is inferred from the bands that it sees'
+    'ms sees 460 to 690 nm: the detail of 2 hs bands beyond (1600 to 2200 nm) is inferred from the bands that it sees'
     """
     centres, widths = spectra.bands_nm()
     if spectra.hs_nm is None or centres is None:
