@@ -27,46 +27,54 @@ from hypersharp.pair.pair import check_pair, read_sample
 from hypersharp.pair.place import place
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
-from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM
 from hypersharp.tiles import store, workers
 from hypersharp.tiles.run import TiledOptions, TiledRun, fuse_in_tiles, prepare
 from hypersharp.tiles.store import folder_for
 
 affine = pytest.importorskip("affine")
 PLACE = affine.Affine(3, 0, 400_000, 0, -3, 5_800_000)
-RATIO, BANDS, SIDE = 4, 31, 192
+RATIO, BANDS, SIDE = 4, 8, 192
+OF_NETWORKS = 31  # bands
 QUICK = ("bicubic", "gsa", "sfim", "glp", "fuse", "cnmf")
 OWN = ("nssr", "cstf", "kwon-tai", "liu-xiao-li")  # parts against the whole in their own tests
 NETWORKS = ("ssjcn", "dbin", "dhsis")
 UNTRAINED = ("ms-ssfnet", "ham-mfn", "ssf-cnn", "srcnn")  # no packaged weights: in tests/test_networks_seed.py
 
 
-def scene() -> torch.Tensor:
-    """(31, 192, 192): a few materials with edges and fine texture."""
+def scene(bands: int = BANDS) -> torch.Tensor:
+    """(bands, 192, 192): a few materials with edges and fine texture."""
     random = torch.Generator().manual_seed(0)
     y, x = torch.meshgrid(torch.arange(SIDE) / 9, torch.arange(SIDE) / 11, indexing="ij")
     shares = torch.stack([(y * x / 9).sin() > 0, (3 * y).sin() * (2 * x).cos() > 0.2, y.sin() + x.cos() > 0]).float()
     texture = 1 + 0.1 * torch.randn(3, SIDE, SIDE, generator=random)
-    spectra = torch.rand(BANDS, 3, generator=random).cumsum(0) / BANDS
+    spectra = torch.rand(bands, 3, generator=random).cumsum(0) / bands
     return torch.einsum("lk,kyx->lyx", spectra, shares * texture) * 0.5 + 0.05
 
 
-def pair() -> tuple[xr.DataArray, xr.DataArray]:
-    response = np.zeros((3, BANDS))
-    for row, first in enumerate((20, 10, 0)):
-        response[row, first : first + 11] = 1 / 11
-    hs, ms = Sensor(gaussian(8, 2, RATIO, boundary="reflect"), response, RATIO).observe(scene())
+def pair(bands: int = BANDS) -> tuple[xr.DataArray, xr.DataArray]:
+    response, width = np.zeros((3, bands)), bands // 3 + 1
+    for row, first in enumerate((2 * width - 2, width - 1, 0)):
+        response[row, first : first + width] = 1 / width
+    hs, ms = Sensor(gaussian(8, 2, RATIO, boundary="reflect"), response, RATIO).observe(scene(bands))
+    nm = np.linspace(400, 700, bands)
     coarse_place = PLACE @ affine.Affine.scale(RATIO)
     return (
-        make_cube(hs.numpy(), wavelengths_nm=CAVE_WAVELENGTHS_NM, crs="EPSG:32633", transform=coarse_place),
+        make_cube(hs.numpy(), wavelengths_nm=nm, crs="EPSG:32633", transform=coarse_place),
         make_cube(ms.numpy(), wavelengths_nm=[650, 550, 450], crs="EPSG:32633", transform=PLACE),
     )
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("pair")
-    hs, ms = pair()
+    return saved(tmp_path_factory.mktemp("pair"), *pair())
+
+
+@pytest.fixture(scope="module")
+def wide_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return saved(tmp_path_factory.mktemp("wide"), *pair(OF_NETWORKS))
+
+
+def saved(folder: Path, hs: xr.DataArray, ms: xr.DataArray) -> tuple[Path, Path]:
     return save_cube(hs, folder / "hs.tif"), save_cube(ms, folder / "ms.tif")
 
 
@@ -95,7 +103,8 @@ def prepared(
 
 
 @pytest.mark.parametrize("method", [*QUICK, *NETWORKS])
-def test_tiles_are_the_whole_image(method: str, files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_tiles_are_the_whole_image(method: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    files = request.getfixturevalue("wide_files" if method in NETWORKS else "files")
     hs, ms = (open_cube(path) for path in files)
     consistent = None if method in ("glp", "ssjcn") else False
     whole = fuse(hs, ms, method=method, coregister="none", precision="fp32", device="cpu", consistent=consistent)
@@ -112,10 +121,10 @@ def test_every_method_is_tried_in_tiles_but_the_iterative_and_the_composed() -> 
     assert set(METHODS) == {*QUICK, *NETWORKS, *UNTRAINED, *OWN, "hysure", "ssjcn-any"}
 
 
-def test_hysure_in_tiles_is_as_good_and_shows_no_seam(files: tuple[Path, Path], tmp_path: Path) -> None:
-    truth = scene().numpy()
-    whole = fuse(*(open_cube(path) for path in files), method="hysure", coregister="none", consistent=False).values
-    tiled = made(files, tmp_path / "sharp.tif", "hysure", consistent=False).values
+def test_hysure_in_tiles_is_as_good_and_shows_no_seam(wide_files: tuple[Path, Path], tmp_path: Path) -> None:
+    truth = scene(OF_NETWORKS).numpy()
+    whole = fuse(*(open_cube(path) for path in wide_files), method="hysure", coregister="none", consistent=False).values
+    tiled = made(wide_files, tmp_path / "sharp.tif", "hysure", consistent=False).values
     errors_db = [10 * np.log10(np.mean((image - truth) ** 2)) for image in (whole, tiled)]
     assert abs(errors_db[0] - errors_db[1]) < 0.05
     steps = np.abs(np.diff(tiled - whole, axis=2)).mean((0, 1))
@@ -148,7 +157,7 @@ def test_pixels_and_bands_that_are_missing_stay_missing(tmp_path: Path) -> None:
     hs.values[5] = np.nan
     hs.values[:, 3, 4] = np.nan
     ms.values[:, 100:110, 60:70] = np.nan
-    paths = save_cube(hs, tmp_path / "hs.tif"), save_cube(ms, tmp_path / "ms.tif")
+    paths = saved(tmp_path, hs, ms)
     mask = np.zeros((1, SIDE, SIDE), np.uint8)
     mask[0, 150, 150] = 1
     save_cube(make_cube(mask, crs="EPSG:32633", transform=PLACE), tmp_path / "mask.tif")
@@ -165,7 +174,7 @@ def test_pixels_and_bands_that_are_missing_stay_missing(tmp_path: Path) -> None:
 
 def test_whole_numbers_stay_whole_numbers(tmp_path: Path) -> None:
     hs, ms = ((image * 10_000).round().astype(np.uint16) for image in pair())
-    paths = save_cube(hs, tmp_path / "hs.tif"), save_cube(ms, tmp_path / "ms.tif")
+    paths = saved(tmp_path, hs, ms)
     tiled = made(paths, tmp_path / "sharp.tif", consistent=False)
     whole = fuse(*(open_cube(path) for path in paths), method="gsa", coregister="none", consistent=False)
     assert tiled.dtype == np.uint16 == whole.dtype
@@ -176,7 +185,7 @@ def test_grids_that_do_not_nest_are_aligned_tile_by_tile(tmp_path: Path) -> None
     hs, ms = pair()
     off = PLACE @ affine.Affine.translation(0.3, -0.4) @ affine.Affine.scale(0.96)
     ms = make_cube(ms.values, wavelengths_nm=[650, 550, 450], crs="EPSG:32633", transform=off)
-    paths = save_cube(hs, tmp_path / "hs.tif"), save_cube(ms, tmp_path / "ms.tif")
+    paths = saved(tmp_path, hs, ms)
     tiled = made_by(paths, tmp_path / "sharp.tif", options=Options(coregister="none"))
     whole = fuse(*(open_cube(path) for path in paths), method="bicubic", coregister="none")
     assert transform_of(tiled) == transform_of(whole) and tiled.shape == whole.shape
@@ -306,7 +315,7 @@ def test_the_face_offers_it(files: tuple[Path, Path], tmp_path: Path) -> None:
 
 def test_a_network_sees_further_the_coarser_hs_is(tmp_path: Path) -> None:
     """At ratio 8 what SSJCN sees of hs is twice as far off, in fine pixels, as at ratio 4."""
-    fine = torch.nn.functional.interpolate(scene()[None, ::4], scale_factor=4 / 3, mode="bilinear")[0]
+    fine = torch.nn.functional.interpolate(scene(OF_NETWORKS)[None, ::4], scale_factor=4 / 3, mode="bilinear")[0]
     response = np.kron(np.eye(2), np.full(4, 0.25))
     psf = gaussian(16, 4, 8, boundary="reflect")
     pair_8 = (make_cube(image.numpy()) for image in Sensor(psf, response, 8).observe(fine))
