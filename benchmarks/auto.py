@@ -88,17 +88,14 @@ def compare(name: str, case: Case, budget_s: float) -> Row:
     sharpener, made = learn(choice, case.pair, sensor, options)
     chosen = scores(sharpener(case.pair, options) if made is None else made, case)
     seconds = {"processor": process_time() - started, "clock": perf_counter() - started_clock}
-    singles = dict(single_scores(case))
+    notes = [*case.notes, *sensor.notes, choice.why, *(f"skipped: {text}" for text in choice.skipped)]
+    return {"case": name, **beside_best(dict(single_scores(case)), chosen), "seconds": seconds, "notes": notes}
+
+
+def beside_best(singles: Row, auto: tuple[float, ...]) -> Row:
+    """The scores of auto and of all single candidates, the best of these, and by how much auto leads it."""
     best = max(singles, key=lambda single: singles[single][0])
-    return {
-        "case": name,
-        "singles": singles,
-        "best": best,
-        "auto": chosen,
-        "gap_db": chosen[0] - singles[best][0],
-        "seconds": seconds,
-        "notes": [*case.notes, *sensor.notes, choice.why, *(f"skipped: {text}" for text in choice.skipped)],
-    }
+    return {"singles": singles, "best": best, "auto": auto, "gap_db": auto[0] - singles[best][0]}
 
 
 def single_scores(case: Case) -> Any:

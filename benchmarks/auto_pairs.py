@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from auto import Case, cave, drawn, jasper, paris_unmoved, pines, simulated, tilted
+from auto import Case, beside_best, cave, drawn, jasper, paris_unmoved, pines, simulated, tilted
 from numpy.typing import NDArray
 from placement import berlin
 from torch import Tensor
@@ -111,13 +111,9 @@ def compare(name: str, case: Placed, known: Row) -> Row:
     fusion = learn_pair(case.pair, "auto", Options(budget_s=BUDGET_S))
     made = fusion.sharpen(case.pair.whole()) if fusion.made is None else fusion.made
     seconds, auto = process_time() - started, scores(made, case)
-    best = max(singles, key=lambda single: singles[single][0])
     return {
         "pair": name,
-        "singles": singles,
-        "best": best,
-        "auto": auto,
-        "gap_db": auto[0] - singles[best][0],
+        **beside_best(singles, auto),
         "over_bicubic_db": auto[0] - singles["bicubic"][0],
         "seconds": seconds,
         "misfit": fusion.sensor.misfit,

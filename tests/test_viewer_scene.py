@@ -239,14 +239,8 @@ def test_a_displacement_that_the_result_records_is_a_map(tmp_path: Path) -> None
     """Of what lies at row y and column x of the ms, here from its pixel (4, 8) on, 0.5 + y / 100 pixels down."""
     rows, columns = FINE.shape[1:]
     field = {"coefficients": [[0.5 + 0.5, 0.5, 0.0], [0.0, 0.0, 0.0]], "first_yx": [0, 0], "last_yx": [100, 100]}
-    evidence = {
-        "model": "affine",
-        "largest_px": 1.5,
-        "correlation_before": 0.9,
-        "correlation_after": 0.99,
-        "tie_points": [60, 64],
-        "residual_px": 0.2,
-    }
+    evidence = {"model": "affine", "largest_px": 1.5, "correlation_before": 0.9, "correlation_after": 0.99}
+    evidence |= {"tie_points": [60, 64], "residual_px": 0.2}
     placement = {"window": [4, 8, rows, columns], "warp": {"field": field}, "evidence": evidence}
     plain, moved = make_cube(FINE, **UTM), make_cube(FINE, **UTM)
     save_cube(moved.assign_attrs(hypersharp=json.dumps({"placement": placement})), tmp_path / "moved.tif")

@@ -111,13 +111,10 @@ def study_pair(
     Raises:
         InputError: as `estimate_pair`.
 
-    >>> import hypersharp as hsp
     >>> from hypersharp.cube import make_cube
-    >>> from hypersharp.simulation.protocols import find_protocol
-    >>> scene = make_cube(np.random.default_rng(0).random((31, 64, 64)))
-    >>> sensor = find_protocol("dian-x4").sensor()
-    >>> hs, ms, _ = hsp.simulate(scene, sensor)
-    >>> study_pair(hs, ms, srf=sensor.srf).diagnosis.residuals.shape
+    >>> fine = np.random.default_rng(0).random((31, 64, 64))
+    >>> hs, ms = make_cube(fine.reshape(31, 16, 4, 16, 4).mean((2, 4))), make_cube(fine[[25, 15, 5]])
+    >>> study_pair(hs, ms).diagnosis.residuals.shape
     (3,)
     """
     pair = check_pair(place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister="none"))
