@@ -138,8 +138,7 @@ class Fidelity:
         """z with (B B' + penalty (D'D + 1)) z = pull + penalty prior, all (p, H, W), as `numerics.linops` folds it."""
         rhs = pull + penalty * prior
         gap = torch.fft.rfft2(self.observe.forward(self.smooth(rhs))) / (self.coarse_power + penalty)
-        size, ratio = self.observe.shape_yx, self.observe.ratio
-        coarse = torch.fft.irfft2(gap, s=(size[0] // ratio, size[1] // ratio))
+        coarse = torch.fft.irfft2(gap, s=self.observe.coarse_yx)
         return self.smooth(rhs.sub_(self.observe.adjoint(coarse))).div_(penalty)
 
     def smooth(self, image: Tensor) -> Tensor:
@@ -154,11 +153,7 @@ class Fidelity:
     @cached_property
     def coarse_power(self) -> Tensor:
         """The eigenvalues of B (D'D + 1)^-1 B' on the coarse half spectrum."""
-        height, width = self.observe.shape_yx
-        impulse = self.observe.kernel.new_zeros(height // self.observe.ratio, width // self.observe.ratio)
-        impulse[0, 0] = 1
-        spectrum: Tensor = torch.fft.rfft2(self.observe.forward(self.smooth(self.observe.adjoint(impulse))))
-        return spectrum.real
+        return self.observe.coarse_power(self.smooth)
 
 
 @dataclass(frozen=True, eq=False)

@@ -128,11 +128,16 @@ class BlurDecimation:
         repeated: Tensor = torch.fft.rfft2(rows).unsqueeze(-3)
         return repeated
 
-    def coarse_power(self) -> Tensor:
-        """The eigenvalues of A A', a circular convolution, on the coarse half spectrum (h, w//2 + 1)."""
-        impulse = self.kernel.new_zeros(self.shape_yx[0] // self.ratio, self.shape_yx[1] // self.ratio)
+    @property
+    def coarse_yx(self) -> tuple[int, int]:
+        """(h, w)."""
+        return self.shape_yx[0] // self.ratio, self.shape_yx[1] // self.ratio
+
+    def coarse_power(self, between: Map = lambda image: image) -> Tensor:
+        """The eigenvalues of A C A', C a circular convolution, on the coarse half spectrum (h, w//2 + 1)."""
+        impulse = self.kernel.new_zeros(self.coarse_yx)
         impulse[0, 0] = 1
-        return torch.real(torch.fft.rfft2(self.forward(self.adjoint(impulse))))
+        return torch.real(torch.fft.rfft2(self.forward(between(self.adjoint(impulse)))))
 
 
 def fold_rows(spectrum: Tensor, ratio: int) -> Tensor:
@@ -150,8 +155,7 @@ def sylvester(gram: Tensor, rhs: Tensor, observe: BlurDecimation) -> Tensor:
     lam = eigenvalues[:, None, None]
     turned = mix_bands(vectors.mT, rhs)
     coarse = torch.fft.rfft2(observe.forward(turned)) / (observe.coarse_power() + lam)
-    shape_yx = (observe.shape_yx[0] // observe.ratio, observe.shape_yx[1] // observe.ratio)
-    turned -= observe.adjoint(torch.fft.irfft2(coarse, s=shape_yx))
+    turned -= observe.adjoint(torch.fft.irfft2(coarse, s=observe.coarse_yx))
     return mix_bands(vectors, turned.div_(lam))
 
 

@@ -114,12 +114,12 @@ class Trials:
     def attempt(self, method: Method) -> Trial:
         """Run a method on every pair. Raises: InputError where it does not fit the pair, or gives no numbers."""
         plain, agreed, seconds, agreeing = [], [], [], []
+        if method.is_network:  # those for any sensor are a candidate of their own
+            weights, _ = choose_weights(method.name, self.pairs[0], self.options)
+            if self._is_own_sensor(weights):
+                self.credit[method.name] = 10 ** (-OWN_SENSOR_DB / 20)
         for pair in self.pairs:
             started = perf_counter()
-            if method.is_network:  # those for any sensor are a candidate of their own
-                weights, _ = choose_weights(method.name, pair, self.options)
-                if self._is_own_sensor(weights):
-                    self.credit[method.name] = 10 ** (-OWN_SENSOR_DB / 20)
             estimate = method.learn(pair, self._sensor_for(method, pair), self.options)(pair, self.options, ignore)
             estimate, between = estimate.cpu(), perf_counter()
             if not estimate.isfinite().all():
