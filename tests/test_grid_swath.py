@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hypersharp.errors import InputError
-from hypersharp.grid import in_pixels, on_map, swath_grid
+from hypersharp.grid import Grid, in_pixels, on_map, swath_grid, swath_in_swath
 
 FloatArray = NDArray[np.float64]
 
@@ -29,6 +29,20 @@ def test_a_swath_knows_its_pixels_and_back() -> None:
     np.testing.assert_allclose(in_pixels(grid, (xs, ys)), (x, y), atol=1e-4)
     far = in_pixels(grid, (xs + 30, ys))
     assert ((far[0] > 1000) | np.isnan(far[0])).all()
+
+
+def test_where_a_swath_lies_in_a_finer_one_of_its_acquisition() -> None:
+    """A part of a fine pixel off, which the PSF's centre takes up; not where pixels are no blocks."""
+
+    def swath(side: int, step: float, start: float, bend: float = 2.0) -> Grid:
+        y, x = start + step * (np.mgrid[:side, :side] + 0.5)
+        return swath_grid(12 + 1e-4 * (x + bend * np.sin(y / 20)), 50 - 1e-4 * (y + np.cos(x / 30)), "degrees")
+
+    fine = swath(240, 1.0, 0.0)
+    assert swath_in_swath(swath(40, 6.0, 0.0), fine, 6) == (0.0, 0.0)
+    np.testing.assert_allclose(swath_in_swath(swath(39, 6.0, 2.5), fine, 6), 2.5, atol=1e-3)
+    with pytest.raises(InputError, match="two images of one acquisition"):
+        swath_in_swath(swath(40, 6.0, 0.0, bend=9.0), fine, 6)
 
 
 def test_a_swath_without_places_is_refused() -> None:

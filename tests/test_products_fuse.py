@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from affine import Affine
+from numpy.typing import NDArray
 
 import hypersharp as hsp
 from hypersharp.cli import main
-from hypersharp.cube import crs_of, make_cube, transform_of
+from hypersharp.cube import LONLAT, crs_of, lonlat_of, make_cube, transform_of
 from hypersharp.errors import InputError
 from hypersharp.io import save_cube
 from hypersharp.io.image import Image
@@ -19,7 +21,7 @@ from hypersharp.pair.near import near
 from hypersharp.pair.place import place
 from hypersharp.pair.record import Record
 from hypersharp.pair.units import unit_warnings
-from product_scene import EPSG, Landscape, on_map
+from product_scene import EPSG, Landscape, in_orbit, metres, on_map, swaying
 
 Make = Callable[..., Path]
 
@@ -86,11 +88,35 @@ def test_what_only_a_map_grid_can_do_is_refused_for_a_swath(product: Make) -> No
             call()
 
 
-def test_two_images_of_one_acquisition_stay_in_its_order(product: Make) -> None:
+def test_two_images_of_one_acquisition_stay_in_its_order_and_keep_their_place(product: Make, tmp_path: Path) -> None:
     path = product("prisma", "L2C", "bent")
-    sharp = hsp.fuse(path, f"{path}:pan", method="gsa")
+    sharp, pan = hsp.fuse(path, f"{path}:pan", method="gsa"), hsp.open(f"{path}:pan")
     assert sharp.shape == (44, 144, 144) and transform_of(sharp) is None
-    assert any("lies on no map grid" in line for line in Record.of(sharp).lines())
+    there = lonlat_of(pan)
+    np.testing.assert_array_equal(lonlat_of(sharp), there)
+    assert any("longitude and latitude of each pixel" in line for line in Record.of(sharp).lines())
+    orbit = in_orbit(30, 24) @ Affine.scale(1 / 6)
+    truth = Landscape().seen(orbit, (144, 144), sharp.wavelength.values, sharp.fwhm.values, swaying)
+    assert off_px(sharp.values, truth) < 0.05
+    for name, most_px in (("sharp.nc", 0), ("sharp.zarr", 0), ("sharp.tif", 0.2), ("sharp.cog.tif", 0.2)):
+        again = lonlat_of(hsp.open(hsp.save(sharp, tmp_path / name)))
+        assert again is not None and there is not None
+        assert np.hypot(*np.subtract(metres(*again), metres(*there))).max() <= most_px * 5, name
+
+
+def off_px(image: NDArray[np.floating], truth: NDArray[np.floating]) -> float:
+    """The length of the shift d that fits image - truth = -gradient(truth) . d best."""
+    left, slopes = image - truth, np.stack(np.gradient(truth, axis=(1, 2)))
+    there = np.isfinite(left) & np.isfinite(slopes).all(0)
+    return float(np.hypot(*np.linalg.lstsq(slopes[:, there].T, -left[there], rcond=None)[0]))
+
+
+def test_two_swaths_that_are_not_of_one_acquisition_are_refused(product: Make) -> None:
+    path = product("prisma", "L2C", "bent")
+    hs, pan = hsp.open(path), hsp.open(f"{path}:pan")
+    turned = pan.assign_coords({name: (("y", "x"), pan[name].values[::-1].copy()) for name in LONLAT})
+    with pytest.raises(InputError, match="two swaths whose pixels lie"):
+        hsp.fuse(hs, turned, method="gsa")
 
 
 def test_only_the_ms_around_hs_is_read(product: Make, tmp_path: Path) -> None:

@@ -266,13 +266,26 @@ def nodata_of(cube: xr.DataArray) -> float | None:
 
 def grid_of(cube: xr.DataArray) -> Grid:
     """Shape, affine and CRS of a cube; of a swath by its longitudes and latitudes."""
-    affine = transform_of(cube)
-    if affine is None and all(name in cube.coords for name in LONLAT):
+    lonlat = lonlat_of(cube)
+    if lonlat is not None:
         with needs("geolocation"):
             from rasterio.crs import CRS
-        lon, lat = (np.asarray(cube.coords[name].values, float) for name in LONLAT)
-        return swath_grid(lon, lat, CRS.from_epsg(4326))
-    return Grid((cube.sizes["y"], cube.sizes["x"]), affine, crs_of(cube))
+        return swath_grid(*lonlat, CRS.from_epsg(4326))
+    return Grid((cube.sizes["y"], cube.sizes["x"]), transform_of(cube), crs_of(cube))
+
+
+def lonlat_of(cube: xr.DataArray) -> np.ndarray | None:
+    """The degrees (2, y, x) at which the pixels of a swath have their centres, None for an image on a map, or nowhere."""
+    if transform_of(cube) is not None or not all(name in cube.coords for name in LONLAT):
+        return None
+    return np.stack([np.asarray(cube.coords[name].values, float) for name in LONLAT])
+
+
+def with_lonlat(cube: xr.DataArray, lonlat: np.ndarray | None) -> xr.DataArray:
+    """The cube with the place of each of its pixels, (2, y, x); as it is for None."""
+    if lonlat is None:
+        return cube
+    return cube.assign_coords({name: (("y", "x"), axis) for name, axis in zip(LONLAT, lonlat, strict=True)})
 
 
 def cut(cube: xr.DataArray, window: Window) -> xr.DataArray:

@@ -31,6 +31,8 @@ LEAST_RATIO, MOST_RATIO = 1.5, 32  # fine pixels per coarse pixel that fusion ca
 SIDE_STEPS = 32  # points along a side of an image, enough to follow it into another CRS
 ROUNDS, SETTLED_PX = 40, 1e-6  # of finding a place in a swath: each leaves a share that is the slope of `Grid.off`
 LOST_PX = 0.01  # a place that is still moving by more lies in no pixel
+SWATH_PX, MOSTLY = 0.25, 0.9  # of a coarse pixel that so many of two swaths' pixels stay within of their blocks
+ROUNDED_PX = 0.05  # fine pixels: what longitudes and latitudes of 32 bits leave of a place
 FITTED = 64  # rows and columns of a swath through which its affine is laid
 
 
@@ -109,12 +111,16 @@ def whole_ratio(hs: Grid, ms: Grid) -> int:
 
 def fits_exactly(hs: Grid, ms: Grid) -> bool:
     """Whether ms divides the pixels of hs into a whole number: one CRS, corners within 0.01 fine pixels."""
-    ratio = ms.shape_yx[0] // hs.shape_yx[0]
-    if ratio < 1 or ms.shape_yx != (ratio * hs.shape_yx[0], ratio * hs.shape_yx[1]) or hs.crs != ms.crs:
+    if not nests(hs, ms) or hs.crs != ms.crs or hs.off is not None or ms.off is not None:
         return False
-    if hs.off is not None or ms.off is not None:  # the two of one acquisition, such as PRISMA and its pan
-        return hs.off is not None and ms.off is not None
+    ratio = ms.shape_yx[0] // hs.shape_yx[0]
     return lattice_offset(beside(ms, hs), Grid(ms.shape_yx, fine_transform(affine_of(hs), ratio))) == (0, 0)
+
+
+def nests(hs: Grid, ms: Grid) -> bool:
+    """Whether ms has a whole number of pixels for each of hs, the same along both sides, wherever they lie."""
+    ratio = ms.shape_yx[0] // hs.shape_yx[0]
+    return ratio >= 1 and ms.shape_yx == (ratio * hs.shape_yx[0], ratio * hs.shape_yx[1])
 
 
 def lattice_offset(source: Grid, target: Grid) -> tuple[int, int] | None:
@@ -315,6 +321,27 @@ def swath_grid(lon: FloatArray, lat: FloatArray, crs: object) -> Grid:
         nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
         off = off[:, nearest[0], nearest[1]]
     return Grid((lon.shape[0], lon.shape[1]), affine, crs, off)
+
+
+def swath_in_swath(hs: Grid, ms: Grid, ratio: int, project: Project | None = None) -> tuple[float, float]:
+    """Where the corner of hs lies in a swath of the same acquisition whose pixels are `ratio` times as fine.
+
+    Fine pixels (y, x), by the longitudes and latitudes of both; 0 where these leave no more than they are rounded by.
+
+    Raises: InputError where the pixels of hs are not blocks of ms pixels everywhere.
+    """
+    rows, columns = (np.unique(np.linspace(0, side - 1, FITTED).astype(int)) + 0.5 for side in hs.shape_yx)
+    points = [axis.ravel() for axis in np.meshgrid(columns, rows)]
+    there = pixels_in(hs, ms, (points[0], points[1]), project)
+    apart = np.stack([found - ratio * own for found, own in zip(there[::-1], points[::-1], strict=True)])
+    apart = apart[:, np.isfinite(apart).all(0)]
+    start = np.median(apart, axis=1) if apart.size else np.full(2, np.nan)
+    strays = np.quantile(np.abs(apart - start[:, None]).max(0), MOSTLY) if apart.size else np.inf
+    if not strays <= SWATH_PX * ratio:
+        found = f"two swaths whose pixels lie {strays:.3g} fine pixels off each other's blocks, by their coordinates"
+        raise InputError(found, "two images of one acquisition", "put ms on a map first: gdalwarp -geoloc")
+    y, x = np.where(np.abs(start) <= ROUNDED_PX, 0.0, start).tolist()
+    return y, x
 
 
 def check_on_map(*grids: Grid) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from hypersharp.cube import LONLAT, decode, make_cube
+from hypersharp.cube import decode, make_cube, with_lonlat
 from hypersharp.errors import InputError, needs
 from hypersharp.grid import Window, check_window, window_transform
 from hypersharp.system.memory import free_bytes
@@ -177,10 +177,8 @@ class Stored:
         cube.encoding.update(self._encoding(chosen))
         if self.unit is not None:
             cube.attrs["units"] = self.unit
-        if self.lonlat is not None:
-            y, x, height, width = window
-            lonlat = self.lonlat[:, y : y + height, x : x + width]
-            cube = cube.assign_coords({n: (("y", "x"), v) for n, v in zip(LONLAT, lonlat, strict=True)})
+        y, x, height, width = window
+        cube = with_lonlat(cube, None if self.lonlat is None else self.lonlat[:, y : y + height, x : x + width])
         return cube if self.notes is None else cube.assign_attrs({NOTES: self.notes})
 
     def values(self, bands: Sequence[int] | None, window: Window | None, lazy: bool = False) -> Any:

@@ -138,7 +138,8 @@ def place_of(variables: Mapping[str, Any], variable: Any, parts: Parts) -> tuple
     if not installed("affine"):
         return crs, None
     swath = [name for name, found in variables.items() if found.ndim == 2 and _is_degrees(found)]
-    if swath and (ys is None or xs is None) and "GeoTransform" not in attributes:
+    placed = lonlat_of(variables, variable, parts) is not None
+    if swath and not placed and (ys is None or xs is None) and "GeoTransform" not in attributes:
         text = f"the place of each pixel in {' and '.join(swath[:2])} is not read: the image is taken to have no place"
         warnings.warn(text, stacklevel=3)
     height = float(attributes.get("perspective_point_height", 1))
@@ -146,6 +147,20 @@ def place_of(variables: Mapping[str, Any], variable: Any, parts: Parts) -> tuple
     if crs is None and "GeoTransform" not in attributes and all(map(_counts, centres)):
         return None, None
     return crs, affine_from(attributes.get("GeoTransform"), *centres)
+
+
+def lonlat_of(variables: Mapping[str, Any], variable: Any, parts: Parts) -> np.ndarray | None:
+    """The degrees (2, y, x) of the pixels of a swath, from variables in degrees on its rows and columns; else None."""
+    dims = tuple(variable.dims[part] for part in parts[1:])
+    on_pixels = [found for found in variables.values() if found.dims == dims and _is_degrees(found)]
+    axes = []
+    for end in ("e", "n"):  # degrees_east, degrees_north
+        found = [one for one in on_pixels if str(one.attrs["units"]).lower().rpartition("_")[2].startswith(end)]
+        if len(found) != 1:
+            return None
+        degrees, fill = np.asarray(found[0].values, float), number_of(found[0], ("_FillValue", "missing_value"))
+        axes.append(degrees if fill is None else np.where(degrees == fill, np.nan, degrees))
+    return np.stack(axes)
 
 
 def _counts(centres: np.ndarray | None) -> bool:

@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from hypersharp.conventions.arrays import Wanted, find_variable
-from hypersharp.conventions.cf import LETTERS, Parts, axes_of, number_of, place_of, spectra_of, true_type, unit_of
+from hypersharp.conventions.cf import (
+    LETTERS,
+    Parts,
+    axes_of,
+    lonlat_of,
+    number_of,
+    place_of,
+    spectra_of,
+    true_type,
+    unit_of,
+)
 from hypersharp.errors import InputError
 from hypersharp.sensor.wavelengths import in_text, spectral_nm
 from hypersharp.stored import NOTES, Pixels, Stored, VariablePixels
@@ -55,6 +65,7 @@ def read_dataset(
             good_bands=flags,
             crs=crs,
             transform=transform,
+            lonlat=lonlat_of(dataset.variables, variables[0], axes[0]) if transform is None else None,
             nodata=_one_or_each([_nodata(variable) for variable in variables]),
             scale=_one_or_each([number_of(variable, ("scale_factor",), 1.0) for variable in variables]),
             offset=_one_or_each([number_of(variable, ("add_offset",), 0.0) for variable in variables]),

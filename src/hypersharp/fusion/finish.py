@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hypersharp.cube import with_bands_of
+from hypersharp.cube import with_bands_of, with_lonlat
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.tensors import TensorPair
 
@@ -51,4 +51,5 @@ def result_type(pair: Pair, *, gaps: bool) -> np.dtype[Any]:
 def as_cube(values: Any, pair: Pair) -> xr.DataArray:
     """Values (L, H, W), numpy or dask, on the pair's fine grid with the bands of hs."""
     fine = pair.placement.fine
-    return with_bands_of(pair.placement.hs.outline(), values, crs=fine.crs, transform=fine.transform)
+    cube = with_bands_of(pair.placement.hs.outline(), values, crs=fine.crs, transform=fine.transform)
+    return with_lonlat(cube, pair.placement.lonlat)

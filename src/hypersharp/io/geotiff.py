@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
+from hypersharp.cube import crs_of, fwhm_nm, good_bands, lonlat_of, transform_of, wavelengths_nm
 from hypersharp.errors import OutputError, needs
 from hypersharp.io.envi import Header, header_beside
 from hypersharp.io.image import Image
 from hypersharp.io.packed import BLOCK, pack, pieces
+from hypersharp.io.points import points_of
 from hypersharp.io.raster import opened, read_raster
 from hypersharp.stored import NOTES, Stored
 from hypersharp.system.atomic import NEXT_TO_NOTHING_BYTES, check_room
@@ -117,7 +118,9 @@ def _profile(cube: xr.DataArray, values: Any, *, may_be_plain: bool) -> dict[str
     }
     if lazy and may_be_plain and _saved(profile, values) <= LEAST_SAVED:
         profile |= {"compress": "none", "predictor": 1}
+    lonlat = lonlat_of(cube)
     place = {"crs": crs_of(cube), "transform": transform_of(cube)}
+    place |= {} if lonlat is None else {"crs": "EPSG:4326", "gcps": points_of(lonlat)}
     return profile | {key: value for key, value in place.items() if value is not None}
 
 

@@ -14,9 +14,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.conventions.arrays import Wanted, plain_order
-from hypersharp.conventions.cf import Parts, axes_of, place_of, spectra_of
+from hypersharp.conventions.cf import Parts, axes_of, lonlat_of, place_of, spectra_of
 from hypersharp.conventions.dataset import band_facts_of, chosen_names
-from hypersharp.cube import DIMS, LONLAT, NUMBERS, crs_of, decode, make_cube, transform_of
+from hypersharp.cube import DIMS, LONLAT, NUMBERS, crs_of, decode, make_cube, transform_of, with_lonlat
 from hypersharp.errors import InputError, installed
 from hypersharp.io import open_cube
 from hypersharp.stored import NOTES, per_band
@@ -99,6 +99,7 @@ def _of_array(array: xr.DataArray, what: str, variables: Mapping[Any, Any] | Non
     place = {"crs": crs, "transform": transform}
     cube = make_cube(values, wavelengths_nm=centres, fwhm_nm=widths, good_bands=flags, **place)
     cube.encoding.update(encoding)
+    cube = with_lonlat(cube, lonlat_of(known, array, parts) if transform is None else None)
     return cube.assign_attrs({NOTES: array.attrs[NOTES]}) if NOTES in array.attrs else cube
 
 

@@ -28,6 +28,10 @@ OF_BANDS = {
     "fwhm": {"long_name": "full width of the band at half maximum", "units": "nm"},
     "good_band": {"long_name": "whether the band is good"},
 }
+OF_SWATHS = {
+    "latitude": {"standard_name": "latitude", "long_name": "latitude", "units": "degrees_north"},
+    "longitude": {"standard_name": "longitude", "long_name": "longitude", "units": "degrees_east"},
+}
 UNITS: dict[str, dict[str, Any]] = {
     "reflectance": {"long_name": "reflectance", "units": "1"},
     "radiance": {"long_name": "radiance"},
@@ -139,7 +143,7 @@ def dataset_of(cube: xr.DataArray) -> xr.Dataset:
         attributes["long_name"] = "coordinate reference system"
         image.attrs["grid_mapping"] = "spatial_ref"
         image.coords["spatial_ref"] = ((), 0, attributes)
-    for name, attributes in (coordinate_words(cube) | OF_BANDS).items():
+    for name, attributes in (coordinate_words(cube) | OF_BANDS | OF_SWATHS).items():
         if name in image.coords:
             image.coords[name].attrs = attributes
     dataset = image.to_dataset().assign_attrs(WHOLE)

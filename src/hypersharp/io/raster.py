@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hypersharp.errors import InputError
+from hypersharp.io.points import lonlat_of_points
 from hypersharp.products.rasters import opened_raster
 from hypersharp.sensor.wavelengths import named_nm, numbers_in, spectral_nm, widths_nm
 from hypersharp.stored import NOTES, Pixels, Stored
@@ -23,6 +24,7 @@ from hypersharp.system.read_errors import check_regular
 EXPECTED = {"GTiff": "a whole GeoTIFF", "PNG": "a whole PNG image", "JPEG": "a whole JPEG image"}
 SEEN_PX = 256  # a side of the nine windows in which an alpha band is looked at
 LEAST_PLAIN = 0.9  # of an alpha band's values are 0 or opaque; those of a band of light are not
+PLANE_PX = 0.05  # more, and control points are asked whether they are those of a swath
 GCP_PX = 0.5  # that control points may lie off the affine that stands for them
 MOST_BANDS = 20_000
 Part = tuple[str, int]  # GDAL's name of a page, or the file's own path, and the number of a band in it
@@ -108,11 +110,10 @@ def read_raster(path: Path, driver: str) -> Stored:
         pieces = [_piece(page, path, driver, alpha) for page in pages or [str(path)]]
         parts = [part for found in pieces for part in found["parts"]]
         dtypes, facts = [dtype for found in pieces for dtype in found["dtypes"]], _joined(pieces)
-        crs, transform = _place(path, dataset)
+        place = _place(path, dataset)
         return Stored(
             RasterPixels(path, driver, parts, dataset.shape, np.result_type(*dtypes) if dtypes else "u1"),
-            crs=crs,
-            transform=transform,
+            **place,
             valid=RasterMask(path, driver, [(str(path), 1)], dataset.shape, bool) if _masked(dataset, alpha) else None,
             notes=dataset.tags().get(NOTES),
             **facts,
@@ -259,34 +260,42 @@ def _palette(path: Path, driver: str, dataset: Any) -> Stored | None:
         kept[0, int(dataset.nodata)] = False
     what = "one band of grey" if grey else "red, green and blue"
     warnings.warn(f"{path.name} holds index numbers of a palette, which are read as {what}", stacklevel=4)
-    crs, transform = _place(path, dataset)
-    place: tuple[Part, tuple[int, int]] = ((str(path), 1), dataset.shape)
+    part: tuple[Part, tuple[int, int]] = ((str(path), 1), dataset.shape)
     return Stored(
-        PalettePixels(path, driver, *place, colours[:1] if grey else colours[:3]),
-        crs=crs,
-        transform=transform,
-        valid=None if kept.all() else PalettePixels(path, driver, *place, kept),
+        PalettePixels(path, driver, *part, colours[:1] if grey else colours[:3]),
+        valid=None if kept.all() else PalettePixels(path, driver, *part, kept),
+        **_place(path, dataset),
     )
 
 
-def _place(path: Path, dataset: Any) -> tuple[Any, Any]:
-    """CRS and affine; ground control points where they lie on an affine.
+def _place(path: Path, dataset: Any) -> dict[str, Any]:
+    """CRS and affine, of control points too where they lie on one; `lonlat` where they are a grid in degrees.
 
-    Raises: InputError for control points that do not, and for a camera model alone.
+    Raises: InputError for other control points, and for a camera model alone.
     """
     if not dataset.transform.is_identity:
-        return dataset.crs or None, dataset.transform
+        return {"crs": dataset.crs or None, "transform": dataset.transform}
     points, crs = dataset.gcps
     if points:
-        return (crs or None), _of_control_points(path, points)
+        affine, off = _of_control_points(points)
+        lonlat = lonlat_of_points(points, dataset.shape) if off > PLANE_PX and crs and crs.is_geographic else None
+        if lonlat is not None:
+            return {"lonlat": lonlat}
+        if off <= GCP_PX:
+            return {"crs": crs or None, "transform": affine}
+        found = f"{path} placed by {len(points)} control points" + (
+            f" up to {off:.3g} pixels off a grid" if np.isfinite(off) else ""
+        )
+        do = "warp it: gdalwarp -tps IN OUT, or take the points out: gdal_edit.py -unsetgcp"
+        raise InputError(found, "an affine, or points that lie on one", do)
     if dataset.rpcs:
         found = f"{path} placed by a camera model (RPC) alone"
         raise InputError(found, "an image on a grid", "orthorectify it: gdalwarp -rpc IN OUT")
-    return dataset.crs or None, None
+    return {"crs": dataset.crs or None}
 
 
-def _of_control_points(path: Path, points: Sequence[Any]) -> Any:
-    """The affine through control points. Raises: InputError where they do not lie on one."""
+def _of_control_points(points: Sequence[Any]) -> tuple[Any, float]:
+    """The affine through control points, and how many pixels off it the worst lies; infinite where there is none."""
     from affine import Affine
 
     pixels = np.array([[point.col, point.row, 1] for point in points], dtype=float)
@@ -295,10 +304,5 @@ def _of_control_points(path: Path, points: Sequence[Any]) -> Any:
     found, *_ = np.linalg.lstsq(pixels, ground - middle, rcond=None)
     (a, d), (b, e), (c, f) = found
     size, off = np.sqrt(abs(a * e - b * d)), np.abs(pixels @ found - (ground - middle)).max()
-    if len(points) < 3 or not size > 0 or off > GCP_PX * size:
-        what = f"{path} placed by {len(points)} control points" + (
-            f" up to {off / size:.3g} pixels off a grid" if size else ""
-        )
-        do = "warp it: gdalwarp -tps IN OUT, or take the points out: gdal_edit.py -unsetgcp"
-        raise InputError(what, "an affine, or points that lie on one", do)
-    return Affine(a, b, c + middle[0], d, e, f + middle[1])
+    known = len(points) >= 3 and size > 0
+    return Affine(a, b, c + middle[0], d, e, f + middle[1]), float(off / size) if known else float("inf")

@@ -36,8 +36,8 @@ def without_fill(image: Image | CubeImage, name: str) -> tuple[Image | CubeImage
     check_numbers(outline, name)
     said = (isinstance(image, Image) and image.nodata is not None) or nodata_of(outline) is not None
     found, seen, top = Counter[float](), 0, 0.0
-    for values in _looked_at(image):
-        flat = flat_pixels(values)
+    for values, missing in _looked_at(image):
+        flat = flat_pixels(values) & ~missing
         seen += flat.size
         top = max([top, *(float(np.max(band, where=~flat & np.isfinite(band), initial=0)) for band in values)])
         if said:
@@ -84,16 +84,22 @@ def flat_pixels(values: NDArray[Any]) -> NDArray[np.bool_]:
     return flat
 
 
-def _looked_at(image: Image | CubeImage) -> Iterator[NDArray[Any]]:
-    """The numbers of a cube in memory; those that a file stores in nine windows spread over it."""
+def _looked_at(image: Image | CubeImage) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
+    """The numbers of a cube in memory, or those that a file stores in nine windows spread over it.
+
+    With (y, x) True where the file says that a pixel is missing.
+    """
+    valid = None if isinstance(image, CubeImage) else image.stored().valid
     values = image.values.data if isinstance(image, CubeImage) else image.stored().pixels
     if isinstance(image, CubeImage) and isinstance(values, np.ndarray):
-        yield values
+        yield values, np.zeros(values.shape[1:], bool)
         return
     height, width = values.shape[1:]
     for y in sorted({0, max(0, height - LOOKED_PX) // 2, max(0, height - LOOKED_PX)}):
         for x in sorted({0, max(0, width - LOOKED_PX) // 2, max(0, width - LOOKED_PX)}):
-            yield np.asarray(values[:, y : y + LOOKED_PX, x : x + LOOKED_PX])
+            window = slice(y, y + LOOKED_PX), slice(x, x + LOOKED_PX)
+            found = np.asarray(values[:, *window])
+            yield found, np.zeros(found.shape[1:], bool) if valid is None else ~np.asarray(valid[:, *window], bool)[0]
 
 
 def _without(image: Image | CubeImage, fill: float) -> Image | CubeImage:

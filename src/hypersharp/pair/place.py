@@ -16,7 +16,7 @@ import numpy as np
 
 from hypersharp.cube import check_axes, check_cube, fwhm_nm, good_bands, grid_of, shape_text, wavelengths_nm
 from hypersharp.errors import InputError, check_name, installed
-from hypersharp.grid import LEAST_RATIO, MOST_RATIO, Grid, Window, fits_exactly, middle, whole_ratio
+from hypersharp.grid import LEAST_RATIO, MOST_RATIO, Grid, Window, fits_exactly, middle, nests, swath_in_swath, whole_ratio
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.align import LARGEST_SIDE, Straight, place_note, plan_alignment, registered, shift_message
 from hypersharp.pair.displaced import START_SIGMA
@@ -25,7 +25,7 @@ from hypersharp.pair.lattice import Lattice, by_georeference, same_extent
 from hypersharp.pair.options import Coregister, Frame
 from hypersharp.pair.placement import OnHS, OnMS, Placement
 from hypersharp.pair.register import LEAST_CORRELATION, Model, Registration
-from hypersharp.pair.resample import affine_type
+from hypersharp.pair.resample import affine_type, project
 from hypersharp.pair.spread import register_spread
 from hypersharp.pair.units import check_units
 from hypersharp.sensor.spectra import Spectra, beyond_note
@@ -33,6 +33,11 @@ from hypersharp.sensor.srf import check_common_wavelengths
 
 if TYPE_CHECKING:
     import xarray as xr
+
+IN_SWATH = (
+    "hs and ms are in the order of acquisition, and so is the result, with longitude and latitude of each pixel "
+    "(.nc and .zarr keep them, .tif control points)"
+)
 
 
 def place(
@@ -70,10 +75,10 @@ def place(
     grids, wanted = (grid_of(outlines[0]), grid_of(outlines[1])), Wanted(ratio, coregister, known)
     check_both_placed(*grids)
     notes = (*hs_fill, *ms_fill)
-    if all(grid.off is not None for grid in grids):  # PRISMA and its pan
-        checked_ratio(*grids, ratio)
-        grids = Grid(grids[0].shape_yx), Grid(grids[1].shape_yx)
-        notes = (*notes, "hs and ms are in the order of acquisition, and so is the result: it lies on no map grid")
+    plain = Grid(grids[0].shape_yx), Grid(grids[1].shape_yx)
+    if grids[1].off is not None and (grids[0].off is not None or nests(*plain)):  # PRISMA and its pan
+        start = swath_in_swath(*grids, checked_ratio(*plain, ratio), project)
+        grids, wanted, notes = plain, wanted._replace(start_px_yx=start), (*notes, IN_SWATH)
     put = on_hs if (known["frame"] if known else frame) == "hs" else on_ms
     placed = put(hs, ms, grids, wanted)
     nm, flags = wavelengths_nm(outlines[0]), good_bands(outlines[0])
@@ -88,11 +93,12 @@ class Wanted(NamedTuple):
     ratio: int | None
     coregister: Coregister
     known: Mapping[str, Any] | None
+    start_px_yx: tuple[float, float] = (0.0, 0.0)  # where hs begins in an ms of its own extent
 
 
 def on_ms(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid], wanted: Wanted) -> Placement:
     """The pair on the pixels of the ms; grids: those of hs and ms."""
-    (coarse, fine), (ratio, coregister, known) = grids, wanted
+    (coarse, fine), (ratio, coregister, known, start_px_yx) = grids, wanted
     if known is not None:
         return OnMS.of(hs, ms, fine, Lattice.from_dict(dict(known), coarse, fine), evidence=known.get("evidence"))
     georeferenced = coarse.transform is not None and fine.transform is not None
@@ -100,6 +106,7 @@ def on_ms(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid]
         lattice = by_georeference(coarse, fine, ratio)
     else:
         lattice = same_extent(checked_ratio(coarse, fine, ratio), fine)
+        lattice = lattice.displaced(start_px_yx, coarse, fine) if any(start_px_yx) else lattice
     first, notes = OnMS.of(hs, ms, fine, lattice), list[str]()
     if not lattice.nested:
         notes.append(place_note(first.blocks, first.fine, lattice.true_ratio, lattice.ratio))
@@ -144,7 +151,7 @@ def moved(lattice: Lattice, found: Registration, window: Window, hs: Grid, ms: G
 
 def on_hs(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid], wanted: Wanted) -> Placement:
     """The pair on the pixels of hs; grids: those of hs and ms."""
-    (coarse, fine), (given, coregister, known) = grids, wanted
+    (coarse, fine), (given, coregister, known, _) = grids, wanted
     ratio = given if known is None else known["ratio"]
     model: Straight = "shift" if coregister == "local" else coregister
     placed = all(grid.crs is not None and grid.transform is not None for grid in (coarse, fine))

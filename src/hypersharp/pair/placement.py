@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hypersharp.cube import fwhm_nm, make_cube, wavelengths_nm, with_bands_of
+from hypersharp.cube import fwhm_nm, lonlat_of, make_cube, wavelengths_nm, with_bands_of
 from hypersharp.grid import Grid, Window, affine_of, window_transform
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.align import Alignment
@@ -45,6 +45,11 @@ class Placement:
     @property
     def offset_px_yx(self) -> tuple[float, float]:
         return 0.0, 0.0
+
+    @property
+    def lonlat(self) -> NDArray[np.float64] | None:
+        """The degrees (2, H, W) of the centres of the fine pixels, where the ms is a swath on no map."""
+        return lonlat_of(self.ms.outline())
 
     @property
     def resamples_hs(self) -> bool:
@@ -84,6 +89,11 @@ class OnMS(Placement):
     @property
     def offset_px_yx(self) -> tuple[float, float]:
         return self.lattice.offset_px_yx
+
+    @property
+    def lonlat(self) -> NDArray[np.float64] | None:
+        whole, (y, x, height, width) = super().lonlat, self.lattice.window
+        return None if whole is None else whole[:, y : y + height, x : x + width]
 
     @property
     def resamples_hs(self) -> bool:
