@@ -17,6 +17,7 @@ from hypersharp.cli import main
 from hypersharp.cube import transform_of
 from hypersharp.errors import InputError
 from hypersharp.io.image import Image
+from hypersharp.system.elsewhere import HOSTS
 from hypersharp.viewer.folders import Folders
 from product_files import S2, write_raster
 from product_scene import on_map
@@ -44,6 +45,10 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str, l
 
         def answer(self, *, head: bool) -> None:
             file = folder / self.path.lstrip("/")
+            if file.name == "redirected.json":
+                self.send_response(302)
+                self.send_header("Location", "http://elsewhere.example/item.json")
+                return self.end_headers()
             if not file.is_file():
                 return self.send_error(404)
             content, wanted = file.read_bytes(), re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
@@ -167,10 +172,26 @@ def test_an_item_leads_to_no_file_outside_its_folder(product: Make, tmp_path: Pa
             hsp.open(path)
 
 
-def test_a_viewer_follows_no_addresses(product: Make, web: tuple[Path, str, list[int]], tmp_path: Path) -> None:
-    item(tmp_path, product("sentinel2"), web[1])
+def test_a_viewer_follows_addresses_at_allowed_hosts_alone(
+    product: Make, web: tuple[Path, str, list[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The item, its assets, and where a redirection leads."""
+    host = web[1].removeprefix("http://")
+    name = f"{web[1]}/{item(web[0], product('sentinel2'), web[1]).name}"
     folders = Folders.of([tmp_path])
+    monkeypatch.setenv(HOSTS, host)
+    assert Image(folders.existing(name)).cube().shape[0] > 1
+    moved = (web[0] / "item.json").read_text().replace(host, "elsewhere.example")
+    (web[0] / "moved.json").write_text(moved)
+    with pytest.raises(InputError, match=r"an address at 'elsewhere\.example'"):
+        Image(folders.existing(f"{web[1]}/moved.json")).cube()
+    with pytest.raises(InputError, match=r"an address at 'elsewhere\.example'"):
+        Image(folders.existing(f"{web[1]}/redirected.json")).cube()
+    monkeypatch.setenv(HOSTS, "")
+    for address in (name, f"{web[1]}/large.tif"):
+        with pytest.raises(InputError, match="an image on this machine"):
+            folders.existing(address)
+    with pytest.raises(InputError, match="not offered here"):
+        folders.existing("/vsicurl/http://127.0.0.1/large.tif")
+    item(tmp_path, product("sentinel2"), web[1])
     assert "item.json" not in folders.images() and "B04.tif" in folders.images()
-    for name in ("item.json", f"{web[1]}/large.tif", "/vsicurl/http://127.0.0.1/large.tif"):
-        with pytest.raises(InputError, match="not offered here"):
-            folders.existing(name)

@@ -29,6 +29,8 @@ from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
 from hypersharp.io import open_cube, save_cube
 from hypersharp.methods.table import METHODS as TABLE
+from hypersharp.products.rasters import opened_raster
+from hypersharp.system.elsewhere import HOSTS
 from hypersharp.tiles import run
 from hypersharp.viewer import bounds, server
 from hypersharp.viewer.folders import Folders
@@ -59,8 +61,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def serve(folder: Path) -> Iterator[Callable[..., Viewer]]:
+def serve(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Viewer]]:
     """Viewers of the folder, each in a thread with its own loop, ended afterwards."""
+    monkeypatch.setenv(HOSTS, "")  # a viewer sets it for its process
     running: list[tuple[Viewer, threading.Thread]] = []
 
     def start(**options: Any) -> Viewer:
@@ -535,6 +538,34 @@ def test_products_are_listed_and_opened(
     assert patch is not None and patch.values.shape == (1, 50, 50)
     with pytest.raises(InputError):
         viewer.folders.existing("notes.txt")
+
+
+def test_addresses_are_read_at_allowed_hosts_alone(serve: Callable[..., Viewer], folder: Path) -> None:
+    """Whatever way an address is written in which GDAL and Python might see another host."""
+    viewer = serve(read_hosts=("Data.example", "127.0.0.1:8000", "sentinel-cogs"))
+    for name in ("https://data.example/a.tif", "http://127.0.0.1:8000/item.json:red,nir", "s3://sentinel-cogs/a.tif"):
+        assert viewer.folders.existing(name) == Path(name)
+    for name in (
+        "https://other.example/a.tif",
+        "https://data.example@other.example/a.tif",
+        "https://other.example\\@data.example/a.tif",
+        "https://other.example#data.example/a.tif",
+        "http://127.0.0.1:9000/a.tif",
+        "http://127.0.0.1/a.tif",
+        "s3://private/a.tif",
+    ):
+        with pytest.raises(
+            InputError, match=r"an address at .* one at data\.example, 127\.0\.0\.1:8000, sentinel-cogs"
+        ):
+            viewer.folders.existing(name)
+    for name in ("/vsicurl/https://data.example/a.tif", f"/vsizip/{folder}/a.zip/a.tif", "ftp://data.example/a.tif"):
+        with pytest.raises(InputError, match="not offered here"):
+            viewer.folders.existing(name)
+    with pytest.raises(InputError, match=r"other\.example"):  # what an item there names
+        opened_raster("https://other.example/a.tif").__enter__()
+    assert serve().folders.images() == viewer.folders.images()
+    with pytest.raises(InputError, match="an image on this machine"):  # none is allowed by default
+        viewer.folders.existing("https://data.example/a.tif")
 
 
 @pytest.mark.parametrize(

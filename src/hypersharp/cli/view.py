@@ -33,6 +33,10 @@ def view(
     allow_host: Annotated[
         list[str] | None, typer.Option(help="Another name under which browsers reach this server.")
     ] = None,
+    read_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Host (or bucket) at whose addresses images may be read; by default none is."),
+    ] = None,
     token: Annotated[bool, typer.Option("--token", help="Ask for a token on this machine too.")] = False,
     max_upload: Annotated[float, typer.Option(help="Largest upload, MiB.", min=0)] = 512,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser.")] = True,
@@ -45,7 +49,8 @@ def view(
     chosen = named_files(files or [], hs=hs, ms=ms, truth=truth, uncertainty=uncertainty or trust)
     if not chosen:
         raise CallError("no image", "one at least", "name a FILE, --hs, --ms or --truth")
-    options = Options(host, port, tuple(folder or ()), tuple(allow_host or ()), token, int(max_upload * 2**20))
+    hosts, most_bytes = tuple(allow_host or ()), int(max_upload * 2**20)
+    options = Options(host, port, tuple(folder or ()), hosts, token, most_bytes, tuple(read_host or ()))
     viewer = Viewer(chosen, options)
     say(f"{viewer.url}\n(Ctrl+C ends it; files in {', '.join(map(str, viewer.folders.roots))} can be read and written)")
     if open_browser:

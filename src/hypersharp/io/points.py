@@ -34,7 +34,9 @@ def points_of(lonlat: FloatArray) -> list[Any]:
 
 def lonlat_of_points(points: Sequence[Any], shape_yx: tuple[int, int]) -> FloatArray | None:
     """The degrees (2, y, x) of pixels' centres by a full grid of control points in degrees; None where it is none."""
-    pixels, ground = (np.array(found, float) for found in zip(*(((p.row, p.col), (p.x, p.y)) for p in points), strict=True))
+    pixels, ground = (
+        np.array(found, float) for found in zip(*(((p.row, p.col), (p.x, p.y)) for p in points), strict=True)
+    )
     rows, columns = (np.unique(axis) for axis in pixels.T)
     full = len(np.unique(pixels, axis=0)) == len(points) == len(rows) * len(columns)
     if not full or min(len(rows), len(columns)) < LEAST_POINTS or shape_yx[0] * shape_yx[1] > MOST_PX:

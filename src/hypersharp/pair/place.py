@@ -16,7 +16,17 @@ import numpy as np
 
 from hypersharp.cube import check_axes, check_cube, fwhm_nm, good_bands, grid_of, shape_text, wavelengths_nm
 from hypersharp.errors import InputError, check_name, installed
-from hypersharp.grid import LEAST_RATIO, MOST_RATIO, Grid, Window, fits_exactly, middle, nests, swath_in_swath, whole_ratio
+from hypersharp.grid import (
+    LEAST_RATIO,
+    MOST_RATIO,
+    Grid,
+    Window,
+    fits_exactly,
+    middle,
+    nests,
+    swath_in_swath,
+    whole_ratio,
+)
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.align import LARGEST_SIDE, Straight, place_note, plan_alignment, registered, shift_message
 from hypersharp.pair.displaced import START_SIGMA

@@ -13,7 +13,7 @@ from hypersharp.grid import Window
 from hypersharp.stored import Part, Pixels, Stored
 
 REASONS = ("cloud", "near-cloud", "shadow", "cirrus", "haze", "snow", "saturated", "defective", "unusable")
-SAMPLED_PX = 1024  # along a side, of a large image whose shares are counted
+SAMPLED_PX, STRIP_PX = 1024, 512  # along a side, of a large image whose shares are counted; rows read at once
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,12 @@ class Flags(Pixels):
 
     def shares(self, keep: Sequence[str] = ()) -> dict[str, float]:
         """The share of pixels for each reason that is not kept, of a large image by its middle rows and columns."""
-        step = max(1, *(-(-side // SAMPLED_PX) for side in self.shape[1:]))
-        rows = range(step // 2, self.shape[1], step) if step > 1 else [slice(0, self.shape[1])]
+        _, height, width = self.shape
+        step = max(1, -(-max(height, width) // SAMPLED_PX))
         wanted, total, count = self.without(keep), np.zeros(len(self.reasons)), 0
-        for row in rows:
-            span = row if isinstance(row, slice) else slice(row, row + 1)
-            part = self.read(wanted, span, slice(0, self.shape[2]))
+        for top in range(0, height, STRIP_PX):
+            part = self.read(wanted, slice(top, min(height, top + STRIP_PX)), slice(0, width))
+            part = part[:, (step // 2 - top) % step :: step, step // 2 :: step]
             total[wanted] += part.sum((1, 2))
             count += part[0].size if wanted else 1
         return {self.reasons[i]: float(total[i] / count) for i in wanted if total[i]}

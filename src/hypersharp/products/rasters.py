@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from hypersharp.system.elsewhere import name_elsewhere, reaching
 from hypersharp.system.own_content import check_own_raster
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
+BLOCK_PX = 1024  # as those of Sentinel-2
 JP2 = "JP2OpenJPEG"  # by any driver, a VRT that reads other files could call itself .jp2
 
 
@@ -61,6 +65,9 @@ class Rasters(Pixels):
         planes = []
         for first, group in groupby((self.bands[band] for band in bands), key=lambda band: (band.path, band.factor)):
             wanted = list(group)
+            if not wanted[0].smooth:
+                planes.append(np.stack([self._classes(band, rows, columns) for band in wanted]))
+                continue
             with self._opened(*first) as dataset:
                 planes.append(self._enlarged(dataset, wanted, rows, columns))
         return np.concatenate(planes)
@@ -97,6 +104,19 @@ class Rasters(Pixels):
                 raise InputError(f"{path} of another size ({sizes})", "bands of one scene", "download it again")
             yield dataset
 
+    def _classes(self, band: Band, rows: slice, columns: slice) -> np.ndarray:
+        """The window of a band of classes, nearest neighbours, from blocks that are decoded once."""
+        sides, version = tuple(-(-side // band.factor) for side in self.shape[1:]), version_of(band.path)
+        places = [np.arange(part.start, part.stop) // band.factor for part in (rows, columns)]
+        (top, bottom), (left, right) = ((place[0] // BLOCK_PX, place[-1] // BLOCK_PX + 1) for place in places)
+        found = np.block(
+            [
+                [class_block(band.path, version, band.index, sides, (y, x)) for x in range(left, right)]
+                for y in range(top, bottom)
+            ]
+        )
+        return found[(places[0] - top * BLOCK_PX)[:, None], places[1] - left * BLOCK_PX]
+
     def _enlarged(self, dataset: Any, bands: list[Band], rows: slice, columns: slice) -> np.ndarray:
         """The window of bands of one file."""
         factor, indexes = bands[0].factor, [band.index for band in bands]
@@ -111,15 +131,38 @@ class Rasters(Pixels):
             (np.arange(part.start, part.stop) + 0.5) / factor - 0.5 - low
             for part, (low, _) in zip((rows, columns), boxes, strict=True)
         ]
-        nearest = coarse[:, np.rint(places[0]).astype(int)[:, None], np.rint(places[1]).astype(int)]
-        if not bands[0].smooth:
-            return np.asarray(nearest)
         weights = [linear(place, size) for place, size in zip(places, coarse.shape[1:], strict=True)]
         fine: np.ndarray = weights[0] @ coarse.astype(np.float32) @ weights[1].T
         if self.nodata is not None:
+            nearest = coarse[:, np.rint(places[0]).astype(int)[:, None], np.rint(places[1]).astype(int)]
             touched = weights[0] @ (coarse == self.nodata).astype(np.float32) @ weights[1].T
             fine = np.where(touched > 0, nearest, fine)
         return np.asarray(np.rint(fine) if self.dtype.kind in "iu" else fine, self.dtype)
+
+
+def version_of(path: str) -> int:
+    """A number that changes with a file, or the archive that GDAL's name of it begins with; 0 for one elsewhere."""
+    packed = re.match(r"/vsi(?:zip|tar)/\{(.+?)\}/", path)
+    with suppress(OSError):
+        return os.stat(packed[1] if packed else path).st_mtime_ns
+    return 0
+
+
+@lru_cache(maxsize=32)
+def class_block(
+    path: str, _version: int, index: int, shape_yx: tuple[int, ...], place_yx: tuple[int, int]
+) -> np.ndarray:
+    """A block (y, x) of `BLOCK_PX` a side of a band of classes, of a file of so many pixels.
+
+    They are asked for again and again, and the blocks of a JPEG 2000 take long to decode.
+    """
+    (y, x), (height, width) = (BLOCK_PX * place for place in place_yx), shape_yx
+    with opened_raster(path) as dataset:
+        if dataset.shape != shape_yx:
+            found, other = (f"{rows} x {columns} pixels" for rows, columns in (dataset.shape, shape_yx))
+            raise InputError(f"{path} of another size ({found} and {other})", "bands of one scene", "download it again")
+        window = (y, min(height, y + BLOCK_PX)), (x, min(width, x + BLOCK_PX))
+        return np.asarray(dataset.read(index, window=window))
 
 
 def layers_of(path: str, bands: Mapping[int, str], values: Sequence[int]) -> list[Layer]:

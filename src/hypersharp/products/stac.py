@@ -21,7 +21,7 @@ from hypersharp.products.quality import Layer
 from hypersharp.products.rasters import Band, Rasters, opened_raster
 from hypersharp.products.sentinel2 import scl_layers
 from hypersharp.stored import Stored
-from hypersharp.system.elsewhere import name_elsewhere
+from hypersharp.system.elsewhere import is_on_network, name_elsewhere
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 BITS = {"qa_pixel": QA_PIXEL, "fmask": FMASK}
@@ -149,10 +149,10 @@ def quality(path: Path, item: dict[str, Any], finest_m: float) -> list[Layer]:
 
 def located(item: Path, href: str) -> str:
     """GDAL's name of a file that an item names. Raises: InputError for one here that lies outside its folder."""
-    if (name := name_elsewhere(href)) is not None:
+    if (name := name_elsewhere(href)) is not None and is_on_network(name):
         return name
     place = item.parent / href
-    if (name := name_elsewhere(place)) is not None:
+    if (name := name_elsewhere(place)) is not None and is_on_network(name):
         return name
     if not place.resolve().is_relative_to(item.parent.resolve()):
         raise InputError(f"{href[:80]} in {item}", "files beside it, or addresses", "move them beside the item")

@@ -20,6 +20,7 @@ from hypersharp.io.format import BY_SUFFIX, suffixes
 from hypersharp.products.files import split_part
 from hypersharp.products.table import seems_product
 from hypersharp.system.atomic import clear_dead, locked_folder
+from hypersharp.system.elsewhere import ADDRESS, check_allowed, is_on_network, name_elsewhere
 from hypersharp.system.lock import Lock
 from hypersharp.system.read_errors import reading
 
@@ -56,7 +57,14 @@ class Folders:
         return real
 
     def existing(self, name: str) -> Path:
-        """An image that `images` lists. Raises: InputError for a name that leads out, is hidden, or nothing."""
+        """An image that `images` lists, or one at an address of an allowed host.
+
+        Raises: InputError for a name that leads out, is hidden, or nothing.
+        """
+        address = name_elsewhere(name)
+        if address is not None and is_on_network(address) and ADDRESS.fullmatch(name):
+            check_allowed(address)
+            return Path(name)
         parts = Path(name).parts
         if Path(name).is_absolute() or any(part.startswith(".") or len(part) > LONGEST_NAME for part in parts):
             raise refused()

@@ -104,7 +104,9 @@ class OpenForm:
 
     def __init__(self, page: Page, show: Show) -> None:
         self.page, self.show = page, show
-        self.page.open_run.on_click(page.if_sound(lambda: self.open(page.open_name.value)))
+        self.page.open_run.on_click(
+            page.if_sound(lambda: self.open(page.open_address.value.strip() or page.open_name.value))
+        )
         self.list_files()
 
     def list_files(self, chosen: str | None = None) -> None:

@@ -56,6 +56,7 @@ class Shared:
     folders: Folders
     fusion: Fusion
     title: str
+    reads_addresses: bool = False
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS))
 
 
@@ -120,6 +121,8 @@ class Page:
         self.fuse_cancel = self.control(Button, "fuse_cancel", label="Cancel", disabled=True)
         self.fuse_state = self.control(Div, "fuse_state")
         self.open_name = self.select("In the viewer's folders", "open_name")
+        self.open_address = self.control(TextInput, "open_address", title="Or at an address")
+        self.open_address.visible = self.shared.reads_addresses
         self.open_role = self.select("As", "open_role", ROLES)
         self.open_run = self.control(Button, "open_run", label="Open")
         self.files_list = self.control(Div, "files_list")

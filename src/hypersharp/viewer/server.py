@@ -23,6 +23,7 @@ with needs("the viewer", "view"):
     from tornado.routing import Rule
     from tornado.web import StaticFileHandler
 
+from hypersharp.system.elsewhere import HOSTS, name_elsewhere
 from hypersharp.viewer.bounds import UNUSED_PAGE_MS, BoundedServer, Bounds, Headers, RefusalHandler
 from hypersharp.viewer.folders import DownloadHandler, Folders, UploadHandler
 from hypersharp.viewer.gate import Gate, GateHandler, is_loopback, names_of
@@ -36,7 +37,10 @@ MESSAGE_BYTES = 2**22  # what a browser may send in one message
 
 @dataclass(frozen=True)
 class Options:
-    """Where the viewer listens, to whom, and what it may touch; `folders` empty: those of the files."""
+    """Where the viewer listens, to whom, and what it may touch.
+
+    `folders` empty: those of the files; `read_hosts`: those at whose addresses images are read.
+    """
 
     address: str = "127.0.0.1"
     port: int = 0
@@ -44,6 +48,7 @@ class Options:
     allow_hosts: tuple[str, ...] = ()
     ask_for_token: bool = False
     most_upload_bytes: int = 2**29
+    read_hosts: tuple[str, ...] = ()
 
 
 def in_a_line(record: logging.LogRecord) -> bool:
@@ -64,12 +69,14 @@ class Viewer:
         if not files:
             raise InputError("no file", "one at least", "name one")
         os.environ["BOKEH_RESOURCES"] = "server"  # never from another host
+        os.environ[HOSTS] = ",".join(options.read_hosts)
         scene = Scene()
         scene.open(files)
-        self.folders = Folders.of(options.folders or dict.fromkeys(path.parent for path, *_ in files))
+        here = [path for path, *_ in files if name_elsewhere(path) is None]
+        self.folders = Folders.of(options.folders or dict.fromkeys(path.parent for path in here) or [Path()])
         self.fusion = Fusion()
         title = f"{files[0][0].name} - hypersharp view"
-        self.shared = Shared(scene, self.folders, self.fusion, title)
+        self.shared = Shared(scene, self.folders, self.fusion, title, bool(options.read_hosts))
         self.token = secrets.token_urlsafe(24) if options.ask_for_token or not is_loopback(options.address) else None
         self.server, self.port = self._serve(options)
         name = options.address if options.address not in ("0.0.0.0", "::", "") else names_of(options.address)[3]
