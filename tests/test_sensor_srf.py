@@ -141,22 +141,36 @@ def test_the_d700_is_that_of_other_programs(data_dir: Callable[[str], Path]) -> 
 
 
 @pytest.mark.parametrize(
-    ("spec", "stem"),
+    ("name", "more", "off_nm"),
     [
-        ("sentinel-2a", "Sentinel_2A"),
-        ("sentinel-2b", "Sentinel_2B"),
-        ("landsat-8:B1,B2,B3,B4,B5,cirrus,B6,B7,pan", "Landsat_8"),
-        ("pleiades-1a:blue,green,red,nir,pan", "Pleiades_1A"),
+        ("sentinel-2a", "", 3),
+        ("sentinel-2b", "", 3),
+        ("landsat-8", ":B1,B2,B3,B4,B5,cirrus,B6,B7,pan", 3),
+        ("landsat-9", ":B5,B1,pan", 5),
+        ("pleiades-1a", ":blue,green,red,nir,pan", 8),
     ],
 )
-def test_gaussians_sit_where_the_measured_curves_do(data_dir: Callable[[str], Path], spec: str, stem: str) -> None:
-    measured = find_srf(str(data_dir("srf") / f"prosail_{stem}_Spectral_Response.csv"), WIDE_NM)
-    ours = find_srf(spec, WIDE_NM)
-    np.testing.assert_allclose(
-        band_centres_nm(ours, WIDE_NM), band_centres_nm(measured, WIDE_NM), atol=8 if "Pl" in stem else 3
-    )
-    shared = np.minimum(ours, measured).sum(axis=1)
-    assert (shared > 0.75).all()
+def test_gaussians_sit_where_the_measured_curves_do(
+    data_dir: Callable[[str], Path], name: str, more: str, off_nm: float
+) -> None:
+    data_dir("srf")
+    measured, ours = find_srf(f"measured-{name}{more}", WIDE_NM), find_srf(name + more, WIDE_NM)
+    assert measured.shape == ours.shape
+    np.testing.assert_allclose(band_centres_nm(ours, WIDE_NM), band_centres_nm(measured, WIDE_NM), atol=off_nm)
+    assert (np.minimum(ours, measured).sum(axis=1) > 0.75).all()
+
+
+def test_measured_curves_are_read_from_the_users_own_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HYPERSHARP_DATA", str(tmp_path))
+    path = tmp_path / "srf" / "prosail_Pleiades_1A_Spectral_Response.csv"
+    for content, said in (("", "without its table"), ("nm\tblue\n400\t1\n401\t0\n", "1 bands in .*expected 5")):
+        if content:
+            path.parent.mkdir()
+            path.write_text(content)
+        with pytest.raises(InputError, match=said):
+            find_srf("measured-pleiades-1a", WIDE_NM)
+    with pytest.raises(InputError, match="measured-pleiades-1a"):
+        find_srf("measured-pleiades-1b", WIDE_NM)
 
 
 def test_cameras_are_read_from_the_users_own_table(

@@ -20,7 +20,8 @@ from hypersharp.methods.table import AUTO, METHODS
 from hypersharp.networks.packaged import packaged_weights
 from hypersharp.products.table import PRODUCTS
 from hypersharp.quality.metrics import PRESETS
-from hypersharp.sensor.responses import SRFS
+from hypersharp.sensor.measured import PREFIX, TABLES
+from hypersharp.sensor.responses import SRFS, Curve
 from hypersharp.simulation.protocols import PROTOCOLS
 
 
@@ -119,8 +120,17 @@ def more(header: Any) -> Iterator[str]:
 
 def responses() -> str:
     return table(
-        ["name", "its usual bands", "source"],
-        [[f"`{name}`", " ".join(entry.usual), entry.source] for name, entry in SRFS.items()],
+        ["name", "its usual bands", "made of", "measured curve", "source"],
+        [
+            [
+                f"`{name}`",
+                " ".join(entry.usual),
+                "a measured curve" if isinstance(entry, Curve) else "centres and widths",
+                f"`{PREFIX}{name}`" if name in TABLES else "-",
+                entry.source,
+            ]
+            for name, entry in SRFS.items()
+        ],
     )
 
 

@@ -270,7 +270,7 @@ def grid_of(cube: xr.DataArray) -> Grid:
     if lonlat is not None:
         with needs("geolocation"):
             from rasterio.crs import CRS
-        return swath_grid(*lonlat, CRS.from_epsg(4326))
+        return swath_grid(lonlat[0], lonlat[1], CRS.from_epsg(4326))
     return Grid((cube.sizes["y"], cube.sizes["x"]), transform_of(cube), crs_of(cube))
 
 

@@ -33,6 +33,7 @@ def info(
 
     image = Image(file, variable, layout)
     stored = image.as_it_is()
+    stored.pixels[:, -1:, -1:]  # the end of each band: what is cut off, or not there, is said here
     good = [] if stored.good_bands is None else [bool(flag) for flag in stored.good_bands]
     facts = {"Product": stored.product or "none that is known"} | facts_of(image.outline())
     facts |= {

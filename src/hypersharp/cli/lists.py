@@ -43,15 +43,25 @@ def weights() -> None:
 @app.command(rich_help_panel="What there is")
 def sensors() -> None:
     """List the spectral responses known by name."""
-    from hypersharp.sensor import cameras
-    from hypersharp.sensor.responses import SRFS
+    from hypersharp.sensor import cameras, measured
+    from hypersharp.sensor.responses import SRFS, Curve
 
     rows = [
-        [name, " ".join(entry.usual), " ".join(sorted(set(entry.bands) - set(entry.usual))) or "-", entry.source]
+        [
+            name,
+            " ".join(entry.usual),
+            " ".join(sorted(set(entry.bands) - set(entry.usual))) or "-",
+            "measured" if isinstance(entry, Curve) else "centre, width",
+            entry.source,
+        ]
         for name, entry in SRFS.items()
     ]
-    rows.append([cameras.NAMES, "R G B", "-", cameras.SOURCE])
-    say(table(["name", "bands", "more, by name:band,band", "source"], rows))
+    for name, (_, bands) in measured.TABLES.items():
+        more = [band for band in bands if band in measured.MORE]
+        usual = [band for band in bands if band and band not in more]
+        rows.append([measured.PREFIX + name, " ".join(usual), " ".join(more) or "-", "measured", measured.SOURCE])
+    rows.append([cameras.NAMES, "R G B", "-", "measured", cameras.SOURCE])
+    say(table(["name", "bands", "more, by name:band,band", "curve", "source"], rows))
 
 
 @app.command(rich_help_panel="What there is")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from hypersharp.products.dlr import Tags, spectral_image
 from hypersharp.products.files import Files
+from hypersharp.products.quality import unmasked
 from hypersharp.products.rasters import layers_of
 from hypersharp.stored import Stored
 
@@ -32,4 +33,4 @@ def read(files: Files, _: str | None) -> Stored | None:
     image = files.one(f"{base}-SPECTRAL_IMAGE.TIF", "DESIS product")
     quality = files.first(f"{base}-QL_QUALITY-2.TIF")
     layers = layers_of(files.gdal(quality), QUALITY, (1,)) if quality else []
-    return spectral_image(files, meta, image, TAGS, layers)
+    return spectral_image(files, meta, image, TAGS, layers, words=unmasked(quality, "QL_QUALITY-2"))

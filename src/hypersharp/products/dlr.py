@@ -29,9 +29,16 @@ class Tags:
 
 
 def spectral_image(
-    files: Files, meta: Xml, image: str, tags: Tags, layers: Sequence[Layer], full: Sequence[bool] | None = None
+    files: Files,
+    meta: Xml,
+    image: str,
+    tags: Tags,
+    layers: Sequence[Layer],
+    *,
+    words: tuple[str, ...],
+    full: Sequence[bool] | None = None,
 ) -> Stored:
-    """The image by its XML; full: which bands hold something.
+    """The image by its XML; words: more that is said; full: which bands hold something.
 
     Raises: InputError for metadata of another number of bands.
     """
@@ -59,5 +66,5 @@ def spectral_image(
         offset=np.array(offset),
         product=f"{tags.name} {level}",
         unit=unit,
-        applied=tuple(said),
+        applied=(*said, *words),
     )

@@ -16,7 +16,7 @@ import numpy as np
 from hypersharp.errors import check_name, needs
 from hypersharp.products.files import Files
 from hypersharp.products.hdf import Joined, LookedUp, exact, hdf_in, opened_hdf, pixels_of, place_of, text_of
-from hypersharp.products.quality import Flags, Layer
+from hypersharp.products.quality import Flags, Layer, unmasked
 from hypersharp.stored import Stored
 
 FILL = -9999.0
@@ -66,7 +66,7 @@ def opened(path: Path, file: Any, variable: str, mask: Path | None, part: str | 
         product=f"EMIT {variable}",
         unit=UNITS[variable],
         flags=Flags.of(layers),
-        applied=(f"EMIT {variable}, {how}", *([] if mask else ["no MASK file beside it: clouds are not left out"])),
+        applied=(f"EMIT {variable}, {how}", *unmasked(mask, "MASK file")),
         **known,
     )
 

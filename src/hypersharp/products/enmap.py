@@ -9,7 +9,7 @@ from __future__ import annotations
 from hypersharp.errors import InputError
 from hypersharp.products.dlr import Tags, spectral_image
 from hypersharp.products.files import Files
-from hypersharp.products.quality import Layer
+from hypersharp.products.quality import Layer, unmasked
 from hypersharp.products.rasters import Band, Rasters
 from hypersharp.stored import Stored
 
@@ -47,4 +47,5 @@ def read(files: Files, _: str | None) -> Stored | None:
     ]
     bands = len(meta.all(f"{TAGS.bands}/{TAGS.centre}"))
     full = [mean > EMPTY for mean in means] if len(means) == bands else None
-    return spectral_image(files, meta, image, TAGS, layers, full)
+    words = unmasked("cloud" in {reason for layer in layers for reason in layer.reasons}, "QL_QUALITY_CLOUD")
+    return spectral_image(files, meta, image, TAGS, layers, words=words, full=full)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -170,11 +171,17 @@ def squared(affine: Affine, shape_yx: tuple[int, ...]) -> Affine:
 def hdf_in(files: Files, *patterns: str) -> Path | None:
     """The HDF5 file that was named, or lies in the folder; None where it is none.
 
-    Raises: InputError for one in an archive, of which HDF5 cannot read parts.
+    Raises: InputError for one in an archive, of which HDF5 cannot read parts, and for another file of the product's
+        own name.
     """
     name = files.named or files.first(*patterns)
     if name is None:
         return None
     if not files.root.is_dir():
         raise InputError(f"{name} in {files.root}", "the file itself", "unpack the archive first")
-    return files.root / name if is_hdf(files.root / name) else None
+    path = files.root / name
+    if is_hdf(path):
+        return path
+    if any(fnmatch(name.lower(), pattern.lower()) for pattern in patterns):
+        raise InputError(f"{path} that does not begin like HDF5", "a whole HDF5 file", "download it again")
+    return None

@@ -14,7 +14,7 @@ import numpy as np
 
 from hypersharp.errors import InputError
 from hypersharp.products.files import Files
-from hypersharp.products.quality import Layer
+from hypersharp.products.quality import Layer, unmasked
 from hypersharp.products.rasters import Band, Rasters, opened_raster
 from hypersharp.sensor.responses import bands_of
 from hypersharp.stored import Stored
@@ -55,14 +55,14 @@ def landsat(files: Files, scene: str, craft: str) -> Stored:
     sensor = {"5": "landsat-5", "7": "landsat-7", "9": "landsat-9"}.get(craft[-1], "landsat-8")
     bands = bandset(files, scene, sensor, "_SR_{}.TIF")
     name = files.first(*(f"{scene}_MTL.{end}" for end in ("json", "xml", "txt")))
-    _, _, group = ("" if name is None else files.text(name)).partition(PARAMETERS)
-    group = group.partition(PARAMETERS)[0]
-    scale, offset = ([number(group, kind, band) for band in bands.files] for kind in ("MULT", "ADD"))
+    group = None if name is None else files.text(name).partition(PARAMETERS)[2].partition(PARAMETERS)[0]
+    scale, offset = ([number(group, kind, band, name) for band in bands.files] for kind in ("MULT", "ADD"))
     layers = quality(files, {f"{scene}_QA_PIXEL.TIF": QA_PIXEL, f"{scene}_QA_RADSAT.TIF": RADSAT})
     where = "as its MTL file says" if name else "as in all of Collection 2"
     said = f"Landsat {craft[-1]} Collection 2: reflectance = {scale[0]:g} x number {offset[0]:+g}, {where}"
     numbers = {"scale": np.array(scale), "offset": np.array(offset), "nodata": 0}
-    return opened(files, bands, layers, product=f"Landsat {craft[-1]} L2", said=said, **numbers)
+    words = unmasked(layers, "QA_PIXEL")
+    return opened(files, bands, layers, product=f"Landsat {craft[-1]} L2", said=said, words=words, **numbers)
 
 
 def hls(files: Files, scene: str, kind: str) -> Stored:
@@ -71,11 +71,21 @@ def hls(files: Files, scene: str, kind: str) -> Stored:
         scale = dataset.scales[0] if dataset.scales[0] != 1 else 1e-4
     layers = quality(files, {f"{scene}.Fmask.tif": FMASK})
     said = f"HLS v2 {kind}30: reflectance = {scale:g} x number"
-    return opened(files, bands, layers, product=f"HLS {kind}30", said=said, scale=scale, nodata=-9999)
+    words = unmasked(layers, "Fmask")
+    return opened(files, bands, layers, product=f"HLS {kind}30", said=said, words=words, scale=scale, nodata=-9999)
 
 
-def opened(files: Files, bands: Bandset, layers: list[Layer], *, product: str, said: str, **numbers: Any) -> Stored:
-    """The bands as one image; numbers: scale, offset and nodata."""
+def opened(
+    files: Files,
+    bands: Bandset,
+    layers: list[Layer],
+    *,
+    product: str,
+    said: str,
+    words: tuple[str, ...],
+    **numbers: Any,
+) -> Stored:
+    """The bands as one image; words: more that is said; numbers: scale, offset and nodata."""
     nm, width = bands.nm()
     return Rasters([Band(files.gdal(name)) for name in bands.files.values()]).stored(
         layers,
@@ -83,7 +93,7 @@ def opened(files: Files, bands: Bandset, layers: list[Layer], *, product: str, s
         fwhm_nm=width,
         product=product,
         unit="reflectance",
-        applied=(f"{said}, bands {' '.join(bands.files)}",),
+        applied=(f"{said}, bands {' '.join(bands.files)}", *words),
         **numbers,
     )
 
@@ -109,7 +119,14 @@ def quality(files: Files, layers: dict[str, Reasons]) -> list[Layer]:
     return [Layer(Rasters([band]), reasons, bits=True) for band, reasons in rasters.items()]
 
 
-def number(group: str, kind: str, band: str) -> float:
-    """MULT or ADD of a band, in whichever form the MTL file has."""
+def number(group: str | None, kind: str, band: str, name: str | None) -> float:
+    """MULT or ADD of a band, in whichever form the MTL file of that name has; the usual one without it.
+
+    Raises: InputError for a file that lacks it.
+    """
+    if group is None:
+        return USUAL[kind]
     found = re.search(rf"REFLECTANCE_{kind}_BAND_{band[1:]}[^-\d]+(-?[\d.]+(?:[eE][-+]?\d+)?)", group)
-    return float(found[1]) if found else USUAL[kind]
+    if found is None:
+        raise InputError(f"no REFLECTANCE_{kind}_BAND_{band[1:]} in {name}", "a whole MTL file", "download it again")
+    return float(found[1])

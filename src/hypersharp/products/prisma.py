@@ -129,7 +129,7 @@ def unit(level: str) -> str:
 def numbers(file: Any, name: str, level: str) -> tuple[float, float]:
     """Scale and offset of "Vnir", "Swir" or "Pan"."""
     if level == "L1":
-        return 1 / float(file.attrs[f"ScaleFactor_{name}"]), -float(file.attrs[f"Offset_{name}"])
+        return 1 / float(file.attrs[f"ScaleFactor_{name}"]), 0.0 - float(file.attrs[f"Offset_{name}"])
     low, high = (float(file.attrs[f"L2Scale{name}{end}"]) for end in ("Min", "Max"))
     return (high - low) / 65535, low
 

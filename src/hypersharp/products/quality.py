@@ -32,6 +32,11 @@ class Layer:
         return np.isin(values, self.reasons[reason])
 
 
+def unmasked(layer: Any, name: str) -> tuple[str, ...]:
+    """What is said where a product comes without its quality layer of that name."""
+    return () if layer else (f"no {name} beside it: clouds are not left out",)
+
+
 class Around(Pixels):
     """(1, y, x) 1 for pixels within `reach_px` of those that have one of the values in a layer of classes."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -115,7 +114,7 @@ class Rasters(Pixels):
                 for y in range(top, bottom)
             ]
         )
-        return found[(places[0] - top * BLOCK_PX)[:, None], places[1] - left * BLOCK_PX]
+        return np.asarray(found[(places[0] - top * BLOCK_PX)[:, None], places[1] - left * BLOCK_PX])
 
     def _enlarged(self, dataset: Any, bands: list[Band], rows: slice, columns: slice) -> np.ndarray:
         """The window of bands of one file."""
@@ -144,7 +143,7 @@ def version_of(path: str) -> int:
     """A number that changes with a file, or the archive that GDAL's name of it begins with; 0 for one elsewhere."""
     packed = re.match(r"/vsi(?:zip|tar)/\{(.+?)\}/", path)
     with suppress(OSError):
-        return os.stat(packed[1] if packed else path).st_mtime_ns
+        return Path(packed[1] if packed else path).stat().st_mtime_ns
     return 0
 
 

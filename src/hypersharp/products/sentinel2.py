@@ -14,7 +14,7 @@ import numpy as np
 
 from hypersharp.errors import InputError, check_name
 from hypersharp.products.files import Files, Xml
-from hypersharp.products.quality import Around, Layer
+from hypersharp.products.quality import Around, Layer, unmasked
 from hypersharp.products.rasters import Band, Rasters
 from hypersharp.sensor.responses import SRFS, bands_of
 from hypersharp.stored import Stored
@@ -27,6 +27,7 @@ SCL = {"saturated": (1,), "shadow": (3,), "cloud": (8, 9), "cirrus": (10,), "sno
 EDGED = ("cloud", "shadow", "cirrus")  # whose edges reach beyond classes of 20 m: a pixel of these more is left out
 CLASSI = {1: "cloud", 2: "cirrus", 3: "snow"}  # bands of the L1C mask
 JP2 = re.compile(r".*_(B\d[\dA])(?:_\d\dm)?\.jp2$", re.IGNORECASE)
+TOP = "L1C is reflectance at the top of the atmosphere, not at the surface"
 
 
 def read(files: Files, part: str | None) -> Stored | None:
@@ -83,7 +84,7 @@ def opened(files: Files, meta: Xml, names: list[str], part: str | None) -> Store
         offset=np.array([offsets.get(band, 0.0) / divisor for band in bands]),
         product=f"{craft} {'L2A' if surface else 'L1C'}",
         unit="reflectance",
-        applied=(said,) if surface else (said, "L1C is reflectance at the top of the atmosphere, not at the surface"),
+        applied=(said, *unmasked(layers, "SCL")) if surface else (said, TOP, *unmasked(layers, "MSK_CLASSI")),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from hypersharp.errors import InputError
 from hypersharp.products.files import Files
-from hypersharp.products.quality import Layer
+from hypersharp.products.quality import Layer, unmasked
 from hypersharp.products.rasters import Band, Rasters, layers_of, opened_raster
 from hypersharp.sensor.responses import bands_of
 from hypersharp.stored import Stored
@@ -53,12 +53,9 @@ def planet(files: Files, stem: str) -> Stored:
         raise InputError(f"{count} bands in {name}", "Planet's 4 or 8", "name the analytic image")
     udm2 = files.first(f"{stem.partition('_3B_')[0]}_3B_udm2*.tif")
     layers = layers_of(files.gdal(udm2), UDM2, range(1, 256)) if udm2 else []
-    said = [
-        "Planet surface reflectance = number / 10000",
-        *([] if udm2 else ["no UDM2 beside it: clouds are not left out"]),
-    ]
+    said = ("Planet surface reflectance = number / 10000", *unmasked(udm2, "UDM2"))
     return opened(files, name, [table[band] for band in names], layers, scale=1e-4, nodata=0.0, product="Planet SR",
-                  unit="reflectance", applied=tuple(said))  # fmt: skip
+                  unit="reflectance", applied=said)  # fmt: skip
 
 
 def wyvern(files: Files, stem: str) -> Stored:
@@ -77,8 +74,10 @@ def wyvern(files: Files, stem: str) -> Stored:
 def worldview(files: Files, imd: str) -> Stored | None:
     """Radiance at the sensor = number x absCalFactor / effectiveBandwidth of the IMD, W/(m2 sr um)."""
     text = files.text(imd)
-    craft = re.search(r'satId = "(WV0[23])"', text)
+    craft = re.search(r'satId = "(\w+)"', text)
     if craft is None:
+        raise InputError(f"no satId in {imd}", "a whole IMD file", "download it again, or take it away")
+    if craft[1] not in ("WV02", "WV03"):
         return None
     rows = re.findall(r"BEGIN_GROUP = BAND_(\w+)(.*?)END_GROUP", text, re.DOTALL)
     factors = [

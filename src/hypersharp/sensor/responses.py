@@ -11,16 +11,20 @@ CAVE_WAVELENGTHS_NM: tuple[float, ...] = tuple(float(nm) for nm in range(400, 70
 
 @dataclass(frozen=True)
 class Curve:
-    """Relative response of each band at `wavelengths_nm`; `source` says where it was read."""
+    """Relative response of each band at `wavelengths_nm`; `source` says where it was read.
+
+    `more`: the bands that have to be named.
+    """
 
     source: str
     wavelengths_nm: tuple[float, ...]
     bands: dict[str, tuple[float, ...]]
+    more: tuple[str, ...] = ()
 
     @property
     def usual(self) -> tuple[str, ...]:
-        """The bands meant when none are named: all."""
-        return tuple(self.bands)
+        """The bands meant when none are named."""
+        return tuple(band for band in self.bands if band not in self.more)
 
 
 @dataclass(frozen=True)

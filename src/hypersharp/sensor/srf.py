@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from hypersharp.errors import InputError, unknown_name
 from hypersharp.sensor.cameras import find_camera
+from hypersharp.sensor.measured import find_measured
 from hypersharp.sensor.psf import FWHM_PER_SIGMA
 from hypersharp.sensor.responses import SRFS, Curve
 from hypersharp.sensor.tables import FloatArray, Mask, is_table_path, read_table
@@ -27,8 +28,9 @@ def find_srf(spec: str, wavelengths_nm: ArrayLike | None, *, drop_unseen: bool =
     """Find a spectral response by name or in a file, for the bands of an hs image.
 
     Args:
-        spec: a name of `SRFS` or of a camera, with or without bands (`sentinel-2a:B2,B3,B4,B8`); or a file (.csv, .npy,
-            .mat, .txt) with the matrix itself, or a table whose first column holds wavelengths in nm.
+        spec: a name of `SRFS`, of a camera or of a measured curve, with or without bands (`sentinel-2a:B2,B3,B4,B8`);
+            or a file (.csv, .npy, .mat, .txt) with the matrix itself, or a table whose first column holds wavelengths
+            in nm.
         wavelengths_nm: centres of the hs bands (L,); None only for a matrix.
         drop_unseen: leave out ms bands that cover none of the wavelengths instead of refusing them.
 
@@ -44,7 +46,7 @@ def find_srf(spec: str, wavelengths_nm: ArrayLike | None, *, drop_unseen: bool =
     if is_table_path(spec):
         return srf_of_file(spec, wavelengths_nm, drop_unseen)
     name, _, chosen = spec.partition(":")
-    table = SRFS.get(name) or find_camera(name)
+    table = SRFS.get(name) or find_camera(name) or find_measured(name)
     if table is None:
         raise unknown_name("spectral response", name, SRFS)
     bands = tuple(chosen.split(",")) if chosen else table.usual
