@@ -17,7 +17,9 @@ from affine import Affine
 from hypersharp.cube import make_cube, transform_of
 from hypersharp.errors import InputError
 from hypersharp.fusion.fuse import fuse
-from hypersharp.io.image import CubeImage
+from hypersharp.io import save_cube
+from hypersharp.io.image import CubeImage, Image
+from hypersharp.io.raster import RasterPixels
 from hypersharp.pair.place import place
 from hypersharp.pair.placement import OnMS
 from hypersharp.pair.record import Record
@@ -203,3 +205,26 @@ def test_a_part_of_the_pair_is_that_part_of_the_whole(case: str) -> None:
         part = one.read((y, x, height, width))
         np.testing.assert_allclose(part[0], whole[0][:, y : y + height, x : x + width], atol=1e-5)
         np.testing.assert_array_equal(part[1], whole[1][:, 4 * y : 4 * (y + height), 4 * x : 4 * (x + width)])
+
+
+def test_of_a_large_scene_windows_alone_are_read_to_register_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By counting the pixels that are read of each file, while the shift is found as exactly as of the whole."""
+    fine = gaussian_filter(np.random.default_rng(0).normal(size=(1, 1802, 1802)), (0, 1, 1)).astype(np.float32)
+    coarse = fine[:, 1:-1, 1:-1].reshape(1, 900, 2, 900, 2).mean((2, 4))  # one fine pixel off the ms's own blocks
+    grid = Affine(10, 0, 500_000, 0, -10, 5_800_000)
+    hs_cube = make_cube(np.concatenate([coarse, 2 * coarse]), crs=CRS, transform=grid)
+    ms_cube = make_cube(fine[:, :-2, :-2], crs=CRS, transform=grid @ Affine.scale(0.5))
+    hs, ms = (Image(save_cube(cube, tmp_path / name)) for cube, name in ((hs_cube, "hs.tif"), (ms_cube, "ms.tif")))
+    read, seen = RasterPixels.read, dict[str, int]()
+
+    def counted(self: RasterPixels, bands: list[int], rows: slice, columns: slice) -> NDArray[np.generic]:
+        area = len(bands) * (rows.stop - rows.start) * (columns.stop - columns.start)
+        seen[self.path.name] = seen.get(self.path.name, 0) + area
+        return read(self, bands, rows, columns)
+
+    monkeypatch.setattr(RasterPixels, "read", counted)
+    lattice = place(hs, ms).lattice
+    np.testing.assert_allclose(np.add(lattice.hs_corner_yx, lattice.offset_px_yx), 1, atol=0.02)
+    assert seen["ms.tif"] < 0.25 * fine.size and seen["hs.tif"] < 0.25 * 2 * coarse.size

@@ -12,10 +12,12 @@ import rasterio
 import xarray as xr
 
 import hypersharp as hsp
+from hypersharp.cli import main
 from hypersharp.cube import crs_of, transform_of
 from hypersharp.describe import facts_of
 from hypersharp.errors import InputError
 from hypersharp.io.image import Image
+from hypersharp.products import rasters
 from hypersharp.products.files import Files
 from hypersharp.products.table import PRODUCTS
 from product_files import write_raster
@@ -253,6 +255,69 @@ def test_a_broken_file_is_answered_in_a_line(product: Make, tmp_path: Path, name
         file.write_bytes(damaged)
         with pytest.raises(InputError, match=r"expected .*, do: "):
             Image(file).cube()
+
+
+QUALITY = {
+    "enmap": ("*QL_QUALITY_CLOUD.TIF", "QL_QUALITY_CLOUD"),
+    "sentinel2": ("*_SCL_20m.jp2", "SCL"),
+    "emit": ("*_MASK_*.nc", "MASK file"),
+    "landsat": ("*_QA_PIXEL.TIF", "QA_PIXEL"),
+    "hls": ("*.Fmask.tif", "Fmask"),
+    "desis": ("*-QL_QUALITY-2.tif", "QL_QUALITY-2"),
+    "planet": ("*_udm2_*.tif", "UDM2"),
+}
+
+
+@pytest.mark.parametrize("name", QUALITY)
+def test_a_product_without_its_quality_layer_says_so(product: Make, tmp_path: Path, name: str) -> None:
+    path, (pattern, word) = product(name), QUALITY[name]
+    folder = path if path.is_dir() else path.parent
+    shutil.copytree(folder, tmp_path / folder.name)
+    copy = tmp_path / folder.name if path.is_dir() else tmp_path / folder.name / path.name
+    said = f"no {word} beside it: clouds are not left out"
+    assert said not in Image(copy).said()
+    next((tmp_path / folder.name).rglob(pattern)).unlink()
+    copy.touch()
+    if copy.is_dir():
+        (copy / "changed").touch()
+    assert said in Image(copy).said()
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "said"),
+    [
+        ("landsat", "*_MTL.txt", "no REFLECTANCE_"),
+        ("worldview", "*.IMD", "no satId in"),
+        ("prisma", "*.he5", "truncated"),
+        ("hls", "*.B11.tif", "unreadable"),
+        ("sentinel2", "*_B08_10m.jp2", "unreadable"),
+    ],
+)
+def test_info_notices_what_is_cut_off(
+    product: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, pattern: str, said: str
+) -> None:
+    """Of any of its files, though it shows one band alone."""
+    path = product(name)
+    folder = path if path.is_dir() else path.parent
+    shutil.copytree(folder, tmp_path / folder.name)
+    file = next((tmp_path / folder.name).rglob(pattern))
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(SystemExit, match="1"):
+        main(["info", str(tmp_path / folder.name if path.is_dir() else tmp_path / folder.name / path.name)])
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and said in error
+
+
+def test_blocks_of_classes_are_decoded_once(product: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rasters, "BLOCK_PX", 50)
+    rasters.class_block.cache_clear()
+    image = Image(product("sentinel2"))
+    whole = image.cube()
+    decoded = rasters.class_block.cache_info().misses
+    for window in ((0, 0, 60, 60), (90, 33, 50, 111), (143, 143, 1, 1)):
+        y, x, height, width = window
+        np.testing.assert_array_equal(image.cube(window), whole[:, y : y + height, x : x + width])
+    assert rasters.class_block.cache_info().misses == decoded == 4
 
 
 def test_every_product_says_what_to_name() -> None:

@@ -45,7 +45,7 @@ Straight = Literal["shift", "affine", "none"]  # a displacement that resampling 
 Keep = Literal["hs", "ms"]
 Pieces = tuple[xr.DataArray, xr.DataArray]
 RESAMPLING_PX = 4.0  # of the coarser of two grids: how far the kernel and a shift reach
-LARGEST_SIDE = 256  # coarse pixels of the middle of a scene that are registered
+LARGEST_SIDE, LARGEST_FINE_SIDE = 256, 3072  # coarse and fine pixels of the middle of a scene that are registered
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +189,7 @@ def plan_alignment(
     to_ms, registered = known, tuple[str, ...]()
     if to_ms is None:
         y0, x0, *shape = first.window
-        y, x, *size = middle((shape[0], shape[1]), LARGEST_SIDE)
+        y, x, *size = looked_at((shape[0], shape[1]), first.ratio)
         window = (y0 + y, x0 + x, size[0], size[1])
         seen = covering(fine, _windowed(coarse, window), margin_px=RESAMPLING_PX, project=project)
         found = align(*read(window, seen), coregister=coregister, ratio=first.ratio).alignment
@@ -197,6 +197,17 @@ def plan_alignment(
     grid = common_grid(replace(coarse, transform=to_ms @ affine_of(coarse)), fine, ratio=first.ratio, project=project)
     placed = _relaid(grid, coarse)
     return Alignment(placed, fine, grid.ms, to_ms, (*_notes(first, placed, None), *registered))
+
+
+def looked_at(shape_yx: tuple[int, int], ratio: int) -> Window:
+    """The window in the middle of a scene of so many coarse pixels whose images show how they lie off each other.
+
+    Read at full resolution: overviews may be subsampled, or wavelets, and then lie up to half of their pixel off.
+
+    >>> looked_at((5000, 1000), 4), looked_at((5000, 1000), 32)
+    ((2372, 372, 256, 256), (2452, 452, 96, 96))
+    """
+    return middle(shape_yx, min(LARGEST_SIDE, LARGEST_FINE_SIDE // ratio))
 
 
 def registered(hs: xr.DataArray, ms: xr.DataArray, model: Model, srf: FloatArray | None = None) -> Registration:

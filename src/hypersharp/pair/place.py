@@ -16,19 +16,9 @@ import numpy as np
 
 from hypersharp.cube import check_axes, check_cube, fwhm_nm, good_bands, grid_of, shape_text, wavelengths_nm
 from hypersharp.errors import InputError, check_name, installed
-from hypersharp.grid import (
-    LEAST_RATIO,
-    MOST_RATIO,
-    Grid,
-    Window,
-    fits_exactly,
-    middle,
-    nests,
-    swath_in_swath,
-    whole_ratio,
-)
+from hypersharp.grid import LEAST_RATIO, MOST_RATIO, Grid, Window, fits_exactly, nests, swath_in_swath, whole_ratio
 from hypersharp.io.image import CubeImage, Image
-from hypersharp.pair.align import LARGEST_SIDE, Straight, place_note, plan_alignment, registered, shift_message
+from hypersharp.pair.align import Straight, looked_at, place_note, plan_alignment, registered, shift_message
 from hypersharp.pair.displaced import START_SIGMA
 from hypersharp.pair.fill import without_fill
 from hypersharp.pair.lattice import Lattice, by_georeference, same_extent
@@ -131,7 +121,7 @@ def on_ms(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid]
         elif not lattice.nested:
             notes.append(shift_message(found, fine))
     if lattice.warp:
-        box = lattice.fine_window(middle(lattice.shape_yx, LARGEST_SIDE))
+        box = lattice.fine_window(looked_at(lattice.shape_yx, lattice.ratio))
         lattice = replace(lattice, warp=lattice.warp.guided(hs, ms, box, lattice.ratio, sigma_px))
         notes.append("hs resampled once, onto blocks of ms pixels; ms as it is")
     return OnMS.of(hs, ms, fine, lattice, notes=tuple(notes), evidence=evidence)
@@ -139,7 +129,7 @@ def on_ms(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid]
 
 def displacement(first: OnMS, richest: Model) -> tuple[Registration, Window]:
     """How hs and ms, placed so far, lie off each other, and the window that this is known of."""
-    window, everything = middle(first.shape_yx, LARGEST_SIDE), first.everything
+    window, everything = looked_at(first.shape_yx, first.ratio), first.everything
     model: Model = richest if installed("affine") else "shift"  # without, only a shift can be described
     found = registered(*first.read(window), model=model if window == everything else "shift")
     if window == everything or model == "shift" or found.correlation < LEAST_CORRELATION:
@@ -181,7 +171,7 @@ def on_hs(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid]
         return replace(nested, shift_px_yx=None if shift is None else (shift[0], shift[1]))
     if model == "none":
         return nested
-    registration = registered(*nested.read(middle(nested.shape_yx, LARGEST_SIDE)), model="shift")
+    registration = registered(*nested.read(looked_at(nested.shape_yx, nested.ratio)), model="shift")
     if not registration.moved:
         return nested
     notes = (f"ms resampled once: {shift_message(registration, fine)}",)
