@@ -32,7 +32,7 @@ COLUMNS = {
     "sam_deg": Column("SAM (°)", 2, min),
     "ergas": Column("ERGAS", 3, min),
 }
-COSTS = ("s a scene", "peak MB", "parameters (M)", "GFLOP a scene")
+COSTS = ("s a scene", "of processors", "peak MB", "parameters (M)", "GFLOP a scene", "PFLOP of training")
 
 
 class Mean(NamedTuple):
@@ -75,9 +75,11 @@ def summarise(rows: list[Row], preset: str) -> list[Summary]:
         parameters = group[0]["parameters"]
         costs = (
             f"{fmean(row['seconds'] for row in group):.2f}",
+            f"{fmean(used):.2f}" if (used := [row["cpu_seconds"] for row in group if "cpu_seconds" in row]) else "-",
             f"{max(row['peak_mb'] for row in group):.0f}",
             f"{parameters / 1e6:.3f}" if parameters else "-",
             f"{fmean(flops) / 1e9:.1f}" if flops else "-",
+            f"{trained:.3g}" if (trained := group[0].get("training_pflop")) else "-",
         )
         scores = {key: over_scenes([row["scores"][preset][key] for row in group]) for key in COLUMNS}
         summaries.append(Summary(name, len(group), scores, costs))
@@ -146,10 +148,7 @@ def write_report(rows: list[Row], preset: str, out_dir: Path, published: Publish
 def markdown(rows: list[Row], preset: str, published: Published | None = None) -> str:
     """Means by method, what was published, differences, means of every other preset, every scene, the failures."""
     finished = [row for row in rows if "error" not in row]
-    protocols, commits, machines = (
-        sorted({str(row[name]) for row in rows}) for name in ("protocol", "commit", "machine")
-    )
-    parts = [f"# {', '.join(protocols)}\n\nCommit {', '.join(commits)}; {'; '.join(machines)}.\n"]
+    parts = [f"# {', '.join(sorted({row['protocol'] for row in rows}))}\n"]
     if finished:
         parts.append(mean_table(finished, preset))
     if published:
@@ -169,13 +168,14 @@ def markdown(rows: list[Row], preset: str, published: Published | None = None) -
 
 
 def mean_table(rows: list[Row], preset: str) -> str:
-    """One line a method: scores averaged over its scenes with their spread, and what they cost."""
-    lines = []
+    """One line a method: scores averaged over its scenes with their spread, what they cost, and what made them."""
+    lines, groups = [], by_method(rows)
     for found in summarise(rows, preset):
         means = [found.scores[key].shown(column.digits) for key, column in COLUMNS.items()]
-        lines.append([found.name, str(found.scenes), *means, *found.costs])
+        made = (", ".join(sorted({row[key] for row in groups[found.name]})) for key in ("commit", "machine"))
+        lines.append([found.name, str(found.scenes), *means, *found.costs, *made])
     title = f"Mean ± standard deviation over scenes, preset `{preset}`"
-    return table(title, ["method", "scenes", *TITLES, *COSTS], lines)
+    return table(title, ["method", "scenes", *TITLES, *COSTS, "commit", "machine"], lines)
 
 
 def difference_table(rows: list[Row], preset: str) -> str:
@@ -217,7 +217,7 @@ ESCAPED = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "°": r"$^\circ$"}
 )
-LATEX_COSTS = ("Time (s)", "Memory (MB)", "Parameters (M)", "GFLOP")
+LATEX_COSTS = ("Time (s)", "Processor time (s)", "Memory (MB)", "Parameters (M)", "GFLOP", "Training (PFLOP)")
 
 
 def as_latex(rows: list[Row], preset: str, published: Published | None = None) -> str:

@@ -33,6 +33,7 @@ from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import Protocol, find_protocol
 from hypersharp.system.atomic import make_folder
 from hypersharp.system.build_info import commit, machine, peak_bytes
+from hypersharp.train.cost import training_pflop
 
 Row = dict[str, Any]
 ROWS = "rows.jsonl"
@@ -136,18 +137,20 @@ def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
         hs, ms, truth = simulate_pair(load_truth(protocol, path), protocol.sensor())
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")  # Linux counts the peak memory from here
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         sharp = fuse_pair(task, hs, ms, protocol, device)
-        seconds, peak = time.perf_counter() - started, peak_bytes() or 0
+        seconds, cpu_seconds, peak = time.perf_counter() - started, time.process_time() - used, peak_bytes() or 0
         record = Record.of(sharp)
         weights = record.weights[0] if record.weights else None
         return {
             **row,
             "seconds": round(seconds, 3),
+            "cpu_seconds": round(cpu_seconds, 3),
             "peak_mb": round(peak / 2**20),
             "notes": "; ".join(str(record).splitlines()),
             "weights_used": weights,
             "parameters": parameters_of(task.weights or weights),
+            "training_pflop": pflop_of(task.weights or weights),
             "flops": count_flops(task._replace(scene=""), protocol, truth.shape[1:], device),
             "scores": {
                 preset: score_cubes(sharp, truth, ratio=protocol.ratio, preset=preset, peak=1.0).as_dict()
@@ -170,6 +173,12 @@ def fuse_pair(task: Task, hs: xr.DataArray, ms: xr.DataArray, protocol: Protocol
 def parameters_of(weights: str | None) -> int:
     """The number of learnt parameters in a weights file, 0 where there is none."""
     return count_parameters(load_weights(named_weights(weights).path)[0]) if weights else 0
+
+
+@cache
+def pflop_of(weights: str | None) -> float | None:
+    """What the training of a weights file cost, as far as it says; None where there is none."""
+    return training_pflop(named_weights(weights).header) if weights else None
 
 
 @cache

@@ -5,7 +5,7 @@ lie in another `NAME_ms`), 16 bits, `watercolors` 8 bits. Harvard: `NAME.mat` wi
 and `lbl` (y, x, not read).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -45,7 +45,8 @@ def find_scenes(protocol: Protocol, data_dir: str | Path, names: Iterable[str] |
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         what = f"{len(found)} of {len(wanted)} {protocol.name} scenes in '{root}'"
         expected = f"{LAYOUT[protocol.dataset]}, there or in '{root / protocol.dataset}'"
-        raise InputError(what, expected, f"add {', '.join(missing[:5])}{more}, or choose scenes that are there")
+        where = f"from {SOURCE[protocol.dataset]}, or choose others"
+        raise InputError(what, expected, f"add {', '.join(missing[:5])}{more} {where}")
     return found
 
 
@@ -74,6 +75,26 @@ LOCATE: dict[str, Callable[[Path, str], Path | None]] = {
     "harvard": lambda folder, name: path if (path := folder / f"{name}.mat").is_file() else None,
 }
 LAYOUT = {"cave": "folders such as balloons_ms with 31 .png", "harvard": "files such as img1.mat"}
+SOURCE = {
+    "cave": "https://cave.cs.columbia.edu/repository/Multispectral (complete_ms_data.zip, 32 scenes)",
+    "harvard": "https://vision.seas.harvard.edu/hyperspec/download.html (CZ_hsdb, the 50 scenes in daylight)",
+}
+
+
+def check_scenes(protocol: Protocol, data_dir: str | Path) -> Iterator[tuple[str, str, str | None]]:
+    """Each scene of a protocol: its name, its part (train, validation, test) and None, or what is wrong with it.
+
+    Every scene that is there is read as a benchmark reads it. Raises: InputError for a folder that is none, or that has
+    no scene of the protocol.
+    """
+    found = find_scenes(protocol, data_dir)
+    for part in ("train", "validation", "test"):
+        for name in getattr(protocol, part):
+            try:
+                wrong = None if name in found and load_truth(protocol, found[name]).size else "missing"
+            except InputError as error:
+                wrong = str(error)
+            yield name, part, wrong
 
 
 def training_set(name: str, data_dir: Path, validation: tuple[str, ...] | None = None) -> TrainingSet:

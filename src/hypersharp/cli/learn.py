@@ -127,19 +127,20 @@ def bench(
         with progress_bar("drawing") as progress:
             paths = draw_all(data, out, weights=weights or WEIGHTS, device=device, progress=progress)
         return say("\n".join(f"-> {path}" for path in paths))
-    table = find_table(what)
-    chosen = with_weights(parse_methods(methods) if methods else table.methods, weights)
     wanted = tuple(name.strip() for name in scenes.split(",") if name.strip())
-    options = replace(table, methods=chosen, scenes=wanted, mode=mode, device=device, precision=precision)
-    with progress_bar(f"bench {what}") as progress:
-        rows = run_bench(options, data, out, on_row=lambda number, of, _: progress(number / of))
-    finished = [row for row in rows if "error" not in row]
-    if finished:
-        say(mean_table(finished, find_protocol(table.protocol).preset))
-    say(f"rows.jsonl, table.md, table.tex, table.csv -> {out}")
-    if len(finished) < len(rows):
-        failed = len(rows) - len(finished)
-        raise HypersharpError(f"{failed} of {len(rows)} rows failed", "none", "see Failed in table.md")
+    asked, parts, rows = parse_methods(methods), find_table(what), list[dict[str, Any]]()
+    for part in parts:
+        chosen = with_weights(asked or part.methods, weights)
+        options = replace(part, methods=chosen, scenes=wanted, mode=mode, device=device, precision=precision)
+        place = out / part.protocol if len(parts) > 1 else out
+        with progress_bar(f"bench {what}, {part.protocol}") as show:
+            made = run_bench(options, data, place, on_row=lambda number, of, _, show=show: show(number / of))
+        if finished := [row for row in made if "error" not in row]:
+            say(mean_table(finished, find_protocol(part.protocol).preset))
+        say(f"rows.jsonl, table.md, table.tex, table.csv -> {place}")
+        rows += made
+    if failed := [row for row in rows if "error" in row]:
+        raise HypersharpError(f"{len(failed)} of {len(rows)} rows failed", "none", "see Failed in table.md")
 
 
 @app.command(rich_help_panel="Training and benchmarks")

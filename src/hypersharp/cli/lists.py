@@ -1,7 +1,13 @@
 """The verbs that list what there is: methods, weights, sensors, protocols."""
 
+from typing import Annotated
+
+import typer
+
+from hypersharp.cli import options as opt
 from hypersharp.cli.app import app
-from hypersharp.cli.shown import say, shown, table
+from hypersharp.cli.shown import progress_bar, say, shown, table
+from hypersharp.errors import HypersharpError
 
 
 @app.command(rich_help_panel="What there is")
@@ -74,3 +80,27 @@ def protocols() -> None:
         scenes = f"{len(p.train)} / {len(p.validation)} / {len(p.test)}"
         rows.append([p.name, p.dataset, str(p.ratio), p.psf_spec, p.srf, scenes, p.preset])
     say(table(["name", "data set", "ratio", "psf", "srf", "train / val. / test", "preset"], rows))
+
+
+@app.command(rich_help_panel="What there is")
+def scenes(
+    protocol: Annotated[str, typer.Argument(help="A protocol (`hypersharp protocols`).", show_default=False)],
+    data: opt.Data,
+) -> None:
+    """Say where the scenes of a protocol are to be had, and read those that are there."""
+    from hypersharp.bench.scenes import LAYOUT, SOURCE, check_scenes
+    from hypersharp.simulation.protocols import find_protocol
+
+    found = find_protocol(protocol)
+    say(f"{found.dataset}: {SOURCE[found.dataset]}\nas {LAYOUT[found.dataset]}, in {data} or {data / found.dataset}")
+    checked = []
+    with progress_bar("reading") as progress:
+        for one in check_scenes(found, data):
+            checked.append(one)
+            progress(len(checked) / len(found.scenes))
+    for part in dict.fromkeys(part for _, part, _ in checked):
+        wrong = [found for _, of, found in checked if of == part]
+        say(f"{part}: {wrong.count(None)} of {len(wrong)} scenes are there and can be read")
+    if bad := [f"{name}: {wrong}" for name, _, wrong in checked if wrong]:
+        say("\n".join(bad))
+        raise HypersharpError(f"{len(bad)} of {len(checked)} scenes that cannot be used", "none", "get them from there")

@@ -68,6 +68,7 @@ class HAMMFN(FusionNetwork):
         self.ups = nn.ModuleList(nn.ConvTranspose2d(n, n, 4, 2, 1) for _ in range(o.scales - 1))
         self.last = nn.Conv2d(n, o.bands, 3, padding=1)
         initialise(self, nn.init.kaiming_normal_)
+        nn.init.zeros_(self.last.weight)
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
         """Interpolated hs and what the scales add to it; a start from elsewhere has no place in this network."""

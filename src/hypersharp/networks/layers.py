@@ -52,6 +52,12 @@ def initialise(net: nn.Module, draw: Callable[..., Tensor]) -> None:
                 nn.init.zeros_(module.bias)
 
 
+def pass_through(conv: nn.Conv2d) -> None:
+    """Start a convolution as one whose first channels are those that come in; the rest stay as they are."""
+    passed = conv.weight.detach()[: conv.in_channels]
+    nn.init.dirac_(passed)
+
+
 def full_precision(image: Tensor) -> torch.autocast:
     """float32 inside: where near-equal images are subtracted, bfloat16 would leave its rounding alone."""
     return torch.autocast(image.device.type, enabled=False)

@@ -3,7 +3,7 @@
 Han, Zheng, Chen, "Multi-Level and Multi-Scale Spatial and Spectral Fusion CNN for Hyperspectral Image
 Super-Resolution", ICCV workshops 2019. Its text was not at hand but for the abstract, which fixes that feature sizes of
 the RGB are gradually reduced, those of the hs gradually increased, and that there are costs at several levels.
-Channels, kernels and what a level's estimate adds to (hs, interpolated) are decided here.
+Channels, kernels and what a level's estimate adds to (hs, interpolated; at first nothing) are decided here.
 """
 
 from dataclasses import dataclass
@@ -66,6 +66,8 @@ class MSSSFNet(FusionNetwork):
         self.heads = nn.ModuleList(nn.Conv2d(n, o.bands, 3, padding=1) for _ in levels)
         self.up = nn.ModuleList(nn.ConvTranspose2d(n, n, 4, 2, 1) for _ in range(o.levels))
         initialise(self, nn.init.kaiming_normal_)
+        for head in self.heads:
+            nn.init.zeros_(head.weight)
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
         """The estimate of the finest level; a start from elsewhere has no place in this network."""

@@ -2,7 +2,7 @@
 
 Dong, Loy, He, Tang, "Image Super-Resolution Using Deep Convolutional Networks", IEEE TPAMI 38(2), 2016. What spatial
 knowledge alone can do, beside networks that fuse. "joint" takes all bands at once (187,679 parameters at 31 bands),
-"per-band" one after the other, with the same weights.
+"per-band" one after the other, with the same weights. It begins as the interpolation, which its ReLUs let pass.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from hypersharp.networks.base import FusionNetwork, FusionOptions
-from hypersharp.networks.layers import initialise
+from hypersharp.networks.layers import initialise, pass_through
 from hypersharp.numerics.interpolate import upsample_bicubic
 
 
@@ -61,6 +61,8 @@ class SRCNN(FusionNetwork):
             nn.Conv2d(o.inner, bands, 5, padding=2),
         )
         initialise(self, nn.init.kaiming_normal_)
+        for layer in self.body[::2]:
+            pass_through(layer)
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
         """The estimate of hs alone."""

@@ -2,7 +2,8 @@
 
 Han, Shi, Zheng, "SSF-CNN: Spatial and Spectral Fusion with CNN for Hyperspectral Image Super-Resolution", ICIP 2018.
 PDCon-SSF, with partial dense connections, shows the ms to every convolution. Kernels and channels are those under which
-62,943 and 66,132 parameters result at 31 bands and three ms bands.
+62,943 and 66,132 parameters result at 31 bands and three ms bands. It begins as the interpolation, which its ReLUs let
+pass, so that a training need not find that first.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hypersharp.networks.base import FusionNetwork, FusionOptions
-from hypersharp.networks.layers import initialise, join
+from hypersharp.networks.layers import initialise, join, pass_through
 from hypersharp.numerics.interpolate import upsample_bicubic
 
 
@@ -56,6 +57,8 @@ class SSFCNN(FusionNetwork):
         self.second = nn.Conv2d(o.features + again, o.inner, 3, padding=1)
         self.third = nn.Conv2d(o.inner + again, o.bands, 5, padding=2)
         initialise(self, nn.init.kaiming_normal_)
+        for layer in (self.first, self.second, self.third):
+            pass_through(layer)
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
         """The estimate; a start from elsewhere has no place in this network."""

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.quality.metrics import psnr_sam_ergas
+from hypersharp.train.muon import MuonAdam
 from hypersharp.train.options import TrainOptions
 from hypersharp.train.patches import Items, RoundSampler, Sample, channels_last
 
@@ -95,9 +96,11 @@ class FusionTraining(pl.LightningModule):
         self.log("minutes", self.minutes(), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        adam = torch.optim.Adam(self.net.parameters(), lr=self.train_options.learning_rate)
-        schedule = torch.optim.lr_scheduler.LambdaLR(adam, self.rate_fraction)
-        return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        o, parameters = self.train_options, self.net.parameters()
+        muon = MuonAdam(parameters, o.learning_rate, o.kernel_rate) if o.kernel_rate else None
+        optimiser = muon or torch.optim.Adam(parameters, o.learning_rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self.rate_fraction)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def rate_fraction(self, step: int) -> float:
         """Linear warm-up, then a cosine from 1 to `final_rate_fraction`."""

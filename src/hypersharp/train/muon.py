@@ -29,12 +29,42 @@ class Muon(torch.optim.Optimizer):
             for kernel in group["params"]:
                 if kernel.grad is None:
                     continue
-                momentum = self.state[kernel].setdefault("momentum", torch.zeros_like(kernel))
-                momentum.lerp_(kernel.grad, 1 - group["momentum"])
-                ahead = kernel.grad.lerp(momentum, group["momentum"]).flatten(1)
                 kernel.mul_(1 - group["lr"] * group["weight_decay"])
-                scale = 0.2 * max(ahead.shape) ** 0.5
-                kernel.sub_(orthogonalised(ahead).view_as(kernel), alpha=group["lr"] * scale)
+                change(kernel, self.state[kernel], group["lr"], group["momentum"])
+
+
+class MuonAdam(torch.optim.Adam):
+    """One optimiser of all parameters: Muon's step at `kernel_rate` for kernels (out, in, k, k), Adam's for others."""
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float, kernel_rate: float, momentum: float = 0.95) -> None:
+        kernels, others = list[Tensor](), list[Tensor]()
+        for parameter in parameters:
+            (kernels if parameter.ndim == 4 else others).append(parameter)
+        super().__init__([{"params": others}, {"params": kernels, "lr": kernel_rate}], lr)
+        self.momentum = momentum
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """The loss that `closure` gives, which is called first where there is one."""
+        with torch.enable_grad():
+            loss = closure() if closure else None
+        group = self.param_groups[1]
+        for kernel in group["params"]:
+            if kernel.grad is not None:
+                state = self.state[kernel]
+                state.setdefault("step", torch.zeros(()))  # which Adam looks for when it reads a checkpoint
+                change(kernel, state, group["lr"], self.momentum)
+                kernel.grad = None  # so that Adam passes it by
+        super().step()
+        return loss
+
+
+def change(kernel: Tensor, state: dict[str, Any], rate: float, momentum: float) -> None:
+    """Muon's step of one kernel, whose momentum is kept in `state`."""
+    mean = state.setdefault("momentum", torch.zeros_like(kernel))
+    mean.lerp_(kernel.grad, 1 - momentum)  # type: ignore[arg-type]
+    ahead = kernel.grad.lerp(mean, momentum).flatten(1)  # type: ignore[union-attr]
+    kernel.sub_(orthogonalised(ahead).view_as(kernel), alpha=rate * 0.2 * max(ahead.shape) ** 0.5)
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ class TrainOptions(NetworkOptions):
         patch_px: side of a patch in fine pixels.
         learning_rate, warmup_steps, final_rate_fraction: the rate rises for `warmup_steps`, then falls as a cosine to
             `final_rate_fraction` of `learning_rate`.
+        kernel_rate: that of convolution kernels under Muon instead of Adam (0: all under Adam).
         clip_norm: largest norm of the gradient.
         loss: mean absolute error, mean squared error, or HAM-MFN's of relative error, angle and Laplacian.
         lambda_deg: weight of the degradation loss (0: the paper's loss).
@@ -50,6 +51,7 @@ class TrainOptions(NetworkOptions):
     learning_rate: Annotated[float, Field(gt=0)] = 5e-4
     warmup_steps: Annotated[int, Field(ge=0)] = 200
     final_rate_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
+    kernel_rate: Annotated[float, Field(ge=0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     loss: Literal["l1", "mse", "rap"] = "l1"
     lambda_deg: Annotated[float, Field(ge=0)] = 0.0

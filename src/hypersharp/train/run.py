@@ -41,6 +41,7 @@ from hypersharp.networks.checkpoint import (
 from hypersharp.system.atomic import output_error
 from hypersharp.system.build_info import commit, machine
 from hypersharp.train.any_sensor import lessons_for_any_sensor
+from hypersharp.train.cost import training_pflop
 from hypersharp.train.module import FusionTraining, Loaders
 from hypersharp.train.options import TrainOptions
 from hypersharp.train.patches import Items, TrainingSet, channels_last, patch_stream, prepare_scenes, whole_scene
@@ -159,9 +160,9 @@ def train(
             raise output_error(out_dir, error) from error
     path = out_dir / f"{options.name}.safetensors"
     if trainer.is_global_zero:
-        provenance = provenance_of(options, data, trainer, module.minutes())
         nm = None if options.sensors == "random" else data.wavelengths_nm
-        save_weights(path, net, replace(header, wavelengths_nm=nm, provenance=provenance))
+        made = replace(header, wavelengths_nm=nm, provenance=provenance_of(options, data, trainer, module.minutes()))
+        save_weights(path, net, replace(made, provenance={**made.provenance, "pflop": training_pflop(made)}))
     return path
 
 

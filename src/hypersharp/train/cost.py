@@ -1,0 +1,27 @@
+"""What a training cost, as its weights tell."""
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from hypersharp.networks.checkpoint import build_network
+from hypersharp.networks.header import WeightsHeader
+
+
+def training_pflop(header: WeightsHeader) -> float | None:
+    """Operations of a training, forward and backward, in 1e15; a multiplication with its addition is two.
+
+    Weights that do not say it say of how many patches they were made: one of them is counted. None for weights of any
+    sensor, whose pairs are not all of one size, and for those that say nothing.
+    """
+    made, shape = header.provenance, header.options
+    if "pflop" in made or made.get("any_sensor") or not {"steps", "batch", "patch_px"} <= set(made):
+        return made.get("pflop")
+    net, fine = build_network(header.network, shape), made["patch_px"]
+    hs = torch.rand(1, shape["bands"], fine // shape["ratio"], fine // shape["ratio"])
+    ms, truth = torch.rand(1, shape["ms_bands"], fine, fine), torch.rand(1, shape["bands"], fine, fine)
+    with FlopCounterMode(display=False) as counter:
+        images = net.at_levels(hs, ms, truth if made.get("start_weight") else None)
+        if made.get("lambda_deg"):
+            images += [image for pair in net.degrade(truth) for image in pair]
+        torch.stack([image.sum() for image in images]).sum().backward()  # type: ignore[no-untyped-call]
+    return float(f"{counter.get_total_flops() * made['batch'] * made['steps'] / 1e15:.4g}")
