@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 from torch.utils.flop_counter import FlopCounterMode
 
 from hypersharp.bench import run
 from hypersharp.bench.report import markdown
 from hypersharp.bench.run import Row, parse_methods, read_rows, run_bench, with_weights
-from hypersharp.bench.tables import Benchmark
+from hypersharp.bench.tables import WITHOUT_WEIGHTS, Benchmark
+from hypersharp.cli import main
 from hypersharp.errors import CallError, InputError
 from hypersharp.methods.base import Apply, Method
 from hypersharp.methods.table import METHODS
@@ -136,6 +138,22 @@ def test_a_network_s_row_says_what_it_costs(data: Path, tmp_path: Path) -> None:
     cells = dict(zip(header.split(","), first.split(","), strict=False))
     assert cells["method"] == "ssjcn"
     assert f",{counter.get_total_flops()}," in first
+
+
+def test_table2_is_run_on_scenes_of_harvard_s_layout(tmp_path: Path) -> None:
+    """All but the networks, whose weights whoever has the scenes trains."""
+    scene = find_protocol("harvard-x4").test[0]
+    shares = np.random.default_rng(0).random((4, 12, 12)).repeat(4, 1).repeat(4, 2)
+    ref = np.einsum("lk,kyx->yxl", np.random.default_rng(1).random((31, 4)).cumsum(0), shares)
+    savemat(tmp_path / f"{scene}.mat", {"ref": ref, "lbl": np.ones(ref.shape[:2])})
+    with pytest.raises(SystemExit, match="1"):
+        main(["bench", "table2", "--data", str(tmp_path), "-o", str(tmp_path / "out"), "--scenes", scene])
+    rows = {row["method"]: row for row in read_rows(tmp_path / "out" / "rows.jsonl")}
+    assert {name for name, row in rows.items() if "error" in row} == {"ssjcn", "dbin", "dhsis"}
+    assert {*WITHOUT_WEIGHTS} < {*rows}
+    text = (tmp_path / "out" / "table.md").read_text()
+    assert "* ssjcn (ssjcn-harvard-x4), imgd3: InputError: found weights 'ssjcn-harvard-x4'" in text
+    assert f"| nssr | 1 | {rows['nssr']['scores']['dian']['psnr_db']:.2f} |" in text
 
 
 def test_a_device_that_is_not_there_stops_the_run_at_once(data: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from hypersharp.bench.scenes import find_scenes, load_truth
+from hypersharp.cli import main
 from hypersharp.cube import wavelengths_nm
 from hypersharp.errors import InputError
 from hypersharp.simulation.pair import simulate_pair
@@ -78,6 +79,25 @@ def test_missing_scenes_are_counted_and_named(tmp_path: Path) -> None:
         find_scenes(DIAN, tmp_path, ["ballons"])
     with pytest.raises(InputError, match="watercolors"):
         find_scenes(UESTC, tmp_path, ["watercolors"])
+
+
+def test_scenes_are_checked_one_by_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in HARVARD.scenes:
+        write_harvard_scene(tmp_path, name, (8, 12))
+    command = ["scenes", "harvard-x4", "--data", str(tmp_path)]
+    with pytest.raises(SystemExit) as stop:
+        main(command)
+    assert not stop.value.code
+    assert "test: 25 of 25 scenes are there" in capsys.readouterr().out
+    (tmp_path / "img1.mat").unlink()
+    (tmp_path / "imgh3.mat").write_bytes(b"broken")
+    with pytest.raises(SystemExit, match="1"):
+        main(command)
+    said = capsys.readouterr().out
+    assert "https://vision.seas.harvard.edu" in said
+    assert "train: 19 of 20 scenes are there" in said
+    assert "img1: missing" in said
+    assert "imgh3: found" in said
 
 
 @pytest.mark.parametrize("inside", ["", "harvard"])

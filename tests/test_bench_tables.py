@@ -21,6 +21,8 @@ from hypersharp.bench.report import (
 from hypersharp.bench.run import bare
 from hypersharp.bench.tables import TABLES, Benchmark, find_table
 from hypersharp.errors import InputError
+from hypersharp.methods.table import METHODS
+from hypersharp.networks.packaged import named_weights
 from hypersharp.simulation.protocols import PROTOCOLS
 
 SCENES = tuple(f"scene_{n}" for n in range(12))
@@ -39,6 +41,7 @@ def row(method: str, scene: str, shift: float = 0.0, **more: Any) -> dict[str, A
         "scene": scene,
         "scores": {"dian": scores, "float": scores},
         "seconds": 2.0,
+        "cpu_seconds": 3.0,
         "peak_mb": 100 + n,
         "parameters": 0,
         **more,
@@ -50,19 +53,21 @@ def rows_of(**shifts: float) -> list[dict[str, Any]]:
 
 
 def test_mean_and_spread_are_over_scenes() -> None:
-    network = {"parameters": 1_258_608, "flops": 213_400_000_000}
+    network = {"parameters": 1_258_608, "flops": 213_400_000_000, "training_pflop": 1.449}
     (found,) = summarise([row("ssjcn", scene, **network) for scene in SCENES], "dian")
     assert found.scores["psnr_db"].value == pytest.approx(45.5)
     assert found.scores["psnr_db"].spread == pytest.approx(np.std(np.arange(12), ddof=1))
     assert dict(zip(COSTS, found.costs, strict=True)) == {
         "s a scene": "2.00",
+        "of processors": "3.00",
         "peak MB": "111",
         "parameters (M)": "1.259",
         "GFLOP a scene": "213.4",
+        "PFLOP of training": "1.45",
     }
     (plain,) = summarise([row("bicubic", SCENES[0])], "dian")
     assert plain.scores["ssim"].spread is None
-    assert plain.costs[2:] == ("-", "-")
+    assert plain.costs[3:] == ("-", "-", "-")
 
 
 def test_the_paired_test_counts_every_choice_of_signs() -> None:
@@ -93,7 +98,7 @@ def test_the_first_method_is_compared_with_each_other_over_common_scenes() -> No
 
 
 def test_markdown_has_means_published_rows_and_differences() -> None:
-    text = markdown(rows_of(ssjcn=2.0, bicubic=0.0), "dian", TABLES["table1"].published)
+    text = markdown(rows_of(ssjcn=2.0, bicubic=0.0), "dian", TABLES["table1"][0].published)
     sections = re.findall(r"^## (.*)$", text, re.MULTILINE)
     assert [title.split(":")[0].split(",")[0] for title in sections] == [
         "Mean ± standard deviation over scenes",
@@ -111,11 +116,11 @@ def test_markdown_has_means_published_rows_and_differences() -> None:
 
 
 def test_latex_is_whole_escaped_and_bold_where_best() -> None:
-    table = TABLES["table1"].published
+    table = TABLES["table1"][0].published
     rows = rows_of(ssjcn=2.0, bicubic=0.0)
     text = as_latex([*rows, row("a_b (50%)", SCENES[0])], "dian", table)
     lines = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
-    assert {len(re.split(r"(?<!\\)&", line)) for line in lines} == {1 + len(COLUMNS) + 4}
+    assert {len(re.split(r"(?<!\\)&", line)) for line in lines} == {1 + len(COLUMNS) + len(COSTS)}
     assert text.count(r"\midrule") == 2
     assert text.count(r"\begin") == text.count(r"\end") == 1
     assert text.count("{") == text.count("}")
@@ -124,7 +129,7 @@ def test_latex_is_whole_escaped_and_bold_where_best() -> None:
     assert r"SAM ($^\circ$)" in text
     psnr, _, sam, _ = re.split(" & ", next(line for line in lines if line.startswith("bicubic")))[1:5]
     assert "mathbf" not in psnr + sam
-    assert r"SSJCN & 48.5434 & 0.9937 & 3.0916 & 1.0165 &  &  &  &  \\" in lines
+    assert r"SSJCN & 48.5434 & 0.9937 & 3.0916 & 1.0165" + " & " * len(COSTS) + r" \\" in lines
 
 
 def test_latex_of_nothing_finished_is_still_a_table() -> None:
@@ -132,16 +137,27 @@ def test_latex_of_nothing_finished_is_still_a_table() -> None:
 
 
 def test_every_table_can_be_asked_for() -> None:
-    for name, table in TABLES.items():
-        assert find_table(name) is table
-        assert table.protocol in PROTOCOLS
-        assert table.methods[0].startswith("ssjcn")
-        assert table.published
-        assert all(float(number) > 0 for numbers in table.published.rows.values() for number in numbers)
-    assert find_table("uestc-x4") == Benchmark("uestc-x4")
-    assert TABLES["table2"].protocol == "harvard-x4"
-    names = {bare(method.split(":")[0]) for method in TABLES["table1"].methods}
-    assert names == {"hysure", "dhsis", "dbin", "ssjcn", "bicubic"}
+    for name, parts in TABLES.items():
+        assert find_table(name) is parts
+        assert parts[0].published
+        assert all(float(number) > 0 for numbers in parts[0].published.rows.values() for number in numbers)
+        for part in parts:
+            assert part.protocol in PROTOCOLS
+            assert part.methods[0].startswith("ssjcn")
+    assert find_table("uestc-x4") == (Benchmark("uestc-x4"),)
+    assert TABLES["table2"][0].protocol == "harvard-x4"
+
+
+def test_table1_has_every_method_and_only_weights_made_under_its_protocol() -> None:
+    parts = TABLES["table1"]
+    assert [part.protocol for part in parts] == ["dian-x4", "dian-x8", "dspnet-x4", "dspnet-x8"]
+    names = [{bare(method.split(":")[0]) for method in part.methods} for part in parts]
+    assert names[0] == {*METHODS} - {"ssjcn-any"}
+    without = {name for name, method in METHODS.items() if not method.is_network and name != "ssjcn-any"}
+    for part, found in zip(parts, names, strict=True):
+        assert without <= found
+        for _, colon, weights in (method.partition(":") for method in part.methods):
+            assert not colon or named_weights(weights).header.provenance["protocol"] == part.protocol
     with pytest.raises(InputError, match="table1"):
         find_table("table4")
 

@@ -82,6 +82,7 @@ def test_help_lists_the_verbs_there_are(run) -> None:
         "weights",
         "sensors",
         "protocols",
+        "scenes",
     )
     assert all(f" {verb} " in shown.out for verb in verbs)
     assert not any(f" {verb} " in shown.out for verb in LATER_VERBS)

@@ -1,5 +1,6 @@
 """The long training: crops that are scenes, exact augmentations and resuming, a finish that leaves its checkpoint."""
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from hypersharp.cli import main
 from hypersharp.errors import InputError
@@ -23,7 +24,7 @@ from hypersharp.simulation.protocols import find_protocol
 from hypersharp.system.atomic import make_folder
 from hypersharp.train import record
 from hypersharp.train.crops import CropStream, spectral_gain, wrapped_margin_px
-from hypersharp.train.muon import Muon, orthogonalised
+from hypersharp.train.muon import Muon, MuonAdam, orthogonalised
 from hypersharp.train.patches import ORIENTATIONS, TrainingSet, orient
 from hypersharp.train.record import FINISH, LAST, LOG, compute_loss, train_record
 from hypersharp.train.record_options import RecordOptions
@@ -119,6 +120,28 @@ def test_muon_moves_along_orthogonal_matrices() -> None:
     Muon([kernel], lr=0.01).step()
     step = 0.2 * 72**0.5 * 0.01
     assert 0.6 * step < float(torch.linalg.svdvals(kernel.detach().flatten(1)).max()) < 1.3 * step
+
+
+def test_one_optimiser_moves_kernels_as_muon_and_the_rest_as_adam_and_goes_on_from_a_checkpoint() -> None:
+    torch.manual_seed(0)
+    start, drawn = nn.Conv2d(4, 8, 3), torch.randn(2, 4, 5, 5)
+
+    def moved(net: nn.Conv2d, *optimisers: torch.optim.Optimizer) -> nn.Conv2d:
+        for optimiser in optimisers:
+            optimiser.zero_grad()
+        torch.autograd.backward(net(drawn).square().sum())
+        for optimiser in optimisers:
+            optimiser.step()
+        return net
+
+    apart, together = copy.deepcopy(start), copy.deepcopy(start)
+    two = Muon([apart.weight], lr=0.02), torch.optim.Adam([apart.bias], lr=0.01)  # type: ignore[list-item]
+    one = MuonAdam(together.parameters(), 0.01, kernel_rate=0.02)
+    moved(apart, *two), moved(together, one)
+    again = MuonAdam(together.parameters(), 0.01, kernel_rate=0.02)
+    again.load_state_dict(one.state_dict())
+    for one_step, other in zip(moved(apart, *two).parameters(), moved(together, again).parameters(), strict=True):
+        torch.testing.assert_close(other, one_step)
 
 
 class Off(SSJCN2):
