@@ -69,7 +69,7 @@ def test_scenes_by_name_come_in_that_order(tmp_path: Path) -> None:
 
 def test_missing_scenes_are_counted_and_named(tmp_path: Path) -> None:
     write_cave_scene(tmp_path, "balloons")
-    with pytest.raises(InputError, match=r"1 of 3 dian-x4 scenes in .*balloons_ms.*add beads, cd,"):
+    with pytest.raises(InputError, match=r"1 of 3 dian-x4 scenes in .*balloons_ms.*add beads, cd from https"):
         find_scenes(DIAN, tmp_path, ["balloons", "beads", "cd"])
     with pytest.raises(InputError, match=r"0 of 50 harvard-x4 scenes in .*img1\.mat.*and 45 more"):
         find_scenes(HARVARD, tmp_path)
