@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hypersharp.errors import check_name
+from hypersharp.methods.table import METHODS
 from hypersharp.pair.options import Mode, Precision
 from hypersharp.simulation.protocols import PROTOCOLS
 
@@ -38,10 +39,7 @@ class Benchmark:
     precision: Precision = "auto"
 
 
-WITHOUT_WEIGHTS = (
-    *("bicubic", "gsa", "sfim", "glp", "cnmf", "fuse", "hysure"),
-    *("cstf", "nssr", "kwon-tai", "liu-xiao-li"),
-)
+WITHOUT_WEIGHTS = tuple(name for name, method in METHODS.items() if not method.is_network)
 # Networks are run where weights are packaged that were made under the protocol, or for any.
 TABLES: dict[str, tuple[Benchmark, ...]] = {
     "table1": (

@@ -66,8 +66,8 @@ class MSSSFNet(FusionNetwork):
         self.heads = nn.ModuleList(nn.Conv2d(n, o.bands, 3, padding=1) for _ in levels)
         self.up = nn.ModuleList(nn.ConvTranspose2d(n, n, 4, 2, 1) for _ in range(o.levels))
         initialise(self, nn.init.kaiming_normal_)
-        for head in self.heads:
-            nn.init.zeros_(head.weight)
+        for parameter in self.heads.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
         """The estimate of the finest level; a start from elsewhere has no place in this network."""

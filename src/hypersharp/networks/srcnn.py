@@ -53,15 +53,11 @@ class SRCNN(FusionNetwork):
         super().__init__()
         self.options = o = options
         bands = o.bands if o.mode == "joint" else 1
-        self.body = nn.Sequential(
-            nn.Conv2d(bands, o.features, 9, padding=4),
-            nn.ReLU(),
-            nn.Conv2d(o.features, o.inner, 1),
-            nn.ReLU(),
-            nn.Conv2d(o.inner, bands, 5, padding=2),
-        )
+        first, second = nn.Conv2d(bands, o.features, 9, padding=4), nn.Conv2d(o.features, o.inner, 1)
+        third = nn.Conv2d(o.inner, bands, 5, padding=2)
+        self.body = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third)
         initialise(self, nn.init.kaiming_normal_)
-        for layer in self.body[::2]:
+        for layer in (first, second, third):
             pass_through(layer)
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:

@@ -40,7 +40,8 @@ class MuonAdam(torch.optim.Adam):
         kernels, others = list[Tensor](), list[Tensor]()
         for parameter in parameters:
             (kernels if parameter.ndim == 4 else others).append(parameter)
-        super().__init__([{"params": others}, {"params": kernels, "lr": kernel_rate}], lr)
+        groups: list[dict[str, Any]] = [{"params": others}, {"params": kernels, "lr": kernel_rate}]
+        super().__init__(groups, lr)
         self.momentum = momentum
 
     @torch.no_grad()
@@ -63,7 +64,7 @@ def change(kernel: Tensor, state: dict[str, Any], rate: float, momentum: float) 
     """Muon's step of one kernel, whose momentum is kept in `state`."""
     mean = state.setdefault("momentum", torch.zeros_like(kernel))
     mean.lerp_(kernel.grad, 1 - momentum)  # type: ignore[arg-type]
-    ahead = kernel.grad.lerp(mean, momentum).flatten(1)  # type: ignore[union-attr]
+    ahead = kernel.grad.lerp(mean, momentum).flatten(1)
     kernel.sub_(orthogonalised(ahead).view_as(kernel), alpha=rate * 0.2 * max(ahead.shape) ** 0.5)
 
 
