@@ -30,7 +30,7 @@ class Muon(torch.optim.Optimizer):
                 if kernel.grad is None:
                     continue
                 kernel.mul_(1 - group["lr"] * group["weight_decay"])
-                change(kernel, self.state[kernel], group["lr"], group["momentum"])
+                change(kernel, kernel.grad, self.state[kernel], group["lr"], group["momentum"])
 
 
 class MuonAdam(torch.optim.Adam):
@@ -54,17 +54,17 @@ class MuonAdam(torch.optim.Adam):
             if kernel.grad is not None:
                 state = self.state[kernel]
                 state.setdefault("step", torch.zeros(()))  # which Adam looks for when it reads a checkpoint
-                change(kernel, state, group["lr"], self.momentum)
+                change(kernel, kernel.grad, state, group["lr"], self.momentum)
                 kernel.grad = None  # so that Adam passes it by
         super().step()
         return loss
 
 
-def change(kernel: Tensor, state: dict[str, Any], rate: float, momentum: float) -> None:
-    """Muon's step of one kernel, whose momentum is kept in `state`."""
+def change(kernel: Tensor, slope: Tensor, state: dict[str, Any], rate: float, momentum: float) -> None:
+    """Muon's step of one kernel with this gradient; its momentum is kept in `state`."""
     mean = state.setdefault("momentum", torch.zeros_like(kernel))
-    mean.lerp_(kernel.grad, 1 - momentum)  # type: ignore[arg-type]
-    ahead = kernel.grad.lerp(mean, momentum).flatten(1)
+    mean.lerp_(slope, 1 - momentum)
+    ahead = slope.lerp(mean, momentum).flatten(1)
     kernel.sub_(orthogonalised(ahead).view_as(kernel), alpha=rate * 0.2 * max(ahead.shape) ** 0.5)
 
 
