@@ -135,7 +135,8 @@ def test_one_optimiser_moves_kernels_as_muon_and_the_rest_as_adam_and_goes_on_fr
         return net
 
     apart, together = copy.deepcopy(start), copy.deepcopy(start)
-    two = Muon([apart.weight], lr=0.02), torch.optim.Adam([apart.bias], lr=0.01)  # type: ignore[list-item]
+    kernel, bias = apart.parameters()
+    two = Muon([kernel], lr=0.02), torch.optim.Adam([bias], lr=0.01)
     one = MuonAdam(together.parameters(), 0.01, kernel_rate=0.02)
     moved(apart, *two), moved(together, one)
     again = MuonAdam(together.parameters(), 0.01, kernel_rate=0.02)

@@ -134,7 +134,7 @@ def bench(
         options = replace(part, methods=chosen, scenes=wanted, mode=mode, device=device, precision=precision)
         place = out / part.protocol if len(parts) > 1 else out
         with progress_bar(f"bench {what}, {part.protocol}") as show:
-            made = run_bench(options, data, place, on_row=lambda number, of, _, show=show: show(number / of))
+            made = run_bench(options, data, place, on_row=lambda number, of, _: show(number / of))
         if finished := [row for row in made if "error" not in row]:
             say(mean_table(finished, find_protocol(part.protocol).preset))
         say(f"rows.jsonl, table.md, table.tex, table.csv -> {place}")
