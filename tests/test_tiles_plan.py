@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypersharp.errors import CallError
-from hypersharp.tiles.plan import WORKER_BYTES, WRITER_BYTES, Tiling, make_tiling, step_px
+from hypersharp.pair.tiling import Tiling, step_px
+from hypersharp.tiles.plan import WORKER_BYTES, WRITER_BYTES, make_tiling
 
 SIDES = st.integers(1, 60)
 RATIOS = st.integers(2, 12)

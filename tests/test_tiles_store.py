@@ -263,7 +263,7 @@ def test_a_signal_ends_a_run_with_one_line_about_what_is_kept(files: tuple[Path,
     code = f"""
 import os, hypersharp.tiles.run as run, hypersharp.tiles.workers as workers
 from hypersharp.cli import main
-from hypersharp.tiles.plan import Tiling
+from hypersharp.pair.tiling import Tiling
 made, make = [], workers.sharpen_tile
 def sharpen_tile(tiles, number, *more):
     if len(made) == 2:

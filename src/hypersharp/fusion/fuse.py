@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hypersharp.fusion.finish import as_cube as on_fine_grid
 from hypersharp.fusion.finish import finished, missing_pixels, result_type
+from hypersharp.fusion.lazy import fuse_lazily, is_lazy
 from hypersharp.fusion.learn import Fusion, learn_pair
 from hypersharp.io.given import AnyImage, as_cube
 from hypersharp.io.image import CubeImage, Image
@@ -45,7 +46,8 @@ def fuse(
     """Sharpen a hyperspectral image with a finer one of the same place.
 
     The result lies on the pixels of MS, which is not resampled: where HS lies on them, by georeference and by what the
-    images show, belongs to its PSF. What the pair does not get as an argument is estimated from it.
+    images show, belongs to its PSF. What the pair does not get as an argument is estimated from it. Of lazy images
+    (backed by dask) the result is lazy, too: one task learns from a sample, others make the tiles (`fusion.lazy`).
 
     Args:
         hs: hyperspectral image (L, h, w), any unit; NaN is nodata. A cube, a path, or an array or xarray object as
@@ -77,7 +79,7 @@ def fuse(
 
     Returns:
         (L, H, W) with the bands, unit and dtype of hs and the grid and CRS of ms, where both show something; how it was
-        made is in attrs["hypersharp"], see `pair.record.Record`.
+        made is in attrs["hypersharp"], see `pair.record.Record`; of a lazy one that is not known yet.
 
     Raises:
         InputError: unusable or ill-matched images, an unknown name, no weights that fit.
@@ -92,7 +94,10 @@ def fuse(
     run = Options(weights=weights, mode=mode, tile_px=tile_px, device=device, precision=precision, runtime=runtime)
     options = replace(run, ensemble=ensemble, consistent=consistent, budget_s=budget_s, scale=scale)
     options = replace(options, coregister=coregister, frame=frame)
-    images = CubeImage(as_cube(hs, "hs")), CubeImage(as_cube(ms, "ms"))
+    cubes = as_cube(hs, "hs"), as_cube(ms, "ms")
+    if any(is_lazy(cube) for cube in cubes):
+        return fuse_lazily(*cubes, method=method, options=options, psf=psf, srf=srf, ratio=ratio)
+    images = CubeImage(cubes[0]), CubeImage(cubes[1])
     return fuse_images(*images, method=method, options=options, psf=psf, srf=srf, ratio=ratio, progress=progress)[0]
 
 

@@ -1,8 +1,13 @@
 """What a scene teaches once, ready to sharpen all of it or any part: methods, their shares, consistency with hs."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hypersharp.errors import CallError
@@ -10,7 +15,8 @@ from hypersharp.fusion.choose.auto import TRYING, choose
 from hypersharp.fusion.choose.choice import Choice
 from hypersharp.fusion.consistency import ConsistencyFit, consistency_floats_per_px, make_consistent
 from hypersharp.fusion.ensemble import learn_method
-from hypersharp.methods.base import Apply
+from hypersharp.fusion.finish import finished, missing_pixels
+from hypersharp.methods.base import Apply, Method
 from hypersharp.methods.table import AUTO, METHODS, find_method
 from hypersharp.networks.onnx.export import SUFFIX
 from hypersharp.networks.packaged import named_weights
@@ -19,6 +25,7 @@ from hypersharp.pair.pair import Pair
 from hypersharp.pair.record import Record, record_of
 from hypersharp.pair.sensor import GivenPSF, GivenSRF, PairSensor, given_sensor
 from hypersharp.pair.tensors import TensorPair
+from hypersharp.pair.tiling import Tile
 from hypersharp.sensor.observe import Sensor
 
 CONSISTENCY_HALO = 4  # coarse pixels that a change for consistency reaches, beyond the methods' own
@@ -53,15 +60,19 @@ class Sharpener:
 
     def halo_px(self, ratio: int) -> int:
         """How far (fine pixels) a result pixel sees."""
-        methods = [METHODS[part.method] for part in self.parts]
-        own = max(max(method.halo_px, method.halo_coarse * ratio) for method in methods)
-        return own + (CONSISTENCY_HALO * ratio if self.fit else 0)
+        return halo_px([METHODS[part.method] for part in self.parts], ratio, consistent=self.fit is not None)
 
     def floats_per_px(self, bands: int, ms_bands: int) -> float:
         """How many float32 are held per fine pixel at most."""
         blending = 2.0 * bands if len(self.parts) > 1 else 0.0
         most = max(METHODS[part.method].floats_per_px(bands, ms_bands) for part in self.parts) + blending
         return max(most, consistency_floats_per_px(bands)) if self.fit else most
+
+
+def halo_px(methods: Iterable[Method], ratio: int, *, consistent: bool) -> int:
+    """How far (fine pixels) a result pixel of any of these methods, made consistent or not, sees."""
+    own = max(max(method.halo_px, method.halo_coarse * ratio) for method in methods)
+    return own + (CONSISTENCY_HALO * ratio if consistent else 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +93,18 @@ class Fusion:
     def sharpen(self, pair: TensorPair, progress: Progress = ignore) -> Tensor:
         """The estimate (L, H, W) of a part of the scene."""
         return self.sharpener(pair, self.options, progress)
+
+    def estimate(self, tile: Tile, device: str | None = None) -> tuple[Tensor, TensorPair]:
+        """What a tile sees, sharpened, and the pair there."""
+        pair = self.pair.read(tile.seen)
+        with torch.inference_mode():
+            sharp = self.sharpener(pair, replace(self.options, device=device or self.options.device))
+        return sharp.float().cpu(), pair
+
+    def core(self, seen: Tensor, pair: TensorPair, tile: Tile, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """What is kept of values (L, H, W) that a tile sees: all bands of hs, in the user's unit."""
+        core = tile.core_in_seen(pair.ratio)
+        return finished(seen[(slice(None), *core)], missing_pixels(pair)[core], self.pair, dtype)
 
 
 def learn_pair(

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from hypersharp.cube import crs_of, cut, leave_out, nodata_of, transform_of, wrong_mask
 from hypersharp.errors import InputError
@@ -40,6 +41,8 @@ class Image:
     offset: float | None = None
     part: Window | None = None
     nodata: float | None = None
+
+    in_memory = False
 
     def stored(self) -> Stored:
         """The opened file, to read parts of it again and again; masked by its own quality layers alone, not checked.
@@ -149,6 +152,7 @@ class CubeImage:
     known: tuple[str, ...] = ()  # what the product says
 
     leaves_out = False
+    in_memory = True
 
     def said(self) -> tuple[str, ...]:
         return self.known
@@ -170,3 +174,29 @@ class CubeImage:
     def stamp(self) -> dict[str, Any]:
         """What a record can say of it: shape and type."""
         return {"shape": list(self.values.shape), "dtype": str(self.values.dtype)}
+
+
+@dataclass(frozen=True, eq=False)
+class CubeParts(CubeImage):
+    """Windows of a cube that is nowhere as a whole; of `values`, its outline, nobody computes the pixels.
+
+    `parts`: windows (y0, x0, height, width) and their pixels (L, height, width). `fill`: what in all bands of a pixel
+    says that it is missing.
+    """
+
+    parts: tuple[tuple[Window, NDArray[Any]], ...] = ()
+    fill: float | None = None
+
+    in_memory = False
+
+    def cube(self, window: Window | None = None) -> xr.DataArray:
+        """The window, of a part that holds all of it. Raises: InputError where none does."""
+        y, x, height, width = window or (0, 0, *self.values.shape[1:])
+        for (top, left, rows, columns), pixels in self.parts:
+            if top <= y and left <= x and y + height <= top + rows and x + width <= left + columns:
+                own = pixels[:, y - top : y - top + height, x - left : x - left + width]
+                cube = cut(self.values, (y, x, height, width)).copy(data=own)
+                missing = None if self.fill is None else (own == self.fill).all(0)
+                return leave_out(cube, missing, part=True)
+        found = "lazy images that lie further off each other than was provided for"
+        raise InputError(found, "a displacement of a few hs pixels", "align them first, or fuse them in memory")

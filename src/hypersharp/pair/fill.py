@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from hypersharp.cube import check_axes, leave_out, nodata_of
 from hypersharp.errors import InputError
-from hypersharp.io.image import CubeImage, Image
+from hypersharp.grid import Window
+from hypersharp.io.image import CubeImage, CubeParts, Image
 
 LEAST_PIXELS, LEAST_SHARE = 4, 1e-3
 FAR_BELOW, FAR_ABOVE = 0.25, 1.5  # of the largest value of light
@@ -94,17 +95,25 @@ def _looked_at(image: Image | CubeImage) -> Iterator[tuple[NDArray[Any], NDArray
     if isinstance(image, CubeImage) and isinstance(values, np.ndarray):
         yield values, np.zeros(values.shape[1:], bool)
         return
-    height, width = values.shape[1:]
-    for y in sorted({0, max(0, height - LOOKED_PX) // 2, max(0, height - LOOKED_PX)}):
-        for x in sorted({0, max(0, width - LOOKED_PX) // 2, max(0, width - LOOKED_PX)}):
-            window = slice(y, y + LOOKED_PX), slice(x, x + LOOKED_PX)
-            found = np.asarray(values[:, *window])
-            yield found, np.zeros(found.shape[1:], bool) if valid is None else ~np.asarray(valid[:, *window], bool)[0]
+    for window in looked_at(values.shape[1:]):
+        y, x, height, width = window
+        place = slice(y, y + height), slice(x, x + width)
+        found = np.asarray(image.cube(window).values if isinstance(image, CubeImage) else values[:, *place])
+        yield found, np.zeros(found.shape[1:], bool) if valid is None else ~np.asarray(valid[:, *place], bool)[0]
+
+
+def looked_at(shape_yx: tuple[int, int]) -> list[Window]:
+    """The nine windows of an image of that shape that are looked at where it is in no memory."""
+    sides = [min(side, LOOKED_PX) for side in shape_yx]
+    rows, columns = (sorted({0, (side - own) // 2, side - own}) for side, own in zip(shape_yx, sides, strict=True))
+    return [(y, x, sides[0], sides[1]) for y in rows for x in columns]
 
 
 def _without(image: Image | CubeImage, fill: float) -> Image | CubeImage:
     if isinstance(image, Image):
         return replace(image, nodata=fill)
+    if isinstance(image, CubeParts):
+        return replace(image, fill=fill)
     values = image.values
     kept = leave_out(values, flat_pixels(values.data) & np.asarray(values[0].data == fill))
     kept.encoding |= {"_FillValue": fill, "dtype": values.encoding.get("dtype", values.dtype)}

@@ -13,7 +13,6 @@ from torch import Tensor
 from hypersharp.cube import check_cube, fwhm_nm, make_cube, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError
 from hypersharp.grid import Window, middle
-from hypersharp.io.image import CubeImage
 from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.defects import LOOKED_AT_PX as DEFECTS_PX
 from hypersharp.pair.defects import defect_warnings
@@ -90,7 +89,7 @@ def check_pair(placement: Placement, *, scale: float | None = None) -> Pair:
     bands = [usable_indices(cube, name) for cube, name in ((hs, "hs"), (ms, "ms"))]
     coarse, fine = (cube.isel(band=kept) for cube, kept in zip((hs, ms), bands, strict=True))
     for image, cube, name in ((placement.hs, coarse, "hs"), (placement.ms, fine, "ms")):
-        if not isinstance(image, CubeImage):  # cubes were checked whole as they were placed
+        if not image.in_memory:  # cubes were checked whole as they were placed
             check_cube(cube, name)
     unit = value_scale(coarse.values) if scale is None else scale
     spectra = Spectra(wavelengths_nm(coarse), wavelengths_nm(fine), fwhm_nm(fine))

@@ -68,23 +68,33 @@ def place(
         check_axes(outline, name)
         image.check()
         flags = good_bands(outline)
-        if isinstance(image, CubeImage) and (flags is None or flags.any()):
+        if image.in_memory and (flags is None or flags.any()):
             check_cube(outline if flags is None else outline.isel(band=np.flatnonzero(flags)), name)
-    check_units(*outlines)
-    check_bands(*outlines)
-    grids, wanted = (grid_of(outlines[0]), grid_of(outlines[1])), Wanted(ratio, coregister, known)
-    check_both_placed(*grids)
-    notes = (*hs_fill, *ms_fill)
-    plain = Grid(grids[0].shape_yx), Grid(grids[1].shape_yx)
-    if grids[1].off is not None and (grids[0].off is not None or nests(*plain)):  # PRISMA and its pan
-        start = swath_in_swath(*grids, checked_ratio(*plain, ratio), project)
-        grids, wanted, notes = plain, wanted._replace(start_px_yx=start), (*notes, IN_SWATH)
+    grids, start_px_yx, swath = checked_grids(*outlines, ratio)
+    notes = (*hs_fill, *ms_fill, *swath)
     put = on_hs if (known["frame"] if known else frame) == "hs" else on_ms
-    placed = put(hs, ms, grids, wanted)
+    placed = put(hs, ms, grids, Wanted(ratio, coregister, known, start_px_yx))
     nm, flags = wavelengths_nm(outlines[0]), good_bands(outlines[0])
     seen = nm if nm is None or flags is None else nm[flags]
     beyond = beyond_note(Spectra(seen, wavelengths_nm(outlines[1]), fwhm_nm(outlines[1])))
     return replace(placed, notes=(*notes, *placed.notes, *([beyond] if beyond else [])))
+
+
+def checked_grids(
+    hs: xr.DataArray, ms: xr.DataArray, ratio: int | None
+) -> tuple[tuple[Grid, Grid], tuple[float, float], tuple[str, ...]]:
+    """The grids of a pair by its outlines, where hs begins (`Wanted.start_px_yx`), and what is to be said of it.
+
+    Raises: InputError as `place`.
+    """
+    check_units(hs, ms)
+    check_bands(hs, ms)
+    coarse, fine = grid_of(hs), grid_of(ms)
+    check_both_placed(coarse, fine)
+    plain = Grid(coarse.shape_yx), Grid(fine.shape_yx)
+    if fine.off is not None and (coarse.off is not None or nests(*plain)):  # PRISMA and its pan
+        return plain, swath_in_swath(coarse, fine, checked_ratio(*plain, ratio), project), (IN_SWATH,)
+    return (coarse, fine), (0.0, 0.0), ()
 
 
 class Wanted(NamedTuple):
@@ -101,12 +111,7 @@ def on_ms(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid]
     (coarse, fine), (ratio, coregister, known, start_px_yx) = grids, wanted
     if known is not None:
         return OnMS.of(hs, ms, fine, Lattice.from_dict(dict(known), coarse, fine), evidence=known.get("evidence"))
-    georeferenced = coarse.transform is not None and fine.transform is not None
-    if georeferenced and not fits_exactly(coarse, fine):
-        lattice = by_georeference(coarse, fine, ratio)
-    else:
-        lattice = same_extent(checked_ratio(coarse, fine, ratio), fine)
-        lattice = lattice.displaced(start_px_yx, coarse, fine) if any(start_px_yx) else lattice
+    lattice = first_lattice(coarse, fine, ratio, start_px_yx)
     first, notes = OnMS.of(hs, ms, fine, lattice), list[str]()
     if not lattice.nested:
         notes.append(place_note(first.blocks, first.fine, lattice.true_ratio, lattice.ratio))
@@ -125,6 +130,15 @@ def on_ms(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid]
         lattice = replace(lattice, warp=lattice.warp.guided(hs, ms, box, lattice.ratio, sigma_px))
         notes.append("hs resampled once, onto blocks of ms pixels; ms as it is")
     return OnMS.of(hs, ms, fine, lattice, notes=tuple(notes), evidence=evidence)
+
+
+def first_lattice(hs: Grid, ms: Grid, ratio: int | None, start_px_yx: tuple[float, float]) -> Lattice:
+    """That of two grids, before the images themselves are looked at. Raises: InputError as `place`."""
+    georeferenced = hs.transform is not None and ms.transform is not None
+    if georeferenced and not fits_exactly(hs, ms):
+        return by_georeference(hs, ms, ratio)
+    lattice = same_extent(checked_ratio(hs, ms, ratio), ms)
+    return lattice.displaced(start_px_yx, hs, ms) if any(start_px_yx) else lattice
 
 
 def displacement(first: OnMS, richest: Model) -> tuple[Registration, Window]:

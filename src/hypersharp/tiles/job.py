@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from hypersharp.errors import InputError
-from hypersharp.fusion.finish import finished, missing_pixels, result_type
+from hypersharp.fusion.finish import result_type
 from hypersharp.fusion.learn import Fusion
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.place import place
 from hypersharp.pair.sensor import PairSensor
-from hypersharp.tiles.plan import Tile, Tiling
+from hypersharp.pair.tiling import Tile, Tiling
 from hypersharp.tiles.store import JOB, Store, Tiles, write_whole
 from hypersharp.tiles.values import encode_values, read_values
 from hypersharp.uncertainty.predict import REACH, Intervals, interval_floats_per_px
@@ -49,14 +49,13 @@ class Job:
 
     def sharpen(self, tile: Tile, device: str | None = None) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """The core of a tile, (all bands of hs, H, W), in the unit and type of the result; its half-widths, if any."""
-        pair, options = self.fusion.pair.read(tile.seen), self.fusion.options
+        sharp, pair = self.fusion.estimate(tile, device)
+        made = self.fusion.core(sharp, pair, tile, self.dtype)
+        if self.intervals is None:
+            return made, None
         with torch.inference_mode():
-            sharp = self.fusion.sharpener(pair, replace(options, device=device or options.device)).float().cpu()
-            widths = self.intervals(sharp, pair) if self.intervals else None
-        core = tile.core_in_seen(pair.ratio)
-        missing, inside = missing_pixels(pair)[core], (slice(None), *core)
-        made = finished(sharp[inside], missing, self.fusion.pair, self.dtype)
-        return made, None if widths is None else finished(widths[inside], missing, self.fusion.pair, HALF_WIDTHS)
+            widths = self.intervals(sharp, pair)
+        return made, self.fusion.core(widths, pair, tile, HALF_WIDTHS)
 
     def halo_px(self) -> int:
         """How far (fine pixels) a pixel of the result and its half-width see."""

@@ -8,8 +8,8 @@ import xarray as xr
 from hypersharp.cube import with_bands_of
 from hypersharp.grid import middle, window_transform
 from hypersharp.pair.lattice import Lattice
+from hypersharp.pair.tiling import tile_around
 from hypersharp.tiles.job import Job
-from hypersharp.tiles.plan import tile_around
 from hypersharp.tiles.uncertainty import with_intervals
 
 PART_PX = 384  # fine pixels along a side

@@ -24,10 +24,10 @@ from typing import Any, Literal
 import numpy as np
 
 from hypersharp.errors import CallError, InputError, OutputError
+from hypersharp.pair.tiling import Tiling
 from hypersharp.stored import Pixels
 from hypersharp.system.atomic import check_parent, hidden_name, output_error
 from hypersharp.system.lock import FILE, Lock, holder, take_lock
-from hypersharp.tiles.plan import Tiling
 from hypersharp.tiles.values import read_metadata
 
 JOB = "job.safetensors"

@@ -11,8 +11,8 @@ from hypersharp.grid import middle
 from hypersharp.numerics.loops import slices
 from hypersharp.pair.reduced import MOST_PX
 from hypersharp.pair.sample import Sample
+from hypersharp.pair.tiling import tile_around
 from hypersharp.tiles.job import Job
-from hypersharp.tiles.plan import tile_around
 from hypersharp.uncertainty.model import modelled_errors
 from hypersharp.uncertainty.predict import REACH, Intervals, find_intervals
 
