@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 USERS = {"": PROJECT["project"]["dependencies"], **PROJECT["project"]["optional-dependencies"]}
 # what a declared library brings for certain, and under which name it is declared
-BROUGHT_BY = {"affine": "rasterio", "pyproj": "rioxarray", "tornado": "bokeh", "google": "onnx"}
+BROUGHT_BY = {"affine": "rasterio", "fsspec": "s3fs", "pyproj": "rioxarray", "tornado": "bokeh", "google": "onnx"}
 USED_BY_OTHERS = {"tensorboard"}  # by the logger of pytorch-lightning
 
 

@@ -94,8 +94,9 @@ def show_half_widths(sharp: "xr.DataArray", error: "xr.DataArray", path: Path) -
     """Draw the half-widths of a result, which lie at a path, beside it, and say where both are."""
     from hypersharp.io.together import save_figure
     from hypersharp.plot.figures import uncertainty
+    from hypersharp.system.elsewhere import address_of
 
-    picture = path.with_suffix(".png")
+    picture = path.with_suffix(".png") if address_of(path) is None else Path(f"{path.stem}.png")
     save_figure(uncertainty(sharp, error), picture)
     say(f"error  {error.attrs['long_name']}; from {error.attrs['calibration']} -> {path}, {picture}")
 

@@ -160,7 +160,10 @@ class Beside:
         from hypersharp.errors import CallError
         from hypersharp.io.format import GEOTIFF
         from hypersharp.io.stac import parse_when
+        from hypersharp.system.elsewhere import address_of
 
+        if address_of(out) and (self.stac is not None or self.envi_header):
+            raise CallError(f"--stac or --envi-header for {out}", "a result on this machine", "leave them out")
         if self.stac is not None:
             parse_when(self.stac)
         if self.envi_header and out.suffix.lower() not in GEOTIFF.suffixes:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hypersharp.cube import with_bands_of, with_lonlat
 from hypersharp.pair.pair import Pair
+from hypersharp.pair.placement import Placement
 from hypersharp.pair.tensors import TensorPair
 
 
@@ -48,8 +49,8 @@ def result_type(pair: Pair, *, gaps: bool) -> np.dtype[Any]:
     return np.dtype(np.float32)
 
 
-def as_cube(values: Any, pair: Pair) -> xr.DataArray:
+def as_cube(values: Any, placement: Placement) -> xr.DataArray:
     """Values (L, H, W), numpy or dask, on the pair's fine grid with the bands of hs."""
-    fine = pair.placement.fine
-    cube = with_bands_of(pair.placement.hs.outline(), values, crs=fine.crs, transform=fine.transform)
-    return with_lonlat(cube, pair.placement.lonlat)
+    fine = placement.fine
+    cube = with_bands_of(placement.hs.outline(), values, crs=fine.crs, transform=fine.transform)
+    return with_lonlat(cube, placement.lonlat)

@@ -124,6 +124,6 @@ def fuse_images(
     estimate = fusion.sharpen(whole, part_of(progress, 0.5, 1)) if fusion.made is None else fusion.made
     missing = missing_pixels(whole)
     values = finished(estimate, missing, pair, result_type(pair, gaps=bool(missing.any())))
-    sharp = fusion.record.on(on_fine_grid(values, pair))
+    sharp = fusion.record.on(on_fine_grid(values, placement))
     progress(1.0)
     return sharp, fusion

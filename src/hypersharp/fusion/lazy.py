@@ -17,9 +17,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.cube import check_axes, grid_of, with_bands_of
+from hypersharp.cube import check_axes
 from hypersharp.errors import CallError
-from hypersharp.fusion.finish import result_type
+from hypersharp.fusion.finish import as_cube, result_type
 from hypersharp.fusion.learn import Fusion, halo_px, learn_pair
 from hypersharp.grid import Window, middle
 from hypersharp.io.image import CubeParts
@@ -71,12 +71,12 @@ def fuse_lazily(
     for cube, name in ((hs, "hs"), (ms, "ms")):
         check_axes(cube, name)
     import dask.array as da
-    from dask import delayed
     from dask.base import tokenize
+    from dask.delayed import delayed
 
     candidates = [one for one in METHODS.values() if one.candidate] if method == AUTO.name else [find_method(method)]
-    (coarse, fine), _ = checked_grids(hs, ms, ratio)
-    lattice = first_lattice(coarse, fine, ratio)
+    (coarse, fine), start_px_yx, _ = checked_grids(hs, ms, ratio)
+    lattice = first_lattice(coarse, fine, ratio, start_px_yx)
     reach = Reach(lattice, coarse.shape_yx, fine.shape_yx, moves=options.coregister_with(psf) != "none")
     images, outlines = (da.asarray(hs.data), da.asarray(ms.data)), (outline_of(hs), outline_of(ms))
     token = tokenize(*(image.name for image in images), method, str(options), str(psf), str(srf), ratio)
@@ -103,8 +103,7 @@ def fuse_lazily(
         made = sharpen(fusion, *parts([[own] for own in reach.around(tile.seen)]), window, dask_key_name=name)
         block = da.from_delayed(made, (hs.shape[0], *window[2:]), dtype)
         rows[number // tiling.counts_yx[1]].append(block)
-    place_of = lattice.fine_grid(grid_of(ms))
-    return with_bands_of(hs, da.block(rows), crs=place_of.crs, transform=place_of.transform)
+    return as_cube(da.block(rows), OnMS.of(*map(CubeParts, outlines), fine, lattice))
 
 
 def side_of(chunk_yx: tuple[int, int], ratio: int) -> int:
@@ -205,11 +204,10 @@ def learned(
 def seeing(fusion: Fusion, hs: list[Part], ms: list[Part]) -> Fusion:
     """The same, which reads its pixels from these parts."""
     placement = fusion.pair.placement
-    images = dict[str, CubeParts]()
-    for name, image, parts in (("hs", placement.hs, hs), ("ms", placement.ms, ms)):
-        assert isinstance(image, CubeParts)
-        images[name] = replace(image, parts=tuple(parts))
-    return replace(fusion, pair=replace(fusion.pair, placement=replace(placement, **images), sample=None))
+    coarse, fine = placement.hs, placement.ms
+    assert isinstance(coarse, CubeParts) and isinstance(fine, CubeParts)
+    images = replace(placement, hs=replace(coarse, parts=tuple(hs)), ms=replace(fine, parts=tuple(ms)))
+    return replace(fusion, pair=replace(fusion.pair, placement=images, sample=None))
 
 
 def sharpened(fusion: Fusion, hs: list[Part], ms: list[Part], window: Window) -> NDArray[Any]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypersharp.errors import CallError, InputError, OutputError
-from hypersharp.io.format import ENVI, format_for
+from hypersharp.io.format import ENVI, Format, format_for
 from hypersharp.system.atomic import check_parent, staged
+from hypersharp.system.elsewhere import address_of, check_writable, staged_elsewhere
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,7 +65,8 @@ def save_cube(cube: xr.DataArray, path: str | Path, *, overwrite: bool = True) -
 
     Args:
         cube: (L, H, W); a lazy one is written piece by piece where the format can.
-        path: the file; its suffix names the format, none makes a folder of band images.
+        path: the file; its suffix names the format, none makes a folder of band images. A Zarr store may be one at
+            `s3://`, `gs://` or `az://`.
         overwrite: whether an existing file may be replaced.
 
     Returns:
@@ -81,27 +83,31 @@ def save_cube(cube: xr.DataArray, path: str | Path, *, overwrite: bool = True) -
     'cube.npy'
     """
     path = Path(path)
-    check_output(path)
-    if not overwrite and path.exists():
+    found = check_output(path)
+    if not overwrite and found.is_there(path):
         raise OutputError(f"{path}, which is there already", "a new path", "remove it, or write elsewhere")
     if cube.dims != ("band", "y", "x") or 0 in cube.shape or cube.dtype.kind not in "iufb":
         raise InputError(f"{cube.dtype} {dict(cube.sizes)}", "a real cube (band, y, x) with pixels", "check the cube")
-    with staged(path) as target:
-        format_for(path).write(cube, target)
+    with staged(path) if address_of(path) is None else staged_elsewhere(path, found.marks) as target:
+        found.write(cube, target)
     return path
 
 
-def check_output(path: str | Path) -> None:
-    """Raise now what `save_cube` would raise after a long computation.
+def check_output(path: str | Path) -> Format:
+    """The format of an output; raise now what `save_cube` would raise after a long computation.
 
     Raises:
-        CallError: the suffix names no format.
-        OutputError: the parent folder is missing or read-only, or the target must not be replaced.
+        CallError: the suffix names no format, or none that is written to object storage.
+        OutputError: the parent folder or bucket is missing or read-only, or the target must not be replaced.
     """
     path = Path(path)
     found = format_for(path)
-    check_parent(path)
+    if address_of(path) is None:
+        check_parent(path)
+    else:
+        check_writable(path)
     found.check_target(path)
+    return found
 
 
 def check_apart(outputs: Sequence[Path | None], inputs: Sequence[Path | None]) -> None:

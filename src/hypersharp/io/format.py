@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.products.files import split_part
 from hypersharp.products.table import HDF, OWN_SUFFIXES, find_product, is_product_name
-from hypersharp.system.elsewhere import name_elsewhere
+from hypersharp.system.elsewhere import address_of, name_elsewhere, storage
 from hypersharp.system.read_errors import check_regular
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Format:
         upload: whether its files cannot point at other files, so that a browser may send them.
         folder: whether it is a folder.
         written: whether it is written too, not only read.
+        marks: the names of files right in its folder that make this a store, of a format that is written to object
+            storage, too.
         guard: the least setting of `guarded` by which it is opened in a child; "" for what is plain numbers.
 
     >>> format_for(Path("sharp.tif")).streamed
@@ -49,6 +51,7 @@ class Format:
     upload: bool = False  # its files cannot point at other files, so a browser may send them
     folder: bool = False
     written: bool = True  # else only read
+    marks: tuple[str, ...] = ()
     guard: Literal["risky", "all", ""] = "all"
 
     def read(self, image: Image) -> Stored:
@@ -62,6 +65,20 @@ class Format:
     def write(self, cube: xr.DataArray, path: Path) -> None:
         """Write a cube (L, H, W) to a path of this format."""
         self._code().write(cube, path)
+
+    def is_there(self, path: Path) -> bool:
+        """Whether something is at a path, or an address."""
+        if address_of(path) is None:
+            return path.exists()
+        with storage(path) as (files, name):
+            return bool(files.exists(name))
+
+    def is_store(self, path: Path) -> bool:
+        """Whether a store of this format is there: a folder, or objects at an address, with one of its marks."""
+        if address_of(path) is None:
+            return any((path / mark).exists() for mark in self.marks)
+        with storage(path) as (files, name):
+            return any(files.exists(f"{name}/{mark}") for mark in self.marks)
 
     def check_target(self, path: Path) -> None:
         """Raise an OutputError where writing would replace something else than an image."""
@@ -77,6 +94,16 @@ class Format:
 ENVI = Format("envi", (".hdr", ".img", ".bsq", ".bil", ".bip", ".dat"), streamed=True, guard="")
 GEOTIFF = Format("geotiff", (".tif", ".tiff"), streamed=True, compressed=True, upload=True)
 FOLDER = Format("folder", ("",), folder=True)
+ZARR = Format(
+    "zarr",
+    (".zarr",),
+    options=True,
+    streamed=True,
+    compressed=True,
+    folder=True,
+    marks=("zarr.json", ".zgroup", ".zarray", ".zmetadata"),
+    guard="risky",
+)
 FORMATS = (
     GEOTIFF,
     ENVI,
@@ -84,7 +111,7 @@ FORMATS = (
     Format("npy", (".npy",), options=True, streamed=True, upload=True, guard=""),
     Format("npz", (".npz",), options=True, upload=True),
     Format("netcdf", (".nc",), options=True, streamed=True, guard="risky"),
-    Format("zarr", (".zarr",), options=True, streamed=True, compressed=True, folder=True, guard="risky"),
+    ZARR,
     Format("picture", (".png", ".jpg", ".jpeg"), upload=True, written=False),
     FOLDER,
 )
@@ -106,7 +133,9 @@ def format_of(path: Path) -> Format:
     if name_elsewhere(path) is not None:
         if path.suffix.lower() in GEOTIFF.suffixes:
             return GEOTIFF
-        expected = "a GeoTIFF, a jp2 of Sentinel-2, or a STAC item (.json)"
+        if path.suffix.lower() in ZARR.suffixes and address_of(path) is not None:
+            return ZARR
+        expected = "a GeoTIFF, a jp2 of Sentinel-2, a STAC item (.json), or in object storage a .zarr"
         raise InputError(f"{path} elsewhere", expected, "download it first")
     try:
         check_regular(path)
@@ -176,4 +205,7 @@ def format_for(path: Path) -> Format:
     if found is None or not found.written or not path.name:
         expected = f"a folder or a name ending in one of {', '.join(suffixes(written=True))}"
         raise CallError(f"the output {path}", expected, "change its suffix")
+    if name_elsewhere(path) is not None and not (found.marks and address_of(path)):
+        expected = f"s3://, gs:// or az:// and a name ending in {', '.join(ZARR.suffixes)}, or a path on this machine"
+        raise CallError(f"the output {path} elsewhere", expected, "write it here, then copy it")
     return found

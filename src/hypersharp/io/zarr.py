@@ -13,20 +13,21 @@ import xarray as xr
 from hypersharp.conventions.arrays import Wanted
 from hypersharp.conventions.dataset import read_dataset
 from hypersharp.errors import InputError, OutputError, needs
+from hypersharp.io.format import ZARR
 from hypersharp.io.image import Image
 from hypersharp.io.netcdf import dataset_of
 from hypersharp.stored import Stored
 from hypersharp.system.atomic import check_room
+from hypersharp.system.elsewhere import address_of, storage
 from hypersharp.system.read_errors import READ_ERRORS, check_regular, reading
 
 EXPECTED = "a whole Zarr store"
-MARKS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """An xarray Dataset with the numbers as they are stored."""
-    if not path.is_dir() or not any((path / mark).exists() for mark in MARKS):
+    if not ZARR.is_store(path):
         raise InputError(f"{path} that is no Zarr store", EXPECTED, "check the folder")
     with needs("Zarr"):
         import zarr.errors
@@ -36,21 +37,34 @@ def _opened(path: Path) -> Iterator[Any]:
         check_codecs(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what zarr cannot make out is missing then, and named
-            dataset = xr.open_dataset(path, **raw)
+            dataset = xr.open_dataset(address_of(path) or path, **raw)
         with dataset:
             yield dataset
 
 
 def check_codecs(path: Path) -> None:
     """Raise an InputError where an array is to be unpickled: some versions of zarr would, and run its code."""
-    found = (file for mark in (".zarray", "zarr.json") for file in (path / mark, *path.glob(f"*/{mark}")))
-    for file in found:
-        with suppress(OSError, ValueError, RecursionError):  # which zarr words better
-            check_regular(file)
-            if names_pickle(json.loads(file.read_text(encoding="utf-8"))):
-                raise InputError(
-                    f"{file} with a codec that runs code (pickle)", "plain numbers", "write it again without"
-                )
+    for file, text in metadata_of(path):
+        with suppress(ValueError, RecursionError):  # which zarr words better
+            if names_pickle(json.loads(text)):
+                found = f"{file} with a codec that runs code (pickle)"
+                raise InputError(found, "plain numbers", "write it again without")
+
+
+def metadata_of(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The files that say how arrays are stored, and what they hold."""
+    names = (f"{folder}{name}" for name in (".zarray", "zarr.json") for folder in ("", "*/"))
+    if address_of(path) is not None:
+        with storage(path) as (files, own):
+            for pattern in names:
+                for file in files.glob(f"{own}/{pattern}"):
+                    yield file, files.cat_file(file)
+        return
+    for pattern in names:
+        for file in path.glob(pattern):
+            with suppress(OSError):
+                check_regular(file)
+                yield str(file), file.read_bytes()
 
 
 def names_pickle(said: Any) -> bool:
@@ -72,7 +86,7 @@ def read(image: Image) -> Stored:
 
 def check_target(path: Path) -> None:
     """Raise where a folder that is no Zarr store would be replaced."""
-    if path.is_dir() and any(path.iterdir()) and not any((path / mark).exists() for mark in MARKS):
+    if (ZARR.is_there(path) if address_of(path) else path.is_dir() and any(path.iterdir())) and not ZARR.is_store(path):
         raise OutputError(f"the folder {path} with other files in it", "a new name or a Zarr store", "rename it")
 
 
@@ -80,12 +94,12 @@ def write(cube: xr.DataArray, path: Path) -> None:
     """Write a store of format 2, which most programs read, with all metadata in one file."""
     with needs("Zarr"):
         import zarr  # noqa: F401
-    check_room(path, cube.nbytes)  # zarr's threads go on writing after one of them has failed
+    if address_of(path) is None:
+        check_room(path, cube.nbytes)  # zarr's threads go on writing after one of them has failed
     dataset = dataset_of(cube)
     if isinstance(cube.data, np.ndarray):
         dataset["cube"].encoding["chunks"] = tuple(
             min(*sizes) for sizes in zip((32, 256, 256), cube.shape, strict=True)
         )
-    dataset.to_zarr(
-        path, mode="w", zarr_format=2, consolidated=True
-    )  # in one file: others need not look into each array
+    # with the metadata in one file, so that others need not look into each array
+    dataset.to_zarr(address_of(path) or path, mode="w", zarr_format=2, consolidated=True)

@@ -33,6 +33,7 @@ from hypersharp.pair.placement import Placement
 from hypersharp.pair.record import Record
 from hypersharp.pair.sensor import GivenPSF, GivenSRF
 from hypersharp.sensor.psf import PSF
+from hypersharp.system.elsewhere import address_of
 from hypersharp.system.memory import free_bytes, give_back_memory
 from hypersharp.tiles.job import HALF_WIDTHS, Job, store_job, stored_job
 from hypersharp.tiles.plan import FLOAT_BYTES, WRITER_BYTES, make_tiling
@@ -130,7 +131,7 @@ class TiledRun:
         pixels = FinishedTiles(tiles, self.job.tiling, bands, dtype, done, kind)
         chunks = (bands, BLOCK_PX, BLOCK_PX)
         values = da.from_array(pixels, chunks=chunks, name=False, asarray=True)  # type: ignore[no-untyped-call]
-        return as_cube(values, self.job.fusion.pair)
+        return as_cube(values, self.job.fusion.pair.placement)
 
 
 def prepare(
@@ -307,9 +308,11 @@ def check_room(placement: Placement, out: Path, uncertainty: Path | None = None)
     results = [path for path in (out, uncertainty) if path]
     rows, columns = placement.fine.shape_yx
     whole = float(placement.hs.outline().shape[0] * rows * columns * FLOAT_BYTES)
-    made = sum(path.stat().st_size for path in folder_for(out).glob("*.npy"))
-    free = shutil.disk_usage(out.resolve().parent).free
-    least = sum(1 if format_for(path).compressed else 2 for path in results)
+    folder = folder_for(out)
+    made = sum(path.stat().st_size for path in folder.glob("*.npy"))
+    free = shutil.disk_usage(folder.resolve().parent).free
+    here = [path for path in results if address_of(path) is None]
+    least = len(results) + sum(not format_for(path).compressed for path in here)
     if free < whole * least - made:
         needed = f"{(2 * len(results) * whole - made) / 1e9:.1f} GB for the result and its tiles while they are made"
         raise OutputError(f"{free / 1e9:.1f} GB left on the disk of {out}", needed, "free some, or write elsewhere")

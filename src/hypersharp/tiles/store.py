@@ -27,6 +27,7 @@ from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.pair.tiling import Tiling
 from hypersharp.stored import Pixels
 from hypersharp.system.atomic import check_parent, hidden_name, output_error
+from hypersharp.system.elsewhere import address_of
 from hypersharp.system.lock import FILE, Lock, holder, take_lock
 from hypersharp.tiles.values import read_metadata
 
@@ -35,8 +36,8 @@ Kind = Literal["sharp", "half-width"]
 
 
 def folder_for(out: Path) -> Path:
-    """Where the tiles of a result lie until it is whole."""
-    return out.parent / f"{hidden_name(out.name)}.tiles"
+    """Where the tiles of a result lie until it is whole: beside it; here, if it is to lie in object storage."""
+    return (out.parent if address_of(out) is None else Path()) / f"{hidden_name(out.name)}.tiles"
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ class Store:
     """
 
     def __init__(self, out: Path, call: dict[str, Any], *, resume: bool) -> None:
-        check_parent(out)
         self.folder, self.call = folder_for(out), json.dumps(call, indent=1, sort_keys=True)
+        check_parent(self.folder)
         self.lock = lock_folder(self.folder, out)
         self.is_learned = (self.folder / JOB).exists()
         try:

@@ -227,5 +227,5 @@ def predict(sharp: xr.DataArray, pair: Pair, whole: TensorPair, intervals: Inter
     hs = pair.placement.hs.outline()
     check_estimate(sharp, (hs.shape[0], *whole.ms.shape[1:]))
     widths = intervals(to_tensor(sharp.isel(band=pair.hs_bands), pair.unit), whole, coverage)
-    found = as_cube(finished(widths, missing_pixels(whole), pair, np.dtype(np.float32)), pair)
+    found = as_cube(finished(widths, missing_pixels(whole), pair, np.dtype(np.float32)), pair.placement)
     return found.assign_attrs(intervals.attrs(coverage, hs.attrs.get("units")))
