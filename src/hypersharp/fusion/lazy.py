@@ -103,7 +103,8 @@ def fuse_lazily(
         made = sharpen(fusion, *parts([[own] for own in reach.around(tile.seen)]), window, dask_key_name=name)
         block = da.from_delayed(made, (hs.shape[0], *window[2:]), dtype)
         rows[number // tiling.counts_yx[1]].append(block)
-    return as_cube(da.block(rows), OnMS.of(*map(CubeParts, outlines), fine, lattice))
+    whole = OnMS.of(CubeParts(outlines[0]), CubeParts(outlines[1]), fine, lattice)
+    return as_cube(da.block(rows), whole)
 
 
 def side_of(chunk_yx: tuple[int, int], ratio: int) -> int:
