@@ -24,9 +24,9 @@ from hypersharp.fusion.learn import Fusion, halo_px, learn_pair
 from hypersharp.grid import Window, middle
 from hypersharp.io.image import CubeParts
 from hypersharp.methods.table import AUTO, METHODS, find_method
-from hypersharp.pair.align import LARGEST_SIDE
+from hypersharp.pair.align import looked_at
 from hypersharp.pair.defects import LOOKED_AT_PX as DEFECTS_PX
-from hypersharp.pair.fill import looked_at
+from hypersharp.pair.fill import nine_windows
 from hypersharp.pair.lattice import Lattice
 from hypersharp.pair.options import Options
 from hypersharp.pair.pair import check_pair
@@ -111,7 +111,7 @@ def side_of(chunk_yx: tuple[int, int], ratio: int) -> int:
     """Coarse pixels along a tile, for an ms in chunks of that size.
 
     >>> side_of((500, 500), 4), side_of((10_000, 300), 3)
-    (124, 100)
+    (125, 100)
     """
     step = step_px(ratio)
     side = min(max(min(chunk_yx), LEAST_PX), MOST_PX) // ratio
@@ -149,15 +149,15 @@ class Reach:
 
     def to_learn_from(self) -> tuple[list[Window], list[Window]]:
         """Of hs and of ms, for what is learned of the scene as a whole."""
-        shape_yx = self.lattice.shape_yx
-        blocks = list(chain(*Sample.of(shape_yx, self.lattice.ratio).windows))
+        shape_yx, ratio = self.lattice.shape_yx, self.lattice.ratio
+        blocks, registered = list(chain(*Sample.of(shape_yx, ratio).windows)), looked_at(shape_yx, ratio)
         if self.moves or self.lattice.warp:
-            blocks.append(middle(shape_yx, LARGEST_SIDE))
-        if self.moves and max(shape_yx) > LARGEST_SIDE:
+            blocks.append(registered)
+        if self.moves and registered[2:] != shape_yx:
             blocks += [*spread(shape_yx, FEW), *spread(shape_yx, MANY)]
         hs, ms = zip(*map(self.around, blocks), strict=True)
-        hs = (middle(self.hs_yx, DEFECTS_PX), *looked_at(self.hs_yx), *hs)
-        return whole_or_parts(hs, self.hs_yx), whole_or_parts((*looked_at(self.ms_yx), *ms), self.ms_yx)
+        hs = (middle(self.hs_yx, DEFECTS_PX), *nine_windows(self.hs_yx), *hs)
+        return whole_or_parts(hs, self.hs_yx), whole_or_parts((*nine_windows(self.ms_yx), *ms), self.ms_yx)
 
 
 def grown(window: Window, reach_px: int, shape_yx: tuple[int, int]) -> Window:

@@ -95,14 +95,14 @@ def _looked_at(image: Image | CubeImage) -> Iterator[tuple[NDArray[Any], NDArray
     if isinstance(image, CubeImage) and isinstance(values, np.ndarray):
         yield values, np.zeros(values.shape[1:], bool)
         return
-    for window in looked_at(values.shape[1:]):
+    for window in nine_windows(values.shape[1:]):
         y, x, height, width = window
         place = slice(y, y + height), slice(x, x + width)
         found = np.asarray(image.cube(window).values if isinstance(image, CubeImage) else values[:, *place])
         yield found, np.zeros(found.shape[1:], bool) if valid is None else ~np.asarray(valid[:, *place], bool)[0]
 
 
-def looked_at(shape_yx: tuple[int, int]) -> list[Window]:
+def nine_windows(shape_yx: tuple[int, int]) -> list[Window]:
     """The nine windows of an image of that shape that are looked at where it is in no memory."""
     sides = [min(side, LOOKED_PX) for side in shape_yx]
     rows, columns = (sorted({0, (side - own) // 2, side - own}) for side, own in zip(shape_yx, sides, strict=True))
