@@ -51,6 +51,13 @@ def test_enmap_with_sentinel2(product: Make, tmp_path: Path, capsys: pytest.Capt
     assert db(sharp) > max(30, db(plain) + 6)
 
 
+def test_bands_that_only_one_of_the_two_has_are_named(product: Make) -> None:
+    lines = place(Image(product("enmap")), Image(Path(f"{product('sentinel2')}:B2,B3,B4,B8,B11"))).notes
+    assert any("ms sees 426 to 939 nm, 1523 to 1705 nm: the detail of " in line for line in lines)
+    lines = place(Image(product("desis")), Image(Path(f"{product('sentinel2')}:B2,B3,B4,B8,B11"))).notes
+    assert any("no hs band lies at ms band 5 (1614 nm)" in line for line in lines)
+
+
 CASES = [("prisma", 33), ("emit", 30), ("prisma L2C bent", 33), ("emit bent", 30)]
 
 

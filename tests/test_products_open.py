@@ -129,6 +129,12 @@ def test_emit(product: Make, tmp_path: Path) -> None:
     assert Image(renamed).said()[-1] == "no MASK file beside it: clouds are not left out"
 
 
+def test_the_masks_of_emit_are_no_image(product: Make) -> None:
+    masks = product("emit").with_name(product("emit").name.replace("_RFL_", "_MASK_"))
+    with pytest.raises(InputError, match=r"EMIT_L2A_RFL_.*, do: name that"):
+        hsp.open(masks)
+
+
 def test_a_swath_on_no_plane_keeps_its_pixels(product: Make) -> None:
     path = product("emit", "bent")
     swath, on_grid = hsp.open(path), hsp.open(f"{path}:map")

@@ -28,7 +28,7 @@ from hypersharp.pair.register import LEAST_CORRELATION, Model, Registration
 from hypersharp.pair.resample import affine_type, project
 from hypersharp.pair.spread import register_spread
 from hypersharp.pair.units import check_units
-from hypersharp.sensor.spectra import Spectra, beyond_note
+from hypersharp.sensor.spectra import Spectra, coverage_notes
 from hypersharp.sensor.srf import check_common_wavelengths
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def place(
     placed = put(hs, ms, grids, Wanted(ratio, coregister, known, start_px_yx))
     nm, flags = wavelengths_nm(outlines[0]), good_bands(outlines[0])
     seen = nm if nm is None or flags is None else nm[flags]
-    beyond = beyond_note(Spectra(seen, wavelengths_nm(outlines[1]), fwhm_nm(outlines[1])))
-    return replace(placed, notes=(*notes, *placed.notes, *([beyond] if beyond else [])))
+    coverage = coverage_notes(Spectra(seen, wavelengths_nm(outlines[1]), fwhm_nm(outlines[1])))
+    return replace(placed, notes=(*notes, *placed.notes, *coverage))
 
 
 def checked_grids(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hypersharp.errors import check_name, needs
+from hypersharp.errors import InputError, check_name, needs
 from hypersharp.products.files import Files
 from hypersharp.products.hdf import Joined, LookedUp, exact, hdf_in, opened_hdf, pixels_of, place_of, text_of
 from hypersharp.products.quality import Flags, Layer, unmasked
@@ -30,6 +30,9 @@ def read(files: Files, part: str | None) -> Stored | None:
     path = hdf_in(files, "EMIT_L2A_RFL_*.nc")
     if path is None:
         return None
+    if path.name.startswith("EMIT_L2A_MASK_"):
+        found = f"{path}, the masks of a scene of EMIT"
+        raise InputError(found, "its EMIT_L2A_RFL_*.nc", "name that; the masks beside it are used by themselves")
     with opened_hdf(path) as file:
         variable = next((name for name in UNITS if name in file), None)
         if variable is None or "sensor_band_parameters" not in file or "location/glt_x" not in file:

@@ -120,22 +120,45 @@ def stated_rows(centres: FloatArray, widths: FloatArray, places: FloatArray, all
     return rows
 
 
-def beyond_note(spectra: Spectra) -> str | None:
-    """Which hs bands lie beyond all that the ms sees, in words; None where there are none, or wavelengths are unknown.
+def coverage_notes(spectra: Spectra) -> list[str]:
+    """Which hs bands lie beyond all that the ms sees, and which ms bands beyond hs, in words; of known wavelengths.
 
-    >>> beyond_note(Spectra(np.array([500.0, 600, 1600, 2200]), np.array([520.0, 650]), np.array([60.0, 40])))
-    'ms sees 460 to 690 nm: the detail of 2 hs bands beyond (1600 to 2200 nm) is inferred from the bands that it sees'
+    >>> ms_nm, widths = np.array([520.0, 650, 1600]), np.full(3, 60.0)
+    >>> first, second = coverage_notes(Spectra(np.array([500.0, 600, 1190, 1200]), ms_nm, widths))
+    >>> first.partition(":")[0], second.partition(":")[0]
+    ('ms sees 460 to 710 nm, 1540 to 1660 nm', 'no hs band lies at ms band 3 (1600 nm)')
     """
     centres, widths = spectra.bands_nm()
     if spectra.hs_nm is None or centres is None:
-        return None
+        return []
     reach = np.full(len(centres), UNKNOWN_WIDTH_NM) if widths is None else widths
-    low, high = float((centres - reach).min()), float((centres + reach).max())
-    beyond = np.flatnonzero((spectra.hs_nm < low) | (spectra.hs_nm > high))
-    if beyond.size == 0:
-        return None
-    bands = f"{beyond.size} hs band{'s' * (beyond.size > 1)} beyond ({nm_runs(beyond.tolist(), spectra.hs_nm)})"
-    return f"ms sees {low:.0f} to {high:.0f} nm: the detail of {bands} is inferred from the bands that it sees"
+    seen = ranges_seen(centres, reach)
+    beyond = np.flatnonzero(~np.any([(low <= spectra.hs_nm) & (spectra.hs_nm <= high) for low, high in seen], axis=0))
+    notes = list[str]()
+    if beyond.size:
+        bands = f"{beyond.size} hs band{'s' * (beyond.size > 1)} beyond ({nm_runs(beyond.tolist(), spectra.hs_nm)})"
+        listed = ", ".join(f"{low:.0f} to {high:.0f} nm" for low, high in seen)
+        notes.append(f"ms sees {listed}: the detail of {bands} is inferred from the bands that it sees")
+    distance = np.abs(spectra.hs_nm - centres[:, None])
+    blind = np.flatnonzero((distance > np.maximum(reach[:, None], band_shares_nm(spectra.hs_nm))).all(1))
+    if blind.size:
+        bands = ", ".join(f"{m + 1} ({centres[m]:.0f} nm)" for m in blind)
+        what = f"no hs band lies at ms band{'s' * (blind.size > 1)} {bands}"
+        notes.append(
+            f"{what}: what {'they show' if blind.size > 1 else 'it shows'} is related to the others by the images alone"
+        )
+    return notes
+
+
+def ranges_seen(centres: FloatArray, reach: FloatArray) -> list[tuple[float, float]]:
+    """The parts of the spectrum that bands see, those drawn together that lie less than 100 nm apart."""
+    found = list[tuple[float, float]]()
+    for low, high in sorted(zip((centres - reach).tolist(), (centres + reach).tolist(), strict=True)):
+        if found and low - found[-1][1] <= UNKNOWN_WIDTH_NM:
+            found[-1] = found[-1][0], max(found[-1][1], high)
+        else:
+            found.append((low, high))
+    return found
 
 
 def nm_range(wavelengths: FloatArray) -> str:
