@@ -145,4 +145,5 @@ class OpenForm:
 
     def _show(self, made: list[Layer]) -> None:
         self.show(made)
+        self.page.open_address.value = ""  # else it would be taken before a name from the list
         self.page.say(f"{made[0].name} is open")
