@@ -276,7 +276,7 @@ def grid_of(cube: xr.DataArray) -> Grid:
 
 def lonlat_of(cube: xr.DataArray) -> np.ndarray | None:
     """The degrees (2, y, x) of the centres of the pixels of a swath; None for an image on a map, or nowhere."""
-    if transform_of(cube) is not None or not all(name in cube.coords for name in LONLAT):
+    if not all(name in cube.coords for name in LONLAT) or transform_of(cube) is not None:
         return None
     return np.stack([np.asarray(cube.coords[name].values, float) for name in LONLAT])
 
