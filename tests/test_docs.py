@@ -6,13 +6,18 @@ files exist is checked all the same, as it is for what sets up (`pip`, `make`). 
 that one prints: any number in the place of a number, `...` for anything.
 """
 
+import io
 import re
 import shlex
+import shutil
 import sys
 import tomllib
 from collections.abc import Iterable
+from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -138,7 +143,9 @@ def test_blocks_run(
             continue
         for words, code in block.commands():
             assert words[0] in ("hypersharp", *SET_UP), f"{name}:{block.line} cannot run anywhere"
-            if words[0] == "hypersharp":
+            if words[:2] == ["hypersharp", "demo"]:
+                sys.stdout.write(demo(tuple(words[1:])))
+            elif words[0] == "hypersharp":
                 run(words[1:], code)
         printed = "".join(capsys.readouterr())
 
@@ -147,6 +154,21 @@ def run(words: list[str], code: int) -> None:
     with pytest.raises(SystemExit) as stop:
         main(words)
     assert stop.value.code == code, words
+
+
+@cache
+def demo_files(words: tuple[str, ...]) -> tuple[TemporaryDirectory[str], str]:
+    """The files of a demo and what it prints, which are the same in every document."""
+    folder = TemporaryDirectory()
+    with redirect_stdout(io.StringIO()) as said, chdir(folder.name):
+        run(list(words), 0)
+    return folder, said.getvalue()
+
+
+def demo(words: tuple[str, ...]) -> str:
+    folder, printed = demo_files(words)
+    shutil.copytree(folder.name, Path.cwd(), dirs_exist_ok=True)
+    return printed
 
 
 def assert_shown(printed: str, shown: str, where: str) -> None:

@@ -34,28 +34,28 @@ from hypersharp.tiles.store import folder_for
 affine = pytest.importorskip("affine")
 PLACE = affine.Affine(3, 0, 400_000, 0, -3, 5_800_000)
 RATIO, BANDS, SIDE = 4, 8, 192
-OF_NETWORKS = 31  # bands
+OF_NETWORKS, SIDE_OF_NETWORKS = 31, 128  # bands, pixels: they are slow
 QUICK = ("bicubic", "gsa", "sfim", "glp", "fuse", "cnmf")
 OWN = ("nssr", "cstf", "kwon-tai", "liu-xiao-li")  # parts against the whole in their own tests
 NETWORKS = ("ssjcn", "dbin", "dhsis")
 UNTRAINED = ("ms-ssfnet", "ham-mfn", "ssf-cnn", "srcnn")  # no packaged weights: in tests/test_networks_seed.py
 
 
-def scene(bands: int = BANDS) -> torch.Tensor:
-    """(bands, 192, 192): a few materials with edges and fine texture."""
+def scene(bands: int = BANDS, side: int = SIDE) -> torch.Tensor:
+    """(bands, side, side): a few materials with edges and fine texture."""
     random = torch.Generator().manual_seed(0)
-    y, x = torch.meshgrid(torch.arange(SIDE) / 9, torch.arange(SIDE) / 11, indexing="ij")
+    y, x = torch.meshgrid(torch.arange(side) / 9, torch.arange(side) / 11, indexing="ij")
     shares = torch.stack([(y * x / 9).sin() > 0, (3 * y).sin() * (2 * x).cos() > 0.2, y.sin() + x.cos() > 0]).float()
-    texture = 1 + 0.1 * torch.randn(3, SIDE, SIDE, generator=random)
+    texture = 1 + 0.1 * torch.randn(3, side, side, generator=random)
     spectra = torch.rand(bands, 3, generator=random).cumsum(0) / bands
     return torch.einsum("lk,kyx->lyx", spectra, shares * texture) * 0.5 + 0.05
 
 
-def pair(bands: int = BANDS) -> tuple[xr.DataArray, xr.DataArray]:
+def pair(bands: int = BANDS, side: int = SIDE) -> tuple[xr.DataArray, xr.DataArray]:
     response, width = np.zeros((3, bands)), bands // 3 + 1
     for row, first in enumerate((2 * width - 2, width - 1, 0)):
         response[row, first : first + width] = 1 / width
-    hs, ms = Sensor(gaussian(8, 2, RATIO, boundary="reflect"), response, RATIO).observe(scene(bands))
+    hs, ms = Sensor(gaussian(8, 2, RATIO, boundary="reflect"), response, RATIO).observe(scene(bands, side))
     nm = np.linspace(400, 700, bands)
     coarse_place = PLACE @ affine.Affine.scale(RATIO)
     return (
@@ -71,7 +71,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def wide_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return saved(tmp_path_factory.mktemp("wide"), *pair(OF_NETWORKS))
+    return saved(tmp_path_factory.mktemp("wide"), *pair(OF_NETWORKS, SIDE_OF_NETWORKS))
 
 
 def saved(folder: Path, hs: xr.DataArray, ms: xr.DataArray) -> tuple[Path, Path]:
@@ -88,7 +88,7 @@ def expected(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory)
 def made(files: tuple[Path, Path], out: Path, method: str = "gsa", **options: Any) -> xr.DataArray:
     """The file that a run in tiles of 64 pixels writes."""
     run = prepared(files, out, method, **options)
-    assert len(run.job.tiling) == 9
+    assert len(run.job.tiling) > 1
     run.carry_out()
     return open_cube(out)
 
@@ -109,7 +109,7 @@ def test_tiles_are_the_whole_image(method: str, request: pytest.FixtureRequest, 
     consistent = None if method in ("glp", "ssjcn") else False
     whole = fuse(hs, ms, method=method, coregister="none", precision="fp32", device="cpu", consistent=consistent)
     tiled = made(files, tmp_path / "sharp.tif", method, consistent=consistent)
-    inside = slice(48, -48) if method == "dhsis" else slice(None)  # the whole goes on at its far side, a tile does not
+    inside = slice(32, -32) if method == "dhsis" else slice(None)  # the whole goes on at its far side, a tile does not
     gap = np.abs(tiled.values - whole.values)[:, inside, inside].max()
     assert gap < 1e-4 * np.ptp(whole.values)
     assert crs_of(tiled) == crs_of(whole) and transform_of(tiled) == transform_of(whole)
@@ -122,13 +122,13 @@ def test_every_method_is_tried_in_tiles_but_the_iterative_and_the_composed() -> 
 
 
 def test_hysure_in_tiles_is_as_good_and_shows_no_seam(wide_files: tuple[Path, Path], tmp_path: Path) -> None:
-    truth = scene(OF_NETWORKS).numpy()
+    truth = scene(OF_NETWORKS, SIDE_OF_NETWORKS).numpy()
     whole = fuse(*(open_cube(path) for path in wide_files), method="hysure", coregister="none", consistent=False).values
     tiled = made(wide_files, tmp_path / "sharp.tif", "hysure", consistent=False).values
     errors_db = [10 * np.log10(np.mean((image - truth) ** 2)) for image in (whole, tiled)]
     assert abs(errors_db[0] - errors_db[1]) < 0.05
     steps = np.abs(np.diff(tiled - whole, axis=2)).mean((0, 1))
-    seams = steps[[63, 127]].mean()
+    seams = steps[63]
     assert seams < 0.02 * np.abs(np.diff(whole, axis=2)).mean()
 
 
@@ -315,10 +315,9 @@ def test_the_face_offers_it(files: tuple[Path, Path], tmp_path: Path) -> None:
 
 def test_a_network_sees_further_the_coarser_hs_is(tmp_path: Path) -> None:
     """At ratio 8 what SSJCN sees of hs is twice as far off, in fine pixels, as at ratio 4."""
-    fine = torch.nn.functional.interpolate(scene(OF_NETWORKS)[None, ::4], scale_factor=4 / 3, mode="bilinear")[0]
     response = np.kron(np.eye(2), np.full(4, 0.25))
     psf = gaussian(16, 4, 8, boundary="reflect")
-    pair_8 = (make_cube(image.numpy()) for image in Sensor(psf, response, 8).observe(fine))
+    pair_8 = (make_cube(image.numpy()) for image in Sensor(psf, response, 8).observe(scene()))
     paths = [save_cube(cube, tmp_path / f"{name}.tif") for name, cube in zip(("hs", "ms"), pair_8, strict=True)]
     told: dict[str, Any] = {"weights": "ssjcn-any", "precision": "fp32", "device": "cpu", "consistent": False}
     known: dict[str, Any] = {"psf": psf, "srf": response}
@@ -330,7 +329,7 @@ def test_a_network_sees_further_the_coarser_hs_is(tmp_path: Path) -> None:
         options=Options(**told, coregister="none"),
         **known,
     )
-    assert len(run.job.tiling) == 16
+    assert len(run.job.tiling) == 9
     run.carry_out()
     whole = fuse(*(open_cube(path) for path in paths), method="ssjcn", coregister="none", **told, **known)
     assert np.abs(open_cube(tmp_path / "sharp.tif").values - whole.values).max() < 1e-5 * np.ptp(whole.values)

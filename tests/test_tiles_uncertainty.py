@@ -24,14 +24,14 @@ from hypersharp.tiles.store import Kind, TileProgress, Tiles, folder_for
 from hypersharp.uncertainty.predict import predict_error
 
 pytest.importorskip("rasterio")
-RATIO, BANDS, SIDE = 4, 8, 192
+RATIO, BANDS, SIDE = 4, 8, 128
 RESPONSE = np.kron(np.eye(2), np.full(BANDS // 2, 2 / BANDS))
 SENSOR = Sensor(gaussian(8, 2, RATIO, boundary="reflect"), RESPONSE, RATIO)
 KNOWN: dict[str, Any] = {"psf": SENSOR.psf, "srf": SENSOR.srf}
 
 
 def truth() -> torch.Tensor:
-    """(8, 192, 192): materials of which every corner has its own, rough ones and smooth ones."""
+    """(8, 128, 128): materials of which every corner has its own, rough ones and smooth ones."""
     random = torch.Generator().manual_seed(0)
     y, x = torch.meshgrid(torch.arange(SIDE) / 9, torch.arange(SIDE) / 11, indexing="ij")
     shares = torch.stack([(y * x / 9).sin() > 0, (3 * y).sin() * (2 * x).cos() > 0.2, y.sin() + x.cos() > 0]).float()
@@ -59,7 +59,7 @@ def prepared(files: tuple[Path, Path], folder: Path, method: str, *, resume: boo
 @pytest.mark.parametrize("method", ["gsa", "bicubic"])
 def test_half_widths_are_those_of_the_whole(method: str, files: tuple[Path, Path], tmp_path: Path) -> None:
     run = prepared(files, tmp_path, method, **KNOWN)
-    assert len(run.job.tiling) == 9
+    assert len(run.job.tiling) == 4
     run.carry_out()
     hs, ms = (open_cube(path) for path in files)
     sharp = fuse(hs, ms, method=method, coregister="none", consistent=False, precision="fp32", **KNOWN)
@@ -110,7 +110,7 @@ def test_a_run_that_stopped_before_the_error_was_written_goes_on(
         patched.setattr(TiledRun, "from_tiles", stop)
         with pytest.raises(KeyboardInterrupt):
             prepared(files, tmp_path, "bicubic").carry_out()
-    assert len(list(folder_for(tmp_path / "sharp.tif").glob("*-half-width.*.npy"))) == 9
+    assert len(list(folder_for(tmp_path / "sharp.tif").glob("*-half-width.*.npy"))) == 4
     with pytest.raises(CallError, match="differs in uncertainty"):
         prepared(files, tmp_path, "bicubic", resume=True, uncertainty=None)
     prepared(files, tmp_path, "bicubic", resume=True).carry_out()
@@ -140,7 +140,7 @@ def test_the_page_of_a_scene_in_tiles_shows_its_middle(
         main([*words, "--memory", "1.5GB", "--report", str(tmp_path / "page")])
     assert done.value.code == 0
     page = (tmp_path / "page" / "report.html").read_text()
-    assert "shown here: the middle 96 x 96 of 192 x 192 pixels" in page and "half-width" in page
+    assert "shown here: the middle 96 x 96 of 128 x 128 pixels" in page and "half-width" in page
 
 
 def test_the_middle_is_what_the_files_hold_there(files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_the_middle_is_what_the_files_hold_there(files: tuple[Path, Path], tmp_p
         patched.setattr(part, "PART_PX", 96)
         shown = part.middle_part(run.job)
     for name, file in (("result", "sharp.tif"), ("error", "error.tif")):
-        there = open_cube(tmp_path / file, window=(48, 48, 96, 96))
+        there = open_cube(tmp_path / file, window=(16, 16, 96, 96))
         np.testing.assert_allclose(shown[name].values, there.values, atol=1e-5)
     assert shown["hs"].shape == (BANDS, 24, 24) and shown["ms"].shape == (2, 96, 96)
 

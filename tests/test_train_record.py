@@ -224,6 +224,16 @@ def test_start_from_begins_with_given_weights(tmp_path: Path) -> None:
         assert torch.equal(a, b)
 
 
+def test_a_round_more_begins_without_a_change(tmp_path: Path) -> None:
+    path = train_record(OPTIONS, small_set(), tmp_path / "first")
+    one_more = replace(OPTIONS, network_options={**OPTIONS.network_options, "rounds": 3})
+    net, before = record.begin(one_more, small_set(), path).net, load_weights(path)[0]
+    hs, ms, _ = next(iter(record.make_course(one_more, small_set(), tmp_path, net).validation.values()))
+    with torch.no_grad():
+        torch.testing.assert_close(net(hs, ms), before(hs, ms))
+    assert len(net.bodies) == 3 and torch.equal(*(net.state_dict()[f"bodies.{k}.head.weight"] for k in (1, 2)))
+
+
 def test_a_wide_blur_trains_too(tmp_path: Path) -> None:
     wide = Sensor(psf.parse_psf("gaussian:8:2:start=1", 4), SRF, 4)
     options = replace(OPTIONS, network_options={**OPTIONS.network_options, "psf_px": 8}, steps=2)

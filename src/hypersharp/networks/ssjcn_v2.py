@@ -179,6 +179,13 @@ class SSJCN2(FusionNetwork):
         u, _, vh = torch.linalg.svd(nearest, full_matrices=False)
         self.basis.copy_(u @ vh if known else open_axes)
 
+    def begin_rounds(self, first: int) -> None:
+        """Let the rounds from `first` on begin as the one before them, without a change of the estimate yet."""
+        before = self.bodies[first - 1].state_dict()
+        unchanging = {name: 0 * value if name.startswith("tail.") else value for name, value in before.items()}
+        for body in self.bodies[first:]:
+            body.load_state_dict(unchanging)
+
     def turn_basis(self, power: Tensor) -> None:
         """Turn the basis to the principal axes of spectra whose second moments are `power` (L, L)."""
         basis = self.basis.double()

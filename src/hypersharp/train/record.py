@@ -151,7 +151,10 @@ def begin(options: RecordOptions, data: TrainingSet, start_from: Path | None) ->
     assert isinstance(net, SSJCN2)
     net.take_sensor(torch.tensor(data.sensor.srf), lambda side: torch.tensor(psf.window(ratio, side)))
     if start_from:
-        adopt_weights(net, start_from)
+        adopted = adopt_weights(net, start_from)
+        known = [f"bodies.{k}.tail.weight" in adopted for k in range(net.options.rounds)]
+        if 0 < sum(known) < len(known):  # weights of fewer rounds
+            net.begin_rounds(sum(known))
     else:
         scenes = (torch.from_numpy(read()).flatten(1) for read in data.training.values())
         net.turn_basis(torch.stack([second_moment(spectra) / spectra.shape[1] for spectra in scenes]).mean(0))
