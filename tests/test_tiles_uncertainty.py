@@ -44,7 +44,7 @@ def truth() -> torch.Tensor:
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("pair")
     hs, ms = (make_cube(image.numpy()) for image in SENSOR.observe(truth()))
-    ms[:, 50:60, 100:110] = np.nan
+    ms[:, 50:56, 100:106] = np.nan
     return save_cube(hs, folder / "hs.tif"), save_cube(ms, folder / "ms.tif")
 
 
