@@ -17,7 +17,7 @@ import numpy as np
 from hypersharp.errors import InputError, check_name
 from hypersharp.products.files import Files
 from hypersharp.products.landsat import FMASK, QA_PIXEL
-from hypersharp.products.quality import Layer
+from hypersharp.products.quality import Layer, unmasked
 from hypersharp.products.rasters import Band, Rasters, opened_raster
 from hypersharp.products.sentinel2 import scl_layers
 from hypersharp.stored import Stored
@@ -99,17 +99,21 @@ def opened(path: Path, item: dict[str, Any], chosen: list[Asset]) -> Stored:
         offset = [0.0] * len(chosen)
         said = said.replace(f"{numbers(chosen)[1][0]:+g}", "+0") + ", whose numbers have its offset already, as it says"
     bands = [Band(asset.path, factor=max(1, round((asset.size_m or finest) / finest))) for asset in chosen]
-    widths = [asset.fwhm_nm for asset in chosen]
+    widths, layers = [asset.fwhm_nm for asset in chosen], quality(path, item, finest)
+    known = collection.startswith(REFLECTANCE)
     return Rasters(bands, nodata=nodata).stored(
-        quality(path, item, finest),
+        layers,
         wavelengths_nm=[asset.nm for asset in chosen],
         fwhm_nm=None if None in widths else widths,
         nodata=nodata,
         scale=np.array(scale),
         offset=np.array(offset),
         product=f"STAC item of {collection or 'no collection'}",
-        unit="reflectance" if collection.startswith(REFLECTANCE) else None,
-        applied=(f"{said}, assets {' '.join(asset.name for asset in chosen)}",),
+        unit="reflectance" if known else None,
+        applied=(
+            f"{said}, assets {' '.join(asset.name for asset in chosen)}",
+            *unmasked(layers or not known, "quality asset"),
+        ),
     )
 
 
