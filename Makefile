@@ -13,7 +13,7 @@ COUNT ?= 20000
 help:
 	@echo "make demo      sharpen a real scene and show it, in $(OUT)/"
 	@echo "make test      run the tests (HYPERSHARP_DATA=folder adds those on real scenes)"
-	@echo "make fuzz      open COUNT damaged files of every kind (default 20000), and say how each was answered"
+	@echo "make fuzz      COUNT damaged files (default 20000), runs into one output, a crowd of visitors, and how each was answered"
 	@echo "make check     ruff, its format, mypy, and the Dockerfile"
 	@echo "make coverage  run the tests and say which lines they reach: open build/coverage/index.html"
 	@echo "make docs      build the documentation: open build/site/index.html"
@@ -43,6 +43,8 @@ test: $(READY)
 
 fuzz: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --count $(COUNT)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.races
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.crowd
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -382,6 +382,27 @@ def test_deterministic_is_one_thread_and_float32_whatever_the_surroundings_say(m
     torch.set_num_threads(threads)
 
 
+SAME = """
+import sys
+from hypersharp.cli.app import main
+for method in ("gsa", "cnmf", "ssjcn-any"):
+    try:
+        main(["fuse", "hs.tif", "ms.tif", "-o", f"{sys.argv[1]}-{method}.npy", "--method", method, "--deterministic"])
+    except SystemExit as stop:
+        assert not stop.code, stop.code
+"""
+
+
+def test_deterministic_gives_the_same_bits_on_one_thread_and_on_four(folder: Path) -> None:
+    command, runs = [sys.executable, "-c", SAME], list[subprocess.Popen[bytes]]()
+    for threads in ("1", "4"):
+        surroundings = os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        runs.append(subprocess.Popen([*command, threads], cwd=folder, env=surroundings, stdout=subprocess.DEVNULL))
+    assert [run.wait() for run in runs] == [0, 0]
+    for method in ("gsa", "cnmf", "ssjcn-any"):
+        assert (folder / f"1-{method}.npy").read_bytes() == (folder / f"4-{method}.npy").read_bytes(), method
+
+
 @pytest.mark.parametrize("name", ["n" * 252 + ".tif", "a.tif/b.tif"])
 def test_a_name_that_no_disk_takes_is_one_line(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_cube(make_cube(np.ones((2, 4, 4), "f4")), tmp_path / "a.tif")

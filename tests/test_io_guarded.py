@@ -129,6 +129,14 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "b.tif.msk")
     with pytest.raises(InputError, match=r"b\.tif\.msk, which is no regular file"):
         open_cube(tmp_path / "b.tif")
+    whole(tmp_path / "world.tif")
+    os.mkfifo(tmp_path / "world.tfw")
+    (chunk,) = (path for path in (whole(tmp_path / "c.zarr") / "cube").iterdir() if path.name[0].isdigit())
+    chunk.unlink()
+    os.mkfifo(chunk)
+    for name in ("world.tif", "c.zarr"):
+        with pytest.raises(InputError, match="no regular file"):
+            open_cube(tmp_path / name)
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"ratio": Infinity, "srf": [[1]], "psf": {}}', "\xff\xfe", "null"])

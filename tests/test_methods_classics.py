@@ -10,7 +10,10 @@ import torch
 from scipy.io import loadmat
 from torch import Tensor
 
+from hypersharp.cube import make_cube
+from hypersharp.fusion.fuse import fuse
 from hypersharp.methods.detail import Scales, detail_gains, make_pair
+from hypersharp.pair.record import Record
 from hypersharp.quality.metrics import score
 from hypersharp.sensor.estimate import complete_sensor
 from hypersharp.sensor.observe import Sensor, add_noise
@@ -93,6 +96,15 @@ def test_tiny_images_give_a_result(name: str) -> None:
     hs, ms, _, known = pair(3, 1)
     found = known.run(name, hs[:, :2, :3].contiguous(), ms[:, :6, :9].contiguous())
     assert found.shape == (12, 6, 9) and found.isfinite().all()
+
+
+def test_anomalies_leave_sfim_finite_and_are_said_not_to_suit_it() -> None:
+    hs, ms, truth, known = pair(3, 4)
+    scenes = [make_cube((image - image.mean((1, 2), keepdim=True)).numpy()) for image in (hs, ms)]
+    for method, said in (("sfim", "below zero, where sfim sees nothing"), ("glp", "")):
+        sharp = fuse(*scenes, method=method, psf=known.psf, srf=known.srf, consistent=False)
+        assert np.abs(sharp.values).max() < 10 * float(truth.max())
+        assert any(said in text for text in Record.of(sharp).warnings) == bool(said)
 
 
 def test_with_a_pan_image_glp_is_the_formula_of_the_paper() -> None:

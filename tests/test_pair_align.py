@@ -28,6 +28,7 @@ from hypersharp.sensor.psf import gaussian
 UTM33, UTM32 = "EPSG:32633", "EPSG:32632"
 NM = np.linspace(450, 900, 12)
 HS_PLACE = Affine(30, 0, 383472.37, 0, -30, 5818302.35)
+OWN_CRS = 'LOCAL_CS["x",UNIT["m",1]]'
 
 
 def ground(place: Affine, shape_yx: tuple[int, int], crs: str = UTM33, off_m: tuple[float, float] = (0, 0)) -> Any:
@@ -163,6 +164,12 @@ def test_fuse_leaves_a_pair_that_nests_alone() -> None:
         (coarse(), fine(Affine(25, 0, HS_PLACE.c, 0, -25, HS_PLACE.f), (60, 60)), "hs pixels 1.2 times as wide"),
         (coarse((4, 4)), fine(Affine(0.9, 0, HS_PLACE.c, 0, -0.9, HS_PLACE.f), (100, 100)), "33.3 times as wide"),
         (coarse(), make_cube(np.ones((3, 160, 140))), "no CRS for ms and one for hs"),
+        (
+            coarse(),
+            make_cube(np.ones((3, 160, 140)), crs='LOCAL_CS["x",UNIT["m",1]]', transform=MS_PLACE),
+            "of one Earth",
+        ),
+        (coarse(), make_cube(np.ones((3, 160, 140)), crs="IAU_2015:30110", transform=MS_PLACE), "of one Earth"),
         (
             coarse(),
             make_cube(np.ones((1, 160, 140)), wavelengths_nm=[2200.0], crs=UTM33, transform=MS_PLACE),

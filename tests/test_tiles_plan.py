@@ -71,3 +71,11 @@ def test_tiles_of_all_workers_fit_the_memory_together(workers: int) -> None:
 def test_a_memory_in_which_nothing_fits_says_how_much_does() -> None:
     with pytest.raises(CallError, match=r"found 1.0 GB for 2 workers, expected \d\.\d GB or more"):
         make_tiling((100, 100), 4, halo_px=32, bytes_per_px=1000, memory_bytes=1e9, workers=2)
+
+
+def test_tiles_of_a_given_side_are_the_same_for_any_memory_that_holds_them() -> None:
+    known = {"halo_px": 32, "bytes_per_px": 400, "side_px": 256}
+    (one,) = {make_tiling((500, 500), 4, memory_bytes=1e10, workers=workers, **known) for workers in (1, 2, 4)}  # type: ignore[arg-type]
+    assert str(one) == "64 tiles of 256 x 256 px with a 32 px halo"
+    with pytest.raises(CallError, match=r"1\.4 GB for 1 worker, expected 1\.5 GB"):
+        make_tiling((500, 500), 4, memory_bytes=1.4e9, workers=1, **known)  # type: ignore[arg-type]

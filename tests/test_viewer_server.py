@@ -15,7 +15,9 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import quote
 
 import numpy as np
@@ -355,6 +357,56 @@ def test_connections_are_bounded(serve: Callable[..., Viewer], monkeypatch: pyte
     assert until(lambda: is_answered(viewer))
 
 
+def test_slow_visitors_do_not_stop_others_and_are_cut_off(
+    serve: Callable[..., Viewer], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests that do not end, uploads that bring nothing, and downloads that nobody takes."""
+    monkeypatch.setattr(bounds, "IDLE_S", 1.0)
+    monkeypatch.setattr(bounds, "MOST_TRANSFERS_EACH", 10)
+    (folder / "large.tif").write_bytes(bytes(2**25))
+    viewer = serve()
+    own = f"Host: 127.0.0.1:{viewer.port}\r\nOrigin: http://127.0.0.1:{viewer.port}\r\n"
+    slow = []
+    for number in range(5):
+        for request in (
+            f"GET / HTTP/1.1\r\n{own}X-Slow: ",
+            f"POST /upload?name={number}.npy HTTP/1.1\r\n{own}Content-Length: 9999\r\n\r\n",
+            f"GET /download?name=large.tif HTTP/1.1\r\n{own}\r\n",
+        ):
+            slow.append(socket.create_connection(("127.0.0.1", viewer.port), timeout=20))
+            slow[-1].sendall(request.encode())
+    assert ask(viewer, "/page.css")[0] == 200
+    assert until(lambda: len(list(folder.glob(".*.partial"))) == 5)
+    assert ask(viewer, "/download?name=image.tif")[0] == 503  # ten files are on their way
+    assert until(lambda: ask(viewer, "/download?name=image.tif")[0] == 200)
+    assert until(lambda: not bounds.TransferHandler.transfers and not list(folder.glob(".*.partial")))
+    for connection in slow:
+        with suppress(ConnectionError):
+            assert sum(map(len, iter(lambda: connection.recv(2**20), b""))) < 2**25  # noqa: B023
+        connection.close()
+
+
+def test_the_address_with_most_files_under_way_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MOST_TRANSFERS", 3)
+    monkeypatch.setattr(bounds.IOLoop, "current", Mock())
+    application, cut = object(), Mock()
+
+    def begun(address: str, moved: int = 0) -> bool:
+        request = SimpleNamespace(remote_ip=address, connection=SimpleNamespace(stream=SimpleNamespace(close=cut)))
+        transfer = bounds.TransferHandler.__new__(bounds.TransferHandler)
+        transfer.application, transfer.request, transfer.moved = application, request, moved  # type: ignore[assignment]
+        kept.append(transfer)
+        return transfer.begin()
+
+    kept = list[bounds.TransferHandler]()
+    assert begun("greedy", 9) and begun("greedy", 5) and begun("greedy", 7) and not begun("greedy")
+    assert begun("ordinary") and begun("third") and cut.call_count == 2
+    assert [one in bounds.TransferHandler.transfers for one in kept] == [True, False, False, False, True, True]
+    assert not begun("fourth")  # each has one
+    for one in kept:
+        one.end()
+
+
 def is_answered(viewer: Viewer) -> bool:
     try:
         return ask(viewer, "/download?name=image.tif")[0] == 200
@@ -616,6 +668,8 @@ def test_pages_that_take_long_to_make_leave_time_for_others(monkeypatch: pytest.
     assert first is not None and limits.begin("one") and limits.begin("one")
     assert limits.begin("one") is None  # three are being made
     assert limits.begin("another") is not None
+    assert limits.begin("another") is None  # as long as three or more are being made
+    assert limits.begin("third") is None  # four are
     for opening in limits.opened["one"]:
         opening.took_s = 0.1
     assert limits.begin("one") is not None

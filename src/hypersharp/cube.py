@@ -9,7 +9,8 @@ kept the way rioxarray keeps them, so `cube.rio` works. Missing pixels are NaN i
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -256,6 +257,21 @@ def crs_of(cube: xr.DataArray) -> Any:
 
 def _unknown_crs(crs: Any) -> InputError:
     return InputError(f"the CRS {str(crs)[:60]!r}", "one that PROJ knows, such as EPSG:32633", "use that")
+
+
+@contextmanager
+def changing_crs(source: Any, target: Any) -> Iterator[None]:
+    """Turn what GDAL raises where coordinates of one CRS have no place in another into an InputError."""
+    from rasterio import Env
+    from rasterio._err import CPLE_BaseError
+    from rasterio.errors import CRSError, RasterioError
+
+    try:
+        with Env():
+            yield
+    except (RasterioError, CRSError, CPLE_BaseError) as error:
+        names = " and ".join(f"{str(crs)[:60]!r}" for crs in (source, target))
+        raise InputError(f"the CRS {names}", "two of one Earth", "correct or remove the georeference") from error
 
 
 def nodata_of(cube: xr.DataArray) -> float | None:

@@ -59,7 +59,7 @@ def fuse(
     chosen = {"method": method, "options": fusing.options(), "uncertainty": uncertainty, **known.given()}
     tiles = tiles_for(*files, method, large, uncertainty=uncertainty is not None)
     if tiles:
-        refuse(grid_ms=fusing.grid == "ms", mode=fusing.mode != "whole", truth=truth, point=point)
+        refuse(mode=fusing.mode != "whole", truth=truth, point=point)
         cubes = fuse_large(*files, out, tiles=tiles, part=report is not None, **chosen)
     else:
         cubes = fuse_whole(*files, out, **chosen)

@@ -106,5 +106,5 @@ def refuse(**chosen: Any) -> None:
     names = [name for name, value in chosen.items() if value]
     if names:
         found = f"--{names[0].replace('_', '-')} for a scene fused in tiles"
-        expected = "none of --grid ms, --mode tiles, --mode patches, --truth, --point"
+        expected = "none of --mode tiles, --mode patches, --truth, --point"
         raise CallError(found, expected, "leave it out, or cut the scene")

@@ -1,6 +1,6 @@
 """What a scene teaches once, ready to sharpen all of it or any part: methods, their shares, consistency with hs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,13 @@ from hypersharp.networks.onnx.export import SUFFIX
 from hypersharp.networks.packaged import named_weights
 from hypersharp.pair.options import Options, Progress, ignore, part_of
 from hypersharp.pair.pair import Pair
-from hypersharp.pair.record import Record, record_of
+from hypersharp.pair.record import WARNING, Record, record_of
 from hypersharp.pair.sensor import GivenPSF, GivenSRF, PairSensor, given_sensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.pair.tiling import Tile
 from hypersharp.sensor.observe import Sensor
 
+SIGNED = 0.1  # of the values of hs below zero: beyond what noise does to dark pixels
 CONSISTENCY_HALO = 4  # coarse pixels that a change for consistency reaches, beyond the methods' own
 
 
@@ -140,11 +141,20 @@ def learn_pair(
     sharpener, made = learn(choice, sample, sensor, options, part_of(progress, trying, 1))
     notes = ["network run by onnxruntime in fp32"] if options.runtime == "onnx" else []
     notes += [note for part in sharpener.parts for note in part.apply.notes]
+    notes += sign_warnings(sample, sharpener)
     consistency = sharpener.fit.described() if sharpener.fit else None
     weights = [part.apply.weights for part in sharpener.parts if part.apply.weights is not None]
     learned = {"choice": choice.described(), "weights": weights, "consistency": consistency}
     record = record_of(pair, method, options, sensor, notes, **learned)
     return Fusion(pair, sharpener, options, choice, sensor, record, None if sample.in_parts else made)
+
+
+def sign_warnings(sample: TensorPair, sharpener: Sharpener) -> Iterator[str]:
+    """Which methods do not serve a scene with many values below zero: an anomaly, a difference, a score."""
+    share = float((sample.hs < 0).float().mean())
+    for part in sharpener.parts if share > SIGNED else ():
+        if METHODS[part.method].nonnegative:
+            yield f"{WARNING}{share:.0%} of hs is below zero, where {part.method} sees nothing: use gsa or glp"
 
 
 def learn_again(pair: Pair, record: Record, options: Options, *, psf: GivenPSF = None, srf: GivenSRF = None) -> Fusion:

@@ -10,6 +10,7 @@ from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.io.format import ENVI, Format, format_for
 from hypersharp.system.atomic import check_parent, staged
 from hypersharp.system.elsewhere import address_of, check_writable, staged_elsewhere
+from hypersharp.system.read_errors import real_path
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -123,5 +124,5 @@ def check_apart(outputs: Sequence[Path | None], inputs: Sequence[Path | None]) -
 
 def _files_of(path: Path) -> set[Path]:
     """The file, and the header of one that has its own, wherever links lead."""
-    real = path.resolve()
+    real = real_path(path)
     return {real, real.with_suffix(".hdr")} if path.suffix.lower() in ENVI.suffixes else {real}

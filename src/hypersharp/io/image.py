@@ -16,6 +16,7 @@ from hypersharp.products.files import split_part
 from hypersharp.products.quality import masked
 from hypersharp.stored import Stored
 from hypersharp.system.elsewhere import name_elsewhere
+from hypersharp.system.read_errors import real_path
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,8 @@ class Image:
 
     def resolved(self) -> Self:
         """The same with absolute paths, for processes that run elsewhere."""
-        path = self.path if name_elsewhere(self.path) else self.path.resolve()
-        return replace(self, path=path, mask=self.mask and self.mask.resolve())
+        path = self.path if name_elsewhere(self.path) else real_path(self.path)
+        return replace(self, path=path, mask=self.mask and real_path(self.mask))
 
     @property
     def leaves_out(self) -> bool:
@@ -120,7 +121,7 @@ class Image:
             return {"path": str(self.path)}
         found = split_part(self.path)[0].stat()
         said = {} if self.nodata is None else {"nodata": self.nodata}
-        return {"path": str(self.path.resolve()), "bytes": found.st_size, "changed_ns": found.st_mtime_ns, **said}
+        return {"path": str(real_path(self.path)), "bytes": found.st_size, "changed_ns": found.st_mtime_ns, **said}
 
     def _stored_mask(self) -> Stored:
         """The opened mask file; an array of two axes is one band."""

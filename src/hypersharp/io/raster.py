@@ -6,7 +6,7 @@ so), the pages of a TIFF, a palette, a place by control points or a camera model
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -19,7 +19,7 @@ from hypersharp.io.points import lonlat_of_points
 from hypersharp.products.rasters import opened_raster
 from hypersharp.sensor.wavelengths import named_nm, numbers_in, spectral_nm, widths_nm
 from hypersharp.stored import NOTES, Pixels, Stored
-from hypersharp.system.read_errors import check_regular
+from hypersharp.system.read_errors import check_within
 
 EXPECTED = {"GTiff": "a whole GeoTIFF", "PNG": "a whole PNG image", "JPEG": "a whole JPEG image"}
 SEEN_PX = 256  # a side of the nine windows in which an alpha band is looked at
@@ -96,9 +96,7 @@ def read_raster(path: Path, driver: str) -> Stored:
 
     Raises: InputError for a file that is broken, holds complex numbers or is placed by what is no affine.
     """
-    for beside in (".aux.xml", ".msk", ".ovr"):  # which GDAL opens too
-        with suppress(OSError):
-            check_regular(path.with_name(path.name + beside))
+    check_within(path.parent, path.name.partition(".")[0], deep=False)  # GDAL opens many by names like this one's
     with opened(path, driver) as dataset:
         if dataset.count > MOST_BANDS:
             raise InputError(f"{path} of {dataset.count} bands", f"at most {MOST_BANDS}", "check the file")

@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hypersharp.cube import crs_of, fwhm_nm, good_bands, nodata_of, transform_of, wavelengths_nm
-from hypersharp.errors import CallError, needs
+from hypersharp.cube import changing_crs, crs_of, fwhm_nm, good_bands, nodata_of, transform_of, wavelengths_nm
+from hypersharp.errors import CallError, InputError, needs
 from hypersharp.io.together import write_text
 
 EXTENSIONS = {name: f"https://stac-extensions.github.io/{name}/v2.0.0/schema.json" for name in ("projection", "eo")}
@@ -63,7 +64,7 @@ def write_item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Se
 
 
 def item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Sequence[Path]) -> dict[str, Any]:
-    """The item, JSON-able; one of an image without a CRS has no place."""
+    """The item, JSON-able; one of an image without a CRS of the Earth has no place."""
     crs, place = crs_of(cube), transform_of(cube)
     media = MEDIA.get(image.suffix.lower(), "application/octet-stream")
     asset: dict[str, Any] = {
@@ -91,7 +92,8 @@ def item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Sequence
         if crs.is_geographic:
             del properties["gsd"]  # which is in metres
         if place is not None:
-            where = footprint(crs, place, cube.shape[1:])
+            with suppress(InputError):  # of the Moon, say
+                where = footprint(crs, place, cube.shape[1:])
     links = [{"rel": "derived_from", "href": relative(source, image)} for source in sources]
     return {
         "type": "Feature",
@@ -129,7 +131,8 @@ def footprint(crs: Any, place: Any, shape_yx: Sequence[int]) -> dict[str, Any]:
     edge += [(float(width), (1 - t) * height) for t in steps] + [((1 - t) * width, 0.0) for t in steps]
     a, b, c, d, e, f = (float(number) for number in place[:6])
     ring = [[a * x + b * y + c, d * x + e * y + f] for x, y in [*edge, edge[0]]]
-    found = transform_geom(crs, "EPSG:4326", {"type": "Polygon", "coordinates": [ring]}, antimeridian_cutting=True)
+    with changing_crs(crs, "EPSG:4326"):
+        found = transform_geom(crs, "EPSG:4326", {"type": "Polygon", "coordinates": [ring]}, antimeridian_cutting=True)
     parts = found["coordinates"] if found["type"] == "MultiPolygon" else [found["coordinates"]]
     rounded = [[counter_clockwise([[round(x, 7), round(y, 7)] for x, y in ring]) for ring in rings] for rings in parts]
     boxes = [([x for x, _ in rings[0]], [y for _, y in rings[0]]) for rings in rounded]

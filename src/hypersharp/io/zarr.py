@@ -19,7 +19,7 @@ from hypersharp.io.netcdf import dataset_of
 from hypersharp.stored import Stored
 from hypersharp.system.atomic import check_room
 from hypersharp.system.elsewhere import address_of, storage
-from hypersharp.system.read_errors import READ_ERRORS, check_regular, reading
+from hypersharp.system.read_errors import READ_ERRORS, check_regular, check_within, reading
 
 EXPECTED = "a whole Zarr store"
 
@@ -81,6 +81,7 @@ def names_pickle(said: Any) -> bool:
 
 def read(image: Image) -> Stored:
     """Open the one image in a Zarr store, or the one named."""
+    check_within(image.path)
     return read_dataset(Wanted.of(image), _opened)
 
 

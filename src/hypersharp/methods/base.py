@@ -68,6 +68,7 @@ class Method:
             result included (measured: peak of the resident memory on 256 and 448 pixels a side, and a little).
         candidate: whether `auto` tries it.
         licence: that of its code.
+        nonnegative: whether it takes values for brightness, of which there is none below zero.
 
     >>> from hypersharp.methods.table import METHODS
     >>> METHODS["gsa"].needs
@@ -84,6 +85,7 @@ class Method:
     candidate: bool = True
     module: str = ""
     licence: str = "Apache-2.0"
+    nonnegative: bool = False
 
     @property
     def learn(self) -> Learn:

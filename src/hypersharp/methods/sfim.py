@@ -31,7 +31,7 @@ BLOCK_VALUES = 2**24  # of a block of bands
 
 @dataclass(frozen=True, eq=False)
 class Modulation(Apply):
-    """E (L, p), G (p, l), c (p,), the mean of every band (L,), and the way between the grids."""
+    """E (L, p), G (p, l), c (p,), the mean size of every band's values (L,), and the way between the grids."""
 
     basis: Tensor
     gains: Tensor
@@ -46,7 +46,7 @@ class Modulation(Apply):
         smooth = self.scales.expand(mix_bands(self.basis.mT, pair.hs.to(self.basis)))
         sharp = ms.new_empty(len(pair.hs), *ms.shape[1:])
         for bands in slices(len(pair.hs), BLOCK_VALUES // ms[0].numel()):
-            rows, mean = self.basis[bands], self.means[bands, None, None].abs()
+            rows, mean = self.basis[bands], self.means[bands, None, None]
             offset = OFFSET * mean
             ratio = mix_bands(rows, synthetic).add_(offset).clamp_(min=0)
             least = LEAST * mean + torch.finfo(mean.dtype).tiny
@@ -61,4 +61,5 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     found = make_pair(pair, sensor.psf, options)
     gains, level = found.gains(found.low), found.coefficients[:, found.valid].mean(1)
     constant = level - gains @ found.low[:, found.valid].mean(1)
-    return Modulation(found.basis, gains, constant, found.basis @ level, found.scales)
+    sizes = (found.basis @ found.coefficients[:, found.valid]).abs().mean(1)  # the mean, unless some are negative
+    return Modulation(found.basis, gains, constant, sizes, found.scales)

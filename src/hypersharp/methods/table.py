@@ -26,7 +26,7 @@ ROWS = (
     Method("bicubic", "Bicubic interpolation", "Keys 1981, IEEE TASSP 29(6)", (), 8, (2, 20)),
     Method("glp", GLP, f"Aiazzi et al. 2006, PE&RS 72(5); {SELVA}", BLUR, 24, (1.5, 90)),
     Method("gsa", "Gram-Schmidt adaptive (GSA)", "Aiazzi et al. 2007, IEEE TGRS 45(10)", BLUR, 24, (1.5, 90)),
-    Method("sfim", SFIM, f"Liu 2000, Int. J. Remote Sensing 21(18); {SELVA}", BLUR, 24, (4, 80)),
+    Method("sfim", SFIM, f"Liu 2000, Int. J. Remote Sensing 21(18); {SELVA}", BLUR, 24, (4, 80), nonnegative=True),
     Method(
         "fuse", FUSE, "Wei et al. 2015, IEEE TIP 24(11)", SENSOR, 32, (2, 180), module="hypersharp.methods.fuse_wei"
     ),
@@ -48,12 +48,12 @@ ROWS = (
     Method("ms-ssfnet", MS_SSFNET, "after Han, Zheng, Chen 2019, ICCVW", TRAINED, 48, (2, 400), candidate=False),
     Method("ham-mfn", HAM_MFN, "after Xu et al. 2020, IEEE TGRS 58(7)", TRAINED, 48, (2, 400), candidate=False),
     Method("ssjcn-any", ANY, f"{WANG}, in the pair's own coordinates", SENSOR, 32, (2, 700), halo_coarse=8),
-    Method("cnmf", CNMF, "Yokoya et al. 2012, IEEE TGRS 50(2)", SENSOR, 24, (2, 300)),
+    Method("cnmf", CNMF, "Yokoya et al. 2012, IEEE TGRS 50(2)", SENSOR, 24, (2, 300), nonnegative=True),
     Method("hysure", HYSURE, "Simoes et al. 2015, IEEE TGRS 53(6)", SENSOR, 96, (2, 360)),
     Method("cstf", CSTF, "Li et al. 2018, IEEE TIP 27(8)", SENSOR, 32, (2, 300), candidate=False),
     Method("kwon-tai", KWON_TAI, "after Kwon, Tai 2015, ICCV", SENSOR, 64, (2, 400), candidate=False),
     Method("liu-xiao-li", LIU, "after Liu, Xiao, Li 2018, IEEE TGRS 56(3)", BLUR, 96, (2, 450), candidate=False),
-    Method("nssr", NSSR, "Dong et al. 2016, IEEE TIP 25(5)", SENSOR, 96, (2, 400), candidate=False),
+    Method("nssr", NSSR, "Dong et al. 2016, IEEE TIP 25(5)", SENSOR, 96, (2, 400), candidate=False, nonnegative=True),
 )
 METHODS = {method.name: method for method in ROWS}
 

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.ndimage import shift
 
-from hypersharp.cube import fwhm_nm, good_bands, make_cube, transform_of, wavelengths_nm
+from hypersharp.cube import changing_crs, fwhm_nm, good_bands, make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import needs
 from hypersharp.grid import Grid, Points, affine_of, beside, lattice_offset
 from hypersharp.pair.tensors import fill_gaps, gaps
@@ -57,18 +57,19 @@ def _warped(values: NDArray[Any], source: Grid, target: Grid) -> NDArray[np.floa
     if source.crs == target.crs:
         away = affine_type().translation(AWAY_PX, AWAY_PX)
         start, end, crs = away @ ~end @ start, away, (CRS.from_epsg(3857),) * 2
-    reproject(
-        values.astype(dtype, copy=False),
-        result,
-        src_transform=start,
-        dst_transform=end,
-        src_crs=crs[0],
-        dst_crs=crs[1],
-        src_nodata=np.nan,
-        dst_nodata=np.nan,
-        resampling=Resampling.cubic,
-        tolerance=0.0,
-    )
+    with changing_crs(*crs):
+        reproject(
+            values.astype(dtype, copy=False),
+            result,
+            src_transform=start,
+            dst_transform=end,
+            src_crs=crs[0],
+            dst_crs=crs[1],
+            src_nodata=np.nan,
+            dst_nodata=np.nan,
+            resampling=Resampling.cubic,
+            tolerance=0.0,
+        )
     return result
 
 
@@ -105,5 +106,6 @@ def project(source: object, target: object, xs: Sequence[float], ys: Sequence[fl
     """Map coordinates of one CRS in another; infinite where they have no place there."""
     from rasterio.warp import transform
 
-    mapped_xs, mapped_ys, *_ = transform(source, target, xs, ys)
+    with changing_crs(source, target):
+        mapped_xs, mapped_ys, *_ = transform(source, target, xs, ys)
     return mapped_xs, mapped_ys

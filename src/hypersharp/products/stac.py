@@ -22,7 +22,7 @@ from hypersharp.products.rasters import Band, Rasters, opened_raster
 from hypersharp.products.sentinel2 import scl_layers
 from hypersharp.stored import Stored
 from hypersharp.system.elsewhere import is_on_network, name_elsewhere
-from hypersharp.system.read_errors import READ_ERRORS, reading
+from hypersharp.system.read_errors import READ_ERRORS, reading, real_path
 
 BITS = {"qa_pixel": QA_PIXEL, "fmask": FMASK}
 SHOWN = {"visual", "overview", "thumbnail"}  # roles of assets that are pictures
@@ -158,6 +158,6 @@ def located(item: Path, href: str) -> str:
     place = item.parent / href
     if (name := name_elsewhere(place)) is not None and is_on_network(name):
         return name
-    if not place.resolve().is_relative_to(item.parent.resolve()):
+    if not real_path(place).is_relative_to(real_path(item.parent)):
         raise InputError(f"{href[:80]} in {item}", "files beside it, or addresses", "move them beside the item")
     return str(place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import stat
 import struct
 import sys
@@ -47,6 +48,27 @@ def check_regular(path: Path) -> None:
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise InputError(f"{path}, which is no regular file", "a file or a folder", "save it to a file first")
+
+
+def real_path(path: Path) -> Path:
+    """The absolute path with its links followed, where they do not go round in a circle."""
+    return Path(os.path.realpath(path))
+
+
+def check_within(folder: Path, beginning: str = "", *, deep: bool = True) -> None:
+    """`check_regular` for all in a folder, or for what has a name that begins so: libraries open what they find there.
+
+    Raises: InputError.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.lower().startswith(beginning.lower()):
+                continue
+            if not entry.is_file() and not entry.is_dir():
+                with suppress(OSError):  # a link to nothing
+                    check_regular(Path(entry))
+            elif deep and entry.is_dir(follow_symlinks=False):
+                check_within(Path(entry))
 
 
 @contextmanager

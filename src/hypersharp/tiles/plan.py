@@ -38,8 +38,9 @@ def make_tiling(
     halo = halo_of(halo_px, ratio)
     for_each = (memory_bytes - WRITER_BYTES) / workers - WORKER_BYTES
     most = isqrt(max(0, int(for_each / (SPARE * bytes_per_px)))) - 2 * halo * ratio
-    if most < LEAST_SIDE_PX and side_px is None:
-        each = WORKER_BYTES + SPARE * bytes_per_px * (LEAST_SIDE_PX + 2 * halo * ratio) ** 2
+    least_px = min(side_px or LEAST_SIDE_PX, ratio * max(shape_yx))
+    if most < least_px:
+        each = WORKER_BYTES + SPARE * bytes_per_px * (least_px + 2 * halo * ratio) ** 2
         least = workers * each + WRITER_BYTES
         found = f"{memory_bytes / 1e9:.1f} GB for {counted(workers, 'worker')}"
         expected = f"{ceil(least / 1e8) / 10:.1f} GB or more for this method and pair"

@@ -33,8 +33,10 @@ from hypersharp.pair.placement import Placement
 from hypersharp.pair.record import Record
 from hypersharp.pair.sensor import GivenPSF, GivenSRF
 from hypersharp.sensor.psf import PSF
+from hypersharp.system.deterministic import is_deterministic
 from hypersharp.system.elsewhere import address_of
 from hypersharp.system.memory import free_bytes, give_back_memory
+from hypersharp.system.read_errors import real_path
 from hypersharp.tiles.job import HALF_WIDTHS, Job, store_job, stored_job
 from hypersharp.tiles.plan import FLOAT_BYTES, WRITER_BYTES, make_tiling
 from hypersharp.tiles.store import FinishedTiles, Kind, Store, TileProgress, Tiles, folder_for, resumable
@@ -44,6 +46,7 @@ from hypersharp.uncertainty.predict import interval_floats_per_px
 
 BLOCK_PX = 256  # side of the pieces in which the result is written
 WHOLE_SHARE = 0.6  # of the memory that is free: what a scene fused at once may take
+SAME_SIDE_PX = 256  # of tiles that are to be the same whatever the memory and the number of workers
 
 
 @dataclass(frozen=True)
@@ -202,7 +205,7 @@ def laid_out(job: Job, tiles: TiledOptions) -> Job:
                 bytes_per_px=FLOAT_BYTES * job.floats_per_px(),
                 memory_bytes=tiles.memory_bytes or WHOLE_SHARE * free_bytes(),
                 workers=workers,
-                side_px=tiles.side_px,
+                side_px=tiles.side_px or (SAME_SIDE_PX if is_deterministic() else None),
             )
         except CallError:
             if workers == 1 or tiles.workers or tiles.scheduler:
@@ -310,7 +313,7 @@ def check_room(placement: Placement, out: Path, uncertainty: Path | None = None)
     whole = float(placement.hs.outline().shape[0] * rows * columns * FLOAT_BYTES)
     folder = folder_for(out)
     made = sum(path.stat().st_size for path in folder.glob("*.npy"))
-    free = shutil.disk_usage(folder.resolve().parent).free
+    free = shutil.disk_usage(real_path(folder).parent).free
     here = [path for path in results if address_of(path) is None]
     least = len(results) + sum(not format_for(path).compressed for path in here)
     if free < whole * least - made:

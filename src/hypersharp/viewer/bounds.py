@@ -5,16 +5,19 @@ answer says that scripts come from this server's own files only (no inline scrip
 hold it in a frame.
 """
 
+from __future__ import annotations
+
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary, WeakSet
 
 from bokeh.server.tornado import BokehTornado
 from bokeh.util.token import check_token_signature
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
+from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream
 from tornado.routing import Matcher
 from tornado.web import OutputTransform, RequestHandler
@@ -45,17 +48,24 @@ UNUSED = ("/autoload.js", "/metadata")  # of Bokeh's routes
 MOST_PAGES, MOST_PAGES_EACH = 64, 32  # open at once: in all, and of one address
 MOST_OPENED, WITHIN_S = 20, 20.0  # pages that an address may open in that time
 MOST_SHARE, MOST_AT_ONCE = 0.5, 3  # of that time that making them may take, and how many may be made at once
+MOST_MADE = 4  # at once in all: all that the next one waits for
 MOST_CONNECTIONS, MOST_CONNECTIONS_EACH = 700, 400
 UNUSED_PAGE_MS = 10_000  # a page whose browser does not come back for its websocket is forgotten
-IDLE_S = 60.0  # that a connection may take to send its next request
+MOST_TRANSFERS, MOST_TRANSFERS_EACH = 64, 16  # files on their way: each keeps three open, of a process's 1,024
+IDLE_S = 60.0  # that a connection may take to send its next request, or the next piece of a file
+PIECE = 2**18  # bytes
 
 
 @dataclass
 class Opening:
-    """A page that is being made for an address, or was."""
+    """A page that is being made for an address, or was: when, and how long the server's thread worked meanwhile."""
 
-    begun: float
+    begun: float = field(default_factory=time.monotonic)
+    worked_s: float = field(default_factory=time.thread_time)  # before; other programs do not lengthen it
     took_s: float | None = None
+
+    def end(self) -> None:
+        self.took_s = time.thread_time() - self.worked_s
 
 
 class Headers(OutputTransform):
@@ -69,7 +79,7 @@ class Headers(OutputTransform):
     ) -> tuple[int, HTTPHeaders, bytes]:
         del finishing
         if self.opening is not None:
-            self.opening.took_s = time.monotonic() - self.opening.begun
+            self.opening.end()
         for name, value in HEADERS.items():
             headers[name] = value
         return status_code, headers, chunk
@@ -124,9 +134,11 @@ class Bounds(Matcher):
         recent = self.opened.setdefault(address, [])
         taken_s = sum(opening.took_s or 0.0 for opening in recent)
         at_once = sum(opening.took_s is None for opening in recent)
-        if len(recent) >= MOST_OPENED or at_once >= MOST_AT_ONCE or taken_s > MOST_SHARE * WITHIN_S:
+        made = sum(opening.took_s is None for openings in self.opened.values() for opening in openings)
+        busy = made >= (MOST_AT_ONCE if recent else MOST_MADE)  # who has none yet comes first
+        if len(recent) >= MOST_OPENED or at_once >= MOST_AT_ONCE or busy or taken_s > MOST_SHARE * WITHIN_S:
             return None
-        recent.append(Opening(now))
+        recent.append(Opening())
         return recent[-1]
 
     @staticmethod
@@ -147,7 +159,52 @@ class RefusalHandler(RequestHandler):
         self.set_header("Connection", "close")
         if self.status in (429, 503):
             self.set_header("Retry-After", f"{WITHIN_S:g}")
+            self.set_header("Refresh", f"{WITHIN_S / 4:g}")  # browsers ask again by themselves
         self.finish(f"refused: {self.reason}\n")
+
+
+class TransferHandler(RequestHandler):
+    """A file on its way: one of few at once, which ends where `IDLE_S` bring less than a piece of it."""
+
+    transfers: ClassVar[WeakSet[TransferHandler]] = WeakSet()
+    moved = 0  # bytes
+    watch: object = None
+
+    def begin(self) -> bool:
+        """Whether there is room for one more, which then counts until `end`.
+
+        Where there is none in all, the address that has most loses the one that has moved least.
+        """
+        known = [one for one in self.transfers if one.application is self.application]
+        counts = Counter(one.request.remote_ip for one in known)
+        own = counts[self.request.remote_ip]
+        if own >= MOST_TRANSFERS_EACH:
+            return False
+        if len(known) >= MOST_TRANSFERS:
+            greedy, most = counts.most_common(1)[0]
+            if most <= own + 1:
+                return False
+            min((one for one in known if one.request.remote_ip == greedy), key=lambda one: one.moved).cut()
+        self.transfers.add(self)
+        self.look_again(0)
+        return True
+
+    def look_again(self, before: int) -> None:
+        """Cut it off if nearly nothing was moved since `before`, but not at once."""
+        if self.watch is not None and self.moved - before < PIECE:
+            self.cut()
+        else:
+            self.watch = IOLoop.current().call_later(IDLE_S, self.look_again, self.moved)
+
+    def cut(self) -> None:
+        self.end()
+        self.request.connection.stream.close()  # type: ignore[union-attr]
+
+    def end(self) -> None:
+        self.transfers.discard(self)
+        if self.watch is not None:
+            IOLoop.current().remove_timeout(self.watch)
+            self.watch = None
 
 
 class BoundedServer(HTTPServer):

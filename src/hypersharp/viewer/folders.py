@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from tornado.iostream import StreamClosedError
-from tornado.web import HTTPError, RequestHandler, stream_request_body
+from tornado.web import HTTPError, stream_request_body
 
 from hypersharp.errors import CallError, HypersharpError, InputError
 from hypersharp.io.format import BY_SUFFIX, suffixes
@@ -23,10 +23,11 @@ from hypersharp.system.atomic import clear_dead, locked_folder
 from hypersharp.system.elsewhere import ADDRESS, check_allowed, is_on_network, name_elsewhere
 from hypersharp.system.lock import Lock
 from hypersharp.system.read_errors import reading
+from hypersharp.viewer.bounds import PIECE, TransferHandler
 
 PLAIN_NAME = re.compile(r"[\w][\w .()+-]{0,150}")
 LONGEST_NAME, MOST_LISTED = 255, 500
-PIECE = 2**18  # bytes
+BUSY = "too many files are on their way: wait a little"
 FULL = "no space left on the disk of the viewer"
 
 
@@ -118,7 +119,7 @@ def refused() -> InputError:
     return InputError("a path that is not offered here", "an image in one of the viewer's folders", "see --folder")
 
 
-class DownloadHandler(RequestHandler):
+class DownloadHandler(TransferHandler):
     """GET /download?name=FILE, in pieces."""
 
     def initialize(self, folders: Folders) -> None:
@@ -134,6 +135,8 @@ class DownloadHandler(RequestHandler):
             raise HTTPError(404, reason="no such image") from exc
         if not path.is_file():
             raise HTTPError(404, reason="a folder cannot be downloaded")
+        if not self.begin():
+            raise HTTPError(503, reason=BUSY)
         self.set_header("Content-Type", "application/octet-stream")
         safe = "".join(c if c.isascii() and (c.isalnum() or c in "._- ()") else "_" for c in path.name)
         self.set_header("Content-Disposition", f'attachment; filename="{safe}"')
@@ -145,15 +148,21 @@ class DownloadHandler(RequestHandler):
                     await self.flush()
                 except StreamClosedError:
                     return
+                self.moved += len(piece)
+
+    def on_finish(self) -> None:
+        self.end()
+
+    def on_connection_close(self) -> None:
+        self.end()
 
 
 @stream_request_body
-class UploadHandler(RequestHandler):
+class UploadHandler(TransferHandler):
     """POST /upload?name=FILE with the file as body: it appears in the first folder whole or not at all."""
 
     file: IO[bytes] | None = None
     lock: Lock | None = None
-    received = 0
 
     def initialize(self, folders: Folders, most_bytes: int) -> None:
         self.folders, self.most_bytes = folders, most_bytes
@@ -170,14 +179,16 @@ class UploadHandler(RequestHandler):
             return self.answer(400, "a Content-Length that is no number")
         if int(length) > self.most_bytes:
             return self.too_large()
+        if not self.begin():
+            return self.answer(503, BUSY)
         self.request.connection.set_max_body_size(self.most_bytes)  # type: ignore[union-attr]
         clear_dead(self.target)
         self.staging, self.lock = locked_folder(self.target)
         self.file = (self.staging / self.target.name).open("wb")
 
     def data_received(self, chunk: bytes) -> None:
-        self.received += len(chunk)
-        if self.file is None or self.received > self.most_bytes:
+        self.moved += len(chunk)
+        if self.file is None or self.moved > self.most_bytes:
             return self.too_large() if not self._finished else None
         try:
             self.file.write(chunk)
@@ -209,6 +220,7 @@ class UploadHandler(RequestHandler):
 
     def on_finish(self) -> None:
         """Take away what has come so far, unless it is whole."""
+        self.end()
         if self.file is not None:
             with suppress(OSError):  # what a full disk does not take
                 self.file.close()
