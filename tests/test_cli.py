@@ -385,7 +385,7 @@ def test_deterministic_is_one_thread_and_float32_whatever_the_surroundings_say(m
 SAME = """
 import sys
 from hypersharp.cli.app import main
-for method in ("gsa", "cnmf", "ssjcn-any"):
+for method in ("cnmf", "ssjcn-any"):
     try:
         main(["fuse", "hs.tif", "ms.tif", "-o", f"{sys.argv[1]}-{method}.npy", "--method", method, "--deterministic"])
     except SystemExit as stop:
@@ -399,7 +399,7 @@ def test_deterministic_gives_the_same_bits_on_one_thread_and_on_four(folder: Pat
         surroundings = os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
         runs.append(subprocess.Popen([*command, threads], cwd=folder, env=surroundings, stdout=subprocess.DEVNULL))
     assert [run.wait() for run in runs] == [0, 0]
-    for method in ("gsa", "cnmf", "ssjcn-any"):
+    for method in ("cnmf", "ssjcn-any"):
         assert (folder / f"1-{method}.npy").read_bytes() == (folder / f"4-{method}.npy").read_bytes(), method
 
 
