@@ -1,11 +1,9 @@
 """Images at addresses, and STAC items that name them: read over HTTP by windows, from a server on this machine."""
 
 import json
-import re
+import runpy
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +21,7 @@ from product_files import S2, write_raster
 from product_scene import on_map
 
 Make = Callable[..., Path]
+SCRIPT = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "range_requests.py"))
 
 
 @pytest.fixture(autouse=True)
@@ -34,48 +33,9 @@ def without_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str, list[int]]]:
     """A folder, its address, and the bytes that were fetched from it, one number an answer."""
-    folder, sent = tmp_path_factory.mktemp("web"), list[int]()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.answer(head=True)
-
-        def do_GET(self) -> None:
-            self.answer(head=False)
-
-        def answer(self, *, head: bool) -> None:
-            file = folder / self.path.lstrip("/")
-            if file.name == "redirected.json":
-                self.send_response(302)
-                self.send_header("Location", "http://elsewhere.example/item.json")
-                return self.end_headers()
-            if not file.is_file():
-                return self.send_error(404)
-            content, wanted = file.read_bytes(), re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-            whole = len(content)
-            if wanted:
-                first, last = int(wanted[1]), min(int(wanted[2] or whole - 1), whole - 1)
-                content = content[first : last + 1]
-                self.send_response(206)
-                self.send_header("Content-Range", f"bytes {first}-{last}/{whole}")
-            else:
-                self.send_response(200)
-            self.send_header("Accept-Ranges", "bytes")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if not head:
-                sent.append(len(content))
-                self.wfile.write(content)
-            return None
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield folder, f"http://127.0.0.1:{server.server_port}", sent
-    server.shutdown()
-    server.server_close()
+    folder = tmp_path_factory.mktemp("web")
+    with SCRIPT["serving"](folder) as (address, sent):
+        yield folder, address, sent
 
 
 def item(folder: Path, safe: Path, address: str = ".", **properties: object) -> Path:
@@ -137,6 +97,14 @@ def test_only_a_window_is_fetched(web: tuple[Path, str, list[int]]) -> None:
     part = Image(Path(f"{address}/large.tif"), part=(512, 512, 300, 200)).cube()
     np.testing.assert_array_equal(part, values[:, 512:812, 512:712])
     assert 0 < sum(sent) < path.stat().st_size / 4
+
+
+def test_each_block_of_a_pair_is_fetched_once(tmp_path: Path) -> None:
+    """As the benchmark says of 2,000 x 2,000 pixels."""
+    SCRIPT["make_pair"](tmp_path, 640)
+    shares = {name: fetched / needed for name, fetched, needed, _ in SCRIPT["rows"](tmp_path, 640)}
+    assert set(shares) == {"window", "whole", "in_tiles"}
+    assert all(0.9 < share < 1.2 for share in shares.values()), shares
 
 
 def test_a_pair_at_addresses_is_fused(

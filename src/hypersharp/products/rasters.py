@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,12 @@ import numpy as np
 from hypersharp.errors import InputError, needs
 from hypersharp.products.quality import Flags, Layer
 from hypersharp.stored import Pixels, Stored
-from hypersharp.system.elsewhere import name_elsewhere, reaching
+from hypersharp.system.elsewhere import is_on_network, name_elsewhere, reaching
 from hypersharp.system.own_content import check_own_raster
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 BLOCK_PX = 1024  # as those of Sentinel-2
+OPEN, MOST_OPEN, LOCK = OrderedDict[tuple[str, str], Any](), 16, Lock()  # files at addresses, the last one read last
 JP2 = "JP2OpenJPEG"  # by any driver, a VRT that reads other files could call itself .jp2
 
 
@@ -35,9 +38,31 @@ def opened_raster(path: str, expected: str = "a whole raster", driver: str | Non
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         name = name_elsewhere(path) or path
         driver = driver or (JP2 if path.lower().endswith(".jp2") else "GTiff")
-        with reaching(name), rasterio.open(name, driver=driver) as dataset:
+        opened = kept_open if is_on_network(name) else rasterio.open
+        with reaching(name), opened(name, driver=driver) as dataset:
             check_own_raster(Path(path), dataset)
             yield dataset
+
+
+@contextmanager
+def kept_open(name: str, *, driver: str) -> Iterator[Any]:
+    """A dataset at an address, one thread's at a time, that stays open unless reading it fails.
+
+    With a closed one GDAL forgets the blocks that it fetched.
+    """
+    import rasterio
+
+    key, left = (name, driver), list[Any]()
+    with LOCK:
+        found = OPEN.pop(key, None)
+    found = found or rasterio.open(name, driver=driver)
+    yield found
+    with LOCK:
+        left += [OPEN.pop(key)] if key in OPEN else []
+        OPEN[key] = found
+        left += [OPEN.popitem(last=False)[1]] if len(OPEN) > MOST_OPEN else []
+    for dataset in left:
+        dataset.close()
 
 
 @dataclass(frozen=True)
