@@ -72,8 +72,10 @@ def rows(folder: Path, side: int) -> Iterator[tuple[str, int, int, int]]:
 
     def in_tiles(hs: str, ms: str) -> None:
         tiles = TiledOptions(workers=1, side_px=side // 4)
-        files = (Image(Path(address)) for address in (hs, ms))
-        prepare(*files, folder / "sharp.npy", method="bicubic", tiles=tiles, options=Options(**FUSING)).carry_out()
+        coarse, fine = (Image(Path(address)) for address in (hs, ms))
+        prepare(
+            coarse, fine, folder / "sharp.npy", method="bicubic", tiles=tiles, options=Options(**FUSING)
+        ).carry_out()
 
     everything = sum(needed_bytes(path, None) for path in paths)
     for does, needed in ((window, needed_bytes(paths[1], part)), (whole, everything), (in_tiles, everything)):
@@ -100,7 +102,10 @@ def needed_bytes(path: Path, window: Window | None) -> int:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[tuple[str, list[int]]]:
-    """The address of a server of a folder, which honours Range, and the bytes sent, one number an answer."""
+    """The address of a server of a folder, which honours Range, and the bytes sent, one number an answer.
+
+    A file NAME.redirect holds the address that NAME leads to.
+    """
     sent = list[int]()
 
     class Handler(BaseHTTPRequestHandler):
@@ -114,6 +119,12 @@ def serving(folder: Path) -> Iterator[tuple[str, list[int]]]:
 
         def answer(self, *, head: bool) -> None:
             file = folder / self.path.lstrip("/")
+            leads = file.with_name(f"{file.name}.redirect")
+            if leads.is_file():
+                self.send_response(302)
+                self.send_header("Location", leads.read_text())
+                self.send_header("Content-Length", "0")
+                return self.end_headers()
             if not file.is_file():
                 return self.send_error(404)
             whole = file.stat().st_size

@@ -153,6 +153,7 @@ def test_a_viewer_follows_addresses_at_allowed_hosts_alone(
     (web[0] / "moved.json").write_text(moved)
     with pytest.raises(InputError, match=r"an address at 'elsewhere\.example'"):
         Image(folders.existing(f"{web[1]}/moved.json")).cube()
+    (web[0] / "redirected.json.redirect").write_text("http://elsewhere.example/item.json")
     with pytest.raises(InputError, match=r"an address at 'elsewhere\.example'"):
         Image(folders.existing(f"{web[1]}/redirected.json")).cube()
     monkeypatch.setenv(HOSTS, "")
