@@ -71,11 +71,9 @@ def rows(folder: Path, side: int) -> Iterator[tuple[str, int, int, int]]:
         fuse(hs, ms, method="bicubic", **FUSING)
 
     def in_tiles(hs: str, ms: str) -> None:
-        tiles = TiledOptions(workers=1, side_px=side // 4)
+        tiles, options = TiledOptions(workers=1, side_px=side // 4), Options(**FUSING)
         coarse, fine = (Image(Path(address)) for address in (hs, ms))
-        prepare(
-            coarse, fine, folder / "sharp.npy", method="bicubic", tiles=tiles, options=Options(**FUSING)
-        ).carry_out()
+        prepare(coarse, fine, folder / "sharp.npy", method="bicubic", tiles=tiles, options=options).carry_out()
 
     everything = sum(needed_bytes(path, None) for path in paths)
     for does, needed in ((window, needed_bytes(paths[1], part)), (whole, everything), (in_tiles, everything)):
