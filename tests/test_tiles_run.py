@@ -36,9 +36,9 @@ PLACE = affine.Affine(3, 0, 400_000, 0, -3, 5_800_000)
 RATIO, BANDS, SIDE = 4, 8, 192
 OF_NETWORKS, SIDE_OF_NETWORKS = 31, 128  # bands, pixels: they are slow
 QUICK = ("bicubic", "gsa", "sfim", "glp", "fuse", "cnmf")
-OWN = ("nssr", "cstf", "kwon-tai", "liu-xiao-li")  # parts against the whole in their own tests
+# parts against the whole in their own tests
+OWN = ("nssr", "cstf", "kwon-tai", "liu-xiao-li", "ms-ssfnet", "ham-mfn", "ssf-cnn", "srcnn")
 NETWORKS = ("ssjcn", "dbin", "dhsis")
-UNTRAINED = ("ms-ssfnet", "ham-mfn", "ssf-cnn", "srcnn")  # no packaged weights: in tests/test_networks_seed.py
 
 
 def scene(bands: int = BANDS, side: int = SIDE) -> torch.Tensor:
@@ -118,7 +118,7 @@ def test_tiles_are_the_whole_image(method: str, request: pytest.FixtureRequest, 
 
 
 def test_every_method_is_tried_in_tiles_but_the_iterative_and_the_composed() -> None:
-    assert set(METHODS) == {*QUICK, *NETWORKS, *UNTRAINED, *OWN, "hysure", "ssjcn-any"}
+    assert set(METHODS) == {*QUICK, *NETWORKS, *OWN, "hysure", "ssjcn-any"}
 
 
 def test_hysure_in_tiles_is_as_good_and_shows_no_seam(wide_files: tuple[Path, Path], tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ spectra "through dictionary substitution". What the stages compute is decided he
     the length of its gradient; N the mean of the ten pixels whose surroundings in the ms are most similar (Park et al.
     2011, ICCV, upsample depth so).
 2.  In each coarse pixel, with the 7 x 7 around it as atoms: a code says how a fine pixel is made of the atoms as they
-    look after the first stage, and of their colours; the same code then mixes their measured spectra:
-    a = argmin_a>=0 |(z, w x) - (D_up, w R D) a|^2 + g sum a,   z <- D a
+    look after the first stage, and of their colours; their measured spectra then take the place of that look:
+    a = argmin_a>=0 |(z, w x) - (D_up, w R D) a|^2 + g sum a,   z <- z + (D - D_up) a
 3.  The nearest image that agrees with hs and ms (`Agreement`), distances in the metric of hs's own detail, S^-1: what
     is corrected in the bands that the ms sees is corrected in the others as they vary together.
 
@@ -159,7 +159,7 @@ def overlap(step_yx: tuple[int, int], shape: tuple[int, ...]) -> tuple[Place, Pl
 
 
 def substitute(first: Tensor, ms: Tensor, measured: Tensor, ratio: int, progress: Progress) -> Tensor:
-    """Stage 2: the pixels of `first` (p, H, W) as mixtures of the measured spectra (2 p + l, h, w) around them."""
+    """Stage 2: in the pixels of `first` (p, H, W), the spectra around them (2 p + l, h, w) as they were measured."""
     bands, (height, width), side = len(first), measured.shape[1:], 2 * AROUND + 1
     around = F.pad(measured[None], (AROUND,) * 4, mode="replicate")
     atoms = F.unfold(around, side)[0].view(len(measured), side**2, height, width)
@@ -168,8 +168,8 @@ def substitute(first: Tensor, ms: Tensor, measured: Tensor, ratio: int, progress
     for rows in slices(height, STRIP_VALUES // (side**2 * ratio**2 * width)):
         near = atoms[:, :, rows].permute(2, 3, 0, 1).flatten(0, 1)
         targets = blocks[:, rows].permute(1, 3, 0, 2, 4).flatten(3).flatten(0, 1)
-        made = near[:, :bands] @ codes(near[:, bands:], targets)
-        result[:, rows] = made.view(-1, width, bands, ratio, ratio).permute(2, 0, 3, 1, 4)
+        changes = (near[:, :bands] - near[:, bands : 2 * bands]) @ codes(near[:, bands:], targets)
+        result[:, rows] = (targets[:, :bands] + changes).view(-1, width, bands, ratio, ratio).permute(2, 0, 3, 1, 4)
         progress(rows.stop / height)
     return result.flatten(3).flatten(1, 2)
 
