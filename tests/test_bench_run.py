@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hypersharp.bench import run
 from hypersharp.bench.report import markdown
 from hypersharp.bench.run import Row, parse_methods, read_rows, run_bench, with_weights
-from hypersharp.bench.tables import WITHOUT_WEIGHTS, Benchmark
+from hypersharp.bench.tables import TABLES, WITHOUT_WEIGHTS, Benchmark
 from hypersharp.cli import main
 from hypersharp.errors import CallError, InputError
 from hypersharp.methods.base import Apply, Method
@@ -138,6 +138,17 @@ def test_a_network_s_row_says_what_it_costs(data: Path, tmp_path: Path) -> None:
     cells = dict(zip(header.split(","), first.split(","), strict=False))
     assert cells["method"] == "ssjcn"
     assert f",{counter.get_total_flops()}," in first
+
+
+def test_table1_has_a_folder_for_each_protocol(data: Path, tmp_path: Path) -> None:
+    command = ["bench", "table1", "--data", str(data), "-o", str(tmp_path / "out"), "--scenes", "paints"]
+    for _ in range(2):  # the second makes nothing again
+        with pytest.raises(SystemExit) as stop:
+            main([*command, "--methods", "bicubic"])
+        assert not stop.value.code
+    for part in TABLES["table1"]:
+        (row,) = read_rows(tmp_path / "out" / part.protocol / "rows.jsonl")
+        assert (row["protocol"], row["method"]) == (part.protocol, "bicubic")
 
 
 def test_table2_is_run_on_scenes_of_harvard_s_layout(tmp_path: Path) -> None:
