@@ -328,6 +328,23 @@ def test_who_opens_too_many_pages_waits_and_others_do_not(
     assert [bool(guard.begin("greedy")) for _ in range(3)] == [True, False, False] and guard.begin("other")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="many addresses of one machine")
+def test_of_many_addresses_at_once_few_get_a_page_and_the_others_an_answer(serve: Callable[..., Viewer]) -> None:
+    viewer = serve()
+    viewer.server.io_loop.add_callback(time.sleep, 1)  # all have come when it goes on
+    visitors = list[socket.socket]()
+    for number in range(12):
+        address = f"127.0.9.{number + 1}", 0
+        visitors.append(
+            socket.create_connection(("127.0.0.1", viewer.port), timeout=PATIENCE_S, source_address=address)
+        )
+        visitors[-1].sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{viewer.port}\r\n\r\n".encode())
+    statuses = [int(visitor.recv(12).split()[1]) for visitor in visitors]
+    assert sorted(set(statuses)) == [200, 429] and statuses.count(200) <= bounds.MOST_MADE + 2
+    for visitor in visitors:
+        visitor.close()
+
+
 def test_pages_open_at_once_are_bounded(serve: Callable[..., Viewer], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "MOST_PAGES_EACH", 1)
     monkeypatch.setattr(server, "UNUSED_PAGE_MS", 1_000_000)

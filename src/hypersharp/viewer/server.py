@@ -1,5 +1,6 @@
 """The web server of the viewer: Bokeh's, behind the gate, with downloads and uploads; everything it sends is local."""
 
+import asyncio
 import logging
 import os
 import secrets
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import extract_tb
+from typing import Any
 
 from hypersharp.errors import CallError, InputError, needs
 
@@ -49,6 +51,13 @@ class Options:
     ask_for_token: bool = False
     most_upload_bytes: int = 2**29
     read_hosts: tuple[str, ...] = ()
+
+
+class PageMaker(FunctionHandler):
+    """Makes a page, once all requests that have come were looked at: those beyond the bounds are refused before."""
+
+    async def on_session_created(self, session_context: Any) -> None:
+        await asyncio.sleep(0)
 
 
 def in_a_line(record: logging.LogRecord) -> bool:
@@ -93,7 +102,7 @@ class Viewer:
             found = f"{options.address}:{options.port}, which cannot be bound ({exc.strerror})"
             raise CallError(found, "a free address of this machine", "choose another --port or --host") from exc
         application = BokehTornado(
-            {"/": Application(FunctionHandler(self._open_page))},
+            {"/": Application(PageMaker(self._open_page))},
             extra_patterns=[
                 ("/download", DownloadHandler, {"folders": self.folders}),
                 ("/upload", UploadHandler, {"folders": self.folders, "most_bytes": options.most_upload_bytes}),
