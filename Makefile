@@ -8,7 +8,7 @@ WEIGHTS := packages/hypersharp-weights
 OUT ?= hypersharp-demo
 COUNT ?= 20000
 
-.PHONY: help demo test fuzz check coverage docs dist qgis qgis-test bench clean
+.PHONY: help demo test fuzz check coverage docs notebooks dist qgis qgis-test bench clean
 
 help:
 	@echo "make demo      sharpen a real scene and show it, in $(OUT)/"
@@ -17,6 +17,7 @@ help:
 	@echo "make check     ruff, its format, mypy, and the Dockerfile"
 	@echo "make coverage  run the tests and say which lines they reach: open build/coverage/index.html"
 	@echo "make docs      build the documentation: open build/site/index.html"
+	@echo "make notebooks  one of each product pair into build/notebooks/, and run them: two minutes"
 	@echo "make dist      build both packages into dist/, twice and the same, check them, run the demo from the wheels in an empty environment"
 	@echo "make qgis      the QGIS plugin as a zip file, into dist/; make qgis-test tries it in QGIS"
 	@echo "make bench     time, memory and share of the machine's own convolution speed"
@@ -57,6 +58,11 @@ coverage: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/site
+
+notebooks: $(READY)
+	rm -rf build/notebooks
+	$(BIN)/python tools/make_notebooks.py build/notebooks
+	cd build/notebooks && PATH=$(CURDIR)/$(BIN):$$PATH $(CURDIR)/$(BIN)/jupyter-execute *.ipynb
 
 dist: $(READY)
 	rm -rf build/wheel-test

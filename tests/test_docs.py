@@ -7,7 +7,9 @@ that one prints: any number in the place of a number, `...` for anything.
 """
 
 import io
+import json
 import re
+import runpy
 import shlex
 import shutil
 import sys
@@ -258,3 +260,15 @@ def test_contributing_adds_a_method(monkeypatch: pytest.MonkeyPatch) -> None:
     hs, ms = make_cube(torch.rand(5, 3, 4).numpy()), make_cube(torch.rand(3, 6, 8).numpy())
     sharp = fuse(hs, ms, method="nearest")
     np.testing.assert_allclose(sharp[:, ::2, ::2].values, hs.values, rtol=1e-6)
+
+
+def test_notebooks_of_pairs_are_their_how_tos() -> None:
+    script = runpy.run_path(str(ROOT / "tools" / "make_notebooks.py"))
+    for name in script["HOW_TOS"]:
+        text = DOCUMENTS[f"docs/howto/{name}.md"]
+        cells = script["notebook"](name, text)["cells"]
+        said = [block.body.strip() for block in blocks(text) if block.language != "text"]
+        codes = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        assert [code.removeprefix("%%sh\n") for code in codes[1:-1]] == said
+        assert not any(cell.get("outputs") for cell in cells)
+        assert "](../" not in json.dumps(cells)
