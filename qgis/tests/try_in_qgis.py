@@ -1,8 +1,9 @@
-"""The plugin in a real QGIS, offscreen: listed, set up, every algorithm run, cancelled, given bad input, shown.
+"""The plugin in a real QGIS, offscreen: every algorithm run, cancelled, given bad input, and run from its dialog.
 
     python3 qgis/tests/try_in_qgis.py COMMAND FOLDER    with QGIS's own Python
 
-COMMAND is a hypersharp command; FOLDER gets what is made, with `sharpen.png`, a picture of the dialog.
+COMMAND is a hypersharp command; FOLDER gets what is made, with `sharpen.png` and `sharpened.png`, the dialog before and
+after.
 """
 
 import json
@@ -72,7 +73,7 @@ def main():
     step("reported")
 
     refuse(processing, pair, out["sharp.tif"])
-    picture_of_dialog(app, pair)
+    run_dialog(app, make_miniature())
     step("all is well")
     os._exit(0)  # QGIS's own end may crash without a window
 
@@ -107,6 +108,17 @@ def make_pair():
     return {"HS": str(folder / "hs.tif"), "MS": str(folder / "ms.tif")}
 
 
+def make_miniature():
+    """A miniature of EnMAP and Sentinel-2 as they are delivered, made by the tests of the package."""
+    folder = FOLDER / "miniature"
+    if not folder.exists():
+        folder.mkdir()
+        words = "import pathlib, docs_inputs; docs_inputs.write_inputs('ENMAP_SCENE S2.SAFE', pathlib.Path.cwd())"
+        own = {**os.environ, "PYTHONPATH": str(HERE.parent / "tests")}
+        subprocess.run([Path(sys.argv[1]).with_name("python"), "-c", words], cwd=folder, env=own, check=True)
+    return {"HS_FILE": str(folder / "ENMAP_SCENE"), "MS_FILE": str(folder / "S2.SAFE")}
+
+
 def expect(words, processing, name, parameters, **more):
     """That an algorithm ends with an error in words of which one is among these."""
     heard = more.pop("feedback", None) or Heard()
@@ -135,19 +147,33 @@ class Heard(QgsProcessingFeedback):
         return self.after_s is not None and time.monotonic() - self.started > self.after_s
 
 
-def picture_of_dialog(app, pair):
-    """Draw the dialog of Sharpen as the user sees it."""
+def run_dialog(app, files):
+    """Fill the dialog of Sharpen as the user does, press Run, and draw it before and after."""
     from processing.gui.AlgorithmDialog import AlgorithmDialog
 
-    algorithm = app.processingRegistry().algorithmById("hypersharp:sharpen").create()
+    algorithm, result = app.processingRegistry().algorithmById("hypersharp:sharpen").create(), FOLDER / "dialog.tif"
     dialog = AlgorithmDialog(algorithm)
     dialog.resize(900, 760)
-    dialog.setParameters({**pair, "METHOD": "auto"}) if hasattr(dialog, "setParameters") else None
+    dialog.setParameters({**files, "METHOD": "gsa", "OUTPUT": str(result)})
     dialog.show()
+    draw(app, dialog, "sharpen.png")
+    ended = []
+    dialog.algorithmFinished.connect(lambda successful, _: ended.append(successful))
+    dialog.runAlgorithm()
+    until = time.monotonic() + 300
+    while not ended and time.monotonic() < until:
+        app.processEvents()
+        time.sleep(0.02)
+    draw(app, dialog, "sharpened.png")
+    assert ended == [True] and result.stat().st_size > 10_000, ended
+    step("the dialog sharpened EnMAP with Sentinel-2")
+
+
+def draw(app, dialog, name):
     for _ in range(20):
         app.processEvents()
         time.sleep(0.02)
-    dialog.grab().save(str(FOLDER / "sharpen.png"))
+    dialog.grab().save(str(FOLDER / name))
 
 
 if __name__ == "__main__":
