@@ -1,6 +1,6 @@
 """By how much threads and tiles change each method's result, and whether --deterministic makes them equal.
 
-    python benchmarks/same_bits.py [--only gsa,ssjcn-any] [--side 96] [-o ROWS.json]
+    python benchmarks/same_bits.py [--only gsa,ssjcn-any] [--side 80] [-o ROWS.json]
 
 A made scene of 31 bands, ratio 4, is sharpened blind by every method, and by every packaged network, in processes of
 their own: on 1, 2 and 4 threads in float32, on as many with --deterministic, and in tiles of two sizes with
@@ -22,7 +22,7 @@ RUNS = [("fp32", n, None) for n in THREADS] + [("same", n, None) for n in THREAD
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="methods and names of weights, separated by commas")
-    parser.add_argument("--side", type=int, default=96, help="of the scene, in pixels")
+    parser.add_argument("--side", type=int, default=80, help="of the scene, in pixels")
     parser.add_argument("-o", "--out", type=Path, help="a JSON file that keeps the rows")
     parser.add_argument("--run", nargs=3, metavar=("PRECISION", "TILE", "FOLDER"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
