@@ -21,7 +21,7 @@ from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
 
 SCENE = "paints"
-SECOND_GENERATION_DB = {("uestc-x4", "dlpan"): 46.9, ("dspnet-x4", "float"): 47.6, ("dian-x4", "dian"): 47.0}
+SECOND_GENERATION_DB = {("uestc-x4", "dlpan"): 46.9, ("dspnet-x4", "float"): 48.6, ("dian-x4", "dian"): 47.0}
 LEAST_DB_MOST_ERGAS = {
     "ssjcn-dian-x4": (47.1, 1.1),
     "ssjcn-dian-x4-t1": (46.6, 1.1),
@@ -78,7 +78,7 @@ def test_the_second_generation_scores_on_a_scene_and_agrees_with_both_inputs(
 ) -> None:
     """`paints`, which was in no training: held out of one, a test scene of the others."""
     protocol, weights = find_protocol(name), packaged_weights()[f"ssjcn2-{name}"]
-    assert weights.path.stat().st_size < 4e6
+    assert weights.path.stat().st_size < 6e6
     assert not {*weights.header.provenance["training_scenes"]} & {*protocol.test, SCENE}
     truth = load_truth(protocol, find_scenes(protocol, data_dir("cave"), [SCENE])[SCENE])
     hs, ms, _ = simulate_pair(truth, protocol.sensor())
