@@ -35,9 +35,9 @@ class RecordOptions(NetworkOptions):
     often the validation scenes are scored. `mixed` and `relit` are shares of the crops (train/crops.py).
     Loss: the mean absolute error e of each band of each crop, as level log(1 + e/level) where `level` is not 0, so that
     they count by their decibels, as in the scores; + `cosine_weight` (1 - cos) of the spectral angle.
-    Twice these rates learn a little faster at first but diverge when constant; after 50,000 crops half of them gain more,
-    and fewer crops a step lose: the noise of the gradients is what is left to lower. Gradients are clipped at twice their
-    usual norm. `ema_decay` is that of the weights' moving average, which is what is scored and written.
+    Twice these rates learn a little faster at first but diverge when constant; after 50,000 crops half of them gain
+    more, and fewer crops a step lose: what is left to lower is the noise of the gradients, which are clipped at twice
+    their usual norm. `ema_decay` is that of the weights' moving average, which is what is scored and written.
     `validation_scenes`: None, the protocol's own.
     """
 
