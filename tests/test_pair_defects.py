@@ -1,12 +1,16 @@
 """What an hs shows of its own faults: repeated lines, stripes, and a blur that is no kernel."""
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 
 from hypersharp.cube import make_cube
 from hypersharp.fusion.fuse import fuse
-from hypersharp.pair.defects import STRIPED, defect_warnings, repeated_lines, stripes
+from hypersharp.io.image import CubeImage
+from hypersharp.pair.defects import STRIPED, defect_warnings, repeated_lines, striped_lines, stripes
+from hypersharp.pair.pair import check_pair
+from hypersharp.pair.place import place
 from hypersharp.pair.record import Record
 from hypersharp.pair.sensor import FALLEN_BACK, PairSensor
 from hypersharp.pair.tensors import TensorPair
@@ -47,7 +51,33 @@ def test_stripes_are_told_from_noise_and_texture() -> None:
     assert found["columns"] > 2 * STRIPED and found["rows"] < STRIPED / 2
     assert max(stripes(hs).values()) < STRIPED / 2 and max(stripes(np.ones_like(hs)).values()) == 1
     assert list(defect_warnings(hs)) == []
-    assert ["striped along its columns" in text for text in defect_warnings(hs * gains)] == [True]
+    assert striped_lines(hs) == [] and striped_lines(hs * gains) == ["columns"]
+
+
+@pytest.mark.parametrize("kind", ["gain", "offset"])
+def test_stripes_are_removed_whatever_their_kind_and_direction(kind: str) -> None:
+    hs, ms = pair()
+    drawn = 0.03 * np.random.default_rng(1).normal(size=(BANDS, SIDE, 1)).astype(np.float32)
+    spoilt = hs * (1 + drawn) if kind == "gain" else hs + 0.5 * drawn
+    placed = check_pair(place(CubeImage(make_cube(spoilt)), CubeImage(make_cube(ms))), scale=1.0)
+    left, before = (float(np.square(image - hs).mean()) for image in (placed.whole().hs.numpy(), spoilt))
+    assert left < before / 8
+    (note,) = (note for note in placed.placement.notes if "stripes along the rows" in note)
+    share = int(note.split("%")[0].split()[-1])
+    assert share > 70 if kind == "gain" else share < 30
+    part = placed.read((8, 4, 16, 20)).hs
+    torch.testing.assert_close(part, placed.whole().hs[:, 8:24, 4:24])
+
+
+def test_stripes_are_kept_where_that_is_asked_for_and_nothing_is_changed_where_there_are_none() -> None:
+    hs, ms = pair()
+    drawn = 0.03 * np.random.default_rng(1).normal(size=(BANDS, 1, SIDE)).astype(np.float32)
+    for values, destripe in ((hs, True), (hs * (1 + drawn), False)):
+        sharp = fuse(make_cube(values), make_cube(ms), method="bicubic", scale=1.0, destripe=destripe)
+        plain = check_pair(place(CubeImage(make_cube(values)), CubeImage(make_cube(ms))), destripe=False)
+        assert not plain.placement.stripes
+        assert ("keeps stripes" in str(Record.of(sharp))) is (not destripe)
+        assert "removed" not in str(Record.of(sharp))
 
 
 def test_where_a_cloud_hides_the_blur_the_pixel_size_stands_for_it() -> None:

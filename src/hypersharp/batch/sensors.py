@@ -85,7 +85,9 @@ def estimate_of(hs: Image, ms: Image, options: Options, ratio: int | None) -> st
 
     Raises: InputError for images that cannot be a pair.
     """
-    pair = check_pair(place(hs, ms, ratio=ratio, coregister=options.coregister, frame=options.frame))
+    pair = check_pair(
+        place(hs, ms, ratio=ratio, coregister=options.coregister, frame=options.frame), destripe=options.destripe
+    )
     shown = PairSensor(pair.to_learn_from(in_parts=False))
     try:
         found, doubtful = shown.estimate, shown.is_doubtful

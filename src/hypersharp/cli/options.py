@@ -95,6 +95,7 @@ class Known:
 CONSISTENT = "Project the result onto the set consistent with HS. Default: if it scores better at reduced resolution."
 RUNTIME = "What runs a network: torch or onnxruntime (fp32)."
 ENSEMBLE = "Run a network on up to eight orientations of the scene, for their mean: more accurate, eight times as long."
+DESTRIPE = "Remove stripes along rows or columns from an HS that has some."
 FRAME = "Whose pixels the result has: MS's own; or a multiple of HS's, to which MS is resampled (for a truth on those)."
 
 
@@ -116,6 +117,7 @@ class Fusing:
     move: Move = None
     no_coregister: NoCoregister = False
     frame: Annotated[Literal["ms", "hs"], Option(help=FRAME)] = "ms"
+    destripe: Annotated[bool, Option(help=DESTRIPE)] = True
     grid: Annotated[Literal["pair", "ms"] | None, Option("--grid", hidden=True)] = None  # the former --frame
 
     def options(self) -> "Options":

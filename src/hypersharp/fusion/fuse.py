@@ -41,6 +41,7 @@ def fuse(
     budget_s: float = 60.0,
     coregister: Coregister = "local",
     frame: Frame = "ms",
+    destripe: bool = True,
     progress: Progress = ignore,
 ) -> xr.DataArray:
     """Sharpen a hyperspectral image with a finer one of the same place.
@@ -75,6 +76,7 @@ def fuse(
             "shift" or "none"; not with a psf given, which fixes where the pixels of hs lie.
         frame: whose pixels the result has: "ms"; or "hs", with the ms resampled to an exact multiple of them, for
             comparing with a truth that lies on those.
+        destripe: whether stripes along rows or columns are removed from an hs that has some (`pair.destripe`).
         progress: called with the fraction done, 0..1.
 
     Returns:
@@ -93,7 +95,7 @@ def fuse(
     """
     run = Options(weights=weights, mode=mode, tile_px=tile_px, device=device, precision=precision, runtime=runtime)
     options = replace(run, ensemble=ensemble, consistent=consistent, budget_s=budget_s, scale=scale)
-    options = replace(options, coregister=coregister, frame=frame)
+    options = replace(options, coregister=coregister, frame=frame, destripe=destripe)
     cubes = as_cube(hs, "hs"), as_cube(ms, "ms")
     if any(is_lazy(cube) for cube in cubes):
         return fuse_lazily(*cubes, method=method, options=options, psf=psf, srf=srf, ratio=ratio)
@@ -118,7 +120,7 @@ def fuse_images(
     """
     find_method(method)
     placement = place(hs, ms, ratio=ratio, coregister=options.coregister_with(psf), frame=options.frame)
-    pair = check_pair(placement, scale=options.scale)
+    pair = check_pair(placement, scale=options.scale, destripe=options.destripe)
     fusion = learn_pair(pair, method, options, psf=psf, srf=srf, progress=part_of(progress, 0, 0.5))
     whole = pair.whole()
     estimate = fusion.sharpen(whole, part_of(progress, 0.5, 1)) if fusion.made is None else fusion.made

@@ -5,10 +5,12 @@ Only patches show seams: each is padded, pooled and interpolated alone.
 """
 
 import copy
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from itertools import product
+from math import inf
 from pathlib import Path
 from timeit import repeat
 
@@ -25,7 +27,9 @@ from hypersharp.numerics.interpolate import upsample_bicubic
 from hypersharp.numerics.linops import BlurDecimation, fuse_gaussian
 from hypersharp.pair.options import Options, Precision, Progress, choose_device, ignore
 from hypersharp.pair.tensors import TensorPair
+from hypersharp.sensor.estimate import complete_sensor
 from hypersharp.sensor.observe import Sensor
+from hypersharp.simulation.protocols import PROTOCOLS, find_protocol
 from hypersharp.system.deterministic import is_deterministic
 
 
@@ -36,7 +40,8 @@ def choose_weights(network: str, pair: TensorPair, options: Options) -> tuple[We
     """
     nm = pair.spectra.hs_nm
     if options.weights is None:
-        weights = fitting_weights(network, shape_of(pair), nm)
+        fitting = fitting_weights(network, shape_of(pair), nm)
+        weights = nearest_weights(fitting, pair) if len(fitting) > 1 else fitting[0]
         notes = [f"weights {weights.name}: packaged, and they fit bands, ratio and wavelengths"]
     else:
         weights = named_weights(options.weights)
@@ -46,6 +51,28 @@ def choose_weights(network: str, pair: TensorPair, options: Options) -> tuple[We
         first, last = weights.header.wavelengths_nm[0], weights.header.wavelengths_nm[-1]
         notes.append(f"warning: hs has no wavelengths, taken to be {first:.0f} to {last:.0f} nm as in training")
     return weights, tuple(notes)
+
+
+def nearest_weights(fitting: Sequence[Weights], pair: TensorPair) -> Weights:
+    """Those that were made for the sensor which explains the pair best, of several the first."""
+    residuals = {name: residual_by(name, pair) for name in {made_for(weights) for weights in fitting}}
+    return min(fitting, key=lambda weights: residuals[made_for(weights)])
+
+
+def made_for(weights: Weights) -> str | None:
+    """The protocol that weights were trained for, if they were and it is known."""
+    protocol = weights.header.provenance.get("protocol")
+    return None if weights.any_sensor or protocol not in PROTOCOLS else str(protocol)
+
+
+def residual_by(protocol: str | None, pair: TensorPair) -> float:
+    """By how much hs and ms differ under the sensor of a protocol, relative to what it sees; infinite without one."""
+    if protocol is None:
+        return inf
+    sensor = find_protocol(protocol).sensor()
+    return complete_sensor(
+        pair.hs, pair.ms, pair.ratio, psf=sensor.psf, srf=sensor.srf, hs_valid=pair.hs_valid, ms_valid=pair.ms_valid
+    ).residual
 
 
 def shape_of(pair: TensorPair) -> dict[str, int]:

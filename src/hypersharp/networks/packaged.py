@@ -29,6 +29,7 @@ IN_SECOND_PACKAGE: dict[str, tuple[str, int, int, int]] = {
     "ssjcn2-dspnet-x4": ("ssjcn-v2", 31, 3, 4),
     "ssjcn2-uestc-x4": ("ssjcn-v2", 31, 3, 4),
 }
+SUBSPACE = "ssjcn-subspace"  # the network of weights around coordinates of the pair's own
 WAVELENGTH_TOLERANCE_NM = 6.0  # half the spacing of 10 nm bands, and a little
 
 
@@ -100,24 +101,29 @@ def not_installed(name: str) -> InputError:
     )
 
 
-def fitting_weights(network: str, shape: dict[str, int], wavelengths_nm: "NDArray[np.float64] | None") -> Weights:
-    """The best packaged weights for bands, ms_bands and ratio; unknown wavelengths (None) fit any.
+def fitting_weights(
+    method: str, shape: dict[str, int], wavelengths_nm: "NDArray[np.float64] | None"
+) -> "tuple[Weights, ...]":
+    """The packaged weights that a method runs, for bands, ms_bands and ratio, the best first.
+
+    Those for any sensor are no such ones. Unknown wavelengths (None) fit any.
 
     Raises: InputError where none fits, saying what there is, or what to install.
     """
-    for weights in packaged_weights().values():
-        if weights.header.network == network and misfit(weights.header, shape, wavelengths_nm) is None:
-            return weights
-    there_is = [str(weights) for weights in packaged_weights().values() if weights.header.network == network]
+    own = [one for one in packaged_weights().values() if one.method == method and one.header.network != SUBSPACE]
+    fitting = tuple(one for one in own if misfit(one.header, shape, wavelengths_nm) is None)
+    if fitting:
+        return fitting
+    there_is = [str(weights) for weights in own]
     for name in missing_weights():
-        if not there_is and IN_SECOND_PACKAGE[name] == (network, shape["bands"], shape["ms_bands"], shape["ratio"]):
+        if not there_is and IN_SECOND_PACKAGE[name] == (method, shape["bands"], shape["ms_bands"], shape["ratio"]):
             raise not_installed(name)
     range_nm = ""
     if wavelengths_nm is not None and len(wavelengths_nm):
         range_nm = f" at {wavelengths_nm.min():.0f} to {wavelengths_nm.max():.0f} nm"
     raise InputError(
         f"a pair of {shape['bands']} bands{range_nm}, {shape['ms_bands']} ms bands, ratio {shape['ratio']}",
-        f"one that packaged {network} weights fit: {'; '.join(there_is) or 'none are packaged'}",
+        f"one that packaged {method} weights fit: {'; '.join(there_is) or 'none are packaged'}",
         "choose the bands they fit, train weights with `hypersharp train`, or use --method hysure",
     )
 

@@ -5,7 +5,7 @@ that is not calibrated leaves stripes, other ones in each band: what the bands b
 differences from line to line is then the same along a line, where noise would average out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +59,8 @@ def stripes(hs: NDArray[np.floating]) -> dict[str, float]:
 
 
 def striped_lines(hs: NDArray[np.floating]) -> list[str]:
-    """Which of "rows" and "columns" of a finite hs (L, h, w) are stripes."""
-    return [name for name, found in stripes(hs).items() if found >= STRIPED]
+    """Which of "rows" and "columns" of hs (L, h, w) with NaN for nodata are stripes."""
+    return [name for name, found in stripes(fill_gaps(hs.astype(np.float32))).items() if found >= STRIPED]
 
 
 def shared_by_lines(steps: NDArray[np.float64], band: int) -> float:
@@ -73,11 +73,11 @@ def shared_by_lines(steps: NDArray[np.float64], band: int) -> float:
     return float(np.square(means).mean()) * steps.shape[2] / power if power > 0 else 1.0
 
 
-def defect_warnings(hs: NDArray[np.floating]) -> Iterator[str]:
-    """What of it people should know, of hs (L, h, w) with NaN for nodata."""
+def defect_warnings(hs: NDArray[np.floating], *, striped: Sequence[str] = ()) -> Iterator[str]:
+    """What of it people should know, of hs (L, h, w) with NaN for nodata; striped: the lines whose stripes stay."""
     repeated = {name: share for name, share in repeated_lines(hs).items() if share >= REPEATED}
     if repeated:
         shares = " and ".join(f"{share:.0%} of its {name}" for name, share in repeated.items())
         yield f"hs repeats {shares}: it was resampled by nearest neighbour; take it as it was before, if there is such"
-    if lines := striped_lines(fill_gaps(hs.astype(np.float32))):
-        yield f"hs is striped along its {' and '.join(lines)}: the result keeps stripes; destripe hs first"
+    if striped:
+        yield f"hs is striped along its {' and '.join(striped)}: the result keeps stripes; destripe hs first"

@@ -47,6 +47,7 @@ class Options:
         coregister: the richest displacement between hs and ms that is looked for, "local" (a smooth field), "affine",
             "shift" or "none"; the images decide.
         frame: whose pixels the result has: those of "ms", or a multiple of those of "hs", to which ms is resampled.
+        destripe: whether stripes are removed from an hs that has some.
         psf_is_centred: a psf that is given is the blur alone, about the middle of a coarse pixel: where hs lies is
             looked for all the same.
 
@@ -68,6 +69,7 @@ class Options:
     scale: float | None = None
     coregister: Coregister = "local"
     frame: Frame = "ms"
+    destripe: bool = True
     psf_is_centred: bool = False
 
     def __post_init__(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,8 +13,9 @@ from hypersharp.cube import check_cube, fwhm_nm, make_cube, usable_bands, wavele
 from hypersharp.errors import InputError
 from hypersharp.grid import Window, middle
 from hypersharp.numerics.unit import value_scale
+from hypersharp.pair.defects import LEAST_LINES, defect_warnings, striped_lines
 from hypersharp.pair.defects import LOOKED_AT_PX as DEFECTS_PX
-from hypersharp.pair.defects import defect_warnings
+from hypersharp.pair.destripe import without_stripes
 from hypersharp.pair.placement import Placement
 from hypersharp.pair.resample import band_facts
 from hypersharp.pair.sample import Sample
@@ -77,10 +77,10 @@ class Pair:
         return TensorPair(*values, *masks, self.spectra, offset_px_yx=offset, hs_resampled=resampled)
 
 
-def check_pair(placement: Placement, *, scale: float | None = None) -> Pair:
+def check_pair(placement: Placement, *, scale: float | None = None, destripe: bool = True) -> Pair:
     """The pair of two placed images; what is known of the scene as a whole comes from its sample.
 
-    scale: the value that counts as 1; by default `value_scale`.
+    scale: the value that counts as 1; by default `value_scale`. destripe: whether stripes of hs are removed.
 
     Raises: InputError for an image without a usable band or pixel.
     """
@@ -91,9 +91,13 @@ def check_pair(placement: Placement, *, scale: float | None = None) -> Pair:
     for image, cube, name in ((placement.hs, coarse, "hs"), (placement.ms, fine, "ms")):
         if not image.in_memory:  # cubes were checked whole as they were placed
             check_cube(cube, name)
+    middle_of_hs = seen_of_hs(placement, bands[0])
+    striped = [] if placement.stripes else striped_lines(middle_of_hs)
+    if striped and destripe and not placement.resamples_hs and min(placement.shape_yx) >= LEAST_LINES:
+        return check_pair(without_stripes(placement, bands[0], striped), scale=scale)
     unit = value_scale(coarse.values) if scale is None else scale
     spectra = Spectra(wavelengths_nm(coarse), wavelengths_nm(fine), fwhm_nm(fine))
-    warnings = (*unit_warnings(coarse, fine), *hs_warnings(placement, bands[0]))
+    warnings = (*unit_warnings(coarse, fine), *defect_warnings(middle_of_hs, striped=striped))
     pair = Pair(placement, bands[0], bands[1], (len(hs), len(ms)), unit, spectra, {}, warnings, None)
     tensors = pair.tensors(coarse, fine)
     rows, columns = placement.shape_yx
@@ -104,11 +108,10 @@ def check_pair(placement: Placement, *, scale: float | None = None) -> Pair:
     return replace(pair, left_out=left_out, sample=sample.without_seams(tensors))
 
 
-def hs_warnings(placement: Placement, bands: NDArray[np.intp]) -> Iterator[str]:
-    """What is wrong with hs as it was given, as far as its middle shows."""
+def seen_of_hs(placement: Placement, bands: NDArray[np.intp]) -> NDArray[np.floating]:
+    """(L, h, w): the middle of hs as it was given, NaN for nodata, in which defects are looked for."""
     height, width = placement.hs.outline().shape[1:]
-    seen = placement.hs.cube(middle((height, width), DEFECTS_PX)).isel(band=bands)
-    return defect_warnings(np.asarray(seen.values))
+    return np.asarray(placement.hs.cube(middle((height, width), DEFECTS_PX)).isel(band=bands).values)
 
 
 def read_sample(placement: Placement, sample: Sample) -> tuple[xr.DataArray, xr.DataArray]:

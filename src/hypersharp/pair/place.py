@@ -178,7 +178,7 @@ def on_hs(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid]
         found = plan_alignment(coarse, fine, read, ratio=ratio, coregister=model, known=to_ms)
         y, x, *shape = found.grid.window
         size = (shape[0], shape[1])
-        return OnHS(hs, ms, size, found.grid.ratio, found.grid.ms, found.notes, (y, x), found)
+        return OnHS(hs, ms, size, found.grid.ratio, found.grid.ms, found.notes, corner_yx=(y, x), alignment=found)
     nested = OnHS(hs, ms, coarse.shape_yx, checked_ratio(coarse, fine, ratio), fine)
     if known is not None:
         shift = known["shift_px_yx"]

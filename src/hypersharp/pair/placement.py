@@ -22,12 +22,27 @@ SPLINE_PX = 24  # around a window that is shifted: what a cubic spline takes fro
 
 
 @dataclass(frozen=True, eq=False)
+class Stripes:
+    """What stripes do to the bands and lines (L, n) of hs along an axis (0 rows, 1 columns): gain x value + offset."""
+
+    axis: int
+    gain: NDArray[np.float64]
+    offset: NDArray[np.float64]
+
+    def removed(self, hs: NDArray[Any], window: Window) -> NDArray[Any]:
+        """hs (L, h, w) of a window (y0, x0, height, width) of the pair without them, of a floating type."""
+        part = slice(window[self.axis], window[self.axis] + window[2 + self.axis])
+        gain, offset = (np.expand_dims(values[:, part], 2 - self.axis) for values in (self.gain, self.offset))
+        return ((hs - offset) / gain).astype(np.result_type(hs.dtype, np.float32))
+
+
+@dataclass(frozen=True, eq=False)
 class Placement:
     """hs and ms as a pair of `shape_yx` coarse pixels, the fine ones on the grid `fine`.
 
     `offset_px_yx`: how far (down, right) off the middle of their fine pixels the centres of coarse ones lie, as far as
     georeference and registration know; it belongs to the PSF. `has_gaps`: whether there may be pixels that nothing was
-    measured for. `notes`: what was done, a line each.
+    measured for. `notes`: what was done, a line each. `stripes`: what is taken off hs as it is read.
     """
 
     hs: Image | CubeImage
@@ -36,6 +51,7 @@ class Placement:
     ratio: int
     fine: Grid
     notes: tuple[str, ...] = ()
+    stripes: tuple[Stripes, ...] = ()
 
     @property
     def everything(self) -> Window:
@@ -63,6 +79,12 @@ class Placement:
     def read(self, window: Window) -> tuple[xr.DataArray, xr.DataArray]:
         """hs and ms of a window (y0, x0, height, width) in coarse pixels of the pair."""
         raise NotImplementedError
+
+    def destriped(self, hs: NDArray[Any], window: Window) -> NDArray[Any]:
+        """hs (L, h, w) of a window without stripes."""
+        for stripes in self.stripes:
+            hs = stripes.removed(hs, window)
+        return hs
 
     def described(self) -> dict[str, Any]:
         """What `place` takes to place the same images again, JSON-able."""
@@ -113,7 +135,7 @@ class OnMS(Placement):
             values = self.lattice.warp.resampled(self.hs, self.ms, fine, self.ratio)
         else:
             values = padded(self.hs, (y + row, x + column, window[2], window[3]))
-        outline, blocks = self.hs.outline(), self.blocks
+        values, outline, blocks = self.destriped(values, window), self.hs.outline(), self.blocks
         place = blocks.transform and window_transform(blocks.transform, window)
         hs = with_bands_of(outline, values, crs=blocks.crs, transform=place)
         return hs.assign_attrs(outline.attrs), self.ms.cube(fine)
@@ -142,9 +164,12 @@ class OnHS(Placement):
         y, x, height, width = window
         whole = (y + self.corner_yx[0], x + self.corner_yx[1], height, width)
         fine = (y * self.ratio, x * self.ratio, height * self.ratio, width * self.ratio)
+        hs = self.hs.cube(whole)
+        if self.stripes:
+            hs = hs.copy(data=self.destriped(hs.values, window))
         if self.alignment:
-            return self.hs.cube(whole), self._resampled(self.alignment, fine)
-        return self.hs.cube(whole), self._shifted(fine, self.shift_px_yx) if self.shift_px_yx else self.ms.cube(fine)
+            return hs, self._resampled(self.alignment, fine)
+        return hs, self._shifted(fine, self.shift_px_yx) if self.shift_px_yx else self.ms.cube(fine)
 
     def described(self) -> dict[str, Any]:
         return {

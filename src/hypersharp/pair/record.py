@@ -161,7 +161,8 @@ def placed_as(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
     """
     record, images = Record.find(sharp), (CubeImage(hs), CubeImage(ms))
     if record is not None:
-        return check_pair(place(*images, known=dict(record.placement)), scale=record.scale)
+        destripe = record.options.get("destripe", True)
+        return check_pair(place(*images, known=dict(record.placement)), scale=record.scale, destripe=destripe)
     placement = place(*images, coregister="none")
     if sharp.shape[1:] != placement.fine.shape_yx:
         placement = place(*images, frame="hs")

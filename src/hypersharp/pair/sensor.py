@@ -17,11 +17,13 @@ from hypersharp.sensor.noise import measure_noise
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF, parse_psf
 from hypersharp.sensor.srf import find_srf
+from hypersharp.simulation.protocols import PROTOCOLS
 
 GivenPSF = str | Path | PSF | None  # a spec such as "gaussian:8:2", a file, or the blur itself
 GivenSRF = str | Path | NDArray[np.float64] | None  # a name, a file, or (l, L)
 NO_BLUR = "no blur explains the pair (another instrument, hs resampled, misplaced or cloudy)"
 DOUBTFUL_MISFIT = 1.6  # simulated pairs have 0 to 1.1, an hs that was resampled or striped 1.7 to 9
+AS_WELL = 1.05  # times the residual that a fitted sensor leaves
 LEAST_MISFIT = 1e-3  # residual that is nothing, whatever the noise
 FLAT = 0.8  # of a coarse pixel, sigma of a blur that is no kernel: a flat one over all it may reach has 0.87
 USUAL_PSF, FALLEN_BACK = "mtf:0.3", "by the pixel size"  # an instrument's of that pixel size, nothing else being known
@@ -51,13 +53,18 @@ class PairSensor:
     def estimate(self) -> Estimate:
         """What was given, completed from the pair, and how well it explains it.
 
-        A blur that was estimated mirrors at the border: no estimate can know what lies there.
+        A blur that was not given mirrors at the border: nothing shows what lies there. Where the sensor of a protocol
+        explains the pair as well as what has been fitted to it, it is that sensor.
 
         Raises: InputError where the pair does not show it.
         """
         if self.pair is None:
             raise InputError("no pair to estimate the sensor from", "psf and srf", "give both")
         found = estimate_sensor(self.pair, self.given_psf, self.given_srf)
+        known = sensor_by_protocol(self.pair, found.residual)
+        if known is not None:
+            free = self.given_psf is None and self.given_srf is None
+            found = known if free else replace(found, protocol=known.protocol)
         if self.given_psf is not None:
             return found
         if is_no_kernel(found) and misfit_of(self.pair, found) > DOUBTFUL_MISFIT:
@@ -86,6 +93,11 @@ class PairSensor:
     def sensor(self) -> Sensor:
         """Blur, decimation and response together."""
         return self.estimate.sensor
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the blur is known: given, or that of a protocol."""
+        return self.given_psf is not None or self.estimate.protocol is not None
 
     @cached_property
     def misfit(self) -> float:
@@ -116,6 +128,8 @@ class PairSensor:
         given = {"psf": self.given_psf, "srf": self.given_srf}
         missing = " and ".join(name for name, value in given.items() if value is None)
         estimated = [f"{missing} estimated from the pair"] if missing else []
+        if self.estimate.protocol and self.given_psf is None and self.given_srf is None:
+            estimated = [f"psf and srf are those of {self.estimate.protocol}, which explain the pair as well as any"]
         doubt = f", {self.misfit:.0f} times their noise: {NO_BLUR}" if self.is_doubtful else ""
         if self.estimate.blur == FALLEN_BACK:
             estimated.append(f"no kernel explains hs: psf {USUAL_PSF}, by the pixel size alone, taken instead")
@@ -149,6 +163,19 @@ def estimate_sensor(pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] 
     """What is given of the sensor, and the rest from the pair. Raises: InputError where the pair does not show it."""
     masks = {"hs_valid": pair.hs_valid, "ms_valid": pair.ms_valid}
     return complete_sensor(pair.hs, pair.ms, pair.ratio, psf=psf, srf=srf, spectra=pair.spectra, **masks)
+
+
+def sensor_by_protocol(pair: TensorPair, residual: float) -> Estimate | None:
+    """That of the protocol which explains a pair best, if nearly as well as one fitted to it does: by `residual`."""
+    best: Estimate | None = None
+    for protocol in PROTOCOLS.values():
+        sensor = protocol.sensor()
+        if (sensor.ratio, sensor.srf.shape) != (pair.ratio, (len(pair.ms), len(pair.hs))):
+            continue
+        known = replace(estimate_sensor(pair, sensor.psf, sensor.srf), protocol=protocol.name)
+        if known.residual <= AS_WELL * residual and (best is None or known.residual < best.residual):
+            best = known
+    return best
 
 
 def given_sensor(pair: Pair, psf: GivenPSF, srf: GivenSRF) -> tuple[PSF | None, NDArray[np.float64] | None]:

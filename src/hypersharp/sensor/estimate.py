@@ -35,6 +35,7 @@ class Estimate:
         blur, responses: the families chosen.
         equations: number of coarse pixels used.
         conditions: condition numbers of the systems of response and blur.
+        protocol: the name of the one whose sensor explains the pair as well, if any does.
 
     Source: the alternation of Simoes et al. 2015 (HySure), section V, on second moments, constrained to be physical.
 
@@ -54,6 +55,7 @@ class Estimate:
     responses: tuple[str, ...] = ()
     equations: int = 0
     conditions: Mapping[str, float] = field(default_factory=dict)
+    protocol: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

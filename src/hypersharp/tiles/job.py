@@ -77,7 +77,7 @@ def store_job(job: Job, store: Store) -> None:
     fusion, sensor, placement = job.fusion, job.fusion.sensor, job.fusion.pair.placement
     value = {
         "images": (placement.hs, placement.ms),
-        "placed": (placement.described(), placement.notes),
+        "placed": (placement.described(), placement.notes, placement.stripes),
         "pair": {name: getattr(fusion.pair, name) for name in PAIR},
         "sensor": (sensor.given_psf, sensor.given_srf, sensor.estimate if sensor.is_estimated else None),
         "learned": {name: getattr(fusion, name) for name in LEARNED},
@@ -95,8 +95,8 @@ def stored_job(tiles: Tiles, device: str | None = None) -> Job:
     if Tiles.of(tiles.folder) != tiles:
         raise InputError(f"the job of another run in {tiles.folder}", "that of these tiles", "repeat the call")
     found = read_values(tiles.job, device)
-    (hs, ms), (known, notes) = found["images"], found["placed"]
-    placement = replace(place(hs, ms, known=known), notes=notes)
+    (hs, ms), (known, notes, stripes) = found["images"], found["placed"]
+    placement = replace(place(hs, ms, known=known), notes=notes, stripes=stripes)
     psf, srf, estimate = found["sensor"]
     sensor = PairSensor(None, psf, srf)
     if estimate is not None:

@@ -179,7 +179,7 @@ def prepare(
         if not store.is_learned:
             placement = place(hs, ms, ratio=ratio, coregister=options.coregister_with(psf), frame=options.frame)
             check_room(placement, out, uncertainty)
-            pair = check_pair(placement, scale=options.scale)
+            pair = check_pair(placement, scale=options.scale, destripe=options.destripe)
             fusion = learn_pair(pair, method, options, psf=psf, srf=srf, in_parts=True, progress=progress)
             job = Job.of(fusion)
             store_job(laid_out(with_intervals(job) if uncertainty else job, tiles), store)

@@ -16,8 +16,7 @@ from hypersharp.fusion.finish import as_cube, finished, missing_pixels
 from hypersharp.fusion.learn import Fusion, learn_again, learn_pair
 from hypersharp.methods.detail import measured_pixels
 from hypersharp.methods.table import METHODS
-from hypersharp.networks.inference import shape_of
-from hypersharp.networks.packaged import fitting_weights, named_weights
+from hypersharp.networks.packaged import named_weights
 from hypersharp.pair.options import Mode, Options, Precision
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.record import Record, placed_as
@@ -93,11 +92,7 @@ def stored_intervals(fusion: Fusion, pair: TensorPair) -> Intervals | None:
     given = fusion.sensor.given_psf is not None or fusion.sensor.given_srf is not None
     if others or not METHODS[name].is_network or fusion.choice.consistent or given:
         return None
-    weights = fusion.options.weights
-    try:
-        chosen = named_weights(weights) if weights else fitting_weights(name, shape_of(pair), pair.spectra.hs_nm)
-    except InputError:  # it ran weights for any sensor
-        return None
+    chosen = named_weights(fusion.options.weights or fusion.record.weights[0])
     stored = read_model(chosen.path)
     if stored is None:
         return None

@@ -3,10 +3,12 @@
 The sensor, given or estimated once, degrades hs and ms by the ratio; each candidate sharpens the reduced pair, whose
 truth is the given hs (and, where hs is noisy, whose noise that of the pair). What is not far behind there is run on
 the pair itself too, of which the response shows a part of the errors (`own_scale`). The blend with the least error
-expected of both is run at full size, or, where the time does not suffice, what comes nearest to it.
+expected of both is run at full size, or, where the time does not suffice, what comes nearest to it. Networks under the
+very sensor of their weights are better than reduced resolution says, and how their errors go with the others' it does
+not say at all: they are taken alone or not.
 A candidate whose result, degraded, differs from hs clearly more than bicubic's is not taken. The result is made
-consistent with hs where that helps at reduced resolution by more than chance and `CONSISTENT_DB`; never where no blur
-explains the pair, or hs is striped or was resampled.
+consistent with hs where that helps at reduced resolution by more than chance and, under a sensor that was estimated,
+by `CONSISTENT_DB`; never where no blur explains the pair, or hs is striped or was resampled.
 Full-size times are those of the reduced runs by the number of pixels. Quick candidates come first; half of the budget
 is for trying, the clock being read between candidates.
 """
@@ -38,7 +40,6 @@ FAR_DB = 3.0  # so far behind the best, a result is not worth the time it saves
 HOPELESS_DB = 6.0  # so far behind the best at reduced resolution, a candidate is not run on the pair itself
 DIFFERS = 1.5  # times what bicubic's degraded result differs from hs
 CONSISTENT_DB = 0.25  # at reduced resolution, where the sensor is exact; on pairs, less did as often harm
-TIE_DB = 0.1  # a smaller difference is a tie: the blend is taken then, which errs less where it errs
 
 
 def choose(method: str, pair: TensorPair, sensor: PairSensor, options: Options, progress: Progress = ignore) -> Choice:
@@ -78,9 +79,9 @@ def choose_named(method: Method, pair: TensorPair, sensor: PairSensor, options: 
 
 
 def is_worth_it(trials: Trials, shares: dict[str, float]) -> bool:
-    """Whether consistency helps the blend at reduced resolution by more than `CONSISTENT_DB` and twice its error."""
+    """Whether consistency helps the blend at reduced resolution by enough, see the head of this file."""
     gain_db, error_db = trials.gain_of_consistency(shares)
-    return gain_db > max(CONSISTENT_DB, 2 * error_db)
+    return gain_db > max(0.0 if trials.sensor.is_exact else CONSISTENT_DB, 2 * error_db)
 
 
 def choose_best(
@@ -107,7 +108,7 @@ def choose_best(
         shares = blend(trials, own, kept, consistent, seconds_left)
     ranking = ranked(trials, own, kept, shares, consistent)
     chosen = take(ranking, seconds_left)
-    late = [row for row in ranking[: ranking.index(chosen)] if row.own_db > chosen.own_db + TIE_DB]
+    late = [row for row in ranking[: ranking.index(chosen)] if row.seconds > seconds_left]
     skipped += [f"{row.name} (about {row.seconds:.0f} s)" for row in late]
     first, count = trials.pairs[0], len(trials.pairs)
     why = (
@@ -155,8 +156,9 @@ def agreeing(own: OwnScale) -> tuple[list[str], list[str]]:
 def blend(
     trials: Trials, own: OwnScale, names: Sequence[str], consistent: bool, seconds_left: float
 ) -> dict[str, float]:
-    """The shares of the blend of least expected error that fits the time."""
-    names = [name for name in names if trials.seconds([name], consistent) <= seconds_left] or list(names)
+    """The shares of the blend of least expected error that fits the time; of one where no other can be blended."""
+    others = [name for name in names if name not in trials.credit] or list(names)
+    names = [name for name in others if trials.seconds([name], consistent) <= seconds_left] or others
     while True:
         weights = blend_weights(own.products(trials, names, consistent))
         shares = {name: float(w) for name, w in zip(names, weights, strict=True) if w > 0}
@@ -170,24 +172,27 @@ def ranked(
 ) -> list[Ranked]:
     """The candidates that were run on the pair itself, and their blend, the least expected error first."""
     alone: list[dict[str, float]] = [{name: 1.0} for name in names]
-    rows = []
+    products, rows = own.products(trials, names, consistent), []
     for one in [shares, *alone] if len(shares) > 1 else alone:
-        members, w = list(one), np.array(list(one.values()))
-        error = float(w @ own.products(trials, members, consistent) @ w)
-        own_db = -10 * float(np.log10(max(error, np.finfo(float).tiny)))
-        quality, seconds = trials.quality(one, consistent), trials.seconds(members, consistent)
+        w = np.array([one.get(name, 0.0) for name in names])
+        own_db = -10 * float(np.log10(max(float(w @ products @ w), np.finfo(float).tiny)))
+        quality, seconds = trials.quality(one, consistent), trials.seconds(list(one), consistent)
         rows.append(Ranked(one, consistent, quality, seconds, own_db))
     return sorted(rows, key=lambda row: -row.own_db)
 
 
 def take(ranking: Sequence[Ranked], seconds_left: float) -> Ranked:
-    """The first that fits the time, or a blend that is as good; where none of any good fits, the quickest good one."""
+    """The first that fits the time, or the blend it is in; where none of any good fits, the quickest good one.
+
+    What is expected of a blend is uncertain as what is expected of its best member is, but the mean errs less.
+    """
     worthwhile = [row for row in ranking if row.own_db >= ranking[0].own_db - FAR_DB]
     in_time = [row for row in worthwhile if row.seconds <= seconds_left]
     if not in_time:
         return min(worthwhile, key=lambda row: row.seconds)
-    good = [row for row in in_time if row.own_db >= in_time[0].own_db - TIE_DB]
-    return next((row for row in good if len(row.shares) > 1), in_time[0])
+    return next(
+        (row for row in in_time if len(row.shares) > 1 and in_time[0].shares.keys() <= row.shares.keys()), in_time[0]
+    )
 
 
 def lead(ranking: Sequence[Ranked], chosen: Ranked) -> str:
@@ -199,6 +204,5 @@ def lead(ranking: Sequence[Ranked], chosen: Ranked) -> str:
     gap = chosen.own_db - other.own_db
     if gap >= 0:
         return f", {gap:.2f} dB ahead of {other.name}"
-    tied = other.seconds <= chosen.seconds or gap >= -TIE_DB
-    why = "which is a tie, and a mean is the safer" if tied else "for which the time does not suffice"
+    why = "of which a mean is the safer" if other.name in chosen.shares else "for which the time does not suffice"
     return f", {-gap:.2f} dB behind {other.name}, {why}"
