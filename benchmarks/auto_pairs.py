@@ -30,6 +30,7 @@ from torch import Tensor
 from hypersharp.bench.demo import load_indian_pines
 from hypersharp.cube import make_cube, wavelengths_nm
 from hypersharp.errors import InputError
+from hypersharp.fusion.changed import find_changes
 from hypersharp.fusion.choose.auto import CANDIDATES
 from hypersharp.fusion.consistency import make_consistent
 from hypersharp.fusion.finish import missing_pixels
@@ -100,6 +101,8 @@ def placed(named: Named, data: Path) -> Placed:
     y, x, height, width = placement.lattice.window if isinstance(placement, OnMS) else (0, 0, *case.truth.shape[1:])
     truth = case.truth[:, y : y + height, x : x + width]
     pair, counted = check_pair(placement, scale=1.0), torch.zeros(height, width, dtype=torch.bool)
+    if changes := find_changes(pair.whole(), sensor_of(pair, pair.whole(), None, None)):
+        pair = pair.without(changes)
     counted[pair.ratio : -pair.ratio, pair.ratio : -pair.ratio] = True
     return Placed(pair, truth, counted & ~torch.from_numpy(missing_pixels(pair.whole())))
 

@@ -94,7 +94,7 @@ def make_pair() -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
 def count_gflop(weights: str | None, hs: xr.DataArray, ms: xr.DataArray) -> float:
     """Billions of floating-point operations of one pass (a multiply-add counts as 2)."""
     shape = {"bands": hs.shape[0], "ms_bands": ms.shape[0], "ratio": RATIO}
-    found = named_weights(weights) if weights else fitting_weights("ssjcn", shape, wavelengths_nm(hs))
+    found = named_weights(weights) if weights else fitting_weights("ssjcn", shape, wavelengths_nm(hs))[0]
     net, _ = load_weights(found.path)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         net(torch.tensor(hs.values)[None], torch.tensor(ms.values)[None])

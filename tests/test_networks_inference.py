@@ -1,13 +1,18 @@
 """The three ways of running a network, on random weights: each agrees with `whole` where it must."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from hypersharp.errors import CallError
-from hypersharp.networks.inference import autocast, hann_window, run_network, tile_starts
+from hypersharp.networks.inference import autocast, choose_weights, hann_window, made_for, run_network, tile_starts
 from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
 from hypersharp.pair.options import Options
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
+from hypersharp.simulation.protocols import find_protocol
 
 OPTIONS = SSJCNOptions(bands=5, ms_bands=2, features=8, iterations=1)
 
@@ -98,3 +103,17 @@ def test_bfloat16_stays_close_to_float32(net: SSJCN) -> None:
 def test_a_chosen_precision_is_used(precision: str, enabled: bool) -> None:
     with autocast(torch.device("cpu"), precision):  # type: ignore[arg-type]
         assert torch.is_autocast_enabled("cpu") is enabled
+
+
+@pytest.mark.parametrize("protocol", ["dian-x4", "uestc-x4"])
+def test_networks_run_the_weights_of_the_sensor_that_explains_the_pair(protocol: str) -> None:
+    sensor = find_protocol(protocol).sensor()
+    draw = torch.Generator().manual_seed(0)
+    maps = torch.nn.functional.interpolate(torch.rand(1, 4, 16, 16, generator=draw), (64, 64), mode="bicubic")[0]
+    hs, ms = sensor.observe(torch.einsum("bm,myx->byx", torch.rand(31, 4, generator=draw), maps) + 0.2)
+    made = TensorPair(hs, ms)
+    assert PairSensor(made).estimate.protocol == protocol
+    weights, _ = choose_weights("ssjcn", made, Options())
+    assert made_for(weights) == protocol
+    noisy = TensorPair(hs, ms + 0.1 * torch.rand(ms.shape, generator=draw))
+    assert PairSensor(replace(noisy, ms=noisy.ms.flip(0))).estimate.protocol is None

@@ -11,7 +11,7 @@ from hypersharp.io.image import CubeImage
 from hypersharp.pair.defects import STRIPED, defect_warnings, repeated_lines, striped_lines, stripes
 from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import place
-from hypersharp.pair.record import Record
+from hypersharp.pair.record import Record, placed_as
 from hypersharp.pair.sensor import FALLEN_BACK, PairSensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor
@@ -90,3 +90,19 @@ def test_where_a_cloud_hides_the_blur_the_pixel_size_stands_for_it() -> None:
     assert any("no kernel explains hs" in note for note in sensor.notes)
     clear = PairSensor(TensorPair(torch.from_numpy(hs), torch.from_numpy(ms)))
     assert clear.estimate.blur != FALLEN_BACK and not clear.is_doubtful
+
+
+def test_a_cloud_that_ms_does_not_have_is_left_out_where_a_sensor_explains_the_rest() -> None:
+    hs, ms = pair()
+    y, x = np.meshgrid(*(np.linspace(-1, 1, SIDE),) * 2, indexing="ij")
+    cover = 1 / (1 + np.exp(40 * ((y - 0.3) ** 2 + (x + 0.2) ** 2 - 0.1)))
+    cloudy, fine = (make_cube(image) for image in ((hs * (1 - cover) + 0.9 * cover).astype(np.float32), ms))
+    sharp = fuse(cloudy, fine, method="gsa")
+    missing, covered = np.isnan(sharp.values).any(0), np.kron(cover, np.ones((RATIO, RATIO))) > 0.1
+    assert missing[covered].all() and missing.mean() < 0.5
+    assert "shows something else than ms" in str(Record.of(sharp))
+    again = placed_as(sharp, cloudy, fine).whole().hs_valid
+    assert again is not None and torch.equal(again, ~torch.from_numpy(missing[::RATIO, ::RATIO]))
+    kept = fuse(cloudy, fine, method="gsa", keep_changed=True)
+    assert np.isfinite(kept.values).all() and "something else" not in str(Record.of(kept))
+    assert np.isfinite(fuse(make_cube(hs), fine, method="gsa").values).all()

@@ -96,6 +96,9 @@ CONSISTENT = "Project the result onto the set consistent with HS. Default: if it
 RUNTIME = "What runs a network: torch or onnxruntime (fp32)."
 ENSEMBLE = "Run a network on up to eight orientations of the scene, for their mean: more accurate, eight times as long."
 DESTRIPE = "Remove stripes along rows or columns from an HS that has some."
+KEEP_CHANGED = (
+    "Keep HS pixels that show something else than MS (a cloud, a changed field) though a sensor explains the rest."
+)
 FRAME = "Whose pixels the result has: MS's own; or a multiple of HS's, to which MS is resampled (for a truth on those)."
 
 
@@ -118,6 +121,7 @@ class Fusing:
     no_coregister: NoCoregister = False
     frame: Annotated[Literal["ms", "hs"], Option(help=FRAME)] = "ms"
     destripe: Annotated[bool, Option(help=DESTRIPE)] = True
+    keep_changed: Annotated[bool, Option("--keep-changed", help=KEEP_CHANGED)] = False
     grid: Annotated[Literal["pair", "ms"] | None, Option("--grid", hidden=True)] = None  # the former --frame
 
     def options(self) -> "Options":

@@ -42,6 +42,7 @@ def fuse(
     coregister: Coregister = "local",
     frame: Frame = "ms",
     destripe: bool = True,
+    keep_changed: bool = False,
     progress: Progress = ignore,
 ) -> xr.DataArray:
     """Sharpen a hyperspectral image with a finer one of the same place.
@@ -77,6 +78,8 @@ def fuse(
         frame: whose pixels the result has: "ms"; or "hs", with the ms resampled to an exact multiple of them, for
             comparing with a truth that lies on those.
         destripe: whether stripes along rows or columns are removed from an hs that has some (`pair.destripe`).
+        keep_changed: whether pixels of hs count that show something else than the ms, a cloud or a changed field
+            (`pair.changes`); by default they are left out, and NaN in the result, where a sensor explains the rest.
         progress: called with the fraction done, 0..1.
 
     Returns:
@@ -95,7 +98,7 @@ def fuse(
     """
     run = Options(weights=weights, mode=mode, tile_px=tile_px, device=device, precision=precision, runtime=runtime)
     options = replace(run, ensemble=ensemble, consistent=consistent, budget_s=budget_s, scale=scale)
-    options = replace(options, coregister=coregister, frame=frame, destripe=destripe)
+    options = replace(options, coregister=coregister, frame=frame, destripe=destripe, keep_changed=keep_changed)
     cubes = as_cube(hs, "hs"), as_cube(ms, "ms")
     if any(is_lazy(cube) for cube in cubes):
         return fuse_lazily(*cubes, method=method, options=options, psf=psf, srf=srf, ratio=ratio)
@@ -122,6 +125,7 @@ def fuse_images(
     placement = place(hs, ms, ratio=ratio, coregister=options.coregister_with(psf), frame=options.frame)
     pair = check_pair(placement, scale=options.scale, destripe=options.destripe)
     fusion = learn_pair(pair, method, options, psf=psf, srf=srf, progress=part_of(progress, 0, 0.5))
+    pair = fusion.pair
     whole = pair.whole()
     estimate = fusion.sharpen(whole, part_of(progress, 0.5, 1)) if fusion.made is None else fusion.made
     missing = missing_pixels(whole)

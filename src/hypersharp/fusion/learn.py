@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hypersharp.errors import CallError
+from hypersharp.fusion.changed import changes_note, find_changes
 from hypersharp.fusion.choose.auto import TRYING, choose
 from hypersharp.fusion.choose.choice import Choice
 from hypersharp.fusion.consistency import ConsistencyFit, consistency_floats_per_px, make_consistent
@@ -135,11 +136,18 @@ def learn_pair(
         found = f"an ensemble with method {method}"
         raise CallError(found, "a method with a network, or auto", "leave --ensemble out")
     sample = pair.to_learn_from(in_parts=in_parts)
-    sensor = sensor_of(pair, sample, psf, srf)
+    sensor, notes = sensor_of(pair, sample, psf, srf), list[str]()
+    needs_sensor = "psf" in find_method(method).needs  # others serve a pair that shows none
+    if needs_sensor and not options.keep_changed and (changes := find_changes(sample, sensor)):
+        before = pair.left_out["hs"]["share"]
+        pair = pair.without(changes)
+        sample = pair.to_learn_from(in_parts=in_parts)
+        sensor = sensor_of(pair, sample, psf, srf)
+        notes.append(changes_note(pair.left_out["hs"]["share"] - before))
     trying = TRYING if method == AUTO.name else 0.0
     choice = choose(method, sample, sensor, options, part_of(progress, 0, trying))
     sharpener, made = learn(choice, sample, sensor, options, part_of(progress, trying, 1))
-    notes = ["network run by onnxruntime in fp32"] if options.runtime == "onnx" else []
+    notes += ["network run by onnxruntime in fp32"] if options.runtime == "onnx" else []
     notes += [note for part in sharpener.parts for note in part.apply.notes]
     notes += sign_warnings(sample, sharpener)
     consistency = sharpener.fit.described() if sharpener.fit else None

@@ -48,6 +48,7 @@ class Options:
             "shift" or "none"; the images decide.
         frame: whose pixels the result has: those of "ms", or a multiple of those of "hs", to which ms is resampled.
         destripe: whether stripes are removed from an hs that has some.
+        keep_changed: whether pixels of hs count that show something else than the ms (a cloud, a changed field).
         psf_is_centred: a psf that is given is the blur alone, about the middle of a coarse pixel: where hs lies is
             looked for all the same.
 
@@ -70,6 +71,7 @@ class Options:
     coregister: Coregister = "local"
     frame: Frame = "ms"
     destripe: bool = True
+    keep_changed: bool = False
     psf_is_centred: bool = False
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from hypersharp.cube import check_cube, fwhm_nm, make_cube, usable_bands, wavele
 from hypersharp.errors import InputError
 from hypersharp.grid import Window, middle
 from hypersharp.numerics.unit import value_scale
+from hypersharp.pair.changes import CHANGED_ABOVE, Changes
 from hypersharp.pair.defects import LEAST_LINES, defect_warnings, striped_lines
 from hypersharp.pair.defects import LOOKED_AT_PX as DEFECTS_PX
 from hypersharp.pair.destripe import without_stripes
@@ -30,7 +31,7 @@ class Pair:
 
     `hs_bands` and `ms_bands` are the usable ones of `all_bands` = (those of hs, those of ms); `unit` is the value that
     counts as 1; `sample` is what the scene as a whole is learned from, None where that is done; `left_out`: how many
-    bands, and which share of the sample's pixels, do not count.
+    bands, and which share of the sample's pixels, do not count; `changes`: what else of hs does not.
     """
 
     placement: Placement
@@ -42,6 +43,7 @@ class Pair:
     left_out: dict[str, dict[str, float]]
     warnings: tuple[str, ...]
     sample: TensorPair | None
+    changes: Changes | None = None
 
     @property
     def ratio(self) -> int:
@@ -74,7 +76,15 @@ class Pair:
         """The usable bands of cubes as tensors."""
         values, masks = (to_tensor(hs, self.unit), to_tensor(ms, self.unit)), (measured(hs), measured(ms))
         offset, resampled = self.placement.offset_px_yx, self.placement.resamples_hs
-        return TensorPair(*values, *masks, self.spectra, offset_px_yx=offset, hs_resampled=resampled)
+        pair = TensorPair(*values, *masks, self.spectra, offset_px_yx=offset, hs_resampled=resampled)
+        return pair if self.changes is None else self.changes.left_out(pair)
+
+    def without(self, changes: Changes) -> Pair:
+        """The same with the changed pixels of hs left out."""
+        assert self.sample is not None
+        sample, (rows, columns) = changes.left_out(self.sample), self.shape_yx
+        found = {**self.left_out["hs"], **missing_of(sample.hs_valid, rows * columns), CHANGED_ABOVE: changes.limit}
+        return replace(self, changes=changes, sample=sample, left_out={**self.left_out, "hs": found})
 
 
 def check_pair(placement: Placement, *, scale: float | None = None, destripe: bool = True) -> Pair:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hypersharp.errors import CallError, InputError
 from hypersharp.io.image import CubeImage
+from hypersharp.pair.changes import CHANGED_ABOVE, Changes
 from hypersharp.pair.options import Options
 from hypersharp.pair.pair import Pair, check_pair
 from hypersharp.pair.place import place
@@ -162,7 +163,9 @@ def placed_as(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
     record, images = Record.find(sharp), (CubeImage(hs), CubeImage(ms))
     if record is not None:
         destripe = record.options.get("destripe", True)
-        return check_pair(place(*images, known=dict(record.placement)), scale=record.scale, destripe=destripe)
+        pair = check_pair(place(*images, known=dict(record.placement)), scale=record.scale, destripe=destripe)
+        limit, sensor = record.left_out["hs"].get(CHANGED_ABOVE), record.known_sensor()
+        return pair if limit is None or sensor is None else pair.without(Changes(sensor, limit))
     placement = place(*images, coregister="none")
     if sharp.shape[1:] != placement.fine.shape_yx:
         placement = place(*images, frame="hs")

@@ -20,7 +20,7 @@ from hypersharp.tiles.values import encode_values, read_values
 from hypersharp.uncertainty.predict import REACH, Intervals, interval_floats_per_px
 
 HALF_WIDTHS = np.dtype(np.float32)
-PAIR = ("hs_bands", "ms_bands", "all_bands", "unit", "spectra", "left_out", "warnings")
+PAIR = ("hs_bands", "ms_bands", "all_bands", "unit", "spectra", "left_out", "warnings", "changes")
 LEARNED = ("sharpener", "options", "choice", "record")
 
 
@@ -43,7 +43,7 @@ class Job:
         """A job of one tile. Of a result of whole numbers all pixels must be sure to be there."""
         placement = fusion.pair.placement
         whole = all(image.outline().dtype.kind in "iu" for image in (placement.hs, placement.ms))
-        gaps = not whole or placement.has_gaps
+        gaps = not whole or placement.has_gaps or fusion.pair.changes is not None
         tiling = Tiling(placement.shape_yx, placement.ratio, max(placement.shape_yx), 0)
         return cls(fusion, result_type(fusion.pair, gaps=gaps), tiling)
 
