@@ -64,13 +64,18 @@ def striped_lines(hs: NDArray[np.floating]) -> list[str]:
 
 
 def shared_by_lines(steps: NDArray[np.float64], band: int) -> float:
-    """n times the mean square of the means of lines of n pixels, over that of pixels, of what neighbours leave."""
+    """n times the mean square of the means of lines of n pixels, over that of pixels, of what neighbours leave.
+
+    The mean square of steps between lines that have nothing to do with each other is minus twice the mean product of
+    one and the next; steps of a scene go on and count for nothing.
+    """
     beside = [band + step for step in NEIGHBOURS if 0 <= band + step < len(steps)]
     known, wanted = steps[beside].reshape(len(beside), -1).T, steps[band].ravel()
     left = wanted - known @ np.linalg.lstsq(known, wanted, rcond=None)[0]
     power = float(np.square(left).mean())
     means = left.reshape(steps.shape[1:]).mean(1)
-    return float(np.square(means).mean()) * steps.shape[2] / power if power > 0 else 1.0
+    unrelated = max(0.0, -2 * float((means[1:] * means[:-1]).mean()))
+    return unrelated * steps.shape[2] / power if power > 0 else 1.0
 
 
 def defect_warnings(hs: NDArray[np.floating], *, striped: Sequence[str] = ()) -> Iterator[str]:
