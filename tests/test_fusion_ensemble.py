@@ -27,7 +27,10 @@ CENTRED, OFF = gaussian(8, 2.0, 4, boundary="reflect"), gaussian(4, 2.0, 4, star
 def weights(network: str, folder: Path) -> Path:
     torch.manual_seed(0)
     header = WeightsHeader(network, {"bands": 4, "ms_bands": 2, "ratio": 4, "features": 8})
-    save_weights(folder / "own.safetensors", build_network(network, header.options), header)
+    net = build_network(network, header.options)
+    for parameter in net.parameters():  # else some begin as an interpolation, which is the same whichever way it lies
+        parameter.data += 0.02 * torch.randn(parameter.shape)
+    save_weights(folder / "own.safetensors", net, header)
     return folder / "own.safetensors"
 
 
