@@ -29,7 +29,7 @@ STORED, METHODS = "hypersharp/command", "hypersharp/methods"  # what Set up keep
 COREGISTER = ["local", "affine", "shift", "none"]
 PRODUCTS = "Images and products (*.tif *.tiff *.xml *.XML *.zip *.he5 *.h5 *.nc *.hdr *.img *.mat *.npy);;All files (*)"
 ANY = "All files (*)"
-STYLE = TrueColour()  # kept here, for QGIS does not keep it
+STYLES: list[TrueColour] = []  # one a layer: QGIS neither keeps one while it needs it, nor leaves it whole afterwards
 SCORES = ("psnr_db", "ssim", "sam_deg", "ergas", "hqnr", "qnr")
 
 
@@ -98,7 +98,8 @@ class Algorithm(QgsProcessingAlgorithm):
         """The path of a raster to write, which is styled when it is added to the project."""
         path = self.parameterAsOutputLayer(parameters, name, context)
         if context.willLoadLayerOnCompletion(path):
-            context.layerToLoadOnCompletionDetails(path).setPostProcessor(STYLE)
+            STYLES.append(TrueColour())
+            context.layerToLoadOnCompletionDetails(path).setPostProcessor(STYLES[-1])
         return path
 
 
