@@ -35,13 +35,18 @@ Submit = Callable[[Tiles, Iterable[int], TileProgress], None]
 def sharpen_tile(tiles: Tiles, number: int, device: str | None = None) -> int:
     """Make one tile, unless it is there; its number."""
     path = tiles.path(number)
-    if not path.exists():
+    if path.exists():
+        return number
+    gc.freeze()  # only what the tile makes is looked through afterwards
+    try:
         job = stored_job(tiles, device)
         sharp, half_widths = job.sharpen(job.tiling[number], device)
         if half_widths is not None:
             write_whole(tiles.path(number, "half-width"), half_widths)
         write_whole(path, sharp)
         gc.collect()  # what a tile leaves in cycles would grow by megabytes with each
+    finally:
+        gc.unfreeze()
     return number
 
 
