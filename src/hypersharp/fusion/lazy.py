@@ -35,7 +35,7 @@ from hypersharp.pair.placement import OnMS
 from hypersharp.pair.sample import Sample
 from hypersharp.pair.sensor import GivenPSF, GivenSRF
 from hypersharp.pair.spread import FEW, MANY, spread
-from hypersharp.pair.tiling import Tiling, halo_of, step_px, tile_around
+from hypersharp.pair.tiling import Tiling, grown, halo_of, step_px, tile_around
 from hypersharp.pair.warp import SPLINE_PX, around, block_centres
 
 MOVED_PX = 8  # coarse pixels that hs and ms may be found to lie off each other
@@ -158,22 +158,6 @@ class Reach:
         hs, ms = zip(*map(self.around, blocks), strict=True)
         hs = (middle(self.hs_yx, DEFECTS_PX), *nine_windows(self.hs_yx), *hs)
         return whole_or_parts(hs, self.hs_yx), whole_or_parts((*nine_windows(self.ms_yx), *ms), self.ms_yx)
-
-
-def grown(window: Window, reach_px: int, shape_yx: tuple[int, int]) -> Window:
-    """A window with what lies so many pixels around it in an image of that shape; empty where none of that does.
-
-    >>> grown((2, -9, 4, 4), 3, (7, 7)), grown((0, 0, 2, 2), 1, (7, 7))
-    ((0, 0, 0, 0), (0, 0, 3, 3))
-    """
-    spans = [
-        (max(0, first - reach_px), min(size, first + length + reach_px))
-        for first, length, size in zip(window[:2], window[2:], shape_yx, strict=True)
-    ]
-    if any(first >= last for first, last in spans):
-        return 0, 0, 0, 0
-    (top, bottom), (left, right) = spans
-    return top, left, bottom - top, right - left
 
 
 def whole_or_parts(windows: Iterable[Window], shape_yx: tuple[int, int]) -> list[Window]:

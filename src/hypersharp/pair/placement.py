@@ -14,6 +14,7 @@ from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.align import Alignment
 from hypersharp.pair.lattice import Lattice
 from hypersharp.pair.resample import shifted
+from hypersharp.pair.tiling import grown
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -191,12 +192,9 @@ class OnHS(Placement):
 
     def _shifted(self, window: Window, shift_px_yx: tuple[float, float]) -> xr.DataArray:
         """The fine pixels of a window, shifted onto hs."""
-        y, x, rows, columns = window
-        height, width = self.fine.shape_yx
-        top, left = max(0, y - SPLINE_PX), max(0, x - SPLINE_PX)
-        bottom, right = min(height, y + rows + SPLINE_PX), min(width, x + columns + SPLINE_PX)
-        moved = shifted(self.ms.cube((top, left, bottom - top, right - left)), shift_px_yx)
-        return moved[:, y - top : y - top + rows, x - left : x - left + columns]
+        (y, x, rows, columns), box = window, grown(window, SPLINE_PX, self.fine.shape_yx)
+        moved, top, left = shifted(self.ms.cube(box), shift_px_yx), y - box[0], x - box[1]
+        return moved[:, top : top + rows, left : left + columns]
 
 
 def padded(image: Image | CubeImage, window: Window) -> NDArray[Any]:

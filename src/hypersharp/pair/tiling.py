@@ -74,16 +74,29 @@ class Tiling:
                 yield row * self.counts_yx[1] + column
 
 
+def grown(window: Window, reach_px: int, shape_yx: tuple[int, int]) -> Window:
+    """A window with what lies so many pixels around it in an image of that shape; empty where none of that does.
+
+    >>> grown((2, -9, 4, 4), 3, (7, 7)), grown((0, 0, 2, 2), 1, (7, 7))
+    ((0, 0, 0, 0), (0, 0, 3, 3))
+    """
+    spans = [
+        (max(0, first - reach_px), min(size, first + length + reach_px))
+        for first, length, size in zip(window[:2], window[2:], shape_yx, strict=True)
+    ]
+    if any(first >= last for first, last in spans):
+        return 0, 0, 0, 0
+    (top, bottom), (left, right) = spans
+    return top, left, bottom - top, right - left
+
+
 def tile_around(core: Window, halo: int, shape_yx: tuple[int, int]) -> Tile:
     """A tile that sees `halo` more than its core, as far as the scene of that shape goes.
 
     >>> tile_around((0, 4, 2, 2), 1, (9, 9))
     Tile(core=(0, 4, 2, 2), seen=(0, 3, 3, 4))
     """
-    y, x, height, width = core
-    top, left = max(0, y - halo), max(0, x - halo)
-    bottom, right = min(shape_yx[0], y + height + halo), min(shape_yx[1], x + width + halo)
-    return Tile(core, (top, left, bottom - top, right - left))
+    return Tile(core, grown(core, halo, shape_yx))
 
 
 def step_px(ratio: int) -> int:
