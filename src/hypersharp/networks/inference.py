@@ -40,8 +40,7 @@ def choose_weights(network: str, pair: TensorPair, options: Options) -> tuple[We
     """
     nm = pair.spectra.hs_nm
     if options.weights is None:
-        fitting = fitting_weights(network, shape_of(pair), nm)
-        weights = nearest_weights(fitting, pair) if len(fitting) > 1 else fitting[0]
+        weights = nearest_weights(fitting_weights(network, shape_of(pair), nm), pair)
         notes = [f"weights {weights.name}: packaged, and they fit bands, ratio and wavelengths"]
     else:
         weights = named_weights(options.weights)
@@ -55,7 +54,10 @@ def choose_weights(network: str, pair: TensorPair, options: Options) -> tuple[We
 
 def nearest_weights(fitting: Sequence[Weights], pair: TensorPair) -> Weights:
     """Those that were made for the sensor which explains the pair best, of several the first."""
-    residuals = {name: residual_by(name, pair) for name in {made_for(weights) for weights in fitting}}
+    protocols = {made_for(weights) for weights in fitting}
+    if len(protocols) == 1:
+        return fitting[0]
+    residuals = {name: residual_by(name, pair) for name in protocols}
     return min(fitting, key=lambda weights: residuals[made_for(weights)])
 
 

@@ -118,8 +118,8 @@ def fitting_weights(
 
     Raises: InputError where none fits, saying what there is, or what to install.
     """
-    own = [one for one in packaged_weights().values() if one.method == method and one.header.network != SUBSPACE]
-    own = [one for one in own if not wraps_around(one.header)]
+    known = [one for one in packaged_weights().values() if one.method == method]
+    own = [one for one in known if one.header.network != SUBSPACE and not wraps_around(one.header)]
     fitting = tuple(one for one in own if misfit(one.header, shape, wavelengths_nm) is None)
     if fitting:
         return fitting

@@ -1,7 +1,7 @@
 """Methods tried on a pair at reduced resolution (`pair.reduced`): what counts there, scores and errors."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import numpy as np
@@ -111,14 +111,16 @@ class Trials:
     def attempt(self, method: Method) -> Trial:
         """Run a method on every pair. Raises: InputError where it does not fit the pair, or gives no numbers."""
         plain, agreed, seconds, agreeing = [], [], [], []
+        options = self.options
         if method.is_network:  # those for any sensor are a candidate of their own
-            weights, _ = choose_weights(method.name, self.pair, self.options)
+            weights, _ = choose_weights(method.name, self.pair, options)
+            options = replace(options, weights=weights.path)  # the same in every phase
             protocol = self.sensor.estimate.protocol
             if protocol is not None and made_for(weights) == protocol:
                 self.credit[method.name] = 10 ** (-OWN_SENSOR_DB / 20)
         for pair in self.pairs:
             started = perf_counter()
-            estimate = method.learn(pair, self._sensor_for(method, pair), self.options)(pair, self.options, ignore)
+            estimate = method.learn(pair, self._sensor_for(method, pair), options)(pair, options, ignore)
             estimate, between = estimate.cpu(), perf_counter()
             if not estimate.isfinite().all():
                 raise InputError("values that are not finite", "numbers", "use another method")
