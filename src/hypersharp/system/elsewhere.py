@@ -20,6 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 from hypersharp.errors import HypersharpError, InputError, OutputError, needs
+from hypersharp.system.atomic import hidden_name
 
 PREFIXES = {"https": "/vsicurl/https://", "http": "/vsicurl/http://", "s3": "/vsis3/", "gs": "/vsigs/", "az": "/vsiaz/"}
 ADDRESS = re.compile(r"(https?|s3|gs|az):/+(.+)")  # one slash is what a Path leaves of two
@@ -141,7 +142,7 @@ def check_writable(path: Path) -> None:
 def hidden(name: str) -> str:
     """A new name beside another, for what is not whole yet."""
     parent, _, own = name.rpartition("/")
-    return f"{parent}/.{own}.{uuid4().hex[:8]}.partial"
+    return f"{parent}/{hidden_name(own)}.{uuid4().hex[:8]}.partial"
 
 
 @contextmanager
