@@ -255,11 +255,27 @@ def raising(error: Exception):  # type: ignore[no-untyped-def]
     return sharpen_tile
 
 
+SWALLOWED = """
+import time
+save_cube = run.save_cube
+def save(*result):
+    try:
+        time.sleep(60)
+    except BaseException:
+        return save_cube(*result)
+run.save_cube = save
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_signal_ends_a_run_with_one_line_about_what_is_kept(files: tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("swallowed", ["", SWALLOWED], ids=["raised", "swallowed by other code"])
+def test_a_signal_ends_a_run_with_one_line_about_what_is_kept(
+    files: tuple[Path, Path], tmp_path: Path, swallowed: str
+) -> None:
     out = tmp_path / "sharp.npy"
     code = f"""
 import os, hypersharp.tiles.run as run, hypersharp.tiles.workers as workers
+{swallowed}
 from hypersharp.cli import main
 from hypersharp.pair.tiling import Tiling
 made, make = [], workers.sharpen_tile
@@ -281,7 +297,8 @@ main(["fuse", {str(files[0])!r}, {str(files[1])!r}, "-o", {str(out)!r}, "--metho
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_both_signals_end_a_command_alike() -> None:
+def test_both_signals_end_a_command_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stopped, "told", None)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     stop_on_signals()
     try:

@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import ClassVar
 
 MOST_SAID = 400  # letters of a part of a message: other libraries' go on for pages
 
@@ -63,11 +64,20 @@ class Stopped(BaseException):
 
     Attributes:
         number: of the signal.
+        told: of the signal that was heard, if any, also where code of others swallowed what it raised.
     """
+
+    told: ClassVar[int | None] = None
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+
+    @classmethod
+    def heed(cls) -> None:
+        """Raise it again where a signal was heard and the command goes on: to be called now and then."""
+        if cls.told is not None:
+            raise cls(cls.told)
 
 
 @contextmanager

@@ -80,8 +80,10 @@ def stop_on_signals() -> None:
     """Ctrl+C and SIGTERM, of a batch system or `kill`, alike: what is open is cleaned up, then one line."""
 
     def stop(number: int, _: FrameType | None) -> NoReturn:
+        Stopped.told = number
         raise Stopped(number)
 
+    Stopped.told = None
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)

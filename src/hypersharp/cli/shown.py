@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from hypersharp.errors import OutputError
+from hypersharp.errors import OutputError, Stopped
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,10 +36,16 @@ def say(text: Any) -> None:
 def progress_bar(title: str) -> Iterator[Callable[[float], None]]:
     """A bar on stderr for what takes over two seconds; gives the function to call with the fraction done.
 
-    With HYPERSHARP_PROGRESS=lines, for programs, lines such as "progress 0.25 fusing with gsa" instead.
+    With HYPERSHARP_PROGRESS=lines, for programs, lines such as "progress 0.25 fusing with gsa" instead. The function
+    raises Stopped where the command was told to end and did not.
     """
     if os.environ.get("HYPERSHARP_PROGRESS") == "lines":
-        yield lambda fraction: print(f"progress {fraction:.3f} {title}", file=sys.stderr, flush=True)  # noqa: T201
+
+        def print_line(fraction: float) -> None:
+            Stopped.heed()
+            print(f"progress {fraction:.3f} {title}", file=sys.stderr, flush=True)  # noqa: T201
+
+        yield print_line
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -50,7 +56,12 @@ def progress_bar(title: str) -> Iterator[Callable[[float], None]]:
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=1.0, visible=False)
-        yield lambda fraction: bar.update(task, completed=fraction, visible=time.monotonic() - started > 2)
+
+        def move(fraction: float) -> None:
+            Stopped.heed()
+            bar.update(task, completed=fraction, visible=time.monotonic() - started > 2)
+
+        yield move
 
 
 def size(cube: "xr.DataArray") -> str:

@@ -210,7 +210,8 @@ class TileProgress:
         with self.changed:
             self.finished.add(number)
             self.changed.notify_all()
-        self.report(len(self.finished) / self.count)
+        with self.ended_by_errors():
+            self.report(len(self.finished) / self.count)
 
     def fail(self, error: BaseException) -> None:
         with self.changed:

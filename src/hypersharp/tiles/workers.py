@@ -58,7 +58,7 @@ def in_threads(count: int, make: Callable[[Tiles, int], Any]) -> Iterator[Submit
 
     def submit(tiles: Tiles, numbers: Iterable[int], progress: TileProgress) -> None:
         def work(number: int) -> None:
-            if stopped:
+            if stopped or progress.failure is not None:
                 return
             try:
                 make(tiles, number)
