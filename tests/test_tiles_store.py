@@ -149,7 +149,7 @@ def test_values_come_back_as_they_were(tmp_path: Path) -> None:
     assert found == value
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name != "ham-mfn"])  # of which no weights are packaged
+@pytest.mark.parametrize("method", METHODS)
 def test_what_a_method_learns_comes_back_and_makes_the_same(method: str, tmp_path: Path) -> None:
     bands, ms_bands = (31, 3) if METHODS[method].is_network else (8, 2)
     random = torch.Generator().manual_seed(0)

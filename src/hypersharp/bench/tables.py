@@ -49,7 +49,8 @@ TABLES: dict[str, tuple[Benchmark, ...]] = {
             methods=(
                 *("ssjcn:ssjcn-dian-x4", "ssjcn+c:ssjcn-dian-x4", "ssjcn:ssjcn-dian-x4-t1", "ssjcn:ssjcn2-dian-x4"),
                 *("dbin:dbin-dian-x4", "dhsis:dhsis-dian-x4"),
-                *("srcnn:srcnn-dian-x4", "ssf-cnn:ssf-cnn-dian-x4", "ms-ssfnet:ms-ssfnet-dian-x4"),
+                *("srcnn:srcnn-dian-x4", "ssf-cnn:ssf-cnn-dian-x4", "ssf-cnn:pdcon-ssf-dian-x4"),
+                *("ms-ssfnet:ms-ssfnet-dian-x4", "ham-mfn:ham-mfn-dian-x4"),
                 *WITHOUT_WEIGHTS,
             ),
             published=Published(

@@ -20,7 +20,9 @@ SECOND_PACKAGE = "hypersharp-weights"
 IN_SECOND_PACKAGE: dict[str, tuple[str, int, int, int]] = {
     "dbin-dian-x4": ("dbin", 31, 3, 4),
     "dhsis-dian-x4": ("dhsis", 31, 3, 4),
+    "ham-mfn-dian-x4": ("ham-mfn", 31, 3, 4),
     "ms-ssfnet-dian-x4": ("ms-ssfnet", 31, 3, 4),
+    "pdcon-ssf-dian-x4": ("ssf-cnn", 31, 3, 4),
     "srcnn-dian-x4": ("srcnn", 31, 3, 4),
     "ssf-cnn-dian-x4": ("ssf-cnn", 31, 3, 4),
     "ssjcn-dian-x4-paper": ("ssjcn", 31, 3, 4),
