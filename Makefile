@@ -5,6 +5,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 READY := .venv/.ready
 DEMO_READY := .venv/.demo-ready
 WEIGHTS := packages/hypersharp-weights
+# the processes that tests start would compile the package again, each of them, where bytecode is not kept
+TEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
 OUT ?= hypersharp-demo
 COUNT ?= 20000
 
@@ -40,7 +42,7 @@ demo: $(DEMO_READY)
 	$(BIN)/hypersharp demo -o $(OUT)
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
+	$(TEST) --dist loadfile --no-loadscope-reorder
 
 fuzz: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --count $(COUNT)
@@ -54,7 +56,7 @@ check: $(READY)
 	$(BIN)/hadolint Dockerfile
 
 coverage: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
+	$(TEST) --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
 docs: $(READY)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/site

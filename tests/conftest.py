@@ -6,6 +6,27 @@ from pathlib import Path
 
 import pytest
 
+# Whole files go to a worker (`make test`), so that what a file sets up is made once; the longest begin, lest one that
+# begins last keeps a single worker busy.
+LONGEST = (
+    "test_docs.py",
+    "test_tiles_run.py",
+    "test_docs_site.py",
+    "test_networks_export.py",
+    "test_networks_runtime.py",
+    "test_report_page.py",
+    "test_tiles_uncertainty.py",
+    "test_viewer_browser.py",
+    "test_weights.py",
+    "test_tiles_store.py",
+    "test_cli.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
 
 @pytest.fixture(scope="session")
 def data_dir() -> Callable[[str], Path]:

@@ -27,8 +27,8 @@ OFF_M = (7.0, -13.0)  # x, y: how far the second satellite's image lies off
 
 @cache
 def camera_pair() -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
-    """(hs, ms, truth) of 28 x 28 and 112 x 112 pixels, RGB, ratio 4."""
-    return simulate_pair(load_indian_pines()[:, 16:128, 16:128], find_protocol("dian-x4").sensor())
+    """(hs, ms, truth) of 20 x 20 and 80 x 80 pixels, RGB, ratio 4."""
+    return simulate_pair(load_indian_pines()[:, 16:96, 16:96], find_protocol("dian-x4").sensor())
 
 
 @cache
@@ -56,7 +56,7 @@ def satellite_pair() -> tuple[xr.DataArray, xr.DataArray]:
 
 def mask() -> xr.DataArray:
     """A round cloud on the grid of ms."""
-    y, x = np.mgrid[:112, :112]
+    y, x = np.mgrid[:80, :80]
     return make_cube((np.hypot(y - 40, x - 50) < 12)[None].astype(np.uint8))
 
 

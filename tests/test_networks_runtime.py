@@ -1,6 +1,7 @@
 """fuse by onnxruntime: the result of torch, one export for each weights file, clear words where it cannot."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -10,14 +11,17 @@ import pytest
 import torch
 import xarray as xr
 
+from hypersharp.cli import main
 from hypersharp.cube import make_cube
 from hypersharp.errors import CallError, InputError
 from hypersharp.fusion.fuse import fuse
+from hypersharp.io import save_cube
 from hypersharp.methods.ssjcn_any import pair_network
 from hypersharp.methods.table import METHODS
 from hypersharp.networks.checkpoint import build_network, load_weights, save_weights
 from hypersharp.networks.header import FORMAT, WeightsHeader
-from hypersharp.networks.onnx.export import export_onnx, exported
+from hypersharp.networks.onnx import export
+from hypersharp.networks.onnx.export import exported
 from hypersharp.networks.onnx.session import load_onnx
 from hypersharp.pair import sample
 from hypersharp.pair.options import Options
@@ -78,10 +82,18 @@ def test_onnxruntime_gives_the_result_of_torch(network: str, tmp_path: Path, cac
     assert any(path.name.startswith(network) for path in cache.iterdir())
 
 
+def test_the_command_runs_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [save_cube(cube, tmp_path / f"{name}.npy") for name, cube in zip(("hs", "ms"), make_pair(), strict=True)]
+    words = [*files, "-o", tmp_path / "sharp.npy", "--weights", weights_of("ssjcn", tmp_path), "--runtime", "onnx"]
+    with pytest.raises(SystemExit) as stop:
+        main(["fuse", *map(str, words)])
+    assert stop.value.code == 0 and "onnxruntime" in capsys.readouterr().out
+
+
 def test_weights_may_be_an_onnx_file(tmp_path: Path) -> None:
     hs, ms = make_pair()
     weights, model = weights_of("ssjcn", tmp_path), tmp_path / "model.onnx"
-    export_onnx(*load_weights(weights), model)
+    shutil.copy(exported(*load_weights(weights)), model)
     by_torch = fuse(hs, ms, method="ssjcn", weights=weights, precision="fp32")
     by_onnx = fuse(hs, ms, weights=model)
     np.testing.assert_allclose(by_onnx, by_torch, atol=1e-4)
@@ -103,7 +115,9 @@ def test_an_adapted_network_serves_another_scene_of_its_sensors(tmp_path: Path) 
         np.testing.assert_allclose(by_onnx, by_torch, atol=1e-4)
 
 
-def test_the_cache_knows_weights_by_what_is_in_them(tmp_path: Path) -> None:
+def test_the_cache_knows_weights_by_what_is_in_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "export_onnx", lambda net, header, path, **_: path.write_bytes(b"a model"))
+    monkeypatch.setenv("HYPERSHARP_CACHE", str(tmp_path))
     net, header = load_weights(weights_of("dbin", tmp_path))
     first = exported(net, header)
     made = first.stat().st_mtime_ns

@@ -203,10 +203,17 @@ def test_bands_that_one_image_lacks_are_no_part_of_its_pictures(tmp_path: Path) 
     assert page.row("PSNR (dB)")[1] == f"{hsp.score(sharp, truth, ratio=4).psnr_db:.2f}"
 
 
-def test_notes_are_text_not_html(pines: dict[str, xr.DataArray], tmp_path: Path) -> None:
-    record = replace(Record.of(pines["sharp"]), notes=["<script>alert(1)</script>"], warnings=["a & b"])
-    sharp = record.on(pines["sharp"])
-    hsp.report(sharp, pines["hs"], pines["ms"], tmp_path, uncertainty=False)
+@pytest.fixture(scope="module")
+def small() -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
+    """A result, and the hs of 6 x 6 pixels and the ms that it was made from."""
+    truth = np.random.default_rng(0).random((5, 24, 24))
+    hs, ms = make_cube(truth.reshape(5, 6, 4, 6, 4).mean((2, 4))), make_cube(truth[:2])
+    return hsp.fuse(hs, ms, method="bicubic", coregister="none"), hs, ms
+
+
+def test_notes_are_text_not_html(small: tuple[xr.DataArray, xr.DataArray, xr.DataArray], tmp_path: Path) -> None:
+    record = replace(Record.of(small[0]), notes=["<script>alert(1)</script>"], warnings=["a & b"])
+    hsp.report(record.on(small[0]), *small[1:], tmp_path, uncertainty=False)
     page = read_page(tmp_path)
     assert "<script>alert(1)</script>" in page.text
     assert "To look out for a & b" in page.text
@@ -319,10 +326,9 @@ def test_a_missing_library_is_answered_with_its_installation(
 
 @pytest.mark.parametrize("notes", ["", "made by hand", "[1]", '{"method": "gsa"}', "method gsa, ratio 4; scale 1"])
 def test_a_result_with_notes_of_another_kind_has_a_page(
-    notes: str, pines: dict[str, xr.DataArray], tmp_path: Path
+    notes: str, small: tuple[xr.DataArray, xr.DataArray, xr.DataArray], tmp_path: Path
 ) -> None:
-    sharp = pines["sharp"].assign_attrs(hypersharp=notes)
-    hsp.report(sharp, pines["hs"], pines["ms"], tmp_path, uncertainty=False)
+    hsp.report(small[0].assign_attrs(hypersharp=notes), *small[1:], tmp_path, uncertainty=False)
     assert "the file does not name it" in read_page(tmp_path).text
 
 

@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 
+from hypersharp.cli import main
 from hypersharp.cube import crs_of, make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.fusion.fuse import fuse
@@ -253,17 +255,18 @@ def after(monkeypatch: pytest.MonkeyPatch, tiles: int, error: OSError) -> None:
 def test_a_killed_process_leaves_what_it_had_made_and_the_next_gives_the_same_file(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    expected = tmp_path / "expected.tif"
-    words = [str(files[0]), str(files[1]), "--method", "gsa", "--workers", "1", "--memory", "1.6GB", "-o"]
-    command = [sys.executable, "-m", "hypersharp", "fuse", *words]
-    subprocess.run([*command, str(expected)], check=True, capture_output=True)
     out = tmp_path / "sharp.tif"
-    running = subprocess.Popen([*command, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    words = [str(files[0]), str(files[1]), "--method", "gsa", "--workers", "1", "--memory", "1.6GB", "-o"]
+    command = [sys.executable, "-m", "hypersharp", "fuse", *words, str(out)]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(lambda: folder_for(out).exists() or running.poll() is not None)
     running.send_signal(signal.SIGKILL)
     running.wait()
     assert not out.exists()
-    subprocess.run([*command, str(out), "--resume"], check=True, capture_output=True)
+    for more in ([str(out), "--resume"], [str(expected := tmp_path / "expected.tif")]):
+        with pytest.raises(SystemExit) as stop:
+            main(["fuse", *words, *more])
+        assert not stop.value.code
     assert out.read_bytes() == expected.read_bytes()
 
 
@@ -306,6 +309,16 @@ def test_a_scheduler_that_is_not_there_is_named(files: tuple[Path, Path], tmp_pa
     away = replace(run, tiles=TiledOptions(scheduler="udp://nowhere"))
     with pytest.raises(InputError, match="no scheduler at udp://nowhere"):
         away.carry_out()
+
+
+def test_tiles_are_put_together_here_whatever_computes_lazy_arrays_by_default(
+    files: tuple[Path, Path], expected: Path, tmp_path: Path
+) -> None:
+    """A cluster of the user's, which could not hear from this process which tiles are made."""
+    run = prepared(files, tmp_path / "sharp.tif")
+    with dask.config.set(scheduler=lambda *_, **__: pytest.fail("computed elsewhere")):
+        run.carry_out()
+    assert (tmp_path / "sharp.tif").read_bytes() == expected.read_bytes()
 
 
 def test_the_face_offers_it(files: tuple[Path, Path], tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from hypersharp.networks.checkpoint import count_parameters, load_weights
 from hypersharp.networks.packaged import named_weights
 from hypersharp.pair.options import Mode, Precision, choose_device
 from hypersharp.pair.record import Record
-from hypersharp.quality.metrics import PRESETS, score_cubes
+from hypersharp.quality.metrics import score_by_presets
 from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import Protocol, find_protocol
 from hypersharp.system.atomic import make_folder
@@ -153,8 +153,8 @@ def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
             "training_pflop": pflop_of(task.weights or weights),
             "flops": count_flops(task._replace(scene=""), protocol, truth.shape[1:], device),
             "scores": {
-                preset: score_cubes(sharp, truth, ratio=protocol.ratio, preset=preset, peak=1.0).as_dict()
-                for preset in PRESETS
+                preset: scores.as_dict()
+                for preset, scores in score_by_presets(sharp, truth, ratio=protocol.ratio, peak=1.0).items()
             },
         }
     except Exception as exc:  # whatever it is, the other rows are worth making

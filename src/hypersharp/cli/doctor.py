@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 MEASURED_S = 0.3  # a measurement goes on for so long, about
 LEAST_FREE_BYTES = 2e9
-REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?:\[(?P<extras>[\w,-]+)\])?(?P<bounds>[^;]*)(?:;(?P<marker>.*))?")
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,9 @@ class Need:
 
     @property
     def is_met(self) -> bool:
-        return self.found is not None and is_within(self.found, self.bounds)
+        from packaging.specifiers import SpecifierSet
+
+        return self.found is not None and SpecifierSet(self.bounds).contains(self.found, prereleases=True)
 
 
 @app.command(rich_help_panel="What there is")
@@ -103,27 +104,29 @@ def look_over(speed: bool = True) -> dict[str, Any]:
 
 def needs_of_extras() -> Iterator[Need]:
     """Every library that the installed package asks for, by extra, those of extras in extras included."""
-    asked: dict[str, list[re.Match[str]]] = {}
+    from packaging.requirements import Requirement
+
+    asked: dict[str, list[Requirement]] = {}
     try:
         lines = requires("hypersharp") or []
     except PackageNotFoundError:  # run from a folder that was never installed
         return
     for line in lines:
-        parts = REQUIREMENT.match(line)
-        assert parts
-        marked = re.search(r"""extra\s*==\s*['"]([\w-]+)['"]""", parts["marker"] or "")
-        asked.setdefault(marked[1] if marked else "", []).append(parts)
+        requirement = Requirement(line)
+        marked = re.search(r'extra == "([\w-]+)"', str(requirement.marker or ""))
+        asked.setdefault(marked[1] if marked else "", []).append(requirement)
 
-    def libraries(extra: str) -> Iterator[re.Match[str]]:
-        for parts in asked.get(extra, []):
-            if parts["name"] != "hypersharp":
-                yield parts
-            for inner in (parts["extras"] or "").split(",") if parts["name"] == "hypersharp" else ():
+    def libraries(extra: str) -> Iterator[Requirement]:
+        for requirement in asked.get(extra, []):
+            if requirement.name != "hypersharp":
+                yield requirement
+                continue
+            for inner in sorted(requirement.extras):
                 yield from libraries(inner)
 
     for extra in asked:
-        found = {str(parts["name"]): parts for parts in libraries(extra)}
-        yield from (Need(extra, name, version_of(name), parts["bounds"].strip()) for name, parts in found.items())
+        found = {requirement.name: str(requirement.specifier) for requirement in libraries(extra)}
+        yield from (Need(extra, name, version_of(name), bounds) for name, bounds in found.items())
 
 
 def version_of(library: str) -> str | None:
@@ -131,21 +134,6 @@ def version_of(library: str) -> str | None:
         return version(library)
     except PackageNotFoundError:
         return None
-
-
-def is_within(found: str, bounds: str) -> bool:
-    """Whether a version keeps bounds of the kind `>=1.2,<3`.
-
-    >>> is_within("2.10.1", ">=2.6,<3"), is_within("3.0", ">=2.6,<3")
-    (True, False)
-    """
-
-    def numbers(text: str) -> list[int]:
-        return [int(part) for part in re.findall(r"\d+", text.split("+", maxsplit=1)[0])[:3]]
-
-    own = numbers(found)
-    least, below = (re.search(rf"{sign}\s*([\d.]+)", bounds) for sign in (">=", "<(?!=)"))
-    return not (least and own < numbers(least[1])) and not (below and own >= numbers(below[1]))
 
 
 def broken(needs: list[Need]) -> Iterator[Need]:

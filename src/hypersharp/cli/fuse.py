@@ -87,7 +87,6 @@ def fuse_whole(
     from hypersharp.io import save_cube
     from hypersharp.io.image import CubeImage
     from hypersharp.system.build_info import peak_bytes
-    from hypersharp.uncertainty.predict import predict_for
 
     images = [CubeImage(image.cube(), image.path, image.said()) for image in (hs, ms)]
     started = time.perf_counter()
@@ -103,6 +102,8 @@ def fuse_whole(
     say(f"sharp  {size(sharp)}, {sharp.dtype}, in {seconds:.1f} s -> {out}")
     cubes = {"result": sharp, "hs": coarse, "ms": fine}
     if uncertainty:
+        from hypersharp.uncertainty.predict import predict_for
+
         with progress_bar("predicting the error"):
             cubes["error"] = predict_for(fusion, sharp)
         save_cube(cubes["error"], uncertainty)

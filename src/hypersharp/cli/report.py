@@ -57,15 +57,16 @@ def report(
 def check_page(out: Path | None, truth: Path | None, point: Sequence[str] | None, preset: str = "dian") -> None:
     """Raise now what would be wrong with a page after a long computation: libraries, folder, points, preset."""
     from hypersharp.errors import CallError, check_name
-    from hypersharp.plot.places import parse_point
-    from hypersharp.quality.metrics import PRESETS
-    from hypersharp.reporting.build import check_libraries
-    from hypersharp.system.atomic import make_folder
 
     if out is None and (truth or point):
         raise CallError("--truth or --point without --report", "a folder for the page", "add --report DIR")
     if out is None:
         return
+    from hypersharp.plot.places import parse_point
+    from hypersharp.quality.metrics import PRESETS
+    from hypersharp.reporting.build import check_libraries
+    from hypersharp.system.atomic import make_folder
+
     check_libraries()
     make_folder(out)
     for text in point or ():

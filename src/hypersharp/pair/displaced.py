@@ -12,7 +12,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates, uniform_filter
-from scipy.optimize import nnls
 
 from hypersharp.pair.field import AFFINE, SHIFT, basis
 from hypersharp.sensor.tables import FloatArray, Mask
@@ -104,6 +103,8 @@ def targets_of(scene: Scene, srf: FloatArray | None, coefficients: FloatArray, s
     blur, up to an offset.
     """
     if srf is None:
+        from scipy.optimize import nnls
+
         kept = np.flatnonzero(scene.counted(coefficients, sigma_px))
         kept = kept[:: max(1, len(kept) // REGRESSION_PIXELS)]
         coarse = scene.coarse_ms(coefficients, sigma_px)

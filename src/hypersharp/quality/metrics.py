@@ -314,6 +314,31 @@ def score_cubes(
     >>> round(score_cubes(truth + 0.01, truth, ratio=4, preset="float").psnr_db, 3)
     40.0
     """
+    kept, *scaled = _comparable(estimate, truth, peak)
+    return replace(score(*scaled, ratio=ratio, preset=preset), masked_bands=int((~kept).sum()))
+
+
+def score_by_presets(estimate: Values, truth: Values, *, ratio: float, peak: float | None = None) -> dict[str, Scores]:
+    """`score_cubes` by each of PRESETS; those that see the same windows share what is computed of windows.
+
+    >>> cubes = np.random.default_rng(0).random((2, 2, 40, 40))
+    >>> score_by_presets(*cubes, ratio=4)["dlpan"] == score_cubes(*cubes, ratio=4, preset="dlpan")
+    True
+    """
+    kept, *scaled = _comparable(estimate, truth, peak)
+    found, firsts = dict[str, Scores](), dict[tuple[bool, str], Scores]()
+    for name, preset in PRESETS.items():
+        first = firsts.get(seen := (preset.eight_bit, preset.ssim_border))
+        if first is None:
+            found[name] = firsts[seen] = score(*scaled, ratio=ratio, preset=name)
+        else:
+            psnr_db, sam_deg, ergas = psnr_sam_ergas(*scaled, ratio=ratio, preset=name)
+            found[name] = replace(first, psnr_db=psnr_db, sam_deg=sam_deg, ergas=ergas, preset=name)
+    return {name: replace(scores, masked_bands=int((~kept).sum())) for name, scores in found.items()}
+
+
+def _comparable(estimate: Values, truth: Values, peak: float | None) -> tuple[Mask, FloatArray, FloatArray]:
+    """Which bands both have, and these of either cube by the full scale. Raises: as `score_cubes`."""
     if estimate.shape != truth.shape:
         found = f"an estimate of {estimate.shape} and a truth of {truth.shape}"
         raise InputError(found, "two cubes of one shape", "crop one of them")
@@ -321,8 +346,8 @@ def score_cubes(
     if not scale > 0:
         raise CallError(f"a peak of {scale:g}", "a positive number", "give the value that counts as full scale")
     kept = both_usable(estimate, truth)
-    scaled = (np.asarray(cube, dtype=np.float64)[kept] / scale for cube in (estimate, truth))
-    return replace(score(*scaled, ratio=ratio, preset=preset), masked_bands=int((~kept).sum()))
+    first, second = (np.asarray(cube, dtype=np.float64)[kept] / scale for cube in (estimate, truth))
+    return kept, first, second
 
 
 def both_usable(estimate: Values, truth: Values) -> NDArray[np.bool_]:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
-from scipy.optimize import nnls
 
 from hypersharp.errors import InputError
 from hypersharp.sensor.moments import OTHERWISE, Moments, Support
@@ -241,6 +240,8 @@ def curvature(index: NDArray[np.intp], gaps: Sequence[int]) -> FloatArray:
 
 def nonnegative(gram: FloatArray, pull: FloatArray) -> FloatArray:
     """argmin x' gram x - 2 pull' x over x >= 0, gram symmetric and not negative."""
+    from scipy.optimize import nnls  # takes a quarter of a second to import, and not every method asks for it
+
     ridge = RIDGE * max(float(np.trace(gram)) / len(gram), 1e-300)
     root = cholesky(gram + ridge * np.eye(len(gram)))
     solution, _ = nnls(root, solve_triangular(root, pull, trans="T"), maxiter=50 * len(pull))

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import ndtr
 
 from hypersharp.sensor.moments import Support
@@ -54,6 +53,7 @@ def profile(family: str, ratio: int, offsets: FloatArray, sigma: float) -> Float
 
 def fit_blur(family: str, gram: FloatArray, pull: FloatArray, support: Support, start: BlurShape | None) -> BlurShape:
     """The member of the family with the least taps' gram taps - 2 pull' taps; searched afresh without a start."""
+    from scipy.optimize import minimize
 
     def cost(values: FloatArray) -> float:
         taps = support.to_cells(blur_weights(as_shape(family, values), support))
@@ -141,6 +141,8 @@ def fit_centred_shape(bands: FloatArray, pull: FloatArray, axis: Axis, centre: f
 
 def polished(scores: Callable[[FloatArray], FloatArray], first: FloatArray, spacing: float) -> FloatArray:
     """The least score near `first` (2 or 3 values)."""
+    from scipy.optimize import minimize
+
     scale = abs(float(scores(first[None])[0])) or 1.0
     steps = np.diag([spacing, 0.2, 0.5][: len(first)])
     options = {"initial_simplex": first + np.vstack([np.zeros(len(first)), steps]), "xatol": 1e-3, "fatol": 1e-9}

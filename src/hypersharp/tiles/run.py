@@ -19,7 +19,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.describe import counted
-from hypersharp.errors import CallError, OutputError, needs, noted_on_stop
+from hypersharp.errors import CallError, OutputError, noted_on_stop
 from hypersharp.fusion.finish import as_cube
 from hypersharp.fusion.learn import learn_pair
 from hypersharp.io import check_apart, check_output, open_cube, save_cube
@@ -92,14 +92,23 @@ class TiledRun:
     def carry_out(self, progress: Progress = ignore, announce: Callable[[str], None] = lambda _: None) -> xr.DataArray:
         """Make the tiles that are missing, write the result, remove the tiles; the result, to be read lazily.
 
+        Tiles are put together by threads of this process, whatever cluster computes lazy arrays by default.
+
         Raises: OutputError where the disk is full or cannot be written: the finished tiles are kept.
         """
+        import dask.threaded
+
         tiles, count = Tiles.of(self.store.folder), len(self.job.tiling)
         done = TileProgress(self.out, tiles.finished(count), count, progress)
         give_back_memory()
         sharp = self.record.on(self.from_tiles(tiles, done, "sharp", self.job.dtype))
         try:
-            with noted_on_stop(self.kept), self.workers(announce) as submit, done.ended_by_errors():
+            with (
+                dask.config.set(scheduler=dask.threaded.get),
+                noted_on_stop(self.kept),
+                self.workers(announce) as submit,
+                done.ended_by_errors(),
+            ):
                 submit(tiles, [number for number in range(count) if number not in done.finished], done)
                 save_cube(sharp, self.out)
                 if self.uncertainty and self.job.intervals:
@@ -128,8 +137,8 @@ class TiledRun:
 
     def from_tiles(self, tiles: Tiles, done: TileProgress, kind: Kind, dtype: np.dtype[Any]) -> xr.DataArray:
         """The result, or its half-widths, as a cube that is read from tiles."""
-        with needs("fusing in tiles"):
-            import dask.array as da
+        import dask.array as da
+
         bands = self.job.fusion.pair.all_bands[0]
         pixels = FinishedTiles(tiles, self.job.tiling, bands, dtype, done, kind)
         chunks = (bands, BLOCK_PX, BLOCK_PX)

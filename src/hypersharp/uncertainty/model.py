@@ -27,7 +27,6 @@ from statistics import NormalDist
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.signal import correlate
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -260,8 +259,9 @@ def difference_power(sensor: Sensor) -> float:
     1.0
     """
     kernel, ratio = sensor.psf.kernel / np.linalg.norm(sensor.psf.kernel), sensor.ratio
-    shared = correlate(kernel, kernel, mode="full")
     y, x = (size - 1 for size in kernel.shape)
+    once = torch.from_numpy(kernel)[None, None]
+    shared = F.conv2d(once, once, padding=(y, x))[0, 0].numpy()
     both = np.pad(shared, ratio)[y : y + 2 * ratio + 1 : ratio, x : x + 2 * ratio + 1 : ratio]
     return float(np.sum(both * np.outer([-0.5, 1, -0.5], [-0.5, 1, -0.5])))
 

@@ -11,7 +11,6 @@ together.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 RIDGE = 0.2
 LEAST_WEIGHT = 0.03  # what weighs less is not worth its time
@@ -27,6 +26,8 @@ def blend_weights(products: Floats) -> Floats:
     >>> blend_weights(np.array([[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0], [0.0, 0.0, 9.0]])).round(3).tolist()
     [0.5, 0.5, 0.0]
     """
+    from scipy.optimize import minimize
+
     count = len(products)
     least = max(float(products.diagonal().min()), np.finfo(float).tiny)
     power = products / least + RIDGE * np.eye(count)
