@@ -1,6 +1,7 @@
 """An image to read whole or a window at a time: a file with what the caller says of it, or a cube in memory."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -94,7 +95,11 @@ class Image:
 
     def outline(self) -> xr.DataArray:
         """All but the pixels, which would be read when they are computed; neither masked nor checked."""
-        return self.stored().cube(lazy=True)
+        return self._outline
+
+    @cached_property
+    def _outline(self) -> xr.DataArray:
+        return self.stored().cube(lazy=True)  # some products are many files, and every tile asks
 
     def check(self) -> None:
         """Raise an InputError for a mask of another size than the image, before windows are read of both."""

@@ -26,10 +26,10 @@ from hypersharp.networks.packaged import Weights, fitting_weights, misfit, named
 from hypersharp.numerics.interpolate import upsample_bicubic
 from hypersharp.numerics.linops import BlurDecimation, fuse_gaussian
 from hypersharp.pair.options import Options, Precision, Progress, choose_device, ignore
+from hypersharp.pair.sensor import estimate_by
 from hypersharp.pair.tensors import TensorPair
-from hypersharp.sensor.estimate import complete_sensor
 from hypersharp.sensor.observe import Sensor
-from hypersharp.simulation.protocols import PROTOCOLS, find_protocol
+from hypersharp.simulation.protocols import PROTOCOLS
 from hypersharp.system.deterministic import is_deterministic
 
 
@@ -57,7 +57,7 @@ def nearest_weights(fitting: Sequence[Weights], pair: TensorPair) -> Weights:
     protocols = {made_for(weights) for weights in fitting}
     if len(protocols) == 1:
         return fitting[0]
-    residuals = {name: residual_by(name, pair) for name in protocols}
+    residuals = {name: inf if name is None else estimate_by(PROTOCOLS[name], pair).residual for name in protocols}
     return min(fitting, key=lambda weights: residuals[made_for(weights)])
 
 
@@ -65,16 +65,6 @@ def made_for(weights: Weights) -> str | None:
     """The protocol that weights were trained for, if they were and it is known."""
     protocol = weights.header.provenance.get("protocol")
     return None if weights.any_sensor or protocol not in PROTOCOLS else str(protocol)
-
-
-def residual_by(protocol: str | None, pair: TensorPair) -> float:
-    """By how much hs and ms differ under the sensor of a protocol, relative to what it sees; infinite without one."""
-    if protocol is None:
-        return inf
-    sensor = find_protocol(protocol).sensor()
-    return complete_sensor(
-        pair.hs, pair.ms, pair.ratio, psf=sensor.psf, srf=sensor.srf, hs_valid=pair.hs_valid, ms_valid=pair.ms_valid
-    ).residual
 
 
 def shape_of(pair: TensorPair) -> dict[str, int]:

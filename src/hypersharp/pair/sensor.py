@@ -17,7 +17,7 @@ from hypersharp.sensor.noise import measure_noise
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF, parse_psf
 from hypersharp.sensor.srf import find_srf
-from hypersharp.simulation.protocols import PROTOCOLS
+from hypersharp.simulation.protocols import PROTOCOLS, Protocol
 
 GivenPSF = str | Path | PSF | None  # a spec such as "gaussian:8:2", a file, or the blur itself
 GivenSRF = str | Path | NDArray[np.float64] | None  # a name, a file, or (l, L)
@@ -165,6 +165,13 @@ def estimate_sensor(pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] 
     return complete_sensor(pair.hs, pair.ms, pair.ratio, psf=psf, srf=srf, spectra=pair.spectra, **masks)
 
 
+def estimate_by(protocol: Protocol, pair: TensorPair) -> Estimate:
+    """The sensor of a protocol, and how well it explains a pair."""
+    sensor, masks = protocol.sensor(), {"hs_valid": pair.hs_valid, "ms_valid": pair.ms_valid}
+    found = complete_sensor(pair.hs, pair.ms, pair.ratio, psf=sensor.psf, srf=sensor.srf, **masks)
+    return replace(found, protocol=protocol.name)
+
+
 def sensor_by_protocol(pair: TensorPair, residual: float) -> Estimate | None:
     """That of the protocol which explains a pair best, if nearly as well as one fitted to it does: by `residual`."""
     best: Estimate | None = None
@@ -172,7 +179,7 @@ def sensor_by_protocol(pair: TensorPair, residual: float) -> Estimate | None:
         sensor = protocol.sensor()
         if (sensor.ratio, sensor.srf.shape) != (pair.ratio, (len(pair.ms), len(pair.hs))):
             continue
-        known = replace(estimate_sensor(pair, sensor.psf, sensor.srf), protocol=protocol.name)
+        known = estimate_by(protocol, pair)
         if known.residual <= AS_WELL * residual and (best is None or known.residual < best.residual):
             best = known
     return best
