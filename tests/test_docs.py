@@ -146,7 +146,7 @@ def test_blocks_run(
         for words, code in block.commands():
             assert words[0] in ("hypersharp", *SET_UP), f"{name}:{block.line} cannot run anywhere"
             if words[:2] == ["hypersharp", "demo"]:
-                sys.stdout.write(demo(tuple(words[1:])))
+                sys.stdout.write(demo(words[1:]))
             elif words[0] == "hypersharp":
                 run(words[1:], code)
         printed = "".join(capsys.readouterr())
@@ -159,17 +159,20 @@ def run(words: list[str], code: int) -> None:
 
 
 @cache
-def demo_files(words: tuple[str, ...]) -> tuple[TemporaryDirectory[str], str]:
-    """The files of a demo and what it prints, which are the same in every document."""
+def demo_files() -> tuple[TemporaryDirectory[str], str]:
+    """The files of the demo and what it prints, which are the same in every document."""
     folder = TemporaryDirectory()
     with redirect_stdout(io.StringIO()) as said, chdir(folder.name):
-        run(list(words), 0)
+        run(["demo"], 0)
     return folder, said.getvalue()
 
 
-def demo(words: tuple[str, ...]) -> str:
-    folder, printed = demo_files(words)
-    shutil.copytree(folder.name, Path.cwd(), dirs_exist_ok=True)
+def demo(words: list[str]) -> str:
+    """Copy these files, of the pair whose sensor is known alone where a document asks for no more."""
+    (folder, printed), known = demo_files(), words == ["demo", "-o", "demo", "--no-blind"]
+    assert known or words == ["demo"]
+    source, ignored = Path(folder.name) / "hypersharp-demo", ("blind", "index.html") if known else ()
+    shutil.copytree(source, "demo" if known else source.name, ignore=shutil.ignore_patterns(*ignored))
     return printed
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -38,13 +39,18 @@ LARGEST_ROOM = 0.12  # of all lines
 HEAVY = {"torch", "xarray", "rasterio", "scipy", "matplotlib", "pytorch_lightning", "numpy"}
 
 
+@cache
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
 def room_of(file: Path) -> str:
     return file.relative_to(HOUSE).parts[0].removesuffix(".py")
 
 
 def imported_rooms(file: Path) -> Iterator[str]:
     """The rooms a file imports from, wherever in it the import stands."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(tree_of(file)):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -71,7 +77,7 @@ def module_of(file: Path) -> str:
 
 def imported_modules(file: Path) -> set[str]:
     """The files of the package that a file imports from, wherever in it, but for what a type checker alone reads."""
-    known, tree, found = {module_of(other) for other in FILES}, ast.parse(file.read_text()), set[str]()
+    known, tree, found = {module_of(other) for other in FILES}, tree_of(file), set[str]()
     checks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
     unread = {id(node) for check in checks for line in check.body for node in ast.walk(line)}
     for node in (node for node in ast.walk(tree) if id(node) not in unread):
@@ -96,7 +102,7 @@ def test_the_suffixes_of_formats_are_listed_once() -> None:
     lists = [
         f"{file.relative_to(HOUSE)}:{node.lineno}"
         for file in FILES
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(tree_of(file))
         if isinstance(node, ast.Tuple | ast.List | ast.Set) and len(node.elts) > 1 and file.name != "format.py"
         if all(isinstance(entry, ast.Constant) and entry.value in known for entry in node.elts)
     ]
@@ -197,7 +203,7 @@ def test_no_other_file_lists_methods() -> None:
     named = {
         str(file.relative_to(HOUSE)): found
         for file in FILES
-        if len(found := {node.value for node in ast.walk(ast.parse(file.read_text())) if is_method(node)}) > 3
+        if len(found := {node.value for node in ast.walk(tree_of(file)) if is_method(node)}) > 3
     }
     assert set(named) == {"methods/table.py", "networks/checkpoint.py", "networks/packaged.py"}, named
 

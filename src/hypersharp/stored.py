@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from hypersharp.cube import decode, make_cube, with_lonlat
-from hypersharp.errors import InputError, needs
+from hypersharp.errors import InputError
 from hypersharp.grid import Window, check_window, window_transform
 from hypersharp.system.memory import free_bytes
 
@@ -113,8 +113,8 @@ def _span(key: slice, size: int) -> tuple[slice, slice]:
 
 def _as_dask(on_disk: Any) -> Any:
     """What lies on disk as a dask array, which reads a piece when it is computed."""
-    with needs("lazy reading"):
-        import dask.array as da
+    import dask.array as da
+
     return da.from_array(on_disk, chunks="auto", name=False, asarray=True)  # type: ignore[no-untyped-call]
 
 

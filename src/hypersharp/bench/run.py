@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import xarray as xr
-from torch.utils.flop_counter import FlopCounterMode
 
 from hypersharp.bench.report import write_report
 from hypersharp.bench.scenes import find_scenes, load_truth
@@ -33,7 +32,7 @@ from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import Protocol, find_protocol
 from hypersharp.system.atomic import make_folder
 from hypersharp.system.build_info import commit, machine, peak_bytes
-from hypersharp.train.cost import training_pflop
+from hypersharp.train.cost import count_operations, training_pflop
 
 Row = dict[str, Any]
 ROWS = "rows.jsonl"
@@ -185,16 +184,14 @@ def pflop_of(weights: str | None) -> float | None:
 def count_flops(task: Task, protocol: Protocol, shape_yx: tuple[int, int], device: str) -> int | None:
     """Floating-point operations of a method with a network on one image, a multiply-add being 2; None without one.
 
-    They are those of convolutions and matrix products, as torch's FlopCounterMode counts them, in a run of its own.
+    They are those of convolutions and matrix products, counted in a run of its own.
     """
     if not METHODS[bare(task.method)].is_network:
         return None
     grey = np.full((len(protocol.wavelengths_nm), *shape_yx), 0.5, np.float32)
     truth = make_cube(grey, wavelengths_nm=np.array(protocol.wavelengths_nm))
     hs, ms, _ = simulate_pair(truth, protocol.sensor())
-    with FlopCounterMode(display=False) as counter:
-        fuse_pair(task, hs, ms, protocol, device)
-    return int(counter.get_total_flops())
+    return count_operations(lambda: fuse_pair(task, hs, ms, protocol, device))
 
 
 def read_rows(path: Path) -> Iterator[Row]:

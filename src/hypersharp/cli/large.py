@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypersharp.cli.shown import progress_bar, say, size
-from hypersharp.errors import CallError, needs
+from hypersharp.errors import CallError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,9 +36,8 @@ def parse_memory(text: str | None) -> float | None:
     """Bytes of `4GB`, `500 MB` or a plain number of bytes."""
     if text is None:
         return None
+    from dask.utils import parse_bytes
 
-    with needs("fusing in tiles"):
-        from dask.utils import parse_bytes
     try:
         wanted = float(parse_bytes(text))
     except ValueError as exc:

@@ -1,10 +1,19 @@
-"""What a training cost, as its weights tell."""
+"""What a computation costs, and what a training has cost, as its weights tell."""
+
+from collections.abc import Callable
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hypersharp.networks.checkpoint import build_network
 from hypersharp.networks.header import WeightsHeader
+
+
+def count_operations(compute: Callable[[], object]) -> int:
+    """Those of convolutions and matrix products that it does, a multiplication with its addition being two."""
+    with FlopCounterMode(display=False) as counter:
+        compute()
+    return int(counter.get_total_flops())
 
 
 def training_pflop(header: WeightsHeader) -> float | None:
@@ -19,9 +28,11 @@ def training_pflop(header: WeightsHeader) -> float | None:
     net, fine = build_network(header.network, shape), made["patch_px"]
     hs = torch.rand(1, shape["bands"], fine // shape["ratio"], fine // shape["ratio"])
     ms, truth = torch.rand(1, shape["ms_bands"], fine, fine), torch.rand(1, shape["bands"], fine, fine)
-    with FlopCounterMode(display=False) as counter:
+
+    def learn_patch() -> None:
         images = net.at_levels(hs, ms, truth if made.get("start_weight") else None)
         if made.get("lambda_deg"):
             images += [image for pair in net.degrade(truth) for image in pair]
         torch.stack([image.sum() for image in images]).sum().backward()  # type: ignore[no-untyped-call]
-    return float(f"{counter.get_total_flops() * made['batch'] * made['steps'] / 1e15:.4g}")
+
+    return float(f"{count_operations(learn_patch) * made['batch'] * made['steps'] / 1e15:.4g}")

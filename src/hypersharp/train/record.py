@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from hypersharp.errors import InputError, noted_on_stop
 from hypersharp.networks.checkpoint import (
@@ -36,6 +35,7 @@ from hypersharp.numerics.subspace import second_moment
 from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.system.atomic import make_folder
 from hypersharp.system.build_info import commit, machine
+from hypersharp.train.cost import count_operations
 from hypersharp.train.crops import CropStream, wrapped_margin_px
 from hypersharp.train.muon import Muon
 from hypersharp.train.patches import TrainingSet
@@ -178,12 +178,11 @@ def make_course(options: RecordOptions, data: TrainingSet, out_dir: Path, net: S
 
 
 def pflop_per_crop(net: SSJCN2, crops: CropStream) -> float:
-    """What a crop costs, forward and backward, in 1e15 operations; a multiplication with its addition is two."""
+    """What a crop costs, forward and backward, in 1e15 operations."""
     hs, ms, _ = crops.batch(0, 1)
-    with FlopCounterMode(display=False) as counter:
-        torch.autograd.backward(net(hs, ms).sum())
+    operations = count_operations(lambda: torch.autograd.backward(net(hs, ms).sum()))
     net.zero_grad(set_to_none=True)
-    return int(counter.get_total_flops()) / 1e15
+    return operations / 1e15
 
 
 def learn(
