@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -363,6 +364,8 @@ def test_a_memory_for_one_worker_gets_one_unless_more_are_asked_for(
 
 
 def test_the_face_takes_what_fuse_takes(files: tuple[Path, Path], tmp_path: Path) -> None:
+    whole_alone = {"mode", "tile_px"}
+    assert signature(fuse).parameters.keys() - whole_alone <= signature(fuse_in_tiles).parameters.keys()
     psf = gaussian(8, 2, RATIO, boundary="reflect")
     told: dict[str, Any] = {"method": "glp", "psf": psf, "consistent": False, "coregister": "none"}
     sharp = fuse_in_tiles(*files, tmp_path / "sharp.npy", workers=1, memory_bytes=2e9, scale=2.0, **told)

@@ -247,6 +247,8 @@ def fuse_in_tiles(
     budget_s: float = 60.0,
     coregister: Coregister = "local",
     frame: Frame = "ms",
+    destripe: bool = True,
+    keep_changed: bool = False,
     uncertainty: str | Path | None = None,
     progress: Progress = ignore,
 ) -> xr.DataArray:
@@ -256,7 +258,8 @@ def fuse_in_tiles(
         hs, ms: the files; HS (L, h, w) and MS (l, H, W).
         out: the file to write; a format that is written piece by piece.
         method, weights, device, precision, runtime, ensemble, psf: as `fuse` takes them.
-        srf, ratio, scale, consistent, budget_s, coregister, frame: likewise (a response is (l, L)).
+        srf, ratio, scale, consistent, budget_s, coregister: likewise (a response is (l, L)).
+        frame, destripe, keep_changed: likewise.
         memory_bytes: what all processes together may use; by default 60 % of what is free.
         workers: processes that compute tiles; by default one per GPU or core.
         scheduler: address of a dask cluster to compute them on instead.
@@ -282,7 +285,8 @@ def fuse_in_tiles(
     (5, 16, 16)
     """
     own = Options(weights=weights, device=device, precision=precision, runtime=runtime, ensemble=ensemble)
-    options = replace(own, consistent=consistent, budget_s=budget_s, scale=scale, coregister=coregister, frame=frame)
+    own = replace(own, consistent=consistent, budget_s=budget_s, scale=scale, coregister=coregister)
+    options = replace(own, frame=frame, destripe=destripe, keep_changed=keep_changed)
     coarse, fine = (image if isinstance(image, Image) else Image(Path(image)) for image in (hs, ms))
     run = prepare(
         *(coarse, fine, Path(out)),
