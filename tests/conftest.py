@@ -20,6 +20,7 @@ LONGEST = (
     "test_weights.py",
     "test_tiles_store.py",
     "test_cli.py",
+    "test_pair_place.py",
 )
 
 

@@ -45,8 +45,7 @@ def images(off_px: float = 0.0) -> tuple[xr.DataArray, xr.DataArray]:
     )
 
 
-@pytest.mark.parametrize("off_px", [0.0, 0.3])
-@pytest.mark.parametrize("method", ["gsa", "auto"])
+@pytest.mark.parametrize(("method", "off_px"), [("gsa", 0.0), ("auto", 0.3)])
 def test_a_tiled_result_is_judged_predicted_and_reported(method: str, off_px: float, tmp_path: Path) -> None:
     hs, ms = images(off_px)
     paths = [hsp.save(cube, tmp_path / f"{name}.tif") for name, cube in (("hs", hs), ("ms", ms))]
