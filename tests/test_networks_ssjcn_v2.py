@@ -136,7 +136,23 @@ def test_an_untrained_network_is_its_start() -> None:
     torch.testing.assert_close(two(*pair), none(*pair), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("options", [{"psf_px": 5}, {"psf_px": 2}, {"joint": "hs"}, {"resolution": "third"}])
+@pytest.mark.parametrize("name", ["uestc-x4", "dspnet-x8", "dian-x4"])
+@torch.no_grad()
+def test_a_start_by_regression_knows_how_bands_follow_the_ms(name: str) -> None:
+    """Where all bands follow the ms by one matrix it is the truth."""
+    sharp, slopes = torch.rand(1, 3, 96, 96), torch.rand(28, 3)
+    errors = {}
+    for start in ("bicubic", "regression"):
+        net, sensor = of_protocol(name, rounds=0, start=start)
+        spectra = torch.linalg.pinv(net.srf) + net.basis @ slopes
+        truth = torch.einsum("lk,bkyx->blyx", spectra, sharp)
+        errors[start] = float((net(*sensor.observe(truth)) - truth).abs().mean())
+    assert errors["regression"] < 0.01 * errors["bicubic"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"psf_px": 5}, {"psf_px": 2}, {"joint": "hs"}, {"resolution": "third"}, {"start": "zero"}]
+)
 def test_options_that_cannot_be_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(Exception, match="network options"):
         build_network("ssjcn-v2", options)

@@ -23,7 +23,7 @@ from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
 from hypersharp.system.atomic import make_folder
 from hypersharp.train import record
-from hypersharp.train.crops import CropStream, spectral_gain, wrapped_margin_px
+from hypersharp.train.crops import GAIN_RANGE, CropStream, moved_along_bands, smooth_curve, wrapped_margin_px
 from hypersharp.train.muon import Muon, MuonAdam, orthogonalised
 from hypersharp.train.patches import ORIENTATIONS, TrainingSet, orient
 from hypersharp.train.record import FINISH, LAST, LOG, compute_loss, train_record
@@ -80,7 +80,7 @@ def test_a_crop_is_observed_as_it_is_in_its_scene(name: str, orientation: int) -
 
 def test_mixing_and_gains_commute_with_the_degradation() -> None:
     one, other = torch.from_numpy(smooth_scene(1)), torch.from_numpy(smooth_scene(2))
-    gain = torch.from_numpy(spectral_gain(np.random.default_rng(0), 5))[:, None, None]
+    gain = torch.from_numpy(smooth_curve(np.random.default_rng(0), 5, *GAIN_RANGE))[:, None, None]
     mixed = SENSOR.observe(0.3 * one + 0.7 * other)
     for whole, a, b in zip(mixed, SENSOR.observe(one), SENSOR.observe(other), strict=True):
         torch.testing.assert_close(whole, 0.3 * a + 0.7 * b)
@@ -102,6 +102,20 @@ def test_shares_of_crops_are_mixed_and_relit() -> None:
     assert not np.array_equal(plain, mixed)
     ratio = relit / plain
     np.testing.assert_allclose(ratio, ratio[:, :1, :1] * np.ones_like(ratio), rtol=1e-5)
+
+
+def test_spectra_are_read_at_other_bands() -> None:
+    crop = np.arange(5, dtype=np.float32)[:, None, None] * np.ones((5, 2, 3), np.float32)
+    moved = moved_along_bands(crop, np.array([0.5, -2, 0, 0.25, 3], np.float32))
+    np.testing.assert_allclose(moved[:, 1, 2], [0.5, 0, 2, 3.25, 4])
+
+
+def test_recoloured_crops_have_spectra_of_no_scene_and_of_its_range() -> None:
+    plain, recoloured = stream().truth(0), stream(recoloured=1.0, shift_bands=2.0).truth(0)
+    assert not np.allclose(plain, recoloured, atol=1e-3)
+    assert plain.min() <= recoloured.min() and recoloured.max() <= plain.max()
+    between = stream(mixed=1.0, recoloured=1.0).truth(0)  # by a share that changes with the band
+    assert between.dtype == np.float32 and between.min() >= 0
 
 
 @pytest.mark.parametrize("side_px", [14, 40])
@@ -232,6 +246,14 @@ def test_a_round_more_begins_without_a_change(tmp_path: Path) -> None:
     with torch.no_grad():
         torch.testing.assert_close(net(hs, ms), before(hs, ms))
     assert len(net.bodies) == 3 and torch.equal(*(net.state_dict()[f"bodies.{k}.head.weight"] for k in (1, 2)))
+
+
+def test_weights_of_another_start_keep_their_features_and_change_nothing(tmp_path: Path) -> None:
+    path = train_record(OPTIONS, small_set(), tmp_path / "first")
+    other = replace(OPTIONS, network_options={**OPTIONS.network_options, "start": "regression"})
+    net, before = record.begin(other, small_set(), path).net, load_weights(path)[0].state_dict()
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, torch.zeros_like(tensor) if ".tail." in name else before[name])
 
 
 def test_a_wide_blur_trains_too(tmp_path: Path) -> None:

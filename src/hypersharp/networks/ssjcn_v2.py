@@ -8,7 +8,12 @@ an estimate Z until it agrees with both inputs. Here the agreement is exact and 
     c <- c + D'(DD' + s)^-1 (B'Y - D c)         agrees with the hs Y (s = 0), each coordinate alone,
 
 for D, blur and decimation, acts per band and B per pixel. Where the blur reads its own ratio x ratio block only, DD' is
-a number; else it is a circular convolution on the coarse grid, inverted there by FFT. A round's body adds to c.
+a number; else it is a circular convolution on the coarse grid, inverted there by FFT. A round's body adds to c, which
+begins at B'Y, interpolated, or at that with the detail of X as far as B'Y follows P Y around each coarse pixel:
+
+    c = up(B'Y) + sum_k up(G_k) (X - up(P Y))_k,   G the slopes of B'Y on P Y in windows,
+
+which needs no training, and knows materials that no training scene had.
 With noise, s is its variance over that of the estimate's own error (Wiener), and of the ms likewise.
 """
 
@@ -24,6 +29,7 @@ from hypersharp.networks.base import FusionNetwork, FusionOptions
 from hypersharp.networks.layers import ResidualBlock, full_precision, mixed, repeat_to_multiple, window_centre
 from hypersharp.networks.winograd import residual
 from hypersharp.numerics.interpolate import interpolate_bicubic
+from hypersharp.numerics.regression import regress_locally
 
 # resolution of the bodies -> fine pixels that lie in one of theirs, along a side
 UNSHUFFLE = {"full": 1, "half": 2, "quarter": 4}
@@ -40,6 +46,7 @@ class SSJCN2Options(FusionOptions):
         rounds: how often the estimate is corrected.
         joint: which of the inputs the estimate meets exactly in every round: none, ms, or both.
         resolution: that of the bodies.
+        start: where the rounds begin: at the bicubic hs, or at that with the detail of ms by local regression.
         hs_noise, ms_noise: noise variances over that of the estimate's error; 0 is exact agreement.
 
     >>> SSJCN2Options(bands=8, ms_bands=3).coordinates
@@ -52,6 +59,7 @@ class SSJCN2Options(FusionOptions):
     rounds: int = 2
     joint: Literal["off", "ms", "both"] = "both"
     resolution: Literal["full", "half", "quarter"] = "half"
+    start: Literal["bicubic", "regression"] = "bicubic"
     hs_noise: float = 0.0
     ms_noise: float = 0.0
 
@@ -61,6 +69,8 @@ class SSJCN2Options(FusionOptions):
             raise ValueError(f"psf_px {side} is not the ratio {self.ratio} and an even number more")
         if self.resolution not in UNSHUFFLE or self.joint not in ("off", "ms", "both"):
             raise ValueError(f"resolution '{self.resolution}' or joint '{self.joint}' is unknown")
+        if self.start not in ("bicubic", "regression"):
+            raise ValueError(f"start '{self.start}' is unknown")
 
     @property
     def coordinates(self) -> int:
@@ -100,14 +110,19 @@ class SSJCN2(FusionNetwork):
         self.bodies = nn.ModuleList(Body(n + 2 * o.ms_bands, n, o) for _ in range(o.rounds))
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
-        """The estimate; it begins at the bicubic hs, a start from elsewhere has no place here."""
+        """The estimate, from the start that the options say; one from elsewhere has no place here."""
         del start
         with full_precision(hs):
             hs, ms = hs.float(), ms.float()
-            y, low_ms = mixed(self.basis.mT, hs), mixed(self.srf, hs)  # (B, n, h, w), (B, l, h, w)
-            centre = window_centre(self.psf, self.options.ratio)
-            low_ms = interpolate_bicubic(low_ms, self.options.ratio, centre)  # (B, l, H, W)
-            c = self.meet_hs(interpolate_bicubic(y, self.options.ratio, centre), y)  # (B, n, H, W)
+            y, coarse_ms = mixed(self.basis.mT, hs), mixed(self.srf, hs)  # (B, n, h, w), (B, l, h, w)
+            ratio, centre = self.options.ratio, window_centre(self.psf, self.options.ratio)
+            low_ms = interpolate_bicubic(coarse_ms, ratio, centre)  # (B, l, H, W)
+            c = interpolate_bicubic(y, ratio, centre)  # (B, n, H, W)
+            if self.options.start == "regression":
+                slopes = regress_locally(y, coarse_ms)
+                for k, band in enumerate(torch.unbind(ms - low_ms, 1)):
+                    c = c + interpolate_bicubic(slopes[:, :, k], ratio, centre) * band[:, None]
+            c = self.meet_hs(c, y)
         features = None
         for body in self.bodies:
             change, features = body(torch.cat([c, ms, ms - low_ms], 1), features)
@@ -181,10 +196,16 @@ class SSJCN2(FusionNetwork):
 
     def begin_rounds(self, first: int) -> None:
         """Let the rounds from `first` on begin as the one before them, without a change of the estimate yet."""
-        before = self.bodies[first - 1].state_dict()
-        unchanging = {name: 0 * value if name.startswith("tail.") else value for name, value in before.items()}
         for body in self.bodies[first:]:
-            body.load_state_dict(unchanging)
+            body.load_state_dict(self.bodies[first - 1].state_dict())
+        self.change_nothing(first)
+
+    def change_nothing(self, first: int = 0) -> None:
+        """Let the rounds from `first` on keep their features and change no estimate."""
+        for body in self.bodies[first:]:
+            for name, parameter in body.named_parameters():
+                if name.startswith("tail."):
+                    nn.init.zeros_(parameter)
 
     def turn_basis(self, power: Tensor) -> None:
         """Turn the basis to the principal axes of spectra whose second moments are `power` (L, L)."""

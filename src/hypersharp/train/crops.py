@@ -1,8 +1,9 @@
-"""Training crops that are scenes of their own: cut, turned, mixed and relit first, and only then observed.
+"""Training crops that are scenes of their own: cut, turned, mixed, recoloured and relit first, and only then observed.
 
-Both observations are linear, so a convex sum of two crops, or a crop whose spectra are multiplied by a gain, is
-a valid scene again: these augmentations are exact. Crop k depends on (seed, k) alone, so any step of any run can
-be made anew. A blur wider than its coarse pixel wraps around the crop: that margin takes no part in the loss.
+Whatever is done to a crop before it is observed, both observations are those of a scene again: these augmentations are
+exact. They matter, for what a network makes of a material hangs on whether it saw its like. Crop k depends on (seed, k)
+alone, so any step of any run can be made anew. A blur wider than its coarse pixel wraps around the crop: that margin
+takes no part in the loss.
 """
 
 from collections.abc import Sequence
@@ -18,13 +19,17 @@ from hypersharp.networks.coordinates import reach_px
 from hypersharp.sensor.observe import Sensor
 from hypersharp.train.patches import ORIENTATIONS, Array, orient
 
-GAIN_NODES = 4
+NODES = 4  # of a curve over the bands
 GAIN_RANGE = (0.6, 1.2)
 
 
 @dataclass(frozen=True, eq=False)
 class CropStream:
-    """An endless stream of crops of `side_px` from scenes (L, H, W); `mixed` and `relit` are shares of them.
+    """An endless stream of crops of `side_px` from scenes (L, H, W).
+
+    `mixed`, `recoloured` and `relit` are shares of them: summed with another crop, by a share that may change with the
+    wavelength; spectra moved along the bands by up to `shift_bands`, by an amount that changes with the wavelength;
+    under another light.
 
     Raises: InputError for crops that are no multiple of the ratio or larger than a scene.
     """
@@ -34,6 +39,8 @@ class CropStream:
     side_px: int
     seed: int = 0
     mixed: float = 0.0
+    recoloured: float = 0.0
+    shift_bands: float = 0.0
     relit: float = 0.0
 
     def __post_init__(self) -> None:
@@ -53,10 +60,14 @@ class CropStream:
         random = np.random.default_rng((self.seed, k))
         crop = self.cut(random)
         if random.random() < self.mixed:
-            share = np.float32(random.random())
-            crop = share * crop + (1 - share) * self.cut(random)
+            share = np.full(len(crop), random.random(), np.float32)
+            if random.random() < self.recoloured:
+                share = smooth_curve(random, len(crop), 0, 1)
+            crop = share[:, None, None] * crop + (1 - share)[:, None, None] * self.cut(random)
+        if random.random() < self.recoloured:
+            crop = moved_along_bands(crop, smooth_curve(random, len(crop), -self.shift_bands, self.shift_bands))
         if random.random() < self.relit:
-            crop = crop * spectral_gain(random, len(crop))[:, None, None]
+            crop = crop * smooth_curve(random, len(crop), *GAIN_RANGE)[:, None, None]
         return np.ascontiguousarray(crop)
 
     def cut(self, random: Generator) -> Array:
@@ -66,11 +77,20 @@ class CropStream:
         return scene[:, y : y + self.side_px, x : x + self.side_px]
 
 
-def spectral_gain(random: Generator, bands: int) -> Array:
-    """A smooth gain of each band, (bands,): another light."""
-    nodes = random.uniform(*GAIN_RANGE, GAIN_NODES)
-    places = np.linspace(0, GAIN_NODES - 1, bands)
-    return np.interp(places, np.arange(GAIN_NODES), nodes).astype(np.float32)
+def smooth_curve(random: Generator, bands: int, lowest: float, highest: float) -> Array:
+    """A value of each band, (bands,), between these."""
+    nodes = random.uniform(lowest, highest, NODES)
+    places = np.linspace(0, NODES - 1, bands)
+    return np.interp(places, np.arange(NODES), nodes).astype(np.float32)
+
+
+def moved_along_bands(crop: Array, by: Array) -> Array:
+    """The spectra (L, h, w) read at other bands, so many further on each, (L,)."""
+    places = np.clip(np.arange(len(crop), dtype=np.float32) + by, 0, len(crop) - 1)
+    before = np.minimum(places.astype(np.intp), len(crop) - 2)
+    share = (places - before).astype(np.float32)[:, None, None]
+    moved: Array = (1 - share) * crop[before] + share * crop[before + 1]
+    return moved
 
 
 def wrapped_margin_px(sensor: Sensor) -> int:

@@ -29,6 +29,7 @@ from hypersharp.networks.checkpoint import (
     to_fast_layout,
     what_is_kept,
 )
+from hypersharp.networks.header import read_header
 from hypersharp.networks.ssjcn_v2 import SSJCN2
 from hypersharp.networks.winograd import use_winograd
 from hypersharp.numerics.subspace import second_moment
@@ -155,6 +156,8 @@ def begin(options: RecordOptions, data: TrainingSet, start_from: Path | None) ->
         known = [f"bodies.{k}.tail.weight" in adopted for k in range(net.options.rounds)]
         if 0 < sum(known) < len(known):  # weights of fewer rounds
             net.begin_rounds(sum(known))
+        if read_header(start_from).options.get("start", "bicubic") != net.options.start:
+            net.change_nothing()  # what they changed was another start
     else:
         scenes = (torch.from_numpy(read()).flatten(1) for read in data.training.values())
         net.turn_basis(torch.stack([second_moment(spectra) / spectra.shape[1] for spectra in scenes]).mean(0))
@@ -169,7 +172,8 @@ def begin(options: RecordOptions, data: TrainingSet, start_from: Path | None) ->
 
 def make_course(options: RecordOptions, data: TrainingSet, out_dir: Path, net: SSJCN2) -> Course:
     scenes = [read() for read in data.training.values()]
-    crops = CropStream(scenes, data.sensor, options.crop_px, options.seed, mixed=options.mixed, relit=options.relit)
+    o, augmented = options, ("mixed", "recoloured", "shift_bands", "relit")
+    crops = CropStream(scenes, data.sensor, o.crop_px, o.seed, **{name: getattr(o, name) for name in augmented})
     validation = {}
     for name, read in data.validation.items():
         truth = torch.from_numpy(read())[None]

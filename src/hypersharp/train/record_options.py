@@ -32,7 +32,7 @@ class RecordOptions(NetworkOptions):
     """What to train and how long.
 
     `steps` are those at the constant rate, after which a finish takes `finish_share` of all; `round_steps` is how
-    often the validation scenes are scored. `mixed` and `relit` are shares of the crops (train/crops.py).
+    often the validation scenes are scored. `mixed`, `recoloured` and `relit` are shares of the crops (train/crops.py).
     Loss: the mean absolute error e of each band of each crop, as level log(1 + e/level) where `level` is not 0, so that
     they count by their decibels, as in the scores; + `cosine_weight` (1 - cos) of the spectral angle.
     Twice these rates learn a little faster at first but diverge when constant; after 50,000 crops half of them gain
@@ -50,6 +50,8 @@ class RecordOptions(NetworkOptions):
     batch: Whole = 16
     crop_px: Whole = 64
     mixed: Share = 0.5
+    recoloured: Share = 0.0
+    shift_bands: Annotated[float, Field(ge=0)] = 3.0
     relit: Share = 0.5
     muon_rate: Positive = 1e-3
     adam_rate: Positive = 2.5e-4

@@ -1,0 +1,34 @@
+"""How one image depends on another around each pixel: linear regressions in windows, all at once."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+SIDE_PX = 5  # of a window
+RIDGE = 1e-6  # added to the guides' variances, whose values are about 0..1
+RIDGE_SHARE = 1e-4  # of the guides' mean variance in the window, likewise
+
+
+def regress_locally(targets: Tensor, guides: Tensor) -> Tensor:
+    """Slopes (B, n, l, h, w) of targets (B, n, h, w) on guides (B, l, h, w) in the window around each pixel.
+
+    Edges are repeated. Least squares, a little regularised for guides that hardly vary, or vary alike.
+    """
+    count, both = guides.shape[1], torch.cat([guides, targets], 1)
+    means = window_mean(both)
+    # (B, l + n, h, w) each: a guide's covariances with all
+    rows = [window_mean(both * guides[:, k : k + 1]) - means * means[:, k : k + 1] for k in range(count)]
+    ridge = RIDGE + RIDGE_SHARE * torch.stack([row[:, k] for k, row in enumerate(rows)]).mean(0)  # (B, h, w)
+    for k, row in enumerate(rows):
+        diagonal = torch.zeros(row.shape[1]).to(row)
+        diagonal[k] = 1
+        rows[k] = row + diagonal[:, None, None] * ridge[:, None]
+    for k in range(count):  # Gauss and Jordan; no pivots, for a covariance matrix needs none
+        rows[k] = rows[k] / rows[k][:, k : k + 1]
+        rows = [row if i == k else row - row[:, k : k + 1] * rows[k] for i, row in enumerate(rows)]
+    return torch.stack([row[:, count:] for row in rows], 2)
+
+
+def window_mean(image: Tensor) -> Tensor:
+    """The mean over the window around each pixel, (B, n, h, w)."""
+    return F.avg_pool2d(F.pad(image, (SIDE_PX // 2,) * 4, mode="replicate"), SIDE_PX, 1)
