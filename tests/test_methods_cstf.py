@@ -38,7 +38,9 @@ def system(seen: tuple[Tensor, Tensor, Tensor]) -> Tensor:
 
 def test_the_grams_meet_the_dense_system() -> None:
     core, factors, hs, ms = problem()
-    for seen, image in ((factors.as_hs, hs), (factors.as_ms, ms)):
+    rows, columns, bands = factors.as_ms
+    blind = ((rows[:2], columns[:3], bands[:1]), ms[:1, :2, :3])  # to most of a core
+    for seen, image in ((factors.as_hs, hs), (factors.as_ms, ms), blind):
         d = system(seen)
         normal = d.mT @ d + cstf.MU * torch.eye(d.shape[1], dtype=torch.float64)
         expected = torch.linalg.solve(normal, d.mT @ image.flatten() + cstf.MU * core.flatten())
