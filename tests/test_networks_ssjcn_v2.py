@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,9 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from hypersharp.networks.checkpoint import build_network, to_fast_layout
+from hypersharp.networks.inference import Inference
 from hypersharp.networks.layers import window_centre
 from hypersharp.networks.ssjcn_v2 import SSJCN2, ReluBlock, SSJCN2Options
 from hypersharp.networks.winograd import library, use_winograd
+from hypersharp.pair.options import Options, ignore
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
 from hypersharp.simulation.protocols import PROTOCOLS, find_protocol
@@ -50,6 +54,28 @@ def test_an_estimate_agrees_with_both_inputs(name: str) -> None:
     assert float((estimate - scene()).abs().max()) > 0.1
     for seen, given in zip(sensor.observe(estimate), (hs, ms), strict=True):
         torch.testing.assert_close(seen, given, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_scene_whose_borders_are_no_neighbours_is_mirrored_around() -> None:
+    protocol = find_protocol("dian-x4").sensor()
+    camera = replace(protocol, psf=replace(protocol.psf, boundary="reflect"))
+    net, truth = network(protocol, psf_px=8), smooth_scene()
+    hs, ms = camera.observe(truth)
+    differs = {}
+    for margin in (0, 8):
+        made = Inference(net, mirrored_px=margin)(TensorPair(hs, ms), Options(precision="fp32"), ignore)
+        assert made.shape == truth.shape
+        gaps = (camera.hs(made) - hs).abs()
+        assert float(gaps[:, 1:-1, 1:-1].max()) < 1e-4
+        differs[margin] = float(gaps.max())
+    assert differs[8] < 0.3 * differs[0]
+
+
+def smooth_scene() -> Tensor:
+    """(31, 48, 48), bright on one side and dark on the other."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, 48), torch.linspace(0, 1, 48), indexing="ij")
+    return torch.stack([0.1 + 0.8 * (y + x * band / 31) / (1 + band / 31) for band in range(31)])
 
 
 @torch.no_grad()

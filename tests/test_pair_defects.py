@@ -40,8 +40,12 @@ def test_repeated_lines_are_counted_and_named() -> None:
     gone = np.full_like(hs, np.nan)
     gone[:, 5:, :] = 0.5  # one value everywhere says nothing
     assert repeated_lines(gone) == {"rows": 0.0, "columns": 0.0}
-    said = str(Record.of(fuse(make_cube(repeated), make_cube(ms), method="bicubic")))
+    [said] = defect_warnings(repeated)
     assert "hs repeats 19% of its rows" in said and "columns" not in said
+    gap = repeated.copy()
+    gap[:, 20, 20] = np.nan  # with which it is not taken back to its own pixels
+    assert said in str(Record.of(fuse(make_cube(gap), make_cube(ms), method="bicubic")))
+    assert "hs repeats" not in str(Record.of(fuse(make_cube(repeated), make_cube(ms), method="bicubic")))
 
 
 def test_stripes_are_told_from_noise_and_texture() -> None:

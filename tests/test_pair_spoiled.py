@@ -8,7 +8,9 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from hypersharp.cube import make_cube
 from hypersharp.fusion.fuse import fuse
+from hypersharp.pair.changes import Changes
 from hypersharp.pair.record import Record
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import gaussian_fwhm
 
@@ -74,6 +76,22 @@ def test_auto_is_better_than_bicubic_on_a_spoiled_hs(spoiled: str) -> None:
     there = np.isfinite(made.values).all(0)  # under the cloud nothing is made
     assert there.mean() > 0.5
     assert np.square((made.values - scene)[:, there]).mean() < np.square((floor.values - scene)[:, there]).mean()
+
+
+def test_what_a_cloud_hides_is_filled_by_what_ms_tells() -> None:
+    scene = truth()
+    sensor = Sensor(gaussian_fwhm(RATIO, RATIO, boundary="reflect"), np.kron(np.eye(4), [[0.5, 0.5]]), RATIO)
+    hs, ms = sensor.observe(torch.from_numpy(scene))
+    y, x = np.mgrid[: SIDE // RATIO, : SIDE // RATIO]
+    cloudy = torch.where(torch.from_numpy((y - 10) ** 2 + (x - 18) ** 2 < 20), 0.9, hs)
+    changes, pair = Changes(sensor, 0.2), TensorPair(cloudy, ms)
+    plain, told = (one.left_out(pair) for one in (changes, changes.learned_from(pair)))
+    assert plain.hs_valid is not None and told.hs_valid is not None
+    assert torch.equal(plain.hs_valid, told.hs_valid) and not told.hs_valid[10, 18]
+    hidden = ~told.hs_valid
+    assert torch.equal(told.hs[:, ~hidden], cloudy[:, ~hidden])
+    errors = [float((one.hs - hs)[:, hidden].square().mean()) for one in (plain, told)]
+    assert errors[1] < 0.1 * errors[0]
 
 
 def test_a_pair_that_its_sensor_explains_is_not_doubted() -> None:

@@ -94,7 +94,7 @@ def test_the_second_generation_scores_on_a_scene_and_agrees_with_both_inputs(
 
 def test_the_best_weights_are_picked_by_themselves(data_dir: Callable[[str], Path]) -> None:
     data = data_dir("cave")
-    np.testing.assert_array_equal(sharpened(data, 128)[0], sharpened(data, 128, weights="ssjcn-dian-x4")[0])
+    np.testing.assert_array_equal(sharpened(data, 128)[0], sharpened(data, 128, weights="ssjcn2-dian-x4")[0])
 
 
 def test_bfloat16_is_within_two_hundredths_of_a_decibel(data_dir: Callable[[str], Path]) -> None:

@@ -13,7 +13,7 @@ from hypersharp.networks.coordinates import psf_window
 from hypersharp.networks.inference import Inference, check_fit, choose_weights, network_of, shape_of, with_held_means
 from hypersharp.networks.onnx.export import in_runtime
 from hypersharp.networks.onnx.session import OnnxNetwork
-from hypersharp.networks.packaged import Weights, fitting_weights, named_weights, packaged_weights
+from hypersharp.networks.packaged import Weights, fitting_weights, named_weights, packaged_weights, wraps_around
 from hypersharp.networks.ssjcn import SensorDegradation
 from hypersharp.networks.ssjcn_v2 import SSJCN2
 from hypersharp.pair.options import Options, choose_device
@@ -23,6 +23,7 @@ from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
 SRF_TOLERANCE = 1e-3
+MIRRORED_PX = 8  # coarse pixels around a scene whose opposite borders are no neighbours
 
 
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
@@ -50,7 +51,9 @@ def trained(
     net, notes = in_runtime(net, weights.header, options), (*notes, *warning)
     start_weight = float(weights.header.provenance.get("start_weight", 0.0))
     if not start_weight:
-        return Inference(net, notes=notes, weights=weights.name)
+        wraps = sensor.given_psf is not None and sensor.given_psf.boundary == "wrap"
+        margin = MIRRORED_PX if wraps_around(weights.header) and not wraps else 0
+        return Inference(net, notes=notes, weights=weights.name, mirrored_px=margin)
     psf = sensor.given_psf or PSF.from_dict(weights.header.provenance["psf"])
     own = Sensor(psf, net.get_buffer("srf").cpu().numpy(), pair.ratio)
     return Inference(net, own, start_weight, notes, weights.name)

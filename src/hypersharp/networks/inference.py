@@ -120,23 +120,31 @@ PATCH_PX = 64
 
 @dataclass(frozen=True, eq=False)
 class Inference:
-    """A network; sensor and weight of the closed-form estimate it corrects, if any; else as `methods.base.Apply`."""
+    """A network; sensor and weight of the closed-form estimate it corrects, if any; else as `methods.base.Apply`.
+
+    `mirrored_px`: coarse pixels by which the images are mirrored around, for a network that wraps around its images.
+    """
 
     net: FusionNetwork
     sensor: Sensor | None = None
     start_weight: float = 0.0
     notes: tuple[str, ...] = ()
     weights: str | None = None
+    mirrored_px: int = 0
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W), on the chosen device."""
         hs, ms, start = self.images(pair, options)
-        return run_network(self.net, hs, ms, options, start, progress)
+        found, margin = run_network(self.net, hs, ms, options, start, progress), self.mirrored_px * pair.ratio
+        return found[:, margin : margin + pair.ms.shape[1], margin : margin + pair.ms.shape[2]]
 
     def images(self, pair: TensorPair, options: Options) -> tuple[Tensor, Tensor, Tensor | None]:
         """hs, ms and the start, where the network corrects a closed-form one, on the chosen device."""
         device = choose_device(options.device)
-        hs, ms = pair.hs.to(device), pair.ms.to(device)
+        hs, ms = (
+            mirrored(image.to(device), margin)
+            for image, margin in ((pair.hs, self.mirrored_px), (pair.ms, self.mirrored_px * pair.ratio))
+        )
         return hs, ms, first_estimate(hs, ms, self.sensor, self.start_weight) if self.sensor else None
 
 
@@ -194,6 +202,19 @@ def run_network(
             weight[rows, columns] += share
             progress(done / len(places))
         return (total / weight)[0]
+
+
+def mirrored(image: Tensor, margin_px: int) -> Tensor:
+    """(bands, y, x) with so many pixels more on each side, mirrored at the border, again and again if need be.
+
+    >>> mirrored(torch.arange(3.0).view(1, 1, 3), 2)[0, 0].tolist()
+    [1.0, 0.0, 0.0, 1.0, 2.0, 2.0, 1.0]
+    """
+    for axis in (1, 2) if margin_px else ():
+        places = torch.arange(-margin_px, image.shape[axis] + margin_px, device=image.device)
+        turn = places.remainder(2 * image.shape[axis])
+        image = image.index_select(axis, torch.minimum(turn, 2 * image.shape[axis] - 1 - turn))
+    return image
 
 
 def batched(image: Tensor) -> Tensor:

@@ -106,7 +106,7 @@ def not_installed(name: str) -> InputError:
 def wraps_around(header: WeightsHeader) -> bool:
     """Whether a network takes opposite borders of a scene for neighbours, as its protocol does and no camera.
 
-    So does the second generation's exact agreement under a blur wider than a coarse pixel: such weights run by name.
+    So does the second generation's exact agreement under a blur wider than a coarse pixel.
     """
     return header.network == "ssjcn-v2" and (header.options.get("psf_px") or 0) > header.options["ratio"]
 
@@ -116,12 +116,12 @@ def fitting_weights(
 ) -> "tuple[Weights, ...]":
     """The packaged weights that a method runs, for bands, ms_bands and ratio, the best first.
 
-    Those for any sensor are no such ones, nor those that wrap around a scene. Unknown wavelengths (None) fit any.
+    Those for any sensor are no such ones. Unknown wavelengths (None) fit any.
 
     Raises: InputError where none fits, saying what there is, or what to install.
     """
     known = [one for one in packaged_weights().values() if one.method == method]
-    own = [one for one in known if one.header.network != SUBSPACE and not wraps_around(one.header)]
+    own = [one for one in known if one.header.network != SUBSPACE]
     fitting = tuple(one for one in own if misfit(one.header, shape, wavelengths_nm) is None)
     if fitting:
         return fitting

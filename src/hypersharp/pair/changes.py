@@ -18,10 +18,28 @@ CHANGED_ABOVE = "changed_above"  # the name that a record has for the limit
 
 @dataclass(frozen=True, eq=False)
 class Changes:
-    """Pixels where hs and ms differ by more than `limit` under a sensor, a root of the sum of squares over ms bands."""
+    """Pixels where hs and ms differ by more than `limit` under a sensor, a root of the sum of squares over ms bands.
+
+    `gains` (L, l + 1): what hs is elsewhere of the ms degraded and a constant; what is left out is filled by that and
+    by interpolating what it leaves, for methods look beyond a border.
+    """
 
     sensor: Sensor
     limit: float
+    gains: Tensor | None = None
+
+    def learned_from(self, pair: TensorPair) -> Changes:
+        """With the gains that the pixels show which are kept."""
+        left = self.left_out(pair)
+        kept = torch.ones_like(left.hs[0], dtype=torch.bool) if left.hs_valid is None else left.hs_valid
+        seen = self.seen_of(pair.ms)[:, kept].double()
+        gains = torch.linalg.lstsq(seen.T, left.hs[:, kept].double().T, driver="gelsd").solution.T
+        return replace(self, gains=gains.to(pair.hs))
+
+    def seen_of(self, ms: Tensor) -> Tensor:
+        """(l + 1, h, w): the ms (l, H, W) degraded, and ones."""
+        blurred = degraded(ms, self.sensor)
+        return torch.cat([blurred, torch.ones_like(blurred[:1])])
 
     def left_out(self, pair: TensorPair) -> TensorPair:
         """The pair, or a part of it, with these pixels of hs as not measured."""
@@ -32,12 +50,18 @@ class Changes:
         valid = kept if pair.hs_valid is None else kept & pair.hs_valid
         if not valid.any() or valid.all():
             return replace(pair, hs_valid=valid)
-        filled = fill_gaps(pair.hs.masked_fill(~valid, torch.nan).cpu().numpy())
-        return replace(pair, hs=torch.from_numpy(filled).to(pair.hs), hs_valid=valid)
+        told = 0.0 if self.gains is None else torch.einsum("bm,myx->byx", self.gains, self.seen_of(pair.ms))
+        filled = fill_gaps((pair.hs - told).masked_fill(~valid, torch.nan).cpu().numpy())
+        hs = torch.where(valid, pair.hs, torch.from_numpy(filled).to(pair.hs) + told)
+        return replace(pair, hs=hs, hs_valid=valid)
 
 
 def differences(pair: TensorPair, sensor: Sensor) -> Tensor:
     """(h, w): how far hs and ms differ under a sensor, single pixels smoothed away."""
-    blurred = Sensor(sensor.psf, np.eye(len(pair.ms)), sensor.ratio).hs(pair.ms)
-    gaps = (sensor.ms(pair.hs) - blurred).square().sum(0).sqrt()
+    gaps = (sensor.ms(pair.hs) - degraded(pair.ms, sensor)).square().sum(0).sqrt()
     return torch.from_numpy(median_filter(gaps.cpu().numpy(), SMOOTHED_PX)).to(gaps)
+
+
+def degraded(ms: Tensor, sensor: Sensor) -> Tensor:
+    """The ms (l, H, W) at the coarse pixels, (l, h, w)."""
+    return Sensor(sensor.psf, np.eye(len(ms)), sensor.ratio).hs(ms)

@@ -9,16 +9,28 @@ Else, for another CRS, a rotation, a ratio that is not whole, an affine or local
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, floor
-from typing import Any
+from math import ceil, floor, log, sqrt
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hypersharp.errors import InputError
-from hypersharp.grid import Grid, Window, affine_of, coarse_transform, common_grid, window_transform
+from hypersharp.grid import (
+    LEAST_RATIO,
+    MOST_RATIO,
+    Grid,
+    Window,
+    affine_of,
+    coarse_transform,
+    common_grid,
+    window_transform,
+)
 from hypersharp.pair.field import Field
 from hypersharp.pair.resample import affine_type, project
 from hypersharp.pair.warp import Warp
+
+if TYPE_CHECKING:
+    from affine import Affine
 
 HELD = 0.6  # of a coarse pixel that images of one extent may lie off each other and still share their blocks
 DRIFT_PX = 0.05  # fine pixels that hs pixels may stray from whole blocks, over the whole image
@@ -125,6 +137,37 @@ def by_georeference(hs: Grid, ms: Grid, ratio: int | None) -> Lattice:
     if start is None:
         return Lattice(common.window, whole, common.true_ratio, nested=False, warp=Warp(hs, ms))
     return blocks(start, whole, hs, ms, nested=False)
+
+
+def natively(
+    lattice: Lattice, shape_yx: tuple[int, int], to_given: Affine, hs: Grid, ms: Grid, ratio: int | None
+) -> tuple[Grid, Lattice]:
+    """The grid of an hs of other pixels than those its lattice is of, and the lattice of these.
+
+    `to_given`: from the corners (x, y) of its pixels to those of the ones on the grid `hs`.
+
+    Raises: InputError as `common_grid`.
+    """
+    if not lattice.nested:
+        own = Grid(shape_yx, affine_of(hs) @ to_given, hs.crs)
+        return own, by_georeference(own, ms, ratio)
+    affine, (y, x) = affine_type(), lattice.hs_corner_yx
+    own = Grid(shape_yx, affine(lattice.ratio, 0, x, 0, lattice.ratio, y) @ to_given)
+    pixels, true_ratio = Grid(ms.shape_yx, affine.identity()), sqrt(affine_of(own).determinant)
+    whole = ratio or min(common_divisors(*ms.shape_yx), key=lambda one: abs(log(one / true_ratio)))
+    start = first_pixel(own, pixels, whole)
+    if start is not None:
+        return own, blocks(start, whole, own, pixels, nested=True)
+    return own, Lattice((0, 0, *ms.shape_yx), whole, true_ratio, warp=Warp(own, pixels))
+
+
+def common_divisors(height: int, width: int) -> list[int]:
+    """The whole ratios at which both sides are whole numbers of coarse pixels.
+
+    >>> common_divisors(144, 96)
+    [2, 3, 4, 6, 8, 12, 16, 24]
+    """
+    return [one for one in range(ceil(LEAST_RATIO), MOST_RATIO + 1) if not height % one and not width % one]
 
 
 def first_pixel(hs: Grid, ms: Grid, ratio: int) -> tuple[float, float] | None:

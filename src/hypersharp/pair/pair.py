@@ -82,6 +82,7 @@ class Pair:
     def without(self, changes: Changes) -> Pair:
         """The same with the changed pixels of hs left out."""
         assert self.sample is not None
+        changes = changes.learned_from(self.sample)
         sample, (rows, columns) = changes.left_out(self.sample), self.shape_yx
         found = {**self.left_out["hs"], **missing_of(sample.hs_valid, rows * columns), CHANGED_ABOVE: changes.limit}
         return replace(self, changes=changes, sample=sample, left_out={**self.left_out, "hs": found})

@@ -21,7 +21,8 @@ from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.align import Straight, looked_at, place_note, plan_alignment, registered, shift_message
 from hypersharp.pair.displaced import START_SIGMA
 from hypersharp.pair.fill import without_fill
-from hypersharp.pair.lattice import Lattice, by_georeference, same_extent
+from hypersharp.pair.lattice import Lattice, by_georeference, natively, same_extent
+from hypersharp.pair.native import NativeImage, native_image
 from hypersharp.pair.options import Coregister, Frame
 from hypersharp.pair.placement import OnHS, OnMS, Placement
 from hypersharp.pair.register import LEAST_CORRELATION, Model, Registration
@@ -72,8 +73,10 @@ def place(
             check_cube(outline if flags is None else outline.isel(band=np.flatnonzero(flags)), name)
     grids, start_px_yx, swath = checked_grids(*outlines, ratio)
     notes = (*hs_fill, *ms_fill, *swath)
-    put = on_hs if (known["frame"] if known else frame) == "hs" else on_ms
-    placed = put(hs, ms, grids, Wanted(ratio, coregister, known, start_px_yx))
+    keeps_hs = (known["frame"] if known else frame) == "hs"
+    native = None if keeps_hs or (known and not known.get("native")) else native_image(hs)
+    put = on_hs if keeps_hs else on_ms
+    placed = put(native or hs, ms, grids, Wanted(ratio, coregister, known, start_px_yx))
     nm, flags = wavelengths_nm(outlines[0]), good_bands(outlines[0])
     seen = nm if nm is None or flags is None else nm[flags]
     coverage = coverage_notes(Spectra(seen, wavelengths_nm(outlines[1]), fwhm_nm(outlines[1])))
@@ -110,9 +113,15 @@ def on_ms(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid]
     """The pair on the pixels of the ms; grids: those of hs and ms."""
     (coarse, fine), (ratio, coregister, known, start_px_yx) = grids, wanted
     if known is not None:
+        if isinstance(hs, NativeImage):
+            coarse = hs.grid(coarse)
         return OnMS.of(hs, ms, fine, Lattice.from_dict(dict(known), coarse, fine), evidence=known.get("evidence"))
-    lattice = first_lattice(coarse, fine, ratio, start_px_yx)
-    first, notes = OnMS.of(hs, ms, fine, lattice), list[str]()
+    lattice, notes = first_lattice(coarse, fine, ratio, start_px_yx), list[str]()
+    if isinstance(hs, NativeImage):
+        native_yx = hs.values.shape[1], hs.values.shape[2]
+        coarse, lattice = natively(lattice, native_yx, hs.to_given, coarse, fine, ratio)
+        notes.append(hs.note)
+    first = OnMS.of(hs, ms, fine, lattice)
     if not lattice.nested:
         notes.append(place_note(first.blocks, first.fine, lattice.true_ratio, lattice.ratio))
     evidence, sigma_px = None, START_SIGMA * lattice.ratio

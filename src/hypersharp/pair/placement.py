@@ -13,6 +13,7 @@ from hypersharp.grid import Grid, Window, affine_of, window_transform
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.align import Alignment
 from hypersharp.pair.lattice import Lattice
+from hypersharp.pair.native import NativeImage
 from hypersharp.pair.resample import shifted
 from hypersharp.pair.tiling import grown
 
@@ -142,7 +143,8 @@ class OnMS(Placement):
         return hs.assign_attrs(outline.attrs), self.ms.cube(fine)
 
     def described(self) -> dict[str, Any]:
-        return {"frame": "ms", "ratio": self.ratio, **self.lattice.described(), "evidence": self.evidence}
+        native = isinstance(self.hs, NativeImage)
+        return {"frame": "ms", "native": native, **self.lattice.described(), "evidence": self.evidence}
 
 
 @dataclass(frozen=True, eq=False)

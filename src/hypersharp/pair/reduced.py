@@ -25,13 +25,15 @@ MOST_PX = 160  # along a side of the truth, in pixels of hs
 ENOUGH_PX = 256  # coarse pixels in all phases together
 MOST_PHASES = 4
 BANDS_AT_ONCE = 8
+MOSTLY = 0.5  # of what a pixel of the reduced hs sees was measured, where it counts
 
 
 @dataclass(frozen=True, eq=False)
 class ReducedPair(TensorPair):
     """hs (L, h/ratio, w/ratio) and ms (l, h, w) of the coarser level, and their truth (L, h, w).
 
-    The masks are True where a pixel saw measured ones only, None where all did.
+    `hs_valid` is True where hs saw measured pixels for the most part (the others are filled by their neighbours, and
+    too few would be left of a small hs with a gap), `ms_valid` where the ms saw measured ones only, None where all did.
     """
 
     truth: Tensor = field(kw_only=True)
@@ -56,7 +58,7 @@ def degrade_pair(pair: TensorPair, sensor: Sensor) -> ReducedPair:
     return ReducedPair(
         sensor.hs(whole.hs),
         sensor.hs(whole.ms),
-        None if whole.hs_valid is None else sensor.sees_only(whole.hs_valid),
+        None if whole.hs_valid is None else sensor.hs(whole.hs_valid[None].to(whole.hs))[0] >= MOSTLY,
         None if whole.ms_valid is None else sensor.sees_only(whole.ms_valid),
         pair.spectra,
         offset_px_yx=pair.offset_px_yx,

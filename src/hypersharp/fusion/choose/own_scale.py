@@ -8,6 +8,8 @@ divided into what R sees and the rest, the mean products of the candidates' erro
 V of the part that R sees, at the pair's own scale; U of the rest, at reduced resolution, where hs is the truth; c, at
 most 1, how much of the ms's power is detail (what interpolation does not bring back of it degraded) against there.
 The ms's noise is no error of theirs: V are products of neighbouring pixels, in which white noise leaves nothing.
+What methods learn of the l ms bands from n pixels of a reduced hs is the worse the fewer these are: of U counts the
+share n / (n + l + 1), for the rest it is taken to be as V is.
 """
 
 from collections.abc import Sequence
@@ -51,7 +53,10 @@ class OwnScale:
         at = [self.names.index(name) for name in names]
         credit = np.array([trials.credit.get(name, 1.0) for name in names])
         hidden_products = np.outer(credit, credit) * of_hidden.double().cpu().numpy()
-        return np.asarray(self.seen[np.ix_(at, at)] + self.detail * hidden_products)
+        seen, told = self.seen[np.ix_(at, at)], np.sqrt(np.where(credit < 1, 1.0, trials.learned_share))
+        as_seen, untold = seen * np.trace(hidden_products) / max(np.trace(seen), TINY), np.sqrt(1 - np.square(told))
+        hidden_products = np.outer(told, told) * hidden_products + np.outer(untold, untold) * as_seen
+        return np.asarray(seen + self.detail * hidden_products)
 
 
 def look(trials: Trials, pair: TensorPair, names: Sequence[str]) -> OwnScale:
