@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from hypersharp.methods.detail import Agreement, Scales, SubspacePair, make_pair, mirror
+from hypersharp.methods.detail import Agreement, Scales, SubspacePair, make_pair
 from hypersharp.methods.fuse_wei import Gaussians, Posterior, gaussians
-from hypersharp.numerics.linops import BlurDecimation, fuse_gaussian
+from hypersharp.numerics.linops import BlurDecimation, fuse_gaussian, mirror
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, gaussian_fwhm

@@ -20,11 +20,14 @@ OPTIONS = {
     "dhsis": {"layers": 3},
     **{name: {} for name in ("ms-ssfnet", "ham-mfn", "ssf-cnn", "srcnn")},
 }
+SECOND = {"blocks": 1, "rounds": 1, "psf_px": 8}  # of SSJCN
 
 
 def weights_of(network: str, folder: Path) -> Path:
     torch.manual_seed(0)
-    header = WeightsHeader(network, {"bands": 4, "ms_bands": 2, "ratio": 4, "features": 8, **OPTIONS[network]})
+    header = WeightsHeader(
+        network, {"bands": 4, "ms_bands": 2, "ratio": 4, "features": 8, **OPTIONS.get(network, SECOND)}
+    )
     net = build_network(network, header.options)
     path = folder / f"{network}.safetensors"
     save_weights(path, net, header)
@@ -61,3 +64,17 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     hs, ms = make_pair()
     with pytest.raises(InputError, match="--method dhsis"):
         known("dhsis", tmp_path).run("dbin", hs, ms)
+
+
+@pytest.mark.parametrize(
+    "second", [[0.5, 0.5, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]], ids=["the same", "twice it", "nothing"]
+)
+def test_an_exact_agreement_needs_ms_bands_that_do_not_depend_on_each_other(
+    second: list[float], tmp_path: Path
+) -> None:
+    """One line instead of a matrix without inverse."""
+    weights, srf = weights_of("ssjcn-v2", tmp_path), np.array([[0.5, 0.5, 0, 0], second])
+    hs, ms = make_pair()
+    assert torch.isfinite(Known(SENSOR.psf, SENSOR.srf, options=Options(weights=weights)).run("ssjcn", hs, ms)).all()
+    with pytest.raises(InputError, match="2 ms bands depend on each other"):
+        Known(SENSOR.psf, srf, options=Options(weights=weights)).run("ssjcn", hs, ms)

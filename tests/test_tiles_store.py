@@ -156,7 +156,7 @@ def test_what_a_method_learns_comes_back_and_makes_the_same(method: str, tmp_pat
     pair = TensorPair(
         torch.rand(bands, 8, 8, generator=random), torch.rand(ms_bands, 32, 32, generator=random), in_parts=True
     )
-    srf = np.full((ms_bands, bands), 1 / bands)
+    srf = np.repeat(np.eye(ms_bands), bands, 1)[:, ms_bands - 1 :: ms_bands] * ms_bands / bands  # a third of them each
     sensor = PairSensor(pair, None if method in ("dbin", "dhsis") else gaussian(8, 2, 4), srf)
     apply = METHODS[method].learn(pair, sensor, ON_CPU)
     path = tmp_path / "learned.safetensors"

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.numerics.interpolate import interpolate_bicubic
-from hypersharp.numerics.linops import BlurDecimation, mix_bands, sylvester
+from hypersharp.numerics.linops import BlurDecimation, mirror, mix_bands, sylvester
 from hypersharp.numerics.noise import signal_rank, unshared_noise
 from hypersharp.numerics.subspace import svd_basis
 from hypersharp.pair.options import Options, choose_device
@@ -206,14 +206,3 @@ class Agreement:
         psf = self.scales.psf
         kernel = torch.tensor(psf.kernel).to(fine)
         return BlurDecimation(kernel, (fine.shape[1], fine.shape[2]), self.scales.ratio, psf.start_yx)
-
-
-def mirror(image: Tensor, margin: int) -> Tensor:
-    """(n, h, w) -> (n, h + 2 margin, w + 2 margin), the border pixel repeated first."""
-    if margin == 0:
-        return image
-    for axis in (1, 2):
-        size = image.shape[axis]
-        places = torch.arange(-margin, size + margin, device=image.device) % (2 * size)
-        image = image.index_select(axis, torch.minimum(places, 2 * size - 1 - places))
-    return image

@@ -23,6 +23,7 @@ from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
 SRF_TOLERANCE = 1e-3
+LEAST_STRENGTH = 1e-4  # of the weakest direction that a response sees, of the strongest
 MIRRORED_PX = 8  # coarse pixels around a scene whose opposite borders are no neighbours
 
 
@@ -89,6 +90,7 @@ def with_response(net: FusionNetwork, pair: TensorPair, sensor: PairSensor) -> t
     net.get_buffer("srf").copy_(srf)
     window = None if sensor.given_psf is None else psf_window(sensor.given_psf, pair.ratio)
     if isinstance(net, SSJCN2):
+        check_independent(srf)
         net.see_with(srf, net.psf if window is None else window.to(net.psf))
     if isinstance(net, OnnxNetwork) and window is not None and "psf" in net.file.optional:
         net.set_window(window)
@@ -98,3 +100,12 @@ def with_response(net: FusionNetwork, pair: TensorPair, sensor: PairSensor) -> t
             if window is not None:
                 block.psf = window.to(block.psf)
     return net, ("warning: the response differs from the one these weights were trained with",) if differs else ()
+
+
+def check_independent(srf: torch.Tensor) -> None:
+    """Raise InputError for a response (l, L) some of whose bands the others give: an exact agreement needs all."""
+    strengths = torch.linalg.svdvals(srf.double())
+    if strengths[-1] < LEAST_STRENGTH * strengths[0]:
+        found = f"a response whose {len(srf)} ms bands depend on each other"
+        do = "correct --srf, or name other weights (--weights ssjcn-dian-x4) or another method"
+        raise InputError(found, "bands that each see something of their own", do)

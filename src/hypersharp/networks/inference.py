@@ -24,7 +24,7 @@ from hypersharp.networks.layers import Means
 from hypersharp.networks.onnx.session import load_onnx
 from hypersharp.networks.packaged import Weights, fitting_weights, misfit, named_weights
 from hypersharp.numerics.interpolate import upsample_bicubic
-from hypersharp.numerics.linops import BlurDecimation, fuse_gaussian
+from hypersharp.numerics.linops import BlurDecimation, fuse_gaussian, mirror
 from hypersharp.pair.options import Options, Precision, Progress, choose_device, ignore
 from hypersharp.pair.sensor import estimate_by
 from hypersharp.pair.tensors import TensorPair
@@ -142,7 +142,7 @@ class Inference:
         """hs, ms and the start, where the network corrects a closed-form one, on the chosen device."""
         device = choose_device(options.device)
         hs, ms = (
-            mirrored(image.to(device), margin)
+            mirror(image.to(device), margin)
             for image, margin in ((pair.hs, self.mirrored_px), (pair.ms, self.mirrored_px * pair.ratio))
         )
         return hs, ms, first_estimate(hs, ms, self.sensor, self.start_weight) if self.sensor else None
@@ -202,19 +202,6 @@ def run_network(
             weight[rows, columns] += share
             progress(done / len(places))
         return (total / weight)[0]
-
-
-def mirrored(image: Tensor, margin_px: int) -> Tensor:
-    """(bands, y, x) with so many pixels more on each side, mirrored at the border, again and again if need be.
-
-    >>> mirrored(torch.arange(3.0).view(1, 1, 3), 2)[0, 0].tolist()
-    [1.0, 0.0, 0.0, 1.0, 2.0, 2.0, 1.0]
-    """
-    for axis in (1, 2) if margin_px else ():
-        places = torch.arange(-margin_px, image.shape[axis] + margin_px, device=image.device)
-        turn = places.remainder(2 * image.shape[axis])
-        image = image.index_select(axis, torch.minimum(turn, 2 * image.shape[axis] - 1 - turn))
-    return image
 
 
 def batched(image: Tensor) -> Tensor:

@@ -32,6 +32,19 @@ def mix_bands(matrix: Tensor, image: Tensor) -> Tensor:
     return mixed.view(*mixed.shape[:-1], *image.shape[-2:])
 
 
+def mirror(image: Tensor, margin_px: int) -> Tensor:
+    """(n, h, w) with so many pixels more on each side, the border pixel repeated first; again and again if need be.
+
+    >>> mirror(torch.arange(3.0).view(1, 1, 3), 2)[0, 0].tolist()
+    [1.0, 0.0, 0.0, 1.0, 2.0, 2.0, 1.0]
+    """
+    for axis in (1, 2) if margin_px else ():
+        size = image.shape[axis]
+        places = torch.arange(-margin_px, size + margin_px, device=image.device) % (2 * size)
+        image = image.index_select(axis, torch.minimum(places, 2 * size - 1 - places))
+    return image
+
+
 def gradient_power(shape_yx: tuple[int, int], like: Tensor) -> Tensor:
     """|F_Dh|^2 + |F_Dv|^2 on the half spectrum, (H, W//2 + 1): D'D's eigenvalues, D: differences to the next pixel."""
     y = torch.fft.fftfreq(shape_yx[0], dtype=torch.float64)[:, None]
