@@ -7,7 +7,7 @@ from torch import Tensor
 
 from hypersharp.methods import liu_xiao_li
 from hypersharp.methods.detail import Scales
-from hypersharp.methods.liu_xiao_li import Fidelity, fractional_differences, sharpen, shrunk, similar_patches
+from hypersharp.methods.liu_xiao_li import Differences, Fidelity, Groups, sharpen, shrunk
 from hypersharp.numerics.linops import BlurDecimation
 from hypersharp.pair.options import ignore
 from hypersharp.sensor.observe import Sensor
@@ -22,24 +22,25 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 def test_differences_of_order_one_are_those_to_the_pixel_before_and_have_their_adjoint() -> None:
     image, fields = random(3, 20, 18), random(2, 3, 20, 18, seed=1)
     plain = torch.stack([image - image.roll(1, axis) for axis in (-2, -1)])
-    torch.testing.assert_close(fractional_differences(1.0, image)(image), plain)
-    differences = fractional_differences(1.5, image)
+    torch.testing.assert_close(Differences(1.0, image)(image), plain)
+    differences = Differences(1.5, image)
     torch.testing.assert_close((differences(image) * fields).sum(), (image * differences.adjoint(fields)).sum())
 
 
 def test_differences_of_half_the_order_twice_are_those_of_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(liu_xiao_li, "TAPS", 400)
     image = random(1, 400, 4)
-    half, whole = (fractional_differences(order, image) for order in (0.75, 1.5))
+    half, whole = (Differences(order, image) for order in (0.75, 1.5))
     torch.testing.assert_close(half(half(image)[0])[0], whole(image)[0], rtol=0, atol=1e-3)
 
 
 def test_the_step_meets_the_dense_solution() -> None:
     size, like = (6, 8), random(1)
     observe = BlurDecimation(random(3, 4), size, 2, (1, 0))
-    fidelity = Fidelity(observe, fractional_differences(1.3, random(*size)))
+    difference = Differences(1.3, random(*size))
+    fidelity = Fidelity(observe, difference)
     units = torch.eye(48, dtype=torch.float64).view(48, *size)
-    blur, differences = observe.forward(units).flatten(1).mT, fidelity.differences(units).flatten(2).mT
+    blur, differences = observe.forward(units).flatten(1).mT, difference(units).flatten(2).mT
     gram = blur.mT @ blur + 0.1 * (sum(d.mT @ d for d in differences) + torch.eye(48).to(like))
     pull, prior = random(3, *size, seed=2), random(3, *size, seed=3)
     expected = torch.linalg.solve(gram, (pull + 0.1 * prior).flatten(1).mT).mT.view(3, *size)
@@ -60,7 +61,7 @@ def test_patches_of_a_group_are_the_nearest_of_the_window(monkeypatch: pytest.Mo
     monkeypatch.setattr(liu_xiao_li, "REACH_PX", 3)
     monkeypatch.setattr(liu_xiao_li, "COUNT", 5)
     image = random(2, 17, 15)
-    groups = similar_patches(image)
+    groups = Groups(image)
     assert groups.size_yx == (18, 18)
     wide = np.pad(image.numpy(), ((0, 0), (0, 1), (0, 3)), "edge")
     own = wide[:, 4:10, 8:14]
@@ -74,7 +75,7 @@ def test_patches_that_repeat_are_low_rank_already_and_noise_on_them_is_not(monke
     monkeypatch.setattr(liu_xiao_li, "COUNT", 4)
     tile = random(1, 6, 6)
     image = tile.repeat(1, 4, 4)
-    groups = similar_patches(image)
+    groups = Groups(image)
     torch.testing.assert_close(groups.low_rank(image, image, 1e-3), image, rtol=0, atol=1e-3)
     noisy = image + 0.02 * torch.randn(1, 24, 24, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     assert (groups.low_rank(noisy, image, 0.01) - image).norm() < 0.5 * (noisy - image).norm()

@@ -23,12 +23,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hypersharp.numerics.linops import BlurDecimation, Map
+from hypersharp.numerics.linops import Map
 from hypersharp.numerics.loops import conjugate_gradients, slices
 from hypersharp.numerics.noise import band_noise
 from hypersharp.pair.reduced import BANDS_AT_ONCE, trusted_pixels
 from hypersharp.pair.tensors import TensorPair
-from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.observe import Sensor, circular_blur
 from hypersharp.sensor.psf import PSF
 
 LEAST, MOST = 0.01, 1000.0  # weights considered, times the largest eigenvalue of A A'
@@ -115,9 +115,7 @@ def project(
     counts = hs.new_ones(hs.shape[1:]) if valid is None else valid.to(hs)
     pieces = slices(len(hs), BANDS_AT_ONCE)
     residual = torch.cat([hs[some] - sensor.hs(estimate[some]) for some in pieces]).mul_(counts)
-    kernel, shape_yx = torch.tensor(sensor.psf.kernel).to(hs), (estimate.shape[1], estimate.shape[2])
-    observe = BlurDecimation(kernel, shape_yx, sensor.ratio, sensor.psf.start_yx)
-    power = observe.coarse_power().clamp(min=0)
+    power = circular_blur(sensor.psf, sensor.ratio, estimate).coarse_power().clamp(min=0)
     weights = likely_weights(residual, power, most_noise(hs, counts)) if weights is None else weights
     gram, left = gram_of(sensor, power, (hs.shape[1], hs.shape[2])), residual.clone()
     image = estimate.clone()

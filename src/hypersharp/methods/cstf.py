@@ -37,6 +37,7 @@ from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor, read_indices
 from hypersharp.sensor.psf import PSF
+from hypersharp.sensor.tables import FloatArray
 
 ATOMS_YX, ATOMS_BANDS = 240, 12
 BLOCK_PX, MARGIN_PX = 512, 32  # of images that so few atoms would not do for
@@ -151,7 +152,7 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     inside, _, levels = seen_alike(pair, sensor.sensor, options)
     pixels = measured_pixels(pair.hs, pair.hs_valid).to(inside.basis)
     start = vca(pixels, min(ATOMS_BANDS, *pixels.shape), seed=SEED)
-    lost = not_separable(sensor.sensor.psf)
+    lost = separable_part(sensor.sensor.psf)[2]
     notes = (f"the separable part of the PSF leaves out {lost:.1%} of it",) if lost > SEPARABLE else ()
     return Tucker(sensor.sensor, start, levels, notes)
 
@@ -161,17 +162,17 @@ def expand(core: Tensor, rows: Tensor, columns: Tensor, bands: Tensor) -> Tensor
     return mix_bands(bands, rows @ core @ columns.mT)
 
 
-def not_separable(psf: PSF) -> float:
-    """Which share of the kernel's norm its nearest separable one leaves out."""
-    powers = np.linalg.svd(psf.kernel, compute_uv=False) ** 2
-    return float(np.sqrt(powers[1:].sum() / powers.sum()))
+def separable_part(psf: PSF) -> tuple[FloatArray, FloatArray, float]:
+    """Taps along y and x of the nearest separable kernel, and which share of the norm it leaves out."""
+    u, values, vt = np.linalg.svd(psf.kernel)
+    lost = float(np.sqrt((values[1:] ** 2).sum() / (values**2).sum()))
+    return u[:, 0] / u[:, 0].sum(), vt[0] / vt[0].sum(), lost
 
 
 def blur_matrices(sensor: Sensor, shape_yx: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """P1 (h, H) and P2 (w, W): blur along an axis and decimation, with the PSF's phase and boundary rule."""
-    u, _, vt = np.linalg.svd(sensor.psf.kernel)
-    matrices, separable = [], (u[:, 0] / u[:, 0].sum(), vt[0] / vt[0].sum())  # taps along y and x of the nearest such
-    for axis, (size, taps) in enumerate(zip(shape_yx, separable, strict=True)):
+    matrices = []
+    for axis, (size, taps) in enumerate(zip(shape_yx, separable_part(sensor.psf)[:2], strict=True)):
         read = read_indices(size, len(taps), sensor.psf.start_yx[axis], sensor.ratio, sensor.psf.boundary)
         count = size // sensor.ratio
         places = torch.from_numpy(read)[torch.arange(len(taps)) + sensor.ratio * torch.arange(count)[:, None]]
@@ -207,10 +208,14 @@ def system_solver(factors: tuple[Tensor, Tensor, Tensor], image: Tensor) -> Call
 
     The image sees nothing along an eigenvector without power, where C stays the target: those are left out.
     """
-    powers, axes = zip(*(strong_axes(matrix) for matrix in factors), strict=True)
+    powers, axes = [], []
+    for matrix in factors:
+        power, vectors = torch.linalg.eigh((matrix.mT @ matrix).double())
+        strong = power > power[-1] * torch.finfo(matrix.dtype).eps  # stands out of rounding
+        powers.append(power[strong])
+        axes.append(vectors[:, strong].to(image))
     scale = torch.einsum("y,x,z->zyx", *powers).add(MU).reciprocal()
-    loss = (scale * MU - 1).to(image)
-    y, x, z = (vectors.to(image) for vectors in axes)
+    loss, (y, x, z) = (scale * MU - 1).to(image), axes
     rows, columns, bands = ((matrix @ one).mT for matrix, one in zip(factors, (y, x, z), strict=True))
     start = expand(image, rows, columns, bands).mul_(scale.to(image))
     inward_y, inward_z = y.mT.contiguous(), z.mT.contiguous()
@@ -220,13 +225,6 @@ def system_solver(factors: tuple[Tensor, Tensor, Tensor], image: Tensor) -> Call
         return expand(seen.mul_(loss).add_(start), y, x, z).add_(target)
 
     return solve
-
-
-def strong_axes(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """The eigenvalues (k,) and eigenvectors (n, k) of matrix' matrix that stand out of rounding, float64."""
-    powers, axes = torch.linalg.eigh((matrix.mT @ matrix).double())
-    strong = powers > powers[-1] * torch.finfo(matrix.dtype).eps
-    return powers[strong], axes[:, strong]
 
 
 def update_dictionary(axis: int, core: Tensor, factors: Factors, hs: Tensor, ms: Tensor) -> Tensor:

@@ -15,12 +15,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.numerics.interpolate import interpolate_bicubic
-from hypersharp.numerics.linops import BlurDecimation, mirror, mix_bands, sylvester
+from hypersharp.numerics.linops import mirror, mix_bands, sylvester
 from hypersharp.numerics.noise import signal_rank, unshared_noise
 from hypersharp.numerics.subspace import svd_basis
 from hypersharp.pair.options import Options, choose_device
 from hypersharp.pair.tensors import TensorPair
-from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.observe import Sensor, circular_blur
 from hypersharp.sensor.psf import PSF
 
 WINDOW_PX = 5  # coarse pixels along a side of the local mean
@@ -179,20 +179,25 @@ class Agreement:
     def with_hs(self, prior: Tensor, coefficients: Tensor, *, weight: float) -> Tensor:
         """argmin_X ||coefficients - X B||^2 + weight ||X - prior||^2 = prior + B'(B B' + weight)^-1 (.. - prior B)."""
         fine, coarse = self.widened(prior, coefficients)
-        observe = self.observe(fine)
+        observe = circular_blur(self.scales.psf, self.scales.ratio, fine)
         gap = torch.fft.rfft2(coarse - observe.forward(fine)) / (observe.coarse_power() + weight)
         change = observe.adjoint(torch.fft.irfft2(gap, s=coarse.shape[1:]))
         return prior + self.inside(change)
 
     def __call__(self, prior: Tensor, coefficients: Tensor, ms: Tensor, *, weight: float | Tensor) -> Tensor:
         """argmin_X ||coefficients - X B||^2 + ||ms - R E X||^2 + weight ||X - prior||^2; weight may be a (p, p)."""
-        fine, coarse = self.widened(prior, coefficients)
-        observe = self.observe(fine)
-        rhs = observe.adjoint(coarse - observe.forward(fine))
-        rhs += mix_bands(self.seen.mT, self.widened(ms, coefficients)[0] - mix_bands(self.seen, fine))
         gram = self.seen.mT @ self.seen
         gram += weight if isinstance(weight, Tensor) else weight * torch.eye(len(gram)).to(gram)
-        return prior + self.inside(sylvester(gram, rhs, observe))
+        fine, coarse = self.widened(prior, coefficients)
+        change = self.change(fine, coarse, self.widened(ms, coefficients)[0], gram, self.seen.mT)
+        return prior + self.inside(change)
+
+    def change(self, prior: Tensor, coefficients: Tensor, ms: Tensor, gram: Tensor, pull: Tensor) -> Tensor:
+        """X with gram X + B B' X = (coefficients - prior B) B' + pull (ms - R E prior), all of them widened."""
+        observe = circular_blur(self.scales.psf, self.scales.ratio, prior)
+        rhs = observe.adjoint(coefficients - observe.forward(prior))
+        rhs += mix_bands(pull, ms - mix_bands(self.seen, prior))
+        return sylvester(gram, rhs, observe)
 
     def widened(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
         return mirror(fine, self.margin_px * self.scales.ratio), mirror(coarse, self.margin_px)
@@ -200,9 +205,3 @@ class Agreement:
     def inside(self, fine: Tensor) -> Tensor:
         margin = self.margin_px * self.scales.ratio
         return fine[:, margin : fine.shape[1] - margin, margin : fine.shape[2] - margin]
-
-    def observe(self, fine: Tensor) -> BlurDecimation:
-        """The circular blur on an image of that size."""
-        psf = self.scales.psf
-        kernel = torch.tensor(psf.kernel).to(fine)
-        return BlurDecimation(kernel, (fine.shape[1], fine.shape[2]), self.scales.ratio, psf.start_yx)

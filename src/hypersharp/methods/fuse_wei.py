@@ -20,7 +20,7 @@ from torch import Tensor
 
 from hypersharp.methods.base import Apply
 from hypersharp.methods.detail import Agreement, Match, SubspacePair, detail, measured_pixels, seen_alike
-from hypersharp.numerics.linops import mix_bands, sylvester
+from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.noise import band_noise
 from hypersharp.pair.options import Options, Progress
 from hypersharp.pair.sensor import PairSensor
@@ -58,15 +58,12 @@ class Posterior(Apply):
 
     def mean(self, coefficients: Tensor, ms: Tensor) -> Tensor:
         """U (p, H, W), by what it adds to up(A)."""
-        seen, found = self.agreement.seen, self.gaussians
+        found, response = self.gaussians, self.agreement.seen.to(torch.float64)
         fine, coarse = self.agreement.widened(ms, coefficients)
-        observe, mean = self.agreement.observe(fine), self.agreement.scales.expand(coarse)
-        precision = (found.hs_noise / found.ms_noise)[:, None]
-        response = seen.to(torch.float64)
-        gram = response.mT @ (precision * response) + found.hs_noise * torch.linalg.inv(found.prior)
-        rhs = observe.adjoint(coarse - observe.forward(mean))
-        rhs += mix_bands((precision * response).mT.to(fine), fine - mix_bands(seen, mean))
-        mean += sylvester(((gram + gram.mT) / 2).to(fine), rhs, observe)
+        mean = self.agreement.scales.expand(coarse)
+        pull = ((found.hs_noise / found.ms_noise)[:, None] * response).mT
+        gram = pull @ response + found.hs_noise * torch.linalg.inv(found.prior)
+        mean += self.agreement.change(mean, coarse, fine, ((gram + gram.mT) / 2).to(fine), pull.to(fine))
         return self.agreement.inside(mean)
 
 

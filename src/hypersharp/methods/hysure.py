@@ -31,7 +31,7 @@ from hypersharp.numerics.subspace import svd_basis, vca
 from hypersharp.pair.options import Options, Progress, choose_device
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
-from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.observe import Sensor, circular_blur
 
 STRIP_VALUES = 2**18  # values of U in a strip on a CPU: with its companions in the caches, and calls few (measured)
 MOST_DIMENSIONS = 30
@@ -112,7 +112,11 @@ def update_variation(u: Tensor, multipliers: Tensor, pull: Tensor, rows: slice, 
     n[0, :, :, -1] += u[..., -1] - u[..., 0]
     n[1, :, :-1] += u[:, :-1] - u[:, 1:]
     n[1, :, -1] += u[:, -1] - below
-    kept = shrinkage(vector_lengths(n), threshold)
+    first, *others = n.flatten(0, 1)  # of which V3 and V4 have one norm a pixel
+    power = first.square()
+    for plane in others:
+        power.addcmul_(plane, plane)
+    kept = shrinkage(power.sqrt_(), threshold)
     torch.mul(n, kept - 1, out=a)
     n.mul_(2 * kept - 1)
     along_x, along_y = n
@@ -130,15 +134,6 @@ def data_step(matrix: Tensor, image: Tensor, mu: float) -> tuple[Tensor, Tensor]
     normal.diagonal().add_(mu)
     inverse = torch.linalg.inv(normal)
     return mu * inverse, mix_bands(inverse @ matrix.mT, image)
-
-
-def vector_lengths(n: Tensor) -> Tensor:
-    """(2, p, rows, W) -> (rows, W): one norm over both directions and all coefficients."""
-    first, *others = n.flatten(0, 1)
-    total: Tensor = first.square()
-    for plane in others:
-        total.addcmul_(plane, plane)
-    return total.sqrt_()
 
 
 def sharpen(
@@ -162,9 +157,8 @@ def sharpen(
         raise InputError(sizes, f"sizes of ratio {ratio}", "crop ms, or correct the sensor")
     if sensor.srf.shape != (len(ms), len(hs)):
         raise InputError(f"a response of shape {sensor.srf.shape}", f"{(len(ms), len(hs))}", "give one row per ms band")
-    kernel, response = (torch.tensor(table).to(hs) for table in (sensor.psf.kernel, sensor.srf))
+    observe, response = circular_blur(sensor.psf, ratio, ms.to(hs)), torch.tensor(sensor.srf).to(hs)
     found = find_basis(hs, chosen) if basis is None else basis.to(hs)
-    observe = BlurDecimation(kernel, (ms.shape[1], ms.shape[2]), sensor.ratio, sensor.psf.start_yx)
     u = iterate(hs, ms, observe, response=response, basis=found, options=chosen, progress=progress)
     return mix_bands(found, u)
 

@@ -110,7 +110,15 @@ def guided(
         left -= mean.adjoint(left)
         return result.add_(left.mT.view_as(image), alpha=ALIKE)
 
-    diagonal = jacobi(sensor, counts, ties, mean, ms)
+    # the diagonal of these equations, (H, W)
+    squared = replace(sensor, psf=replace(scales.psf, kernel=scales.psf.kernel**2))
+    diagonal = squared.hs_adjoint(counts[None])[0] * float((scales.psf.kernel**2).sum())
+    for tie, step in zip(ties, NEXT_YX, strict=True):
+        here, there = overlap(step, diagonal.shape)
+        diagonal[here] += tie
+        diagonal[there] += tie
+    own = Mean(mean.places, mean.weights.square()).adjoint(ms.new_ones(len(mean.places), 1))
+    diagonal += ALIKE * (1 + own.view_as(diagonal))
     return conjugate_gradients(
         apply,
         sensor.hs_adjoint(coarse * counts),
@@ -119,18 +127,6 @@ def guided(
         iterations=STEPS,
         tolerance=TOLERANCE,
     )
-
-
-def jacobi(sensor: Sensor, counts: Tensor, ties: list[Tensor], mean: Mean, ms: Tensor) -> Tensor:
-    """The diagonal (H, W) of stage 1's equations."""
-    squared = replace(sensor, psf=replace(sensor.psf, kernel=sensor.psf.kernel**2))
-    diagonal = squared.hs_adjoint(counts[None])[0] * float((sensor.psf.kernel**2).sum())
-    for tie, step in zip(ties, NEXT_YX, strict=True):
-        here, there = overlap(step, diagonal.shape)
-        diagonal[here] += tie
-        diagonal[there] += tie
-    own = Mean(mean.places, mean.weights.square()).adjoint(ms.new_ones(len(mean.places), 1))
-    return diagonal + ALIKE * (1 + own.view_as(diagonal))
 
 
 def neighbour_ties(ms: Tensor) -> list[Tensor]:

@@ -12,7 +12,6 @@ al. 2014, CVPR, whose proximal map is in closed form). The other coefficients ar
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -25,6 +24,7 @@ from hypersharp.numerics.loops import shrinkage, slices
 from hypersharp.pair.options import Options, Progress
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
+from hypersharp.sensor.observe import circular_blur
 
 MOST_DIMENSIONS = 10
 ORDER, TAPS = 1.3, 16  # v, and how many of its differences are not neglected
@@ -74,8 +74,9 @@ def sharpen(
     borders = Agreement(coarse, scales)  # mirrored, so that steps may be circular
     first, small = borders.widened(first, coarse)
     guide, ms = (borders.widened(image, coarse)[0] for image in (guide, ms))
-    fidelity = Fidelity(borders.observe(first), fractional_differences(order, first))
-    differences, groups = fidelity.differences, similar_patches(ms) if low_rank else None
+    differences = Differences(order, first)
+    fidelity = Fidelity(circular_blur(scales.psf, scales.ratio, first), differences)
+    groups = Groups(ms) if low_rank else None
     wanted, pull = differences(guide), fidelity.observe.adjoint(small)
     z = kept = first  # G of the ADMM is `kept`, F is `flow`
     flow = torch.zeros_like(wanted)
@@ -96,11 +97,23 @@ def sharpen(
     return borders.inside(z)
 
 
-@dataclass(frozen=True, eq=False)
 class Differences:
-    """D^v by its half spectra (2, 1, H, W//2 + 1), along columns and along rows."""
+    """D^v by its half spectra `transfer` (2, 1, H, W//2 + 1), along columns and along rows, for images like one.
 
-    transfer: Tensor
+    Gruenwald-Letnikov differences sum_k c_k z(x - k), c_0 = 1, c_k = c_(k-1) (1 - (order + 1) / k), circular.
+    """
+
+    def __init__(self, order: float, like: Tensor) -> None:
+        k = torch.arange(1, TAPS, dtype=torch.float64)
+        taps = torch.cat([torch.ones(1, dtype=torch.float64), (1 - (order + 1) / k).cumprod(0)])
+        spectra = []
+        for size, frequencies in zip(like.shape[-2:], (torch.fft.fftfreq, torch.fft.rfftfreq), strict=True):
+            turns = frequencies(size, dtype=torch.float64)[:, None] * torch.arange(TAPS)
+            spectra.append(torch.polar(taps.expand_as(turns), -2 * torch.pi * turns).sum(1))
+        shape = len(spectra[0]), len(spectra[1])
+        both = torch.stack([spectra[0][:, None].expand(shape), spectra[1].expand(shape)])[:, None]
+        single = like.dtype == torch.float32
+        self.transfer = both.to(like.device, torch.complex64 if single else torch.complex128)
 
     def __call__(self, image: Tensor) -> Tensor:
         """(p, H, W) -> (2, p, H, W)."""
@@ -114,25 +127,13 @@ class Differences:
         return image
 
 
-def fractional_differences(order: float, like: Tensor) -> Differences:
-    """Gruenwald-Letnikov differences sum_k c_k z(x - k), c_0 = 1, c_k = c_(k-1) (1 - (order + 1) / k), circular."""
-    k = torch.arange(1, TAPS, dtype=torch.float64)
-    taps = torch.cat([torch.ones(1, dtype=torch.float64), (1 - (order + 1) / k).cumprod(0)])
-    spectra = []
-    for size, frequencies in zip(like.shape[-2:], (torch.fft.fftfreq, torch.fft.rfftfreq), strict=True):
-        turns = frequencies(size, dtype=torch.float64)[:, None] * torch.arange(TAPS)
-        spectra.append(torch.polar(taps.expand_as(turns), -2 * torch.pi * turns).sum(1))
-    shape = len(spectra[0]), len(spectra[1])
-    both = torch.stack([spectra[0][:, None].expand(shape), spectra[1].expand(shape)])[:, None]
-    return Differences(both.to(like.device, torch.complex64 if like.dtype == torch.float32 else torch.complex128))
-
-
-@dataclass(frozen=True, eq=False)
 class Fidelity:
     """The blur B and the differences D^v, whose sum of squares is solved for in closed form."""
 
-    observe: BlurDecimation
-    differences: Differences
+    def __init__(self, observe: BlurDecimation, differences: Differences) -> None:
+        self.observe = observe
+        self.inverse = 1 / (1 + differences.transfer.abs().square().sum((0, 1)))  # of D'D + 1, by its half spectrum
+        self.coarse_power = observe.coarse_power(self.smooth)  # eigenvalues of B (D'D + 1)^-1 B'
 
     def solve(self, pull: Tensor, prior: Tensor, penalty: float) -> Tensor:
         """z with (B B' + penalty (D'D + 1)) z = pull + penalty prior, all (p, H, W), as `numerics.linops` folds it."""
@@ -146,22 +147,27 @@ class Fidelity:
         smoothed: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * self.inverse, s=self.observe.shape_yx)
         return smoothed
 
-    @cached_property
-    def inverse(self) -> Tensor:
-        return 1 / (1 + self.differences.transfer.abs().square().sum((0, 1)))
 
-    @cached_property
-    def coarse_power(self) -> Tensor:
-        """The eigenvalues of B (D'D + 1)^-1 B' on the coarse half spectrum."""
-        return self.observe.coarse_power(self.smooth)
-
-
-@dataclass(frozen=True, eq=False)
 class Groups:
-    """Where the patches of each group begin, (n, COUNT), in an image widened to (height, width)."""
+    """Around every STRIDE_PX-th patch of (l, H, W) the COUNT of least mean squared distance, itself included.
 
-    places: Tensor
-    size_yx: tuple[int, int]
+    `places` (n, COUNT): where the patches of each group begin, in an image widened to `size_yx`.
+    """
+
+    def __init__(self, image: Tensor) -> None:
+        height, width = (size + (PATCH_PX - size) % STRIDE_PX for size in image.shape[1:])
+        self.size_yx = height, width
+        image = widened(image, self.size_yx)
+        around, span, distances = F.pad(image, (REACH_PX,) * 4, value=torch.inf), 2 * REACH_PX + 1, []
+        for y in range(span):
+            for x in range(span):
+                apart = (image - around[:, y : y + height, x : x + width]).square_().mean(0, keepdim=True)
+                distances.append(F.avg_pool2d(apart[None], PATCH_PX, STRIDE_PX)[0, 0])
+        distances[len(distances) // 2].fill_(-1)  # itself, however many are equal
+        steps = torch.stack(distances).flatten(1).topk(COUNT, dim=0, largest=False).indices.mT  # (n, COUNT)
+        rows, columns = (torch.arange(n, device=image.device) * STRIDE_PX for n in distances[0].shape)
+        corners = (rows[:, None] * width + columns).flatten()
+        self.places = corners[:, None] + (steps // span - REACH_PX) * width + steps % span - REACH_PX
 
     def low_rank(self, image: Tensor, first: Tensor, level: float) -> Tensor:
         """The mean over the groups of image (p, H, W) as each has it, its singular values and `first`'s shrunk."""
@@ -187,22 +193,6 @@ def shrunk(values: Tensor, level: float) -> Tensor:
     root = (values + LEAST).square() - 4 * level * values.shape[-1] ** 0.5
     found = (values - LEAST + root.clamp(min=0).sqrt()).div_(2).clamp_(min=0)
     return torch.where(root < 0, 0, found / values.clamp(min=LEAST))
-
-
-def similar_patches(image: Tensor) -> Groups:
-    """Around every STRIDE_PX-th patch of (l, H, W) the COUNT of least mean squared distance, itself included."""
-    height, width = (size + (PATCH_PX - size) % STRIDE_PX for size in image.shape[1:])
-    image = widened(image, (height, width))
-    around, span, distances = F.pad(image, (REACH_PX,) * 4, value=torch.inf), 2 * REACH_PX + 1, []
-    for y in range(span):
-        for x in range(span):
-            apart = (image - around[:, y : y + height, x : x + width]).square_().mean(0, keepdim=True)
-            distances.append(F.avg_pool2d(apart[None], PATCH_PX, STRIDE_PX)[0, 0])
-    distances[len(distances) // 2].fill_(-1)  # itself, however many are equal
-    steps = torch.stack(distances).flatten(1).topk(COUNT, dim=0, largest=False).indices.mT  # (n, COUNT)
-    rows, columns = (torch.arange(n, device=image.device) * STRIDE_PX for n in distances[0].shape)
-    corners = (rows[:, None] * width + columns).flatten()
-    return Groups(corners[:, None] + (steps // span - REACH_PX) * width + steps % span - REACH_PX, (height, width))
 
 
 def widened(image: Tensor, size_yx: tuple[int, int]) -> Tensor:

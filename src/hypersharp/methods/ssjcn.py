@@ -13,7 +13,7 @@ from hypersharp.networks.coordinates import psf_window
 from hypersharp.networks.inference import Inference, check_fit, choose_weights, network_of, shape_of, with_held_means
 from hypersharp.networks.onnx.export import in_runtime
 from hypersharp.networks.onnx.session import OnnxNetwork
-from hypersharp.networks.packaged import Weights, fitting_weights, named_weights, packaged_weights, wraps_around
+from hypersharp.networks.packaged import SUBSPACE, Weights, fitting_weights, named_weights, packaged_weights
 from hypersharp.networks.ssjcn import SensorDegradation
 from hypersharp.networks.ssjcn_v2 import SSJCN2
 from hypersharp.pair.options import Options, choose_device
@@ -53,7 +53,10 @@ def trained(
     start_weight = float(weights.header.provenance.get("start_weight", 0.0))
     if not start_weight:
         wraps = sensor.given_psf is not None and sensor.given_psf.boundary == "wrap"
-        margin = MIRRORED_PX if wraps_around(weights.header) and not wraps else 0
+        header = weights.header
+        # as its protocol does and no camera: the exact agreement under a blur wider than a coarse pixel is circular
+        wide = header.network == "ssjcn-v2" and (header.options.get("psf_px") or 0) > header.options["ratio"]
+        margin = MIRRORED_PX if wide and not wraps else 0
         return Inference(net, notes=notes, weights=weights.name, mirrored_px=margin)
     psf = sensor.given_psf or PSF.from_dict(weights.header.provenance["psf"])
     own = Sensor(psf, net.get_buffer("srf").cpu().numpy(), pair.ratio)
@@ -69,10 +72,10 @@ def subspace_weights(pair: TensorPair, options: Options) -> Weights | None:
             return packaged_weights().get(ANY_SENSOR)
         return None
     weights = named_weights(options.weights)
-    if weights.header.network != "ssjcn-subspace":
+    if weights.header.network != SUBSPACE:
         return None
     if not weights.any_sensor:
-        check_fit(weights, "ssjcn-subspace", pair)
+        check_fit(weights, SUBSPACE, pair)
     return weights
 
 
@@ -83,14 +86,17 @@ def with_response(net: FusionNetwork, pair: TensorPair, sensor: PairSensor) -> t
     own = net.get_buffer("srf")
     srf = own if sensor.given_srf is None else torch.tensor(sensor.given_srf).to(own)
     if srf.shape != own.shape:
-        found, expected = tuple(srf.shape), tuple(own.shape)
-        raise InputError(f"a response of shape {found}", f"{expected}", "give one row per ms band")
+        raise InputError(f"a response of shape {tuple(srf.shape)}", f"{tuple(own.shape)}", "give one row per ms band")
     differs = float((srf - own).abs().max()) > SRF_TOLERANCE
     net = copy.deepcopy(net)  # the loaded one stays as it was trained
     net.get_buffer("srf").copy_(srf)
     window = None if sensor.given_psf is None else psf_window(sensor.given_psf, pair.ratio)
     if isinstance(net, SSJCN2):
-        check_independent(srf)
+        strengths = torch.linalg.svdvals(srf.double())
+        if strengths[-1] < LEAST_STRENGTH * strengths[0]:  # an exact agreement needs bands of which none gives another
+            found = f"a response whose {len(srf)} ms bands depend on each other"
+            do = "correct --srf, or name other weights (--weights ssjcn-dian-x4) or another method"
+            raise InputError(found, "bands that each see something of their own", do)
         net.see_with(srf, net.psf if window is None else window.to(net.psf))
     if isinstance(net, OnnxNetwork) and window is not None and "psf" in net.file.optional:
         net.set_window(window)
@@ -100,12 +106,3 @@ def with_response(net: FusionNetwork, pair: TensorPair, sensor: PairSensor) -> t
             if window is not None:
                 block.psf = window.to(block.psf)
     return net, ("warning: the response differs from the one these weights were trained with",) if differs else ()
-
-
-def check_independent(srf: torch.Tensor) -> None:
-    """Raise InputError for a response (l, L) some of whose bands the others give: an exact agreement needs all."""
-    strengths = torch.linalg.svdvals(srf.double())
-    if strengths[-1] < LEAST_STRENGTH * strengths[0]:
-        found = f"a response whose {len(srf)} ms bands depend on each other"
-        do = "correct --srf, or name other weights (--weights ssjcn-dian-x4) or another method"
-        raise InputError(found, "bands that each see something of their own", do)

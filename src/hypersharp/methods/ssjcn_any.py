@@ -6,14 +6,13 @@ from pathlib import Path
 
 import torch
 
-from hypersharp.errors import InputError
+from hypersharp.errors import CallError, InputError
 from hypersharp.methods.base import Apply
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import load_weights, to_fast_layout
 from hypersharp.networks.coordinates import band_means, fit_coordinates, psf_window
 from hypersharp.networks.inference import Inference, with_held_means
 from hypersharp.networks.layers import RATIOS
-from hypersharp.networks.onnx.export import check_pair_runtime
 from hypersharp.networks.packaged import Weights, named_weights
 from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.pair.options import Options, choose_device
@@ -34,7 +33,10 @@ def learn_any(weights: Weights, pair: TensorPair, sensor: PairSensor, options: O
 
     Raises: InputError as `pair_network`; CallError where onnxruntime is to run what is made for one pair.
     """
-    check_pair_runtime(options)
+    if options.runtime == "onnx":  # which would have to be exported for every pair
+        found = "--runtime onnx and no weights for this very sensor"
+        do = "run `hypersharp adapt HS MS -o WEIGHTS.safetensors` and give --weights WEIGHTS.safetensors"
+        raise CallError(found, "weights of one sensor", do)
     net = pair_network(pair, sensor.sensor, weights=weights.path)
     note = (
         f"weights {weights.name}: for any sensor, not trained for this one: "

@@ -24,11 +24,11 @@ from hypersharp.networks.layers import Means
 from hypersharp.networks.onnx.session import load_onnx
 from hypersharp.networks.packaged import Weights, fitting_weights, misfit, named_weights
 from hypersharp.numerics.interpolate import upsample_bicubic
-from hypersharp.numerics.linops import BlurDecimation, fuse_gaussian, mirror
+from hypersharp.numerics.linops import fuse_gaussian, mirror
 from hypersharp.pair.options import Options, Precision, Progress, choose_device, ignore
 from hypersharp.pair.sensor import estimate_by
 from hypersharp.pair.tensors import TensorPair
-from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.observe import Sensor, circular_blur
 from hypersharp.simulation.protocols import PROTOCOLS
 from hypersharp.system.deterministic import is_deterministic
 
@@ -104,9 +104,7 @@ def explain(hs: Tensor, ms: Tensor, prior: Tensor, sensor: Sensor, weight: float
 
     Raises: InputError for a weight that is not positive, or a ratio that does not divide the image.
     """
-    kernel = torch.tensor(sensor.psf.kernel).to(prior)
-    observe = BlurDecimation(kernel, (prior.shape[1], prior.shape[2]), sensor.ratio, sensor.psf.start_yx)
-    response = torch.tensor(sensor.srf).to(prior)
+    observe, response = circular_blur(sensor.psf, sensor.ratio, prior), torch.tensor(sensor.srf).to(prior)
     return fuse_gaussian(hs, ms, prior, observe=observe, response=response, weight=weight)
 
 

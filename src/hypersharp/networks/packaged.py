@@ -103,14 +103,6 @@ def not_installed(name: str) -> InputError:
     )
 
 
-def wraps_around(header: WeightsHeader) -> bool:
-    """Whether a network takes opposite borders of a scene for neighbours, as its protocol does and no camera.
-
-    So does the second generation's exact agreement under a blur wider than a coarse pixel.
-    """
-    return header.network == "ssjcn-v2" and (header.options.get("psf_px") or 0) > header.options["ratio"]
-
-
 def fitting_weights(
     method: str, shape: dict[str, int], wavelengths_nm: "NDArray[np.float64] | None"
 ) -> "tuple[Weights, ...]":

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.errors import InputError
-from hypersharp.numerics.linops import mix_bands
+from hypersharp.numerics.linops import BlurDecimation, mix_bands
 from hypersharp.sensor.psf import PSF, Boundary
 from hypersharp.sensor.tables import FloatArray
 
@@ -136,6 +136,11 @@ class Sensor:
                 f"an image of shape {tuple(image.shape)}", f"{bands} bands, (..., {bands}, H, W)", "give a fitting srf"
             )
         return mix_bands(matrix, image)
+
+
+def circular_blur(psf: PSF, ratio: int, like: Tensor) -> BlurDecimation:
+    """Blur and decimation with circular borders, whatever the PSF's boundary, on images of the size of `like`."""
+    return BlurDecimation(torch.tensor(psf.kernel).to(like), (like.shape[-2], like.shape[-1]), ratio, psf.start_yx)
 
 
 def read_indices(size: int, taps: int, start: int, ratio: int, boundary: Boundary) -> np.ndarray:

@@ -190,14 +190,6 @@ SUFFIX = ".onnx"
 FORM = 1  # of the files kept; another one where `export_onnx` changes what it writes
 
 
-def check_pair_runtime(options: Options) -> None:
-    """Raises: CallError where onnxruntime is to run a network that is made for every pair."""
-    if options.runtime == "onnx":
-        found = "--runtime onnx and no weights for this very sensor"
-        do = "run `hypersharp adapt HS MS -o WEIGHTS.safetensors` and give --weights WEIGHTS.safetensors"
-        raise CallError(found, "weights of one sensor", do)
-
-
 def in_runtime(net: FusionNetwork, header: WeightsHeader, options: Options) -> FusionNetwork:
     """The network, or what onnxruntime runs in its place; shared, not to be changed. Raises: as `export_onnx`."""
     if options.runtime == "torch" or isinstance(net, OnnxNetwork):
