@@ -177,7 +177,8 @@ def test_a_start_by_regression_knows_how_bands_follow_the_ms(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"psf_px": 5}, {"psf_px": 2}, {"joint": "hs"}, {"resolution": "third"}, {"start": "zero"}]
+    "options",
+    [{"psf_px": 5}, {"psf_px": 2}, {"joint": "hs"}, {"resolution": "third"}, {"start": "zero"}, {"start": []}],
 )
 def test_options_that_cannot_be_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(Exception, match="network options"):

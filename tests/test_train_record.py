@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -166,8 +167,8 @@ class Off(SSJCN2):
         super().__init__(SSJCN2Options(bands=5, ms_bands=2, features=16, blocks=1))
         self.truth = truth
 
-    def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
-        return self.truth + 0.01
+    def estimates(self, hs: Tensor, ms: Tensor) -> Iterator[Tensor]:
+        yield self.truth + 0.01
 
 
 def test_scores_and_loss_are_those_computed_by_hand(tmp_path: Path) -> None:
@@ -233,7 +234,7 @@ def test_minutes_stop_a_training_that_then_goes_on(tmp_path: Path) -> None:
 
 def test_start_from_begins_with_given_weights(tmp_path: Path) -> None:
     path = train_record(OPTIONS, small_set(), tmp_path / "first")
-    state = record.begin(OPTIONS, small_set(), path)
+    state = record.begin(OPTIONS, small_set(), [path])
     for a, b in zip(state.net.state_dict().values(), load_weights(path)[0].state_dict().values(), strict=True):
         assert torch.equal(a, b)
 
@@ -241,7 +242,7 @@ def test_start_from_begins_with_given_weights(tmp_path: Path) -> None:
 def test_a_round_more_begins_without_a_change(tmp_path: Path) -> None:
     path = train_record(OPTIONS, small_set(), tmp_path / "first")
     one_more = replace(OPTIONS, network_options={**OPTIONS.network_options, "rounds": 3})
-    net, before = record.begin(one_more, small_set(), path).net, load_weights(path)[0]
+    net, before = record.begin(one_more, small_set(), [path]).net, load_weights(path)[0]
     hs, ms, _ = next(iter(record.make_course(one_more, small_set(), tmp_path, net).validation.values()))
     with torch.no_grad():
         torch.testing.assert_close(net(hs, ms), before(hs, ms))
@@ -251,9 +252,27 @@ def test_a_round_more_begins_without_a_change(tmp_path: Path) -> None:
 def test_weights_of_another_start_keep_their_features_and_change_nothing(tmp_path: Path) -> None:
     path = train_record(OPTIONS, small_set(), tmp_path / "first")
     other = replace(OPTIONS, network_options={**OPTIONS.network_options, "start": "regression"})
-    net, before = record.begin(other, small_set(), path).net, load_weights(path)[0].state_dict()
+    net, before = record.begin(other, small_set(), [path]).net, load_weights(path)[0].state_dict()
     for name, tensor in net.state_dict().items():
         assert torch.equal(tensor, torch.zeros_like(tensor) if ".tail." in name else before[name])
+
+
+def test_chains_that_were_trained_apart_join_without_a_step_and_train_together(tmp_path: Path) -> None:
+    one = replace(OPTIONS, name="one")
+    two = replace(OPTIONS, name="two", network_options={**OPTIONS.network_options, "start": "regression"})
+    first = train_record(one, small_set(), tmp_path / "one")
+    second = train_record(two, small_set(), tmp_path / "two", start_from=[first])
+    both = replace(OPTIONS, network_options={**OPTIONS.network_options, "start": ["bicubic", "regression"]})
+    joined = train_record(both, small_set(), tmp_path / "both", start_from=[first, second], finish_only=True)
+    pair = SENSOR.observe(torch.from_numpy(smooth_scene(4)[None]))
+    with torch.no_grad():
+        alone = [load_weights(path)[0](*pair) for path in (first, second)]
+        torch.testing.assert_close(load_weights(joined)[0](*pair), (alone[0] + alone[1]) / 2)
+    trained = train_record(both, small_set(), tmp_path / "on", start_from=[joined])
+    assert log_of(tmp_path / "on")[-1]["val_psnr_db"] > log_of(tmp_path / "both")[-1]["val_psnr_db"]
+    assert load_weights(trained)[1].provenance["began_with"] == [str(joined)]
+    with pytest.raises(InputError, match=r"1 chains in .*one file for each"):
+        record.begin(both, small_set(), [first])
 
 
 def test_a_wide_blur_trains_too(tmp_path: Path) -> None:

@@ -27,7 +27,9 @@ def train(
     strategy: Annotated[str, typer.Option(help="auto, ddp, ... (lightning's words).")] = "auto",
     timeout: Annotated[float, typer.Option(help="Seconds to wait for another process that is silent.", min=1)] = 600.0,
     cache: Annotated[Path | None, typer.Option(help="Folder of degraded scenes to share.")] = None,
-    start_from: Annotated[Path | None, typer.Option(help="ssjcn-v2: begin with these weights.")] = None,
+    start_from: Annotated[
+        list[Path] | None, typer.Option(help="ssjcn-v2: begin with these weights; repeat it, one for each start.")
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="ssjcn-v2: stop after these; --resume goes on.")] = None,
     finish: Annotated[
         bool, typer.Option("--finish", help="ssjcn-v2: let the rate fall from the last checkpoint; it stays.")
@@ -46,7 +48,7 @@ def train(
     resume = resume or (restartable and last.exists())
     if isinstance(options, RecordOptions):
         scenes = training_set(options.protocol, data, options.validation_scenes)
-        chosen: dict[str, Any] = {"start_from": start_from, "minutes": minutes, "finish_only": finish}
+        chosen: dict[str, Any] = {"start_from": start_from or (), "minutes": minutes, "finish_only": finish}
         path = record.train_record(options, scenes, out, resume=resume, **chosen)
     else:
         scenes = training_set(options.protocol, data)

@@ -13,13 +13,14 @@ begins at B'Y, interpolated, or at that with the detail of X as far as B'Y follo
 
     c = up(B'Y) + sum_k up(G_k) (X - up(P Y))_k,   G the slopes of B'Y on P Y in windows,
 
-which needs no training, and knows materials that no training scene had.
+which needs no training, and knows materials that no training scene had. With both starts, each has a chain of rounds
+of its own, and the estimate is the mean: it agrees with both inputs as they do, and their errors are unlike.
 With noise, s is its variance over that of the estimate's own error (Wiener), and of the ms likewise.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ from hypersharp.numerics.regression import regress_locally
 
 # resolution of the bodies -> fine pixels that lie in one of theirs, along a side
 UNSHUFFLE = {"full": 1, "half": 2, "quarter": 4}
+MOST_CHAINS = 8
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class SSJCN2Options(FusionOptions):
         rounds: how often the estimate is corrected.
         joint: which of the inputs the estimate meets exactly in every round: none, ms, or both.
         resolution: that of the bodies.
-        start: where the rounds begin: at the bicubic hs, or at that with the detail of ms by local regression.
+        start: where the rounds begin: at the bicubic hs, or at that with the detail of ms by local regression; several
+            names are as many chains of rounds.
         hs_noise, ms_noise: noise variances over that of the estimate's error; 0 is exact agreement.
 
     >>> SSJCN2Options(bands=8, ms_bands=3).coordinates
@@ -59,7 +62,7 @@ class SSJCN2Options(FusionOptions):
     rounds: int = 2
     joint: Literal["off", "ms", "both"] = "both"
     resolution: Literal["full", "half", "quarter"] = "half"
-    start: Literal["bicubic", "regression"] = "bicubic"
+    start: str | Sequence[str] = "bicubic"
     hs_noise: float = 0.0
     ms_noise: float = 0.0
 
@@ -69,8 +72,13 @@ class SSJCN2Options(FusionOptions):
             raise ValueError(f"psf_px {side} is not the ratio {self.ratio} and an even number more")
         if self.resolution not in UNSHUFFLE or self.joint not in ("off", "ms", "both"):
             raise ValueError(f"resolution '{self.resolution}' or joint '{self.joint}' is unknown")
-        if self.start not in ("bicubic", "regression"):
-            raise ValueError(f"start '{self.start}' is unknown")
+        if not 0 < len(self.starts) <= MOST_CHAINS or not {"bicubic", "regression"}.issuperset(self.starts):
+            raise ValueError(f"start {self.start} is none of bicubic, regression, or 1 to {MOST_CHAINS} of them")
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """The start of each chain of rounds."""
+        return (self.start,) if isinstance(self.start, str) else tuple(self.start)
 
     @property
     def coordinates(self) -> int:
@@ -107,29 +115,45 @@ class SSJCN2(FusionNetwork):
         self.register_buffer("srf", torch.zeros(o.ms_bands, o.bands))
         self.register_buffer("psf", torch.zeros(side, side))
         self.register_buffer("basis", torch.eye(o.bands, n))
-        self.bodies = nn.ModuleList(Body(n + 2 * o.ms_bands, n, o) for _ in range(o.rounds))
+        self.bodies = nn.ModuleList(Body(n + 2 * o.ms_bands, n, o) for _ in range(o.rounds * len(o.starts)))
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
-        """The estimate, from the start that the options say; one from elsewhere has no place here."""
+        """The mean of the chains' estimates; a start from elsewhere has no place here."""
         del start
+        chains, mean = len(self.options.starts), None
+        for estimate in self.estimates(hs, ms):
+            mean = estimate / chains if mean is None else mean + estimate / chains
+        assert mean is not None
+        return mean
+
+    def estimates(self, hs: Tensor, ms: Tensor) -> Iterator[Tensor]:
+        """The estimate (B, L, H, W) of each chain of rounds, from its start."""
         with full_precision(hs):
             hs, ms = hs.float(), ms.float()
             y, coarse_ms = mixed(self.basis.mT, hs), mixed(self.srf, hs)  # (B, n, h, w), (B, l, h, w)
             ratio, centre = self.options.ratio, window_centre(self.psf, self.options.ratio)
             low_ms = interpolate_bicubic(coarse_ms, ratio, centre)  # (B, l, H, W)
-            c = interpolate_bicubic(y, ratio, centre)  # (B, n, H, W)
-            if self.options.start == "regression":
-                slopes = regress_locally(y, coarse_ms)
-                for k, band in enumerate(torch.unbind(ms - low_ms, 1)):
-                    c = c + interpolate_bicubic(slopes[:, :, k], ratio, centre) * band[:, None]
-            c = self.meet_hs(c, y)
-        features = None
-        for body in self.bodies:
-            change, features = body(torch.cat([c, ms, ms - low_ms], 1), features)
+            smooth = interpolate_bicubic(y, ratio, centre)  # (B, n, H, W)
+        for chain, start in enumerate(self.options.starts):
             with full_precision(hs):
-                c = self.meet_hs(c + change.float(), y)
-        with full_precision(hs):
-            return self.seen_by_ms(ms, low_ms) + mixed(self.basis, c)
+                c = smooth
+                if start == "regression":
+                    slopes = regress_locally(y, coarse_ms)
+                    for k, band in enumerate(torch.unbind(ms - low_ms, 1)):
+                        c = c + interpolate_bicubic(slopes[:, :, k], ratio, centre) * band[:, None]
+                c = self.meet_hs(c, y)
+            features = None
+            for body in self.chain(chain):
+                change, features = body(torch.cat([c, ms, ms - low_ms], 1), features)
+                with full_precision(hs):
+                    c = self.meet_hs(c + change.float(), y)
+            with full_precision(hs):
+                yield self.seen_by_ms(ms, low_ms) + mixed(self.basis, c)
+
+    def chain(self, k: int) -> "list[Body]":
+        """The bodies of chain k's rounds."""
+        rounds = self.options.rounds
+        return cast("list[Body]", [*self.bodies[k * rounds : (k + 1) * rounds]])
 
     def meet_hs(self, c: Tensor, y: Tensor) -> Tensor:
         """The least change to coordinates c (B, n, H, W) that makes D c = y (B, n, h, w)."""
@@ -194,18 +218,29 @@ class SSJCN2(FusionNetwork):
         u, _, vh = torch.linalg.svd(nearest, full_matrices=False)
         self.basis.copy_(u @ vh if known else open_axes)
 
-    def begin_rounds(self, first: int) -> None:
-        """Let the rounds from `first` on begin as the one before them, without a change of the estimate yet."""
-        for body in self.bodies[first:]:
-            body.load_state_dict(self.bodies[first - 1].state_dict())
-        self.change_nothing(first)
+    def begin_as(self, chains: "Sequence[tuple[SSJCN2, int]]") -> None:
+        """Let each chain begin as a chain k of another network, for the sensor that this one has.
 
-    def change_nothing(self, first: int = 0) -> None:
-        """Let the rounds from `first` on keep their features and change no estimate."""
-        for body in self.bodies[first:]:
-            for name, parameter in body.named_parameters():
-                if name.startswith("tail."):
-                    nn.init.zeros_(parameter)
+        Rounds that the other has not begin as its last, and change no estimate yet; nor does any round after another
+        start than the other's. Raises: ValueError for other bands or bodies, or bases that differ.
+        """
+        first, sensor = chains[0][0], (self.srf, self.psf)
+        if any(net.basis.shape != self.basis.shape or not net.basis.allclose(first.basis) for net, _ in chains):
+            raise ValueError("the basis differs")
+        self.srf, self.basis = first.srf, first.basis.clone()
+        if not torch.equal(first.srf, sensor[0]):
+            self.see_with(*sensor)
+        self.srf, self.psf = sensor
+        for own, start, (net, k) in zip(range(len(chains)), self.options.starts, chains, strict=True):
+            bodies = net.chain(k)
+            for round_, body in enumerate(self.chain(own)):
+                try:
+                    body.load_state_dict(bodies[min(round_, len(bodies) - 1)].state_dict())
+                except RuntimeError as exc:
+                    raise ValueError("the bodies have another size") from exc
+                if round_ >= len(bodies) or start != net.options.starts[k]:
+                    for parameter in body.tail.parameters():
+                        nn.init.zeros_(parameter)
 
     def turn_basis(self, power: Tensor) -> None:
         """Turn the basis to the principal axes of spectra whose second moments are `power` (L, L)."""

@@ -10,7 +10,7 @@ Writes into out_dir: `last.pt` (resumes exactly), `finish.pt` while it finishes,
 import copy
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,15 +21,14 @@ from torch import Tensor, nn
 
 from hypersharp.errors import InputError, noted_on_stop
 from hypersharp.networks.checkpoint import (
-    adopt_weights,
     build_network,
     load_checkpoint,
+    load_weights,
     save_checkpoint,
     save_weights,
     to_fast_layout,
     what_is_kept,
 )
-from hypersharp.networks.header import read_header
 from hypersharp.networks.ssjcn_v2 import SSJCN2
 from hypersharp.networks.winograd import use_winograd
 from hypersharp.numerics.subspace import second_moment
@@ -86,6 +85,7 @@ class Course:
     out_dir: Path
     preset: str
     pflop_per_crop: float
+    began_with: Sequence[Path] = ()
     checkpoint_seconds: float = 180.0
 
 
@@ -95,23 +95,24 @@ def train_record(
     out_dir: Path,
     *,
     resume: bool = False,
-    start_from: Path | None = None,
+    start_from: Sequence[Path] = (),
     minutes: float | None = None,
     finish_only: bool = False,
 ) -> Path:
     """Train at the constant rate, then finish; the weights file, or the checkpoint where `minutes` ran out before.
 
-    `start_from` begins with the tensors of a weights file. `finish_only` finishes the last checkpoint as it is.
+    `start_from` begins with the chains of rounds of weights files. `finish_only` finishes the last checkpoint as it is,
+    or those weights: without a step, the mean of chains that were trained apart.
 
     Raises: InputError where there is no checkpoint to go on from, or options do not fit.
     """
     commit()  # asked now and kept: the checkout may change while a training runs
     last, deadline = make_folder(out_dir) / LAST, time.monotonic() + 60 * minutes if minutes else None
     state = begin(options, data, start_from)
-    course = make_course(options, data, out_dir, state.net)
+    course = make_course(options, data, out_dir, state.net, start_from)
     if options.precision == "fp32":
         use_winograd(state.net), use_winograd(state.average)
-    if resume or finish_only:
+    if resume or (finish_only and not start_from):
         if not last.exists():
             raise InputError(f"no {LAST} in {out_dir}", "an interrupted training", "train without --resume")
         state.load(last)
@@ -129,7 +130,7 @@ def train_record(
 def finish(course: Course, state: State, data: TrainingSet, path: Path) -> Path:
     """Let the rate fall to zero and write the weights; goes on from `path` where that was interrupted."""
     o, begun = course.options, state.step
-    steps = max(1, round(begun * o.finish_share / (1 - o.finish_share)))
+    steps = max(1, round(begun * o.finish_share / (1 - o.finish_share)))  # one at rate zero, where there was none
     if path.exists():
         state.load(path)
     learn(course, state, begun + steps, lambda step: 1 - ((step + 1 - begun) / steps) ** 0.5, path, None)
@@ -142,7 +143,7 @@ def finish(course: Course, state: State, data: TrainingSet, path: Path) -> Path:
     return weights
 
 
-def begin(options: RecordOptions, data: TrainingSet, start_from: Path | None) -> State:
+def begin(options: RecordOptions, data: TrainingSet, start_from: Sequence[Path]) -> State:
     """The network with the sensor and the scenes' axes, and its average; Muon for the blocks, AdamW for the rest."""
     torch.manual_seed(options.seed)
     ms_bands, bands = data.sensor.srf.shape
@@ -152,12 +153,7 @@ def begin(options: RecordOptions, data: TrainingSet, start_from: Path | None) ->
     assert isinstance(net, SSJCN2)
     net.take_sensor(torch.tensor(data.sensor.srf), lambda side: torch.tensor(psf.window(ratio, side)))
     if start_from:
-        adopted = adopt_weights(net, start_from)
-        known = [f"bodies.{k}.tail.weight" in adopted for k in range(net.options.rounds)]
-        if 0 < sum(known) < len(known):  # weights of fewer rounds
-            net.begin_rounds(sum(known))
-        if read_header(start_from).options.get("start", "bicubic") != net.options.start:
-            net.change_nothing()  # what they changed was another start
+        begin_as(net, start_from)
     else:
         scenes = (torch.from_numpy(read()).flatten(1) for read in data.training.values())
         net.turn_basis(torch.stack([second_moment(spectra) / spectra.shape[1] for spectra in scenes]).mean(0))
@@ -170,7 +166,22 @@ def begin(options: RecordOptions, data: TrainingSet, start_from: Path | None) ->
     return State(net, copy.deepcopy(net).eval(), (muon, adam))
 
 
-def make_course(options: RecordOptions, data: TrainingSet, out_dir: Path, net: SSJCN2) -> Course:
+def begin_as(net: SSJCN2, files: Sequence[Path]) -> None:
+    """Let net's chains begin as those of weights files. Raises: InputError where they do not fit."""
+    sources = [load_weights(path)[0] for path in files]
+    chains = [(one, k) for one in sources if isinstance(one, SSJCN2) for k in range(len(one.options.starts))]
+    expected = f"{len(net.options.starts)} chains of rounds as in network_options (start)"
+    if len(chains) != len(net.options.starts):
+        raise InputError(f"{len(chains)} chains in {', '.join(map(str, files))}", expected, "name one file for each")
+    try:
+        net.begin_as(chains)
+    except ValueError as exc:
+        raise InputError(f"{', '.join(map(str, files))} ({exc})", expected, "name weights of its kind") from exc
+
+
+def make_course(
+    options: RecordOptions, data: TrainingSet, out_dir: Path, net: SSJCN2, began_with: Sequence[Path] = ()
+) -> Course:
     scenes = [read() for read in data.training.values()]
     o, augmented = options, ("mixed", "recoloured", "shift_bands", "relit")
     crops = CropStream(scenes, data.sensor, o.crop_px, o.seed, **{name: getattr(o, name) for name in augmented})
@@ -178,7 +189,7 @@ def make_course(options: RecordOptions, data: TrainingSet, out_dir: Path, net: S
     for name, read in data.validation.items():
         truth = torch.from_numpy(read())[None]
         validation[name] = (*data.sensor.observe(truth), truth)
-    return Course(options, crops, validation, out_dir, data.preset, pflop_per_crop(net, crops))
+    return Course(options, crops, validation, out_dir, data.preset, pflop_per_crop(net, crops), began_with)
 
 
 def pflop_per_crop(net: SSJCN2, crops: CropStream) -> float:
@@ -227,12 +238,14 @@ def learn(
 
 def compute_loss(net: SSJCN2, hs: Tensor, ms: Tensor, truth: Tensor, o: RecordOptions, margin: int) -> Tensor:
     inside = (..., slice(margin, truth.shape[-2] - margin), slice(margin, truth.shape[-1] - margin))
-    estimate, truth = net(hs, ms)[inside], truth[inside]
-    errors = (estimate - truth).abs().mean((2, 3))  # (B, L)
-    loss = (o.level * torch.log1p(errors / o.level) if o.level else errors).mean()
-    if o.cosine_weight:
-        loss = loss + o.cosine_weight * (1 - torch.cosine_similarity(estimate, truth, eps=1e-4)).mean()
-    return loss
+    losses, truth = list[Tensor](), truth[inside]
+    for estimate in net.estimates(hs, ms):
+        errors = (estimate[inside] - truth).abs().mean((2, 3))  # (B, L)
+        loss = (o.level * torch.log1p(errors / o.level) if o.level else errors).mean()
+        if o.cosine_weight:
+            loss = loss + o.cosine_weight * (1 - torch.cosine_similarity(estimate[inside], truth, eps=1e-4)).mean()
+        losses.append(loss)
+    return torch.stack(losses).mean()
 
 
 @torch.no_grad()
@@ -281,6 +294,7 @@ def describe(course: Course, state: State, data: TrainingSet) -> dict[str, Any]:
         **asdict(course.options),
         **progress(course, state),
         **validate(course, state.average),
+        "began_with": [str(path) for path in course.began_with],
         "training_scenes": sorted(data.training),
         "validation_scenes": sorted(data.validation),
         "psf": data.sensor.psf.to_dict(),
