@@ -174,14 +174,12 @@ def transform_of(cube: xr.DataArray) -> Affine | None:
     place = affine_from(text, xs, ys)
     if place is None or not all(name in cube.coords for name in NUMBERS):
         return place
-    (y0, step_y), (x0, step_x) = (_first_and_step(cube.coords[name].values) for name in NUMBERS)
+    (y0, step_y), (x0, step_x) = (
+        (float(numbers[0]), float(numbers[-1] - numbers[0]) / (len(numbers) - 1) if len(numbers) > 1 else 1.0)
+        for numbers in (cube.coords[name].values for name in NUMBERS)
+    )
     corner = type(place).translation(x0 + (1 - step_x) / 2, y0 + (1 - step_y) / 2)  # centres lie at y0, y0 + step, ...
     return place @ corner @ type(place).scale(step_x, step_y)
-
-
-def _first_and_step(numbers: np.ndarray) -> tuple[float, float]:
-    """The first of evenly spaced numbers, and the step between them."""
-    return float(numbers[0]), float(numbers[-1] - numbers[0]) / (len(numbers) - 1) if len(numbers) > 1 else 1.0
 
 
 def affine_from(geo_transform: Any, xs: np.ndarray | None, ys: np.ndarray | None) -> Affine | None:
@@ -195,7 +193,16 @@ def affine_from(geo_transform: Any, xs: np.ndarray | None, ys: np.ndarray | None
         return None
     from affine import Affine
 
-    stored = _affine_in(geo_transform)
+    stored = None
+    if geo_transform is not None:
+        try:
+            numbers = [float(word) for word in str(geo_transform).split()]
+        except ValueError:
+            numbers = []
+        if len(numbers) != 6 or not np.all(np.isfinite(numbers)):
+            found = f"the affine {str(geo_transform)[:80]!r}"
+            raise InputError(found, "six finite numbers", "correct or remove the georeference")
+        stored = Affine.from_gdal(*numbers)
     if xs is None or ys is None or (stored is not None and (stored.b or stored.d)):
         return stored
     xs, ys = xs.astype(float), ys.astype(float)
@@ -204,7 +211,7 @@ def affine_from(geo_transform: Any, xs: np.ndarray | None, ys: np.ndarray | None
         return None
     if stored is not None:
         expected = _centres(stored, len(ys), len(xs))
-        gap_x, gap_y = (np.abs(expected[axis] - found)[[0, -1]].max() for axis, found in (("x", xs), ("y", ys)))
+        gap_x, gap_y = (np.abs(expected[axis] - own)[[0, -1]].max() for axis, own in (("x", xs), ("y", ys)))
         if gap_x < 1e-4 * abs(stored.a) and gap_y < 1e-4 * abs(stored.e):
             return stored
     step_x, step_y = (
@@ -214,21 +221,6 @@ def affine_from(geo_transform: Any, xs: np.ndarray | None, ys: np.ndarray | None
     if step_x is None or step_y is None:
         return None
     return Affine(step_x, 0, xs[0] - step_x / 2, 0, step_y, ys[0] - step_y / 2)
-
-
-def _affine_in(text: Any) -> Affine | None:
-    """The affine in GDAL's six numbers; None for none. Raises: InputError for others."""
-    if text is None:
-        return None
-    from affine import Affine
-
-    try:
-        numbers = [float(word) for word in str(text).split()]
-    except ValueError:
-        numbers = []
-    if len(numbers) != 6 or not np.all(np.isfinite(numbers)):
-        raise InputError(f"the affine {str(text)[:80]!r}", "six finite numbers", "correct or remove the georeference")
-    return Affine.from_gdal(*numbers)
 
 
 def _even(centres: np.ndarray) -> bool:

@@ -23,6 +23,11 @@ def in_a_line(text: str) -> str:
     return line if len(line) <= MOST_SAID else f"{line[: MOST_SAID - 3]}..."
 
 
+def first_line(error: BaseException) -> str:
+    """What another library says in its first line; the kind of error where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class HypersharpError(Exception):
     """The root of the tree: what was found, what was expected, what to do about it.
 

@@ -286,15 +286,20 @@ def fitted_affine(xs: FloatArray, ys: FloatArray) -> Affine:
 
     Raises: InputError where too few have a place.
     """
-    from affine import Affine
-
     rows, columns = np.nonzero(np.isfinite(xs) & np.isfinite(ys))
     if len(rows) < 4 or np.ptp(rows) == 0 or np.ptp(columns) == 0:
         raise InputError("pixels without longitude and latitude", "those of the swath", "download the product again")
-    pixels = np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))], axis=1)
-    places = np.stack([xs[rows, columns], ys[rows, columns]], axis=1)
-    middle = places.mean(0)
-    (a, d), (b, e), (c, f) = np.linalg.lstsq(pixels, places - middle, rcond=None)[0].tolist()
+    pixels = columns.astype(np.float64) + 0.5, rows.astype(np.float64) + 0.5
+    return affine_through(pixels, (xs[rows, columns], ys[rows, columns]))
+
+
+def affine_through(points: Places, places: Places) -> Affine:
+    """The affine from pixel coordinates (x, y) of points to their places that fits all of them best."""
+    from affine import Affine
+
+    pixels, ground = np.stack([*points, np.ones(len(points[0]))], axis=1), np.stack(places, axis=1)
+    middle = ground.mean(0)  # map coordinates are large
+    (a, d), (b, e), (c, f) = np.linalg.lstsq(pixels, ground - middle, rcond=None)[0].tolist()
     return Affine(a, b, c + float(middle[0]), d, e, f + float(middle[1]))
 
 

@@ -174,7 +174,12 @@ class Stored:
             crs=self.crs,
             transform=self.transform and window_transform(self.transform, window),
         )
-        cube.encoding.update(self._encoding(chosen))
+        scale, offset = np.unique(per_band(self.scale, chosen)), np.unique(per_band(self.offset, chosen))
+        if scale.size == offset.size == 1 and np.ndim(self.nodata) == 0:  # left out where bands differ
+            cube.encoding |= {} if self.nodata is None else {"_FillValue": self.nodata}
+            if scale[0] != 1 or offset[0] != 0:
+                cube.encoding |= {"scale_factor": float(scale[0]), "add_offset": float(offset[0])}
+            cube.encoding["dtype"] = self.pixels.dtype.newbyteorder("=")
         if self.unit is not None:
             cube.attrs["units"] = self.unit
         y, x, height, width = window
@@ -221,16 +226,6 @@ class Stored:
         ]
         return np.concatenate(each)
 
-    def _encoding(self, chosen: list[int]) -> dict[str, Any]:
-        """How the file stores its numbers, in xarray's words; left out where bands differ."""
-        scale, offset = np.unique(per_band(self.scale, chosen)), np.unique(per_band(self.offset, chosen))
-        if scale.size > 1 or offset.size > 1 or np.ndim(self.nodata) > 0:
-            return {}
-        stored: dict[str, Any] = {} if self.nodata is None else {"_FillValue": self.nodata}
-        if scale[0] != 1 or offset[0] != 0:
-            stored |= {"scale_factor": float(scale[0]), "add_offset": float(offset[0])}
-        return stored | {"dtype": self.pixels.dtype.newbyteorder("=")}
-
 
 def per_band(number: Any, chosen: list[int]) -> Any:
     """A scale or offset: one number, or one for each chosen band as (band, 1, 1)."""
@@ -238,6 +233,11 @@ def per_band(number: Any, chosen: list[int]) -> Any:
     if not np.all(np.isfinite(numbers)):
         raise InputError(f"a scale or offset of {number}", "finite numbers", "correct the file's header")
     return numbers if numbers.ndim == 0 else numbers[chosen].reshape(-1, 1, 1)
+
+
+def one_or_each(numbers: Sequence[Any]) -> Any:
+    """The number of all bands where it is the same (not a number, too), else one for each."""
+    return numbers[0] if len({str(number) for number in numbers}) == 1 else numbers
 
 
 def check_memory(wanted_bytes: int) -> None:

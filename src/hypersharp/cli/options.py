@@ -224,8 +224,8 @@ class PlainReading:
         from hypersharp.pair.near import near
 
         product: dict[str, Any] = {"product_mask": self.product_mask, "keep": self.reasons}
-        coarse = Image(hs, self.variable, self.layout, self.hs_mask, self.saturated, **product)
-        fine = Image(ms, self.ms_variable, self.ms_layout, self.mask, self.saturated, **product)
+        coarse = Image(hs, self.variable, self.layout, mask=self.hs_mask, saturated=self.saturated, **product)
+        fine = Image(ms, self.ms_variable, self.ms_layout, mask=self.mask, saturated=self.saturated, **product)
         coarse = replace(coarse, scale=self.hs_scale, offset=self.hs_offset, nodata=self.hs_nodata)
         fine = replace(fine, scale=self.ms_scale, offset=self.ms_offset, nodata=self.ms_nodata)
         return coarse, near(fine, coarse)

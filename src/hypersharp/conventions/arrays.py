@@ -30,17 +30,12 @@ STRIP = 16  # a plain 2-D array longer than so many times its width is taken for
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the caller says of an image among the arrays of a file: its name and its axes; `path` is for messages."""
+    """What the caller says of an image among the arrays of a file: its name and its axes. An `Image` is one, too."""
 
     path: Path
     variable: str | None = None
     layout: str | None = None
     shape_yx: tuple[int, int] | None = None
-
-    @classmethod
-    def of(cls, image: Any) -> "Wanted":
-        """The same of an `io.image.Image`."""
-        return cls(image.path, image.variable, image.layout, image.shape_yx)
 
 
 def find_variable(
@@ -114,25 +109,6 @@ def listed(arrays: Mapping[str, Any], names: tuple[str, ...], count: int) -> np.
     return None
 
 
-def centres_in(arrays: Mapping[str, Any], bands: int) -> np.ndarray | None:
-    """The wavelengths among named arrays; those of another number of bands are left out with a warning."""
-    found = listed(arrays, WAVELENGTHS, bands)
-    counted = listed(arrays, COUNTED, bands) if found is None and bands > 1 else None
-    if counted is not None and counted.min() >= LEAST_NM and counted.max() <= MOST_NM:
-        return counted
-    for name, array in arrays.items() if found is None else ():
-        if str(name).lower() in WAVELENGTHS and np.size(array) > 1 and np.asarray(array).dtype.kind in "iuf":
-            text = f"'{name}' of {np.size(array)} numbers is left out, for the image has {bands} bands"
-            warnings.warn(text, stacklevel=5)
-    return found
-
-
-def bands_last(shape: tuple[int, ...], arrays: Mapping[str, Any]) -> bool:
-    """Whether a list of wavelengths has one entry for each place along the last axis, and not along the first."""
-    lengths = {np.size(array) for name, array in arrays.items() if str(name).lower() in WAVELENGTHS}
-    return len(shape) == 3 and shape[2] in lengths and shape[0] not in lengths
-
-
 def text(arrays: Mapping[str, Any], name: str) -> str | None:
     array = np.asarray(arrays.get(name, 0))
     return "".join(str(part) for part in array.ravel()) or None if array.dtype.kind == "U" else None
@@ -148,7 +124,14 @@ def described(pixels: Any, arrays: Mapping[str, Any]) -> Stored:
     """An image (band, y, x) and what the variables stored with it say of it."""
     bands = pixels.shape[0]
     unit, nodata = text(arrays, "wavelength_units"), listed(arrays, ("nodata",), 1)
-    centres = centres_in(arrays, bands)
+    centres = listed(arrays, WAVELENGTHS, bands)
+    if centres is None and bands > 1:
+        counted = listed(arrays, COUNTED, bands)
+        centres = None if counted is None or counted.min() < LEAST_NM or counted.max() > MOST_NM else counted
+    for name, array in arrays.items() if centres is None else ():
+        if str(name).lower() in WAVELENGTHS and np.size(array) > 1 and np.asarray(array).dtype.kind in "iuf":
+            left = f"'{name}' of {np.size(array)} numbers is left out, for the image has {bands} bands"
+            warnings.warn(left, stacklevel=4)
     return Stored(
         pixels,
         wavelengths_nm=spectral_nm(centres, unit),

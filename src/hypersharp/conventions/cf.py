@@ -131,7 +131,12 @@ def true_type(variable: Any) -> np.dtype[Any]:
 
 def place_of(variables: Mapping[str, Any], variable: Any, parts: Parts) -> tuple[Any, Any]:
     """CRS and affine from the grid mapping and the coordinates of the pixel centres; no affine without [geo]."""
-    attributes = _mapping(variables, variable)
+    said = variable.encoding.get("grid_mapping", variable.attrs.get("grid_mapping", "spatial_ref"))
+    named = [word.rstrip(":") for word in str(said).split()]
+    others = [name for name, found in variables.items() if "grid_mapping_name" in found.attrs]
+    mappings = (*named, "spatial_ref", "crs", *(others if len(others) == 1 else ()))  # whatever it is called
+    mapping = next((name for name in mappings if name in variables and variables[name].ndim == 0), None)
+    attributes = {} if mapping is None else dict(variables[mapping].attrs)
     rows, columns = (str(variable.dims[part]) for part in parts[1:])
     ys, xs = _centres(variables, rows, Y_NAMES), _centres(variables, columns, X_NAMES)
     crs = _crs(attributes, variable, {rows: ys, columns: xs})
@@ -167,17 +172,6 @@ def _counts(centres: np.ndarray | None) -> bool:
     """Whether coordinates only count the pixels, from 0 or 1 or by their middles."""
     counted = centres is not None and len(centres) > 0 and centres[0] in (0, 0.5, 1)
     return counted and np.array_equal(centres, centres[0] + np.arange(len(centres)))  # type: ignore[index, arg-type]
-
-
-def _mapping(variables: Mapping[str, Any], variable: Any) -> dict[str, Any]:
-    """The attributes of the grid mapping, whatever it is called."""
-    said = variable.encoding.get("grid_mapping", variable.attrs.get("grid_mapping", "spatial_ref"))
-    named = [word.rstrip(":") for word in str(said).split()]
-    others = [name for name, found in variables.items() if "grid_mapping_name" in found.attrs]
-    for name in (*named, "spatial_ref", "crs", *(others if len(others) == 1 else ())):
-        if name in variables and variables[name].ndim == 0:
-            return dict(variables[name].attrs)
-    return {}
 
 
 def _centres(variables: Mapping[str, Any], dim: str, names: tuple[str, ...]) -> Any:

@@ -23,7 +23,7 @@ from hypersharp.conventions.cf import (
 )
 from hypersharp.errors import InputError
 from hypersharp.sensor.wavelengths import in_text, spectral_nm
-from hypersharp.stored import NOTES, Pixels, Stored, VariablePixels
+from hypersharp.stored import NOTES, Pixels, Stored, VariablePixels, one_or_each
 
 Opener = Callable[[Path], AbstractContextManager[Any]]
 CENTRES = ("radiation_wavelength", "wavelength", "center_wavelength", "central_wavelength")
@@ -66,9 +66,9 @@ def read_dataset(
             crs=crs,
             transform=transform,
             lonlat=lonlat_of(dataset.variables, variables[0], axes[0]) if transform is None else None,
-            nodata=_one_or_each([_nodata(variable) for variable in variables]),
-            scale=_one_or_each([number_of(variable, ("scale_factor",), 1.0) for variable in variables]),
-            offset=_one_or_each([number_of(variable, ("add_offset",), 0.0) for variable in variables]),
+            nodata=one_or_each([_nodata(variable) for variable in variables]),
+            scale=one_or_each([number_of(variable, ("scale_factor",), 1.0) for variable in variables]),
+            offset=one_or_each([number_of(variable, ("add_offset",), 0.0) for variable in variables]),
             notes=None if notes is None else str(notes),
         )
 
@@ -149,8 +149,3 @@ def _nodata(variable: Any) -> float | None:
     if nodata is None or dtype == variable.dtype or not np.isfinite(nodata):
         return nodata  # type: ignore[no-any-return]
     return float(np.asarray(int(nodata)).astype(dtype))
-
-
-def _one_or_each(numbers: list[Any]) -> Any:
-    """One where all bands have the same, else a list."""
-    return numbers[0] if len(set(numbers)) == 1 else numbers

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from hypersharp.errors import InputError
-from hypersharp.io.raster import RasterPixels, read_raster
+from hypersharp.io.raster import RasterPixels, joined, read_raster
 from hypersharp.products.rasters import Band, Rasters
-from hypersharp.stored import Pixels, Stored
+from hypersharp.stored import Pixels, Stored, one_or_each
 
 BETWEEN = r"(?:^|[_\-. ])"
 NAMED = re.compile(rf"{BETWEEN}(?:band|b)[_\-]?(\d{{1,3}})([a-z]?)(?=$|[_\-. ])", re.I)
@@ -49,12 +49,13 @@ def band_files(files: Sequence[Path]) -> list[Path]:
             found[key] = file
     others = [file.name for file, key in zip(files, keys, strict=True) if key is None]
     if others and found:
-        _say(f"no bands by their names, left out: {', '.join(others[:LISTED])}")
+        warnings.warn(f"no bands by their names, left out: {', '.join(others[:LISTED])}", stacklevel=4)
     counted = all(NUMBERED.search(file.stem) and not NAMED.search(file.stem) for file in found.values())
     numbers = sorted({number for number, _ in found}) if counted else []  # products have gaps of their own
     missing = sorted(set(range(numbers[0], numbers[-1])) - set(numbers)) if numbers else []
     if missing:
-        _say(f"bands {', '.join(map(str, missing[:LISTED]))} are not in {files[0].parent}")
+        text = f"bands {', '.join(map(str, missing[:LISTED]))} are not in {files[0].parent}"
+        warnings.warn(text, stacklevel=4)
     return [found[key] for key in sorted(found)]
 
 
@@ -84,7 +85,8 @@ def read_bands(files: Sequence[Path]) -> Stored:
     factors = [_factor(file, found, finest) for file, found in zip(files, opened, strict=True)]
     enlarged = [file.name for file, factor in zip(files, factors, strict=True) if factor > 1]
     if enlarged:
-        _say(f"coarser bands are interpolated to the finest grid: {', '.join(enlarged[:LISTED])}")
+        text = f"coarser bands are interpolated to the finest grid: {', '.join(enlarged[:LISTED])}"
+        warnings.warn(text, stacklevel=4)
     nodata = [found.nodata for found in opened]
     apart = {str(number): number for number, factor in zip(nodata, factors, strict=True) if factor > 1}
     if len(apart) > 1:
@@ -97,12 +99,12 @@ def read_bands(files: Sequence[Path]) -> Stored:
     ]
     return Stored(
         pixels,
-        wavelengths_nm=_joined([found.wavelengths_nm for found in opened]),
-        fwhm_nm=_joined([found.fwhm_nm for found in opened]),
-        good_bands=_joined([found.good_bands for found in opened]),
+        wavelengths_nm=joined([found.wavelengths_nm for found in opened]),
+        fwhm_nm=joined([found.fwhm_nm for found in opened]),
+        good_bands=joined([found.good_bands for found in opened]),
         crs=finest.crs,
         transform=finest.transform,
-        nodata=nodata[0] if len({str(number) for number in nodata}) == 1 else nodata,
+        nodata=one_or_each(nodata),
         scale=np.concatenate([np.ravel(found.scale) for found in opened]),
         offset=np.concatenate([np.ravel(found.offset) for found in opened]),
         valid=InAll(masks) if masks else None,
@@ -132,12 +134,3 @@ def _factor(file: Path, found: Stored, finest: Stored) -> int:
         what = f"{file.name} of {rows} x {columns} pixels on another grid than the finest, {height} x {width}"
         raise InputError(what, "bands of one place and corner", "warp them to one grid (gdalwarp -tr -te)")
     return factor
-
-
-def _joined(each: list[Any]) -> Any:
-    """What all files say of their one band; None unless all do."""
-    return None if any(found is None for found in each) else np.concatenate([np.ravel(found) for found in each])
-
-
-def _say(text: str) -> None:
-    warnings.warn(text, stacklevel=5)

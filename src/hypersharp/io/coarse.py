@@ -5,7 +5,6 @@ GeoTIFFs answer from their overviews. Elsewhere the window is read in strips and
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -64,15 +63,11 @@ def _averaged(stored: Stored, bands: list[int], window: Window, shape_yx: tuple[
     found = np.empty((len(bands), *shape_yx), np.float32)
     for first, edges in strips:
         values = stored.values(bands, (y0 + edges[0], x0, edges[-1] - edges[0], width))
-        found[:, first : first + len(edges) - 1] = _block_means(values, edges - edges[0], columns)
+        there = np.isfinite(values)
+        sums, counts = (
+            np.add.reduceat(np.add.reduceat(part, edges[:-1] - edges[0], axis=1), columns[:-1], axis=2)
+            for part in (np.where(there, values, 0).astype(np.float64), there.astype(np.int64))
+        )
+        means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+        found[:, first : first + len(edges) - 1] = means.astype(np.float32)
     return found
-
-
-def _block_means(values: NDArray[np.floating], rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.float32]:
-    """(band, y, x) -> the mean of each block, from its edges, without its NaN; NaN where there is nothing else."""
-    there = np.isfinite(values)
-    sums, counts = (
-        np.add.reduceat(np.add.reduceat(part, rows[:-1], axis=1), columns[:-1], axis=2)
-        for part in (np.where(there, values, 0).astype(np.float64), there.astype(np.int64))
-    )
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).astype(np.float32)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import re
 import warnings
-from contextlib import suppress
 from dataclasses import dataclass
 from math import hypot, prod
 from pathlib import Path
@@ -63,10 +62,6 @@ class Header:
         except ValueError as error:
             raise InputError(f"'{name}' in {self.path} without numbers", "numbers", f"correct {name}") from error
 
-    def _names(self) -> list[str]:
-        """The names of the bands, between commas."""
-        return [name for name in self.fields.get("band names", "").strip("{} \t\r\n").split(",") if name.strip()]
-
     @property
     def shape(self) -> tuple[int, int, int]:
         """Bands, rows and columns."""
@@ -82,8 +77,9 @@ class Header:
                 raise InputError(f"a reflectance scale factor of 0 in {self.path}", "another", "correct or remove it")
             gains = [1 / factor[0]]
         nodata = self.numbers("data ignore value")
+        names = [name for name in self.fields.get("band names", "").strip("{} \t\r\n").split(",") if name.strip()]
         return {
-            "wavelengths_nm": named_nm(self._names()) if centres is None else spectral_nm(centres, unit),
+            "wavelengths_nm": named_nm(names) if centres is None else spectral_nm(centres, unit),
             "fwhm_nm": widths_nm(widths, unit, centres),
             "good_bands": None if flags is None else np.asarray(flags) != 0,
             "nodata": nodata[0] if nodata else None,
@@ -95,8 +91,20 @@ class Header:
 
 def read(image: Image) -> Stored:
     """Open an ENVI image by its header or its body."""
-    header_path, body = _header_and_body(image.path)
-    header = _header(header_path)
+    path = image.path
+    if path.suffix.lower() == ".hdr":
+        bodies = _bodies(path)
+        if len(bodies) != 1:
+            names = ", ".join(body.name for body in bodies) or "no body"
+            tiff = next((file.name for file in sorted(path.parent.glob(f"{path.stem}.tif*"))), None)
+            do = f"name {tiff}, whose header it is" if tiff else "name the body instead of the header"
+            raise InputError(f"{names} for {path}", "one body", do)
+        header, body = _header(path), bodies[0]
+    else:
+        header_path = header_of(path)
+        if header_path is None:
+            raise InputError(f"no header for {path}", f"{path.stem}.hdr in its folder", "copy the header there")
+        header, body = _header(header_path), path
     pixels = _pixels(header, body)
     crs, transform = _place(header, body)
     return Stored(pixels, crs=crs, transform=transform, **header.facts(len(pixels)))
@@ -109,22 +117,6 @@ def header_beside(tiff: Path) -> Header | None:
         return None
     header = _header(path)
     return header if {"bands", "lines", "samples"} <= set(header.fields) else None
-
-
-def _header_and_body(path: Path) -> tuple[Path, Path]:
-    """Header and body, given either."""
-    if path.suffix.lower() == ".hdr":
-        bodies = _bodies(path)
-        if len(bodies) != 1:
-            names = ", ".join(body.name for body in bodies) or "no body"
-            tiff = next((file.name for file in sorted(path.parent.glob(f"{path.stem}.tif*"))), None)
-            do = f"name {tiff}, whose header it is" if tiff else "name the body instead of the header"
-            raise InputError(f"{names} for {path}", "one body", do)
-        return path, bodies[0]
-    header = header_of(path)
-    if header is None:
-        raise InputError(f"no header for {path}", f"{path.stem}.hdr in its folder", "copy the header there")
-    return header, path
 
 
 def _bodies(header: Path) -> list[Path]:
@@ -160,26 +152,22 @@ def _pixels(header: Header, body: Path) -> np.ndarray:
     stored = tuple(shape[axis] for axis in axes)
     if 0 in stored:
         raise InputError(f"an image without pixels in {header.path}", "bands, lines and samples", "correct them")
-    flat = _numbers(header, body, dtype, prod(stored))
-    return flat.reshape(stored).transpose([axes.index(axis) for axis in "lhw"])
-
-
-def _numbers(header: Header, body: Path, dtype: np.dtype[Any], count: int) -> np.ndarray:
-    """The body's numbers in the order they are stored."""
-    offset, zipped = header.integer("header offset", 0), header.integer("file compression", 0) == 1
+    offset, zipped, count = header.integer("header offset", 0), header.integer("file compression", 0) == 1, prod(stored)
     wanted, there = offset + count * dtype.itemsize, body.stat().st_size
     short = InputError(f"{body} of {there} bytes", f"{wanted} as {header.path.name} says", "copy both files again")
     if there * (DEFLATE_AT_BEST if zipped else 1) < wanted:
         raise short
     if not zipped:
         with reading(body, EXPECTED, *READ_ERRORS):
-            return np.memmap(body, dtype, "r", offset, (count,))
-    check_memory(wanted)
-    with reading(body, "a whole gzipped body", *READ_ERRORS), gzip.open(body) as file:
-        content = file.read(wanted)
-    if len(content) < wanted:
-        raise short
-    return np.frombuffer(content, dtype, count, offset)
+            flat: np.ndarray = np.memmap(body, dtype, "r", offset, (count,))
+    else:
+        check_memory(wanted)
+        with reading(body, "a whole gzipped body", *READ_ERRORS), gzip.open(body) as file:
+            content = file.read(wanted)
+        if len(content) < wanted:
+            raise short
+        flat = np.frombuffer(content, dtype, count, offset)
+    return flat.reshape(stored).transpose([axes.index(axis) for axis in "lhw"])
 
 
 def _one_or_each(numbers: list[float] | None, bands: int, default: float, header: Header) -> Any:
@@ -270,6 +258,17 @@ def _fields(cube: xr.DataArray, packed: Packed, dtype: str, interleave: str) -> 
     bands, height, width = cube.shape
     flags = good_bands(cube)
     scaled = packed.scale != 1 or packed.offset != 0
+    wkt, notes = crs_of(cube), None
+    if wkt is not None:
+        from rasterio.errors import CRSError
+
+        try:
+            wkt = wkt.to_wkt(version="WKT1_ESRI")
+        except CRSError:  # no such form of it
+            wkt = wkt.to_wkt()
+    if NOTES in cube.attrs:  # what could end a field or a line is percent-encoded, lines are short
+        encoded = quote(str(cube.attrs[NOTES]), safe=NO_MARKS)
+        notes = "\n ".join(encoded[start : start + LINE] for start in range(0, len(encoded), LINE))
     return {
         "description": "{written by hypersharp}",
         "samples": width,
@@ -281,7 +280,7 @@ def _fields(cube: xr.DataArray, packed: Packed, dtype: str, interleave: str) -> 
         "interleave": interleave,
         "byte order": 0,
         "map info": _map_info(cube),
-        "coordinate system string": _wkt(cube),
+        "coordinate system string": None if wkt is None else f"{{{wkt}}}",
         "data ignore value": None if packed.nodata is None or np.isnan(packed.nodata) else repr(packed.nodata),
         "data gain values": _braced([packed.scale] * bands) if scaled else None,
         "data offset values": _braced([packed.offset] * bands) if scaled else None,
@@ -289,32 +288,13 @@ def _fields(cube: xr.DataArray, packed: Packed, dtype: str, interleave: str) -> 
         "wavelength": _braced(wavelengths_nm(cube)),
         "fwhm": _braced(fwhm_nm(cube)),
         "bbl": None if flags is None else _braced(flags.astype(int)),
-        NOTES: _quoted(cube.attrs[NOTES]) if NOTES in cube.attrs else None,
+        NOTES: None if notes is None else f"{{\n {notes}}}",
     }
 
 
 def _braced(numbers: Any) -> str | None:
     """A list as ENVI writes it, every digit kept."""
     return None if numbers is None else "{" + ", ".join(repr(number) for number in np.asarray(numbers).tolist()) + "}"
-
-
-def _quoted(notes: Any) -> str:
-    """A text between braces: what could end a field or a line is percent-encoded, lines are short."""
-    encoded = quote(str(notes), safe=NO_MARKS)
-    lines = (encoded[start : start + LINE] for start in range(0, len(encoded), LINE))
-    return "{\n " + "\n ".join(lines) + "}"
-
-
-def _wkt(cube: xr.DataArray) -> str | None:
-    """The CRS as ENVI (ESRI) writes it, as WKT where that cannot be."""
-    crs = crs_of(cube)
-    if crs is None:
-        return None
-    from rasterio.errors import CRSError
-
-    with suppress(CRSError):
-        return f"{{{crs.to_wkt(version='WKT1_ESRI')}}}"
-    return f"{{{crs.to_wkt()}}}"
 
 
 def _map_info(cube: xr.DataArray) -> str | None:

@@ -74,7 +74,17 @@ def read(image: Image) -> Stored:
     tiffs = foreign_tiffs(image.path)
     if tiffs:
         return read_bands(tiffs)
-    folder, files = _find(image.path)
+    folder = image.path
+    with reading(folder, "a readable folder", OSError):
+        files = _numbered(folder)
+        nested = [] if files else [child for child in sorted(folder.iterdir()) if child.is_dir() and _numbered(child)]
+    if not files:
+        if len(nested) != 1:
+            found = f"{len(nested)} scenes in {folder}" if nested else f"no band images in {folder}"
+            expected = "images whose names end in a number, such as scene_01.png"
+            raise InputError(found, expected, "name the scene's own folder")
+        folder = nested[0]
+        files = _numbered(folder)
     known = _known(folder / SIDECAR)
     cave = not known and len(files) == CAVE_BANDS and files[0].stem == f"{folder.name}_01"
     return Stored(
@@ -99,19 +109,6 @@ def foreign_tiffs(folder: Path, depth: int = 0) -> list[Path]:
         return foreign_tiffs(within[0], depth + 1)
     foreign = 2 * len(files) > len(images) and not (folder / SIDECAR).is_file() and installed("rasterio")
     return band_files(files) if foreign else []
-
-
-def _find(path: Path) -> tuple[Path, list[Path]]:
-    """The folder that holds the bands, and its band images in order."""
-    with reading(path, "a readable folder", OSError):
-        files = _numbered(path)
-        nested = [] if files else [child for child in sorted(path.iterdir()) if child.is_dir() and _numbered(child)]
-    if files:
-        return path, files
-    if len(nested) == 1:
-        return nested[0], _numbered(nested[0])
-    found = f"{len(nested)} scenes in {path}" if nested else f"no band images in {path}"
-    raise InputError(found, "images whose names end in a number, such as scene_01.png", "name the scene's own folder")
 
 
 def _numbered(folder: Path) -> list[Path]:

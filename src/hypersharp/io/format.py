@@ -164,16 +164,15 @@ def open_stored(image: Image) -> Stored:
     """
     from hypersharp.io.guarded import guard, open_guarded
 
-    if guard() != "none" and least_guard(image.path) in ("risky", guard()):
-        return open_guarded(image)
-    return open_here(image)
-
-
-def least_guard(path: Path) -> Literal["risky", "all", ""]:
-    """The least setting of `guarded` by which what is there is opened in a child. Raises: InputError as `format_of`."""
-    if (suffix := split_part(path)[0].suffix.lower()) in HDF:
-        return "risky"
-    return "all" if suffix in OWN_SUFFIXES or is_product_name(path) else format_of(path).guard
+    if guard() == "none":
+        return open_here(image)
+    suffix = split_part(image.path)[0].suffix.lower()
+    if suffix in HDF:
+        least = "risky"
+    else:
+        own = suffix in OWN_SUFFIXES or is_product_name(image.path)
+        least = "all" if own else format_of(image.path).guard
+    return open_guarded(image) if least in ("risky", guard()) else open_here(image)
 
 
 def open_here(image: Image) -> Stored:

@@ -7,10 +7,9 @@ more in nm as plain band tags, which keep every digit.
 import errno
 import os
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
-from math import ceil, inf
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import xarray as xr
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, lonlat_of, transform_of, wavelengths_nm
 from hypersharp.errors import OutputError, needs
-from hypersharp.io.envi import Header, header_beside
+from hypersharp.io.envi import header_beside
 from hypersharp.io.image import Image
 from hypersharp.io.packed import BLOCK, pack, pieces
 from hypersharp.io.points import points_of
@@ -40,13 +39,10 @@ PLAIN = {"scale": 1.0, "offset": 0.0}  # of a file that says nothing of them
 def read(image: Image) -> Stored:
     """Open a GeoTIFF; an alpha band or internal mask becomes missing pixels, pages of one size are bands."""
     found, beside = read_raster(image.path, "GTiff"), header_beside(image.path)
-    return completed(found, beside) if beside is not None and beside.shape == found.pixels.shape else found
-
-
-def completed(found: Stored, header: Header) -> Stored:
-    """The image with what its file leaves out and the ENVI header beside it says."""
-    known: dict[str, Any] = {}
-    for name, value in header.facts(found.pixels.shape[0]).items():
+    if beside is None or beside.shape != found.pixels.shape:
+        return found
+    known: dict[str, Any] = {}  # what the file leaves out and the ENVI header beside it says
+    for name, value in beside.facts(found.pixels.shape[0]).items():
         missing = getattr(found, name) is None if name not in PLAIN else np.all(getattr(found, name) == PLAIN[name])
         known |= {name: value} if missing and value is not None else {}
     return replace(found, **known)
@@ -73,7 +69,12 @@ def write(cube: xr.DataArray, path: Path) -> None:
                 _describe(dataset, cube)
                 dataset.scales = [packed.scale] * dataset.count
                 dataset.offsets = [packed.offset] * dataset.count
-                gaps = _write_pieces(dataset, values, packed.nodata)
+                gaps = False
+                for rows, columns in pieces(values):
+                    part = np.asarray(values[:, rows, columns])
+                    if not gaps and packed.nodata is not None:
+                        gaps = bool(np.isnan(part.min()) if np.isnan(packed.nodata) else (part == packed.nodata).any())
+                    dataset.write(part, window=((rows.start, rows.stop), (columns.start, columns.stop)))
             if gaps:
                 _set_nodata(path, packed.nodata)
             _add_overviews(path, cube.shape[1:], values.dtype)
@@ -116,24 +117,20 @@ def _profile(cube: xr.DataArray, values: Any, *, may_be_plain: bool) -> dict[str
         "photometric": "MINISBLACK",
         "alpha": "NO",
     }
-    if lazy and may_be_plain and _saved(profile, values) <= LEAST_SAVED:
-        profile |= {"compress": "none", "predictor": 1}
+    if lazy and may_be_plain:
+        from rasterio.io import MemoryFile
+
+        rows, columns = next(iter(pieces(values)))
+        part = np.asarray(values[:, rows, columns])
+        with MemoryFile() as file:
+            with file.open(**profile | {"height": part.shape[1], "width": part.shape[2]}) as dataset:
+                dataset.write(part)
+            if 1 - len(file.getbuffer()) / part.nbytes <= LEAST_SAVED:
+                profile |= {"compress": "none", "predictor": 1}
     lonlat = lonlat_of(cube)
     place = {"crs": crs_of(cube), "transform": transform_of(cube)}
     place |= {} if lonlat is None else {"crs": "EPSG:4326", "gcps": points_of(lonlat)}
     return profile | {key: value for key, value in place.items() if value is not None}
-
-
-def _saved(profile: dict[str, Any], values: Any) -> float:
-    """The share of its size that compression saves of the first piece of lazy values."""
-    from rasterio.io import MemoryFile
-
-    rows, columns = next(iter(pieces(values)))
-    part = np.asarray(values[:, rows, columns])
-    with MemoryFile() as file:
-        with file.open(**profile | {"height": part.shape[1], "width": part.shape[2]}) as dataset:
-            dataset.write(part)
-        return 1 - len(file.getbuffer()) / part.nbytes
 
 
 def _describe(dataset: Any, cube: xr.DataArray) -> None:
@@ -157,17 +154,6 @@ def _describe(dataset: Any, cube: xr.DataArray) -> None:
             dataset.update_tags(band + 1, **plain)
         if imagery:
             dataset.update_tags(band + 1, ns="IMAGERY", **imagery)
-
-
-def _write_pieces(dataset: Any, values: Any, nodata: float | None) -> bool:
-    """Write whole blocks, one piece after the other; whether some of their pixels are missing."""
-    gaps = False
-    for rows, columns in pieces(values):
-        part = np.asarray(values[:, rows, columns])
-        if not gaps and nodata is not None:
-            gaps = bool(np.isnan(part.min()) if np.isnan(nodata) else (part == nodata).any())
-        dataset.write(part, window=((rows.start, rows.stop), (columns.start, columns.stop)))
-    return gaps
 
 
 def overview_factors(shape_yx: tuple[int, ...]) -> list[int]:
@@ -236,21 +222,17 @@ def _is_whole(path: Path) -> bool:
     """Whether all blocks of image and overviews are in the file: GDAL may only log that a disk filled up."""
     size = path.stat().st_size
     with opened(path) as dataset:
-        factors = overview_factors(dataset.shape)
-        return all(
-            dataset.overviews(band) == factors
-            and all(end <= size for level in range(-1, len(factors)) for end in _block_ends(dataset, band, level))
-            for band in dataset.indexes
-        )
-
-
-def _block_ends(dataset: Any, band: int, level: int) -> Iterator[float]:
-    """Where the blocks of a band, or of its overview `level` (from 0), end in the file; infinite for one left out."""
-    where = {"bidx": band} if level < 0 else {"bidx": band, "ovr": level}
-    factor = 2 ** (level + 1)
-    rows, columns = (
-        ceil(ceil(size / factor) / block) for size, block in zip(dataset.shape, dataset.block_shapes[0], strict=True)
-    )
-    for y, x in product(range(rows), range(columns)):
-        offset, length = (dataset.get_tag_item(f"BLOCK_{name}_{x}_{y}", "TIFF", **where) for name in ("OFFSET", "SIZE"))
-        yield inf if offset is None else int(offset) + int(length)
+        factors, block_yx = overview_factors(dataset.shape), dataset.block_shapes[0]
+        for band, level in product(dataset.indexes, range(-1, len(factors))):  # -1: the image itself
+            if dataset.overviews(band) != factors:
+                return False
+            where = {"bidx": band} if level < 0 else {"bidx": band, "ovr": level}
+            sides = (ceil(side / 2 ** (level + 1)) for side in dataset.shape)
+            rows, columns = (ceil(side / block) for side, block in zip(sides, block_yx, strict=True))
+            for y, x in product(range(rows), range(columns)):
+                offset, length = (
+                    dataset.get_tag_item(f"BLOCK_{name}_{x}_{y}", "TIFF", **where) for name in ("OFFSET", "SIZE")
+                )
+                if offset is None or int(offset) + int(length) > size:
+                    return False
+    return True

@@ -48,17 +48,12 @@ def as_cube(image: AnyImage, what: str) -> xr.DataArray:
         return image if _is_own(image) else _of_array(image, what)
     if not hasattr(image, "shape") or not hasattr(image, "dtype"):
         raise InputError(f"{what} of type {type(image).__name__}", "an image in memory", "open it with hypersharp.open")
-    return make_cube(_plain(image, what))
-
-
-def _plain(array: Any, what: str) -> Any:
-    """A bare array as (band, y, x); of two axes it is one band."""
-    if len(array.shape) == 2:
-        return array[None]
-    if len(array.shape) != 3:
-        raise InputError(f"{what} with {len(array.shape)} axes", "three (band, y, x)", "reshape it")
-    plain_order(array.shape, what, "transpose it to (band, y, x): array.transpose(2, 0, 1)")
-    return array
+    if len(image.shape) == 2:
+        return make_cube(image[None])
+    if len(image.shape) != 3:
+        raise InputError(f"{what} with {len(image.shape)} axes", "three (band, y, x)", "reshape it")
+    plain_order(image.shape, what, "transpose it to (band, y, x): array.transpose(2, 0, 1)")
+    return make_cube(image)
 
 
 def _is_own(cube: xr.DataArray) -> bool:
@@ -72,18 +67,14 @@ def _is_own(cube: xr.DataArray) -> bool:
 def _of_dataset(dataset: xr.Dataset, what: str) -> xr.DataArray:
     """The one image of a Dataset, or its variables as bands."""
     names = chosen_names(dataset, Wanted(Path(what)), None)
-    arrays = [dataset[name].assign_attrs({**_frame(dataset), **dataset[name].attrs}) for name in names]
+    frame = {name: dataset.attrs[name] for name in ("crs", "transform") if name in dataset.attrs}  # of all variables
+    arrays = [dataset[name].assign_attrs({**frame, **dataset[name].attrs}) for name in names]
     if len(arrays) == 1:
         return _of_array(arrays[0], what, dataset.variables)
     cubes = [_of_array(array, what, dataset.variables) for array in arrays]
     centres, *_ = band_facts_of(arrays, axes_of(arrays[0], Wanted(Path(what)), what), {})
     values = np.concatenate([np.asarray(cube.data) for cube in cubes])
     return make_cube(values, wavelengths_nm=centres, crs=crs_of(cubes[0]), transform=transform_of(cubes[0]))
-
-
-def _frame(dataset: xr.Dataset) -> dict[str, Any]:
-    """What a Dataset says of the place of all its variables."""
-    return {name: dataset.attrs[name] for name in ("crs", "transform") if name in dataset.attrs}
 
 
 def _of_array(array: xr.DataArray, what: str, variables: Mapping[Any, Any] | None = None) -> xr.DataArray:
@@ -95,7 +86,10 @@ def _of_array(array: xr.DataArray, what: str, variables: Mapping[Any, Any] | Non
         crs, transform = crs_of(array), transform_of(array)
     else:
         crs, transform = _place(known, array, parts)
-    values, encoding = _meant(_lhw(array, parts), array, what)
+    kept = [part for part in parts if part is not None]  # all other axes are of one entry
+    raw, order = array.data[tuple(slice(None) if axis in kept else 0 for axis in range(array.ndim))], sorted(kept)
+    raw = raw.transpose([order.index(part) for part in kept])
+    values, encoding = _meant(raw if parts[0] is not None else raw[None], array, what)
     place = {"crs": crs, "transform": transform}
     cube = make_cube(values, wavelengths_nm=centres, fwhm_nm=widths, good_bands=flags, **place)
     cube.encoding.update(encoding)
@@ -103,21 +97,14 @@ def _of_array(array: xr.DataArray, what: str, variables: Mapping[Any, Any] | Non
     return cube.assign_attrs({NOTES: array.attrs[NOTES]}) if NOTES in array.attrs else cube
 
 
-def _lhw(array: xr.DataArray, parts: Parts) -> Any:
-    """The numbers as (band, y, x), the axes of one entry that are none of these dropped."""
-    kept = [part for part in parts if part is not None]
-    key = tuple(slice(None) if axis in kept else 0 for axis in range(array.ndim))
-    values, order = array.data[key], sorted(kept)
-    values = values.transpose([order.index(part) for part in kept])
-    return values if parts[0] is not None else values[None]
-
-
 def _meant(raw: Any, array: xr.DataArray, what: str) -> tuple[Any, dict[str, Any]]:
     """The numbers that stored ones mean, by attributes that nobody has applied yet, and how they were stored."""
     nodata = next(_numbers(array.attrs, NODATA), [None])[0]
     scale, offset = (next(_numbers(array.attrs, names), [default]) for names, default in ((SCALE, 1.0), (OFFSET, 0.0)))
     scaled = any(number != 1 for number in scale) or any(number != 0 for number in offset)
-    if scaled and raw.dtype.kind == "f" and not _whole(raw):
+    seen = np.asarray(raw[0]).ravel()[:LOOKED_AT] if scaled and raw.dtype.kind == "f" else np.zeros(1)
+    seen = seen[np.isfinite(seen)]
+    if not seen.size or np.any(seen != np.rint(seen)):
         text = f"{what} says scale_factor {scale[0]:g}, but holds no whole numbers: they are taken as scaled already"
         warnings.warn(text, stacklevel=4)
         scale, offset = [1.0], [0.0]
@@ -141,13 +128,6 @@ def _numbers(attributes: Mapping[Any, Any], names: tuple[str, ...]) -> Iterator[
             yield numbers if len(set(numbers)) > 1 else numbers[:1]
 
 
-def _whole(values: Any) -> bool:
-    """Whether floating numbers are those of a file, not scaled yet."""
-    seen = np.asarray(values[0]).ravel()[:LOOKED_AT]
-    seen = seen[np.isfinite(seen)]
-    return bool(seen.size) and bool(np.all(seen == np.rint(seen)))
-
-
 def _place(known: dict[str, Any], array: xr.DataArray, parts: Parts) -> tuple[Any, Any]:
     """CRS and affine; also those that stackstac puts elsewhere, whose coordinates are corners."""
     crs, place = place_of(known, array, parts)
@@ -155,7 +135,14 @@ def _place(known: dict[str, Any], array: xr.DataArray, parts: Parts) -> tuple[An
     if crs is None and epsg.size == 1 and epsg.dtype.kind in "iu" and int(epsg) > 0:
         crs = int(epsg)
     if {"xc", "yc"} <= set(known) and known["xc"].ndim == 2 and installed("affine"):  # rioxarray, of a rotated grid
-        return crs, _through(known["xc"].values, known["yc"].values)
+        from affine import Affine
+
+        xs, ys = known["xc"].values, known["yc"].values
+        (a, d), (b, e) = (
+            (float(xs[end] - xs[0, 0]) / max(1, steps), float(ys[end] - ys[0, 0]) / max(1, steps))
+            for end, steps in (((0, -1), xs.shape[1] - 1), ((-1, 0), xs.shape[0] - 1))
+        )
+        return crs, Affine(a, b, float(xs[0, 0]), d, e, float(ys[0, 0])) @ Affine.translation(-0.5, -0.5)
     said = array.attrs.get("transform")
     if place is not None and said is not None and np.size(said) in (6, 9):
         a, _, c, _, e, f = (float(number) for number in tuple(said)[:6])
@@ -163,15 +150,3 @@ def _place(known: dict[str, Any], array: xr.DataArray, parts: Parts) -> tuple[An
         if all(abs(number - round(number)) < 1e-3 for number in off):  # its coordinates are the pixels' corners
             place = place @ type(place).translation(0.5, 0.5)
     return crs, place
-
-
-def _through(xs: np.ndarray, ys: np.ndarray) -> Any:
-    """The affine of a grid by the coordinates (y, x) of its pixel centres."""
-    from affine import Affine
-
-    height, width = xs.shape
-    (a, d), (b, e) = (
-        (float(xs[end] - xs[0, 0]) / max(1, steps), float(ys[end] - ys[0, 0]) / max(1, steps))
-        for end, steps in (((0, -1), width - 1), ((-1, 0), height - 1))
-    )
-    return Affine(a, b, float(xs[0, 0]), d, e, float(ys[0, 0])) @ Affine.translation(-0.5, -0.5)

@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -43,6 +43,7 @@ CPU_S, WALL_S = 10.0, 60.0  # for one answer, beyond what the size of a file tak
 BYTES_PER_S = 5e6
 MEMORY_BYTES = 2**33  # of addresses; what a child may map, beside four times what it is asked for
 HEAD = 8  # bytes of the lengths before JSON and numbers
+PLAIN = ("wavelengths_nm", "fwhm_nm", "good_bands", "crs", "nodata", "scale", "offset", "notes", "product", "unit")
 ASKED: ContextVar[Guard | None] = ContextVar("guard", default=None)
 ERRORS = {kind.__name__: kind for kind in (InputError, CallError)}
 
@@ -123,26 +124,6 @@ class CoarsePixels(GuardedPixels):
         return bool(CHILD.ask("overviews", self.image, {})[0]["found"])
 
 
-PLAIN = ("wavelengths_nm", "fwhm_nm", "good_bands", "crs", "nodata", "scale", "offset", "notes", "product", "unit")
-
-
-@dataclass
-class Limits:
-    """When a child is given up."""
-
-    cpu_s: float
-    wall_s: float
-
-    @classmethod
-    def of(cls, path: Path) -> Limits:
-        with suppress(OSError):
-            real = split_part(path)[0]
-            files = islice(real.rglob("*"), MOST_FILES) if real.is_dir() else [real]
-            extra = sum(file.stat().st_size for file in files) / BYTES_PER_S
-            return cls(CPU_S + extra, WALL_S + 5 * extra)
-        return cls(CPU_S, WALL_S)
-
-
 class Child:
     """The process that reads, started when it is needed; one question at a time."""
 
@@ -157,16 +138,22 @@ class Child:
         question = json.dumps({"what": what, "image": fields, **more}).encode()
         with self.lock:
             process = self._running()
-            limits, used = Limits.of(image.path), _cpu_s(process)
+            answer = _Answer(process, image.path)
             try:
                 assert process.stdin is not None
                 process.stdin.write(len(question).to_bytes(HEAD, "little") + question)
                 process.stdin.flush()
-                answer = _Answer(process, limits, used)
                 facts = json.loads(answer.take(answer.length()))
                 content = answer.take(answer.length())
             except (OSError, EOFError, ValueError, TimeoutError) as error:
-                raise self._given_up(image.path, error) from error
+                code, late = process.poll(), isinstance(error, TimeoutError)
+                with suppress(subprocess.TimeoutExpired):
+                    code = code if late else process.wait(1)
+                self.close()
+                ended = f"that ends the process that reads it (exit code {code})"
+                found = f"{image.path} {'whose reading takes too long' if late else ended}"
+                do = f"check that it is whole; {VARIABLE}=none lifts the limits"
+                raise InputError(found, "a whole file", do) from error
         for text in facts.pop("warnings", ()):
             warnings.warn(text, stacklevel=4)
         if "error" in facts:
@@ -187,16 +174,6 @@ class Child:
             )
         return self.process
 
-    def _given_up(self, path: Path, error: Exception) -> InputError:
-        """End the child, and say why."""
-        code = self.process.poll() if self.process else None
-        with suppress(subprocess.TimeoutExpired):
-            code = self.process.wait(1) if self.process and not isinstance(error, TimeoutError) else code
-        self.close()
-        late = isinstance(error, TimeoutError)
-        why = "whose reading takes too long" if late else f"that ends the process that reads it (exit code {code})"
-        return InputError(f"{path} {why}", "a whole file", f"check that it is whole; {VARIABLE}=none lifts the limits")
-
     def close(self) -> None:
         """End the child."""
         process, self.process = self.process, None
@@ -210,12 +187,17 @@ class Child:
 
 
 class _Answer:
-    """What comes back, piece by piece, as long as the child keeps within its limits."""
+    """What comes back, piece by piece, as long as the child keeps within limits, by the size of what it reads."""
 
-    def __init__(self, process: subprocess.Popen[bytes], limits: Limits, used_cpu_s: float) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], path: Path) -> None:
         assert process.stdout is not None
-        self.process, self.pipe, self.limits = process, process.stdout.fileno(), limits
-        self.used_cpu_s, self.ends = used_cpu_s, time.monotonic() + limits.wall_s
+        extra_s, real = 0.0, split_part(path)[0]
+        with suppress(OSError):
+            files = islice(real.rglob("*"), MOST_FILES) if real.is_dir() else [real]
+            extra_s = sum(file.stat().st_size for file in files) / BYTES_PER_S
+        self.process, self.pipe = process, process.stdout.fileno()
+        self.most_cpu_s = _cpu_s(process) + CPU_S + extra_s
+        self.ends = time.monotonic() + WALL_S + 5 * extra_s
 
     def length(self) -> int:
         return int.from_bytes(self.take(HEAD), "little")
@@ -230,7 +212,7 @@ class _Answer:
                 if not part:
                     raise EOFError
                 parts += part
-            elif time.monotonic() > self.ends or _cpu_s(self.process) - self.used_cpu_s > self.limits.cpu_s:
+            elif time.monotonic() > self.ends or _cpu_s(self.process) > self.most_cpu_s:
                 raise TimeoutError
         return parts
 

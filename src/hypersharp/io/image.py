@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from hypersharp.conventions.arrays import Wanted
 from hypersharp.cube import crs_of, cut, leave_out, nodata_of, transform_of, wrong_mask
 from hypersharp.errors import InputError
 from hypersharp.grid import Window
@@ -21,7 +22,7 @@ from hypersharp.system.read_errors import real_path
 
 
 @dataclass(frozen=True)
-class Image:
+class Image(Wanted):
     """An image file, the options it is opened with, and which of its pixels do not count.
 
     `variable`, `layout`, `shape_yx` as for `open_cube`. `mask`: a file of one band on the image's own grid, anything
@@ -31,12 +32,8 @@ class Image:
     `nodata`: the stored number of a missing pixel, whatever the file says.
     """
 
-    path: Path
-    variable: str | None = None
-    layout: str | None = None
     mask: Path | None = None
     saturated: float | None = None
-    shape_yx: tuple[int, int] | None = None
     product_mask: bool = True
     keep: tuple[str, ...] = ()
     scale: float | None = None
@@ -66,31 +63,38 @@ class Image:
     def said(self) -> tuple[str, ...]:
         """What is known of a product: what was applied to its numbers, and the share that its masks leave out."""
         found = self.as_it_is()
-        return (*self._numbers(found), *self._left_out(found))
-
-    def _numbers(self, found: Stored) -> tuple[str, ...]:
-        """How its numbers became values."""
-        if self.scale is None and self.offset is None:
-            return found.applied
-        return (f"value = {1.0 if self.scale is None else self.scale:g} x number {self.offset or 0.0:+g}, as given",)
-
-    def _left_out(self, found: Stored) -> tuple[str, ...]:
-        """The shares that the product's masks leave out, by reason."""
+        applied = found.applied
+        if self.scale is not None or self.offset is not None:
+            scale, offset = 1.0 if self.scale is None else self.scale, self.offset or 0.0
+            applied = (f"value = {scale:g} x number {offset:+g}, as given",)
         if found.flags is None:
-            return ()
+            return applied
         if not self.product_mask:
-            return ("the product's own masks were not used",)
+            return (*applied, "the product's own masks were not used")
         shares = found.flags.shares(self.keep)
         listed = ", ".join(f"{reason} {share:.1%}" for reason, share in shares.items())
-        return (f"left out by the product's own masks: {listed or 'nothing'}",)
+        return (*applied, f"left out by the product's own masks: {listed or 'nothing'}")
 
     def cube(self, window: Window | None = None) -> xr.DataArray:
         """The pixels of the window (y0, x0, height, width), or all, in memory; NaN where they are left out.
 
         Raises: InputError as `open_cube` and `cube.leave_out`, and for a mask of several bands or another place.
         """
-        cube = self.stored().cube(window=window)
-        flags = None if self.mask is None else self._flags(cube, window)
+        cube, flags = self.stored().cube(window=window), None
+        if self.mask is not None:
+            mask = self._stored_mask().cube(window=window)
+            if mask.shape[0] != 1:
+                raise InputError(
+                    f"{self.mask} of {mask.shape[0]} bands", "one band of zeros and ones", "choose the band"
+                )
+            here, there, crs, mask_crs = transform_of(cube), transform_of(mask), crs_of(cube), crs_of(mask)
+            if mask.shape[1:] == cube.shape[1:] and here and there and crs and mask_crs:
+                same_place = there.almost_equals(here, 1e-3 * max(abs(here.a), abs(here.b)))
+                if mask_crs != crs or not same_place:
+                    found = f"{self.mask} on another grid than its image"
+                    raise InputError(found, "the same corner and pixels", "resample the mask to the image's grid")
+            values, nodata = mask.values[0], nodata_of(mask)  # which counts as a number
+            flags = np.where(np.isnan(values), 1 if nodata is None else nodata, values) != 0
         return leave_out(cube, flags, saturated=self.saturated, what=str(self.path), part=window is not None)
 
     def outline(self) -> xr.DataArray:
@@ -132,21 +136,6 @@ class Image:
         """The opened mask file; an array of two axes is one band."""
         assert self.mask is not None
         return Image(self.mask, layout="hw" if format_of(self.mask).options else None, part=self.part).stored()
-
-    def _flags(self, cube: xr.DataArray, window: Window | None) -> np.ndarray:
-        """(y, x) True where the mask file says to leave a pixel out; its nodata value counts as a number."""
-        mask = self._stored_mask().cube(window=window)
-        if mask.shape[0] != 1:
-            raise InputError(f"{self.mask} of {mask.shape[0]} bands", "one band of zeros and ones", "choose the band")
-        here, there, crs, mask_crs = transform_of(cube), transform_of(mask), crs_of(cube), crs_of(mask)
-        if mask.shape[1:] == cube.shape[1:] and here and there and crs and mask_crs:
-            same_place = there.almost_equals(here, 1e-3 * max(abs(here.a), abs(here.b)))
-            if mask_crs != crs or not same_place:
-                found = f"{self.mask} on another grid than its image"
-                raise InputError(found, "the same corner and pixels", "resample the mask to the image's grid")
-        values, nodata = mask.values[0], nodata_of(mask)
-        flags: np.ndarray = np.where(np.isnan(values), 1 if nodata is None else nodata, values) != 0
-        return flags
 
 
 @dataclass(frozen=True, eq=False)

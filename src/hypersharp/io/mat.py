@@ -1,32 +1,25 @@
 """MATLAB files: v5 to v7 through scipy.io, v7.3 (HDF5, axes reversed) through h5py."""
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from hypersharp.conventions.arrays import (
-    Wanted,
-    described,
-    find_variable,
-    laid_out,
-    metadata_of,
-    order_lhw,
-    with_stored,
-)
-from hypersharp.errors import InputError, OutputError, needs
+from hypersharp.conventions.arrays import described, find_variable, laid_out, metadata_of, order_lhw, with_stored
+from hypersharp.errors import InputError, OutputError
 from hypersharp.io.image import Image
+from hypersharp.products.hdf import opened_hdf, text_of
 from hypersharp.stored import NOTES, Stored, VariablePixels
-from hypersharp.system.own_content import check_own_content
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 EXPECTED = "a whole MATLAB file"
 SMALL = 4096  # variables of so few elements are read at once: wavelengths, counts, names
 V5_LIMIT_BYTES = 2**31
+KINDS = {"single": "f4", "double": "f8", "logical": "b1"}  # MATLAB's classes; those of integers are called as numpy's
+_opened = partial(opened_hdf, expected=EXPECTED, feature="MATLAB v7.3")
 
 
 def read(image: Image) -> Stored:
@@ -48,17 +41,16 @@ def _read_v5(image: Image) -> Stored:
         # a broken file may claim more elements than 64 bits can count
         few = {name for name, shape, _ in listed if np.prod(shape, dtype=object) <= SMALL}
         wanted = [name for name, _, kind in listed if name in few or (name, kind) == (NOTES, "char")]
-        found = {name: (shape, _dtype(kind)) for name, shape, kind in listed}
+        types = {name: KINDS.get(kind, kind if kind[:3] in ("int", "uin") else "O") for name, _, kind in listed}
+        found = {name: (shape, np.dtype(types[name])) for name, shape, _ in listed}
         small = _loaded(image.path, wanted)
-    name = find_variable(Wanted.of(image), found, small)
+    name = find_variable(image, found, small)
     with reading(image.path, EXPECTED, *errors), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         array = _loaded(image.path, [name])[name]
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iufb":
         raise InputError(f"'{name}' in {image.path}, complex or sparse", "an array of real numbers", "name another")
-    return described(
-        laid_out(array, with_stored(Wanted.of(image), small), f"'{name}' in {image.path}", small, matlab=True), small
-    )
+    return described(laid_out(array, with_stored(image, small), f"'{name}' in {image.path}", small, matlab=True), small)
 
 
 def _loaded(path: Path, names: list[str]) -> dict[str, np.ndarray]:
@@ -69,12 +61,6 @@ def _loaded(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     return {name: found[name] for name in names}
 
 
-def _dtype(kind: str) -> np.dtype[Any]:
-    """The numpy type of a MATLAB class; object for all that holds no plain numbers."""
-    name = {"single": "f4", "double": "f8", "logical": "b1"}.get(kind, kind)
-    return np.dtype(name) if name[:3] in ("f4", "f8", "b1", "int", "uin") else np.dtype(object)
-
-
 def _read_v73(image: Image) -> Stored:
     """Open a file of version 7.3; a 3-D image is read when it is cut.
 
@@ -82,19 +68,21 @@ def _read_v73(image: Image) -> Stored:
     them (h5py), whose order they are read in.
     """
     with _opened(image.path) as file:
-        check_own_content(image.path, file)
         arrays = {name: item for name, item in file.items() if hasattr(item, "shape") and item.shape is not None}
         matlab = any("MATLAB_class" in item.attrs for item in arrays.values()) or file.userblock_size > 0
         turn = slice(None, None, -1 if matlab else 1)
-        found = {name: (item.shape[turn], _stored_dtype(item)) for name, item in arrays.items()}
+        found = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]()
+        for name, item in arrays.items():
+            kind = text_of(item.attrs.get("MATLAB_class", ""))  # which some programs write as bytes and some as text
+            numeric = (kind in ("", *KINDS) or kind[:3] in ("int", "uin")) and "MATLAB_sparse" not in item.attrs
+            found[name] = item.shape[turn], item.dtype if numeric else np.dtype(object)
         small = {
             name: _small(item, matlab)
             for name, item in arrays.items()
             if item.dtype.kind in "iufb" and (item.size <= SMALL or (name == NOTES and found[name][1].kind == "O"))
         }
-        wanted = Wanted.of(image)
-        name = find_variable(wanted, found, small)
-        wanted, what, item = with_stored(wanted, small), f"'{name}' in {image.path}", arrays[name]
+        name = find_variable(image, found, small)
+        wanted, what, item = with_stored(image, small), f"'{name}' in {image.path}", arrays[name]
         if item.ndim == 2:
             values = np.asarray(item[()])
             return described(laid_out(values.T if matlab else values, wanted, what, small), small)
@@ -103,33 +91,11 @@ def _read_v73(image: Image) -> Stored:
         return described(VariablePixels(image.path, _opened, name, item, axes), small)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """An HDF5 file; h5py's errors become ours."""
-    with needs("MATLAB v7.3"):
-        import h5py
-    with reading(path, EXPECTED, *READ_ERRORS), h5py.File(path, "r") as file:
-        yield file
-
-
-def _stored_dtype(item: Any) -> np.dtype[Any]:
-    """The numpy type of a v7.3 variable; object for text, cells and sparse matrices."""
-    kind = _class(item)
-    numeric = kind in ("", "double", "single", "logical") or kind[:3] in ("int", "uin")
-    return item.dtype if numeric and "MATLAB_sparse" not in item.attrs else np.dtype(object)
-
-
-def _class(item: Any) -> str:
-    """MATLAB's word for the type, which some programs write as bytes and some as text."""
-    kind = item.attrs.get("MATLAB_class", "")
-    return kind.decode("latin-1") if isinstance(kind, bytes) else str(kind)
-
-
 def _small(item: Any, matlab: bool) -> np.ndarray:
     """A small variable, text decoded."""
     values = np.asarray(item[()])
     values = values.T if matlab else values
-    if _class(item) == "char" and values.dtype.kind == "u":
+    if text_of(item.attrs.get("MATLAB_class", "")) == "char" and values.dtype.kind == "u":
         return np.array("".join(chr(code) for code in values.ravel() if code < 0xD800))
     return values
 

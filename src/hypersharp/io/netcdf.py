@@ -1,6 +1,6 @@
 """NetCDF through xarray: CF names and attributes, CRS and affine as rioxarray keeps them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hypersharp.conventions.arrays import Wanted
 from hypersharp.conventions.dataset import image_shape, read_dataset
 from hypersharp.cube import crs_of, transform_of
 from hypersharp.errors import InputError, needs
 from hypersharp.io.image import Image
 from hypersharp.io.packed import pack
+from hypersharp.products.hdf import is_hdf, opened_hdf, text_of
 from hypersharp.stored import NOTES, Stored
 from hypersharp.system.atomic import check_room
-from hypersharp.system.own_content import check_own_content
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 EXPECTED = "a whole NetCDF file"
@@ -59,19 +58,25 @@ def read(image: Image) -> Stored:
     """Open the one image in a NetCDF file, or the one named, as group/name where it lies in a group."""
     grouped = _in_groups(image.path)
     group, _, name = (image.variable or "").rpartition("/")
-    if not group and image.variable is None:
-        group = _group_of_image(image.path, grouped)
+    images = sorted(name for name, found in grouped.items() if found.ndim == 3 and 1 not in found.shape)
+    if image.variable is None and images:
+        with _opened(image.path) as root:
+            in_root = any(len(image_shape(item)) > 1 for item in root.data_vars.values())
+        if not in_root:
+            if len(images) > 1:
+                listed = f"{len(images)} possible images in {image.path} ({', '.join(images[:8])})"
+                raise InputError(listed, "one", "name it: --variable (variable= in Python)")
+            group = images[0].rpartition("/")[0]
     opener = partial(_opened, group=group) if group else _opened
     lists = {name: found for name, found in grouped.items() if found.ndim == 1}
-    return read_dataset(Wanted.of(image), opener, name=name or None, lists=lists)
+    return read_dataset(image, opener, name=name or None, lists=lists)
 
 
 def _in_groups(path: Path) -> dict[str, xr.Variable]:
     """The variables in the groups of an HDF5 file: lists with their values, others by their shape alone."""
     found: dict[str, xr.Variable] = {}
-    with path.open("rb") as file:
-        if file.read(4) != b"\x89HDF":
-            return found
+    if not is_hdf(path):
+        return found
     with needs("NetCDF"):
         import h5py
 
@@ -80,32 +85,12 @@ def _in_groups(path: Path) -> dict[str, xr.Variable]:
             return
         small = item.ndim == 1 and item.size <= SMALL
         values = item[()] if small else np.broadcast_to(np.zeros((), item.dtype), item.shape)
-        texts = {key: _text(item.attrs.get(key)) for key in ("units", "standard_name") if key in item.attrs}
+        texts = {key: text_of(item.attrs[key]) for key in ("units", "standard_name") if key in item.attrs}
         found[name] = xr.Variable([str(axis) for axis in range(item.ndim)], values, texts)
 
-    with reading(path, EXPECTED, *READ_ERRORS), h5py.File(path, "r") as file:
-        check_own_content(path, file)
+    with opened_hdf(path, EXPECTED, "NetCDF") as file:
         file.visititems(note)
     return found
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _group_of_image(path: Path, grouped: Mapping[str, xr.Variable]) -> str:
-    """The group that holds the one image of a file whose root holds none; empty for the root."""
-    groups = {name.rpartition("/")[0] for name, found in grouped.items() if found.ndim == 3 and 1 not in found.shape}
-    if not groups:
-        return ""
-    with _opened(path) as dataset:
-        if any(len(image_shape(item)) > 1 for item in dataset.data_vars.values()):
-            return ""
-    images = sorted(name for name, found in grouped.items() if found.ndim == 3 and 1 not in found.shape)
-    if len(images) > 1:
-        found = f"{len(images)} possible images in {path} ({', '.join(images[:8])})"
-        raise InputError(found, "one", "name it: --variable (variable= in Python)")
-    return groups.pop()
 
 
 def coordinate_words(cube: xr.DataArray) -> dict[str, dict[str, str]]:

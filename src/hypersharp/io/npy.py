@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from hypersharp.conventions.arrays import Wanted, laid_out, plain_order, with_stored
+from hypersharp.conventions.arrays import laid_out, plain_order, with_stored
 from hypersharp.errors import InputError
 from hypersharp.io.image import Image
 from hypersharp.io.packed import write_numbers
@@ -21,7 +21,7 @@ def read(image: Image) -> Stored:
         raise InputError(f"{image.path} of type {array.dtype}", "real numbers", "convert it")
     if array.ndim == 3 and image.layout is None:
         plain_order(array.shape, str(image.path), "give the layout: hwl (rows, columns, bands) or lhw")
-    return Stored(laid_out(array, with_stored(Wanted.of(image), {}, "lhw"), str(image.path), {}))
+    return Stored(laid_out(array, with_stored(image, {}, "lhw"), str(image.path), {}))
 
 
 def write(cube: xr.DataArray, path: Path) -> None:

@@ -10,8 +10,6 @@ import xarray as xr
 
 from hypersharp.conventions.arrays import (
     WAVELENGTHS,
-    Wanted,
-    bands_last,
     described,
     find_variable,
     laid_out,
@@ -38,13 +36,15 @@ def read(image: Image) -> Stored:
         with archive:
             shapes = dict(_shapes(archive))
             arrays = {name: archive[name] for name, (shape, _) in shapes.items() if prod(shape) <= SMALL}
-            name = find_variable(Wanted.of(image), shapes, arrays)
+            name = find_variable(image, shapes, arrays)
             shape, dtype = shapes[name]
             check_memory(prod(shape) * dtype.itemsize)
             arrays[name] = archive[name]
     stated = image.layout is not None or "layout" in arrays or name == "cube"
-    last = bands_last(arrays[name].shape, arrays)
-    wanted = with_stored(Wanted.of(image), arrays, "hwl" if last else "lhw")
+    # bands last: a list of wavelengths has one entry for each place along the last axis, and not along the first
+    lengths = {np.size(array) for key, array in arrays.items() if str(key).lower() in WAVELENGTHS}
+    last = len(shape) == 3 and shape[2] in lengths and shape[0] not in lengths
+    wanted = with_stored(image, arrays, "hwl" if last else "lhw")
     if arrays[name].ndim == 3 and not stated and not last and listed(arrays, WAVELENGTHS, len(arrays[name])) is None:
         plain_order(arrays[name].shape, f"'{name}' in {path}", "give the layout: hwl (rows, columns, bands) or lhw")
     pixels = laid_out(arrays[name], wanted, f"'{name}' in {path}", arrays)

@@ -37,8 +37,24 @@ def pack(cube: xr.DataArray) -> Packed:
     if not isinstance(values, np.ndarray):
         return plain
     scale, offset = float(cube.encoding.get("scale_factor", 1)), float(cube.encoding.get("add_offset", 0))
-    packed = _encode(values, np.dtype(cube.encoding.get("dtype", cube.dtype)), nodata, scale, offset)
-    return plain if packed is None else packed
+    dtype, missing = np.dtype(cube.encoding.get("dtype", cube.dtype)), np.isnan(values)
+    marker = stored_nodata(dtype, nodata)
+    if dtype.kind not in "iuf" or scale == 0 or (missing.any() and marker is None):
+        return plain
+    raw = np.where(missing, 0, values)
+    if scale != 1 or offset != 0:
+        raw = (raw.astype("f8") - offset) / scale
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        raw = np.rint(raw)
+        if raw.min() < limits.min or raw.max() > limits.max:
+            return plain
+    with np.errstate(over="ignore", invalid="ignore"):
+        stored = raw.astype(dtype)
+    if marker is not None:
+        stored[missing] = marker
+    same = decode(stored, nodata, scale, offset).astype(values.dtype) if stored.size else values
+    return Packed(stored, nodata, scale, offset) if np.array_equal(same, values, equal_nan=True) else plain
 
 
 def pieces(values: Any, block: int = BLOCK) -> Iterator[tuple[slice, slice]]:
@@ -69,27 +85,3 @@ def write_numbers(values: Any, path: Path, dtype: Any, order: Sequence[int] = (0
         place = [(slice(None), rows, columns)[axis] for axis in order]
         body[tuple(place)] = np.asarray(values[:, rows, columns]).transpose(order)
     body.flush()
-
-
-def _encode(
-    values: np.ndarray, dtype: np.dtype[Any], nodata: float | None, scale: float, offset: float
-) -> Packed | None:
-    """The stored form, None where decoding it would not return the values."""
-    missing = np.isnan(values)
-    marker = stored_nodata(dtype, nodata)
-    if dtype.kind not in "iuf" or scale == 0 or (missing.any() and marker is None):
-        return None
-    raw = np.where(missing, 0, values)
-    if scale != 1 or offset != 0:
-        raw = (raw.astype("f8") - offset) / scale
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        raw = np.rint(raw)
-        if raw.min() < limits.min or raw.max() > limits.max:
-            return None
-    with np.errstate(over="ignore", invalid="ignore"):
-        stored = raw.astype(dtype)
-    if marker is not None:
-        stored[missing] = marker
-    same = decode(stored, nodata, scale, offset).astype(values.dtype) if stored.size else values
-    return Packed(stored, nodata, scale, offset) if np.array_equal(same, values, equal_nan=True) else None

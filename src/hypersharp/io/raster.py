@@ -7,7 +7,7 @@ so), the pages of a TIFF, a palette, a place by control points or a camera model
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import groupby, product
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from hypersharp.errors import InputError
+from hypersharp.grid import affine_through
 from hypersharp.io.points import lonlat_of_points
 from hypersharp.products.rasters import opened_raster
 from hypersharp.sensor.wavelengths import named_nm, numbers_in, spectral_nm, widths_nm
-from hypersharp.stored import NOTES, Pixels, Stored
+from hypersharp.stored import NOTES, Pixels, Stored, one_or_each
 from hypersharp.system.read_errors import check_within
 
 EXPECTED = {"GTiff": "a whole GeoTIFF", "PNG": "a whole PNG image", "JPEG": "a whole JPEG image"}
@@ -98,6 +99,8 @@ def read_raster(path: Path, driver: str) -> Stored:
     """
     check_within(path.parent, path.name.partition(".")[0], deep=False)  # GDAL opens many by names like this one's
     with opened(path, driver) as dataset:
+        from rasterio.enums import MaskFlags  # which `opened` knows to be there
+
         if dataset.count > MOST_BANDS:
             raise InputError(f"{path} of {dataset.count} bands", f"at most {MOST_BANDS}", "check the file")
         palette = _palette(path, driver, dataset)
@@ -106,16 +109,31 @@ def read_raster(path: Path, driver: str) -> Stored:
         alpha = _alpha(dataset, path)
         pages = _pages(path, dataset)
         pieces = [_piece(page, path, driver, alpha) for page in pages or [str(path)]]
-        parts = [part for found in pieces for part in found["parts"]]
-        dtypes, facts = [dtype for found in pieces for dtype in found["dtypes"]], _joined(pieces)
-        place = _place(path, dataset)
+        known = {
+            name: [entry for found in pieces for entry in found[name]]
+            for name in ("parts", "dtypes", "flags", "nodata", "scale", "offset")
+        }
+        dtypes, flags = known["dtypes"], known["flags"]
+        masks = dataset.mask_flag_enums[0] if dataset.count else ()
+        inside = MaskFlags.per_dataset in masks and MaskFlags.alpha not in masks and MaskFlags.nodata not in masks
+        masked = alpha is not None or inside
         return Stored(
-            RasterPixels(path, driver, parts, dataset.shape, np.result_type(*dtypes) if dtypes else "u1"),
-            **place,
-            valid=RasterMask(path, driver, [(str(path), 1)], dataset.shape, bool) if _masked(dataset, alpha) else None,
+            RasterPixels(path, driver, known["parts"], dataset.shape, np.result_type(*dtypes) if dtypes else "u1"),
+            **_place(path, dataset),
+            wavelengths_nm=joined([found["spectral"][0] for found in pieces]),
+            fwhm_nm=joined([found["spectral"][1] for found in pieces]),
+            good_bands=None if None in flags else [flag.strip() not in ("0", "false", "False") for flag in flags],
+            nodata=one_or_each(known["nodata"]),
+            scale=np.array(known["scale"]),
+            offset=np.array(known["offset"]),
+            valid=RasterMask(path, driver, [(str(path), 1)], dataset.shape, bool) if masked else None,
             notes=dataset.tags().get(NOTES),
-            **facts,
         )
+
+
+def joined(each: Sequence[Any]) -> np.ndarray | None:
+    """What every page, or every file, says of its bands; None unless all do."""
+    return None if any(found is None for found in each) else np.concatenate([np.ravel(found) for found in each])
 
 
 def _piece(page: str, path: Path, driver: str, alpha: int | None) -> dict[str, Any]:
@@ -139,27 +157,6 @@ def _piece(page: str, path: Path, driver: str, alpha: int | None) -> dict[str, A
         }
 
 
-def _joined(pieces: list[dict[str, Any]]) -> dict[str, Any]:
-    """What is known of the bands of all pages, as `Stored` takes it."""
-    each = {
-        name: [entry for piece in pieces for entry in piece[name]] for name in ("flags", "nodata", "scale", "offset")
-    }
-    known = [piece["spectral"] for piece in pieces]
-    centres, widths = (
-        None if any(found[n] is None for found in known) else np.concatenate([found[n] for found in known])
-        for n in (0, 1)
-    )
-    flags, nodata = each["flags"], each["nodata"]
-    return {
-        "wavelengths_nm": centres,
-        "fwhm_nm": widths,
-        "good_bands": None if None in flags else [flag.strip() not in ("0", "false", "False") for flag in flags],
-        "nodata": nodata[0] if len({str(number) for number in nodata}) == 1 else nodata,
-        "scale": np.array(each["scale"]),
-        "offset": np.array(each["offset"]),
-    }
-
-
 def _spectral(
     tags: list[dict[str, str]], imagery: list[dict[str, str]], names: list[str | None], whole: dict[str, str]
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -169,7 +166,8 @@ def _spectral(
     if centres is None:
         centres, widths, unit = _numbers(imagery, "CENTRAL_WAVELENGTH_UM"), _numbers(imagery, "FWHM_UM"), "um"
     if centres is None:
-        centres, widths, unit = (*(_list(whole, name, len(tags)) for name in ("wavelength", "fwhm")), None)
+        lists = (numbers_in(whole.get(name, whole.get(f"{name}s"))) for name in ("wavelength", "fwhm"))
+        centres, widths = (numbers if numbers is not None and len(numbers) == len(tags) else None for numbers in lists)
         unit = whole.get("wavelength_units", whole.get("wavelength units"))
     if centres is None and (named := named_nm(names)) is not None:
         return named, widths_nm(widths, unit, named)
@@ -182,19 +180,18 @@ def _numbers(tags: list[dict[str, str]], name: str) -> list[float] | None:
     return [number[0] for number in found if number] if found and all(found) else None
 
 
-def _list(tags: dict[str, str], name: str, bands: int) -> list[float] | None:
-    """One number a band from a tag of the whole image."""
-    numbers = numbers_in(tags.get(name, tags.get(f"{name}s")))
-    return numbers if numbers is not None and len(numbers) == bands else None
-
-
 def _alpha(dataset: Any, path: Path) -> int | None:
     """The number of the band that says how opaque pixels are; a band called so whose values are many is none."""
     named = [index for index in dataset.indexes if dataset.colorinterp[index - 1].name == "alpha"]
     if not named:
         return None
-    opaque, plain, seen = _opaque(dataset.dtypes[named[0] - 1]), 0, 0
-    for window in _looks(dataset.shape):
+    kind = np.dtype(dataset.dtypes[named[0] - 1])
+    opaque, plain, seen = np.iinfo(kind).max if kind.kind in "iu" else 1, 0, 0
+    rows, columns = (
+        [(start, min(size, start + SEEN_PX)) for start in sorted({0, last // 2, last})]
+        for size, last in ((size, max(0, size - SEEN_PX)) for size in dataset.shape)
+    )
+    for window in product(rows, columns):
         values = dataset.read(named[0], window=window)
         plain, seen = plain + int(np.isin(values, (0, 1, opaque)).sum()), seen + values.size
     if plain >= LEAST_PLAIN * seen:
@@ -202,30 +199,6 @@ def _alpha(dataset: Any, path: Path) -> int | None:
     text = f"band {named[0]} of {path.name} is called alpha, but holds many values: it is taken for a band of the image"
     warnings.warn(text, stacklevel=4)
     return None
-
-
-def _opaque(dtype: str) -> float:
-    kind = np.dtype(dtype)
-    return float(np.iinfo(kind).max) if kind.kind in "iu" else 1.0
-
-
-def _looks(shape_yx: tuple[int, int]) -> list[Any]:
-    """Nine windows spread over an image."""
-    spans = [
-        [(start, min(size, start + SEEN_PX)) for start in sorted({0, last // 2, last})]
-        for size in shape_yx
-        for last in (max(0, size - SEEN_PX),)
-    ]
-    return [(rows, columns) for rows in spans[0] for columns in spans[1]]
-
-
-def _masked(dataset: Any, alpha: int | None) -> bool:
-    """Whether the file says of each pixel if it is there."""
-    from rasterio.enums import MaskFlags
-
-    masks = dataset.mask_flag_enums[0] if dataset.count else ()
-    inside = MaskFlags.per_dataset in masks and MaskFlags.alpha not in masks and MaskFlags.nodata not in masks
-    return alpha is not None or inside
 
 
 def _pages(path: Path, dataset: Any) -> list[str]:
@@ -275,7 +248,11 @@ def _place(path: Path, dataset: Any) -> dict[str, Any]:
         return {"crs": dataset.crs or None, "transform": dataset.transform}
     points, crs = dataset.gcps
     if points:
-        affine, off = _of_control_points(points)
+        columns, rows, xs, ys = np.array([(p.col, p.row, p.x, p.y) for p in points], float).T
+        affine, off = affine_through((columns, rows), (xs, ys)), np.inf
+        if len(points) >= 3 and affine.determinant != 0:
+            fitted_x, fitted_y = affine @ (columns, rows)
+            off = max(np.abs(fitted_x - xs).max(), np.abs(fitted_y - ys).max()) / np.sqrt(abs(affine.determinant))
         lonlat = lonlat_of_points(points, dataset.shape) if off > PLANE_PX and crs and crs.is_geographic else None
         if lonlat is not None:
             return {"lonlat": lonlat}
@@ -290,17 +267,3 @@ def _place(path: Path, dataset: Any) -> dict[str, Any]:
         found = f"{path} placed by a camera model (RPC) alone"
         raise InputError(found, "an image on a grid", "orthorectify it: gdalwarp -rpc IN OUT")
     return {"crs": dataset.crs or None}
-
-
-def _of_control_points(points: Sequence[Any]) -> tuple[Any, float]:
-    """The affine through control points, and how many pixels off it the worst lies; infinite where there is none."""
-    from affine import Affine
-
-    pixels = np.array([[point.col, point.row, 1] for point in points], dtype=float)
-    ground = np.array([[point.x, point.y] for point in points], dtype=float)
-    middle = ground.mean(axis=0)
-    found, *_ = np.linalg.lstsq(pixels, ground - middle, rcond=None)
-    (a, d), (b, e), (c, f) = found
-    size, off = np.sqrt(abs(a * e - b * d)), np.abs(pixels @ found - (ground - middle)).max()
-    known = len(points) >= 3 and size > 0
-    return Affine(a, b, c + middle[0], d, e, f + middle[1]), float(off / size) if known else float("inf")

@@ -25,15 +25,6 @@ MEDIA = {".tif": "image/tiff; application=geotiff", ".nc": "application/netcdf",
 EDGE_POINTS = 8  # along each side of the footprint: a side is curved in other coordinates
 
 
-def stac_path(image: Path) -> Path:
-    """Where the item of an image lies.
-
-    >>> stac_path(Path("out/sharp.tif")).name
-    'sharp.stac.json'
-    """
-    return image.with_name(f"{image.stem}.stac.json")
-
-
 def parse_when(text: str) -> tuple[str, ...]:
     """One time of a text, or the two ends of an interval between a slash, in UTC as STAC writes them.
 
@@ -60,7 +51,9 @@ def write_item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Se
 
     Raises: OutputError.
     """
-    return write_text(stac_path(image), json.dumps(item(cube, image, when, sources), indent=1) + "\n")
+    return write_text(
+        image.with_name(f"{image.stem}.stac.json"), json.dumps(item(cube, image, when, sources), indent=1) + "\n"
+    )
 
 
 def item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Sequence[Path]) -> dict[str, Any]:
@@ -94,7 +87,11 @@ def item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Sequence
         if place is not None:
             with suppress(InputError):  # of the Moon, say
                 where = footprint(crs, place, cube.shape[1:])
-    links = [{"rel": "derived_from", "href": relative(source, image)} for source in sources]
+    names = [
+        str(source) if re.match(r"\w+:/", str(source)) else Path(os.path.relpath(source, image.parent)).as_posix()
+        for source in sources  # an address stays one
+    ]
+    links = [{"rel": "derived_from", "href": name} for name in names]
     return {
         "type": "Feature",
         "stac_version": "1.1.0",
@@ -136,7 +133,10 @@ def footprint(crs: Any, place: Any, shape_yx: Sequence[int]) -> dict[str, Any]:
     parts = found["coordinates"] if found["type"] == "MultiPolygon" else [found["coordinates"]]
     rounded = [[counter_clockwise([[round(x, 7), round(y, 7)] for x, y in ring]) for ring in rings] for rings in parts]
     boxes = [([x for x, _ in rings[0]], [y for _, y in rings[0]]) for rings in rounded]
-    west, east = (min(boxes[0][0]), max(boxes[0][0])) if len(boxes) == 1 else ends_over_180(boxes)
+    if len(boxes) == 1:
+        west, east = min(boxes[0][0]), max(boxes[0][0])
+    else:  # parts on both sides of 180 degrees: west is the larger, as GeoJSON has it
+        west, east = min(min(x) for x, _ in boxes if min(x) > 0), max(max(x) for x, _ in boxes if max(x) < 0)
     south, north = min(min(y) for _, y in boxes), max(max(y) for _, y in boxes)
     geometry = {"type": found["type"], "coordinates": rounded if found["type"] == "MultiPolygon" else rounded[0]}
     return {"geometry": geometry, "bbox": [west, south, east, north]}
@@ -146,15 +146,3 @@ def counter_clockwise(ring: list[list[float]]) -> list[list[float]]:
     """The ring as GeoJSON wants it to go round."""
     x, y = np.array(ring).T
     return ring if np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]) > 0 else ring[::-1]
-
-
-def ends_over_180(boxes: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[float, float]:
-    """West and east of parts on both sides of 180 degrees: west is the larger, as GeoJSON has it."""
-    return min(min(x) for x, _ in boxes if min(x) > 0), max(max(x) for x, _ in boxes if max(x) < 0)
-
-
-def relative(source: Path, image: Path) -> str:
-    """How the item of an image names another file; an address stays one."""
-    if re.match(r"\w+:/", str(source)):
-        return str(source)
-    return Path(os.path.relpath(source, image.parent)).as_posix()

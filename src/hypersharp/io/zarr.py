@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hypersharp.conventions.arrays import Wanted
 from hypersharp.conventions.dataset import read_dataset
 from hypersharp.errors import InputError, OutputError, needs
 from hypersharp.io.format import ZARR
@@ -34,21 +33,16 @@ def _opened(path: Path) -> Iterator[Any]:
     errors = (*READ_ERRORS, zarr.errors.BaseZarrError, SystemError)  # numcodecs raises the last
     raw: dict[str, Any] = {"engine": "zarr", "mask_and_scale": False, "decode_times": False, "consolidated": False}
     with reading(path, EXPECTED, *errors):
-        check_codecs(path)
+        for file, text in metadata_of(path):
+            with suppress(ValueError, RecursionError):  # which zarr words better
+                if names_pickle(json.loads(text)):  # some versions of zarr would unpickle, and run its code
+                    found = f"{file} with a codec that runs code (pickle)"
+                    raise InputError(found, "plain numbers", "write it again without")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what zarr cannot make out is missing then, and named
             dataset = xr.open_dataset(address_of(path) or path, **raw)
         with dataset:
             yield dataset
-
-
-def check_codecs(path: Path) -> None:
-    """Raise an InputError where an array is to be unpickled: some versions of zarr would, and run its code."""
-    for file, text in metadata_of(path):
-        with suppress(ValueError, RecursionError):  # which zarr words better
-            if names_pickle(json.loads(text)):
-                found = f"{file} with a codec that runs code (pickle)"
-                raise InputError(found, "plain numbers", "write it again without")
 
 
 def metadata_of(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -82,7 +76,7 @@ def names_pickle(said: Any) -> bool:
 def read(image: Image) -> Stored:
     """Open the one image in a Zarr store, or the one named."""
     check_within(image.path)
-    return read_dataset(Wanted.of(image), _opened)
+    return read_dataset(image, _opened)
 
 
 def check_target(path: Path) -> None:

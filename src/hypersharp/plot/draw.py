@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 OKABE_ITO = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#F0E442")
 MISSING = "0.85"  # the grey of pixels without a value
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+MOST_PX, LEAST_PX = 640, 280  # along the longer side
+FloatArray = NDArray[np.float64]
+GAP = 5.0  # times the usual step between bands
+LINE_BANDS = 16  # fewer are drawn as points
+COLOURS = {"hs": OKABE_ITO[1], "ms": OKABE_ITO[3], "result": OKABE_ITO[6], "truth": OKABE_ITO[0]}
+OTHERS = [OKABE_ITO[n] for n in (4, 5, 2, 6, 3)]
+DASHED = ("truth",)
 
 
 def new_figure(width: float, height: float) -> "Figure":
@@ -81,9 +88,6 @@ def panels_figure(rows: Sequence[Sequence[tuple[Mapping[str, Image], bool]]]) ->
     return figure
 
 
-MOST_PX, LEAST_PX = 640, 280  # along the longer side
-
-
 def png(image: Image) -> str:
     """A picture (H, W, 3) in 0..1 as a data URI; NaN is transparent; few pixels are repeated: printers blur them."""
     missing = np.isnan(image).any(2)
@@ -101,14 +105,6 @@ def png(image: Image) -> str:
 def as_data(kind: str, content: bytes) -> str:
     """Bytes of a media type as a data URI."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-FloatArray = NDArray[np.float64]
-GAP = 5.0  # times the usual step between bands
-LINE_BANDS = 16  # fewer are drawn as points
-COLOURS = {"hs": OKABE_ITO[1], "ms": OKABE_ITO[3], "result": OKABE_ITO[6], "truth": OKABE_ITO[0]}
-OTHERS = [OKABE_ITO[n] for n in (4, 5, 2, 6, 3)]
-DASHED = ("truth",)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Cubes = xr.DataArray | Mapping[str, xr.DataArray]
 PANEL = (3.4, 3.5)  # inches
 QUANTILES = (0.5, 0.9, 0.99)  # of the predicted error: pixels whose spectra are shown
+MOST_TICKS = 12
+ARROWS, MAP_STEPS = 14, 160  # along the longer side of a displacement's picture
 
 
 def composites(cubes: Cubes, kind: Kind = "true") -> "Figure":
@@ -246,10 +248,6 @@ def by_name(cubes: Cubes) -> Mapping[str, xr.DataArray]:
     for name, cube in named.items():
         check_axes(cube, name or "image")
     return named
-
-
-MOST_TICKS = 12
-ARROWS, MAP_STEPS = 14, 160  # along the longer side of a displacement's picture
 
 
 def sensor_figure(

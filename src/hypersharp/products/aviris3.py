@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from hypersharp.cube import affine_from
@@ -29,6 +27,9 @@ def read(files: Files, _: str | None) -> Stored | None:
         if "fwhm" in group:
             width = widths_nm(group["fwhm"][()], text_of(group["fwhm"].attrs.get("units", "nm")), nm)
         fill = group[unit].attrs.get("_FillValue", -9999.0)
+        mapping = file.get(text_of(group[unit].attrs.get("grid_mapping", "")) or "transverse_mercator")
+        said = {} if mapping is None else mapping.attrs
+        xs, ys = next(((file[x][()], file[y][()]) for x, y in AXES_OF_ROOT if x in file and y in file), (None, None))
         return Stored(
             pixels_of(path, file, name),
             wavelengths_nm=nm,
@@ -37,15 +38,6 @@ def read(files: Files, _: str | None) -> Stored | None:
             product=f"AVIRIS-3 {unit}",
             unit=unit,
             applied=(f"AVIRIS-3 {unit}, as it is stored",),
-            **place(file, group[unit]),
+            crs=next((text_of(said[key]) for key in ("crs_wkt", "spatial_ref") if key in said), None),
+            transform=affine_from(text_of(said["GeoTransform"]) if "GeoTransform" in said else None, xs, ys),
         )
-
-
-def place(file: Any, cube: Any) -> dict[str, Any]:
-    """CRS and affine from the grid mapping and the centres of the pixels in the root."""
-    mapping = file.get(text_of(cube.attrs.get("grid_mapping", "")) or "transverse_mercator")
-    attributes = {} if mapping is None else mapping.attrs
-    wkt = next((text_of(attributes[key]) for key in ("crs_wkt", "spatial_ref") if key in attributes), None)
-    xs, ys = next(((file[x][()], file[y][()]) for x, y in AXES_OF_ROOT if x in file and y in file), (None, None))
-    stored = text_of(attributes["GeoTransform"]) if "GeoTransform" in attributes else None
-    return {"crs": wkt, "transform": affine_from(stored, xs, ys)}

@@ -57,7 +57,11 @@ def opened(files: Files, meta: Xml, folder: str, mission: str) -> Stored:
             child(row, "BAND_ID"): (float(child(row, "GAIN")), float(child(row, "BIAS")))
             for row in meta.all("Band_Reflectance" if kind == "REFLECTANCE" else "Band_Radiance")
         }
-        empty = [child(row, "SPECIAL_VALUE_COUNT") for row in meta.all("Special_Value") if "NODATA" in texts(row)]
+        empty = [
+            child(row, "SPECIAL_VALUE_COUNT")
+            for row in meta.all("Special_Value")
+            if "NODATA" in " ".join(row.itertext())
+        ]
         nodata = float(empty[0]) if empty else 0.0
     if not bands:
         raise InputError(f"no band that is known in {meta.path}", "B0 to B3, or P", "give the image by itself")
@@ -81,10 +85,6 @@ def opened(files: Files, meta: Xml, folder: str, mission: str) -> Stored:
         unit=unit,
         applied=(said,),
     )
-
-
-def texts(row: Element) -> str:
-    return " ".join(row.itertext())
 
 
 def child(row: Element, tag: str) -> str:

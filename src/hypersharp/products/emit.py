@@ -39,15 +39,23 @@ def read(files: Files, part: str | None) -> Stored | None:
             return None
         if part is not None:
             check_name("part of EMIT", part, ["map"])
-        return opened(path, file, variable, mask_beside(files, path), part)
+        stamp = re.search(r"_(\d{8}T\d{6}_\d+_\d+)\.nc$", path.name)
+        mask = files.first(f"EMIT_L2A_MASK_*{stamp[1]}.nc") if stamp else None
+        return opened(path, file, variable, None if mask is None else files.root / mask, part)
 
 
 def opened(path: Path, file: Any, variable: str, mask: Path | None, part: str | None) -> Stored:
     parameters, location = file["sensor_band_parameters"], file["location"]
     lon, lat = (np.where((v := location[axis][()]) == FILL, np.nan, v) for axis in ("lon", "lat"))
     mapped = part is not None
-    known = grid_of_glt(file) if mapped else place_of(lon, lat)
     tables = [np.asarray(location[name][()], np.int64) - 1 for name in ("glt_y", "glt_x")] if mapped else []
+    if mapped:
+        with needs("georeferences"):
+            from affine import Affine
+        affine = Affine.from_gdal(*map(float, file.attrs["geotransform"]))
+        known: dict[str, Any] = {"crs": text_of(file.attrs["spatial_ref"]), "transform": affine}
+    else:
+        known = place_of(lon, lat)
 
     def shown(pixels: Any, missing: float) -> Any:
         return LookedUp(pixels, tables[0], tables[1], missing) if mapped else pixels
@@ -72,20 +80,3 @@ def opened(path: Path, file: Any, variable: str, mask: Path | None, part: str | 
         applied=(f"EMIT {variable}, {how}", *unmasked(mask, "MASK file")),
         **known,
     )
-
-
-def grid_of_glt(file: Any) -> dict[str, Any]:
-    """CRS and affine of the map grid."""
-    with needs("georeferences"):
-        from affine import Affine
-    return {
-        "crs": text_of(file.attrs["spatial_ref"]),
-        "transform": Affine.from_gdal(*map(float, file.attrs["geotransform"])),
-    }
-
-
-def mask_beside(files: Files, path: Path) -> Path | None:
-    """The MASK file of the same acquisition."""
-    stamp = re.search(r"_(\d{8}T\d{6}_\d+_\d+)\.nc$", path.name)
-    name = files.first(f"EMIT_L2A_MASK_*{stamp[1]}.nc") if stamp else None
-    return None if name is None else files.root / name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import os
 import re
 import tarfile
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from hypersharp.errors import InputError
 from hypersharp.system.elsewhere import fetched, name_elsewhere
@@ -41,10 +40,13 @@ class Files:
         if name_elsewhere(path) is not None:
             return cls(path.parent, (path.name,), path.name)
         if path.is_dir():
-            return cls(path, tuple(_inside(path)))
+            return cls(path, tuple(islice(_inside(path), MOST_FILES)))
+        if path.suffix.lower() == ".zip":
+            with reading(path, "a whole archive", *READ_ERRORS), zipfile.ZipFile(path) as packed:
+                return cls(path, tuple(sorted(name for name in packed.namelist() if not name.endswith("/"))))
         if path.suffix.lower() in ARCHIVES:
-            with reading(path, "a whole archive", tarfile.TarError, *READ_ERRORS):
-                return cls(path, tuple(sorted(_listed(path))))
+            with reading(path, "a whole archive", tarfile.TarError, *READ_ERRORS), tarfile.open(path) as tar:
+                return cls(path, tuple(sorted(one.name for one in islice(tar, MOST_FILES) if one.isfile())))
         with reading(path, "a readable folder", OSError):
             beside = sorted(entry.name for entry in os.scandir(path.parent) if entry.is_file())
         return cls(path.parent, tuple(beside), path.name)
@@ -82,25 +84,20 @@ class Files:
         """The content of a small file."""
         with reading(self.root / name, "a whole file", tarfile.TarError, *READ_ERRORS):
             if name_elsewhere(self.root) is not None:
-                return self._not_more(name, fetched(self.root / name, MOST_BYTES))
-            if self.root.is_dir():
+                content = fetched(self.root / name, MOST_BYTES)
+            elif self.root.is_dir():
                 check_regular(self.root / name)
                 with (self.root / name).open("rb") as plain:
-                    return self._small(name, plain)
-            if self.root.suffix.lower() == ".zip":
+                    content = plain.read(MOST_BYTES + 1)
+            elif self.root.suffix.lower() == ".zip":
                 with zipfile.ZipFile(self.root) as archive, archive.open(name) as packed:
-                    return self._small(name, packed)
-            with tarfile.open(self.root) as tar:
-                member = tar.extractfile(name)
-                assert member is not None
-                return self._small(name, member)
-
-    def _small(self, name: str, file: IO[builtins.bytes]) -> builtins.bytes:
-        """All of a file, unless it is more than metadata are: a small archive may hold gigabytes of zeros."""
-        return self._not_more(name, file.read(MOST_BYTES + 1))
-
-    def _not_more(self, name: str, content: builtins.bytes) -> builtins.bytes:
-        if len(content) > MOST_BYTES:
+                    content = packed.read(MOST_BYTES + 1)
+            else:
+                with tarfile.open(self.root) as tar:
+                    member = tar.extractfile(name)
+                    assert member is not None
+                    content = member.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:  # a small archive may hold gigabytes of zeros
             raise InputError(f"{self.root / name} of more than {MOST_BYTES >> 20} MiB", "metadata", "check the product")
         return content
 
@@ -148,22 +145,11 @@ class Xml:
 
 def _inside(folder: Path) -> Iterator[str]:
     """The files in a folder and those in it, as names with slashes."""
-    count, deep = 0, len(folder.parts) + MOST_FOLDERS_DEEP
+    deep = len(folder.parts) + MOST_FOLDERS_DEEP
     for where, folders, names in os.walk(folder):
         folders[:] = [] if len(Path(where).parts) >= deep else sorted(folders)
         for name in sorted(names):
             yield (Path(where) / name).relative_to(folder).as_posix()
-            count += 1
-            if count >= MOST_FILES:
-                return
-
-
-def _listed(archive: Path) -> list[str]:
-    if archive.suffix.lower() == ".zip":
-        with zipfile.ZipFile(archive) as file:
-            return [name for name in file.namelist() if not name.endswith("/")]
-    with tarfile.open(archive) as file:
-        return [member.name for member in islice(file, MOST_FILES) if member.isfile()]
 
 
 def changed(path: Path) -> int:

@@ -25,11 +25,11 @@ PLANE_PX = 0.05  # a swath whose pixels lie so close to a plane grid is placed b
 
 
 @contextmanager
-def opened_hdf(path: Path) -> Iterator[Any]:
-    """An h5py file; its errors, and those of what is looked for in vain, become ours."""
-    with needs("HDF5"):
+def opened_hdf(path: Path, expected: str = "a whole HDF5 file", feature: str = "HDF5") -> Iterator[Any]:
+    """An h5py file that holds all it shows; its errors, and those of what is looked for in vain, become ours."""
+    with needs(feature):
         import h5py
-    with reading(path, "a whole HDF5 file", *READ_ERRORS), h5py.File(path, "r") as file:
+    with reading(path, expected, *READ_ERRORS), h5py.File(path, "r") as file:
         version = path, path.stat().st_mtime_ns
         if version not in CHECKED:  # once, however many windows are read
             check_own_content(path, file)
@@ -106,45 +106,32 @@ class LookedUp(Pixels):
         return found
 
 
-def utm_of(lon: np.ndarray, lat: np.ndarray) -> int:
-    """The EPSG code of the UTM zone around the middle of places in degrees.
+def place_of(lon: Any, lat: Any, epsg: int | None = None) -> dict[str, Any]:
+    """`crs`, `transform` and `lonlat` of a `Stored` whose pixels' centres lie there.
 
-    >>> utm_of(np.array([13.1]), np.array([52.4]))
-    32633
-    """
-    x, y = float(np.nanmean(lon)), float(np.nanmean(lat))
-    return (32600 if y >= 0 else 32700) + int((x + 180) // 6) % 60 + 1
-
-
-def plane_grid(lon: np.ndarray, lat: np.ndarray, epsg: int) -> tuple[Affine, float]:
-    """The affine, in a CRS, that fits pixel centres (y, x) in degrees best, and how far off it the worst lies (pixels).
+    epsg: of a map grid, whose affine is fitted to the last millimetre; a swath has one only where that fits, too.
 
     Raises: InputError where too few have a place.
     """
     with needs("geolocation"):
         from rasterio.warp import transform
+    lon, lat = (np.asarray(axis, np.float64) for axis in (lon, lat))
+    if epsg is None:  # UTM, of the zone around the middle
+        x, y = float(np.nanmean(lon)), float(np.nanmean(lat))
+        code = (32600 if y >= 0 else 32700) + int((x + 180) // 6) % 60 + 1
+    else:
+        code = epsg
     there = np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360)
     xs, ys = np.full((2, *lon.shape), np.nan)
     if there.any():
-        xs[there], ys[there] = transform(4326, epsg, lon[there].astype(float), lat[there].astype(float))
+        xs[there], ys[there] = transform(4326, code, lon[there], lat[there])
     affine = fitted_affine(xs, ys)
-    rows, columns = (axis.astype(np.float64) for axis in np.nonzero(there))
-    x, y = on_map(Grid((lon.shape[0], lon.shape[1]), affine), (columns + 0.5, rows + 0.5))
-    off = np.hypot(x - xs[there], y - ys[there])
-    return affine, float(off.max() / np.sqrt(abs(affine.determinant)))
-
-
-def place_of(lon: Any, lat: Any, epsg: int | None = None) -> dict[str, Any]:
-    """`crs`, `transform` and `lonlat` of a `Stored` whose pixels' centres lie there.
-
-    epsg: of a map grid, whose affine is fitted to the last millimetre; a swath has one only where that fits, too.
-    """
-    lon, lat = (np.asarray(axis, np.float64) for axis in (lon, lat))
-    code = utm_of(lon, lat) if epsg is None else epsg
-    affine, off_px = plane_grid(lon, lat, code)
     if epsg is not None:
         return {"crs": code, "transform": squared(affine, lon.shape)}
-    if off_px <= PLANE_PX:
+    rows, columns = (axis.astype(np.float64) + 0.5 for axis in np.nonzero(there))
+    fitted = on_map(Grid((lon.shape[0], lon.shape[1]), affine), (columns, rows))
+    off = np.hypot(fitted[0] - xs[there], fitted[1] - ys[there]).max()
+    if off <= PLANE_PX * np.sqrt(abs(affine.determinant)):
         return {"crs": code, "transform": affine}
     return {"lonlat": np.stack([lon, lat])}
 

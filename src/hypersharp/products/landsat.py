@@ -7,7 +7,6 @@ in all of Collection 2); 0 is no data; bits of QA_PIXEL and QA_RADSAT. HLS: 0.00
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,19 +27,6 @@ PARAMETERS = "LEVEL2_SURFACE_REFLECTANCE_PARAMETERS"
 USUAL = {"MULT": 2.75e-5, "ADD": -0.2}
 
 
-@dataclass(frozen=True)
-class Bandset:
-    """The bands of a product: their files by name in `table`, the responses of a sensor."""
-
-    sensor: str
-    files: dict[str, str]
-
-    def nm(self) -> tuple[list[float], list[float]]:
-        """Centres and widths."""
-        rows = [bands_of(self.sensor).bands[band] for band in self.files]
-        return [row[0] for row in rows], [row[1] for row in rows]
-
-
 def read(files: Files, _: str | None) -> Stored | None:
     """Open a folder or archive, its MTL file, or one band."""
     scene = (files.named or files.first("L???_L2S?_*_SR_B?.TIF", "HLS.?30.*.B??.tif") or "").rpartition("/")[2]
@@ -53,31 +39,34 @@ def read(files: Files, _: str | None) -> Stored | None:
 
 def landsat(files: Files, scene: str, craft: str) -> Stored:
     sensor = {"5": "landsat-5", "7": "landsat-7", "9": "landsat-9"}.get(craft[-1], "landsat-8")
-    bands = bandset(files, scene, sensor, "_SR_{}.TIF")
+    bands = images_of(files, scene, sensor, "_SR_{}.TIF")
     name = files.first(*(f"{scene}_MTL.{end}" for end in ("json", "xml", "txt")))
     group = None if name is None else files.text(name).partition(PARAMETERS)[2].partition(PARAMETERS)[0]
-    scale, offset = ([number(group, kind, band, name) for band in bands.files] for kind in ("MULT", "ADD"))
+    scale, offset = ([number(group, kind, band, name) for band in bands] for kind in ("MULT", "ADD"))
     layers = quality(files, {f"{scene}_QA_PIXEL.TIF": QA_PIXEL, f"{scene}_QA_RADSAT.TIF": RADSAT})
     where = "as its MTL file says" if name else "as in all of Collection 2"
     said = f"Landsat {craft[-1]} Collection 2: reflectance = {scale[0]:g} x number {offset[0]:+g}, {where}"
     numbers = {"scale": np.array(scale), "offset": np.array(offset), "nodata": 0}
     words = unmasked(layers, "QA_PIXEL")
-    return opened(files, bands, layers, product=f"Landsat {craft[-1]} L2", said=said, words=words, **numbers)
+    return opened(files, sensor, bands, layers, product=f"Landsat {craft[-1]} L2", said=said, words=words, **numbers)
 
 
 def hls(files: Files, scene: str, kind: str) -> Stored:
-    bands = bandset(files, scene, "sentinel-2a" if kind == "S" else "landsat-8", ".{}.tif", digits=2)
-    with opened_raster(files.gdal(next(iter(bands.files.values())))) as dataset:
+    sensor = "sentinel-2a" if kind == "S" else "landsat-8"
+    bands = images_of(files, scene, sensor, ".{}.tif", digits=2)
+    with opened_raster(files.gdal(next(iter(bands.values())))) as dataset:
         scale = dataset.scales[0] if dataset.scales[0] != 1 else 1e-4
     layers = quality(files, {f"{scene}.Fmask.tif": FMASK})
     said = f"HLS v2 {kind}30: reflectance = {scale:g} x number"
     words = unmasked(layers, "Fmask")
-    return opened(files, bands, layers, product=f"HLS {kind}30", said=said, words=words, scale=scale, nodata=-9999)
+    numbers = {"scale": scale, "nodata": -9999}
+    return opened(files, sensor, bands, layers, product=f"HLS {kind}30", said=said, words=words, **numbers)
 
 
 def opened(
     files: Files,
-    bands: Bandset,
+    sensor: str,
+    bands: dict[str, str],
     layers: list[Layer],
     *,
     product: str,
@@ -86,20 +75,20 @@ def opened(
     **numbers: Any,
 ) -> Stored:
     """The bands as one image; words: more that is said; numbers: scale, offset and nodata."""
-    nm, width = bands.nm()
-    return Rasters([Band(files.gdal(name)) for name in bands.files.values()]).stored(
+    nm = [bands_of(sensor).bands[band] for band in bands]
+    return Rasters([Band(files.gdal(name)) for name in bands.values()]).stored(
         layers,
-        wavelengths_nm=nm,
-        fwhm_nm=width,
+        wavelengths_nm=[row[0] for row in nm],
+        fwhm_nm=[row[1] for row in nm],
         product=product,
         unit="reflectance",
-        applied=(f"{said}, bands {' '.join(bands.files)}", *words),
+        applied=(f"{said}, bands {' '.join(bands)}", *words),
         **numbers,
     )
 
 
-def bandset(files: Files, scene: str, sensor: str, ending: str, digits: int = 1) -> Bandset:
-    """The usual bands of a sensor that are there; of a band that was named, that one."""
+def images_of(files: Files, scene: str, sensor: str, ending: str, digits: int = 1) -> dict[str, str]:
+    """The files of the usual bands of a sensor that are there, by band; of a band that was named, that one."""
     names = {
         band: files.first(scene + ending.format(band if band == "B8A" else f"B{band[1:]:0>{digits}}"))
         for band in bands_of(sensor).usual
@@ -109,7 +98,7 @@ def bandset(files: Files, scene: str, sensor: str, ending: str, digits: int = 1)
         found = {band: name for band, name in found.items() if name == files.named}
     if not found:
         raise InputError(f"no band of {scene} in {files.path}", "its surface reflectance", "download the product again")
-    return Bandset(sensor, found)
+    return found
 
 
 def quality(files: Files, layers: dict[str, Reasons]) -> list[Layer]:

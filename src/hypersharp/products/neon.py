@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from hypersharp.errors import needs
@@ -22,12 +20,18 @@ def read(files: Files, _: str | None) -> Stored | None:
         site = next((name for name in file if f"{name}/Reflectance/Reflectance_Data" in file), None)
         if site is None:
             return None
+        with needs("georeferences"):
+            from affine import Affine
         root = file[f"{site}/Reflectance"]
         cube, spectral = root["Reflectance_Data"], root["Metadata/Spectral_Data"]
         scale = float(np.ravel(cube.attrs["Scale_Factor"])[0])
         centres, widths = spectral["Wavelength"], spectral["FWHM"]
         nm = spectral_nm(centres[()], text_of(centres.attrs.get("Units", "nm")))
         width = widths_nm(widths[()], text_of(widths.attrs.get("Units", "nm")), nm)
+        system = root["Metadata/Coordinate_System"]
+        _, column, row, *numbers = text_of(system["Map_Info"][()]).split(",")
+        x, y, size_x, size_y = map(float, numbers[:4])
+        left, top = x - (float(column) - 1) * size_x, y + (float(row) - 1) * size_y  # counted from 1, outer corners
         return Stored(
             pixels_of(path, file, f"{site}/Reflectance/Reflectance_Data", (2, 0, 1)),
             wavelengths_nm=nm,
@@ -37,15 +41,6 @@ def read(files: Files, _: str | None) -> Stored | None:
             product=f"NEON {site}",
             unit="reflectance",
             applied=(f"NEON {site}: reflectance = number / {scale:g}",),
-            **place(root["Metadata/Coordinate_System"]),
+            crs=int(text_of(system["EPSG Code"][()])),
+            transform=Affine(size_x, 0, left, 0, -size_y, top),
         )
-
-
-def place(system: Any) -> dict[str, Any]:
-    """CRS and affine from the map info, whose pixel numbers count from 1 at the outer corner."""
-    with needs("georeferences"):
-        from affine import Affine
-    _, column, row, x, y, size_x, size_y, *_ = text_of(system["Map_Info"][()]).split(",")
-    left, top = float(x) - (float(column) - 1) * float(size_x), float(y) + (float(row) - 1) * float(size_y)
-    transform = Affine(float(size_x), 0, left, 0, -float(size_y), top)
-    return {"crs": int(text_of(system["EPSG Code"][()])), "transform": transform}

@@ -24,13 +24,6 @@ class Layer:
     reasons: Mapping[str, Sequence[int]]
     bits: bool = False
 
-    def says(self, reason: str, values: np.ndarray) -> np.ndarray:
-        """True where one of the values, or bits, is set."""
-        if self.bits:
-            bits = sum(1 << bit for bit in self.reasons[reason])
-            return np.asarray(values.astype(np.int64) & bits != 0)
-        return np.isin(values, self.reasons[reason])
-
 
 def unmasked(layer: Any, name: str) -> tuple[str, ...]:
     """What is said where a product comes without its quality layer of that name."""
@@ -69,7 +62,11 @@ class Said(Pixels):
             if asked:
                 values = np.asarray(layer.pixels[0:1, rows, columns])[0]
                 for i in asked:
-                    found[i] |= layer.says(self.reasons[bands[i]], values)
+                    told = layer.reasons[self.reasons[bands[i]]]
+                    if layer.bits:
+                        found[i] |= values.astype(np.int64) & sum(1 << bit for bit in told) != 0
+                    else:
+                        found[i] |= np.isin(values, told)
         return found
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from hypersharp.errors import InputError, needs
+from hypersharp.products.files import changed
 from hypersharp.products.quality import Flags, Layer
 from hypersharp.stored import Pixels, Stored
 from hypersharp.system.elsewhere import is_on_network, name_elsewhere, reaching
@@ -130,7 +131,10 @@ class Rasters(Pixels):
 
     def _classes(self, band: Band, rows: slice, columns: slice) -> np.ndarray:
         """The window of a band of classes, nearest neighbours, from blocks that are decoded once."""
-        sides, version = tuple(-(-side // band.factor) for side in self.shape[1:]), version_of(band.path)
+        sides, version = tuple(-(-side // band.factor) for side in self.shape[1:]), 0
+        packed = re.match(r"/vsi(?:zip|tar)/\{(.+?)\}/", band.path)
+        with suppress(OSError):
+            version = changed(Path(packed[1] if packed else band.path))
         places = [np.arange(part.start, part.stop) // band.factor for part in (rows, columns)]
         (top, bottom), (left, right) = ((place[0] // BLOCK_PX, place[-1] // BLOCK_PX + 1) for place in places)
         found = np.block(
@@ -162,14 +166,6 @@ class Rasters(Pixels):
             touched = weights[0] @ (coarse == self.nodata).astype(np.float32) @ weights[1].T
             fine = np.where(touched > 0, nearest, fine)
         return np.asarray(np.rint(fine) if self.dtype.kind in "iu" else fine, self.dtype)
-
-
-def version_of(path: str) -> int:
-    """A number that changes with a file, or the archive that GDAL's name of it begins with; 0 for one elsewhere."""
-    packed = re.match(r"/vsi(?:zip|tar)/\{(.+?)\}/", path)
-    with suppress(OSError):
-        return Path(packed[1] if packed else path).stat().st_mtime_ns
-    return 0
 
 
 @lru_cache(maxsize=32)

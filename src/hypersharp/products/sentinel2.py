@@ -8,7 +8,6 @@ again, so it is taken from the metadata. Clouds: SCL (L2A) or MSK_CLASSI (L1C).
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 
@@ -34,8 +33,18 @@ def read(files: Files, part: str | None) -> Stored | None:
     """Open a product; part: its bands, as "B2,B3,B4,B11", "10m" (by default) or "20m" (these and those of 20 m)."""
     if files.named and (found := JP2.match(files.named)):
         whole = next((folder for folder in files.root.parents if next(folder.glob("MTD_MSIL*.xml"), None)), None)
-        if whole is None:
-            return single(files.path, short(found[1]))
+        if whole is None:  # what its numbers mean is not known
+            band = short(found[1])
+            said = f"Sentinel-2 {band} outside its SAFE folder: number / 10000, without the offset it may need (-0.1)"
+            return Rasters([Band(str(files.path))]).stored(
+                wavelengths_nm=[table("Sentinel-2A")[band][0]],
+                fwhm_nm=[table("Sentinel-2A")[band][1]],
+                nodata=0,
+                scale=1e-4,
+                product=f"Sentinel-2 {band}",
+                unit="reflectance",
+                applied=(said,),
+            )
         files, part = Files.around(whole), part or found[1]
     files = Files.around(files.root) if files.named else files
     name = files.first("MTD_MSIL2A.xml", "MTD_MSIL1C.xml")
@@ -43,19 +52,6 @@ def read(files: Files, part: str | None) -> Stored | None:
         return None
     folder = name.rpartition("/")[0]
     return opened(files, files.xml(name), [other for other in files.names if other.startswith(folder)], part)
-
-
-def single(path: Path, band: str) -> Stored:
-    """A band that lies outside its product: what its numbers mean is not known."""
-    return Rasters([Band(str(path))]).stored(
-        wavelengths_nm=[table("Sentinel-2A")[band][0]],
-        fwhm_nm=[table("Sentinel-2A")[band][1]],
-        nodata=0,
-        scale=1e-4,
-        product=f"Sentinel-2 {band}",
-        unit="reflectance",
-        applied=(f"Sentinel-2 {band} outside its SAFE folder: number / 10000, without the offset it may need (-0.1)",),
-    )
 
 
 def opened(files: Files, meta: Xml, names: list[str], part: str | None) -> Stored:
@@ -67,9 +63,15 @@ def opened(files: Files, meta: Xml, names: list[str], part: str | None) -> Store
         added = meta.all("BOA_ADD_OFFSET" if surface else "RADIO_ADD_OFFSET")
         offsets = {order[e.get("band_id")]: float(e.text or "") for e in added}
     bands = chosen(part)
-    images = {band: find_image(names, band, meta) for band in bands}
-    finest = min(SIZES_M[band] for band in bands)
-    rows = [Band(files.gdal(images[band]), factor=SIZES_M[band] // finest) for band in bands]
+    finest, rows = min(SIZES_M[band] for band in bands), list[Band]()
+    for band in bands:  # each at its own resolution; of L1C there is just one
+        long = band if len(band) == 3 else f"B0{band[1:]}"
+        ends = (f"_{long}_{SIZES_M[band]}m.jp2", f"_{long}.jp2")
+        images = [name for name in names if name.endswith(ends) and "IMG_DATA/" in name]
+        if len(images) != 1:
+            what = f"{len(images)} images of {band} beside {meta.path}"
+            raise InputError(what, "one tile, whole", "download it again" if not images else "unpack one granule")
+        rows.append(Band(files.gdal(images[0]), factor=SIZES_M[band] // finest))
     layers = quality(files, names, finest)
     known = table(craft)
     shift = sorted({offsets.get(band, 0.0) for band in bands})
@@ -101,17 +103,6 @@ def chosen(part: str | None) -> list[str]:
 def short(name: str) -> str:
     """B04 -> B4, as ESA's metadata and the table of responses name bands."""
     return re.sub(r"^B0", "B", name.upper())
-
-
-def find_image(names: list[str], band: str, meta: Xml) -> str:
-    """The image of a band at its own resolution; of L1C there is just one."""
-    long = band if len(band) == 3 else f"B0{band[1:]}"
-    ends = (f"_{long}_{SIZES_M[band]}m.jp2", f"_{long}.jp2")
-    found = [name for name in names if name.endswith(ends) and "IMG_DATA/" in name]
-    if len(found) != 1:
-        what = f"{len(found)} images of {band} beside {meta.path}"
-        raise InputError(what, "one tile, whole", "download it again" if not found else "unpack one granule")
-    return found[0]
 
 
 def quality(files: Files, names: list[str], finest: int) -> list[Layer]:

@@ -27,6 +27,7 @@ from hypersharp.system.read_errors import READ_ERRORS, reading, real_path
 BITS = {"qa_pixel": QA_PIXEL, "fmask": FMASK}
 SHOWN = {"visual", "overview", "thumbnail"}  # roles of assets that are pictures
 REFLECTANCE = ("sentinel-2", "landsat", "hls")  # collections begin so
+NUMBERS = ("scale", "offset", "nodata")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,14 @@ def read(files: Files, part: str | None) -> Stored | None:
         if not isinstance(item, dict) or item.get("type") != "Feature" or "stac_version" not in item:
             return None
         found = bands_of(files.path, item)
-        chosen = taken(found, part, files.path)
+        if part is None:
+            finest = min(asset.size_m for asset in found)
+            chosen = sorted((asset for asset in found if asset.size_m == finest), key=lambda asset: asset.nm)
+        else:
+            known = {asset.name: asset for asset in found}
+            for name in part.split(","):
+                check_name(f"asset of {files.path.name}", name, known)
+            chosen = [known[name] for name in part.split(",")]
         return opened(files.path, item, chosen)
 
 
@@ -77,17 +85,6 @@ def bands_of(path: Path, item: dict[str, Any]) -> list[Asset]:
     return found
 
 
-def taken(found: list[Asset], part: str | None, path: Path) -> list[Asset]:
-    """The assets of a part, else those of the finest pixels, by wavelength."""
-    if part is None:
-        finest = min(asset.size_m for asset in found)
-        return sorted((asset for asset in found if asset.size_m == finest), key=lambda asset: asset.nm)
-    known = {asset.name: asset for asset in found}
-    for name in part.split(","):
-        check_name(f"asset of {path.name}", name, known)
-    return [known[name] for name in part.split(",")]
-
-
 def opened(path: Path, item: dict[str, Any], chosen: list[Asset]) -> Stored:
     properties, collection = item.get("properties", {}), str(item.get("collection", ""))
     finest = min(asset.size_m for asset in chosen) or 1.0
@@ -96,8 +93,8 @@ def opened(path: Path, item: dict[str, Any], chosen: list[Asset]) -> Stored:
     said = f"{collection or 'STAC item'} {item.get('id', '')}: value = {scale[0]:g} x number {offset[0]:+g}, by "
     said += "the item" if any("scale" in asset.said or "raster:scale" in asset.said for asset in chosen) else "the file"
     if applied:
+        said = said.replace(f"{offset[0]:+g}", "+0") + ", whose numbers have its offset already, as it says"
         offset = [0.0] * len(chosen)
-        said = said.replace(f"{numbers(chosen)[1][0]:+g}", "+0") + ", whose numbers have its offset already, as it says"
     bands = [Band(asset.path, factor=max(1, round((asset.size_m or finest) / finest))) for asset in chosen]
     widths, layers = [asset.fwhm_nm for asset in chosen], quality(path, item, finest)
     known = collection.startswith(REFLECTANCE)
@@ -131,9 +128,6 @@ def numbers(chosen: list[Asset]) -> tuple[list[float], list[float], float | None
     nodata = found[0][2]
     known = isinstance(nodata, int | float)
     return [float(row[0]) for row in found], [float(row[1]) for row in found], float(nodata) if known else None
-
-
-NUMBERS = ("scale", "offset", "nodata")
 
 
 def quality(path: Path, item: dict[str, Any], finest_m: float) -> list[Layer]:

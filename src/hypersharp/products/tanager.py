@@ -36,6 +36,10 @@ def read(files: Files, _: str | None) -> Stored | None:
             raise InputError(f"no cube in {path}", f"one of {', '.join(UNITS)}", "use another file")
         cube, where = fields[name], f"HDFEOS/{kind}/HYP/Data Fields"
         layers = [Layer(pixels_of(path, file, f"{where}/{m}"), {r: (1,)}) for m, r in MASKS.items() if m in fields]
+        if kind == "GRIDS":
+            place = on_grid(file, root)
+        else:
+            place = place_of(*(root["Geolocation Fields"][axis][()] for axis in ("Longitude", "Latitude")))
         return Stored(
             pixels_of(path, file, f"{where}/{name}"),
             wavelengths_nm=cube.attrs["wavelengths"],
@@ -45,7 +49,7 @@ def read(files: Files, _: str | None) -> Stored | None:
             unit=UNITS[name],
             flags=Flags.of(layers),
             applied=(f"Tanager {name.replace('_', ' ')}, {'on its map grid' if kind == 'GRIDS' else 'a swath'}",),
-            **(on_grid(file, root) if kind == "GRIDS" else in_swath(root)),
+            **place,
         )
 
 
@@ -62,9 +66,3 @@ def on_grid(file: Any, root: Any) -> dict[str, Any]:
     width, height = (int(re.findall(rf"\b{name}=(\d+)", text)[0]) for name in ("XDim", "YDim"))
     size = Affine((right - x) / width, 0, x, 0, (bottom - y) / height, y)
     return {"crs": int(root.attrs["epsg_code"]), "transform": size}
-
-
-def in_swath(root: Any) -> dict[str, Any]:
-    """The place of a swath, by its pixels' coordinates."""
-    fields = root["Geolocation Fields"]
-    return place_of(fields["Longitude"][()], fields["Latitude"][()])

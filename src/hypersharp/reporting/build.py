@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hypersharp.cube import only_usable, shape_text, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError, check_name, needs
+from hypersharp.grid import Window
 from hypersharp.io.image import Image
 from hypersharp.io.together import write_text
 from hypersharp.pair.options import Progress, ignore
@@ -129,11 +130,6 @@ def check_libraries() -> None:
         import matplotlib  # noqa: F401
 
 
-def hash_of(text: str) -> str:
-    """How a content security policy names an inline style."""
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
-
-
 def fill(template: str, **shown: Any) -> str:
     """A page of this folder with what it is to show, its style and the policy that lets nothing else in."""
     import jinja2
@@ -141,7 +137,8 @@ def fill(template: str, **shown: Any) -> str:
     here = files("hypersharp.reporting")
     strict = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     css = (here / "page.css").read_text(encoding="utf-8")
-    policy = f"default-src 'none'; img-src data:; style-src {hash_of(css)}; base-uri 'none'; form-action 'none'"
+    digest = b64encode(sha256(css.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     page = strict.from_string((here / template).read_text(encoding="utf-8"))
     return page.render(shown, css=css, policy=policy)
 
@@ -192,7 +189,7 @@ def render(
         )
 
 
-def picture_rows(found: Findings, window: charts.Window | None) -> list[tuple[str, str, list[charts.Picture]]]:
+def picture_rows(found: Findings, window: Window | None) -> list[tuple[str, str, list[charts.Picture]]]:
     """Rows of pictures with title and a word: true colour, a close-up of the window, false colour."""
     cubes = {"hs": found.hs, "result": found.sharp} | ({} if found.truth is None else {"truth": found.truth})
     kept = np.logical_and.reduce([usable_bands(cube) for cube in cubes.values()])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from hypersharp.cube import fwhm_nm, only_usable, transform_of, usable_bands, wavelengths_nm
+from hypersharp.grid import Window
 from hypersharp.pair.field import displacement_words, recorded_field
 from hypersharp.plot import colour, draw
 from hypersharp.plot.colour import Image
@@ -24,13 +25,20 @@ if TYPE_CHECKING:
 
 CLOSE_PX, CLOSE_COARSE_PX = 64, 10  # along a side of the close-up, at least
 MAP_DPI = 160
+CHOSEN = 4
+PURE = 0.5  # the share of coarse pixels, the most like their neighbours, that are chosen from
+DARK = 0.3  # of the median length of a spectrum: darker ones are mostly noise
+FARTHEST = 0.98  # quantile of the angles: the very farthest is often a fault
+FloatArray = NDArray[np.float64]
+CHART = (4.4, 2.8)  # inches
+EDGES = (0.12, 0.5, 0.88)
+UNIT = "unit of the result"
 CHART_STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "font.size": 9,
     "svg.hashsalt": "hypersharp",  # the same figure is the same text
 }
-Window = tuple[int, int, int, int]  # y, x, height, width
 
 
 @dataclass(frozen=True)
@@ -116,12 +124,6 @@ def detailed_window(ms: xr.DataArray, ratio: int) -> Window:
     return int(y) * ratio, int(x) * ratio, rows * ratio, columns * ratio
 
 
-CHOSEN = 4
-PURE = 0.5  # the share of coarse pixels, the most like their neighbours, that are chosen from
-DARK = 0.3  # of the median length of a spectrum: darker ones are mostly noise
-FARTHEST = 0.98  # quantile of the angles: the very farthest is often a fault
-
-
 @dataclass(frozen=True)
 class Point:
     """A pixel (y, x) of the result, under a letter; `given` by the user or chosen."""
@@ -151,45 +153,33 @@ def diverse_pixels(sharp: xr.DataArray, hs: xr.DataArray, count: int) -> list[Pi
     Each is the farthest, but for outliers, from those chosen before it (Gonzalez 1985, Theoretical Computer Science
     38); only coarse pixels that are much like their neighbours, bright enough, and there in the result take part.
     """
+    values = only_usable(hs, "hs").values.astype(np.float64)
+    length = np.linalg.norm(values, axis=0)
+    whole = np.isfinite(length) & (length > DARK * np.nanmedian(length)) & (length > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        unit = np.where(whole, values / length, 0.0)
+    inner = np.zeros_like(whole)
+    inner[1:-1, 1:-1] = True
+    good = whole & inner if (whole & inner).any() else whole
+    if not good.any():
+        return []
+    around = sum(np.roll(unit, shift, axis) for axis in (1, 2) for shift in (-1, 1))
+    likeness = (unit * around).sum(0)
+    good &= likeness >= np.quantile(likeness[good], 1 - PURE)
     steps = sharp.shape[1] / hs.shape[1], sharp.shape[2] / hs.shape[2]
-    spectra, candidates = candidates_of(hs)
-    pixels = [(int((y + 0.5) * steps[0]), int((x + 0.5) * steps[1])) for y, x in candidates]
+    pixels = [(int((y + 0.5) * steps[0]), int((x + 0.5) * steps[1])) for y, x in zip(*np.nonzero(good), strict=True)]
     there = np.isfinite(only_usable(sharp, "result").values).all(0)
     kept = [n for n, pixel in enumerate(pixels) if there[pixel]]
     if not kept:
         return []
-    spectra, mean = spectra[kept], spectra[kept].mean(0)
+    spectra = unit[:, good].T[kept]
+    mean = spectra.mean(0)
     nearest, chosen = np.arccos(np.clip(spectra @ (mean / np.linalg.norm(mean)), -1, 1)), list[int]()
     while len(chosen) < min(count, len(kept)):
         chosen.append(int(np.abs(nearest - np.quantile(nearest, FARTHEST)).argmin()))
         away = np.arccos(np.clip(spectra @ spectra[chosen[-1]], -1, 1))
         nearest = away if len(chosen) == 1 else np.minimum(nearest, away)
     return list(dict.fromkeys(pixels[kept[n]] for n in chosen))
-
-
-def candidates_of(hs: xr.DataArray) -> tuple[NDArray[np.float64], list[Pixel]]:
-    """Spectra (n, L) of length 1, and pixels (y, x) of hs, that are whole, bright, and like their neighbours."""
-    values = only_usable(hs, "hs").values.astype(np.float64)
-    length = np.linalg.norm(values, axis=0)
-    whole = np.isfinite(length) & (length > DARK * np.nanmedian(length)) & (length > 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        unit = np.where(whole, values / length, 0.0)
-    around = sum(np.roll(unit, shift, axis) for axis in (1, 2) for shift in (-1, 1))
-    likeness = (unit * around).sum(0)
-    inner = np.zeros_like(whole)
-    inner[1:-1, 1:-1] = True
-    good = whole & inner if (whole & inner).any() else whole
-    if not good.any():
-        return np.empty((0, len(values))), []
-    good &= likeness >= np.quantile(likeness[good], 1 - PURE)
-    rows, columns = np.nonzero(good)
-    return unit[:, rows, columns].T, [(int(y), int(x)) for y, x in zip(rows, columns, strict=True)]
-
-
-FloatArray = NDArray[np.float64]
-CHART = (4.4, 2.8)  # inches
-EDGES = (0.12, 0.5, 0.88)
-UNIT = "unit of the result"
 
 
 def ms_bands(found: Findings) -> tuple[FloatArray, FloatArray] | None:

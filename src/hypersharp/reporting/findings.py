@@ -33,6 +33,9 @@ from hypersharp.sensor.psf import PSF
 from hypersharp.system.build_info import commit, machine, release
 
 Facts = dict[str, str]
+FloatArray = NDArray[np.float64]
+Found = TypeVar("Found")
+RESULT, ENLARGED = "result", "hs enlarged (bicubic)"
 
 
 @dataclass(frozen=True)
@@ -104,11 +107,6 @@ def gpu_words() -> str | None:
         return None
     held = bytes_words(torch.cuda.max_memory_allocated())
     return f"{torch.cuda.get_device_name()}, {held} held there at most"
-
-
-FloatArray = NDArray[np.float64]
-Found = TypeVar("Found")
-RESULT, ENLARGED = "result", "hs enlarged (bicubic)"
 
 
 @dataclass(eq=False)

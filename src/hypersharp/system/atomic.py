@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
-from hypersharp.errors import OutputError
+from hypersharp.errors import OutputError, first_line
 from hypersharp.system.lock import FILE, Lock, take_lock
 
 LONGEST_NAME = 200  # bytes: beyond, a hidden name beside a file has to be shorter than the file's own
@@ -60,10 +60,14 @@ def staged(path: Path, *, first_stays: bool = False) -> Iterator[Path]:
         clear_dead(path)
         staging, lock = locked_folder(path)
         yield staging / path.name
-        if first_stays:
-            _move_unless_there(staging / path.name, path)
-        else:
+        if not first_stays:
             _move_all(staging, path.parent)
+        else:
+            try:
+                (staging / path.name).rename(path)  # in one step, and never over a folder that holds something
+            except OSError:
+                if not path.is_dir():
+                    raise
     except OSError as error:
         raise output_error(path, error) from error
     finally:
@@ -133,14 +137,6 @@ def _move_all(staging: Path, parent: Path) -> None:
     shutil.rmtree(backup, ignore_errors=True)
 
 
-def _move_unless_there(made: Path, folder: Path) -> None:
-    try:
-        made.rename(folder)  # in one step, and never over a folder that holds something
-    except OSError:
-        if not folder.is_dir():
-            raise
-
-
 def check_room(path: Path, wanted_bytes: int) -> None:
     """Raise ENOSPC where a file may not fit: not every library survives a disk that fills up."""
     if shutil.disk_usage(path.parent).free < wanted_bytes:
@@ -170,5 +166,8 @@ def output_error(path: Path, error: OSError) -> OutputError:
         return OutputError(f"no space left on the disk of {path}", "room for it", "free some, or write elsewhere")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return OutputError(f"no permission to write {path}", "a writable folder", "write elsewhere")
-    reason = error.strerror or (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return OutputError(f"{path} unwritable ({reason})", "a disk that takes it", "free space, or write elsewhere")
+    return OutputError(
+        f"{path} unwritable ({error.strerror or first_line(error)})",
+        "a disk that takes it",
+        "free space, or write elsewhere",
+    )

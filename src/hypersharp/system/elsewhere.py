@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from hypersharp.errors import HypersharpError, InputError, OutputError, needs
+from hypersharp.errors import HypersharpError, InputError, OutputError, first_line, needs
 from hypersharp.system.atomic import hidden_name
 
 PREFIXES = {"https": "/vsicurl/https://", "http": "/vsicurl/http://", "s3": "/vsis3/", "gs": "/vsigs/", "az": "/vsiaz/"}
@@ -84,17 +84,12 @@ def reaching(name: str) -> Iterator[None]:
         return
     from rasterio import Env
 
-    with Env(**SETTINGS, **endpoint()):
+    settings = dict(SETTINGS)
+    if found := re.fullmatch(r"(https?)://([^/]+)/?", os.environ.get(ENDPOINT, "")):  # which GDAL does not read
+        settings |= {"AWS_S3_ENDPOINT": found[2], "AWS_HTTPS": "YES" if found[1] == "https" else "NO"}
+        settings["AWS_VIRTUAL_HOSTING"] = "FALSE"
+    with Env(**settings):
         yield
-
-
-def endpoint() -> dict[str, str]:
-    """GDAL's settings for the S3 that `AWS_ENDPOINT_URL` names, which GDAL itself does not read."""
-    found = re.fullmatch(r"(https?)://([^/]+)/?", os.environ.get(ENDPOINT, ""))
-    if found is None:
-        return {}
-    secure = "YES" if found[1] == "https" else "NO"
-    return {"AWS_S3_ENDPOINT": found[2], "AWS_HTTPS": secure, "AWS_VIRTUAL_HOSTING": "FALSE"}
 
 
 def address_of(path: str | Path) -> str | None:
@@ -126,9 +121,9 @@ def storage(path: Path, kind: type[InputError] | type[OutputError] = InputError)
     except Exception as error:  # of OSError and of each provider's own library
         if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in PROVIDERS:
             raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        found = f"{address_of(path)} out of reach ({first_line(error)[:120]})"
         do = f"check its name, your credentials and {ENDPOINT}"
-        raise kind(f"{address_of(path)} out of reach ({reason})", "a bucket that you may use", do) from error
+        raise kind(found, "a bucket that you may use", do) from error
 
 
 def check_writable(path: Path) -> None:

@@ -37,12 +37,18 @@ def take_lock(path: Path) -> Lock | None:
     """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o600)
+        unsure, there = "fcntl" not in globals(), False
         try:
-            unsure = not _flock(descriptor)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        if unsure or _is_still(path, descriptor):
+            if not unsure:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                os.close(descriptor)
+                return None
+            unsure = True  # the system has no locks for this file
+        with suppress(FileNotFoundError):
+            there = os.path.samestat(path.stat(), os.fstat(descriptor))
+        if unsure or there:
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
             return Lock(descriptor, unsure=unsure)
@@ -55,23 +61,3 @@ def holder(path: Path) -> str:
         if text := path.read_text(encoding="utf-8")[:200].strip():
             return text
     return "another process"
-
-
-def _flock(descriptor: int) -> bool:
-    """Whether the system has locks for this file. Raises: BlockingIOError where another holds it."""
-    if "fcntl" not in globals():
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES):
-            raise BlockingIOError from error
-        return False
-    return True
-
-
-def _is_still(path: Path, descriptor: int) -> bool:
-    """Whether a path leads to an open file yet."""
-    with suppress(FileNotFoundError):
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    return False

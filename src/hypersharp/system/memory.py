@@ -6,7 +6,6 @@ make and free hundreds of such arrays: that took a third to two thirds of their 
 
 import ctypes
 import gc
-import math
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -50,17 +49,12 @@ def free_bytes() -> float:
     """Memory that programs can still take on this machine, within the limit of a container where there is one."""
     import psutil  # not needed by a command that only starts
 
-    return min(float(psutil.virtual_memory().available), _free_in_container())
-
-
-def _free_in_container() -> float:
-    """What the control group of this process may still take; infinite without a limit."""
-    group = Path("/sys/fs/cgroup")
+    free, group = float(psutil.virtual_memory().available), Path("/sys/fs/cgroup")
     with suppress(OSError, ValueError, IndexError):  # "max" is no number
         own = group / Path("/proc/self/cgroup").read_text().splitlines()[0].split("::/", 1)[1]
         group = own if (own / "memory.max").exists() else group
     with suppress(OSError, ValueError):
         most, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
         stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        return float(most - used + int(stat.get("inactive_file", 0)))  # which is given back when it is needed
-    return math.inf
+        free = min(free, most - used + int(stat.get("inactive_file", 0)))  # which is given back when it is needed
+    return free

@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hypersharp.errors import InputError
+from hypersharp.errors import InputError, first_line
 
 # What the readers of numpy, scipy, h5py, h5netcdf, xarray, zarr and pillow raise on bytes that they do not expect.
 READ_ERRORS: tuple[type[Exception], ...] = (
@@ -73,33 +73,28 @@ def check_within(folder: Path, beginning: str = "", *, deep: bool = True) -> Non
 
 @contextmanager
 def reading(path: Path, expected: str, *errors: type[Exception]) -> Iterator[None]:
-    """Turn the named errors of another library into an InputError about the file; pipes and devices are refused."""
+    """Turn the named errors of another library into an InputError about the file; pipes and devices are refused.
+
+    No 'Exception ignored in ...' on stderr: rasterio and h5netcdf print it for broken files, through both hooks.
+    """
     with suppress(OSError, ValueError):  # which the library words better
         check_regular(path)
-    with _quiet():
-        try:
-            yield
-        except MemoryError as error:
-            found, do = f"{path} too large for memory", "read a window of it, or open it with lazy=True"
-            raise InputError(found, expected, do) from error
-        except errors as error:
-            link: BaseException | None = error
-            while link is not None:  # h5netcdf's half-made objects complain on stderr as they go: let them go in here
-                traceback.clear_frames(link.__traceback__)
-                link = link.__context__
-            lines = str(error).strip().splitlines()
-            reason = lines[0][:120] if lines else type(error).__name__
-            raise InputError(f"{path} unreadable ({reason})", expected, "check that the file is whole") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No 'Exception ignored in ...' on stderr: rasterio and h5netcdf print it for broken files, through both hooks."""
     with LOCK:
         HOOKS.append((sys.unraisablehook, sys.excepthook))
         sys.unraisablehook, sys.excepthook = (lambda _: None, lambda *_: None)
     try:
         yield
+    except MemoryError as error:
+        found, do = f"{path} too large for memory", "read a window of it, or open it with lazy=True"
+        raise InputError(found, expected, do) from error
+    except errors as error:
+        link: BaseException | None = error
+        while link is not None:  # h5netcdf's half-made objects complain on stderr as they go: let them go in here
+            traceback.clear_frames(link.__traceback__)
+            link = link.__context__
+        raise InputError(
+            f"{path} unreadable ({first_line(error)[:120]})", expected, "check that the file is whole"
+        ) from error
     finally:
         with LOCK:  # blocks of several threads may end in any order: the last one brings back the first one's hooks
             before = HOOKS.pop()
@@ -111,18 +106,16 @@ def _quiet() -> Iterator[None]:
 def quiet_libtiff() -> Iterator[None]:
     """Without the line that libtiff prints, past GDAL, for each block that a full disk does not take (Linux)."""
     with ExitStack() as stack:
-        for library in libtiffs():
+        loaded = set[str]()
+        with suppress(OSError):
+            maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+            loaded = {line.split(maxsplit=5)[-1] for line in maps.splitlines() if "/libtiff" in line}
+        for name in loaded:
+            try:
+                library = ctypes.CDLL(name)
+            except OSError:  # replaced on disk meanwhile
+                continue
             library.TIFFSetErrorHandler.restype = ctypes.c_void_p
             before = ctypes.c_void_p(library.TIFFSetErrorHandler(None))
             stack.callback(library.TIFFSetErrorHandler, before)
         yield
-
-
-def libtiffs() -> list[ctypes.CDLL]:
-    """Those that this process has loaded."""
-    try:
-        maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
-        paths = {line.split(maxsplit=5)[-1] for line in maps.splitlines() if "/libtiff" in line}
-        return [ctypes.CDLL(path) for path in paths]
-    except OSError:
-        return []

@@ -247,23 +247,15 @@ def noise_deviation(hs: Tensor, valid: Tensor | None, errors: Tensor, sensor: Se
     seen = torch.ones(hs.shape[1:], dtype=torch.bool) if valid is None else valid
     left = torch.zeros_like(hs, dtype=torch.float64)
     left[:, seen] = neighbour_residuals(hs[:, seen].double())
-    white = texture_noise(left, seen) / difference_power(sensor) ** 0.5
-    return torch.minimum(white, normal_deviation(errors.double())).numpy()
-
-
-def difference_power(sensor: Sensor) -> float:
-    """The variance of diagonal differences of white noise as coarse pixels average it, by that of independent pixels.
-
-    >>> block = PSF(np.full((2, 2), 0.25), (0, 0))
-    >>> difference_power(Sensor(block, np.ones((1, 1)), 2))
-    1.0
-    """
     kernel, ratio = sensor.psf.kernel / np.linalg.norm(sensor.psf.kernel), sensor.ratio
     y, x = (size - 1 for size in kernel.shape)
     once = torch.from_numpy(kernel)[None, None]
     shared = F.conv2d(once, once, padding=(y, x))[0, 0].numpy()
     both = np.pad(shared, ratio)[y : y + 2 * ratio + 1 : ratio, x : x + 2 * ratio + 1 : ratio]
-    return float(np.sum(both * np.outer([-0.5, 1, -0.5], [-0.5, 1, -0.5])))
+    # the variance of diagonal differences of white noise as coarse pixels average it, by that of independent pixels
+    power = float(np.sum(both * np.outer([-0.5, 1, -0.5], [-0.5, 1, -0.5])))
+    white = texture_noise(left, seen) / power**0.5
+    return torch.minimum(white, normal_deviation(errors.double())).numpy()
 
 
 def read_model(weights: Path) -> tuple[ErrorModel, PSF] | None:

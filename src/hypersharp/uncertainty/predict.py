@@ -40,6 +40,7 @@ SAME = (
 )  # options that a recorded result is predicted with
 REACH = 5  # coarse pixels around a pixel that its error is predicted from
 Refit = Callable[[ReducedPair], tuple[Tensor, Tensor | None]]  # an estimate, and where it counts
+Fuse = Callable[[xr.DataArray, xr.DataArray], xr.DataArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +129,6 @@ def in_all(*valid: Tensor | None) -> Tensor | None:
     """Where all masks that there are hold; None: everywhere."""
     known = [mask for mask in valid if mask is not None]
     return torch.stack(known).all(0) if known else None
-
-
-Fuse = Callable[[xr.DataArray, xr.DataArray], xr.DataArray]
 
 
 def predict_error(
