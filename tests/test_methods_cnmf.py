@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hypersharp.methods.cnmf import alternate, start_endmembers, update_abundances, update_endmembers
+from hypersharp.methods.cnmf import Unmixing, alternate, learn, update_abundances, update_endmembers
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian_fwhm
 from method_runs import Known
@@ -54,9 +54,12 @@ def test_an_exact_mixture_stays_and_is_found_again() -> None:
 
 
 def test_the_numbers_of_endmembers_that_pixels_can_carry() -> None:
-    assert start_endmembers(random(40, 500)).shape == (40, 30)
-    assert start_endmembers(random(12, 500)).shape == (12, 12)
-    assert start_endmembers(random(12, 6)).shape == (12, 3)
+    for bands, shape_yx, expected in ((40, (20, 25), 30), (12, (20, 25), 12), (12, (2, 3), 3)):
+        sensor = Sensor(gaussian_fwhm(2, 2), np.full((1, bands), 1 / bands), 2)
+        hs, ms = sensor.observe(random(bands, 2 * shape_yx[0], 2 * shape_yx[1]))
+        known = Known(sensor.psf, sensor.srf)
+        found = learn(known.pair(hs, ms), known.sensor(hs, ms), known.options)
+        assert isinstance(found, Unmixing) and found.start.shape == found.endmembers.shape == (bands, expected)
 
 
 def test_the_result_is_not_negative_and_explains_both_images() -> None:

@@ -24,22 +24,12 @@ from hypersharp.networks.inference import run_network
 from hypersharp.networks.packaged import Weights
 from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.numerics.interpolate import upsample_bicubic
-from hypersharp.pair.options import Coregister, Progress, ignore
-from hypersharp.pair.tensors import TensorPair
+from hypersharp.pair.options import Coregister, Options, Progress, ignore
+from hypersharp.pair.tensors import TensorPair, turned
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import gaussian_fwhm
 from hypersharp.train import adapt as adapting
-from hypersharp.train.adapt import (
-    AdaptOptions,
-    Learning,
-    Outcome,
-    adapt,
-    adapt_pair,
-    held_out,
-    make_lesson,
-    summary,
-    turned,
-)
+from hypersharp.train.adapt import AdaptOptions, Learning, Outcome, adapt, adapt_pair, held_out, summary
 from method_runs import Known
 
 BANDS, MS_BANDS, RATIO, SHAPE = 14, 3, 3, (72, 84)
@@ -129,8 +119,9 @@ def test_learning_lowers_the_error_of_what_is_learnt_from() -> None:
     torch.manual_seed(0)
     net = pair_network(TensorPair(hs, ms), sensor, own_features=16)
     net.see_with_sensor()
-    lesson = make_lesson(net, hs, ms, torch.ones(hs.shape[1:], dtype=torch.bool), QUICK)
-    learning = Learning(net, replace(lesson, score=lesson.learn), "fp32", QUICK)
+    pair = TensorPair(hs, ms, torch.ones(hs.shape[1:], dtype=torch.bool))
+    learning = Learning(net, pair, Options(precision="fp32"), QUICK)
+    learning.score = learning.learn
     before_db, random = learning.score_db(), np.random.default_rng(0)
     adam = torch.optim.Adam(learning.own.parameters(), lr=3e-3)
     for _ in range(30):

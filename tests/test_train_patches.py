@@ -17,6 +17,7 @@ from hypersharp.train.patches import (
     orient,
     patch_stream,
     prepare_scenes,
+    whole_scene,
     write_arrays,
 )
 
@@ -105,4 +106,4 @@ def test_a_start_explains_the_turned_pair(tmp_path: Path, orientation: int) -> N
     seen = OFF_CENTRE.observe(torch.from_numpy(np.array(whole.start[orientation])))
     assert (seen[0] - torch.from_numpy(np.array(whole.hs[orientation]))).abs().mean() < 0.01
     torch.testing.assert_close(seen[1][:, : ms.shape[1], : ms.shape[2]], ms, atol=0.02, rtol=0)
-    assert len(whole.whole()) == 4
+    assert len(whole_scene([whole], 0)) == 4

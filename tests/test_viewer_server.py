@@ -421,7 +421,7 @@ def test_the_address_with_most_files_under_way_makes_room(monkeypatch: pytest.Mo
     assert [one in bounds.TransferHandler.transfers for one in kept] == [True, False, False, False, True, True]
     assert not begun("fourth")  # each has one
     for one in kept:
-        one.end()
+        one.on_finish()
 
 
 def is_answered(viewer: Viewer) -> bool:

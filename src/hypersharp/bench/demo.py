@@ -17,8 +17,8 @@ spectrum shows; `undo_newline_damage` repairs that. A lower byte that was 13 sta
 of radiance.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -59,10 +59,10 @@ Row = tuple[float, float, float, float, float]
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Method -> (PSNR dB, SSIM, SAM degrees, ERGAS, seconds), the decisions, and the files written."""
+    """Method -> (PSNR dB, SSIM, SAM degrees, ERGAS, seconds), the record of the first, and the files written."""
 
     scores: dict[str, Row]
-    notes: str
+    record: Record
     paths: list[Path]
 
 
@@ -74,19 +74,11 @@ def run_demo(out_dir: Path, *, device: str = "auto", progress: Callable[[float],
     Raises: MissingExtraError, OutputError.
     """
     protocol = find_protocol(PROTOCOL)
-    hs, ms, truth = simulate_pair(load_indian_pines(), protocol.sensor())
-    estimates, scores = {}, {}
-    for number, method in enumerate(METHODS):
-        alike = {"device": device, "scale": 1.0, "consistent": False}
-        estimates[method], scores[method] = scored(hs, ms, truth, protocol.ratio, method=method, **alike)
-        progress((number + 1) / (len(METHODS) + 1))
-    cubes = {"hs": hs, "ms": ms, "truth": truth, **{f"sharp_{name}": cube for name, cube in estimates.items()}}
-    paths = save_together(cubes, out_dir, "tif")
-    paths.append(save_figure(comparison(hs, ms, estimates, truth, PLACES), out_dir / "demo.png"))
-    files = dict(zip(("hs", "ms", "truth", "result"), map(Image, paths), strict=False))
-    sharp, run = estimates[METHODS[0]], Run(f"hypersharp demo -o {out_dir}", scores[METHODS[0]][-1])
-    paths.append(write_report(sharp, hs, ms, out_dir, truth=truth, points=PLACES, run=run, sources=files))
-    return DemoResult(scores, "; ".join(Record.of(sharp).lines()), paths)
+    images = simulate_pair(load_indian_pines(), protocol.sensor())
+    how: dict[str, Any] = {"device": device, "scale": 1.0, "consistent": False, "progress": progress}
+    found, estimates = run_case(images, METHODS, protocol.ratio, out_dir, asked=out_dir, **how)
+    picture = save_figure(comparison(images[0], images[1], estimates, images[2], PLACES), out_dir / "demo.png")
+    return replace(found, paths=[*found.paths[:-1], picture, found.paths[-1]])
 
 
 def run_blind(out_dir: Path, *, device: str = "auto", progress: Callable[[float], None] = lambda _: None) -> DemoResult:
@@ -94,18 +86,39 @@ def run_blind(out_dir: Path, *, device: str = "auto", progress: Callable[[float]
 
     Raises: MissingExtraError, OutputError.
     """
-    hs, ms, truth = satellite_pair()
-    estimates, scores = {}, {}
-    for number, method in enumerate(BLIND):
-        options = {"device": device, "budget_s": BUDGET_S}
-        estimates[method], scores[method] = scored(hs, ms, truth, SATELLITE_RATIO, method=method, **options)
-        progress((number + 1) / (len(BLIND) + 1))
+    how: dict[str, Any] = {"device": device, "budget_s": BUDGET_S, "progress": progress}
+    return run_case(satellite_pair(), BLIND, SATELLITE_RATIO, out_dir, asked=out_dir.parent, **how)[0]
+
+
+def run_case(
+    images: tuple[xr.DataArray, xr.DataArray, xr.DataArray],
+    methods: Sequence[str],
+    ratio: int,
+    out_dir: Path,
+    *,
+    asked: Path,
+    progress: Callable[[float], None],
+    **how: Any,
+) -> tuple[DemoResult, dict[str, xr.DataArray]]:
+    """Sharpen (hs, ms, truth) with the methods, score and write what they make; the report is about the first.
+
+    asked: what the command named as its folder; how: options of `fuse`.
+    """
+    hs, ms, truth = images
+    estimates, scores = dict[str, xr.DataArray](), dict[str, Row]()
+    for number, method in enumerate(methods, 1):
+        started = perf_counter()
+        sharp = estimates[method] = fuse(hs, ms, method=method, **how)
+        seconds = perf_counter() - started
+        found = score_cubes(sharp, truth, ratio=ratio, preset=find_protocol(PROTOCOL).preset, peak=1.0)
+        scores[method] = found.psnr_db, found.ssim, found.sam_deg, found.ergas, seconds
+        progress(number / (len(methods) + 1))
     cubes = {"hs": hs, "ms": ms, "truth": truth, **{f"sharp_{name}": cube for name, cube in estimates.items()}}
     paths = save_together(cubes, out_dir, "tif")
     files = dict(zip(("hs", "ms", "truth", "result"), map(Image, paths), strict=False))
-    sharp, run = estimates[BLIND[0]], Run(f"hypersharp demo -o {out_dir.parent}", scores[BLIND[0]][-1])
+    sharp, run = estimates[methods[0]], Run(f"hypersharp demo -o {asked}", scores[methods[0]][-1])
     paths.append(write_report(sharp, hs, ms, out_dir, truth=truth, points=PLACES, run=run, sources=files))
-    return DemoResult(scores, "; ".join(Record.of(sharp).decisions()), paths)
+    return DemoResult(scores, Record.of(sharp), paths), estimates
 
 
 def write_index(out_dir: Path, trained: DemoResult, blind: DemoResult) -> Path:
@@ -113,19 +126,8 @@ def write_index(out_dir: Path, trained: DemoResult, blind: DemoResult) -> Path:
     cases = [("trained", trained, "report.html"), ("blind", blind, "blind/report.html")]
     shown = {name: (result.scores, report) for name, result, report in cases}
     picture = draw.as_data("image/png", (out_dir / "demo.png").read_bytes())
-    facts = {"ratio": SATELLITE_RATIO, "snr": SNR_DB, "offset": OFFSET_PX_YX, "decisions": blind.notes.split("; ")}
-    return write_text(out_dir / "index.html", fill("demo.html.j2", cases=shown, picture=picture, **facts))
-
-
-def scored(
-    hs: xr.DataArray, ms: xr.DataArray, truth: xr.DataArray, ratio: int, **options: Any
-) -> tuple[xr.DataArray, Row]:
-    """What `fuse` makes of a pair, and its scores and seconds."""
-    started = perf_counter()
-    sharp = fuse(hs, ms, **options)
-    seconds = perf_counter() - started
-    found = score_cubes(sharp, truth, ratio=ratio, preset=find_protocol(PROTOCOL).preset, peak=1.0)
-    return sharp, (found.psnr_db, found.ssim, found.sam_deg, found.ergas, seconds)
+    facts = {"ratio": SATELLITE_RATIO, "snr": SNR_DB, "offset": OFFSET_PX_YX, "picture": picture, "cases": shown}
+    return write_text(out_dir / "index.html", fill("demo.html.j2", decisions=list(blind.record.decisions()), **facts))
 
 
 def satellite_pair() -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:

@@ -138,11 +138,23 @@ TITLES = [column.title for column in COLUMNS.values()]
 
 
 def write_report(rows: list[Row], preset: str, out_dir: Path, published: Published | None = None) -> None:
-    """table.md, table.tex and table.csv in out_dir, each whole or not at all. Raises: OutputError."""
+    """table.md, table.tex and table.csv in out_dir, each whole or not at all. Raises: OutputError.
+
+    The .csv has a line a row and preset, every number unrounded; a failed row still has its line.
+    """
     make_folder(out_dir)
     write_text(out_dir / "table.md", markdown(rows, preset, published))
     write_text(out_dir / "table.tex", as_latex([row for row in rows if "error" not in row], preset, published))
-    write_text(out_dir / "table.csv", as_csv(rows))
+    flat = [
+        {**{name: value for name, value in row.items() if name != "scores"}, "preset": name_of, **scores}
+        for row in rows
+        for name_of, scores in row.get("scores", {"": {}}).items()
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for line in flat for name in line)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    write_text(out_dir / "table.csv", text.getvalue())
 
 
 def markdown(rows: list[Row], preset: str, published: Published | None = None) -> str:
@@ -156,7 +168,19 @@ def markdown(rows: list[Row], preset: str, published: Published | None = None) -
         parts.append(table(f"Published: {published.source}", ["method", *TITLES], printed))
     if finished:
         others = sorted(name for name in finished[0]["scores"] if name != preset)
-        parts += [difference_table(finished, preset), *(mean_table(finished, name) for name in others)]
+        lines = []
+        for other, (scenes, differences) in paired_differences(finished, preset).items():
+            pairs = [(differences[key], column.digits) for key, column in COLUMNS.items()]
+            cells = [cell for found, digits in pairs for cell in (found.mean.shown(digits, "+"), f"{found.p:.2g}")]
+            lines.append([other, str(scenes), *cells])
+        title = (
+            f"Paired differences, preset `{preset}`\n\n"
+            f"{label(finished[0])} minus each other method, scene by scene: mean ± standard deviation, and p of "
+            "Wilcoxon's\nsigned-rank test, exact and two-sided."
+        )
+        heading = ["minus", "scenes", *(name for score in TITLES for name in (score, "p"))]
+        parts += [table(title, heading, lines)] if lines else []
+        parts += [mean_table(finished, name) for name in others]
         lines = []
         for row in finished:
             scores = [f"{row['scores'][preset][key]:.{column.digits}f}" for key, column in COLUMNS.items()]
@@ -178,39 +202,9 @@ def mean_table(rows: list[Row], preset: str) -> str:
     return table(title, ["method", "scenes", *TITLES, *COSTS, "commit", "machine"], lines)
 
 
-def difference_table(rows: list[Row], preset: str) -> str:
-    """One line a method that the first is compared with; nothing where there is no other."""
-    lines = []
-    for other, (scenes, differences) in paired_differences(rows, preset).items():
-        pairs = [(differences[key], column.digits) for key, column in COLUMNS.items()]
-        cells = [cell for found, digits in pairs for cell in (found.mean.shown(digits, "+"), f"{found.p:.2g}")]
-        lines.append([other, str(scenes), *cells])
-    title = (
-        f"Paired differences, preset `{preset}`\n\n"
-        f"{label(rows[0])} minus each other method, scene by scene: mean ± standard deviation, and p of Wilcoxon's\n"
-        "signed-rank test, exact and two-sided."
-    )
-    heading = ["minus", "scenes", *(name for score in TITLES for name in (score, "p"))]
-    return table(title, heading, lines) if lines else ""
-
-
 def table(title: str, head: list[str], lines: Iterable[list[str]]) -> str:
     cells = [head, ["---"] * len(head), *lines]
     return "\n".join([f"## {title}\n", *("| " + " | ".join(line) + " |" for line in cells)]) + "\n"
-
-
-def as_csv(rows: list[Row]) -> str:
-    """One line a row and preset, every number unrounded; a failed row still has its line."""
-    flat = [
-        {**{name: value for name, value in row.items() if name != "scores"}, "preset": preset, **scores}
-        for row in rows
-        for preset, scores in row.get("scores", {"": {}}).items()
-    ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(name for line in flat for name in line)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return text.getvalue()
 
 
 ESCAPED = str.maketrans(

@@ -141,6 +141,7 @@ def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
         seconds, cpu_seconds, peak = time.perf_counter() - started, time.process_time() - used, peak_bytes() or 0
         record = Record.of(sharp)
         weights = record.weights[0] if record.weights else None
+        parameters, pflop = made_of(task.weights or weights)
         return {
             **row,
             "seconds": round(seconds, 3),
@@ -148,8 +149,8 @@ def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
             "peak_mb": round(peak / 2**20),
             "notes": "; ".join(str(record).splitlines()),
             "weights_used": weights,
-            "parameters": parameters_of(task.weights or weights),
-            "training_pflop": pflop_of(task.weights or weights),
+            "parameters": parameters,
+            "training_pflop": pflop,
             "flops": count_flops(task._replace(scene=""), protocol, truth.shape[1:], device),
             "scores": {
                 preset: scores.as_dict()
@@ -169,15 +170,12 @@ def fuse_pair(task: Task, hs: xr.DataArray, ms: xr.DataArray, protocol: Protocol
 
 
 @cache
-def parameters_of(weights: str | None) -> int:
-    """The number of learnt parameters in a weights file, 0 where there is none."""
-    return count_parameters(load_weights(named_weights(weights).path)[0]) if weights else 0
-
-
-@cache
-def pflop_of(weights: str | None) -> float | None:
-    """What the training of a weights file cost, as far as it says; None where there is none."""
-    return training_pflop(named_weights(weights).header) if weights else None
+def made_of(weights: str | None) -> tuple[int, float | None]:
+    """How many learnt parameters a weights file has, and what its training cost, as far as it says."""
+    if weights is None:
+        return 0, None
+    net, header = load_weights(named_weights(weights).path)
+    return count_parameters(net), training_pflop(header)
 
 
 @cache

@@ -1,7 +1,7 @@
 """The verb for many pairs: batch."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -51,6 +51,7 @@ def batch(
     from hypersharp.batch.sensors import SharedSensors
     from hypersharp.errors import installed, noted_on_stop
     from hypersharp.methods.table import find_method
+    from hypersharp.system.atomic import make_folder
     from hypersharp.system.build_info import release
 
     find_method(fusing.method)
@@ -60,7 +61,8 @@ def batch(
     def sharpen(pair: "PairFiles", target: Path) -> "tuple[str, Mapping[str, xr.DataArray]]":
         read = replace(reading, mask=pair.mask or reading.mask, hs_mask=pair.hs_mask or reading.hs_mask)
         hs, ms = read.images(pair.hs, pair.ms)
-        with said_in(out / "logs" / f"{pair.name}.txt"):
+        path = make_folder(out / "logs") / f"{pair.name}.txt"  # what `fuse` says of a pair
+        with path.open("w", encoding="utf-8") as log, redirect_stdout(log):
             name, sensor = sensors.of(pair, hs, ms)
             shared = replace(options, psf_is_centred=sensor["psf"] is not given["psf"])
             chosen = {"method": fusing.method, "options": shared, "uncertainty": None, **sensor}
@@ -82,7 +84,12 @@ def batch(
         for row, before in todo.rows():
             rows.append(row)
             write_summary(rows, out / "summary.csv")
-            say(f"{len(rows):>4}/{len(todo.pairs)}  {line_of(row, before)}")
+            residual = "" if row.residual is None else f", hs and ms differ by {row.residual:.1%}"
+            warned = f", {len(row.warnings)} warned of" if row.warnings else ""
+            spent = "kept" if before else f"{row.seconds:.1f} s"
+            made = f"{row.method}, {row.size}{residual}{warned}, {spent}"
+            text = f"failed: {row.error}" if row.status == "failed" else made
+            say(f"{len(rows):>4}/{len(todo.pairs)}  {row.name}  {text}")
     failed = sum(row.status == "failed" for row in rows)
     say(f"{len(rows) - failed} done, {failed} failed -> {out / 'summary.csv'}")
     if drawn:
@@ -91,22 +98,3 @@ def batch(
         say(f"          page -> {write_page(rows, out / 'index.html', own_command(context))}")
     if failed:
         raise typer.Exit(min(failed, MOST_FAILED))
-
-
-def line_of(row: "Row", before: bool) -> str:
-    """What became of a pair, on a line."""
-    if row.status == "failed":
-        return f"{row.name}  failed: {row.error}"
-    residual = "" if row.residual is None else f", hs and ms differ by {row.residual:.1%}"
-    warned = f", {len(row.warnings)} warned of" if row.warnings else ""
-    return f"{row.name}  {row.method}, {row.size}{residual}{warned}, {'kept' if before else f'{row.seconds:.1f} s'}"
-
-
-@contextmanager
-def said_in(path: Path) -> Iterator[None]:
-    """What `fuse` says of a pair goes into a file of its own."""
-    from hypersharp.system.atomic import make_folder
-
-    make_folder(path.parent)
-    with path.open("w", encoding="utf-8") as log, redirect_stdout(log):
-        yield

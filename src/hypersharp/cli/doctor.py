@@ -62,6 +62,8 @@ def doctor(
 
 def look_over(speed: bool = True) -> dict[str, Any]:
     """What there is, JSON-able; "wrong" says what keeps the package from working, "to_do" what one may want to mend."""
+    import torch
+
     from hypersharp.networks.packaged import SECOND_PACKAGE, missing_weights, packaged_weights
     from hypersharp.system.build_info import commit, machine, release
     from hypersharp.system.memory import free_bytes
@@ -74,7 +76,8 @@ def look_over(speed: bool = True) -> dict[str, Any]:
     wrong = [f"{n.library} {n.found or 'is missing'}, {n.bounds or 'any'} is needed: reinstall" for n in broken(needs)]
     folders = {"caches": wished_cache_folder(), "temporary files": Path(os.environ.get("TMPDIR", "/tmp"))}
     wrong += [f"{path}, for {what}, cannot be written" for what, path in folders.items() if not is_writable(path)]
-    free = free_bytes()
+    cached = (file.stat().st_size for file in folders["caches"].rglob("*") if file.is_file())
+    gpus, free = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())], free_bytes()
     to_do = [f"pip install 'hypersharp[{name}]'" for name in sorted(set(extras) - {*complete, ""})]
     to_do += (
         [f"pip install {SECOND_PACKAGE}, for the weights {', '.join(missing_weights())}"] if missing_weights() else []
@@ -87,7 +90,7 @@ def look_over(speed: bool = True) -> dict[str, Any]:
         "system": platform.platform(),
         "machine": machine(),
         "memory_free_gb": round(free / 1e9, 1),
-        "torch": torch_facts(),
+        "torch": {"version": torch.__version__, "threads": torch.get_num_threads(), "gpus": gpus},
         "gdal": gdal_facts(),
         "compiler": shutil.which(os.environ.get("CXX", "g++")),
         "speed": speeds() if speed else None,
@@ -95,7 +98,7 @@ def look_over(speed: bool = True) -> dict[str, Any]:
         "extras_complete": complete,
         "weights": list(packaged_weights()),
         "weights_missing": missing_weights(),
-        "caches": {"folder": str(folders["caches"]), "bytes": bytes_in(folders["caches"])},
+        "caches": {"folder": str(folders["caches"]), "bytes": sum(cached)},
         "data": os.environ.get("HYPERSHARP_DATA"),
         "wrong": wrong,
         "to_do": to_do,
@@ -145,13 +148,6 @@ def broken(needs: list[Need]) -> Iterator[Need]:
             yield need
 
 
-def torch_facts() -> dict[str, Any]:
-    import torch
-
-    gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    return {"version": torch.__version__, "threads": torch.get_num_threads(), "gpus": gpus}
-
-
 def gdal_facts() -> dict[str, Any] | None:
     """GDAL's version, and which formats of products it was built with; None without it."""
     try:
@@ -197,10 +193,6 @@ def is_writable(folder: Path) -> bool:
     """Whether files can be made there, or in the nearest folder above that there is."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-
-
-def bytes_in(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
 
 
 def show(found: dict[str, Any]) -> None:

@@ -199,7 +199,7 @@ def demo(
     with progress_bar("sharpening AVIRIS Indian Pines") as progress:
         trained = run_demo(out, device=device, progress=progress)
     say(table(heading, [[name, *map(shown, values)] for name, values in trained.scores.items()]))
-    say(f"({trained.notes})\n" + "\n".join(f"-> {path}" for path in trained.paths))
+    say(f"({'; '.join(trained.record.lines())})\n" + "\n".join(f"-> {path}" for path in trained.paths))
     if blind:
         with progress_bar("sharpening it as two satellites see it") as progress:
             found = run_blind(out / "blind", device=device, progress=progress)

@@ -1,15 +1,12 @@
 """The verbs that say what can be read, and what a file is."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from hypersharp.cli.app import app
 from hypersharp.cli.shown import say, table
-
-if TYPE_CHECKING:
-    from hypersharp.stored import Stored
 
 
 @app.command(rich_help_panel="What there is")
@@ -28,7 +25,10 @@ def info(
     layout: Annotated[str | None, typer.Option(help="Axes of a plain array, such as hwl.")] = None,
 ) -> None:
     """Say what a file is: product, size, place, bands, wavelengths, unit, scale, masks, share missing."""
+    import numpy as np
+
     from hypersharp.describe import facts_of
+    from hypersharp.io.coarse import read_coarse
     from hypersharp.io.image import Image
 
     image = Image(file, variable, layout)
@@ -36,37 +36,22 @@ def info(
     stored.pixels[:, -1:, -1:]  # the end of each band: what is cut off, or not there, is said here
     good = [] if stored.good_bands is None else [bool(flag) for flag in stored.good_bands]
     facts = {"Product": stored.product or "none that is known"} | facts_of(image.outline())
+    scale, offset = np.unique(np.asarray(stored.scale, float)), np.unique(np.asarray(stored.offset, float))
+    one = scale.size == offset.size == 1
+    value = f", value = {scale[0]:g} x number {offset[0]:+g}" if one else ", a scale for each band"
+    value = "" if one and scale[0] == 1 and offset[0] == 0 else value
+    nodata = "" if stored.nodata is None else f", nodata {stored.nodata:g}"
     facts |= {
         "Bands left out": f"{good.count(False)} of {len(good)}, by its own list" if False in good else "",
-        "Numbers": numbers_words(stored),
+        "Numbers": f"{stored.pixels.dtype}{value}{nodata}",
         "Unit": stored.unit or "not said",
     }
     *values, masks = (*image.said(), "") if stored.flags is None else image.said()
     facts |= {"Values": "; ".join(values), "Masks": masks}
-    facts["Missing"] = missing_words(image.stored())
+    opened = image.stored()
+    bands = range(opened.pixels.shape[0])
+    usable = [band for band in bands if opened.good_bands is None or opened.good_bands[band]] or [0]
+    middle = read_coarse(opened, [usable[len(usable) // 2]], None, (1024, 1024))  # at most so many places
+    facts["Missing"] = f"{np.isnan(middle).mean():.1%} of the pixels, masked ones among them"
     width = max(map(len, facts))
     say("\n".join(f"{name:{width}}  {text}" for name, text in facts.items() if text))
-
-
-def numbers_words(stored: "Stored") -> str:
-    """Type, scale, offset and nodata of the numbers."""
-    import numpy as np
-
-    scale, offset = np.unique(np.asarray(stored.scale, float)), np.unique(np.asarray(stored.offset, float))
-    one = scale.size == offset.size == 1
-    plain = one and scale[0] == 1 and offset[0] == 0
-    words = "" if plain else f", value = {scale[0]:g} x number {offset[0]:+g}" if one else ", a scale for each band"
-    return f"{stored.pixels.dtype}{words}{'' if stored.nodata is None else f', nodata {stored.nodata:g}'}"
-
-
-def missing_words(stored: "Stored") -> str:
-    """The share of pixels without a value in the middle band, looked at in at most 1024 x 1024 places."""
-    import numpy as np
-
-    from hypersharp.io.coarse import read_coarse
-
-    bands = len(stored.pixels) if isinstance(stored.pixels, np.ndarray) else stored.pixels.shape[0]
-    good = [True] * bands if stored.good_bands is None else list(stored.good_bands)
-    usable = [band for band in range(bands) if good[band]] or [0]
-    values = read_coarse(stored, [usable[len(usable) // 2]], None, (1024, 1024))
-    return f"{np.isnan(values).mean():.1%} of the pixels, masked ones among them"

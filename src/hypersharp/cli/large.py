@@ -23,28 +23,22 @@ def tiles_for(
     """How to fuse two files in tiles, where that was asked for or they are too large otherwise, which is shown."""
     from hypersharp.tiles.run import TiledOptions
 
-    if any(value not in (None, False) for value in vars(chosen).values()):
-        return TiledOptions(parse_memory(chosen.memory), chosen.workers, chosen.scheduler, chosen.resume)
-    reason = too_large(hs, ms, method, uncertainty=uncertainty)
-    if reason is None:
-        return None
-    say(f"       {reason}")
-    return TiledOptions()
-
-
-def parse_memory(text: str | None) -> float | None:
-    """Bytes of `4GB`, `500 MB` or a plain number of bytes."""
-    if text is None:
-        return None
+    if all(value in (None, False) for value in vars(chosen).values()):
+        reason = too_large(hs, ms, method, uncertainty=uncertainty)
+        if reason is None:
+            return None
+        say(f"       {reason}")
+        return TiledOptions()
     from dask.utils import parse_bytes
 
+    text = chosen.memory  # `4GB`, `500 MB` or a plain number of bytes
     try:
-        wanted = float(parse_bytes(text))
+        memory = None if text is None else float(parse_bytes(text))
     except ValueError as exc:
         raise CallError(f"--memory {text}", "an amount such as 4GB or 500MB", "write 4GB or 500MB, say") from exc
-    if wanted <= 0:
+    if memory is not None and memory <= 0:
         raise CallError(f"--memory {text}", "more than nothing", "give what the machine can spare")
-    return wanted
+    return TiledOptions(memory, chosen.workers, chosen.scheduler, chosen.resume)
 
 
 def too_large(hs: "Image", ms: "Image", method: str, *, uncertainty: bool = False) -> str | None:

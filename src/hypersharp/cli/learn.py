@@ -72,9 +72,10 @@ def adapt(
     device: opt.Device = "auto",
 ) -> None:
     """Learn SSJCN from HS and MS alone, no truth needed; `fuse --weights` takes the result, for other scenes too."""
-    from hypersharp.train.adapt import AdaptOptions, adapt_pair, check_weights_path, summary
+    from hypersharp.networks.checkpoint import check_suffix
+    from hypersharp.train.adapt import AdaptOptions, adapt_pair, summary
 
-    check_weights_path(out)
+    check_suffix(out, ".safetensors")
     coarse, fine = reading.cubes(hs, ms)
     with progress_bar("adapting") as progress:
         outcome = adapt_pair(

@@ -39,26 +39,20 @@ def progress_bar(title: str) -> Iterator[Callable[[float], None]]:
     With HYPERSHARP_PROGRESS=lines, for programs, lines such as "progress 0.25 fusing with gsa" instead. The function
     raises Stopped where the command was told to end and did not.
     """
-    if os.environ.get("HYPERSHARP_PROGRESS") == "lines":
-
-        def print_line(fraction: float) -> None:
-            Stopped.heed()
-            print(f"progress {fraction:.3f} {title}", file=sys.stderr, flush=True)  # noqa: T201
-
-        yield print_line
-        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     started = time.monotonic()
     percent = TextColumn("{task.percentage:.0f} %")
     columns = (TextColumn("{task.description}"), BarColumn(), percent, TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    console, lines = Console(stderr=True), os.environ.get("HYPERSHARP_PROGRESS") == "lines"
+    with Progress(*columns, console=console, transient=True, disable=lines or not console.is_terminal) as bar:
         task = bar.add_task(title, total=1.0, visible=False)
 
         def move(fraction: float) -> None:
             Stopped.heed()
+            if lines:
+                print(f"progress {fraction:.3f} {title}", file=sys.stderr, flush=True)  # noqa: T201
             bar.update(task, completed=fraction, visible=time.monotonic() - started > 2)
 
         yield move

@@ -15,7 +15,7 @@ from hypersharp.methods.base import Apply, Method
 from hypersharp.networks.coordinates import psf_window
 from hypersharp.pair.options import Options, Progress, part_of
 from hypersharp.pair.sensor import PairSensor
-from hypersharp.pair.tensors import TensorPair
+from hypersharp.pair.tensors import TensorPair, turned
 from hypersharp.sensor.psf import PSF
 
 ORIENTATIONS = 8  # of a square: quarter turns, and those of its mirror image
@@ -80,12 +80,6 @@ def turned_pair(pair: TensorPair, orientation: int) -> TensorPair:
     hs_valid, ms_valid = (None if one is None else turned(one, orientation) for one in (pair.hs_valid, pair.ms_valid))
     hs, ms = turned(pair.hs, orientation), turned(pair.ms, orientation)
     return replace(pair, hs=hs, ms=ms, hs_valid=hs_valid, ms_valid=ms_valid)
-
-
-def turned(image: Tensor, orientation: int) -> Tensor:
-    """(.., y, x) turned by quarters, then mirrored from orientation 4 on."""
-    quarters = torch.rot90(image, orientation % 4, (-2, -1))
-    return (quarters.flip(-1) if orientation >= 4 else quarters).contiguous()
 
 
 def turned_back(image: Tensor, orientation: int) -> Tensor:

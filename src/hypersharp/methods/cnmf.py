@@ -72,11 +72,13 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     pixels = mix_bands(inside.basis, inside.coefficients).flatten(1).clamp_(min=0)
     fine, valid = levels(inside.ms).flatten(1).clamp(min=0), inside.valid.flatten()
     counted = None if inside.ms_valid is None else inside.ms_valid.flatten()
-    start, hs_power = start_endmembers(pixels[:, valid]), sum_power(pixels[:, valid])  # hs alone first
+    seen_hs, hs_power = pixels[:, valid], sum_power(pixels[:, valid])  # hs alone first, from extreme pixels
+    most = max(1, min(MOST_ENDMEMBERS, len(seen_hs), seen_hs.shape[1] // 2))
+    start = vca(seen_hs, most, seed=SEED).clamp(min=LEAST)
     abundances = pixels.new_full((start.shape[1], pixels.shape[1]), 1 / start.shape[1])
     abundances = update_abundances(pixels, start, abundances, START, hs_power)
-    seen_hs = None if valid.all() else valid
-    start, abundances = alternate(pixels, start, abundances, HS_UPDATES, hs_power, counted=seen_hs)
+    partly = None if valid.all() else valid
+    start, abundances = alternate(pixels, start, abundances, HS_UPDATES, hs_power, counted=partly)
     power = sum_power(fine if counted is None else fine[:, counted])
     abundances = inside.scales.expand(abundances.view(-1, *inside.valid.shape)).flatten(1).clamp_(min=LEAST)
     endmembers, stages = start, []
@@ -88,14 +90,8 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
             seen, abundances = alternate(fine, seen, abundances, MS_UPDATES, power, counted=counted)
             stages.append(seen)
         low = inside.scales.reduce(abundances.view(-1, *inside.ms.shape[1:])).flatten(1)[:, valid].clamp(min=LEAST)
-        endmembers = update_endmembers(pixels[:, valid], endmembers, low, HS_UPDATES)
+        endmembers = update_endmembers(seen_hs, endmembers, low, HS_UPDATES)
     return Unmixing(inside.basis, levels, inside.scales, start, endmembers, tuple(stages), hs_power, power)
-
-
-def start_endmembers(spectra: Tensor) -> Tensor:
-    """(L, M): extreme pixels of spectra (L, N)."""
-    most = max(1, min(MOST_ENDMEMBERS, len(spectra), spectra.shape[1] // 2))
-    return vca(spectra, most, seed=SEED).clamp(min=LEAST)
 
 
 def sum_power(pixels: Tensor) -> float:

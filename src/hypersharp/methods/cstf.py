@@ -21,12 +21,12 @@ more rows.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hypersharp.grid import Window
 from hypersharp.methods.base import Apply
 from hypersharp.methods.detail import Match, measured_pixels, seen_alike
 from hypersharp.numerics.linops import mix_bands
@@ -35,6 +35,7 @@ from hypersharp.numerics.subspace import principal_axes, second_moment, vca
 from hypersharp.pair.options import Options, Progress, part_of
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
+from hypersharp.pair.tiling import tile_around
 from hypersharp.sensor.observe import Sensor, read_indices
 from hypersharp.sensor.psf import PSF
 from hypersharp.sensor.tables import FloatArray
@@ -53,8 +54,8 @@ SEPARABLE = 1e-3  # of the kernel's norm: less is not told
 class Factors:
     """The dictionaries W (H, n_w), H (W, n_h), S (L, n_s), and the operators P1 (h, H), P2 (w, W), R (l, L) on them."""
 
-    matrices: tuple[Tensor, Tensor, Tensor]
-    operators: tuple[Tensor, Tensor, Tensor]
+    matrices: tuple[Tensor, ...]
+    operators: tuple[Tensor, ...]
 
     @property
     def as_hs(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -68,11 +69,6 @@ class Factors:
         rows, columns, bands = self.matrices
         return rows, columns, self.operators[2] @ bands
 
-    def with_matrix(self, axis: int, matrix: Tensor) -> "Factors":
-        """The same with another dictionary."""
-        rows, columns, bands = (matrix if axis == place else old for place, old in enumerate(self.matrices))
-        return Factors((rows, columns, bands), self.operators)
-
 
 @dataclass(frozen=True, eq=False)
 class Tucker(Apply):
@@ -85,18 +81,18 @@ class Tucker(Apply):
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         hs, ms = pair.hs.to(self.bands), self.match(pair.ms.to(self.bands))
-        blocks = list(product(*(blocks_along(size, self.sensor.ratio) for size in hs.shape[1:])))
-        if len(blocks) == 1:
-            return self.sharpen(hs, ms, self.sensor, progress)
         ratio, sharp = self.sensor.ratio, hs.new_empty(len(hs), *ms.shape[1:])
+        most = (-(-size // -(-size * ratio // BLOCK_PX)) for size in hs.shape[1:])  # so that blocks are about equal
+        spans = [slices(size, length) for size, length in zip(hs.shape[1:], most, strict=True)]
+        cores = [(y.start, x.start, y.stop - y.start, x.stop - x.start) for y, x in product(*spans)]
+        if len(cores) == 1:
+            return self.sharpen(hs, ms, self.sensor, progress)
         inner = replace(self.sensor, psf=replace(self.sensor.psf, boundary="reflect"))  # a block has no far side
-        for number, (rows, columns) in enumerate(blocks):
-            seen_hs, seen_ms = (
-                image[:, rows.seen(scale), columns.seen(scale)] for image, scale in ((hs, 1), (ms, ratio))
-            )
-            part = part_of(progress, number / len(blocks), (number + 1) / len(blocks))
-            found = self.sharpen(seen_hs, seen_ms, inner, part)
-            sharp[:, rows.core(ratio), columns.core(ratio)] = found[:, rows.kept(ratio), columns.kept(ratio)]
+        for number, core in enumerate(cores):
+            block = tile_around(core, -(-MARGIN_PX // ratio), (hs.shape[1], hs.shape[2]))
+            part = part_of(progress, number / len(cores), (number + 1) / len(cores))
+            found = self.sharpen(inside(hs, block.seen), inside(ms, block.seen, ratio), inner, part)
+            inside(sharp, core, ratio).copy_(found[:, *block.core_in_seen(ratio)])
         return sharp
 
     def sharpen(self, hs: Tensor, ms: Tensor, sensor: Sensor, progress: Progress) -> Tensor:
@@ -108,43 +104,17 @@ class Tucker(Apply):
         core = update_core(ms.new_zeros(*(one.shape[1] for one in (self.bands, rows, columns))), factors, hs, ms)
         for number in range(1, ROUNDS + 1):
             for axis in range(3):
-                factors = factors.with_matrix(axis, update_dictionary(axis, core, factors, hs, ms))
+                found, known = update_dictionary(axis, core, factors, hs, ms), factors.matrices
+                factors = replace(factors, matrices=(*known[:axis], found, *known[axis + 1 :]))
             core = update_core(core, factors, hs, ms)
             progress(number / ROUNDS)
         return expand(core, *factors.matrices)
 
 
-class Block(NamedTuple):
-    """Coarse pixels first .. end along an axis that are kept, and low .. high that are seen."""
-
-    first: int
-    end: int
-    low: int
-    high: int
-
-    def core(self, scale: int) -> slice:
-        """What is kept, in pixels of which a coarse one has `scale`."""
-        return slice(self.first * scale, self.end * scale)
-
-    def seen(self, scale: int) -> slice:
-        return slice(self.low * scale, self.high * scale)
-
-    def kept(self, scale: int) -> slice:
-        """What is kept, counted from the first that is seen."""
-        return slice((self.first - self.low) * scale, (self.end - self.low) * scale)
-
-
-def blocks_along(size: int, ratio: int) -> list[Block]:
-    """Blocks of equal length, BLOCK_PX fine pixels at most, that see MARGIN_PX more on either side.
-
-    >>> blocks_along(100, 8)
-    [Block(first=0, end=50, low=0, high=54), Block(first=50, end=100, low=46, high=100)]
-    """
-    margin, length = -(-MARGIN_PX // ratio), -(-size // -(-size * ratio // BLOCK_PX))
-    return [
-        Block(part.start, part.stop, max(0, part.start - margin), min(size, part.stop + margin))
-        for part in slices(size, length)
-    ]
+def inside(image: Tensor, window: Window, scale: int = 1) -> Tensor:
+    """The part of an image that lies in a window of pixels of which one has `scale` here."""
+    y, x, height, width = (scale * size for size in window)
+    return image[:, y : y + height, x : x + width]
 
 
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from hypersharp.numerics.interpolate import interpolate_bicubic
 from hypersharp.numerics.linops import mirror, mix_bands, sylvester
 from hypersharp.numerics.noise import signal_rank, unshared_noise
+from hypersharp.numerics.regression import solve_ridge
 from hypersharp.numerics.subspace import svd_basis
 from hypersharp.pair.options import Options, choose_device
 from hypersharp.pair.tensors import TensorPair
@@ -115,14 +116,7 @@ def detail_gains(source: Tensor, target: Tensor, valid: Tensor, noise: Tensor) -
     """
     x, y = detail(source, valid), detail(target, valid)
     gram = x @ x.mT + x.shape[1] * noise.to(x).square().diag()
-    return solve_ridge(gram, x @ y.mT).mT.to(target)
-
-
-def solve_ridge(gram: Tensor, rhs: Tensor) -> Tensor:
-    """gram^-1 rhs, also where gram has no inverse but for rounding."""
-    ridge = RIDGE * gram.diagonal().mean() + torch.finfo(gram.dtype).tiny
-    solution: Tensor = torch.linalg.solve(gram + ridge * torch.eye(len(gram)).to(gram), rhs)
-    return solution
+    return solve_ridge(gram, x @ y.mT, RIDGE).mT.to(target)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import make_pair, solve_ridge
+from hypersharp.methods.detail import RIDGE, make_pair
 from hypersharp.methods.glp import Injection
 from hypersharp.numerics.linops import mix_bands
+from hypersharp.numerics.regression import solve_ridge
 from hypersharp.pair.options import Options, Progress
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
@@ -51,7 +52,7 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     y = found.low[:, found.valid].to(torch.float64)
     x_mean, y_mean = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
     x, y = x - x_mean, y - y_mean
-    weights = solve_ridge(x @ x.mT, x @ y.mT).mT
+    weights = solve_ridge(x @ x.mT, x @ y.mT, RIDGE).mT
     constant = (y_mean - weights @ x_mean)[:, 0]
     gains = found.gains(intensities(found.coefficients, weights, constant))
     return Substitution(Injection(found.basis, gains, found.scales), weights, constant)

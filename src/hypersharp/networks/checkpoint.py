@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from hypersharp.errors import InputError, unknown_name
+from hypersharp.errors import CallError, InputError, unknown_name
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.dbin import DBIN, DBINOptions
 from hypersharp.networks.dhsis import DHSIS, DHSISOptions
@@ -75,7 +75,15 @@ def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:
     ('ssjcn', 31, 4)
     """
     header = read_header(path)
-    check_options(path, header.options)
+    # a network cannot be much larger than its file
+    numbers = {name: value for name, value in header.options.items() if isinstance(value, int | float)}
+    most = {name: MOST_STEPS if name in STEPS else MOST_CHANNELS for name in numbers}
+    odd = [name for name, value in numbers.items() if not -1 <= value <= most[name]]
+    if numbers.get("features", 0) ** 2 > path.stat().st_size:  # a convolution has so many numbers at least
+        odd.append("features")
+    if odd:
+        found = f"{path} with {odd[0]} = {str(numbers[odd[0]])[:20]}"
+        raise InputError(found, f"no more than {most[odd[0]]}, and tensors of that size", "download it again")
     net = build_network(header.network, header.options)
     try:
         with safe_open(path, framework="pt") as file:
@@ -107,16 +115,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def check_options(path: Path, options: dict[str, Any]) -> None:
-    """Check that the network of a weights file cannot be much larger than the file. Raises: InputError."""
-    numbers = {name: value for name, value in options.items() if isinstance(value, int | float)}
-    most = {name: MOST_STEPS if name in STEPS else MOST_CHANNELS for name in numbers}
-    odd = [name for name, value in numbers.items() if not -1 <= value <= most[name]]
-    if numbers.get("features", 0) ** 2 > path.stat().st_size:  # a convolution has so many numbers at least
-        odd.append("features")
-    if odd:
-        found = f"{path} with {odd[0]} = {str(numbers[odd[0]])[:20]}"
-        raise InputError(found, f"no more than {most[odd[0]]}, and tensors of that size", "download it again")
+def check_suffix(out: Path, suffix: str) -> None:
+    """Raise CallError for a file to write whose name does not end so."""
+    if out.suffix != suffix:
+        raise CallError(f"--out {out}", f"a file that ends in {suffix}", "rename it")
 
 
 def what_is_kept(checkpoint: Path) -> str:

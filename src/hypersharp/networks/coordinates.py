@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.noise import signal_rank
+from hypersharp.numerics.regression import solve_ridge
 from hypersharp.numerics.subspace import svd_basis
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
@@ -73,7 +74,8 @@ def fit_coordinates(
     rank = min(dimensions, signal)
     axes, others = svd_basis(y[:, counted], signal).tensor_split([rank], 1)
     c = mix_bands(axes.mT, y)
-    guide = regression(detail(c)[:, counted], detail(x)[:, counted])
+    of_c, of_x = (detail(image)[:, counted].double() for image in (c, x))
+    guide = solve_ridge(of_x @ of_x.mT, of_x @ of_c.mT, RIDGE).mT.to(c)
     untold = (c - mix_bands(guide, x))[:, counted].square().mean(1).sqrt()
     unit = untold.clamp(min=LEAST_SHARE * float(c.square().mean().sqrt()) + LEAST_UNIT)
     basis, analysis, gains = axes * unit, axes.mT / unit[:, None], guide / unit[:, None]
@@ -89,15 +91,6 @@ def detail(image: Tensor) -> Tensor:
     """What the mean of the window around each pixel leaves of an image (n, h, w)."""
     local = F.avg_pool2d(image[None], WINDOW_PX, 1, WINDOW_PX // 2, count_include_pad=False)[0]
     return image - local
-
-
-def regression(c: Tensor, x: Tensor) -> Tensor:
-    """W (p, l) of min ||c - W x||^2 + ridge ||W||^2 over pixels, c (p, N) and x (l, N)."""
-    values = x.double()
-    gram = values @ values.mT
-    gram.diagonal().add_(RIDGE * gram.diagonal().mean().clamp(min=torch.finfo(torch.float64).tiny))
-    weights: Tensor = torch.linalg.solve(gram, values @ c.double().mT).mT
-    return weights.to(c)
 
 
 def reach_px(psf: PSF, ratio: int) -> int:

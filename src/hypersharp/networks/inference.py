@@ -5,7 +5,6 @@ Only patches show seams: each is padded, pooled and interpolated alone.
 """
 
 import copy
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
@@ -40,7 +39,11 @@ def choose_weights(network: str, pair: TensorPair, options: Options) -> tuple[We
     """
     nm = pair.spectra.hs_nm
     if options.weights is None:
-        weights = nearest_weights(fitting_weights(network, shape_of(pair), nm), pair)
+        fitting = fitting_weights(network, shape_of(pair), nm)
+        protocols, weights = {made_for(one) for one in fitting}, fitting[0]
+        if len(protocols) > 1:  # those for the sensor which explains the pair best
+            gaps = {name: inf if name is None else estimate_by(PROTOCOLS[name], pair).residual for name in protocols}
+            weights = min(fitting, key=lambda one: gaps[made_for(one)])
         notes = [f"weights {weights.name}: packaged, and they fit bands, ratio and wavelengths"]
     else:
         weights = named_weights(options.weights)
@@ -50,15 +53,6 @@ def choose_weights(network: str, pair: TensorPair, options: Options) -> tuple[We
         first, last = weights.header.wavelengths_nm[0], weights.header.wavelengths_nm[-1]
         notes.append(f"warning: hs has no wavelengths, taken to be {first:.0f} to {last:.0f} nm as in training")
     return weights, tuple(notes)
-
-
-def nearest_weights(fitting: Sequence[Weights], pair: TensorPair) -> Weights:
-    """Those that were made for the sensor which explains the pair best, of several the first."""
-    protocols = {made_for(weights) for weights in fitting}
-    if len(protocols) == 1:
-        return fitting[0]
-    residuals = {name: inf if name is None else estimate_by(PROTOCOLS[name], pair).residual for name in protocols}
-    return min(fitting, key=lambda weights: residuals[made_for(weights)])
 
 
 def made_for(weights: Weights) -> str | None:

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from hypersharp.networks import layers
 from hypersharp.networks.base import FusionNetwork, FusionOptions
-from hypersharp.networks.layers import STRIDED_KERNEL, Means, full_precision, join
+from hypersharp.networks.layers import STRIDED_KERNEL, Means, full_precision, join, mixed
 from hypersharp.numerics.interpolate import interpolate_bicubic, upsample_bicubic
 
 LEAST_CONTRAST = 1e-6
@@ -165,10 +165,14 @@ class SSJCN(FusionNetwork):
 
     def interpolate(self, coarse: Tensor) -> Tensor:
         """(B, L, h, w) -> (B, L, H, W), bicubic from where the sensor's blur is centred."""
+        with full_precision(coarse):
+            return interpolate_bicubic(coarse.float(), self.options.ratio, self.centre_yx())
+
+    def centre_yx(self) -> tuple[float, float]:
+        """The centre of mass of coarse pixel (0, 0), in fine pixels."""
         block = self.degradation[0]
         assert isinstance(block, SensorDegradation)
-        with full_precision(coarse):
-            return interpolate_bicubic(coarse.float(), self.options.ratio, block.centre_yx())
+        return layers.window_centre(block.psf, block.ratio)
 
     def see_with(self, srf: Tensor, psf_window: Tensor, ratio: int) -> None:
         """Take another sensor, of another ratio and blur too, and keep what is learnt."""
@@ -195,8 +199,8 @@ class SSJCN(FusionNetwork):
         if not self.options.spectrally_consistent:
             return z
         with full_precision(z):
-            missing = ms.float() - F.conv2d(z.float(), self.srf.float()[:, :, None, None])
-            return z.float() + F.conv2d(missing, self.spectral_gain()[:, :, None, None])
+            missing = ms.float() - mixed(self.srf.float(), z.float())
+            return z.float() + mixed(self.spectral_gain(), missing)
 
     def spectral_gain(self) -> Tensor:
         """P^T (P P^T)^-1 of the response P, (L, l)."""
@@ -236,19 +240,11 @@ class SensorDegradation(nn.Module):
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         with full_precision(z):
             z = z.float()
-            return F.conv2d(z, self.srf[:, :, None, None]), self.blur(z)
-
-    def blur(self, z: Tensor) -> Tensor:
-        """(B, L, H, W) -> (B, L, h, w)."""
-        beyond_px = (self.psf.shape[-1] - self.ratio) // 2
-        padded = repeat_border(repeat_border(z, beyond_px, -2), beyond_px, -1)
-        planes = padded.reshape(-1, 1, *padded.shape[-2:])
-        hs = F.conv2d(planes, self.psf[None, None], stride=self.ratio)
-        return hs.view(*z.shape[:2], *hs.shape[-2:])
-
-    def centre_yx(self) -> tuple[float, float]:
-        """The centre of mass of coarse pixel (0, 0), in fine pixels."""
-        return layers.window_centre(self.psf, self.ratio)
+            beyond_px = (self.psf.shape[-1] - self.ratio) // 2
+            padded = repeat_border(repeat_border(z, beyond_px, -2), beyond_px, -1)
+            planes = padded.reshape(-1, 1, *padded.shape[-2:])
+            hs = F.conv2d(planes, self.psf[None, None], stride=self.ratio)
+            return mixed(self.srf, z), hs.view(*z.shape[:2], *hs.shape[-2:])
 
 
 class ErrorFusion(nn.Module):

@@ -29,6 +29,13 @@ def regress_locally(targets: Tensor, guides: Tensor) -> Tensor:
     return torch.stack([row[:, count:] for row in rows], 2)
 
 
+def solve_ridge(gram: Tensor, rhs: Tensor, share: float) -> Tensor:
+    """gram^-1 rhs with a share of gram's mean power added to its diagonal, so that it has an inverse whatever it is."""
+    ridge = share * gram.diagonal().mean() + torch.finfo(gram.dtype).tiny
+    solution: Tensor = torch.linalg.solve(gram + ridge * torch.eye(len(gram)).to(gram), rhs)
+    return solution
+
+
 def window_mean(image: Tensor) -> Tensor:
     """The mean over the window around each pixel, (B, n, h, w)."""
     return F.avg_pool2d(F.pad(image, (SIDE_PX // 2,) * 4, mode="replicate"), SIDE_PX, 1)

@@ -64,6 +64,12 @@ class TensorPair:
         return replace(self, hs=self.hs.to(device), ms=self.ms.to(device), hs_valid=hs_valid, ms_valid=ms_valid)
 
 
+def turned(image: Tensor, orientation: int) -> Tensor:
+    """(.., y, x) turned by orientation % 4 quarter turns, then mirrored for 4..7."""
+    quarters = torch.rot90(image, orientation % 4, (-2, -1))
+    return (quarters.flip(-1) if orientation >= 4 else quarters).contiguous()
+
+
 def to_tensor(cube: xr.DataArray, scale: float) -> Tensor:
     """Cube (band, y, x) -> float32 tensor, divided by scale, gaps filled from the nearest pixel."""
     return torch.from_numpy(fill_gaps(np.asarray(cube.values, dtype=np.float32) / np.float32(scale)))

@@ -20,22 +20,23 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hypersharp.errors import CallError, InputError
+from hypersharp.errors import InputError
 from hypersharp.io.image import CubeImage
 from hypersharp.methods.detail import coarse_valid
 from hypersharp.methods.ssjcn_any import pair_network
-from hypersharp.networks.checkpoint import save_weights, to_fast_layout
+from hypersharp.networks.checkpoint import check_suffix, save_weights, to_fast_layout
 from hypersharp.networks.header import WeightsHeader
 from hypersharp.networks.inference import autocast
 from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.numerics.noise import band_noise
-from hypersharp.pair.options import Coregister, Options, Precision, Progress, choose_device, ignore
+from hypersharp.pair.options import Coregister, Options, Progress, choose_device, ignore
 from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import place
 from hypersharp.pair.sensor import PairSensor, given_sensor
-from hypersharp.pair.tensors import TensorPair
+from hypersharp.pair.tensors import TensorPair, turned
 from hypersharp.sensor.psf import PSF
-from hypersharp.system.build_info import commit, machine
+from hypersharp.train.cost import made_with
+from hypersharp.train.patches import cut
 
 LEAST_PX = 4  # coarser pixels along a side that there must be to learn from
 SMALL_PX = 96 * 96  # images up to this size are scored in all orientations, for the sake of few pixels
@@ -129,44 +130,18 @@ def adapt_pair(
     Traceback (most recent call last):
     hypersharp.errors.CallError: found --out weights.pkl, expected a file that ends in .safetensors, do: rename it
     """
-    check_weights_path(out)
+    check_suffix(out, ".safetensors")
     looked_for: Coregister = "none" if psf is not None else coregister
     pair = check_pair(place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister=looked_for))
     whole, chosen = pair.whole(), options or AdaptOptions()
     sensor = PairSensor(whole, *given_sensor(pair, psf, srf))
     net, learnt = adapt(whole, sensor, Options(device=device), chosen, progress)
     outcome = replace(learnt, notes=pair.placement.notes)
-    provenance = {
-        **asdict(chosen),
-        **asdict(outcome),
-        "scale": pair.unit,
-        "commit": commit(),
-        "machine": machine(),
-        "torch": torch.__version__,
-    }
+    provenance = {**asdict(chosen), **asdict(outcome), "scale": pair.unit, **made_with()}
     centres = pair.spectra.hs_nm
     nm = None if centres is None else tuple(float(centre) for centre in centres)
     save_weights(out, net, WeightsHeader("ssjcn-subspace", asdict(net.options), nm, provenance))
     return outcome
-
-
-def check_weights_path(out: Path) -> None:
-    if out.suffix != ".safetensors":
-        raise CallError(f"--out {out}", "a file that ends in .safetensors", "rename it")
-
-
-@dataclass(frozen=True, eq=False)
-class Lesson:
-    """The pair one level down: c (p, h, w), to be given back, the reduced guide g (p, h, w), noise of c (p),
-
-    and the pixels that count for learning and for scoring (h, w).
-    """
-
-    c: Tensor
-    g: Tensor
-    noise: Tensor
-    learn: Tensor
-    score: Tensor
 
 
 def adapt(
@@ -183,23 +158,9 @@ def adapt(
     torch.manual_seed(options.seed)
     net = to_fast_layout(pair_network(pair, seer, own_features=options.features)).to(device)
     net.see_with_sensor()
-    valid = coarse_valid(pair, seer).to(device)
-    lesson = make_lesson(net, pair.hs.to(device), pair.ms.to(device), valid, options)
-    outcome = Learning(net, lesson, chosen.precision, options).run(started, progress)
+    learning = Learning(net, replace(pair.to(device), hs_valid=coarse_valid(pair, seer).to(device)), chosen, options)
+    outcome = learning.run(started, progress)
     return net.cpu().eval(), outcome
-
-
-def make_lesson(net: SubspaceSSJCN, hs: Tensor, ms: Tensor, valid: Tensor, options: AdaptOptions) -> Lesson:
-    """The pair in coordinates on the grid of hs; valid (h, w): pixels that count."""
-    with torch.no_grad():
-        c, fine = (image[0] for image in net.coordinates(hs[None], ms[None]))
-        g = net.core.degrade(fine[None])[0][1][0]
-    held = held_out((c.shape[1], c.shape[2]), options).to(valid.device)
-    if not (valid & held).any() or not (valid & ~held).any():
-        raise InputError("next to no measured pixels", "an image to learn from", "use --method ssjcn")
-    averaged = 1 - float(net.psf.square().sum())  # share of the noise that degrading takes away
-    variance = averaged * net.analysis.square() @ band_noise(hs.flatten(1)).to(net.analysis)
-    return Lesson(c, g, variance.sqrt(), valid & ~held, valid & held)
 
 
 def held_out(shape_yx: tuple[int, int], options: AdaptOptions) -> Tensor:
@@ -212,26 +173,40 @@ def held_out(shape_yx: tuple[int, int], options: AdaptOptions) -> Tensor:
     return tiles.view(TILES, TILES)[rows][:, columns]
 
 
-def turned(image: Tensor, orientation: int) -> Tensor:
-    """(..., y, x) turned by orientation % 4 quarter turns, then mirrored for 4..7."""
-    quarter = image.rot90(orientation % 4, (-2, -1))
-    return quarter.flip(-1) if orientation >= 4 else quarter
-
-
 class Learning:
-    """The run: steps, scores on the held-out tiles, the state that is kept. The network sees with its sensor."""
+    """The run: steps, scores on the held-out tiles, the state that is kept. The network sees with its sensor.
 
-    def __init__(self, net: SubspaceSSJCN, lesson: Lesson, precision: Precision, options: AdaptOptions) -> None:
-        assert net.own is not None
-        self.net, self.own, self.lesson = net, net.own, lesson
-        self.precision, self.options = precision, options
-        self.weight = net.basis.norm(dim=0)[:, None, None]
+    It has the pair one level down: c (p, h, w), to be given back, the reduced guide g (p, h, w), noise of c (p), and
+    the pixels that count for learning and for scoring (h, w).
+    """
+
+    def __init__(self, net: SubspaceSSJCN, pair: TensorPair, chosen: Options, options: AdaptOptions) -> None:
+        """hs_valid of the pair: the pixels that count."""
+        assert net.own is not None and pair.hs_valid is not None
+        self.net, self.own, self.precision, self.options = net, net.own, chosen.precision, options
+        with torch.no_grad():
+            self.c, fine = (image[0] for image in net.coordinates(pair.hs[None], pair.ms[None]))
+            self.g = net.core.degrade(fine[None])[0][1][0]
+        valid, held = pair.hs_valid, held_out((self.c.shape[1], self.c.shape[2]), options).to(pair.hs.device)
+        self.learn, self.score = valid & ~held, valid & held
+        if not self.learn.any() or not self.score.any():
+            raise InputError("next to no measured pixels", "an image to learn from", "use --method ssjcn")
+        averaged = 1 - float(net.psf.square().sum())  # share of the noise that degrading takes away
+        variance = averaged * net.analysis.square() @ band_noise(pair.hs.flatten(1)).to(net.analysis)
+        self.noise, self.weight = variance.sqrt(), net.basis.norm(dim=0)[:, None, None]
         self.views: dict[int, tuple[Tensor, ...]] = {}
 
     def run(self, started: float, progress: Progress) -> Outcome:
         """Learn until the time is over or nothing improves; the best state is left in the network."""
-        o = self.options
-        start_db, before_db = self.settle_first_estimate()
+        o, learnt = self.options, copy.deepcopy(self.net.core.state_dict())
+        before_db = self.score_db()  # of the weights for any sensor, which are silenced where the start alone is better
+        silent = {name: torch.zeros_like(v) if ".tail.1." in name else v for name, v in learnt.items()}
+        self.net.core.load_state_dict(silent)  # corrections of zero: the start is left
+        self.views.clear()
+        start_db = self.score_db()
+        if before_db >= start_db:
+            self.net.core.load_state_dict(learnt)
+            self.views.clear()
         best_db, best = max(start_db, before_db), copy.deepcopy(self.own.state_dict())
         steps, waited, random = 0, 0, np.random.default_rng(o.seed)
         adam = torch.optim.Adam(self.own.parameters(), lr=o.learning_rate)
@@ -252,22 +227,17 @@ class Learning:
         progress(1.0)
         return Outcome(start_db, before_db, best_db, steps, time.monotonic() - started)
 
-    def settle_first_estimate(self) -> tuple[float, float]:
-        """Scores of the start alone and of the weights for any sensor, which are silenced where the start is better."""
-        learnt = copy.deepcopy(self.net.core.state_dict())
-        before_db = self.score_db()
-        silent = {name: torch.zeros_like(v) if ".tail.1." in name else v for name, v in learnt.items()}
-        self.net.core.load_state_dict(silent)  # corrections of zero: the start is left
-        self.views.clear()
-        start_db = self.score_db()
-        if before_db >= start_db:
-            self.net.core.load_state_dict(learnt)
-            self.views.clear()
-        return start_db, before_db
-
     def step(self, adam: torch.optim.Adam, random: Generator) -> None:
-        """One step down the mean absolute error in bands, that of the first estimate being 1."""
-        c, g, first, truth, counts = self.patches(random)
+        """One step, on patches of one view, down the mean absolute error in bands, the first estimate's being 1."""
+        coarse, *fine, _ = self.view(int(random.integers(VIEWS)))
+        ratio, sizes = self.net.options.ratio, coarse.shape[1:]
+        sides = [min(max(1, self.options.patch_px // ratio), size) for size in sizes]
+        corners = [
+            [int(random.integers(size - side + 1)) for size, side in zip(sizes, sides, strict=True)]
+            for _ in range(self.options.batch)
+        ]
+        # c degraded, g, first estimate, c, what counts for learning
+        c, g, first, truth, counts = cut(coarse, corners, sides), *(cut(image, corners, sides, ratio) for image in fine)
         with autocast(c.device, self.precision):
             z = self.own(c, g, first)
         factor = self.weight * counts
@@ -278,24 +248,8 @@ class Learning:
         adam.step()
         adam.zero_grad()
 
-    def patches(self, random: Generator) -> list[Tensor]:
-        """Patches of one view: c degraded, g, first estimate, c, what counts for learning."""
-        coarse, *fine, _ = self.view(int(random.integers(VIEWS)))
-        ratio, sizes = self.net.options.ratio, coarse.shape[1:]
-        sides = [min(max(1, self.options.patch_px // ratio), size) for size in sizes]
-        corners = [
-            [int(random.integers(size - side + 1)) for size, side in zip(sizes, sides, strict=True)]
-            for _ in range(self.options.batch)
-        ]
-
-        def cut(image: Tensor, factor: int) -> Tensor:
-            (side_y, side_x), places = sides, [(factor * y, factor * x) for y, x in corners]
-            return torch.stack([image[:, y : y + factor * side_y, x : x + factor * side_x] for y, x in places])
-
-        return [cut(coarse, 1), *(cut(image, ratio) for image in fine)]
-
     def view(self, number: int) -> tuple[Tensor, ...]:
-        """The lesson turned, its first rows and columns cut off: c degraded, with noise, g, first estimate, c,
+        """The pair turned, its first rows and columns cut off: c degraded, with noise, g, first estimate, c,
 
         and what counts for learning and for scoring. The first ones are whole, in all orientations.
         """
@@ -303,8 +257,8 @@ class Learning:
             return self.views[number]
         ratio, random = self.net.options.ratio, np.random.default_rng((self.options.seed, number))
         top, left = random.integers(0, ratio, 2) if number >= ORIENTATIONS else (0, 0)
-        lesson, images = self.lesson, []
-        for image in (lesson.g, lesson.c, lesson.learn[None], lesson.score[None]):
+        images = []
+        for image in (self.g, self.c, self.learn[None], self.score[None]):
             whole = turned(image, number % ORIENTATIONS)[:, top:, left:]
             height, width = (size // ratio * ratio for size in whole.shape[1:])
             images.append(whole[:, :height, :width])
@@ -312,7 +266,7 @@ class Learning:
         with torch.no_grad(), autocast(g.device, self.precision):
             coarse = self.net.core.degrade(c[None])[0][1]
             noise = torch.from_numpy(random.standard_normal(coarse.shape)).to(coarse)
-            coarse = coarse + noise * lesson.noise[:, None, None]
+            coarse = coarse + noise * self.noise[:, None, None]
             first = self.net.first_estimate(coarse, g[None])[0].float()
         self.views[number] = (coarse[0], g, first, c, learn, score)
         return self.views[number]
@@ -320,7 +274,7 @@ class Learning:
     def score_db(self) -> float:
         """PSNR on the held-out tiles."""
         squares, count = 0.0, 0
-        for k in range(ORIENTATIONS) if self.lesson.score.numel() <= SMALL_PX else (0, 5):
+        for k in range(ORIENTATIONS) if self.score.numel() <= SMALL_PX else (0, 5):
             coarse, g, first, c, _, score = self.view(k)
             with torch.no_grad(), autocast(g.device, self.precision):
                 z = self.own(coarse[None], g[None], first[None])[0].float()

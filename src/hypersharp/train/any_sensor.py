@@ -30,7 +30,7 @@ from hypersharp.sensor.psf import PSF, box, centred_start
 from hypersharp.sensor.tables import FloatArray
 from hypersharp.train.module import FusionTraining, Loaders
 from hypersharp.train.options import TrainOptions
-from hypersharp.train.patches import Array, Items, TrainingSet, kept, orient
+from hypersharp.train.patches import Array, Items, TrainingSet, cut, kept, orient
 
 RATIOS = (2, 3, 4, 6, 8)
 REGION_PX = 256  # side of the fine image that one batch is cut from
@@ -111,14 +111,11 @@ def random_pair(truth: Array, random: Generator, *, crops: int, crop_px: int, di
     found = replace(found, basis=found.basis * signs, **turned)
     side = min(crop_px, scene.shape[1]) // ratio if crop_px else scene.shape[1] // ratio
     corners = [tuple(int(random.integers(size - side + 1)) for size in hs.shape[1:]) for _ in range(crops)]
-
-    def cut(image: Tensor, factor: int) -> Tensor:  # (B, p, factor side, factor side)
-        pieces = [image[:, factor * y : factor * (y + side), factor * x : factor * (x + side)] for y, x in corners]
-        return torch.stack(pieces).contiguous(memory_format=torch.channels_last)
-
-    images = cut(found.of_hs(hs), 1), cut(found.of_ms(ms), ratio), cut(found.of_hs(scene), ratio)
+    seen = (found.of_hs(hs), 1), (found.of_ms(ms), ratio), (found.of_hs(scene), ratio)
+    crops_of = (cut(image, corners, (side, side), factor) for image, factor in seen)
+    c, g, fine = (image.contiguous(memory_format=torch.channels_last) for image in crops_of)
     seer = found.response(torch.tensor(assumed_response)), psf_window(assumed.psf, ratio)
-    return Pair(*images, found.basis.norm(dim=0), *seer, ratio)
+    return Pair(c, g, fine, found.basis.norm(dim=0), *seer, ratio)
 
 
 def validation_pair(truths: list[Array], dimensions: int, k: int) -> Pair:

@@ -1,4 +1,4 @@
-"""What a computation costs, and what a training has cost, as its weights tell."""
+"""What a computation costs, what a training has cost, and what it ran on, as its weights tell."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hypersharp.networks.checkpoint import build_network
 from hypersharp.networks.header import WeightsHeader
+from hypersharp.system.build_info import commit, machine
+
+
+def made_with() -> dict[str, str]:
+    """Commit, machine and version of torch, which any weights file tells."""
+    return {"commit": commit(), "machine": machine(), "torch": torch.__version__}
 
 
 def count_operations(compute: Callable[[], object]) -> int:

@@ -83,13 +83,16 @@ class TrainingScene:
         fine += [self.start[orientation]] if self.start else []
         return copied(coarse), *(copied(image[:, fine_y, fine_x]) for image in fine)
 
-    def whole(self) -> Sample:
-        start = self.start[:1] if self.start else ()
-        return tuple(copied(image) for image in (self.hs[0], self.ms, self.truth, *start))
-
 
 def copied(view: Array) -> Tensor:
     return torch.from_numpy(np.array(view, dtype=np.float32, order="C"))
+
+
+def cut(image: Tensor, corners: Sequence[Sequence[int]], sides: Sequence[int], factor: int = 1) -> Tensor:
+    """Crops (B, n, factor h, factor w) of (n, H, W); corners (y, x) and sides (h, w) count `factor` pixels."""
+    height, width = (factor * side for side in sides)
+    places = [(factor * y, factor * x) for y, x in corners]
+    return torch.stack([image[:, y : y + height, x : x + width] for y, x in places])
 
 
 def prepare_scenes(truths: Readers, sensor: Sensor, folder: Path, start_weight: float = 0.0) -> list[TrainingScene]:
@@ -160,7 +163,9 @@ def patch_stream(scenes: list[TrainingScene], ratio: int, patch_px: int, seed: i
 
 
 def whole_scene(scenes: list[TrainingScene], k: int) -> Sample:
-    return scenes[k].whole()
+    scene = scenes[k]
+    start = scene.start[:1] if scene.start else ()
+    return tuple(copied(image) for image in (scene.hs[0], scene.ms, scene.truth, *start))
 
 
 def random_patch(scenes: list[TrainingScene], ratio: int, coarse_px: int, seed: int, k: int) -> Sample:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +33,8 @@ from hypersharp.networks.winograd import use_winograd
 from hypersharp.numerics.subspace import second_moment
 from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.system.atomic import make_folder
-from hypersharp.system.build_info import commit, machine
-from hypersharp.train.cost import count_operations
+from hypersharp.system.build_info import commit
+from hypersharp.train.cost import count_operations, made_with
 from hypersharp.train.crops import CropStream, wrapped_margin_px
 from hypersharp.train.muon import Muon
 from hypersharp.train.patches import TrainingSet
@@ -137,7 +136,17 @@ def finish(course: Course, state: State, data: TrainingSet, path: Path) -> Path:
     weights, half = course.out_dir / f"{o.name}.safetensors", copy.deepcopy(state.average)
     half.bodies.half()  # what is learnt in float16, half the file; the sensor stays exact
     header = o.header(half.options.bands, half.options.ms_bands, half.options.ratio)
-    provenance = describe(course, state, data)
+    provenance = {
+        **asdict(o),
+        **progress(course, state),
+        **validate(course, state.average),
+        "began_with": [str(path) for path in course.began_with],
+        "training_scenes": sorted(data.training),
+        "validation_scenes": sorted(data.validation),
+        "psf": data.sensor.psf.to_dict(),
+        "threads": torch.get_num_threads(),
+        **made_with(),
+    }
     save_weights(weights, half, replace(header, wavelengths_nm=data.wavelengths_nm, provenance=provenance))
     path.unlink()  # not before: a full disk leaves something to go on from
     return weights
@@ -189,15 +198,10 @@ def make_course(
     for name, read in data.validation.items():
         truth = torch.from_numpy(read())[None]
         validation[name] = (*data.sensor.observe(truth), truth)
-    return Course(options, crops, validation, out_dir, data.preset, pflop_per_crop(net, crops), began_with)
-
-
-def pflop_per_crop(net: SSJCN2, crops: CropStream) -> float:
-    """What a crop costs, forward and backward, in 1e15 operations."""
     hs, ms, _ = crops.batch(0, 1)
-    operations = count_operations(lambda: torch.autograd.backward(net(hs, ms).sum()))
+    operations = count_operations(lambda: torch.autograd.backward(net(hs, ms).sum()))  # what a crop costs
     net.zero_grad(set_to_none=True)
-    return operations / 1e15
+    return Course(options, crops, validation, out_dir, data.preset, operations / 1e15, began_with)
 
 
 def learn(
@@ -221,7 +225,9 @@ def learn(
             optimiser.step()
             optimiser.zero_grad()
         state.step, state.crops = state.step + 1, state.crops + o.batch
-        update_average(state, o.ema_decay)
+        share = 1 - min(o.ema_decay, (1 + state.step) / (10 + state.step))  # the average follows faster at first
+        with torch.no_grad():
+            torch._foreach_lerp_(list(state.average.parameters()), list(net.parameters()), share)
         losses.append(float(loss.detach()))
         now = (time.monotonic(), time.process_time())
         state.seconds += now[0] - started[0]
@@ -246,13 +252,6 @@ def compute_loss(net: SSJCN2, hs: Tensor, ms: Tensor, truth: Tensor, o: RecordOp
             loss = loss + o.cosine_weight * (1 - torch.cosine_similarity(estimate[inside], truth, eps=1e-4)).mean()
         losses.append(loss)
     return torch.stack(losses).mean()
-
-
-@torch.no_grad()
-def update_average(state: State, decay: float) -> None:
-    """The exponential moving average of the weights, which follows faster in the first steps."""
-    share = 1 - min(decay, (1 + state.step) / (10 + state.step))
-    torch._foreach_lerp_(list(state.average.parameters()), list(state.net.parameters()), share)
 
 
 def log(course: Course, state: State, rate: float, losses: list[float], norms: list[float]) -> None:
@@ -286,20 +285,3 @@ def validate(course: Course, net: SSJCN2) -> dict[str, float]:
         scores.append(psnr_sam_ergas(*images, ratio=net.options.ratio, preset=course.preset))
     means = (round(sum(values) / len(scores), 4) for values in zip(*scores, strict=True))
     return dict(zip(("val_psnr_db", "val_sam_deg", "val_ergas"), means, strict=True))
-
-
-def describe(course: Course, state: State, data: TrainingSet) -> dict[str, Any]:
-    """The provenance that a weights file carries."""
-    return {
-        **asdict(course.options),
-        **progress(course, state),
-        **validate(course, state.average),
-        "began_with": [str(path) for path in course.began_with],
-        "training_scenes": sorted(data.training),
-        "validation_scenes": sorted(data.validation),
-        "psf": data.sensor.psf.to_dict(),
-        "commit": commit(),
-        "machine": machine(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-    }

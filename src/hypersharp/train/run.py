@@ -39,9 +39,9 @@ from hypersharp.networks.checkpoint import (
     what_is_kept,
 )
 from hypersharp.system.atomic import output_error
-from hypersharp.system.build_info import commit, machine
+from hypersharp.system.build_info import commit
 from hypersharp.train.any_sensor import lessons_for_any_sensor
-from hypersharp.train.cost import training_pflop
+from hypersharp.train.cost import made_with, training_pflop
 from hypersharp.train.module import FusionTraining, Loaders
 from hypersharp.train.options import TrainOptions
 from hypersharp.train.patches import Items, TrainingSet, channels_last, patch_stream, prepare_scenes, whole_scene
@@ -235,8 +235,6 @@ def provenance_of(options: TrainOptions, data: TrainingSet, trainer: pl.Trainer,
         "training_scenes": sorted(data.training),
         "validation_scenes": sorted(data.validation),
         **({"any_sensor": True} if options.sensors == "random" else {"psf": data.sensor.psf.to_dict()}),
-        "commit": commit(),
-        "machine": machine(),
         "minutes": round(minutes, 1),
-        "torch": torch.__version__,
+        **made_with(),
     }

@@ -106,7 +106,9 @@ class Bounds(Matcher):
             return 403, "no page of this server"
         if request.path != "/":
             return 0, ""
-        pages = Counter(self.address_of(session) for session in self.application.get_sessions("/"))
+        sessions: list[Any] = self.application.get_sessions("/")
+        contexts = (session.document.session_context for session in sessions)
+        pages = Counter(one.request.remote_ip if one and one.request else None for one in contexts)
         if pages.total() >= MOST_PAGES or pages[request.remote_ip] >= MOST_PAGES_EACH:
             return 503, "too many pages are open: close some"
         opening = self.begin(request.remote_ip)
@@ -141,16 +143,11 @@ class Bounds(Matcher):
         recent.append(Opening())
         return recent[-1]
 
-    @staticmethod
-    def address_of(session: Any) -> str | None:
-        context = session.document.session_context
-        return None if context is None or context.request is None else context.request.remote_ip
-
 
 class RefusalHandler(RequestHandler):
     """Says why a request is refused, its body unread."""
 
-    def initialize(self, status: int, reason: str) -> None:
+    def initialize(self, *, status: int, reason: str) -> None:
         self.status, self.reason = status, reason
 
     def prepare(self) -> None:
@@ -171,7 +168,7 @@ class TransferHandler(RequestHandler):
     watch: object = None
 
     def begin(self) -> bool:
-        """Whether there is room for one more, which then counts until `end`.
+        """Whether there is room for one more, which then counts until `on_finish`.
 
         Where there is none in all, the address that has most loses the one that has moved least.
         """
@@ -197,10 +194,13 @@ class TransferHandler(RequestHandler):
             self.watch = IOLoop.current().call_later(IDLE_S, self.look_again, self.moved)
 
     def cut(self) -> None:
-        self.end()
+        TransferHandler.on_finish(self)  # what a handler adds to it is done when its connection closes
         self.request.connection.stream.close()  # type: ignore[union-attr]
 
-    def end(self) -> None:
+    def on_connection_close(self) -> None:
+        self.on_finish()
+
+    def on_finish(self) -> None:
         self.transfers.discard(self)
         if self.watch is not None:
             IOLoop.current().remove_timeout(self.watch)

@@ -150,12 +150,6 @@ class DownloadHandler(TransferHandler):
                     return
                 self.moved += len(piece)
 
-    def on_finish(self) -> None:
-        self.end()
-
-    def on_connection_close(self) -> None:
-        self.end()
-
 
 @stream_request_body
 class UploadHandler(TransferHandler):
@@ -220,7 +214,7 @@ class UploadHandler(TransferHandler):
 
     def on_finish(self) -> None:
         """Take away what has come so far, unless it is whole."""
-        self.end()
+        super().on_finish()
         if self.file is not None:
             with suppress(OSError):  # what a full disk does not take
                 self.file.close()
@@ -229,6 +223,3 @@ class UploadHandler(TransferHandler):
             shutil.rmtree(self.staging, ignore_errors=True)
             self.lock.release()
             self.lock = None
-
-    def on_connection_close(self) -> None:
-        self.on_finish()

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from hypersharp.errors import HypersharpError
 from hypersharp.methods.table import AUTO, METHODS
-from hypersharp.viewer.job import Fusion, Order
+from hypersharp.viewer.job import Order
 from hypersharp.viewer.page import Page
 from hypersharp.viewer.scene import ROLES, Layer, Named
 
@@ -67,7 +67,17 @@ class FuseForm:
         if fusion.state == "idle" or (fusion.state == self.seen and not running):
             return
         ended, self.seen = fusion.state != self.seen and not running, fusion.state
-        page.fuse_state.text = state_text(fusion)
+        items = "".join(f"<li>{escape(note)}</li>" for note in fusion.notes)
+        noted = f'<ul class="muted notes">{items}</ul>' if items else ""
+        if running:
+            share = f' value="{fusion.fraction:.3f}"' if fusion.fraction > 0 else ""
+            said = f"running, {fusion.fraction:.0%}" if fusion.fraction > 0 else "running"
+            text = f'<progress{share} max="1"></progress><div>{said}</div>'
+        elif fusion.state == "done" and fusion.out:
+            text = f"<div>done: {download_link(fusion.out, f'Download {fusion.out.name}')}</div>"
+        else:
+            text = f'<div class="{"warn" if fusion.state == "failed" else ""}">{fusion.state}</div>'
+        page.fuse_state.text = text + noted
         if ended and fusion.state == "done" and fusion.out:
             made: list[Named] = [(fusion.out, "result", None)]
             made += [(fusion.uncertainty, "uncertainty", fusion.out)] if fusion.uncertainty else []
@@ -81,18 +91,6 @@ class FuseForm:
         following = f"{stem}-{int(number) + 1}" if dash and number.isdigit() else f"{name.stem}-2"
         self.page.fuse_name.value = following + name.suffix
         self.page.say(f"{made[0].name} is image B now")
-
-
-def state_text(fusion: Fusion) -> str:
-    items = "".join(f"<li>{escape(note)}</li>" for note in fusion.notes)
-    noted = f'<ul class="muted notes">{items}</ul>' if items else ""
-    if fusion.state == "running":
-        share = fusion.fraction
-        bar = f'<progress value="{share:.3f}" max="1"></progress>' if share > 0 else '<progress max="1"></progress>'
-        return f"{bar}<div>running{f', {share:.0%}' if share > 0 else ''}</div>{noted}"
-    if fusion.state == "done" and fusion.out:
-        return f"<div>done: {download_link(fusion.out, f'Download {fusion.out.name}')}</div>{noted}"
-    return f'<div class="{"warn" if fusion.state == "failed" else ""}">{fusion.state}</div>{noted}'
 
 
 def download_link(path: Path, text: str) -> str:
@@ -116,25 +114,21 @@ class OpenForm:
         self.page.open_name.value = (
             (chosen if chosen in names else None) or self.page.open_name.value or (names[0] if names else "")
         )
-        self.page.files_list.text = "".join(self._line(layer) for layer in self.page.scene.layers)
-
-    def _line(self, layer: Layer) -> str:
-        """An open image in words, with its download where the folders offer it."""
-        try:
-            path = self.page.shared.folders.existing(layer.path.name)
-            offered = path == layer.path.resolve() and path.is_file()
-        except HypersharpError:
-            offered = False
-        (height, width), nm = layer.shape_yx, layer.wavelengths_nm
-        span = "" if nm is None else f", {nm.min():.0f} to {nm.max():.0f} nm"
-        text = f"{layer.role}, {width} × {height}, {layer.bands} bands{span}"
-        link = download_link(layer.path, "download") if offered else ""
-        notes = "".join(f'<div class="warn">{escape(note)}</div>' for note in layer.notes)
-        return f'<div><span class="name">{escape(layer.name)}</span><div class="muted">{text} {link}</div>{notes}</div>'
-
-    def uploaded(self, name: str) -> None:
-        self.list_files(Path(name).name)
-        self.open(Path(name).name)
+        lines = []
+        for layer in self.page.scene.layers:
+            try:
+                path = self.page.shared.folders.existing(layer.path.name)
+                offered = path == layer.path.resolve() and path.is_file()
+            except HypersharpError:
+                offered = False
+            (height, width), nm = layer.shape_yx, layer.wavelengths_nm
+            span = "" if nm is None else f", {nm.min():.0f} to {nm.max():.0f} nm"
+            link = download_link(layer.path, "download") if offered else ""
+            text = f"{layer.role}, {width} × {height}, {layer.bands} bands{span} {link}"
+            notes = "".join(f'<div class="warn">{escape(note)}</div>' for note in layer.notes)
+            name = f'<span class="name">{escape(layer.name)}</span>'
+            lines.append(f'<div>{name}<div class="muted">{text}</div>{notes}</div>')
+        self.page.files_list.text = "".join(lines)
 
     def open(self, name: str) -> None:
         scene, folders = self.page.scene, self.page.shared.folders

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from tornado.httputil import HTTPServerRequest
 from tornado.routing import Matcher
-from tornado.web import RequestHandler
+
+from hypersharp.viewer.bounds import RefusalHandler
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 ANY_ADDRESS = ("0.0.0.0", "::", "")
@@ -50,7 +51,7 @@ class Gate(Matcher):
         reason = self.refusal(request)
         status = 400 if reason == MALFORMED else 403
         first = request.path == "/" and "token" in request.query_arguments and request.method == "GET"
-        return {"target_kwargs": {"gate": self, "reason": reason, "status": status}} if reason or first else None
+        return {"target_kwargs": {"gate": self, "reason": reason or "", "status": status}} if reason or first else None
 
     def refusal(self, request: HTTPServerRequest) -> str | None:
         """Why a request is turned away, None where it is not."""
@@ -76,19 +77,16 @@ class Gate(Matcher):
         return None
 
 
-class GateHandler(RequestHandler):
-    """Says why a request is refused, its body unread; or moves the token from the address into a cookie."""
+class GateHandler(RefusalHandler):
+    """Says why a request is refused; or, without a reason, moves the token from the address into a cookie."""
 
-    def initialize(self, gate: Gate, reason: str | None, status: int) -> None:
-        self.gate, self.reason, self.status = gate, reason, status
+    def initialize(self, *, status: int, reason: str, gate: Gate) -> None:  # type: ignore[override] # tornado's own way
+        super().initialize(status=status, reason=reason)
+        self.gate = gate
 
     def prepare(self) -> None:
-        if self.reason is not None:
-            self.set_status(self.status)
-            self.set_header("Content-Type", "text/plain; charset=utf-8")
-            self.set_header("Connection", "close")
-            self.finish(f"refused: {self.reason}\n")
-            return
+        if self.reason:
+            return super().prepare()
         if self.gate.token is not None:
             secure = self.request.protocol == "https"
             self.set_cookie(self.gate.cookie, self.gate.token, httponly=True, samesite="Strict", secure=secure)

@@ -223,14 +223,18 @@ class Page:
 
     def is_sound(self) -> bool:
         """Whether all that a browser can change holds what this page would send: anybody may send anything."""
-        sources = (self.view, VIEW), (self.pick, ("x", "y"))
-        firsts = [first_of(source, names) for source, names in sources]
+        for source, names in ((self.view, VIEW), (self.pick, ("x", "y"))):
+            columns: list[Any] = [source.data.get(name) for name in names]
+            if not all(isinstance(column, list | np.ndarray) for column in columns):
+                return False
+            firsts = [entry for column in columns for entry in list(column)[:1]]
+            if len(firsts) not in (0, len(names)) or not numbers(firsts):
+                return False
         signals = (self.signals.data.get(name) for name in ("kind", "value"))
         lengths = {len(column) if isinstance(column, list | np.ndarray) else None for column in signals}
         low_high, gamma, budget = self.percentiles.value, self.gamma.value, self.fuse_budget.value
         return (
             all(isinstance(select.value, str) and select.value in known for select, known in self.offered.items())
-            and all(first is not None and numbers(first) for first in firsts)
             and lengths in ({0}, {1})
             and numbers((*low_high, gamma, 60 if budget is None else budget))
             and 0 <= low_high[0] <= low_high[1] <= 100
@@ -263,12 +267,3 @@ def numbers(values: Any) -> bool:
     """Whether these are finite numbers of a size that coordinates may have."""
     plain = all(isinstance(value, Real) and not isinstance(value, bool) for value in values)
     return plain and all(abs(float(value)) < MOST_NUMBER for value in values)  # also not of NaN
-
-
-def first_of(source: ColumnDataSource, names: Sequence[str]) -> list[Any] | None:
-    """The first entry of these columns, none where all are empty; None where they do not fit each other."""
-    data = source.data
-    if any(name not in data or not isinstance(data[name], list | np.ndarray) for name in names):
-        return None
-    firsts = [entry for name in names for entry in list(data[name])[:1]]
-    return firsts if len(firsts) in (0, len(names)) else None

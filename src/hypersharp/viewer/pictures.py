@@ -6,7 +6,7 @@ are taken some at a time; where a view holds more pixels than the screen, maps a
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -57,29 +57,15 @@ def map_names(scene: Scene) -> dict[str, Map]:
     for image in scene.with_role("uncertainty"):
         found[f"Predicted error, {image.name}"] = Map(mean_of, "half-width of the interval, mean over all bands", image)
     for image in scene.with_role("result", "image"):
-        placement = recorded_placement(image)
-        field = recorded_field(placement)
+        try:
+            placement = json.loads(image.source.notes or "{}").get("placement")
+        except (ValueError, AttributeError):  # notes of other programs
+            continue
+        field = recorded_field(placement) if isinstance(placement, dict) else None
         if field is not None:
             what = f"MS off HS, fine pixels: {displacement_words(placement['evidence'])}"
             found[f"Displacement of {image.name}"] = Map(mean_of, what, image, field=field)
     return found
-
-
-def recorded_placement(image: Layer) -> Mapping[str, Any]:
-    """How the pair of a result was placed, as far as its file says; empty where it says nothing."""
-    try:
-        placement = json.loads(image.source.notes or "{}").get("placement")
-    except (ValueError, AttributeError):
-        return {}
-    return placement if isinstance(placement, dict) else {}
-
-
-def displacement_at(image: Layer, field: tuple[Field, tuple[int, int]], outline: Patch) -> Floats:
-    """How far (h, w) the field goes at the centres of a patch of the image, its pixels."""
-    (x0, y0, across, down), (xs, ys), (move, first) = image.lattice, outline.centres(), field
-    rows, columns = (ys - y0) / down - 0.5 + first[0], (xs - x0) / across - 0.5 + first[1]
-    places = np.stack(np.meshgrid(rows, columns, indexing="ij"))
-    return np.asarray(np.hypot(*move(places.reshape(2, -1))).reshape(places.shape[1:]), np.float32)
 
 
 def make_map(chosen: Map, view: Box | None, most_yx: tuple[int, int]) -> Patch | None:
@@ -88,33 +74,32 @@ def make_map(chosen: Map, view: Box | None, most_yx: tuple[int, int]) -> Patch |
     if outline is None:
         return None
     if chosen.field:
-        values = displacement_at(chosen.image, chosen.field, outline)
+        (x0, y0, across, down), (xs, ys), (move, first) = chosen.image.lattice, outline.centres(), chosen.field
+        rows, columns = (ys - y0) / down - 0.5 + first[0], (xs - x0) / across - 0.5 + first[1]
+        places = np.stack(np.meshgrid(rows, columns, indexing="ij"))
+        values = np.hypot(*move(places.reshape(2, -1))).reshape(places.shape[1:]).astype(np.float32)
     else:
         values = chosen.make(_in_parts(chosen.image, chosen.truth, view, most_yx)).astype(np.float32)
     return Patch(values[np.newaxis], outline.box, outline.pixels_a_value)
 
 
 def _in_parts(image: Layer, truth: Layer | None, view: Box | None, most_yx: tuple[int, int]) -> Parts:
-    """Some bands at a time of an image and, on its pixels, of its truth."""
+    """Some bands at a time of an image and of its truth nearest to the centres of its pixels, NaN beside that."""
     for first in range(0, image.bands, BANDS_AT_A_TIME):
         bands = range(first, min(first + BANDS_AT_A_TIME, image.bands))
         ours = image.patch(bands, view, most_yx)
         assert ours is not None
-        yield ours.values, ours.values if truth is None else _onto(truth.patch(bands, view, most_yx), ours)
-
-
-def _onto(patch: Patch | None, grid: Patch) -> Floats:
-    """The values of a patch nearest to the centres of another's pixels, NaN beside it."""
-    if patch is None:
-        return np.full_like(grid.values, np.nan)
-    if patch.box == grid.box and patch.values.shape == grid.values.shape:
-        return patch.values
-    xs, ys = grid.centres()
-    x, y = patch.index(xs, ys)
-    height, width = patch.values.shape[1:]
-    inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))[None]
-    taken = patch.values[:, y.clip(0, height - 1)[:, None], x.clip(0, width - 1)[None]]
-    return np.where(inside, taken, np.float32(np.nan))
+        theirs = ours if truth is None else truth.patch(bands, view, most_yx)
+        if theirs is None:
+            yield ours.values, np.full_like(ours.values, np.nan)
+        elif theirs.box == ours.box and theirs.values.shape == ours.values.shape:
+            yield ours.values, theirs.values
+        else:
+            x, y = theirs.index(*ours.centres())
+            height, width = theirs.values.shape[1:]
+            inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))[None]
+            taken = theirs.values[:, y.clip(0, height - 1)[:, None], x.clip(0, width - 1)[None]]
+            yield ours.values, np.where(inside, taken, np.float32(np.nan))
 
 
 Limits = tuple[tuple[float, float], ...]  # the value shown black and the one shown white, a channel

@@ -6,7 +6,7 @@ over the whole extent of the reference, and a note says so. No more is read than
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import ceil, floor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -189,21 +189,18 @@ class Scene:
             name, number = path.name, 2
             while name in [layer.name for layer in self.layers + made]:
                 name, number = f"{path.name} ({number})", number + 1
-            made.append(self._laid(Layer(name, path, role, source, self.box or (0, 0, 0, 0), of=of), place))
+            pixels, notes = source.pixels, list[str]()
+            large = hasattr(pixels, "has_overviews") and max(pixels.shape[1:]) > OVERVIEWS_ABOVE_PX
+            if large and not pixels.has_overviews():
+                notes.append("without overviews, so slow to show: run gdaladdo -r average on it")
+            box, south_up = self.box or (0, 0, 0, 0), False
+            if self.mapped and place.box is not None and place.crs == self.crs:
+                box, south_up = place.box, place.south_up
+            elif self.mapped:
+                notes.append(f"laid over the whole scene: {place.why or 'it is in another CRS'}")
+            made.append(Layer(name, path, role, source, box, south_up, of, tuple(notes)))
         self.layers += made
         return made
-
-    def _laid(self, layer: Layer, place: Place) -> Layer:
-        """A layer where its georeference puts it, else over the whole ground, with what a user should know of it."""
-        pixels, notes = layer.source.pixels, list[str]()
-        if hasattr(pixels, "has_overviews") and max(layer.shape_yx) > OVERVIEWS_ABOVE_PX and not pixels.has_overviews():
-            notes.append("without overviews, so slow to show: run gdaladdo -r average on it")
-        there = place.box is not None and place.crs == self.crs
-        if self.mapped and not there:
-            notes.append(f"laid over the whole scene: {place.why or 'it is in another CRS'}")
-        if self.mapped and place.box is not None and there:
-            layer = replace(layer, box=place.box, south_up=place.south_up)
-        return replace(layer, notes=tuple(notes))
 
 
 def named_files(

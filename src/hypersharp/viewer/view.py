@@ -1,5 +1,7 @@
 """One open page, whole: the stage, the readings and the forms tied together, and what keys and buttons ask of them."""
 
+from pathlib import Path
+
 from bokeh.document import Document
 
 from hypersharp.viewer.forms import FuseForm, OpenForm
@@ -44,4 +46,5 @@ class View:
             elif kind == "theme":
                 page.dress("light" if value == "light" else "dark")
             elif kind == "uploaded":
-                self.open_form.uploaded(value)
+                self.open_form.list_files(Path(value).name)
+                self.open_form.open(Path(value).name)

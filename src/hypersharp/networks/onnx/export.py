@@ -26,8 +26,9 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.func import functional_call
 
-from hypersharp.errors import CallError, InputError, OutputError, needs
+from hypersharp.errors import InputError, OutputError, needs
 from hypersharp.networks.base import FusionNetwork
+from hypersharp.networks.checkpoint import check_suffix
 from hypersharp.networks.header import FORMAT, WeightsHeader
 from hypersharp.networks.inference import loaded_network
 from hypersharp.networks.onnx.exportable import OptionalMeans, exportable
@@ -39,6 +40,8 @@ from hypersharp.system.folders import cache_folder
 LARGEST_DIFFERENCE = 1e-4  # of the range of torch's estimate
 CHECKED_YX = ((6, 8), (9, 7), (13, 16))  # coarse pixels, odd ones too
 EXAMPLE_YX = (6, 10)
+SUFFIX = ".onnx"
+FORM = 1  # of the files kept; another one where `export_onnx` changes what it writes
 
 
 def export_onnx(net: FusionNetwork, header: WeightsHeader, path: Path, *, start: bool = False) -> float:
@@ -54,7 +57,15 @@ def export_onnx(net: FusionNetwork, header: WeightsHeader, path: Path, *, start:
     images: tuple[str, ...] = ("hs", "ms", "start") if with_start else ("hs", "ms")
     with staged(path) as place:
         place.write_bytes(as_onnx(net, header, ("start",) if net.start == "needed" else images))
-        difference = largest_difference(net, place)
+        other, differences = load_onnx(place), []
+        with torch.inference_mode():
+            for coarse_yx in CHECKED_YX:
+                hs, ms, first = random_images(net, coarse_yx).values()
+                inputs = (hs, ms, first if "start" in other.file.images else None)
+                expected = net(*inputs)
+                span = max(1.0, float(expected.max() - expected.min()))
+                differences.append(float((other(*inputs) - expected).abs().max()) / span)
+        difference = max(differences)
         if not difference <= LARGEST_DIFFERENCE:  # nan too
             found = f"a difference of {difference:.2g} of the range between onnxruntime and torch"
             raise OutputError(found, f"{LARGEST_DIFFERENCE:g} at most", "report it; nothing was written")
@@ -62,8 +73,7 @@ def export_onnx(net: FusionNetwork, header: WeightsHeader, path: Path, *, start:
 
 
 def check_exportable(header: WeightsHeader, path: Path) -> None:
-    if path.suffix != ".onnx":
-        raise CallError(f"--out {path}", "a file that ends in .onnx", "rename it")
+    check_suffix(path, SUFFIX)
     if header.network == "ssjcn-v2":
         raise InputError(f"weights of {header.network}", "weights of another network", "run them with torch")
     if header.provenance.get("any_sensor"):
@@ -100,16 +110,33 @@ def as_onnx(net: FusionNetwork, header: WeightsHeader, inputs: tuple[str, ...]) 
     """The bytes of the ONNX file with these images as inputs."""
     with needs("ONNX", "onnx"):
         import onnx
+        import onnxscript  # noqa: F401 - torch's exporter needs it
     exported = Exported(net, inputs).eval()
     images = {name: image for name, image in random_images(net, EXAMPLE_YX, 2).items() if name in inputs}
     defaults = {name: net.get_buffer(buffers_named(net, name)[0]).detach().clone() for name in exported.optional}
     with torch.no_grad():
         found = exported(*images.values(), *defaults.values())[1:]
     defaults |= {f"held_{k}": torch.full_like(mean[:1], torch.nan) for k, mean in enumerate(found)}
-    model = trace(exported, images, defaults, dynamic_shapes(net, inputs))
+    batch, h, w, ratio = Dim("batch"), Dim("h"), Dim("w"), net.options.ratio
+    # a start that stands alone may have any size; the other fine images have ratio times that of hs
+    alone = inputs == ("start",)
+    fine = (Dim("height"), Dim("width")) if alone else (ratio * h, ratio * w)
+    sizes = [{0: batch, 2: h, 3: w} if name == "hs" else {0: batch, 2: fine[0], 3: fine[1]} for name in inputs]
+    with quiet_exporter(), torch.no_grad():
+        program = torch.onnx.export(
+            exported,
+            (*images.values(), *defaults.values()),
+            dynamo=True,
+            dynamic_shapes=((*sizes, *({} for _ in defaults)),),
+            input_names=[*images, *defaults],
+            output_names=["estimate", *(f"found_{k}" for k in range(len(found)))],
+            verbose=False,
+        )
+    assert program is not None
+    model: Any = program.model_proto
     for name, value in defaults.items():
         model.graph.initializer.append(onnx.numpy_helper.from_array(value.cpu().numpy(), name))
-    names = ("height", "width") if inputs == ("start",) else (f"{net.options.ratio}*{side}" for side in "hw")
+    names = ("height", "width") if alone else (f"{ratio}*{side}" for side in "hw")
     for dimension, name in zip(model.graph.output[0].type.tensor_type.shape.dim[2:], names, strict=True):
         dimension.dim_param = name  # for which the exporter writes out the padding
     for entry in model.graph.input:
@@ -123,55 +150,12 @@ def as_onnx(net: FusionNetwork, header: WeightsHeader, inputs: tuple[str, ...]) 
     return content
 
 
-def trace(
-    exported: Exported, images: dict[str, Tensor], defaults: dict[str, Tensor], sizes: tuple[dict[int, Any], ...]
-) -> Any:
-    """The ONNX model (a protobuf) of the network on these inputs; `sizes` are the free ones of the images."""
-    with needs("ONNX", "onnx"):
-        import onnxscript  # noqa: F401 - torch's exporter needs it
-    held = sum(name.startswith("held_") for name in defaults)
-    with quiet_exporter(), torch.no_grad():
-        program = torch.onnx.export(
-            exported,
-            (*images.values(), *defaults.values()),
-            dynamo=True,
-            dynamic_shapes=((*sizes, *({} for _ in defaults)),),
-            input_names=[*images, *defaults],
-            output_names=["estimate", *(f"found_{k}" for k in range(held))],
-            verbose=False,
-        )
-    assert program is not None
-    return program.model_proto
-
-
-def dynamic_shapes(net: FusionNetwork, inputs: tuple[str, ...]) -> tuple[dict[int, Any], ...]:
-    """Of the images: batch, height and width are free; those of the fine images are ratio times those of hs."""
-    batch, h, w, ratio = Dim("batch"), Dim("h"), Dim("w"), net.options.ratio
-    coarse, fine = {0: batch, 2: h, 3: w}, {0: batch, 2: ratio * h, 3: ratio * w}
-    if inputs == ("start",):
-        fine = {0: batch, 2: Dim("height"), 3: Dim("width")}
-    return tuple(coarse if name == "hs" else fine for name in inputs)
-
-
 def random_images(net: FusionNetwork, coarse_yx: tuple[int, int], batch: int = 1) -> dict[str, Tensor]:
     """hs, ms and start in 0..1."""
     o, random = net.options, torch.Generator().manual_seed(0)
     fine_yx = [o.ratio * side for side in coarse_yx]
     shapes = {"hs": (o.bands, *coarse_yx), "ms": (o.ms_bands, *fine_yx), "start": (o.bands, *fine_yx)}
     return {name: torch.rand(batch, *shape, generator=random) for name, shape in shapes.items()}
-
-
-def largest_difference(net: FusionNetwork, path: Path) -> float:
-    """Between onnxruntime and torch in float32, over images of several sizes, as a share of the range of values."""
-    other, differences = load_onnx(path), []
-    with torch.inference_mode():
-        for coarse_yx in CHECKED_YX:
-            hs, ms, start = random_images(net, coarse_yx).values()
-            images = (hs, ms, start if "start" in other.file.images else None)
-            expected = net(*images)
-            span = max(1.0, float(expected.max() - expected.min()))
-            differences.append(float((other(*images) - expected).abs().max()) / span)
-    return max(differences)
 
 
 @contextmanager
@@ -184,10 +168,6 @@ def quiet_exporter() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-SUFFIX = ".onnx"
-FORM = 1  # of the files kept; another one where `export_onnx` changes what it writes
 
 
 def in_runtime(net: FusionNetwork, header: WeightsHeader, options: Options) -> FusionNetwork:

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from hypersharp.networks.base import FusionNetwork
-from hypersharp.networks.layers import Means, full_precision
+from hypersharp.networks.layers import Means
 from hypersharp.networks.ssjcn import SSJCN, SensorDegradation
 from hypersharp.networks.subspace import SubspaceSSJCN
-from hypersharp.numerics.interpolate import interpolate_bicubic
 
 
 def exportable(net: FusionNetwork) -> FusionNetwork:
@@ -48,11 +47,11 @@ class ExportableSSJCN(SSJCN):
     def __init__(self, net: SSJCN) -> None:
         super().__init__(net.options)
         self.load_state_dict(net.state_dict())
-        self.centre_yx = (0.0, 0.0)
+        self.centre = (0.0, 0.0)
         block = net.degradation[0]
         if isinstance(block, SensorDegradation):
             super().see_with(net.srf, block.psf, block.ratio)
-            self.centre_yx = block.centre_yx()
+            self.centre = net.centre_yx()
 
     def see_with(self, srf: Tensor, psf_window: Tensor, ratio: int) -> None:
         """The sensor is settled."""
@@ -62,9 +61,8 @@ class ExportableSSJCN(SSJCN):
         del z
         return False
 
-    def interpolate(self, coarse: Tensor) -> Tensor:
-        with full_precision(coarse):
-            return interpolate_bicubic(coarse.float(), self.options.ratio, self.centre_yx)
+    def centre_yx(self) -> tuple[float, float]:
+        return self.centre
 
     def spectral_gain(self) -> Tensor:
         return right_inverse(self.srf)

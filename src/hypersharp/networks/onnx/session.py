@@ -129,26 +129,20 @@ class OnnxNetwork(FusionNetwork):
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None, means: Means | None = None) -> Tensor:
         """The estimate, on the device of ms. Raises: InputError for a start where the file makes its own."""
-        first = self.start_of(hs, start)
-        images = {"hs": hs, "ms": ms} if first is None else {"hs": hs, "ms": ms, "start": first}
-        feeds = {name: images[name] for name in self.file.images} | dict(self.named_buffers())
-        if means is not None:
-            feeds |= {f"held_{k}": mean for k, mean in enumerate(means.given)}
-        arrays = {name: value.detach().float().contiguous().cpu().numpy() for name, value in feeds.items()}
-        estimate, *found = (torch.from_numpy(value).to(ms.device) for value in self.session.inference.run(None, arrays))
-        if means is not None:
-            means.found += found
-        return estimate
-
-    def start_of(self, hs: Tensor, start: Tensor | None) -> Tensor | None:
-        """What the file takes as start: the one given, else bicubic; None where it takes none."""
-        network = self.file.header.network
+        network, images = self.file.header.network, {"hs": hs, "ms": ms}
         use = NETWORKS[network][0].start
         if "start" in self.file.images:
             if start is None and use == "needed":
                 raise ValueError(f"{network} corrects a start and needs one")
-            return upsample_bicubic(hs, self.options.ratio) if start is None else start
-        if start is not None and use != "none":
+            images["start"] = upsample_bicubic(hs, self.options.ratio) if start is None else start
+        elif start is not None and use != "none":
             found = "an ONNX file that makes its own start"
             raise InputError(found, "one that takes it, for tiles", "export it with --start, or use --mode whole")
-        return None
+        feeds = {name: images[name] for name in self.file.images} | dict(self.named_buffers())
+        if means is not None:
+            feeds |= {f"held_{k}": mean for k, mean in enumerate(means.given)}
+        arrays = {name: value.detach().float().contiguous().cpu().numpy() for name, value in feeds.items()}
+        estimate, *made = (torch.from_numpy(value).to(ms.device) for value in self.session.inference.run(None, arrays))
+        if means is not None:
+            means.found += made
+        return estimate
