@@ -12,10 +12,7 @@ from hypersharp.networks.checkpoint import to_fast_layout
 from hypersharp.networks.coordinates import psf_window
 from hypersharp.networks.inference import Inference, check_fit, choose_weights, network_of, shape_of, with_held_means
 from hypersharp.networks.onnx.export import in_runtime
-from hypersharp.networks.onnx.session import OnnxNetwork
 from hypersharp.networks.packaged import SUBSPACE, Weights, fitting_weights, named_weights, packaged_weights
-from hypersharp.networks.ssjcn import SensorDegradation
-from hypersharp.networks.ssjcn_v2 import SSJCN2
 from hypersharp.pair.options import Options, choose_device
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
@@ -23,7 +20,6 @@ from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
 SRF_TOLERANCE = 1e-3
-LEAST_STRENGTH = 1e-4  # of the weakest direction that a response sees, of the strongest
 MIRRORED_PX = 8  # coarse pixels around a scene whose opposite borders are no neighbours
 
 
@@ -89,20 +85,5 @@ def with_response(net: FusionNetwork, pair: TensorPair, sensor: PairSensor) -> t
         raise InputError(f"a response of shape {tuple(srf.shape)}", f"{tuple(own.shape)}", "give one row per ms band")
     differs = float((srf - own).abs().max()) > SRF_TOLERANCE
     net = copy.deepcopy(net)  # the loaded one stays as it was trained
-    net.get_buffer("srf").copy_(srf)
-    window = None if sensor.given_psf is None else psf_window(sensor.given_psf, pair.ratio)
-    if isinstance(net, SSJCN2):
-        strengths = torch.linalg.svdvals(srf.double())
-        if strengths[-1] < LEAST_STRENGTH * strengths[0]:  # an exact agreement needs bands of which none gives another
-            found = f"a response whose {len(srf)} ms bands depend on each other"
-            do = "correct --srf, or name other weights (--weights ssjcn-dian-x4) or another method"
-            raise InputError(found, "bands that each see something of their own", do)
-        net.see_with(srf, net.psf if window is None else window.to(net.psf))
-    if isinstance(net, OnnxNetwork) and window is not None and "psf" in net.file.optional:
-        net.set_window(window)
-    for block in net.modules():
-        if isinstance(block, SensorDegradation):
-            block.srf.copy_(srf)
-            if window is not None:
-                block.psf = window.to(block.psf)
+    net.exchange_sensor(srf, None if sensor.given_psf is None else psf_window(sensor.given_psf, pair.ratio))
     return net, ("warning: the response differs from the one these weights were trained with",) if differs else ()

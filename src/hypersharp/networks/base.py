@@ -67,6 +67,14 @@ class FusionNetwork(nn.Module):
     def take_sensor(self, srf: Tensor, psf_window: Callable[[int], Tensor]) -> None:
         """Keep the response (l, L) and the PSF, if it uses them; `psf_window(k)` gives weights (k, k)."""
 
+    def exchange_sensor(self, srf: Tensor, psf_window: Tensor | None) -> None:
+        """Take a pair's response (l, L) and, where given, blur (k, k) instead of those it was trained with.
+
+        Raises: InputError where it cannot work with them.
+        """
+        del psf_window  # of which most know nothing
+        self.get_buffer("srf").copy_(srf)
+
     def at_levels(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> list[Tensor]:
         """What a training judges: the estimate, and coarser ones of a network with costs at several levels."""
         return [self(hs, ms, start)]

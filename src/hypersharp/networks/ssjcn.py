@@ -190,6 +190,14 @@ class SSJCN(FusionNetwork):
                 block.srf.copy_(srf)
                 block.psf.copy_(psf_window(block.psf.shape[-1]))
 
+    def exchange_sensor(self, srf: Tensor, psf_window: Tensor | None) -> None:
+        """The blur in a window of any size."""
+        super().exchange_sensor(srf, psf_window)
+        for block in self.degradation:
+            if isinstance(block, SensorDegradation):
+                block.srf.copy_(srf)
+                block.psf = block.psf if psf_window is None else psf_window.to(block.psf)
+
     def degrade(self, z: Tensor) -> list[tuple[Tensor, Tensor]]:
         """What each iteration's degradation block makes of z: (ms, hs) pairs."""
         return [block(z) for block in self.degradation]

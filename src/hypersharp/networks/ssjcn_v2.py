@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hypersharp.errors import InputError
 from hypersharp.networks.base import FusionNetwork, FusionOptions
 from hypersharp.networks.layers import ResidualBlock, full_precision, mixed, repeat_to_multiple, window_centre
 from hypersharp.networks.winograd import residual
@@ -35,6 +36,7 @@ from hypersharp.numerics.regression import regress_locally
 # resolution of the bodies -> fine pixels that lie in one of theirs, along a side
 UNSHUFFLE = {"full": 1, "half": 2, "quarter": 4}
 MOST_CHAINS = 8
+LEAST_STRENGTH = 1e-4  # of the weakest direction that a response sees, of the strongest
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,15 @@ class SSJCN2(FusionNetwork):
     def take_sensor(self, srf: Tensor, psf_window: Callable[[int], Tensor]) -> None:
         """Keep the response and the blur, for which the options have room."""
         self.see_with(srf.to(self.srf), psf_window(self.psf.shape[-1]).to(self.psf))
+
+    def exchange_sensor(self, srf: Tensor, psf_window: Tensor | None) -> None:
+        """Raises: InputError for a response some of whose bands the others give: an exact agreement needs all."""
+        strengths = torch.linalg.svdvals(srf.double())
+        if strengths[-1] < LEAST_STRENGTH * strengths[0]:
+            found = f"a response whose {len(srf)} ms bands depend on each other"
+            do = "correct --srf, or name other weights (--weights ssjcn-dian-x4) or another method"
+            raise InputError(found, "bands that each see something of their own", do)
+        self.see_with(srf, self.psf if psf_window is None else psf_window.to(self.psf))
 
     def see_with(self, srf: Tensor, psf: Tensor) -> None:
         """Take any sensor of this ratio; the basis is the one nearest to that of the weights, if they have one."""

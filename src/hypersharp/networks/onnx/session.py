@@ -118,14 +118,17 @@ class OnnxNetwork(FusionNetwork):
             if not name.startswith("held_"):
                 self.register_buffer(name, value.clone())
 
-    def set_window(self, window: Tensor) -> None:
-        """Take another blur, in the window (k, k) that the file has room for. Raises: InputError for a wider one."""
-        beyond = (len(self.get_buffer("psf")) - len(window)) // 2
+    def exchange_sensor(self, srf: Tensor, psf_window: Tensor | None) -> None:
+        """The blur in the window (k, k) that the file has room for, if any. Raises: InputError for a wider one."""
+        super().exchange_sensor(srf, psf_window)
+        if psf_window is None or "psf" not in self.file.optional:
+            return
+        beyond = (len(self.get_buffer("psf")) - len(psf_window)) // 2
         if beyond < 0:
-            found = f"a blur of {len(window)} fine pixels"
+            found = f"a blur of {len(psf_window)} fine pixels"
             expected = f"one of {len(self.get_buffer('psf'))} at most, as the ONNX file has it"
             raise InputError(found, expected, "give the .safetensors weights it was made from")
-        self.get_buffer("psf").copy_(F.pad(window, [beyond] * 4))
+        self.get_buffer("psf").copy_(F.pad(psf_window, [beyond] * 4))
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None, means: Means | None = None) -> Tensor:
         """The estimate, on the device of ms. Raises: InputError for a start where the file makes its own."""
