@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.detail import Agreement, Scales, SubspacePair, make_pair
-from hypersharp.methods.fuse_wei import Gaussians, Posterior, gaussians
+from hypersharp.methods.fuse_wei import Posterior, covariances
 from hypersharp.numerics.linops import BlurDecimation, fuse_gaussian, mirror
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor, add_noise
@@ -33,31 +33,32 @@ def operator(scales: Scales) -> BlurDecimation:
     return BlurDecimation(torch.tensor(scales.psf.kernel), SHAPE, RATIO, scales.psf.start_yx)
 
 
-def posterior_mean(pair: SubspacePair, seen: Tensor, found: Gaussians) -> Tensor:
-    posterior = Posterior(pair.basis, Agreement(seen, pair.scales), lambda ms: ms, found)  # type: ignore[arg-type]
+def posterior_mean(pair: SubspacePair, seen: Tensor, found: tuple[float, Tensor, Tensor]) -> Tensor:
+    posterior = Posterior(pair.basis, Agreement(seen, pair.scales), lambda ms: ms, *found)  # type: ignore[arg-type]
     return posterior.mean(pair.coefficients, pair.ms)
 
 
 def test_it_is_the_dense_minimiser_of_the_paper() -> None:
     pair, seen = small_pair()
     factor = random(RANK, RANK, seed=7)
-    found = Gaussians(0.3, torch.tensor([0.2, 0.7], dtype=torch.float64), factor @ factor.mT + torch.eye(RANK))
+    hs_noise, ms_noise = 0.3, torch.tensor([0.2, 0.7], dtype=torch.float64)
+    covariance = factor @ factor.mT + torch.eye(RANK)
     pixels = SHAPE[0] * SHAPE[1]
     images = torch.eye(pixels, dtype=torch.float64).view(pixels, *SHAPE)
     a = operator(pair.scales).forward(images).flatten(1).mT
-    weighted, prior = seen.mT / found.ms_noise, torch.linalg.inv(found.prior)
+    weighted, prior = seen.mT / ms_noise, torch.linalg.inv(covariance)
     mean = pair.scales.expand(pair.coefficients).flatten(1)
     eye, identity = torch.eye(RANK, dtype=torch.float64), torch.eye(pixels, dtype=torch.float64)
-    system = torch.kron(eye, a.mT @ a / found.hs_noise) + torch.kron(weighted @ seen + prior, identity)
-    rhs = pair.coefficients.flatten(1) @ a / found.hs_noise + weighted @ pair.ms.flatten(1) + prior @ mean
+    system = torch.kron(eye, a.mT @ a / hs_noise) + torch.kron(weighted @ seen + prior, identity)
+    rhs = pair.coefficients.flatten(1) @ a / hs_noise + weighted @ pair.ms.flatten(1) + prior @ mean
     expected = torch.linalg.solve(system, rhs.flatten()).view(RANK, *SHAPE)
-    result = posterior_mean(pair, seen, found)
+    result = posterior_mean(pair, seen, (hs_noise, ms_noise, covariance))
     torch.testing.assert_close(result, expected, rtol=0, atol=1e-10)
 
 
 def test_with_white_covariances_it_is_the_closed_form_step() -> None:
     pair, seen = small_pair()
-    white = Gaussians(1.0, torch.ones(MS_BANDS).double(), 20 * torch.eye(RANK).double())
+    white = (1.0, torch.ones(MS_BANDS).double(), 20 * torch.eye(RANK).double())
     expected = fuse_gaussian(
         pair.coefficients,
         pair.ms,
@@ -72,7 +73,7 @@ def test_with_white_covariances_it_is_the_closed_form_step() -> None:
 
 def test_single_precision_is_enough() -> None:
     pair, seen = small_pair()
-    found = Gaussians(1e-5, torch.full((MS_BANDS,), 1e-6).double(), torch.diag(torch.tensor([1.0, 0.1, 1e-5])).double())
+    found = (1e-5, torch.full((MS_BANDS,), 1e-6).double(), torch.diag(torch.tensor([1.0, 0.1, 1e-5])).double())
     exact = posterior_mean(pair, seen, found)
     single = SubspacePair(pair.basis, pair.coefficients.float(), pair.ms.float(), pair.valid, None, pair.scales)
     rounded = posterior_mean(single, seen.float(), found)
@@ -87,13 +88,13 @@ def test_the_covariances_are_those_of_the_pair() -> None:
     sensor = Sensor(gaussian_fwhm(3, 3, boundary="reflect"), random(2, 12, seed=3).numpy(), 3)
     hs = add_noise(sensor.hs(truth), 40, 0)
     pair = make_pair(TensorPair(hs, sensor.ms(truth)), sensor.psf, ON_CPU)
-    found = gaussians(pair, hs.flatten(1))
-    assert found.hs_noise**0.5 == pytest.approx(float(hs.square().mean().sqrt()) / 100, rel=0.2)
+    hs_noise, _, prior = covariances(pair, hs.flatten(1))
+    assert hs_noise**0.5 == pytest.approx(float(hs.square().mean().sqrt()) / 100, rel=0.2)
     assert pair.basis.shape == (12, 2)
     texture = pair.coefficients - torch.nn.functional.avg_pool2d(pair.coefficients[None], 5, 1, 2)[0]
     inner = texture[:, 3:-3, 3:-3].flatten(1)
     expected = inner @ inner.mT / inner.shape[1]
-    assert (found.prior - expected).norm() < 0.2 * expected.norm()
+    assert (prior - expected).norm() < 0.2 * expected.norm()
 
 
 def test_the_mirror_repeats_the_border() -> None:

@@ -104,6 +104,22 @@ def test_an_exported_network_gives_what_torch_gives(case: str, exported: Callabl
     np.testing.assert_array_equal(other.session.inference.run(None, images_alone)[0], other(hs, ms, given).numpy())
 
 
+def test_it_takes_another_sensor_as_the_network_does(exported: Callable[[str], Path]) -> None:
+    """The blur of the pair may be narrower than the window that the file has room for, and not wider."""
+    name, ratio, options, _ = CASES["odd-ratio"]
+    (net, _), other = network(name, ratio, options), load_onnx(exported("odd-ratio"))
+    srf, narrow = torch.rand(MS_BANDS, BANDS), torch.rand(3, 3)
+    for one in (net, other):
+        one.exchange_sensor(srf, narrow / narrow.sum())
+    hs, ms, _ = images(ratio)
+    assert_same(net, other, hs, ms)
+    for one in (net, other):
+        one.exchange_sensor(2 * srf, None)
+    assert_same(net, other, hs, ms)
+    with pytest.raises(InputError, match="a blur of 7 fine pixels, expected one of 5"):
+        other.exchange_sensor(srf, torch.ones(7, 7))
+
+
 def assert_same(net: FusionNetwork, other: FusionNetwork, *given: Tensor | None) -> None:
     with torch.inference_mode():
         torch.testing.assert_close(other(*given), net(*given), rtol=1e-4, atol=1e-5)  # type: ignore[arg-type]

@@ -14,11 +14,11 @@ from hypersharp.train.patches import (
     ORIENTATIONS,
     RoundSampler,
     TrainingScene,
+    kept,
     orient,
     patch_stream,
     prepare_scenes,
     whole_scene,
-    write_arrays,
 )
 
 OFF_CENTRE = Sensor(psf.gaussian(3, 0.5, ratio=4, start=2), np.array([[0.2, 0.3, 0.5]]), 4)
@@ -57,10 +57,15 @@ def test_prepared_scenes_are_reused(tmp_path: Path) -> None:
 
 def test_the_arrays_of_a_process_that_was_first_stay(tmp_path: Path) -> None:
     """Another process makes the same ones at the same time, and may be reading them by now."""
-    write_arrays({"a": np.zeros(3)}, tmp_path / "scene")
-    first = (tmp_path / "scene").stat().st_ino
-    write_arrays({"a": np.zeros(3)}, tmp_path / "scene")
-    assert (tmp_path / "scene").stat().st_ino == first
+    images, first = {"a": np.zeros(3, np.float32)}, list[int]()
+
+    def make() -> dict[str, NDArray[np.float32]]:
+        kept(tmp_path / "scene", lambda: images)  # the other one
+        first.append((tmp_path / "scene").stat().st_ino)
+        return images
+
+    assert list(kept(tmp_path / "scene", make)) == ["a"]
+    assert [(tmp_path / "scene").stat().st_ino] == first
     assert [entry.name for entry in tmp_path.iterdir()] == ["scene"]
 
 

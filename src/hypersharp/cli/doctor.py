@@ -75,7 +75,10 @@ def look_over(speed: bool = True) -> dict[str, Any]:
     complete = sorted(name for name, listed in extras.items() if name and all(need["met"] for need in listed))
     wrong = [f"{n.library} {n.found or 'is missing'}, {n.bounds or 'any'} is needed: reinstall" for n in broken(needs)]
     folders = {"caches": wished_cache_folder(), "temporary files": Path(os.environ.get("TMPDIR", "/tmp"))}
-    wrong += [f"{path}, for {what}, cannot be written" for what, path in folders.items() if not is_writable(path)]
+    for what, path in folders.items():
+        there = next(place for place in (path, *path.absolute().parents) if place.exists())  # what it would be made in
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            wrong.append(f"{path}, for {what}, cannot be written")
     cached = (file.stat().st_size for file in folders["caches"].rglob("*") if file.is_file())
     gpus, free = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())], free_bytes()
     to_do = [f"pip install 'hypersharp[{name}]'" for name in sorted(set(extras) - {*complete, ""})]
@@ -187,12 +190,6 @@ def seconds_of(work: Callable[[], Any]) -> float:
         work()
         best = min(best, time.perf_counter() - started)
     return best
-
-
-def is_writable(folder: Path) -> bool:
-    """Whether files can be made there, or in the nearest folder above that there is."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def show(found: dict[str, Any]) -> None:

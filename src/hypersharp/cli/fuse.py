@@ -8,7 +8,7 @@ import typer
 
 from hypersharp.cli import options as opt
 from hypersharp.cli.app import app
-from hypersharp.cli.large import fuse_large, refuse, show_half_widths, tiles_for
+from hypersharp.cli.large import fuse_large, show_half_widths, tiles_for
 from hypersharp.cli.shown import progress_bar, say, shown, size, table
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def fuse(
     Scenes larger than memory are processed in tiles automatically, or with --memory, --workers or --scheduler.
     """
     from hypersharp.cli.report import check_page, make_page, own_command
+    from hypersharp.errors import CallError
     from hypersharp.io import check_apart, check_output
     from hypersharp.methods.table import find_method
 
@@ -59,7 +60,10 @@ def fuse(
     chosen = {"method": method, "options": fusing.options(), "uncertainty": uncertainty, **known.given()}
     tiles = tiles_for(*files, method, large, uncertainty=uncertainty is not None)
     if tiles:
-        refuse(mode=fusing.mode != "whole", truth=truth, point=point)
+        whole = {"--mode": fusing.mode != "whole", "--truth": truth, "--point": point}  # need it in memory
+        if refused := [name for name, value in whole.items() if value]:
+            expected = "none of --mode tiles, --mode patches, --truth, --point"
+            raise CallError(f"{refused[0]} for a scene fused in tiles", expected, "leave it out, or cut the scene")
         cubes = fuse_large(*files, out, tiles=tiles, part=report is not None, **chosen)
     else:
         cubes = fuse_whole(*files, out, **chosen)

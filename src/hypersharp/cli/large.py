@@ -92,12 +92,3 @@ def show_half_widths(sharp: "xr.DataArray", error: "xr.DataArray", path: Path) -
     picture = path.with_suffix(".png") if address_of(path) is None else Path(f"{path.stem}.png")
     save_figure(uncertainty(sharp, error), picture)
     say(f"error  {error.attrs['long_name']}; from {error.attrs['calibration']} -> {path}, {picture}")
-
-
-def refuse(**chosen: Any) -> None:
-    """Raise where an option was chosen that needs the whole image in memory."""
-    names = [name for name, value in chosen.items() if value]
-    if names:
-        found = f"--{names[0].replace('_', '-')} for a scene fused in tiles"
-        expected = "none of --mode tiles, --mode patches, --truth, --point"
-        raise CallError(found, expected, "leave it out, or cut the scene")

@@ -33,22 +33,18 @@ LEAST_DETAIL = 1e-2  # of the noise variance: how sure the prior may be that the
 
 
 @dataclass(frozen=True, eq=False)
-class Gaussians:
-    """s^2, the diagonal of N (l,), and S (p, p), float64."""
-
-    hs_noise: float
-    ms_noise: Tensor
-    prior: Tensor
-
-
-@dataclass(frozen=True, eq=False)
 class Posterior(Apply):
-    """E (L, p), R E and the way between the grids, how ms comes to the level of hs, the covariances."""
+    """E (L, p), R E and the way between the grids, how ms comes to the level of hs.
+
+    The covariances in float64: s^2, the diagonal of N (l,), and S (p, p).
+    """
 
     basis: Tensor
     agreement: Agreement
     match: Match
-    gaussians: Gaussians
+    hs_noise: float
+    ms_noise: Tensor
+    prior: Tensor
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         coefficients = mix_bands(self.basis.mT, pair.hs.to(self.basis))
@@ -58,11 +54,11 @@ class Posterior(Apply):
 
     def mean(self, coefficients: Tensor, ms: Tensor) -> Tensor:
         """U (p, H, W), by what it adds to up(A)."""
-        found, response = self.gaussians, self.agreement.seen.to(torch.float64)
+        response = self.agreement.seen.to(torch.float64)
         fine, coarse = self.agreement.widened(ms, coefficients)
         mean = self.agreement.scales.expand(coarse)
-        pull = ((found.hs_noise / found.ms_noise)[:, None] * response).mT
-        gram = pull @ response + found.hs_noise * torch.linalg.inv(found.prior)
+        pull = ((self.hs_noise / self.ms_noise)[:, None] * response).mT
+        gram = pull @ response + self.hs_noise * torch.linalg.inv(self.prior)
         mean += self.agreement.change(mean, coarse, fine, ((gram + gram.mT) / 2).to(fine), pull.to(fine))
         return self.agreement.inside(mean)
 
@@ -70,12 +66,12 @@ class Posterior(Apply):
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """All but the image from (L, h, w) and (l, H, W); estimates of psf and srf what the user did not give."""
     inside, seen, levels = seen_alike(pair, sensor.sensor, options, MOST_DIMENSIONS)
-    found = gaussians(replace(inside, ms=levels(inside.ms)), measured_pixels(pair.hs, pair.hs_valid))
-    return Posterior(inside.basis, Agreement(seen, inside.scales), levels, found)
+    found = covariances(replace(inside, ms=levels(inside.ms)), measured_pixels(pair.hs, pair.hs_valid))
+    return Posterior(inside.basis, Agreement(seen, inside.scales), levels, *found)
 
 
-def gaussians(pair: SubspacePair, hs_pixels: Tensor) -> Gaussians:
-    """The covariances of noise and prior, from the pair itself."""
+def covariances(pair: SubspacePair, hs_pixels: Tensor) -> tuple[float, Tensor, Tensor]:
+    """s^2, the diagonal of N and S, from the pair itself."""
     basis = pair.basis.to(torch.float64)
     power = float(hs_pixels.square().mean())
     of_bands = band_noise(hs_pixels).to(basis)
@@ -87,4 +83,4 @@ def gaussians(pair: SubspacePair, hs_pixels: Tensor) -> Gaussians:
     covariance = texture @ texture.mT / texture.shape[1]
     powers, axes = torch.linalg.eigh(covariance)
     prior = axes * (powers - hs_noise).clamp(min=LEAST_DETAIL * hs_noise) @ axes.mT
-    return Gaussians(hs_noise, ms_noise, prior)
+    return hs_noise, ms_noise, prior

@@ -125,18 +125,14 @@ def prepare_scenes(truths: Readers, sensor: Sensor, folder: Path, start_weight: 
 
 
 def kept(folder: Path, make: Callable[[], Mapping[str, Array]]) -> dict[str, Array]:
-    """Arrays by name as memory maps in `folder`, where they are written first if it is not there."""
+    """Arrays by name as memory maps in `folder`, which appears with them if it is not there; others may be first."""
     if not folder.exists():
-        write_arrays(make(), folder)
+        images = make()
+        with staged(make_folder(folder.parent) / folder.name, first_stays=True) as place:
+            place.mkdir()
+            for stem, image in images.items():
+                np.save(place / f"{stem}.npy", image)
     return {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
-
-
-def write_arrays(images: Mapping[str, Array], folder: Path) -> None:
-    """One .npy an array in `folder`, which appears when they are whole; another process may be first."""
-    with staged(make_folder(folder.parent) / folder.name, first_stays=True) as place:
-        place.mkdir()
-        for stem, image in images.items():
-            np.save(place / f"{stem}.npy", image)
 
 
 class Items(Dataset[Any]):

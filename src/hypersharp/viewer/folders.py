@@ -6,9 +6,10 @@ Downloads come from them, uploads go whole into the first; both as files, in pie
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO, Self
 
@@ -73,8 +74,13 @@ class Folders:
             path = self.inside(root / name)
             real, _ = split_part(path)
             if real.exists() and real != root and (real.suffix.lower() in BY_SUFFIX or seems_product(path)):
-                for other in links_beside(real):
-                    self.inside(other)
+                # what is read with an image lies in it, if it is a folder, else beside it by a name like its own
+                stem = real.name.partition(".")[0].lower()
+                within = (Path(folder) / name for folder, *names in os.walk(real) for name in chain(*names))
+                beside = (other for other in real.parent.iterdir() if other.name.lower().startswith(stem))
+                for other in within if real.is_dir() else beside:
+                    if other.is_symlink():
+                        self.inside(other)
                 return path
         raise refused()
 
@@ -102,16 +108,6 @@ class Folders:
                     if path.suffix.lower() in suffixes() or seems_product(real):
                         names[path.name] = None
         return list(names)[:MOST_LISTED]
-
-
-def links_beside(path: Path) -> Iterator[Path]:
-    """The links among what is read with an image: in its folder if it is one, else beside it by a name like its own."""
-    if path.is_dir():
-        for folder, folders, files in os.walk(path):
-            yield from (link for name in (*folders, *files) if (link := Path(folder) / name).is_symlink())
-    else:
-        stem = path.name.partition(".")[0].lower()
-        yield from (link for link in path.parent.iterdir() if link.name.lower().startswith(stem) and link.is_symlink())
 
 
 def refused() -> InputError:

@@ -23,11 +23,6 @@ READING = ("GET", "HEAD")
 MALFORMED = "a malformed origin"
 
 
-def is_loopback(address: str) -> bool:
-    """Whether only this machine can reach an address."""
-    return address in ("localhost", "::1") or address.startswith("127.")
-
-
 def names_of(address: str, more: Sequence[str] = ()) -> tuple[str, ...]:
     """The host names by which a server bound to an address goes; `more` come from the command line."""
     own: tuple[str, ...] = (address,)

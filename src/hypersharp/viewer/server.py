@@ -28,7 +28,7 @@ with needs("the viewer", "view"):
 from hypersharp.system.elsewhere import HOSTS, name_elsewhere
 from hypersharp.viewer.bounds import UNUSED_PAGE_MS, BoundedServer, Bounds, Headers, RefusalHandler
 from hypersharp.viewer.folders import DownloadHandler, Folders, UploadHandler
-from hypersharp.viewer.gate import Gate, GateHandler, is_loopback, names_of
+from hypersharp.viewer.gate import Gate, GateHandler, names_of
 from hypersharp.viewer.job import Fusion
 from hypersharp.viewer.page import HERE, Shared
 from hypersharp.viewer.scene import Named, Scene
@@ -86,7 +86,8 @@ class Viewer:
         self.fusion = Fusion()
         title = f"{files[0][0].name} - hypersharp view"
         self.shared = Shared(scene, self.folders, self.fusion, title, bool(options.read_hosts))
-        self.token = secrets.token_urlsafe(24) if options.ask_for_token or not is_loopback(options.address) else None
+        local = options.address in ("localhost", "::1") or options.address.startswith("127.")
+        self.token = secrets.token_urlsafe(24) if options.ask_for_token or not local else None
         self.server, self.port = self._serve(options)
         name = options.address if options.address not in ("0.0.0.0", "::", "") else names_of(options.address)[3]
         self.url = f"http://{name}:{self.port}/" + (f"?token={self.token}" if self.token else "")
