@@ -216,7 +216,7 @@ def test_an_interrupted_finish_goes_on(tmp_path: Path) -> None:
     """finish.pt of a kill after one of its steps: the weights are those of an uninterrupted one."""
     options = replace(OPTIONS, finish_share=0.4)  # 4 steps after 6
     whole = train_record(options, small_set(), tmp_path / "whole")
-    state = record.begin(options, small_set(), None)
+    state = record.begin(options, small_set(), ())
     course = record.make_course(options, small_set(), make_folder(tmp_path / "cut"), state.net)
     record.use_winograd(state.net), record.use_winograd(state.average)
     state.load(tmp_path / "whole" / LAST)
@@ -270,7 +270,10 @@ def test_chains_that_were_trained_apart_join_without_a_step_and_train_together(t
         torch.testing.assert_close(load_weights(joined)[0](*pair), (alone[0] + alone[1]) / 2)
     trained = train_record(both, small_set(), tmp_path / "on", start_from=[joined])
     assert log_of(tmp_path / "on")[-1]["val_psnr_db"] > log_of(tmp_path / "both")[-1]["val_psnr_db"]
-    assert load_weights(trained)[1].provenance["began_with"] == [str(joined)]
+    costs = [load_weights(path)[1].provenance["pflop"] for path in (first, second, joined, trained)]
+    assert costs[1] == pytest.approx(2 * costs[0], rel=0.1)  # with what it began with
+    assert costs[0] + costs[1] < costs[2] < costs[3]
+    assert load_weights(trained)[1].provenance["began_with"] == [joined.name]
     with pytest.raises(InputError, match=r"1 chains in .*one file for each"):
         record.begin(both, small_set(), [first])
 

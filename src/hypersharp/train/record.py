@@ -28,6 +28,7 @@ from hypersharp.networks.checkpoint import (
     to_fast_layout,
     what_is_kept,
 )
+from hypersharp.networks.header import read_header
 from hypersharp.networks.ssjcn_v2 import SSJCN2
 from hypersharp.networks.winograd import use_winograd
 from hypersharp.numerics.subspace import second_moment
@@ -41,7 +42,7 @@ from hypersharp.train.patches import TrainingSet
 from hypersharp.train.record_options import RecordOptions
 
 LAST, FINISH, LOG = "last.pt", "finish.pt", "log.jsonl"
-COUNTS = ("step", "crops", "seconds", "cpu_seconds")
+KEPT = ("step", "crops", "seconds", "cpu_seconds", "began_with", "pflop_before")
 
 
 @dataclass(eq=False)
@@ -55,6 +56,8 @@ class State:
     crops: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    began_with: Sequence[str] = ()  # weights files
+    pflop_before: float = 0.0  # which those had cost
 
     def save(self, path: Path) -> None:
         content = {
@@ -62,7 +65,7 @@ class State:
             "average": self.average.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
         }
-        save_checkpoint(content | {name: getattr(self, name) for name in COUNTS}, path)
+        save_checkpoint(content | {name: getattr(self, name) for name in KEPT}, path)
 
     def load(self, path: Path) -> None:
         content = load_checkpoint(path)
@@ -70,8 +73,8 @@ class State:
         self.average.load_state_dict(content["average"])
         for optimiser, saved in zip(self.optimisers, content["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
-        for name in COUNTS:
-            setattr(self, name, content[name])
+        for name in KEPT:
+            setattr(self, name, content.get(name, getattr(self, name)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +87,6 @@ class Course:
     out_dir: Path
     preset: str
     pflop_per_crop: float
-    began_with: Sequence[Path] = ()
     checkpoint_seconds: float = 180.0
 
 
@@ -108,7 +110,7 @@ def train_record(
     commit()  # asked now and kept: the checkout may change while a training runs
     last, deadline = make_folder(out_dir) / LAST, time.monotonic() + 60 * minutes if minutes else None
     state = begin(options, data, start_from)
-    course = make_course(options, data, out_dir, state.net, start_from)
+    course = make_course(options, data, out_dir, state.net)
     if options.precision == "fp32":
         use_winograd(state.net), use_winograd(state.average)
     if resume or (finish_only and not start_from):
@@ -140,7 +142,8 @@ def finish(course: Course, state: State, data: TrainingSet, path: Path) -> Path:
         **asdict(o),
         **progress(course, state),
         **validate(course, state.average),
-        "began_with": [str(path) for path in course.began_with],
+        "began_with": list(state.began_with),
+        "pflop": course.pflop_per_crop * state.crops + state.pflop_before,
         "training_scenes": sorted(data.training),
         "validation_scenes": sorted(data.validation),
         "psf": data.sensor.psf.to_dict(),
@@ -172,7 +175,9 @@ def begin(options: RecordOptions, data: TrainingSet, start_from: Sequence[Path])
         (kernels if ".blocks." in name and parameter.ndim == 4 else others).append(parameter)
     muon = Muon(kernels, options.muon_rate, weight_decay=options.weight_decay)
     adam = torch.optim.AdamW(others, options.adam_rate, betas=(0.9, 0.99), weight_decay=options.weight_decay)
-    return State(net, copy.deepcopy(net).eval(), (muon, adam))
+    before = sum(read_header(path).provenance.get("pflop", 0.0) for path in start_from)
+    files = [path.name for path in start_from]
+    return State(net, copy.deepcopy(net).eval(), (muon, adam), began_with=files, pflop_before=before)
 
 
 def begin_as(net: SSJCN2, files: Sequence[Path]) -> None:
@@ -188,9 +193,7 @@ def begin_as(net: SSJCN2, files: Sequence[Path]) -> None:
         raise InputError(f"{', '.join(map(str, files))} ({exc})", expected, "name weights of its kind") from exc
 
 
-def make_course(
-    options: RecordOptions, data: TrainingSet, out_dir: Path, net: SSJCN2, began_with: Sequence[Path] = ()
-) -> Course:
+def make_course(options: RecordOptions, data: TrainingSet, out_dir: Path, net: SSJCN2) -> Course:
     scenes = [read() for read in data.training.values()]
     o, augmented = options, ("mixed", "recoloured", "shift_bands", "relit")
     crops = CropStream(scenes, data.sensor, o.crop_px, o.seed, **{name: getattr(o, name) for name in augmented})
@@ -201,7 +204,7 @@ def make_course(
     hs, ms, _ = crops.batch(0, 1)
     operations = count_operations(lambda: torch.autograd.backward(net(hs, ms).sum()))  # what a crop costs
     net.zero_grad(set_to_none=True)
-    return Course(options, crops, validation, out_dir, data.preset, operations / 1e15, began_with)
+    return Course(options, crops, validation, out_dir, data.preset, operations / 1e15)
 
 
 def learn(
