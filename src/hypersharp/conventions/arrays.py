@@ -103,10 +103,15 @@ def scalar(arrays: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
 
 def listed(arrays: Mapping[str, Any], names: tuple[str, ...], count: int) -> np.ndarray | None:
     """The list of `count` numbers under one of the names, whatever their case."""
-    for name, array in arrays.items():
-        if str(name).lower() in names and np.size(array) == count and np.asarray(array).dtype.kind in "iufb":
-            return np.asarray(array).ravel()
-    return None
+    found = (numbers_of(array, count) for name, array in arrays.items() if str(name).lower() in names)
+    return next((numbers for numbers in found if numbers is not None), None)
+
+
+def numbers_of(array: Any, count: int) -> np.ndarray | None:
+    """The numbers of an array that holds so many, which is only read then; else None."""
+    if np.size(array) != count or (values := np.asarray(array)).dtype.kind not in "iufb":
+        return None
+    return values.ravel()
 
 
 def text(arrays: Mapping[str, Any], name: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hypersharp.conventions.arrays import GOOD_BANDS, WAVELENGTHS, WIDTHS, Wanted, listed, order_lhw
+from hypersharp.conventions.arrays import GOOD_BANDS, WAVELENGTHS, WIDTHS, Wanted, numbers_of, order_lhw
 from hypersharp.cube import affine_from
 from hypersharp.errors import InputError, installed
 from hypersharp.sensor.wavelengths import numbers_in, spectral_nm, unit_nm, widths_nm
@@ -78,13 +78,13 @@ def _wavelengths(
     """Wavelengths and their unit: by standard name, by name, of the band axis itself, or in the attributes."""
     for found in variables.values():
         if found.attrs.get("standard_name") in ("radiation_wavelength", "sensor_band_central_radiation_wavelength"):
-            centres = listed({"any": found}, ("any",), bands)
+            centres = numbers_of(found, bands)
             if centres is not None:
                 return centres, unit_of(found.attrs)
     centres, unit = _listed(variables, WAVELENGTH_NAMES, bands)
     axis = variables.get(band_dim or "")
     if centres is None and axis is not None and unit_nm(axis.attrs.get("units")) is not None:
-        centres, unit = listed({"any": axis}, ("any",), bands), unit_of(axis.attrs)
+        centres, unit = numbers_of(axis, bands), unit_of(axis.attrs)
     for name in WAVELENGTH_NAMES if centres is None else ():
         value = variable.attrs.get(name)  # an array, a list or a text
         numbers = np.asarray(numbers_in(value) if isinstance(value, str) else value).ravel()
@@ -105,8 +105,7 @@ def unit_of(attributes: Mapping[str, Any], *, spectral: bool = False) -> Any:
 def _listed(variables: Mapping[str, Any], names: tuple[str, ...], bands: int) -> tuple[np.ndarray | None, Any]:
     """A list of one number a band by name, the last part of it in a group, and its unit."""
     for name, found in variables.items():
-        numbers = listed({name.rsplit("/", 1)[-1]: found}, names, bands)
-        if numbers is not None:
+        if name.rpartition("/")[2].lower() in names and (numbers := numbers_of(found, bands)) is not None:
             return numbers, unit_of(found.attrs)
     return None, None
 

@@ -6,8 +6,7 @@ import numpy as np
 
 from hypersharp.cube import affine_from
 from hypersharp.products.files import Files
-from hypersharp.products.hdf import hdf_in, opened_hdf, pixels_of, text_of
-from hypersharp.sensor.wavelengths import spectral_nm, widths_nm
+from hypersharp.products.hdf import hdf_in, opened_hdf, pixels_of, spectra_of, text_of
 from hypersharp.stored import Stored
 
 AXES_OF_ROOT = (("easting", "northing"), ("x", "y"), ("lon", "lat"))
@@ -23,17 +22,13 @@ def read(files: Files, _: str | None) -> Stored | None:
         if unit is None or f"{unit}/wavelength" not in file:
             return None
         group, name = file[unit], f"{unit}/{unit}"
-        nm, width = spectral_nm(group["wavelength"][()], text_of(group["wavelength"].attrs.get("units", "nm"))), None
-        if "fwhm" in group:
-            width = widths_nm(group["fwhm"][()], text_of(group["fwhm"].attrs.get("units", "nm")), nm)
         fill = group[unit].attrs.get("_FillValue", -9999.0)
         mapping = file.get(text_of(group[unit].attrs.get("grid_mapping", "")) or "transverse_mercator")
         said = {} if mapping is None else mapping.attrs
         xs, ys = next(((file[x][()], file[y][()]) for x, y in AXES_OF_ROOT if x in file and y in file), (None, None))
         return Stored(
             pixels_of(path, file, name),
-            wavelengths_nm=nm,
-            fwhm_nm=width,
+            **spectra_of(group["wavelength"], group.get("fwhm"), "units"),
             nodata=float(np.ravel(fill)[0]),
             product=f"AVIRIS-3 {unit}",
             unit=unit,

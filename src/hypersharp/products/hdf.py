@@ -13,6 +13,7 @@ import numpy as np
 from hypersharp.errors import InputError, needs
 from hypersharp.grid import Grid, fitted_affine, on_map
 from hypersharp.products.files import Files
+from hypersharp.sensor.wavelengths import spectral_nm, widths_nm
 from hypersharp.stored import Pixels, VariablePixels
 from hypersharp.system.own_content import check_own_content
 from hypersharp.system.read_errors import READ_ERRORS, reading
@@ -61,6 +62,13 @@ def text_of(value: Any) -> str:
     """A string that HDF5 may hold as bytes, or in an array of one."""
     first = np.asarray(value).ravel()[0]
     return first.decode("utf-8", "replace") if isinstance(first, bytes) else str(first)
+
+
+def spectra_of(centres: Any, widths: Any | None, unit: str) -> dict[str, Any]:
+    """`wavelengths_nm` and `fwhm_nm` of a `Stored` by two lists of a file; unit: the attribute that says theirs."""
+    nm = spectral_nm(centres[()], text_of(centres.attrs.get(unit, "nm")))
+    width = None if widths is None else widths_nm(widths[()], text_of(widths.attrs.get(unit, "nm")), nm)
+    return {"wavelengths_nm": nm, "fwhm_nm": width}
 
 
 class Joined(Pixels):

@@ -6,8 +6,7 @@ import numpy as np
 
 from hypersharp.errors import needs
 from hypersharp.products.files import Files
-from hypersharp.products.hdf import hdf_in, opened_hdf, pixels_of, text_of
-from hypersharp.sensor.wavelengths import spectral_nm, widths_nm
+from hypersharp.products.hdf import hdf_in, opened_hdf, pixels_of, spectra_of, text_of
 from hypersharp.stored import Stored
 
 
@@ -25,17 +24,13 @@ def read(files: Files, _: str | None) -> Stored | None:
         root = file[f"{site}/Reflectance"]
         cube, spectral = root["Reflectance_Data"], root["Metadata/Spectral_Data"]
         scale = float(np.ravel(cube.attrs["Scale_Factor"])[0])
-        centres, widths = spectral["Wavelength"], spectral["FWHM"]
-        nm = spectral_nm(centres[()], text_of(centres.attrs.get("Units", "nm")))
-        width = widths_nm(widths[()], text_of(widths.attrs.get("Units", "nm")), nm)
         system = root["Metadata/Coordinate_System"]
         _, column, row, *numbers = text_of(system["Map_Info"][()]).split(",")
         x, y, size_x, size_y = map(float, numbers[:4])
         left, top = x - (float(column) - 1) * size_x, y + (float(row) - 1) * size_y  # counted from 1, outer corners
         return Stored(
             pixels_of(path, file, f"{site}/Reflectance/Reflectance_Data", (2, 0, 1)),
-            wavelengths_nm=nm,
-            fwhm_nm=width,
+            **spectra_of(spectral["Wavelength"], spectral["FWHM"], "Units"),
             nodata=float(np.ravel(cube.attrs["Data_Ignore_Value"])[0]),
             scale=1 / scale,
             product=f"NEON {site}",
