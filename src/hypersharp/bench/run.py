@@ -40,7 +40,7 @@ CONSISTENT = "+c"  # after a method's name: its result is made consistent with h
 
 
 class Task(NamedTuple):
-    """One row to make; `digest` tells weights of one name apart."""
+    """One row to make; `digest`, the first digits of a file's SHA-256, tells weights of one name apart."""
 
     protocol: str
     method: str
@@ -62,12 +62,16 @@ def run_bench(
     protocol = find_protocol(options.protocol)
     scenes = options.scenes or protocol.test
     paths = find_scenes(protocol, data_dir, scenes)
-    parts = [method.partition(":") for method in options.methods]
-    methods = [(name, weights or None, digest_of(weights)) for name, _, weights in parts]
+    methods = list[tuple[str, str | None, str | None]]()
+    for name, _, weights in (method.partition(":") for method in options.methods):
+        digest = None
+        with suppress(InputError):  # weights that are not there fail in their own rows
+            digest = sha256(named_weights(weights).path.read_bytes()).hexdigest()[:8] if weights else None
+        methods.append((name, weights or None, digest))
     tasks = [  # scene by scene, so that an early stop leaves whole comparisons
-        Task(options.protocol, name, scene, weights, digest, options.mode, options.precision)
+        Task(options.protocol, name, scene, named, digest, options.mode, options.precision)
         for scene in dict.fromkeys(scenes)
-        for name, weights, digest in methods
+        for name, named, digest in methods
     ]
     done = {Task(*map(row.get, Task._fields)): row for row in read_rows(out_dir / ROWS) if "error" not in row}  # type: ignore[arg-type]
     for number, task in enumerate(tasks, 1):
@@ -116,14 +120,6 @@ def check_names(method: str, weights: str | None) -> None:
     find_method(bare(method))
     if weights:
         named_weights(weights)
-
-
-def digest_of(weights: str) -> str | None:
-    """The first digits of a weights file's SHA-256; None for weights that are not there."""
-    try:
-        return sha256(named_weights(weights).path.read_bytes()).hexdigest()[:8] if weights else None
-    except InputError:
-        return None
 
 
 def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:

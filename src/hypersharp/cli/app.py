@@ -39,8 +39,10 @@ GUARD = "Formats that a process of its own opens, with limits: those that can ha
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
-    if arguments is None:
-        begin_again_in_utf8()
+    if arguments is None and sys.getfilesystemencoding() != "utf-8":
+        with suppress(OSError):  # begin again with names of files in UTF-8: GDAL and HDF5 know no other
+            typed = Path("/proc/self/cmdline").read_bytes().split(b"\0")[1:-1]
+            os.execv(sys.executable, [sys.executable.encode(), b"-X", b"utf8", *typed])
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     if "--deterministic" in words:
@@ -66,14 +68,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         do = "report it with the output of the same command and --debug"
         fail(f"found a fault in hypersharp ({type(exc).__name__}: {exc}), expected none, do: {do}", 1, debug)
     sys.exit(0)
-
-
-def begin_again_in_utf8() -> None:
-    """Run the same command with names of files in UTF-8, where the locale has others: GDAL and HDF5 know no other."""
-    if sys.getfilesystemencoding() != "utf-8":
-        with suppress(OSError):  # where there is no such file; it has the words as they were typed
-            words = Path("/proc/self/cmdline").read_bytes().split(b"\0")[1:-1]
-            os.execv(sys.executable, [sys.executable.encode(), b"-X", b"utf8", *words])
 
 
 def stop_on_signals() -> None:

@@ -61,7 +61,8 @@ def batch(
     def sharpen(pair: "PairFiles", target: Path) -> "tuple[str, Mapping[str, xr.DataArray]]":
         read = replace(reading, mask=pair.mask or reading.mask, hs_mask=pair.hs_mask or reading.hs_mask)
         hs, ms = read.images(pair.hs, pair.ms)
-        path = make_folder(out / "logs") / f"{pair.name}.txt"  # what `fuse` says of a pair
+        path = out / "logs" / f"{pair.name}.txt"  # what `fuse` says of a pair
+        make_folder(path.parent)
         with path.open("w", encoding="utf-8") as log, redirect_stdout(log):
             name, sensor = sensors.of(pair, hs, ms)
             shared = replace(options, psf_is_centred=sensor["psf"] is not given["psf"])

@@ -7,7 +7,6 @@ import torch
 from hypersharp.errors import InputError
 from hypersharp.methods.base import Apply
 from hypersharp.methods.ssjcn_any import ANY_SENSOR, for_scene, learn_any
-from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import to_fast_layout
 from hypersharp.networks.coordinates import psf_window
 from hypersharp.networks.inference import Inference, check_fit, choose_weights, network_of, shape_of, with_held_means
@@ -43,9 +42,19 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
 def trained(
     weights: Weights, notes: tuple[str, ...], pair: TensorPair, sensor: PairSensor, options: Options
 ) -> Inference:
-    """The network of weights for such pairs, with the closed-form start where it was trained with one."""
-    net, warning = with_response(network_of(weights, choose_device(options.device)), pair, sensor)
-    net, notes = in_runtime(net, weights.header, options), (*notes, *warning)
+    """The network of weights for such pairs, with the response, blur and closed-form start that it needs."""
+    net = network_of(weights, choose_device(options.device))
+    if sensor.given_srf is not None or sensor.given_psf is not None:
+        trained_with = net.get_buffer("srf")
+        srf = trained_with if sensor.given_srf is None else torch.tensor(sensor.given_srf).to(trained_with)
+        if srf.shape != trained_with.shape:
+            expected = str(tuple(trained_with.shape))
+            raise InputError(f"a response of shape {tuple(srf.shape)}", expected, "give one row per ms band")
+        if float((srf - trained_with).abs().max()) > SRF_TOLERANCE:
+            notes = (*notes, "warning: the response differs from the one these weights were trained with")
+        net = copy.deepcopy(net)  # the loaded one stays as it was trained
+        net.exchange_sensor(srf, None if sensor.given_psf is None else psf_window(sensor.given_psf, pair.ratio))
+    net = in_runtime(net, weights.header, options)
     start_weight = float(weights.header.provenance.get("start_weight", 0.0))
     if not start_weight:
         wraps = sensor.given_psf is not None and sensor.given_psf.boundary == "wrap"
@@ -73,17 +82,3 @@ def subspace_weights(pair: TensorPair, options: Options) -> Weights | None:
     if not weights.any_sensor:
         check_fit(weights, SUBSPACE, pair)
     return weights
-
-
-def with_response(net: FusionNetwork, pair: TensorPair, sensor: PairSensor) -> tuple[FusionNetwork, tuple[str, ...]]:
-    """The network with the user's response and blur where they were given, and a warning where it was trained else."""
-    if sensor.given_srf is None and sensor.given_psf is None:
-        return net, ()
-    own = net.get_buffer("srf")
-    srf = own if sensor.given_srf is None else torch.tensor(sensor.given_srf).to(own)
-    if srf.shape != own.shape:
-        raise InputError(f"a response of shape {tuple(srf.shape)}", f"{tuple(own.shape)}", "give one row per ms band")
-    differs = float((srf - own).abs().max()) > SRF_TOLERANCE
-    net = copy.deepcopy(net)  # the loaded one stays as it was trained
-    net.exchange_sensor(srf, None if sensor.given_psf is None else psf_window(sensor.given_psf, pair.ratio))
-    return net, ("warning: the response differs from the one these weights were trained with",) if differs else ()

@@ -126,17 +126,13 @@ def what_is_kept(checkpoint: Path) -> str:
     return f"{checkpoint} is kept: repeat the command with --resume to go on" if checkpoint.exists() else ""
 
 
-def adopt_weights(net: nn.Module, path: Path) -> set[str]:
-    """Begin with what a weights file has of net's names and shapes, which it returns.
-
-    Raises: InputError where that is none.
-    """
+def adopt_weights(net: nn.Module, path: Path) -> None:
+    """Begin with what a weights file has of net's names and shapes. Raises: InputError where that is none."""
     found, own = load_weights(path)[0].state_dict(), net.state_dict()
     common = {name: tensor for name, tensor in found.items() if name in own and own[name].shape == tensor.shape}
     if not common:
         raise InputError(f"{path} without one tensor of this network", "weights of its kind", "choose others")
     net.load_state_dict(common, strict=False)
-    return set(common)
 
 
 def build_network(name: str, options: dict[str, Any]) -> FusionNetwork:

@@ -160,8 +160,18 @@ def train(
             raise output_error(out_dir, error) from error
     path = out_dir / f"{options.name}.safetensors"
     if trainer.is_global_zero:
-        nm = None if options.sensors == "random" else data.wavelengths_nm
-        made = replace(header, wavelengths_nm=nm, provenance=provenance_of(options, data, trainer, module.minutes()))
+        scores = {name: round(float(value), 4) for name, value in trainer.callback_metrics.items()}
+        any_sensor = options.sensors == "random"
+        provenance = {
+            **asdict(options),
+            **{name: value for name, value in scores.items() if name.startswith("val_")},
+            "training_scenes": sorted(data.training),
+            "validation_scenes": sorted(data.validation),
+            **({"any_sensor": True} if any_sensor else {"psf": data.sensor.psf.to_dict()}),
+            "minutes": round(module.minutes(), 1),
+            **made_with(),
+        }
+        made = replace(header, wavelengths_nm=None if any_sensor else data.wavelengths_nm, provenance=provenance)
         save_weights(path, net, replace(made, provenance={**made.provenance, "pflop": training_pflop(made)}))
     return path
 
@@ -224,17 +234,3 @@ def make_trainer(options: TrainOptions, out_dir: Path, hardware: Hardware) -> pl
             TensorBoardLogger(out_dir / "logs", "tensorboard"),
         ],
     )
-
-
-def provenance_of(options: TrainOptions, data: TrainingSet, trainer: pl.Trainer, minutes: float) -> dict[str, Any]:
-    """What a weights file says of its training."""
-    scores = {name: round(float(value), 4) for name, value in trainer.callback_metrics.items()}
-    return {
-        **asdict(options),
-        **{name: value for name, value in scores.items() if name.startswith("val_")},
-        "training_scenes": sorted(data.training),
-        "validation_scenes": sorted(data.validation),
-        **({"any_sensor": True} if options.sensors == "random" else {"psf": data.sensor.psf.to_dict()}),
-        "minutes": round(minutes, 1),
-        **made_with(),
-    }
