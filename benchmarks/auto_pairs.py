@@ -42,7 +42,7 @@ from hypersharp.pair.pair import Pair, check_pair
 from hypersharp.pair.place import place
 from hypersharp.pair.placement import OnMS
 from hypersharp.quality.metrics import psnr_sam_ergas
-from hypersharp.sensor.observe import Sensor, add_noise
+from hypersharp.sensor.observe import Sensor, add_noise, degraded
 from hypersharp.sensor.psf import PSF, gaussian_fwhm
 from hypersharp.simulation.protocols import find_protocol
 
@@ -238,10 +238,10 @@ def resampled(pitch: float, kind: str) -> Spoil:
     """
 
     def spoil(case: Case) -> Case:
-        ratio, (bands, *sides) = case.pair.ratio, case.truth.shape
+        ratio, sides = case.pair.ratio, case.truth.shape[1:]
         step, first = pitch * ratio, 0.3 * ratio
         blur = replace(gaussian_fwhm(step, 1, boundary="reflect"), start_yx=(0, 0))
-        seen = Sensor(blur, np.eye(bands), 1).hs(case.truth)
+        seen = degraded(case.truth, blur, 1)
         own = [interpolating(np.arange(first, side, step), side, "bilinear") for side in sides]
         onto = [
             interpolating((ratio * np.arange(side // ratio) + (ratio - 1) / 2 - first) / step, len(axis), kind)
@@ -265,10 +265,10 @@ def misplaced(off_coarse_yx: tuple[float, float]) -> Spoil:
     """hs of what lies so many of its pixels further down and right."""
 
     def spoil(case: Case) -> Case:
-        ratio, bands = case.pair.ratio, len(case.truth)
+        ratio = case.pair.ratio
         off_px_yx = off_coarse_yx[0] * ratio, off_coarse_yx[1] * ratio
         blur = gaussian_fwhm(ratio, ratio, boundary="reflect").moved(off_px_yx, ratio)
-        hs = add_noise(Sensor(blur, np.eye(bands), ratio).hs(case.truth), NOISE_DB, 1)
+        hs = add_noise(degraded(case.truth, blur, ratio), NOISE_DB, 1)
         return replace(case, pair=replace(case.pair, hs=hs))
 
     return spoil

@@ -17,7 +17,7 @@ from scipy.io import loadmat
 from hypersharp.cube import make_cube
 from hypersharp.fusion.fuse import fuse
 from hypersharp.quality.metrics import psnr_sam_ergas
-from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.observe import degraded
 from hypersharp.sensor.psf import gaussian_fwhm
 from hypersharp.system.build_info import commit, machine
 
@@ -33,7 +33,7 @@ def main() -> None:
     truth = as_image(pair["HSim"][:ROWS, :COLUMNS].transpose(2, 0, 1))
     pan = as_image(pair["PCim"][None, : ROWS * RATIO, : COLUMNS * RATIO])
     psf = gaussian_fwhm(RATIO, RATIO, boundary="reflect")
-    hs, ms = (make_cube(Sensor(psf, np.eye(len(image)), RATIO).hs(image).numpy()) for image in (truth, pan))
+    hs, ms = (make_cube(degraded(image, psf, RATIO).numpy()) for image in (truth, pan))
     print(
         f"commit {commit()}, {machine()}",
         "| method | PSNR (dB) | SAM (°) | ERGAS | s |",

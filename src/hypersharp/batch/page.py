@@ -18,16 +18,13 @@ SIDE_PX = 240  # of a picture, at most about
 
 
 def pictures_of(cubes: Mapping[str, xr.DataArray]) -> list[dict[str, Any]]:
-    """HS, MS and result in true colour, made small; HS and result share one stretch."""
-    small = {name: thinned(cubes[name]) for name in ("hs", "ms", "result")}
+    """HS, MS and result in true colour, about SIDE_PX a side; HS and result share one stretch."""
+    small = {}
+    for name in ("hs", "ms", "result"):
+        step = max(1, max(cubes[name].shape[1:]) // SIDE_PX)
+        small[name] = cubes[name][:, ::step, ::step]
     made = composites(small, wavelengths_nm(only_usable(small["ms"], "ms")))
     return [{"uri": picture.uri, "alt": picture.alt, "title": picture.title} for picture in made]
-
-
-def thinned(cube: xr.DataArray) -> xr.DataArray:
-    """Every n-th pixel, about SIDE_PX a side."""
-    step = max(1, max(cube.shape[1:]) // SIDE_PX)
-    return cube[:, ::step, ::step]
 
 
 def write_page(rows: Sequence[Row], path: Path, command: str) -> Path:

@@ -65,7 +65,8 @@ def pairs_of(path: Path) -> Iterator[PairFiles]:
     lines = list(lines_of(path))
     stems = Counter(Path(line["hs"]).stem for _, line in lines)
     for number, line in lines:
-        hs, ms, mask, hs_mask = (in_folder(path.parent, line.get(name)) for name in ("hs", "ms", "mask", "hs_mask"))
+        named = (line.get(column) for column in ("hs", "ms", "mask", "hs_mask"))
+        hs, ms, mask, hs_mask = (path.parent / Path(file).expanduser() if file else None for file in named)
         assert hs is not None and ms is not None
         name = line.get("name") or (hs.stem if stems[hs.stem] == 1 else f"{hs.parent.name}-{hs.stem}")
         if not SAFE_NAME.fullmatch(name):
@@ -93,11 +94,6 @@ def lines_of(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         if not (line.get("hs") and line.get("ms")):
             raise InputError(f"line {rows.line_num} of {path} without hs or ms", "both files", "complete the line")
         yield rows.line_num, line
-
-
-def in_folder(folder: Path, name: str | None) -> Path | None:
-    """A file as the CSV file in a folder names it."""
-    return folder / Path(name).expanduser() if name else None
 
 
 def image_in(folder: Path, name: str) -> Path:

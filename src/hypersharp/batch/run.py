@@ -117,12 +117,13 @@ class Batch:
         try:
             sensors, cubes = self.sharpen(pair, target)
             record = Record.of(cubes["result"])
+            (bands, *_), (_, height, width) = (record.inputs[name]["shape"] for name in ("hs", "ms"))
             made = replace(
                 row,
                 status="done",
                 method=taken(record),
                 ratio=record.placement["ratio"],
-                size=size_of(record),
+                size=f"{width} x {height}, {bands} bands",
                 residual=None if record.sensor is None else record.sensor["residual"],
                 sensors=sensors,
                 seconds=round(time.perf_counter() - started, 2),
@@ -154,12 +155,6 @@ def taken(record: Record) -> str:
     named = (f"{share:.0%} {name}" for name, share in shares.items())
     words = next(iter(shares)) if len(shares) == 1 else " + ".join(named)
     return words if record.method == words else f"{record.method}: {words}"
-
-
-def size_of(record: Record) -> str:
-    """Bands of HS, and the pixels of MS that they come to."""
-    _, height, width = record.inputs["ms"]["shape"]
-    return f"{width} x {height}, {record.inputs['hs']['shape'][0]} bands"
 
 
 def write_summary(rows: Sequence[Row], path: Path) -> Path:

@@ -37,8 +37,3 @@ def find_changes(pair: TensorPair, sensor: PairSensor) -> Changes | None:
         if torch.equal(before, kept):
             break
     return None if doubtful else changes
-
-
-def changes_note(share: float) -> str:
-    """What is said of changes that are left out: the share of all pixels."""
-    return f"{share:.1%} of hs shows something else than ms (a cloud, a change): left out, --keep-changed keeps it"

@@ -26,13 +26,14 @@ from torch.nn import functional as F
 from hypersharp.numerics.linops import Map
 from hypersharp.numerics.loops import conjugate_gradients, slices
 from hypersharp.numerics.noise import band_noise
-from hypersharp.pair.reduced import BANDS_AT_ONCE, trusted_pixels
+from hypersharp.pair.reduced import trusted_pixels
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor, circular_blur
 from hypersharp.sensor.psf import PSF
 
 LEAST, MOST = 0.01, 1000.0  # weights considered, times the largest eigenvalue of A A'
 WEIGHTS = 26
+BANDS_AT_ONCE = 8
 TOLERANCE = 1e-3  # of the residual
 MOST_STEPS = 30
 MOST_NEIGHBOURS = 49  # coarse pixels that a blur joins one with: beyond, degrading is quicker than their sum
@@ -135,8 +136,17 @@ def gram_of(sensor: Sensor, power: Tensor, shape_yx: tuple[int, int]) -> Map:
     sides = [2 * ((taps - 1) // sensor.ratio) + 1 for taps in sensor.psf.kernel.shape]
     if sides[0] * sides[1] > MOST_NEIGHBOURS:
         return lambda coarse: sensor.hs(sensor.hs_adjoint(coarse))
-    weights = neighbour_weights(sensor, (sides[0], sides[1]), power.new_zeros(shape_yx))
-    return lambda coarse: sum_neighbours(coarse, weights)
+    (rows, columns), (height, width) = sides, shape_yx
+    weights = neighbour_weights(sensor, (rows, columns), power.new_zeros(shape_yx))
+
+    def sum_neighbours(coarse: Tensor) -> Tensor:
+        padded = F.pad(coarse, (columns // 2, columns // 2, rows // 2, rows // 2))
+        total = torch.zeros_like(coarse)
+        for y, x in product(range(rows), range(columns)):
+            total.addcmul_(weights[y, x], padded[:, y : y + height, x : x + width])
+        return total
+
+    return sum_neighbours
 
 
 def neighbour_weights(sensor: Sensor, sides_yx: tuple[int, int], like: Tensor) -> Tensor:
@@ -154,16 +164,6 @@ def neighbour_weights(sensor: Sensor, sides_yx: tuple[int, int], like: Tensor) -
         for side, at in zip(sides_yx, (torch.arange(size, device=like.device) for size in like.shape), strict=True)
     )
     return seen[tooth_y[:, None, :, None], tooth_x[None, :, None, :], at_y[:, None], at_x]
-
-
-def sum_neighbours(coarse: Tensor, weights: Tensor) -> Tensor:
-    """(n, h, w): the weighted sum over the neighbours of each pixel; weights (rows, columns, h, w)."""
-    rows, columns, height, width = weights.shape
-    padded = F.pad(coarse, (columns // 2, columns // 2, rows // 2, rows // 2))
-    total = torch.zeros_like(coarse)
-    for y, x in product(range(rows), range(columns)):
-        total.addcmul_(weights[y, x], padded[:, y : y + height, x : x + width])
-    return total
 
 
 def by_spectrum(coarse: Tensor, factor: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hypersharp.errors import CallError
-from hypersharp.fusion.changed import changes_note, find_changes
+from hypersharp.fusion.changed import find_changes
 from hypersharp.fusion.choose.auto import TRYING, choose
 from hypersharp.fusion.choose.choice import Choice
 from hypersharp.fusion.consistency import ConsistencyFit, consistency_floats_per_px, make_consistent
@@ -143,7 +143,8 @@ def learn_pair(
         pair = pair.without(changes)
         sample = pair.to_learn_from(in_parts=in_parts)
         sensor = sensor_of(pair, sample, psf, srf)
-        notes.append(changes_note(pair.left_out["hs"]["share"] - before))
+        share = f"{pair.left_out['hs']['share'] - before:.1%} of hs"
+        notes.append(f"{share} shows something else than ms (a cloud, a change): left out, --keep-changed keeps it")
     trying = TRYING if method == AUTO.name else 0.0
     choice = choose(method, sample, sensor, options, part_of(progress, 0, trying))
     sharpener, made = learn(choice, sample, sensor, options, part_of(progress, trying, 1))

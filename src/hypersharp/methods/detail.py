@@ -12,16 +12,15 @@ from functools import cached_property
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from hypersharp.numerics.interpolate import interpolate_bicubic
 from hypersharp.numerics.linops import mirror, mix_bands, sylvester
 from hypersharp.numerics.noise import signal_rank, unshared_noise
-from hypersharp.numerics.regression import solve_ridge
+from hypersharp.numerics.regression import solve_ridge, window_mean
 from hypersharp.numerics.subspace import svd_basis
 from hypersharp.pair.options import Options, choose_device
 from hypersharp.pair.tensors import TensorPair
-from hypersharp.sensor.observe import Sensor, circular_blur
+from hypersharp.sensor.observe import Sensor, circular_blur, degraded
 from hypersharp.sensor.psf import PSF
 
 WINDOW_PX = 5  # coarse pixels along a side of the local mean
@@ -39,7 +38,7 @@ class Scales:
 
     def reduce(self, fine: Tensor) -> Tensor:
         """(n, H, W) -> (n, h, w)."""
-        return Sensor(self.psf, np.eye(len(fine)), self.ratio).hs(fine)
+        return degraded(fine, self.psf, self.ratio)
 
     def expand(self, coarse: Tensor) -> Tensor:
         """(n, h, w) -> (n, H, W)."""
@@ -100,12 +99,8 @@ def coarse_valid(pair: TensorPair, reach: Sensor) -> Tensor:
 def detail(image: Tensor, valid: Tensor) -> Tensor:
     """What the mean over the valid pixels around it leaves of each valid pixel, (n, h, w) -> (n, N), float64."""
     counts = valid.to(torch.float64)
-
-    def window_mean(values: Tensor) -> Tensor:  # zeros beyond the border
-        return F.avg_pool2d(values[None], WINDOW_PX, stride=1, padding=WINDOW_PX // 2)[0]
-
-    shares = window_mean(counts[None])
-    local = window_mean(image.to(torch.float64) * counts) / shares.clamp(min=1 / WINDOW_PX**2)
+    shares = window_mean(counts[None], WINDOW_PX, "constant")
+    local = window_mean(image.to(torch.float64) * counts, WINDOW_PX, "constant") / shares.clamp(min=1 / WINDOW_PX**2)
     return (image - local)[:, valid]
 
 

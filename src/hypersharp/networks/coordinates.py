@@ -7,7 +7,6 @@ detail follows detail. The units D are what g leaves of each coordinate, so that
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -69,7 +68,7 @@ def fit_coordinates(
     counted = torch.ones(hs.shape[1:], dtype=torch.bool) if hs_valid is None else hs_valid
     hs_mean, ms_mean = band_means(hs, hs_valid), band_means(ms, ms_valid)
     y = hs - hs_mean[:, None, None]
-    x = Sensor(sensor.psf, np.eye(len(ms)), sensor.ratio).hs(ms - ms_mean[:, None, None])
+    x = sensor.hs(ms - ms_mean[:, None, None])
     signal = signal_rank(hs[:, counted])
     rank = min(dimensions, signal)
     axes, others = svd_basis(y[:, counted], signal).tensor_split([rank], 1)

@@ -10,7 +10,7 @@ space of the lines themselves, N lines = 0, leaves least of M. The native lines 
 
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,25 +56,21 @@ def enlargement(hs: NDArray[Any], axis: int) -> Enlarged | None:
     known = null_space(hs, axis)
     if known is None:
         return None
-    lines = np.moveaxis(hs, axis, 0).reshape(hs.shape[axis], -1)
+    lines, vectors, least = known
     repeated = (lines[1:] == lines[:-1]).all(1)
-    found = by_repeats(repeated) if repeated.sum() == len(known.vectors) else by_null_space(known.vectors)
+    found = by_repeats(repeated) if repeated.sum() == len(vectors) else by_null_space(vectors)
     if found is None:
         return None
     left, _ = np.linalg.qr(found.mixing(len(lines)))
     unexplained = float(np.square(lines - left @ (left.T @ lines)).sum())
-    return found if unexplained <= len(known.vectors) * known.least / CLIFF else None
+    return found if unexplained <= len(vectors) * least / CLIFF else None
 
 
-class NullSpace(NamedTuple):
-    """N (lost, n), and the least power of lines that it leaves out."""
+def null_space(hs: NDArray[Any], axis: int) -> tuple[FloatArray, FloatArray, float] | None:
+    """The lines (n, m) of hs (L, h, w) across an axis, N (lost, n), and the least power that N leaves out.
 
-    vectors: FloatArray
-    least: float
-
-
-def null_space(hs: NDArray[Any], axis: int) -> NullSpace | None:
-    """That of the lines of hs (L, h, w) across an axis; None where none is, or hs has gaps."""
+    None where there is no such N, or hs has gaps.
+    """
     lines = np.moveaxis(hs, axis, 0).reshape(hs.shape[axis], -1).astype(np.float64)
     if not np.isfinite(lines).all():
         return None
@@ -84,7 +80,7 @@ def null_space(hs: NDArray[Any], axis: int) -> NullSpace | None:
     lost = int(np.argmax(rises)) + 1
     if not rises.max(initial=0.0) >= CLIFF or lost < max(LEAST_LINES, LEAST_LOST * len(lines)):
         return None
-    return NullSpace(vectors[:, :lost].T, float(powers[lost]))
+    return lines, vectors[:, :lost].T, float(powers[lost])
 
 
 def by_repeats(repeated: NDArray[np.bool_]) -> Enlarged | None:

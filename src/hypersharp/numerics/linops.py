@@ -108,7 +108,8 @@ class BlurDecimation:
 
     def adjoint(self, coarse: Tensor) -> Tensor:
         """(..., h, w) -> (..., H, W)."""
-        image: Tensor = torch.fft.irfft2(self.spread(coarse), s=self.shape_yx)
+        spectrum = self.repeated(coarse) * self.folded_conjugate
+        image: Tensor = torch.fft.irfft2(spectrum.flatten(-3, -2), s=self.shape_yx)
         return image
 
     def sample(self, spectrum: Tensor) -> Tensor:
@@ -123,11 +124,6 @@ class BlurDecimation:
         folded /= self.ratio
         coarse: Tensor = torch.fft.irfft2(folded, s=(height // self.ratio, width))[..., :: self.ratio]
         return coarse
-
-    def spread(self, coarse: Tensor) -> Tensor:
-        """The half spectrum of A'y."""
-        spectrum: Tensor = self.repeated(coarse) * self.folded_conjugate
-        return spectrum.flatten(-3, -2)
 
     def add_spread(self, coarse: Tensor, spectrum: Tensor) -> Tensor:
         """Add the half spectrum of A'y to another, in place."""

@@ -1,5 +1,7 @@
 """How one image depends on another around each pixel: linear regressions in windows, all at once."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -15,14 +17,12 @@ def regress_locally(targets: Tensor, guides: Tensor) -> Tensor:
     Edges are repeated. Least squares, a little regularised for guides that hardly vary, or vary alike.
     """
     count, both = guides.shape[1], torch.cat([guides, targets], 1)
-    means = window_mean(both)
+    means = window_mean(both, SIDE_PX)
     # (B, l + n, h, w) each: a guide's covariances with all
-    rows = [window_mean(both * guides[:, k : k + 1]) - means * means[:, k : k + 1] for k in range(count)]
+    rows = [window_mean(both * guides[:, k : k + 1], SIDE_PX) - means * means[:, k : k + 1] for k in range(count)]
     ridge = RIDGE + RIDGE_SHARE * torch.stack([row[:, k] for k, row in enumerate(rows)]).mean(0)  # (B, h, w)
-    for k, row in enumerate(rows):
-        diagonal = torch.zeros(row.shape[1]).to(row)
-        diagonal[k] = 1
-        rows[k] = row + diagonal[:, None, None] * ridge[:, None]
+    diagonal = torch.eye(count, both.shape[1]).to(both)[..., None, None]
+    rows = [row + diagonal[k] * ridge[:, None] for k, row in enumerate(rows)]
     for k in range(count):  # Gauss and Jordan; no pivots, for a covariance matrix needs none
         rows[k] = rows[k] / rows[k][:, k : k + 1]
         rows = [row if i == k else row - row[:, k : k + 1] * rows[k] for i, row in enumerate(rows)]
@@ -36,6 +36,6 @@ def solve_ridge(gram: Tensor, rhs: Tensor, share: float) -> Tensor:
     return solution
 
 
-def window_mean(image: Tensor) -> Tensor:
-    """The mean over the window around each pixel, (B, n, h, w)."""
-    return F.avg_pool2d(F.pad(image, (SIDE_PX // 2,) * 4, mode="replicate"), SIDE_PX, 1)
+def window_mean(image: Tensor, side_px: int, beyond: Literal["replicate", "constant"] = "replicate") -> Tensor:
+    """The mean over the window around each pixel of (..., n, h, w); beyond the border its pixels again, or zeros."""
+    return F.avg_pool2d(F.pad(image, (side_px // 2,) * 4, mode=beyond), side_px, 1)

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 Straight = Literal["shift", "affine", "none"]  # a displacement that resampling the ms can undo
 Keep = Literal["hs", "ms"]
-Pieces = tuple[xr.DataArray, xr.DataArray]
 RESAMPLING_PX = 4.0  # of the coarser of two grids: how far the kernel and a shift reach
 LARGEST_SIDE, LARGEST_FINE_SIDE = 256, 3072  # coarse and fine pixels of the middle of a scene that are registered
 
@@ -155,7 +154,12 @@ def align(
     check_common_wavelengths(wavelengths_nm(hs), wavelengths_nm(ms), fwhm_nm(ms))
     coarse, fine = _places(hs, ms)
     first = common_grid(coarse, fine, ratio=ratio, project=project)
-    found = None if coregister == "none" else _registration(hs, ms, fine, first, coregister, srf)
+    found = None
+    if coregister != "none":  # of the usable bands, the ms resampled by its georeference alone
+        response = None if srf is None else srf[np.ix_(usable_bands(ms), usable_bands(hs))]
+        seen = only_usable(ms, "ms")
+        by_place = on_grid(seen, resampled(seen, fine, first.ms), first.ms)
+        found = registered(_cropped(hs, first.hs, first), by_place, coregister, response)
     progress(0.6)
     to_ms = _displacement(first, found)
     believed = replace(coarse, transform=to_ms @ affine_of(coarse))
@@ -173,7 +177,7 @@ def align(
 def plan_alignment(
     coarse: Grid,
     fine: Grid,
-    read: Callable[[Window, Window], Pieces],
+    read: tuple[Callable[[Window], xr.DataArray], Callable[[Window], xr.DataArray]],
     *,
     ratio: int | None,
     coregister: Straight,
@@ -181,7 +185,7 @@ def plan_alignment(
 ) -> Alignment:
     """The alignment of two images by their grids and, unless it is `known` (as `Alignment.to_ms`), their middles.
 
-    read: (window of hs, window of ms) -> the two cubes.
+    read: the cubes of a window of hs, and of one of ms.
 
     Raises: InputError as `align`.
     """
@@ -192,7 +196,7 @@ def plan_alignment(
         y, x, *size = looked_at((shape[0], shape[1]), first.ratio)
         window = (y0 + y, x0 + x, size[0], size[1])
         seen = covering(fine, _windowed(coarse, window), margin_px=RESAMPLING_PX, project=project)
-        found = align(*read(window, seen), coregister=coregister, ratio=first.ratio).alignment
+        found = align(read[0](window), read[1](seen), coregister=coregister, ratio=first.ratio).alignment
         to_ms, registered = found.to_ms, found.notes[1:]
     grid = common_grid(replace(coarse, transform=to_ms @ affine_of(coarse)), fine, ratio=first.ratio, project=project)
     placed = _relaid(grid, coarse)
@@ -226,14 +230,7 @@ def _places(hs: xr.DataArray, ms: xr.DataArray) -> tuple[Grid, Grid]:
     """The grids of both on the ground; of one extent, in fine pixels, where neither has a georeference."""
     coarse, fine = grid_of(hs), grid_of(ms)
     check_on_map(coarse, fine)
-    for what, lacking in (
-        ("CRS", (coarse.crs is None, fine.crs is None)),
-        ("affine", (coarse.transform is None, fine.transform is None)),
-    ):
-        if lacking[0] != lacking[1]:
-            names = ("hs", "ms") if lacking[0] else ("ms", "hs")
-            found = f"no {what} for {names[0]} and one for {names[1]}"
-            raise InputError(found, "both or neither georeferenced", "give it one (gdal_edit -a_srs, -a_ullr)")
+    check_both_placed(coarse, fine)
     if coarse.transform is not None:
         return coarse, fine
     affine, ratio = affine_type(), whole_ratio(coarse, fine)
@@ -241,14 +238,16 @@ def _places(hs: xr.DataArray, ms: xr.DataArray) -> tuple[Grid, Grid]:
     return replace(coarse, transform=upright @ affine.scale(ratio)), replace(fine, transform=upright)
 
 
-def _registration(
-    hs: xr.DataArray, ms: xr.DataArray, fine: Grid, grid: CommonGrid, model: Model, srf: FloatArray | None
-) -> Registration:
-    """The registration of the usable bands, the ms resampled by its georeference alone."""
-    response = None if srf is None else srf[np.ix_(usable_bands(ms), usable_bands(hs))]
-    seen = only_usable(ms, "ms")
-    placed = on_grid(seen, resampled(seen, fine, grid.ms), grid.ms)
-    return registered(_cropped(hs, grid.hs, grid), placed, model, response)
+def check_both_placed(hs: Grid, ms: Grid) -> None:
+    """Raise InputError where one image has a place on the ground and the other has none, or half of one."""
+    for what, do, lacking in (
+        ("CRS", "give it one: gdal_edit.py -a_srs EPSG:...", (hs.crs is None, ms.crs is None)),
+        ("geotransform", "give it one: gdal_edit.py -a_ullr ...", (hs.transform is None, ms.transform is None)),
+    ):
+        if lacking[0] != lacking[1]:
+            names = ("hs", "ms") if lacking[0] else ("ms", "hs")
+            found = f"no {what} for {names[0]} and one for {names[1]}"
+            raise InputError(found, "both images placed on the ground, or neither", do)
 
 
 def _displacement(grid: CommonGrid, found: Registration | None) -> Affine:

@@ -80,6 +80,11 @@ class Tiles:
         seen = (self.normal @ steps[..., None])[..., 0] - 2 * self.rhs
         return np.asarray((seen * steps).sum(1))
 
+    def freest(self) -> Model:
+        """A field, its bending held back as tiles that are left out ask for."""
+        fields = [Model(np.eye(len(self.place)), ridge) for ridge in RIDGES]
+        return min(fields, key=lambda model: float(self.misfits(model).sum()))
+
     def _solved(self, model: Model, normal: FloatArray, rhs: FloatArray) -> FloatArray:
         """(n, 2K) for equations (n, 2K, 2K) and (n, 2K)."""
         held = normal + model.ridge * self.bending if model.ridge else normal
@@ -105,16 +110,14 @@ def bend(scene: Scene, srf: FloatArray | None, shift: Fit, *, affine_only: bool)
     count = LEAST_SPLINES if affine_only else min(MOST_SPLINES, min(sides) // SPLINE_PX + 3)
     tiles_y, tiles_x = (max(1, min(MOST_TILES, side // LEAST_TILE_PX)) for side in sides)
     scene = replace(scene, terms=count**2, tiles_yx=(tiles_y, tiles_x))
-    straight: FloatArray = as_splines(np.eye(AFFINE), count).T  # (K, 3)
-    models = [Model(np.asarray(np.kron(np.eye(2), straight[:, :terms]), np.float64)) for terms in (SHIFT, AFFINE)]
+    models = straight_models(count)
     fit, free = replace(shift, coefficients=as_splines(shift.coefficients, count)), models[-1]
     for step in range(STEPS):
         fit, tiles, kept = equations(scene, srf, fit)
         if kept.sum() < LEAST_TILES:
             return None
         if not affine_only and step < 2:
-            candidates = [Model(np.eye(2 * count**2), ridge) for ridge in RIDGES]
-            free = min(candidates, key=lambda model: tiles.misfits(model).sum())
+            free = tiles.freest()
         if step == 0 and simplest(tiles, [*models, free], scene.basis) is models[0]:
             return None
         moved = np.clip(tiles.solved(free) - tiles.place, -scene.ratio, scene.ratio)
@@ -132,7 +135,7 @@ def bend(scene: Scene, srf: FloatArray | None, shift: Fit, *, affine_only: bool)
     coefficients = found.reshape(2, -1)
     fit = linearised(scene, targets_of(scene, srf, coefficients, fit.sigma_px), coefficients, fit.sigma_px)
     if chosen is models[1]:
-        coefficients = np.asarray(np.linalg.lstsq(straight, coefficients.T, rcond=None)[0].T, np.float64)
+        coefficients = as_affine(coefficients)
     return Bent(coefficients, fit.correlation, (int(kept.sum()), len(kept)), left_px)
 
 
@@ -151,6 +154,18 @@ def agreeing(scene: Scene, fit: Fit) -> NDArray[np.bool_]:
     misfit = fit.squares.sum(0) / np.maximum(counts, 1)
     enough = counts >= LEAST_TILE_PX
     return np.asarray(enough & (misfit <= OUTLIER * np.median(misfit[enough]) if enough.any() else enough))
+
+
+def straight_models(count: int) -> list[Model]:
+    """A shift and an affine map, as count x count splines."""
+    straight = as_splines(np.eye(AFFINE), count).T  # (K, 3)
+    return [Model(np.asarray(np.kron(np.eye(2), straight[:, :terms]), np.float64)) for terms in (SHIFT, AFFINE)]
+
+
+def as_affine(coefficients: FloatArray) -> FloatArray:
+    """Coefficients (2, 3) of the affine map that splines (2, K) make."""
+    straight = as_splines(np.eye(AFFINE), isqrt(coefficients.shape[1])).T
+    return np.asarray(np.linalg.lstsq(straight, coefficients.T, rcond=None)[0].T, np.float64)
 
 
 def simplest(tiles: Tiles, models: list[Model], basis: FloatArray) -> Model:

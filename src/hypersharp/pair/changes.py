@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from scipy.ndimage import binary_dilation, median_filter
 from torch import Tensor
@@ -38,7 +37,7 @@ class Changes:
 
     def seen_of(self, ms: Tensor) -> Tensor:
         """(l + 1, h, w): the ms (l, H, W) degraded, and ones."""
-        blurred = degraded(ms, self.sensor)
+        blurred = self.sensor.hs(ms)
         return torch.cat([blurred, torch.ones_like(blurred[:1])])
 
     def left_out(self, pair: TensorPair) -> TensorPair:
@@ -58,10 +57,5 @@ class Changes:
 
 def differences(pair: TensorPair, sensor: Sensor) -> Tensor:
     """(h, w): how far hs and ms differ under a sensor, single pixels smoothed away."""
-    gaps = (sensor.ms(pair.hs) - degraded(pair.ms, sensor)).square().sum(0).sqrt()
+    gaps = (sensor.ms(pair.hs) - sensor.hs(pair.ms)).square().sum(0).sqrt()
     return torch.from_numpy(median_filter(gaps.cpu().numpy(), SMOOTHED_PX)).to(gaps)
-
-
-def degraded(ms: Tensor, sensor: Sensor) -> Tensor:
-    """The ms (l, H, W) at the coarse pixels, (l, h, w)."""
-    return Sensor(sensor.psf, np.eye(len(ms)), sensor.ratio).hs(ms)

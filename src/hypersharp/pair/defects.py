@@ -23,21 +23,31 @@ LOOKED_AT_PX = 128  # along a side, of the middle
 AXES = ("rows", "columns")
 
 
+def some_bands(bands: int, most: int = MOST_BANDS) -> NDArray[np.intp]:
+    """The numbers of at most so many bands, evenly spread.
+
+    >>> some_bands(9, 3).tolist()
+    [0, 4, 8]
+    """
+    return np.linspace(0, bands - 1, min(bands, most)).round().astype(np.intp)
+
+
 def repeated_lines(hs: NDArray[np.floating]) -> dict[str, float]:
-    """The shares of "rows" and "columns" of hs (L, h, w) that repeat the one before; NaN is nodata."""
-    return {name: repeated_share(hs, axis) for axis, name in zip((1, 2), AXES, strict=True)}
+    """The shares of "rows" and "columns" of hs (L, h, w) that repeat the one before, of those that are not constant.
 
-
-def repeated_share(hs: NDArray[np.floating], axis: int) -> float:
-    """The share of lines across an axis that are like the one before, of those that are not constant."""
-    lines = np.moveaxis(hs, axis, 1)
-    measured = np.isfinite(lines).all(0)
-    both = measured[1:] & measured[:-1]
-    alike = ((lines[:, 1:] == lines[:, :-1]).all(0) & both).sum(1) >= ALIKE * np.maximum(both.sum(1), 1)
-    beside = measured[1:, 1:] & measured[1:, :-1]
-    varied = ((lines[:, 1:, 1:] != lines[:, 1:, :-1]).any(0) & beside).any(1)
-    counted = varied & (both.sum(1) > 1)
-    return float((alike & counted).sum() / max(int(counted.sum()), 1))
+    NaN is nodata.
+    """
+    shares = {}
+    for axis, name in zip((1, 2), AXES, strict=True):
+        lines = np.moveaxis(hs, axis, 1)
+        measured = np.isfinite(lines).all(0)
+        both = measured[1:] & measured[:-1]
+        alike = ((lines[:, 1:] == lines[:, :-1]).all(0) & both).sum(1) >= ALIKE * np.maximum(both.sum(1), 1)
+        beside = measured[1:, 1:] & measured[1:, :-1]
+        varied = ((lines[:, 1:, 1:] != lines[:, 1:, :-1]).any(0) & beside).any(1)
+        counted = varied & (both.sum(1) > 1)
+        shares[name] = float((alike & counted).sum() / max(int(counted.sum()), 1))
+    return shares
 
 
 def stripes(hs: NDArray[np.floating]) -> dict[str, float]:
@@ -50,11 +60,10 @@ def stripes(hs: NDArray[np.floating]) -> dict[str, float]:
         return dict.fromkeys(AXES, 1.0)
     y, x, height, width = middle((sides[0], sides[1]), LOOKED_AT_PX)
     hs = hs[:, y : y + height, x : x + width]
-    looked_at = np.unique(np.linspace(0, bands - 1, min(bands, MOST_BANDS)).round().astype(int))
     found = {}
     for axis, name in zip((1, 2), AXES, strict=True):
         steps = np.moveaxis(np.diff(hs.astype(np.float64), axis=axis), axis, 1)
-        found[name] = float(np.median([shared_by_lines(steps, band) for band in looked_at]))
+        found[name] = float(np.median([shared_by_lines(steps, band) for band in some_bands(bands)]))
     return found
 
 

@@ -29,7 +29,7 @@ from hypersharp.pair.defects import AXES
 from hypersharp.pair.placement import Placement, Stripes
 from hypersharp.pair.sample import MOST_COARSE
 from hypersharp.pair.tensors import fill_gaps
-from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.observe import degraded
 from hypersharp.sensor.psf import parse_psf
 
 USUAL_PSF = "mtf:0.3"  # how hs sees the ms, before its sensor is known
@@ -51,7 +51,7 @@ def without_stripes(placement: Placement, bands: NDArray[np.intp], lines: Sequen
         read = placement.read((window[0], window[1], window[2], window[3]))
         hs, ms = (fill_gaps(cube.values.astype(np.float32)) for cube in (read[0][bands], read[1]))
         psf = parse_psf(USUAL_PSF, placement.ratio).moved(placement.offset_px_yx, placement.ratio)
-        seen = Sensor(psf, np.eye(len(ms)), placement.ratio).hs(torch.from_numpy(ms)).numpy()
+        seen = degraded(torch.from_numpy(ms), psf, placement.ratio).numpy()
         found, share = find_stripes(hs, seen, axis)
         every = placement.hs.outline().shape[0], found.gain.shape[1]
         gain, offset = np.ones(every), np.zeros(every)

@@ -14,7 +14,6 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.cube import check_axes, leave_out, nodata_of
@@ -31,10 +30,13 @@ LOOKED_PX = 96  # a side of the nine windows in which a file is looked at
 def without_fill(image: Image | CubeImage, name: str) -> tuple[Image | CubeImage, list[str]]:
     """The image with undeclared fill as missing pixels, and what was found, a line each.
 
-    Raises: InputError for wrong axes or types, and for values too small or too large to reckon with.
+    Raises: InputError for wrong axes, for true and false or more than 64 bits, for values too small or too large to
+        reckon with.
     """
     outline = image.outline()
-    check_numbers(outline, name)
+    check_axes(outline, name)
+    if outline.dtype.kind == "b" or outline.dtype.itemsize > 8:
+        raise InputError(f"{name} of type {outline.dtype}", "numbers of at most 64 bits", "convert it")
     said = (isinstance(image, Image) and image.nodata is not None) or nodata_of(outline) is not None
     found, seen, top = Counter[float](), 0, 0.0
     for values, missing in _looked_at(image):
@@ -45,8 +47,9 @@ def without_fill(image: Image | CubeImage, name: str) -> tuple[Image | CubeImage
             continue
         numbers, counts = np.unique(values[0][flat], return_counts=True)
         found.update({float(number): int(count) for number, count in zip(numbers, counts, strict=True)})
-    if top != 0 and not LEAST <= top * _scale(image) <= MOST:
-        found_text = f"{name} with values up to {top * _scale(image):.3g}"
+    scale = 1.0 if isinstance(image, CubeImage) else float(np.max(np.abs(image.stored().scale)))
+    if top != 0 and not LEAST <= top * scale <= MOST:
+        found_text = f"{name} with values up to {top * scale:.3g}"
         raise InputError(found_text, f"{LEAST:g} to {MOST:g}", "give it in another unit, such as reflectance of 0 to 1")
     often = [value for value, n in found.items() if isfinite(value) and n >= max(LEAST_PIXELS, LEAST_SHARE * seen)]
     odd = (value for value in often if value < -FAR_BELOW * top or value == 0 or value > FAR_ABOVE * top)
@@ -59,18 +62,6 @@ def without_fill(image: Image | CubeImage, name: str) -> tuple[Image | CubeImage
     text += f": if they are missing, give --{name}-nodata {fill:g}, or nodata={fill:g} where it is opened"
     warnings.warn(text, stacklevel=4)
     return image, [f"warning: {text}"]
-
-
-def check_numbers(cube: xr.DataArray, name: str) -> None:
-    """Check axes and type. Raises: InputError as `check_axes`, and for true and false or more than 64 bits."""
-    check_axes(cube, name)
-    if cube.dtype.kind == "b" or cube.dtype.itemsize > 8:
-        raise InputError(f"{name} of type {cube.dtype}", "numbers of at most 64 bits", "convert it")
-
-
-def _scale(image: Image | CubeImage) -> float:
-    """About what a stored number stands for."""
-    return 1.0 if isinstance(image, CubeImage) else float(np.max(np.abs(image.stored().scale)))
 
 
 def flat_pixels(values: NDArray[Any]) -> NDArray[np.bool_]:

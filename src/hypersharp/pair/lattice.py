@@ -58,15 +58,11 @@ class Lattice:
         """Blocks along y and x."""
         return self.window[2] // self.ratio, self.window[3] // self.ratio
 
-    def fine_grid(self, ms: Grid) -> Grid:
-        """Where its ms pixels lie, of an ms on that grid."""
-        place = None if ms.transform is None else window_transform(ms.transform, self.window)
-        return Grid(self.window[2:], place, ms.crs)
-
-    def coarse_grid(self, ms: Grid) -> Grid:
-        """Where its blocks lie, of an ms on that grid."""
-        fine = self.fine_grid(ms)
-        return Grid(self.shape_yx, fine.transform and coarse_transform(fine.transform, self.ratio), ms.crs)
+    def grids(self, ms: Grid) -> tuple[Grid, Grid]:
+        """Where its blocks and its ms pixels lie, of an ms on that grid."""
+        fine = None if ms.transform is None else window_transform(ms.transform, self.window)
+        coarse = fine and coarse_transform(fine, self.ratio)
+        return Grid(self.shape_yx, coarse, ms.crs), Grid(self.window[2:], fine, ms.crs)
 
     def fine_window(self, window: Window) -> Window:
         """The window of the ms under one of blocks."""
@@ -121,11 +117,6 @@ class Lattice:
         return cls(window, known["ratio"], known["true_ratio"], (row, column), (y, x), known["nested"], warp)
 
 
-def same_extent(ratio: int, ms: Grid) -> Lattice:
-    """That of images which show one extent."""
-    return Lattice((0, 0, *ms.shape_yx), ratio, float(ratio))
-
-
 def by_georeference(hs: Grid, ms: Grid, ratio: int | None) -> Lattice:
     """That of two images with a place on the ground.
 
@@ -154,20 +145,13 @@ def natively(
     affine, (y, x) = affine_type(), lattice.hs_corner_yx
     own = Grid(shape_yx, affine(lattice.ratio, 0, x, 0, lattice.ratio, y) @ to_given)
     pixels, true_ratio = Grid(ms.shape_yx, affine.identity()), sqrt(affine_of(own).determinant)
-    whole = ratio or min(common_divisors(*ms.shape_yx), key=lambda one: abs(log(one / true_ratio)))
+    ratios = range(ceil(LEAST_RATIO), MOST_RATIO + 1)
+    nesting = [one for one in ratios if not (ms.shape_yx[0] % one or ms.shape_yx[1] % one)]
+    whole = ratio or min(nesting, key=lambda one: abs(log(one / true_ratio)))
     start = first_pixel(own, pixels, whole)
     if start is not None:
         return own, blocks(start, whole, own, pixels, nested=True)
     return own, Lattice((0, 0, *ms.shape_yx), whole, true_ratio, warp=Warp(own, pixels))
-
-
-def common_divisors(height: int, width: int) -> list[int]:
-    """The whole ratios at which both sides are whole numbers of coarse pixels.
-
-    >>> common_divisors(144, 96)
-    [2, 3, 4, 6, 8, 12, 16, 24]
-    """
-    return [one for one in range(ceil(LEAST_RATIO), MOST_RATIO + 1) if not height % one and not width % one]
 
 
 def first_pixel(hs: Grid, ms: Grid, ratio: int) -> tuple[float, float] | None:

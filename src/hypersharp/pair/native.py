@@ -16,13 +16,13 @@ from hypersharp.errors import installed
 from hypersharp.grid import Grid, middle
 from hypersharp.io.image import CubeImage, CubeParts, Image
 from hypersharp.numerics.enlarged import enlargement, null_space
+from hypersharp.pair.defects import LOOKED_AT_PX, some_bands
 from hypersharp.pair.resample import affine_type
 
 if TYPE_CHECKING:
     from affine import Affine
 
 LEAST_LINES, MOST_LINES = 12, 1024  # along either side, of an hs that is taken back, all of it in memory
-LOOKED_AT_PX, MOST_BANDS = 128, 24  # along a side, of the middle, and evenly spread, where lines are looked at first
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ def native_image(hs: Image | CubeImage) -> NativeImage | None:
     in_parts = isinstance(hs, CubeParts) or lonlat_of(hs.outline()) is not None
     if in_parts or min(sides) < LEAST_LINES or max(sides) > MOST_LINES or not installed("affine"):
         return None
-    looked_at = np.unique(np.linspace(0, bands - 1, min(bands, MOST_BANDS)).round().astype(int))
+    looked_at = some_bands(bands)
     part = hs.cube(middle((sides[0], sides[1]), LOOKED_AT_PX)).values[looked_at]
     if not any(null_space(part, axis) for axis in (1, 2)):
         return None

@@ -102,7 +102,9 @@ def check_pair(placement: Placement, *, scale: float | None = None, destripe: bo
     for image, cube, name in ((placement.hs, coarse, "hs"), (placement.ms, fine, "ms")):
         if not image.in_memory:  # cubes were checked whole as they were placed
             check_cube(cube, name)
-    middle_of_hs = seen_of_hs(placement, bands[0])
+    height, width = placement.hs.outline().shape[1:]
+    looked_at = placement.hs.cube(middle((height, width), DEFECTS_PX))
+    middle_of_hs = np.asarray(looked_at.isel(band=bands[0]).values)
     striped = [] if placement.stripes else striped_lines(middle_of_hs)
     if striped and destripe and not placement.resamples_hs and min(placement.shape_yx) >= LEAST_LINES:
         return check_pair(without_stripes(placement, bands[0], striped), scale=scale)
@@ -117,12 +119,6 @@ def check_pair(placement: Placement, *, scale: float | None = None, destripe: bo
         "ms": {"bands": len(ms) - len(bands[1]), **missing_of(tensors.ms_valid, rows * columns * pair.ratio**2)},
     }
     return replace(pair, left_out=left_out, sample=sample.without_seams(tensors))
-
-
-def seen_of_hs(placement: Placement, bands: NDArray[np.intp]) -> NDArray[np.floating]:
-    """(L, h, w): the middle of hs as it was given, NaN for nodata, in which defects are looked for."""
-    height, width = placement.hs.outline().shape[1:]
-    return np.asarray(placement.hs.cube(middle((height, width), DEFECTS_PX)).isel(band=bands).values)
 
 
 def read_sample(placement: Placement, sample: Sample) -> tuple[xr.DataArray, xr.DataArray]:

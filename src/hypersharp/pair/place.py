@@ -18,10 +18,18 @@ from hypersharp.cube import check_axes, check_cube, fwhm_nm, good_bands, grid_of
 from hypersharp.errors import InputError, check_name, installed
 from hypersharp.grid import LEAST_RATIO, MOST_RATIO, Grid, Window, fits_exactly, nests, swath_in_swath, whole_ratio
 from hypersharp.io.image import CubeImage, Image
-from hypersharp.pair.align import Straight, looked_at, place_note, plan_alignment, registered, shift_message
+from hypersharp.pair.align import (
+    Straight,
+    check_both_placed,
+    looked_at,
+    place_note,
+    plan_alignment,
+    registered,
+    shift_message,
+)
 from hypersharp.pair.displaced import START_SIGMA
 from hypersharp.pair.fill import without_fill
-from hypersharp.pair.lattice import Lattice, by_georeference, natively, same_extent
+from hypersharp.pair.lattice import Lattice, by_georeference, natively
 from hypersharp.pair.native import NativeImage, native_image
 from hypersharp.pair.options import Coregister, Frame
 from hypersharp.pair.placement import OnHS, OnMS, Placement
@@ -91,7 +99,14 @@ def checked_grids(
     Raises: InputError as `place`.
     """
     check_units(hs, ms)
-    check_bands(hs, ms)
+    if ms.shape[0] > hs.shape[0]:
+        swapped = hs[0].size > ms[0].size
+        raise InputError(
+            f"hs of {shape_text(hs)} and ms of {shape_text(ms)} (bands x rows x columns)",
+            "an hs with more bands and fewer pixels than the ms",
+            "swap the two, hs comes first" if swapped else "give the hyperspectral image first",
+        )
+    check_common_wavelengths(wavelengths_nm(hs), wavelengths_nm(ms), fwhm_nm(ms))
     coarse, fine = grid_of(hs), grid_of(ms)
     check_both_placed(coarse, fine)
     plain = Grid(coarse.shape_yx), Grid(fine.shape_yx)
@@ -146,7 +161,8 @@ def first_lattice(hs: Grid, ms: Grid, ratio: int | None, start_px_yx: tuple[floa
     georeferenced = hs.transform is not None and ms.transform is not None
     if georeferenced and not fits_exactly(hs, ms):
         return by_georeference(hs, ms, ratio)
-    lattice = same_extent(checked_ratio(hs, ms, ratio), ms)
+    whole = checked_ratio(hs, ms, ratio)
+    lattice = Lattice((0, 0, *ms.shape_yx), whole, float(whole))
     return lattice.displaced(start_px_yx, hs, ms) if any(start_px_yx) else lattice
 
 
@@ -157,11 +173,13 @@ def displacement(first: OnMS, richest: Model) -> tuple[Registration, Window]:
     found = registered(*first.read(window), model=model if window == everything else "shift")
     if window == everything or model == "shift" or found.correlation < LEAST_CORRELATION:
         return found, window
-
-    def look(part: Window) -> Registration:
-        return registered(*first.read(part), model="shift")
-
-    spread = register_spread(found, first.shape_yx, first.ratio, look, affine_only=model == "affine")
+    spread = register_spread(
+        found,
+        first.shape_yx,
+        first.ratio,
+        lambda part: registered(*first.read(part), model="shift"),
+        affine_only=model == "affine",
+    )
     return spread, window if spread is found else everything
 
 
@@ -180,11 +198,7 @@ def on_hs(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid]
     placed = all(grid.crs is not None and grid.transform is not None for grid in (coarse, fine))
     if placed and not fits_exactly(coarse, fine):
         to_ms = None if known is None or known["to_ms"] is None else affine_type()(*known["to_ms"])
-
-        def read(window: Window, fine_window: Window) -> tuple[xr.DataArray, xr.DataArray]:
-            return hs.cube(window), ms.cube(fine_window)
-
-        found = plan_alignment(coarse, fine, read, ratio=ratio, coregister=model, known=to_ms)
+        found = plan_alignment(coarse, fine, (hs.cube, ms.cube), ratio=ratio, coregister=model, known=to_ms)
         y, x, *shape = found.grid.window
         size = (shape[0], shape[1])
         return OnHS(hs, ms, size, found.grid.ratio, found.grid.ms, found.notes, corner_yx=(y, x), alignment=found)
@@ -199,30 +213,6 @@ def on_hs(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid]
         return nested
     notes = (f"ms resampled once: {shift_message(registration, fine)}",)
     return replace(nested, shift_px_yx=registration.shift_px_yx, notes=notes)
-
-
-def check_both_placed(hs: Grid, ms: Grid) -> None:
-    """Raise InputError where one image has a place on the ground and the other has none, or half of one."""
-    for what, do, lacking in (
-        ("CRS", "give it one: gdal_edit.py -a_srs EPSG:...", (hs.crs is None, ms.crs is None)),
-        ("geotransform", "give it one: gdal_edit.py -a_ullr ...", (hs.transform is None, ms.transform is None)),
-    ):
-        if lacking[0] != lacking[1]:
-            names = ("hs", "ms") if lacking[0] else ("ms", "hs")
-            found = f"no {what} for {names[0]} and one for {names[1]}"
-            raise InputError(found, "both images placed on the ground, or neither", do)
-
-
-def check_bands(hs: xr.DataArray, ms: xr.DataArray) -> None:
-    """Raise InputError for swapped images, and for wavelengths that do not meet."""
-    if ms.shape[0] > hs.shape[0]:
-        swapped = hs[0].size > ms[0].size
-        raise InputError(
-            f"hs of {shape_text(hs)} and ms of {shape_text(ms)} (bands x rows x columns)",
-            "an hs with more bands and fewer pixels than the ms",
-            "swap the two, hs comes first" if swapped else "give the hyperspectral image first",
-        )
-    check_common_wavelengths(wavelengths_nm(hs), wavelengths_nm(ms), fwhm_nm(ms))
 
 
 def checked_ratio(hs: Grid, ms: Grid, wanted: int | None) -> int:

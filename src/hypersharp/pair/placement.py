@@ -31,12 +31,6 @@ class Stripes:
     gain: NDArray[np.float64]
     offset: NDArray[np.float64]
 
-    def removed(self, hs: NDArray[Any], window: Window) -> NDArray[Any]:
-        """hs (L, h, w) of a window (y0, x0, height, width) of the pair without them, of a floating type."""
-        part = slice(window[self.axis], window[self.axis] + window[2 + self.axis])
-        gain, offset = (np.expand_dims(values[:, part], 2 - self.axis) for values in (self.gain, self.offset))
-        return ((hs - offset) / gain).astype(np.result_type(hs.dtype, np.float32))
-
 
 @dataclass(frozen=True, eq=False)
 class Placement:
@@ -83,9 +77,11 @@ class Placement:
         raise NotImplementedError
 
     def destriped(self, hs: NDArray[Any], window: Window) -> NDArray[Any]:
-        """hs (L, h, w) of a window without stripes."""
-        for stripes in self.stripes:
-            hs = stripes.removed(hs, window)
+        """hs (L, h, w) of a window without stripes, of a floating type where there were some."""
+        for one in self.stripes:
+            lines = slice(window[one.axis], window[one.axis] + window[2 + one.axis])
+            gain, offset = (np.expand_dims(values[:, lines], 2 - one.axis) for values in (one.gain, one.offset))
+            hs = ((hs - offset) / gain).astype(np.result_type(hs.dtype, np.float32))
         return hs
 
     def described(self) -> dict[str, Any]:
@@ -107,7 +103,7 @@ class OnMS(Placement):
     @classmethod
     def of(cls, hs: Image | CubeImage, ms: Image | CubeImage, fine: Grid, lattice: Lattice, **more: Any) -> OnMS:
         """That of a lattice; fine: the grid of the whole ms."""
-        own, blocks = lattice.fine_grid(fine), lattice.coarse_grid(fine)
+        blocks, own = lattice.grids(fine)
         return cls(hs, ms, lattice.shape_yx, lattice.ratio, own, lattice=lattice, blocks=blocks, **more)
 
     @property
@@ -166,13 +162,17 @@ class OnHS(Placement):
     def read(self, window: Window) -> tuple[xr.DataArray, xr.DataArray]:
         y, x, height, width = window
         whole = (y + self.corner_yx[0], x + self.corner_yx[1], height, width)
-        fine = (y * self.ratio, x * self.ratio, height * self.ratio, width * self.ratio)
+        top, left, rows, columns = fine = (y * self.ratio, x * self.ratio, height * self.ratio, width * self.ratio)
         hs = self.hs.cube(whole)
         if self.stripes:
             hs = hs.copy(data=self.destriped(hs.values, window))
         if self.alignment:
             return hs, self._resampled(self.alignment, fine)
-        return hs, self._shifted(fine, self.shift_px_yx) if self.shift_px_yx else self.ms.cube(fine)
+        if self.shift_px_yx is None:
+            return hs, self.ms.cube(fine)
+        box = grown(fine, SPLINE_PX, self.fine.shape_yx)
+        moved = shifted(self.ms.cube(box), self.shift_px_yx)
+        return hs, moved[:, top - box[0] : top - box[0] + rows, left - box[1] : left - box[1] + columns]
 
     def described(self) -> dict[str, Any]:
         return {
@@ -191,12 +191,6 @@ class OnHS(Placement):
             return make_cube(missing, wavelengths_nm=wavelengths_nm(outline), fwhm_nm=fwhm_nm(outline))
         place = window_transform(affine_of(alignment.source), box)
         return alignment.resampled(self.ms.cube(box), Grid(box[2:], place, alignment.source.crs), window)
-
-    def _shifted(self, window: Window, shift_px_yx: tuple[float, float]) -> xr.DataArray:
-        """The fine pixels of a window, shifted onto hs."""
-        (y, x, rows, columns), box = window, grown(window, SPLINE_PX, self.fine.shape_yx)
-        moved, top, left = shifted(self.ms.cube(box), shift_px_yx), y - box[0], x - box[1]
-        return moved[:, top : top + rows, left : left + columns]
 
 
 def padded(image: Image | CubeImage, window: Window) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hypersharp.errors import InputError
+from hypersharp.pair.defects import some_bands
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.noise import Noise
 from hypersharp.sensor.observe import Sensor
@@ -24,7 +25,7 @@ LEAST_PX = 2  # coarse pixels along a side below which a degraded hs shows nothi
 MOST_PX = 160  # along a side of the truth, in pixels of hs
 ENOUGH_PX = 256  # coarse pixels in all phases together
 MOST_PHASES = 4
-BANDS_AT_ONCE = 8
+MOST_BANDS = 8  # by which a boundary rule is judged
 MOSTLY = 0.5  # of what a pixel of the reduced hs sees was measured, where it counts
 
 
@@ -148,7 +149,7 @@ def trusted_pixels(
     if psf.boundary == "wrap" and not inside.all():
         other = replace(sensor, psf=replace(psf, boundary="nearest"))
         border = trusted & ~inside
-        some = np.linspace(0, len(hs) - 1, min(len(hs), BANDS_AT_ONCE)).round().astype(int)
+        some = some_bands(len(hs), MOST_BANDS)
         gaps = [float((hs[some] - one.hs(estimate[some]))[:, border].norm()) for one in (sensor, other)]
         trusted = trusted if gaps[0] <= gaps[1] else trusted & inside
     return trusted

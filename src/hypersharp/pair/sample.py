@@ -5,9 +5,9 @@ left out.
 """
 
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import torch
-from torch import Tensor
 
 from hypersharp.grid import Window
 from hypersharp.pair.tensors import TensorPair
@@ -46,8 +46,13 @@ class Sample:
         """The pair of the sample with the pixels at seams counted as not measured."""
         if self.is_all:
             return pair
-        rows, columns = (off_seams(runs) for runs in (self.rows, self.columns))
-        inside = rows[:, None] & columns
+        sides = []
+        for runs in (self.rows, self.columns):
+            kept = torch.ones(sum(map(len, runs)), dtype=torch.bool)
+            for seam in accumulate(map(len, runs[:-1])):
+                kept[seam - SEAM_PX : seam + SEAM_PX] = False
+            sides.append(kept)
+        inside = sides[0][:, None] & sides[1]
         fine = inside.repeat_interleave(self.ratio, 0).repeat_interleave(self.ratio, 1)
         hs_valid = inside if pair.hs_valid is None else inside & pair.hs_valid
         ms_valid = fine if pair.ms_valid is None else fine & pair.ms_valid
@@ -65,13 +70,3 @@ def spread(size: int, most: int) -> tuple[range, ...]:
     length = most // WINDOWS
     starts = (round(i * (size - length) / (WINDOWS - 1)) for i in range(WINDOWS))
     return tuple(range(start, start + length) for start in starts)
-
-
-def off_seams(runs: tuple[range, ...]) -> Tensor:
-    """True where a member of the runs does not touch a seam between two of them."""
-    kept = torch.ones(sum(map(len, runs)), dtype=torch.bool)
-    place = 0
-    for run in runs[:-1]:
-        place += len(run)
-        kept[place - SEAM_PX : place + SEAM_PX] = False
-    return kept

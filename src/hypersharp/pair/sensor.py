@@ -25,7 +25,9 @@ NO_BLUR = "no blur explains the pair (another instrument, hs resampled, misplace
 DOUBTFUL_MISFIT = 1.6  # simulated pairs have 0 to 1.1, an hs that was resampled or striped 1.7 to 9
 AS_WELL = 1.05  # times the residual that a fitted sensor leaves
 LEAST_MISFIT = 1e-3  # residual that is nothing, whatever the noise
-FLAT = 0.8  # of a coarse pixel, sigma of a blur that is no kernel: a flat one over all it may reach has 0.87
+# of a coarse pixel, sigma of a blur that is no instrument's: a flat one over all it may reach has 0.87; so is one that
+# lies beside its own pixel
+FLAT = 0.8
 USUAL_PSF, FALLEN_BACK = "mtf:0.3", "by the pixel size"  # an instrument's of that pixel size, nothing else being known
 DOUBTFUL_GAIN = 0.1  # by which a given response and the images may disagree
 
@@ -67,7 +69,9 @@ class PairSensor:
             found = known if free else replace(found, protocol=known.protocol)
         if self.given_psf is not None:
             return found
-        if is_no_kernel(found) and misfit_of(self.pair, found) > DOUBTFUL_MISFIT:
+        farthest, sigma = max(map(abs, found.shift_px_yx)), max(found.sensor.psf.sigma_yx_px())
+        no_kernel = sigma > FLAT * self.pair.ratio or farthest > self.pair.ratio
+        if no_kernel and misfit_of(self.pair, found) > DOUBTFUL_MISFIT:
             usual = parse_psf(USUAL_PSF, self.pair.ratio).moved(self.pair.offset_px_yx, self.pair.ratio)
             found = replace(estimate_sensor(self.pair, usual, self.given_srf), blur=FALLEN_BACK)
         return replace(found, sensor=replace(found.sensor, psf=replace(found.sensor.psf, boundary="reflect")))
@@ -151,12 +155,6 @@ def misfit_of(pair: TensorPair, found: Estimate) -> float:
     seen = sensor.ms(pair.hs if pair.hs_valid is None else pair.hs[:, pair.hs_valid][..., None])
     expected = float(powers.sum() / max(float(seen.square().mean((1, 2)).sum()), 1e-30)) ** 0.5
     return float(found.residual / max(expected, LEAST_MISFIT))
-
-
-def is_no_kernel(found: Estimate) -> bool:
-    """Whether the blur found is one of no instrument: all but flat over the pixels it may reach, or beside its own."""
-    ratio, psf = found.sensor.ratio, found.sensor.psf
-    return max(psf.sigma_yx_px()) > FLAT * ratio or max(map(abs, found.shift_px_yx)) > ratio
 
 
 def estimate_sensor(pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] | None) -> Estimate:

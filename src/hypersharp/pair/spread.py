@@ -22,12 +22,12 @@ from hypersharp.pair.bent import (
     LEAST_TILES,
     MOST_SPLINES,
     OUTLIER,
-    RIDGES,
-    Model,
     Tiles,
+    as_affine,
     simplest,
+    straight_models,
 )
-from hypersharp.pair.field import AFFINE, LEAST_SPLINES, SHIFT, as_splines, basis
+from hypersharp.pair.field import LEAST_SPLINES, basis
 from hypersharp.pair.register import LARGEST_ERROR, LEAST_CORRELATION, Registration
 from hypersharp.sensor.tables import FloatArray
 
@@ -95,13 +95,10 @@ def through(
     count = max(LEAST_SPLINES, min(MOST_SPLINES, isqrt(asked) + 1))
     splines = basis(count**2, *unit)
     shifts, errors = np.array([found.shift_px_yx for found in seen]), np.array([found.error_px for found in seen])
-    straight: FloatArray = as_splines(np.eye(AFFINE), count).T
-    models = [Model(np.asarray(np.kron(np.eye(2), straight[:, :terms]), np.float64)) for terms in (SHIFT, AFFINE)]
-    kept = np.ones(len(seen), bool)
+    models, kept = straight_models(count), np.ones(len(seen), bool)
     for _ in range(ROUNDS):
         tiles = as_tiles(splines[:, kept], shifts[kept], errors[kept])
-        bends = [Model(np.eye(2 * count**2), ridge) for ridge in RIDGES]
-        free = min(bends, key=lambda model: tiles.misfits(model).sum())
+        free = tiles.freest()
         left = np.linalg.norm(shifts - (tiles.solved(free).reshape(2, -1) @ splines).T, axis=1)
         last, kept = kept, left <= OUTLIER * max(float(np.median(left)), SURE_PX)
         if (kept == last).all():
@@ -114,11 +111,9 @@ def through(
     if chosen is models[0] or left_px > LARGEST_LEFT * ratio:
         return middle
     bent = coefficients.reshape(2, -1)
-    if chosen is models[1]:
-        bent = np.asarray(np.linalg.lstsq(straight, bent.T, rcond=None)[0].T, np.float64)
     return replace(
         middle,
-        coefficients=bent,
+        coefficients=as_affine(bent) if chosen is models[1] else bent,
         correlation=float(np.median([found.correlation for found in seen])),
         correlation_before=float(np.median([found.correlation_before for found in seen])),
         reason=None,

@@ -7,10 +7,10 @@ reflectance.
 
 import math
 import warnings
+from contextlib import suppress
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from hypersharp.cube import fwhm_nm, wavelengths_nm
 from hypersharp.errors import InputError
@@ -32,19 +32,14 @@ def check_units(hs: xr.DataArray, ms: xr.DataArray) -> None:
 
 def unit_warnings(hs: xr.DataArray, ms: xr.DataArray) -> tuple[str, ...]:
     """What is odd about the units of a pair on nested grids, and the options that would mend it."""
-    text = _by_regression(hs, ms) or _by_means(hs, ms)
+    text = _by_regression(hs, ms)
     if text is None:
-        return ()
+        hs_mean, ms_mean = (float(np.nanmean(image.values)) for image in (hs, ms))
+        if min(hs_mean, ms_mean) <= 0 or 0.2 < ms_mean / hs_mean < 5:
+            return ()
+        text = f"the mean of ms is {ms_mean / hs_mean:.2g} times that of hs: are both in the same unit?"
     warnings.warn(text, stacklevel=4)
     return (text,)
-
-
-def _by_means(hs: xr.DataArray, ms: xr.DataArray) -> str | None:
-    """The ratio of the means, where it is far from 1."""
-    hs_mean, ms_mean = (float(np.nanmean(image.values)) for image in (hs, ms))
-    if min(hs_mean, ms_mean) <= 0 or 0.2 < ms_mean / hs_mean < 5:
-        return None
-    return f"the mean of ms is {ms_mean / hs_mean:.2g} times that of hs: are both in the same unit?"
 
 
 def _by_regression(hs: xr.DataArray, ms: xr.DataArray) -> str | None:
@@ -79,8 +74,10 @@ def _options(name: str, cube: xr.DataArray, factor: float, offset: float) -> str
 
 def regressed(hs: xr.DataArray, ms: xr.DataArray) -> tuple[float, float] | None:
     """Slope and intercept of ms on hs seen through its stated response: medians over the ms bands; None if unknown."""
-    rows = stated(hs, ms)
-    ratio = ms.shape[1] // hs.shape[1]
+    rows, ratio = None, ms.shape[1] // hs.shape[1]
+    with suppress(InputError):  # no wavelength in common
+        spectra = Spectra(wavelengths_nm(hs), wavelengths_nm(ms), fwhm_nm(ms))
+        _, rows = restrict(len(ms), len(hs), spectra)
     if rows is None or ms.shape[1:] != (hs.shape[1] * ratio, hs.shape[2] * ratio):
         return None
     values = np.asarray(hs.values, np.float64)
@@ -94,12 +91,3 @@ def regressed(hs: xr.DataArray, ms: xr.DataArray) -> tuple[float, float] | None:
             slope = measured.std() / seen.std()
             lines += [(slope, measured.mean() - slope * seen.mean())] if correlation > LEAST_CORRELATION else []
     return None if not lines else tuple(float(value) for value in np.median(lines, axis=0))  # type: ignore[return-value]
-
-
-def stated(hs: xr.DataArray, ms: xr.DataArray) -> NDArray[np.float64] | None:
-    """The response (l, L) that wavelengths and widths state, None where they do not."""
-    spectra = Spectra(wavelengths_nm(hs), wavelengths_nm(ms), fwhm_nm(ms))
-    try:
-        return restrict(len(ms), len(hs), spectra)[1]
-    except InputError:  # no wavelength in common
-        return None

@@ -252,7 +252,7 @@ def judge(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Se
     there = valid[0] if valid[2] is None else valid[2] if valid[0] is None else valid[0] & valid[2]
     trusted = trusted_pixels(z, y, seer, hs_valid=None, ms_valid=there)
     degraded = masked(seer.hs(z), trusted)
-    coarse_ms = masked(Sensor(sensor.psf, np.eye(len(m)), sensor.ratio).hs(m), trusted)
+    coarse_ms = masked(seer.hs(m), trusted)
     ours, given, fine_ms = (masked(*one) for one in zip((z, y, m), valid, strict=True))
     spectral, khan = d_lambda(ours, given), d_lambda_khan(degraded, given, ratio=sensor.ratio)
     spatial = d_s(ours, given, fine_ms, coarse_ms)

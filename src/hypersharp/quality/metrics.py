@@ -239,16 +239,16 @@ def _ssim(x: FloatArray, y: FloatArray, valid: Mask, preset: Preset) -> float:
     if not whole.any():
         return float("nan")
     c1, c2 = (SSIM_K1 * preset.span) ** 2, (SSIM_K2 * preset.span) ** 2
-
-    def similarity(a: FloatArray, b: FloatArray) -> FloatArray:
+    similarities = []
+    for a, b in zip(x, y, strict=True):
         mean_a, mean_b, power, product = (
             gaussian_filter(image, SSIM_SIGMA, radius=margin, mode="constant")[inside, inside]
             for image in (a, b, a * a + b * b, a * b)
         )
         means, squares = 2 * mean_a * mean_b, mean_a**2 + mean_b**2
-        return np.asarray((means + c1) * (2 * product - means + c2) / ((squares + c1) * (power - squares + c2)))
-
-    return float(np.mean([similarity(a, b)[whole].mean() for a, b in zip(x, y, strict=True)]))
+        similarity = (means + c1) * (2 * product - means + c2) / ((squares + c1) * (power - squares + c2))
+        similarities.append(similarity[whole].mean())
+    return float(np.mean(similarities))
 
 
 def _uiqi(x: FloatArray, y: FloatArray, valid: Mask) -> float:

@@ -4,15 +4,13 @@ The table (MHF-net's `AllR.mat`, (3, 31, 52), 400 to 700 nm) has no stated terms
 `camera-1` to `camera-52` are its columns, in HYPERSHARP_DATA/srf/MHFnet_CAVE_AllR.mat.
 """
 
-import os
 import re
-from pathlib import Path
 
 import numpy as np
 
 from hypersharp.errors import InputError
 from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM, Curve
-from hypersharp.sensor.tables import read_mat
+from hypersharp.sensor.tables import own_table, read_mat
 
 COUNT = 52
 FILE = "MHFnet_CAVE_AllR.mat"
@@ -35,12 +33,8 @@ def find_camera(name: str) -> Curve | None:
     number = int(match[1])
     if not 1 <= number <= COUNT:
         raise InputError(f"spectral response '{name}'", NAMES, "choose one of these")
-    path = Path(os.environ.get("HYPERSHARP_DATA", "")) / "srf" / FILE
-    try:
+    with own_table(name, FILE) as path:
         table = np.asarray(read_mat(path)["R"], dtype=np.float64)
         rows = table.reshape(3, len(CAVE_WAVELENGTHS_NM), COUNT)[:, :, number - 1]
-    except (InputError, LookupError, ValueError) as exc:
-        found = f"'{name}' without its table '{FILE}'"
-        raise InputError(found, "it in the folder srf of HYPERSHARP_DATA", "put it there") from exc
     bands = {band: tuple(map(float, row)) for band, row in zip("RGB", rows, strict=True)}
     return Curve(SOURCE, CAVE_WAVELENGTHS_NM, bands)

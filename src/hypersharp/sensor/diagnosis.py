@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from hypersharp.sensor.estimate import Estimate, Images, band_misfits
+from hypersharp.sensor.estimate import Estimate, Images, gaps_and_seen
 from hypersharp.sensor.noise import Noise, measure_noise
 from hypersharp.sensor.spectra import Spectra, nm_runs
 from hypersharp.sensor.tables import FloatArray
@@ -21,8 +21,9 @@ FEW_EQUATIONS = 3  # times the unknowns of a free response
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """`residuals` (l,) are ||R hs - D B ms|| / ||R hs||; `sees` the hs bands (from 0) in which a row has more than
-    5 % of its largest weight; `unseen` the hs bands that no ms band sees, `left_out` the ms bands that see none.
+    """`residuals` (l,) are ||R hs - D B ms|| / ||R hs||, 0 of an ms band that sees nothing; `sees` the hs bands (from
+    0) in which a row has more than 5 % of its largest weight; `unseen` the hs bands that no ms band sees, `left_out`
+    the ms bands that see none.
     """
 
     residuals: FloatArray
@@ -39,7 +40,8 @@ def diagnose(estimate: Estimate, pair: Images, spectra: Spectra) -> Diagnosis:
     seen = srf > SEEN * srf.max(axis=1, keepdims=True, initial=1e-300)
     unseen = tuple(int(i) for i in np.flatnonzero(~seen.any(0)))
     left_out = tuple(int(m) for m in np.flatnonzero(~srf.any(1)))
-    residuals = band_misfits(estimate.sensor, pair)
+    gaps, through = (np.linalg.norm(image, axis=1) for image in gaps_and_seen(estimate.sensor, pair))
+    residuals = np.where(through > 0, gaps / np.maximum(through, 1e-300), 0)
     noise = measure_noise(pair.hs, pair.ms, *map(torch.from_numpy, (pair.hs_valid, pair.ms_valid)))
     sees = tuple(tuple(int(i) for i in np.flatnonzero(row)) for row in seen)
     words = [*blind_spots(unseen, left_out, spectra), *doubts(estimate, residuals)]

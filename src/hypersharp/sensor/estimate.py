@@ -148,21 +148,13 @@ def explain(pair: Images, sensor: Sensor, fit: Fit | None) -> Estimate:
     )
 
 
-def band_misfits(sensor: Sensor, pair: Images) -> FloatArray:
-    """||R hs - D B ms|| / ||R hs|| of each ms band (l,), 0 for one that sees nothing."""
-    gaps, seen = gaps_and_seen(sensor, pair)
-    power = np.linalg.norm(seen, axis=1)
-    return np.where(power > 0, np.linalg.norm(gaps, axis=1) / np.maximum(power, 1e-300), 0)
-
-
 def gaps_and_seen(sensor: Sensor, pair: Images) -> tuple[FloatArray, FloatArray]:
     """R hs - D B ms and R hs (l, pixels), of ms bands that see something and measured pixels.
 
     Pixels whose blur reaches over the border, or a gap, are left out where others remain.
     """
-    blurred = Sensor(sensor.psf, np.eye(len(pair.ms)), sensor.ratio).hs(pair.ms)
     seen = sensor.ms(pair.hs)
-    gaps = torch.where(torch.from_numpy(sensor.srf.any(1))[:, None, None], seen - blurred, 0.0)
+    gaps = torch.where(torch.from_numpy(sensor.srf.any(1))[:, None, None], seen - sensor.hs(pair.ms), 0.0)
     kept = pair.hs_valid & sensor.sees_only(torch.from_numpy(pair.ms_valid)).numpy()
     edge = -(-max(sensor.psf.kernel.shape) // (2 * sensor.ratio))
     inside = np.zeros_like(kept)

@@ -6,12 +6,9 @@ curves, by the same names of bands. The infrared columns of Landsat 9 are left o
 too, and the table of SPOT 6 and 7, which holds Gaussians.
 """
 
-import os
-from pathlib import Path
-
 from hypersharp.errors import InputError, unknown_name
 from hypersharp.sensor.responses import Curve
-from hypersharp.sensor.tables import read_table
+from hypersharp.sensor.tables import own_table, read_table
 
 PREFIX = "measured-"
 SENTINEL_2 = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
@@ -42,12 +39,8 @@ def find_measured(name: str) -> Curve | None:
     if sensor not in TABLES:
         raise unknown_name("measured response", name, [PREFIX + known for known in TABLES])
     stem, bands = TABLES[sensor]
-    path = Path(os.environ.get("HYPERSHARP_DATA", "")) / "srf" / FILE.format(stem)
-    try:
+    with own_table(name, FILE.format(stem)) as path:
         table = read_table(str(path), "spectral response", lambda shape: len(shape) == 2)
-    except InputError as exc:
-        found = f"'{name}' without its table '{path.name}'"
-        raise InputError(found, "it in the folder srf of HYPERSHARP_DATA", "put it there") from exc
     if table.shape[1] != 1 + len(bands):
         raise InputError(f"{table.shape[1] - 1} bands in {path}", f"{len(bands)}", "take the table of prosail")
     rows = {band: tuple(column.tolist()) for band, column in zip(bands, table.T[1:], strict=True) if band}

@@ -9,7 +9,6 @@ around i, binned to cells of `step` pixels. For any srf and taps the sum of squa
 measured, and patches that reach over the border, are left out; of very many the most textured are kept.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +17,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from hypersharp.errors import InputError
-from hypersharp.sensor.observe import Sensor
+from hypersharp.numerics.loops import slices
+from hypersharp.sensor.observe import degraded
 from hypersharp.sensor.psf import PSF
 from hypersharp.sensor.tables import FloatArray, Mask
 
 MOST_EQUATIONS = 200_000
 LEAST_EQUATIONS, WANTED_EQUATIONS = 12, 64
+PIXELS_AT_ONCE = 4096
 LEAST_SIDE_PX = 12
 REACH = 3  # side of the support in coarse pixels: a blur of FWHM one, moved by up to half of one
 MOST_CELLS_A_PIXEL = 6
@@ -114,7 +115,7 @@ def gather(
     if psf is None:
         view = patch_view(ms, support)
     else:
-        view = Sensor(psf, np.eye(len(ms)), support.ratio).hs(torch.from_numpy(ms)).numpy()[..., None, None]
+        view = degraded(torch.from_numpy(ms), psf, support.ratio).numpy()[..., None, None]
     usable = usable & inside_mask(usable.shape, support, psf)
     rows, columns = np.nonzero(usable)
     if len(rows) < LEAST_EQUATIONS:
@@ -122,7 +123,7 @@ def gather(
         raise InputError(found, f"at least {LEAST_EQUATIONS}", "use larger images, smaller masks, or pass psf and srf")
     most = MOST_EQUATIONS // len(ms)
     if len(rows) > most:  # the most textured
-        parts = (view[:, rows[part], columns[part]] for part in chunks(len(rows)))
+        parts = (view[:, rows[part], columns[part]] for part in slices(len(rows), PIXELS_AT_ONCE))
         texture = np.concatenate([patches.std(axis=(2, 3)).sum(0) for patches in parts])
         chosen = np.sort(np.argpartition(-texture, most)[:most])
         rows, columns = rows[chosen], columns[chosen]
@@ -169,7 +170,7 @@ def accumulate(hs: FloatArray, view: FloatArray, rows: NDArray[np.intp], columns
     bands = np.zeros((len(hs) + 1, len(hs) + 1))
     cross = np.zeros((ms_bands, len(hs) + 1, taps))
     cells = np.zeros((ms_bands, taps, taps))
-    for part in chunks(len(rows)):
+    for part in slices(len(rows), PIXELS_AT_ONCE):
         y, x = rows[part], columns[part]
         pixels = np.concatenate([hs[:, y, x], np.ones((1, len(y)))])
         bands += pixels @ pixels.T
@@ -178,7 +179,3 @@ def accumulate(hs: FloatArray, view: FloatArray, rows: NDArray[np.intp], columns
             cross[m] += pixels @ patches
             cells[m] += patches.T @ patches
     return Moments(len(rows), bands, cross, cells)
-
-
-def chunks(count: int, size: int = 4096) -> Iterator[slice]:
-    return (slice(start, start + size) for start in range(0, count, size))

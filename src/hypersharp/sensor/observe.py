@@ -143,6 +143,11 @@ def circular_blur(psf: PSF, ratio: int, like: Tensor) -> BlurDecimation:
     return BlurDecimation(torch.tensor(psf.kernel).to(like), (like.shape[-2], like.shape[-1]), ratio, psf.start_yx)
 
 
+def degraded(fine: Tensor, psf: PSF, ratio: int) -> Tensor:
+    """D B of an image (..., H, W) of whichever bands, (..., h, w)."""
+    return Sensor(psf, np.ones((1, 1)), ratio).hs(fine)
+
+
 def read_indices(size: int, taps: int, start: int, ratio: int, boundary: Boundary) -> np.ndarray:
     """The fine indices, folded into 0..size-1, from coarse pixel 0's first tap to the last pixel's last."""
     first = start + taps // 2 - (taps - 1)

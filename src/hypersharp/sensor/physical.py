@@ -172,7 +172,10 @@ def fit_row(bands: FloatArray, pull: FloatArray, known: Known, m: int, family: s
 
 
 def with_taps(moments: Moments, support: Support, fit: Fit, family: str) -> Fit:
-    """The taps that go with the rows, every ms band divided by the power of its gap."""
+    """The taps that go with the rows, every ms band divided by the power of its gap.
+
+    Free ones are smooth as far as the data say nothing, none negative, of sum 1.
+    """
     if len(fit.taps) == 1:
         return fit
     rows = fit.extended()
@@ -183,21 +186,15 @@ def with_taps(moments: Moments, support: Support, fit: Fit, family: str) -> Fit:
     weights = weights / weights.sum()
     gram, pull = np.tensordot(weights, moments.cells, 1), np.einsum("m,ml,mlk->k", weights, rows, moments.cross)
     if family == FREE:
-        return replace(fit, taps=fit_free_taps(gram, pull, support), blur=None)
+        power = float(np.trace(gram)) / len(gram)
+        line, identity = curvature(np.arange(support.cells), ()), np.eye(support.cells)
+        smooth = gram + TAP_SMOOTHNESS * power * (np.kron(line, identity) + np.kron(identity, line))
+        heavy = 1e3 * power  # holds the sum at one
+        taps = nonnegative(smooth + heavy, pull + heavy)
+        return replace(fit, taps=taps / taps.sum(), blur=None)
     start = fit.blur if fit.blur and fit.blur.family == family else None
     shape = fit_blur(family, gram, pull, support, start)
     return replace(fit, taps=support.to_cells(blur_weights(shape, support)), blur=shape)
-
-
-def fit_free_taps(gram: FloatArray, pull: FloatArray, support: Support) -> FloatArray:
-    """Taps >= 0 of sum 1, smooth as far as the data say nothing."""
-    power = float(np.trace(gram)) / len(gram)
-    line = curvature(np.arange(support.cells), ())
-    identity = np.eye(support.cells)
-    system = gram + TAP_SMOOTHNESS * power * (np.kron(line, identity) + np.kron(identity, line))
-    heavy = 1e3 * power  # holds the sum at one
-    taps = nonnegative(system + heavy, pull + heavy)
-    return np.asarray(taps / taps.sum())
 
 
 def choose_responses(train: Moments, held: Moments, known: Known, fit: Fit) -> tuple[str, ...]:

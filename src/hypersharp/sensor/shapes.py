@@ -34,21 +34,16 @@ class BlurShape:
 
 def blur_weights(shape: BlurShape, support: Support) -> FloatArray:
     """(side, side) weights of the fine pixels in reading order, sum 1."""
-    offsets = support.offsets_px()
-    y, x = (
-        profile(shape.family, support.ratio, offsets - centre, sigma)
-        for centre, sigma in zip(shape.centre_yx_px, shape.sigma_yx_px, strict=True)
-    )
-    weights = np.outer(y, x)
+    profiles, half = [], support.ratio / 2
+    for centre, sigma in zip(shape.centre_yx_px, shape.sigma_yx_px, strict=True):
+        offsets = support.offsets_px() - centre
+        if shape.family == "gaussian":
+            squares = (offsets / sigma) ** 2
+            profiles.append(np.exp(-0.5 * squares + 0.5 * squares.min()))
+        else:
+            profiles.append(ndtr((offsets + half) / sigma) - ndtr((offsets - half) / sigma) + 1e-12)
+    weights = np.outer(*profiles)
     return np.asarray(weights / weights.sum())
-
-
-def profile(family: str, ratio: int, offsets: FloatArray, sigma: float) -> FloatArray:
-    """A blur along one axis, up to a factor."""
-    if family == "gaussian":
-        squares = (offsets / sigma) ** 2
-        return np.asarray(np.exp(-0.5 * squares + 0.5 * squares.min()))
-    return np.asarray(ndtr((offsets + ratio / 2) / sigma) - ndtr((offsets - ratio / 2) / sigma) + 1e-12)
 
 
 def fit_blur(family: str, gram: FloatArray, pull: FloatArray, support: Support, start: BlurShape | None) -> BlurShape:

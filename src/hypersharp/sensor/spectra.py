@@ -1,6 +1,7 @@
 """Which hs bands an ms band can see, by their wavelengths."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -89,8 +90,8 @@ def recognise(ms_nm: FloatArray) -> str | None:
 def restrict(ms_bands: int, bands: int, spectra: Spectra) -> tuple[Mask, FloatArray | None]:
     """(l, L) the hs bands each ms band may see, and the responses (l, L) its own wavelengths and widths state.
 
-    Everything without wavelengths. An ms band that sees none of them keeps a row of False. Raises: InputError where
-    all do.
+    Those are Gaussians. Everything without wavelengths. An ms band that sees none of them keeps a row of False, and of
+    zeros. Raises: InputError where all do.
     """
     allowed = np.ones((ms_bands, bands), bool)
     centres, widths = spectra.bands_nm()
@@ -106,18 +107,13 @@ def restrict(ms_bands: int, bands: int, spectra: Spectra) -> tuple[Mask, FloatAr
             "images that share wavelengths",
             "check the wavelengths, or give the srf",
         )
-    return allowed, None if widths is None else stated_rows(centres, widths, axis.places, allowed)
-
-
-def stated_rows(centres: FloatArray, widths: FloatArray, places: FloatArray, allowed: Mask) -> FloatArray:
-    """The Gaussian of each ms band that sees something, zeros for the others."""
-    rows = np.zeros(allowed.shape)
+    if widths is None:
+        return allowed, None
+    stated = np.zeros(allowed.shape)
     for m in np.flatnonzero(allowed.any(1)):
-        try:
-            rows[m] = gaussian_srf(centres[m : m + 1], widths[m : m + 1], places)[0]
-        except InputError:  # seen by the tails alone
-            continue
-    return rows
+        with suppress(InputError):  # of a band that is seen by its tails alone
+            stated[m] = gaussian_srf(centres[m : m + 1], widths[m : m + 1], axis.places)[0]
+    return allowed, stated
 
 
 def coverage_notes(spectra: Spectra) -> list[str]:

@@ -41,7 +41,7 @@ from hypersharp.tiles.job import HALF_WIDTHS, Job, store_job, stored_job
 from hypersharp.tiles.plan import FLOAT_BYTES, WRITER_BYTES, make_tiling
 from hypersharp.tiles.store import FinishedTiles, Kind, Store, TileProgress, Tiles, folder_for, resumable
 from hypersharp.tiles.uncertainty import with_intervals
-from hypersharp.tiles.workers import Submit, in_process, in_processes, on_cluster
+from hypersharp.tiles.workers import Submit, in_processes, in_threads, on_cluster, sharpen_tile
 from hypersharp.uncertainty.predict import interval_floats_per_px
 
 BLOCK_PX = 256  # side of the pieces in which the result is written
@@ -133,7 +133,7 @@ class TiledRun:
         if self.tiles.scheduler is not None:
             return on_cluster(self.tiles.scheduler, announce)
         processes = self.tiles.workers or self.job.workers
-        return in_process() if processes == 1 else in_processes(processes)
+        return in_threads(1, sharpen_tile) if processes == 1 else in_processes(processes)
 
     def from_tiles(self, tiles: Tiles, done: TileProgress, kind: Kind, dtype: np.dtype[Any]) -> xr.DataArray:
         """The result, or its half-widths, as a cube that is read from tiles."""

@@ -34,6 +34,7 @@ from hypersharp.errors import CallError, InputError
 from hypersharp.numerics.interpolate import upsample_bicubic
 from hypersharp.numerics.loops import slices
 from hypersharp.numerics.noise import neighbour_residuals, normal_deviation, texture_noise
+from hypersharp.numerics.regression import window_mean
 from hypersharp.pair.reduced import ReducedPair, checkerboard
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
@@ -124,7 +125,7 @@ def band_features(estimate: Tensor, left: Tensor, missing: Tensor, ratio: int) -
     yield estimate.new_full((1, 1, 1), CONSTANT)
     yield upsample_bicubic(left[None], ratio)[0].clamp_min(0)
     yield PHOTONS * estimate.clamp_min(0).sqrt()
-    yield (estimate - box_mean(estimate, 3)).abs()
+    yield (estimate - window_mean(estimate, 3)).abs()
     yield missing
 
 
@@ -138,14 +139,7 @@ def misfit(estimate: Tensor, hs: Tensor, sensor: Sensor) -> Tensor:
 def missing_detail(ms: Tensor, sensor: Sensor) -> Tensor:
     """(1, H, W): the detail of ms that no coarse pixel shows."""
     missing = ms - upsample_bicubic(sensor.hs(ms)[None], sensor.ratio)[0]
-    return box_mean(missing.square().mean(0, keepdim=True), sensor.ratio // 2 * 2 + 1).sqrt()
-
-
-def box_mean(image: Tensor, side: int) -> Tensor:
-    """The mean of side x side pixels, those at the border repeated beyond it."""
-    reach = side // 2
-    padded = F.pad(image[None], (reach, reach, reach, reach), mode="replicate")
-    return F.avg_pool2d(padded, side, 1)[0]
+    return window_mean(missing.square().mean(0, keepdim=True), sensor.ratio // 2 * 2 + 1).sqrt()
 
 
 def draw_sample(

@@ -99,7 +99,7 @@ def stored_intervals(fusion: Fusion, pair: TensorPair) -> Intervals | None:
         return None
     model, psf = stored
     sensor = estimate_sensor(pair, psf, None).sensor
-    blurred = Sensor(psf, np.eye(len(pair.ms)), pair.ratio).hs(pair.ms)
+    blurred = sensor.hs(pair.ms)
     if float((sensor.ms(pair.hs) - blurred).norm() / blurred.norm()) > SAME_BLUR:
         return None
     return Intervals(model, sensor, f"other scenes of the sensor of {chosen.name}")

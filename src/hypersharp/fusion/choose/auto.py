@@ -24,7 +24,7 @@ from hypersharp.errors import InputError
 from hypersharp.fusion.choose.blend import blend_weights
 from hypersharp.fusion.choose.choice import Choice
 from hypersharp.fusion.choose.own_scale import OwnScale, look
-from hypersharp.fusion.choose.trial import Ranked, Trials
+from hypersharp.fusion.choose.trial import BICUBIC, Ranked, Trials
 from hypersharp.methods.base import Method
 from hypersharp.methods.table import AUTO, METHODS, find_method
 from hypersharp.pair.options import Options, Progress, ignore
@@ -33,11 +33,9 @@ from hypersharp.pair.tensors import TensorPair
 
 CANDIDATES = tuple(method for method in METHODS.values() if method.candidate)
 FALLBACK = "fuse"  # where hs is too small for its reduced resolution
-BICUBIC = "bicubic"
 LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
 TRYING = 0.5  # of the progress, and of the time budget, where methods are compared first
 FAR_DB = 3.0  # so far behind the best, a result is not worth the time it saves
-HOPELESS_DB = 6.0  # so far behind the best at reduced resolution, a candidate is not run on the pair itself
 DIFFERS = 1.5  # times what bicubic's degraded result differs from hs
 CONSISTENT_DB = 0.25  # at reduced resolution, where the sensor is exact; on pairs, less did as often harm
 
@@ -98,7 +96,7 @@ def choose_best(
     skipped = try_all(trials, candidates, deadline - (1 - TRYING) * options.budget_s, progress)
     if not trials.by_name:
         raise InputError("a pair that no candidate can sharpen: " + ", ".join(skipped), "one", "name a method")
-    own = look(trials, pair, hopeful(trials))
+    own = look(trials, pair, trials.hopeful())
     kept, differing = agreeing(own)
     skipped += differing
     seconds_left = max(0.0, deadline - perf_counter())
@@ -136,13 +134,6 @@ def try_all(trials: Trials, candidates: Sequence[Method], until: float, progress
             skipped.append(f"{method.name} (its equations have no solution at reduced resolution)")
         progress((number + 1) / len(candidates))
     return skipped
-
-
-def hopeful(trials: Trials) -> list[str]:
-    """The candidates that are not far behind the best at reduced resolution, and bicubic, for comparison."""
-    quality = {name: trials.credited_db(name) for name in trials.by_name}
-    least = max(quality.values()) - HOPELESS_DB
-    return [name for name, db in quality.items() if db >= least or name == BICUBIC]
 
 
 def agreeing(own: OwnScale) -> tuple[list[str], list[str]]:

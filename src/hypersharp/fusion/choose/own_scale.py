@@ -22,6 +22,7 @@ from torch import Tensor
 from hypersharp.errors import InputError
 from hypersharp.fusion.choose.blend import Floats
 from hypersharp.fusion.choose.trial import Trials, counted_pixels
+from hypersharp.fusion.finish import missing_pixels
 from hypersharp.grid import middle
 from hypersharp.methods.table import METHODS
 from hypersharp.numerics.interpolate import interpolate_bicubic
@@ -75,7 +76,11 @@ def look(trials: Trials, pair: TensorPair, names: Sequence[str]) -> OwnScale:
     left, strength, basis = torch.linalg.svd(response * units, full_matrices=False)
     kept = strength > LEAST_SEEN * strength[0]
     to_seen = (left[:, kept] / strength[kept]).T  # ms -> coordinates along the spectra that R sees
-    counted = fine_counted(part)
+    counted = ~torch.from_numpy(missing_pixels(part))
+    if min(part.hs.shape[1:]) > 2:  # a border of one coarse pixel aside
+        inside = torch.zeros_like(counted)
+        inside[part.ratio : -part.ratio, part.ratio : -part.ratio] = True
+        counted &= inside
     shown = torch.stack([torch.einsum("km,myx->kyx", to_seen, sensor.ms(image) - part.ms) for image in made.values()])
     reduced = trials.pairs[0]
     own, coarse = (
@@ -87,17 +92,6 @@ def look(trials: Trials, pair: TensorPair, names: Sequence[str]) -> OwnScale:
     differs = {name: float((sensor.hs(image) - part.hs)[:, trusted].norm() / whole) for name, image in made.items()}
     seen = neighbour_products(shown, counted) / len(units)
     return OwnScale(tuple(made), seen, min(1.0, own / max(coarse, TINY)), differs, units, basis[kept])
-
-
-def fine_counted(pair: TensorPair) -> Tensor:
-    """(H, W): fine pixels that both images measured, a border of one coarse pixel aside where more is left."""
-    counted = torch.ones(pair.ms.shape[1:], dtype=torch.bool)
-    if min(pair.hs.shape[1:]) > 2:
-        counted[: pair.ratio], counted[-pair.ratio :] = False, False
-        counted[:, : pair.ratio], counted[:, -pair.ratio :] = False, False
-    if pair.hs_valid is not None:
-        counted &= pair.hs_valid.cpu().repeat_interleave(pair.ratio, 0).repeat_interleave(pair.ratio, 1)
-    return counted if pair.ms_valid is None else counted & pair.ms_valid.cpu()
 
 
 def seen_detail(ms: Tensor, sensor: Sensor, to_seen: Tensor, counted: Tensor) -> float:

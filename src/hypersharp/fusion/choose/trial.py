@@ -6,7 +6,6 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from hypersharp.errors import InputError
@@ -28,6 +27,8 @@ TILES = 6  # along the shorter side of a reduced pair, whose gains are compared
 # texture is another: from 7 on SSJCN's second generation leads on four crops of CAVE, as it does on the pair itself,
 # and from 11 on Indian Pines, where it does not
 OWN_SENSOR_DB = 9.0
+HOPELESS_DB = 6.0  # so far behind the best, a candidate is not run on the pair itself
+BICUBIC = "bicubic"
 
 
 @dataclass(frozen=True)
@@ -117,17 +118,22 @@ class Trials:
     def attempt(self, method: Method) -> Trial:
         """Run a method on every pair. Raises: InputError where it does not fit the pair, or gives no numbers."""
         plain, agreed, seconds, agreeing = [], [], [], []
-        options = self.options
-        if method.is_network:  # those for any sensor are a candidate of their own
+        options, sensor = self.options, self.sensor
+        if method.is_network:  # sees only what the user gave of the sensor, for its own it was trained with
+            known = sensor.given_psf, sensor.given_srf
+            # weights for any sensor are a candidate of their own
             weights, _ = choose_weights(method.name, self.pair, options)
             options = replace(options, weights=weights.path)  # the same in every phase
-            protocol = self.sensor.estimate.protocol
+            protocol = sensor.estimate.protocol
             if protocol is not None and made_for(weights) == protocol:
                 self.credit[method.name] = 10 ** (-OWN_SENSOR_DB / 20)
+        else:
+            known = sensor.psf, sensor.sensor.srf
         for pair in self.pairs:
             started = perf_counter()
-            estimate = method.learn(pair, self._sensor_for(method, pair), options)(pair, options, ignore)
-            estimate, between = estimate.cpu(), perf_counter()
+            sensor = PairSensor(pair, *known)
+            estimate = method.learn(pair, sensor, options)(pair, options, ignore).cpu()
+            between = perf_counter()
             if not estimate.isfinite().all():
                 raise InputError("values that are not finite", "numbers", "use another method")
             plain.append(estimate)
@@ -143,10 +149,18 @@ class Trials:
         """The scores of a blend at reduced resolution."""
         return quality_of(self._blended(shares, consistent), self.pairs)
 
-    def credited_db(self, name: str) -> float:
-        """The quality of a candidate, as it is or consistent, whichever is better, its credit included."""
-        quality = max(self.quality({name: 1.0}, consistent).db for consistent in self.wanted)
-        return quality - 20 * float(np.log10(self.credit.get(name, 1.0)))
+    def hopeful(self) -> list[str]:
+        """The candidates that are not far behind the best at reduced resolution, and bicubic, for comparison.
+
+        As they are or consistent, whichever is better, their credit included.
+        """
+        found = {
+            name: max(self.quality({name: 1.0}, consistent).db for consistent in self.wanted)
+            - 20 * float(np.log10(self.credit.get(name, 1.0)))
+            for name in self.by_name
+        }
+        least = max(found.values()) - HOPELESS_DB
+        return [name for name, db in found.items() if db >= least or name == BICUBIC]
 
     def errors(self, names: Sequence[str], consistent: bool) -> Tensor:
         """(n, L, N): the errors of candidates at the pixels of the reduced pairs that count."""
@@ -160,7 +174,10 @@ class Trials:
         """By how many dB consistency lowers a blend's error at reduced resolution, the mean over tiles; its error."""
         gains = []
         for pair, *both in zip(self.pairs, *(self._blended(shares, one) for one in (False, True)), strict=True):
-            counted, tiles = counted_pixels(pair), tiles_of(pair)
+            counted, (height, width) = counted_pixels(pair), pair.truth.shape[1:]
+            side = max(1, min(height, width) // TILES)
+            rows, columns = (np.arange(length) // side for length in (height, width))
+            tiles = rows[:, None] * (columns[-1] + 1) + columns
             plain, agreed = (
                 np.bincount(tiles[counted], (image - pair.truth.cpu()).square().sum(0)[counted].double().numpy())
                 for image in both
@@ -183,11 +200,6 @@ class Trials:
         members = [(share, self._estimates(name, consistent)) for name, share in shares.items()]
         return [sum(share * images[i] for share, images in members) for i in range(len(self.pairs))]  # type: ignore[misc]
 
-    def _sensor_for(self, method: Method, pair: ReducedPair) -> PairSensor:
-        """The sensor of the scene; for a network only what the user gave, for its own it was trained with."""
-        own, sensor = method.is_network, self.sensor
-        return PairSensor(pair, *(sensor.given_psf, sensor.given_srf) if own else (sensor.psf, sensor.sensor.srf))
-
 
 def counted_pixels(pair: ReducedPair) -> Tensor:
     """(h, w): measured pixels of the truth without its border, of all where none are left."""
@@ -197,14 +209,6 @@ def counted_pixels(pair: ReducedPair) -> Tensor:
     inside[margin : height - margin, margin : width - margin] = True
     counted = inside if pair.truth_valid is None else inside & pair.truth_valid.cpu()
     return counted if counted.any() else torch.ones_like(counted)
-
-
-def tiles_of(pair: ReducedPair) -> NDArray[np.intp]:
-    """(h, w): the tile that each pixel of the truth lies in."""
-    height, width = pair.truth.shape[1:]
-    side = max(1, min(height, width) // TILES)
-    rows, columns = (np.arange(length) // side for length in (height, width))
-    return np.asarray(rows[:, None] * (columns[-1] + 1) + columns, np.intp)
 
 
 def quality_of(estimates: Sequence[Tensor], pairs: Sequence[ReducedPair]) -> Quality:
