@@ -17,7 +17,7 @@ import numpy as np
 from hypersharp.batch.pairs import PairFiles
 from hypersharp.cube import grid_of, wavelengths_nm
 from hypersharp.errors import InputError
-from hypersharp.grid import Grid, whole_ratio
+from hypersharp.grid import whole_ratio
 from hypersharp.io.image import Image
 from hypersharp.io.together import write_text
 from hypersharp.methods.table import find_method
@@ -67,17 +67,12 @@ def kind_of(hs: Image, ms: Image) -> str:
     """A name that pairs of the same bands and ratio share."""
     outlines = hs.outline(), ms.outline()
     grids = [grid_of(outline) for outline in outlines]
-    ratio = sqrt(pixel_area(grids[0]) / pixel_area(grids[1])) if None not in [grid.transform for grid in grids] else 0.0
+    areas = [abs(float(grid.transform.determinant)) for grid in grids if grid.transform is not None]  # of pixels
+    ratio = sqrt(areas[0] / areas[1]) if len(areas) == len(grids) else 0.0
     bands = [None if (nm := wavelengths_nm(cube)) is None else np.round(nm, 1).tolist() for cube in outlines]
     facts = [bands, f"{ratio:.2g}" if ratio else whole_ratio(*grids)]
     mark = sha256(json.dumps(facts).encode()).hexdigest()[:6]
     return f"{outlines[0].shape[0]}-bands-with-{outlines[1].shape[0]}-{mark}"
-
-
-def pixel_area(grid: Grid) -> float:
-    """Of one pixel, in the squared unit of its CRS."""
-    assert grid.transform is not None
-    return abs(float(grid.transform.determinant))
 
 
 def estimate_of(hs: Image, ms: Image, options: Options, ratio: int | None) -> str | None:

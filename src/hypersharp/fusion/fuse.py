@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hypersharp.fusion.finish import as_cube as on_fine_grid
 from hypersharp.fusion.finish import finished, missing_pixels, result_type
-from hypersharp.fusion.lazy import fuse_lazily, is_lazy
+from hypersharp.fusion.lazy import fuse_lazily
 from hypersharp.fusion.learn import Fusion, learn_pair
 from hypersharp.io.given import AnyImage, as_cube
 from hypersharp.io.image import CubeImage, Image
@@ -100,7 +100,7 @@ def fuse(
     options = replace(run, ensemble=ensemble, consistent=consistent, budget_s=budget_s, scale=scale)
     options = replace(options, coregister=coregister, frame=frame, destripe=destripe, keep_changed=keep_changed)
     cubes = as_cube(hs, "hs"), as_cube(ms, "ms")
-    if any(is_lazy(cube) for cube in cubes):
+    if any(hasattr(cube.data, "__dask_graph__") for cube in cubes):
         return fuse_lazily(*cubes, method=method, options=options, psf=psf, srf=srf, ratio=ratio)
     images = CubeImage(cubes[0]), CubeImage(cubes[1])
     return fuse_images(*images, method=method, options=options, psf=psf, srf=srf, ratio=ratio, progress=progress)[0]

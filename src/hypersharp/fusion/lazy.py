@@ -44,11 +44,6 @@ LEAST_PX, MOST_PX = 64, 1024  # fine pixels along a tile
 Part = tuple[Window, NDArray[Any]]
 
 
-def is_lazy(cube: xr.DataArray) -> bool:
-    """Whether the pixels of a cube are a dask array."""
-    return hasattr(cube.data, "__dask_graph__")
-
-
 def fuse_lazily(
     hs: xr.DataArray,
     ms: xr.DataArray,

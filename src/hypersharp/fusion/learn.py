@@ -176,10 +176,11 @@ def learn_again(pair: Pair, record: Record, options: Options, *, psf: GivenPSF =
     sample = pair.to_learn_from(in_parts=record.tiles is not None)
     sensor, (known_psf, known_srf) = sensor_of(pair, sample, psf, srf), record.known_psf_and_srf()
     given = {name for name, value in (("psf", sensor.given_psf), ("srf", sensor.given_srf)) if value is not None}
+    given.update(record.sensor["given"] if record.sensor else ())
     blur, response = sensor.given_psf or known_psf, known_srf if sensor.given_srf is None else sensor.given_srf
     if blur is not None and response is not None:
         seer = Sensor(blur, response, pair.ratio)
-        sensor = PairSensor.known(sample, seer, {*record.sensor_given, *given})
+        sensor = PairSensor.known(sample, seer, given)
     else:
         sensor = PairSensor(sample, blur, response)
     consistent = record.choice["consistent"] if options.consistent is None else options.consistent

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import hypot
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 import xarray as xr
 
-from hypersharp.cube import check_cube, fwhm_nm, grid_of, only_usable, usable_bands, wavelengths_nm
+from hypersharp.cube import check_cube, fwhm_nm, grid_of, make_cube, only_usable, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError, check_name
 from hypersharp.grid import (
     CommonGrid,
@@ -31,6 +31,7 @@ from hypersharp.grid import (
     window_transform,
 )
 from hypersharp.io.given import as_cube
+from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.options import Progress, ignore
 from hypersharp.pair.register import Model, Registration, register
 from hypersharp.pair.resample import affine_type, on_grid, project, resampled
@@ -62,14 +63,16 @@ class Alignment:
     to_ms: Affine
     notes: tuple[str, ...]
 
-    def resampled(self, ms: xr.DataArray, source: Grid, window: Window) -> xr.DataArray:
-        """The pair's fine pixels in a window, of the pixels of the ms that lie on `source`."""
+    def resampled(self, ms: Image | CubeImage, window: Window) -> xr.DataArray:
+        """The pair's fine pixels in a window, of what the ms has around them; missing where it shows nothing."""
         target = _windowed(self.target, window)
-        return on_grid(ms, resampled(ms, source, target), _windowed(self.grid.ms, window))
-
-    def reads(self, window: Window) -> Window:
-        """The window of the ms that the pair's fine pixels in a window are made of; empty where it shows none."""
-        return covering(self.source, _windowed(self.target, window), margin_px=RESAMPLING_PX, project=project)
+        box = covering(self.source, target, margin_px=RESAMPLING_PX, project=project)
+        if 0 in box[2:]:
+            outline = ms.outline()
+            missing = np.full((outline.shape[0], *window[2:]), np.nan, np.float32)
+            return make_cube(missing, wavelengths_nm=wavelengths_nm(outline), fwhm_nm=fwhm_nm(outline))
+        seen = ms.cube(box)
+        return on_grid(seen, resampled(seen, _windowed(self.source, box), target), _windowed(self.grid.ms, window))
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +174,9 @@ def align(
         placed, to_ms = grid, to_ms.identity()
         hs, ms = on_grid(hs, resampled(hs, believed, grid.hs), grid.hs), _cropped(ms, grid.ms, grid)
     progress(1.0)
-    return AlignedPair(hs, ms, Alignment(placed, fine, grid.ms, to_ms, _notes(first, placed, found)), found)
+    notes = [place_note(placed.hs, placed.ms, first.true_ratio, placed.ratio)]
+    notes += [] if found is None else [shift_message(found, first.ms)]
+    return AlignedPair(hs, ms, Alignment(placed, fine, grid.ms, to_ms, tuple(notes)), found)
 
 
 def plan_alignment(
@@ -200,7 +205,8 @@ def plan_alignment(
         to_ms, registered = found.to_ms, found.notes[1:]
     grid = common_grid(replace(coarse, transform=to_ms @ affine_of(coarse)), fine, ratio=first.ratio, project=project)
     placed = _relaid(grid, coarse)
-    return Alignment(placed, fine, grid.ms, to_ms, (*_notes(first, placed, None), *registered))
+    done = place_note(placed.hs, placed.ms, first.true_ratio, placed.ratio)
+    return Alignment(placed, fine, grid.ms, to_ms, (done, *registered))
 
 
 def looked_at(shape_yx: tuple[int, int], ratio: int) -> Window:
@@ -280,18 +286,17 @@ def _cropped(cube: xr.DataArray, place: Grid, grid: CommonGrid) -> xr.DataArray:
     return on_grid(cube, cube.data[:, y0 : y0 + height, x0 : x0 + width], place)
 
 
-def _notes(first: CommonGrid, placed: CommonGrid, found: Registration | None) -> tuple[str, ...]:
-    """What was done, a line each, formatted for display."""
-    done = place_note(placed.hs, placed.ms, first.true_ratio, placed.ratio)
-    return (done,) if found is None else (done, shift_message(found, first.ms))
-
-
 def place_note(hs: Grid, ms: Grid, true_ratio: float, ratio: int) -> str:
     """How two images come to nest, formatted for display."""
     rows, columns = hs.shape_yx
     true = f"{true_ratio:.4g}"
     taken = true if true == str(ratio) else f"{true}, taken as {ratio}"
-    sides = f" of {_pixel_size(hs)}, ms pixels of {_pixel_size(ms)}" if hs.crs else ""
+    sizes = []
+    for grid in (hs, ms) if hs.crs else ():
+        height, width, unit = _pixel(grid)
+        sides = f"{width:.6g}" if abs(width - height) < 1e-9 * width else f"{width:.6g} x {height:.6g}"
+        sizes.append(f" of {sides} {unit}".rstrip())
+    sides = ", ms pixels".join(sizes)
     return f"aligned: {columns} x {rows} hs pixels{sides}, ratio {taken}"
 
 
@@ -299,8 +304,7 @@ def shift_message(found: Registration, ms: Grid) -> str:
     """What registration found, in fine pixels and map units."""
     if not found.moved:
         return f"left where the georeferences put it: {found.reason}"
-    (y, x), unit = found.shift_px_yx, _unit(ms)
-    size_y, size_x = _pixel_sides(ms) if unit else (1.0, 1.0)
+    (y, x), (size_y, size_x, unit) = found.shift_px_yx, _pixel(ms)
     ground = f" = ({y * size_y:+.3g}, {x * size_x:+.3g}) {unit}" if unit else ""
     kept, asked = found.tie_points
     varies = {
@@ -315,21 +319,10 @@ def shift_message(found: Registration, ms: Grid) -> str:
     )
 
 
-def _pixel_sides(grid: Grid) -> tuple[float, float]:
-    """Height and width of a pixel, map units."""
-    place = affine_of(grid)
-    return hypot(place.b, place.e), hypot(place.a, place.d)
-
-
-def _pixel_size(grid: Grid) -> str:
-    height, width = _pixel_sides(grid)
-    sides = f"{width:.6g}" if abs(width - height) < 1e-9 * width else f"{width:.6g} x {height:.6g}"
-    return f"{sides} {_unit(grid)}".strip()
-
-
-def _unit(grid: Grid) -> str:
-    """The CRS's unit in short, empty where there is none."""
+def _pixel(grid: Grid) -> tuple[float, float, str]:
+    """Height and width of a pixel in map units, and their name in short; 1, 1 and none without a CRS."""
     if grid.crs is None:
-        return ""
-    crs: Any = grid.crs
-    return "degrees" if crs.is_geographic else {"metre": "m"}.get(crs.linear_units, str(crs.linear_units))
+        return 1.0, 1.0, ""
+    place, crs = affine_of(grid), cast(Any, grid.crs)
+    unit = "degrees" if crs.is_geographic else {"metre": "m"}.get(crs.linear_units, str(crs.linear_units))
+    return hypot(place.b, place.e), hypot(place.a, place.d), unit

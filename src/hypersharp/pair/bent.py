@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,16 +31,6 @@ LEAST_BENT_PX = 0.1  # root mean square by which a richer model must differ
 LARGEST_LEFT = 0.25  # of a coarse pixel: what tiles may still disagree by; beyond, no one displacement explains them
 LEAST_AGREEING = 0.6  # of the tiles
 STIFF = 1e-9  # of the mean diagonal, keeps a system solvable where tiles say nothing
-
-
-@dataclass(frozen=True, eq=False)
-class Bent:
-    """Coefficients (2, K) of the model chosen, its correlation, tiles that agree and all, and what is left of them."""
-
-    coefficients: FloatArray
-    correlation: float
-    tie_points: tuple[int, int]
-    residual_px: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +94,11 @@ class Tiles:
         return float(np.sqrt(np.average((shifts**2).sum(1), weights=np.trace(normal, axis1=1, axis2=2))))
 
 
-def bend(scene: Scene, srf: FloatArray | None, shift: Fit, *, affine_only: bool) -> Bent | None:
-    """The affine map or field that the tiles ask for beyond a shift, None where they do not."""
+def bend(scene: Scene, srf: FloatArray | None, shift: Fit, *, affine_only: bool) -> dict[str, Any] | None:
+    """The affine map or field that the tiles ask for beyond a shift, None where they do not.
+
+    As fields of a `Registration`: `coefficients`, `correlation`, `tie_points` and `residual_px`.
+    """
     sides = scene.hs.shape[1:]
     affine_only = affine_only or min(sides) < LEAST_FIELD_PX
     count = LEAST_SPLINES if affine_only else min(MOST_SPLINES, min(sides) // SPLINE_PX + 3)
@@ -136,7 +130,8 @@ def bend(scene: Scene, srf: FloatArray | None, shift: Fit, *, affine_only: bool)
     fit = linearised(scene, targets_of(scene, srf, coefficients, fit.sigma_px), coefficients, fit.sigma_px)
     if chosen is models[1]:
         coefficients = as_affine(coefficients)
-    return Bent(coefficients, fit.correlation, (int(kept.sum()), len(kept)), left_px)
+    agree = int(kept.sum()), len(kept)
+    return {"coefficients": coefficients, "correlation": fit.correlation, "tie_points": agree, "residual_px": left_px}
 
 
 def equations(scene: Scene, srf: FloatArray | None, fit: Fit) -> tuple[Fit, Tiles, Mask]:

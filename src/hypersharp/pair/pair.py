@@ -97,7 +97,12 @@ def check_pair(placement: Placement, *, scale: float | None = None, destripe: bo
     """
     sample = Sample.of(placement.shape_yx, placement.ratio)
     hs, ms = read_sample(placement, sample)
-    bands = [usable_indices(cube, name) for cube, name in ((hs, "hs"), (ms, "ms"))]
+    bands = []
+    for cube, name in ((hs, "hs"), (ms, "ms")):
+        bands.append(np.flatnonzero(usable_bands(cube)))
+        if not bands[-1].size:
+            found = f"{name} without one band that is good and has a finite value"
+            raise InputError(found, "an image", "check its bad-band list, its nodata value and its extent")
     coarse, fine = (cube.isel(band=kept) for cube, kept in zip((hs, ms), bands, strict=True))
     for image, cube, name in ((placement.hs, coarse, "hs"), (placement.ms, fine, "ms")):
         if not image.in_memory:  # cubes were checked whole as they were placed
@@ -134,15 +139,6 @@ def read_sample(placement: Placement, sample: Sample) -> tuple[xr.DataArray, xr.
         for i, outline in enumerate((placement.hs.outline(), placement.ms.outline()))
     )
     return hs, ms
-
-
-def usable_indices(cube: xr.DataArray, name: str) -> NDArray[np.intp]:
-    """The bands that can be worked with, see `cube.usable_bands`. Raises: InputError where there are none."""
-    kept = np.flatnonzero(usable_bands(cube))
-    if not kept.size:
-        found = f"{name} without one band that is good and has a finite value"
-        raise InputError(found, "an image", "check its bad-band list, its nodata value and its extent")
-    return kept
 
 
 def missing_of(valid: Tensor | None, pixels: int) -> dict[str, float]:

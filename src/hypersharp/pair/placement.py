@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hypersharp.cube import fwhm_nm, lonlat_of, make_cube, wavelengths_nm, with_bands_of
-from hypersharp.grid import Grid, Window, affine_of, window_transform
+from hypersharp.cube import lonlat_of, with_bands_of
+from hypersharp.grid import Grid, Window, window_transform
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.align import Alignment
 from hypersharp.pair.lattice import Lattice
@@ -167,7 +167,7 @@ class OnHS(Placement):
         if self.stripes:
             hs = hs.copy(data=self.destriped(hs.values, window))
         if self.alignment:
-            return hs, self._resampled(self.alignment, fine)
+            return hs, self.alignment.resampled(self.ms, fine)
         if self.shift_px_yx is None:
             return hs, self.ms.cube(fine)
         box = grown(fine, SPLINE_PX, self.fine.shape_yx)
@@ -181,16 +181,6 @@ class OnHS(Placement):
             "shift_px_yx": self.shift_px_yx and list(self.shift_px_yx),
             "to_ms": self.alignment and list(self.alignment.to_ms)[:6],
         }
-
-    def _resampled(self, alignment: Alignment, window: Window) -> xr.DataArray:
-        """The ms resampled to the fine pixels of a window; missing where it shows nothing."""
-        box = alignment.reads(window)
-        if 0 in box[2:]:
-            outline = self.ms.outline()
-            missing = np.full((outline.shape[0], *window[2:]), np.nan, np.float32)
-            return make_cube(missing, wavelengths_nm=wavelengths_nm(outline), fwhm_nm=fwhm_nm(outline))
-        place = window_transform(affine_of(alignment.source), box)
-        return alignment.resampled(self.ms.cube(box), Grid(box[2:], place, alignment.source.crs), window)
 
 
 def padded(image: Image | CubeImage, window: Window) -> NDArray[Any]:

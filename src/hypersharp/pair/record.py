@@ -94,13 +94,9 @@ class Record:
         except (CallError, InputError):
             return None
 
-    def json(self) -> str:
-        """As it stands in a result's attributes."""
-        return json.dumps(asdict(self))
-
     def on(self, result: xr.DataArray) -> xr.DataArray:
         """The result with this record in its attributes."""
-        return result.assign_attrs({ATTRIBUTE: self.json()})
+        return result.assign_attrs({ATTRIBUTE: json.dumps(asdict(self))})
 
     def known_sensor(self) -> Sensor | None:
         """The sensor that the result was made with, None where PSF or response is unknown."""
@@ -111,11 +107,6 @@ class Record:
         """PSF and response as far as they were given or estimated."""
         psf, srf = (None, None) if self.sensor is None else (self.sensor["psf"], self.sensor["srf"])
         return psf and PSF.from_dict(psf), None if srf is None else np.array(srf, dtype=np.float64)
-
-    @property
-    def sensor_given(self) -> Sequence[str]:
-        """Which of "psf" and "srf" the user gave."""
-        return () if self.sensor is None else self.sensor["given"]
 
     def took(self, **measured: Any) -> "Record":
         """The same with `seconds`, `peak_bytes` or `tiles`."""

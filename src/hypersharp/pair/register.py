@@ -152,7 +152,7 @@ def register(
     if model == "shift" or fit.correlation < LEAST_CORRELATION or not np.isfinite(result.error_px):
         return result
     bent = bend(scene, srf, fit, affine_only=model == "affine")
-    return result if bent is None else replace(result, **vars(bent), reason=None)
+    return result if bent is None else replace(result, **bent, reason=None)
 
 
 def _settled(scene: Scene, srf: FloatArray | None) -> tuple[Fit, float]:

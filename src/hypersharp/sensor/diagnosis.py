@@ -44,18 +44,15 @@ def diagnose(estimate: Estimate, pair: Images, spectra: Spectra) -> Diagnosis:
     residuals = np.where(through > 0, gaps / np.maximum(through, 1e-300), 0)
     noise = measure_noise(pair.hs, pair.ms, *map(torch.from_numpy, (pair.hs_valid, pair.ms_valid)))
     sees = tuple(tuple(int(i) for i in np.flatnonzero(row)) for row in seen)
-    words = [*blind_spots(unseen, left_out, spectra), *doubts(estimate, residuals)]
-    return Diagnosis(residuals, noise, sees, unseen, left_out, tuple(words))
-
-
-def blind_spots(unseen: Sequence[int], left_out: Sequence[int], spectra: Spectra) -> Iterator[str]:
-    """What one image shows and the other does not, with wavelengths where they are known."""
+    warnings = []
     for m in left_out:
         place = "" if spectra.ms_nm is None else f" ({spectra.ms_nm[m]:.0f} nm)"
-        yield f"ms band {m + 1}{place} sees none of the hs bands and is left out"
+        warnings.append(f"ms band {m + 1}{place} sees none of the hs bands and is left out")
     if unseen:
         places = f"hs bands {runs(unseen)}" if spectra.hs_nm is None else nm_runs(unseen, spectra.hs_nm)
-        yield f"no ms band sees {len(unseen)} hs bands ({places}): their detail is inferred, not measured"
+        warnings.append(f"no ms band sees {len(unseen)} hs bands ({places}): their detail is inferred, not measured")
+    warnings += doubts(estimate, residuals)
+    return Diagnosis(residuals, noise, sees, unseen, left_out, tuple(warnings))
 
 
 def doubts(estimate: Estimate, residuals: FloatArray) -> Iterator[str]:

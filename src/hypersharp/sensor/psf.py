@@ -230,7 +230,14 @@ def parse_psf(spec: str, ratio: int) -> PSF:
     else:
         psf = _named_psf(head, ratio)
     if "start" in options:
-        options["start_yx"] = _parse_start(options.pop("start"), ratio)
+        text = options.pop("start")
+        try:
+            numbers = [int(part) for part in text.split(",")]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in (1, 2) or not all(0 <= number < ratio for number in numbers):
+            raise InputError(f"start '{text}' at ratio {ratio}", f"whole numbers from 0 to {ratio - 1}", EXAMPLE)
+        options["start_yx"] = numbers[0], numbers[-1]
     return replace(psf, **options)
 
 
@@ -254,13 +261,3 @@ def _named_psf(head: str, ratio: int) -> PSF:
     except ValueError as exc:
         raise InputError(f"PSF '{head}'", "numbers after its name", EXAMPLE) from exc
     raise InputError(f"PSF '{head}'", "a known blur or a file", EXAMPLE)
-
-
-def _parse_start(text: str, ratio: int) -> tuple[int, int]:
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) not in (1, 2) or not all(0 <= number < ratio for number in numbers):
-        raise InputError(f"start '{text}' at ratio {ratio}", f"whole numbers from 0 to {ratio - 1}", EXAMPLE)
-    return numbers[0], numbers[-1]

@@ -102,11 +102,16 @@ class TiledRun:
         done = TileProgress(self.out, tiles.finished(count), count, progress)
         give_back_memory()
         sharp = self.record.on(self.from_tiles(tiles, done, "sharp", self.job.dtype))
+        processes = self.tiles.workers or self.job.workers
+        if self.tiles.scheduler is not None:
+            workers: AbstractContextManager[Submit] = on_cluster(self.tiles.scheduler, announce)
+        else:
+            workers = in_threads(1, sharpen_tile) if processes == 1 else in_processes(processes)
         try:
             with (
                 dask.config.set(scheduler=dask.threaded.get),
                 noted_on_stop(self.kept),
-                self.workers(announce) as submit,
+                workers as submit,
                 done.ended_by_errors(),
             ):
                 submit(tiles, [number for number in range(count) if number not in done.finished], done)
@@ -128,12 +133,6 @@ class TiledRun:
         count = len(self.job.tiling)
         made = len(Tiles.of(self.store.folder).finished(count))
         return f"{made} of {counted(count, 'tile')} kept: repeat the call with --resume to go on"
-
-    def workers(self, announce: Callable[[str], None]) -> AbstractContextManager[Submit]:
-        if self.tiles.scheduler is not None:
-            return on_cluster(self.tiles.scheduler, announce)
-        processes = self.tiles.workers or self.job.workers
-        return in_threads(1, sharpen_tile) if processes == 1 else in_processes(processes)
 
     def from_tiles(self, tiles: Tiles, done: TileProgress, kind: Kind, dtype: np.dtype[Any]) -> xr.DataArray:
         """The result, or its half-widths, as a cube that is read from tiles."""
@@ -170,7 +169,10 @@ def prepare(
     options, tiles = options or Options(), tiles or TiledOptions()
     for path in (out, uncertainty):
         if path:
-            check_streamed(path)
+            check_output(path)
+            if not format_for(path).streamed:
+                expected = f"a name ending in one of {', '.join(suffixes(streamed=True))}"
+                raise CallError(f"the output {path} for a scene fused in tiles", expected, "change its suffix")
     check_apart([out, uncertainty], [hs.path, ms.path, hs.mask, ms.mask])
     find_method(method)
     call = {
@@ -309,14 +311,6 @@ def bytes_for_whole(hs: Image, ms: Image, method: str, *, uncertainty: bool = Fa
     if uncertainty:
         floats = max(floats, interval_floats_per_px(coarse.shape[0]))
     return WRITER_BYTES + FLOAT_BYTES * floats * fine.shape[1] * fine.shape[2]
-
-
-def check_streamed(out: Path) -> None:
-    """Raise where a result cannot be written piece by piece."""
-    check_output(out)
-    if not format_for(out).streamed:
-        found = f"the output {out} for a scene fused in tiles"
-        raise CallError(found, f"a name ending in one of {', '.join(suffixes(streamed=True))}", "change its suffix")
 
 
 def check_room(placement: Placement, out: Path, uncertainty: Path | None = None) -> None:

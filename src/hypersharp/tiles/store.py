@@ -95,23 +95,21 @@ class Store:
         self.is_learned = (self.folder / JOB).exists()
         try:
             if self.is_learned:
-                self._check(call, resume)
+                if not resume:
+                    found = f"the tiles of an unfinished run in {self.folder}"
+                    raise CallError(found, "a fresh start", "add --resume to go on with them, or remove that folder")
+                asked, before = json.loads(self.call), json.loads(read_metadata(self.folder / JOB).get("call", "{}"))
+                if before != asked:
+                    differs = ", ".join(sorted(name for name in before | call if before.get(name) != asked.get(name)))
+                    found = f"tiles of a run that differs in {differs}"
+                    do = f"repeat that call, or remove {self.folder}"
+                    raise CallError(found, "the same call with the same files", do)
         except BaseException:
             self.lock.release()
             raise
         for path in self.folder.iterdir():  # of a dead run: all of it, or what it was just writing
             if path.name != FILE and (not self.is_learned or path.suffix == ".partial"):
                 path.unlink()
-
-    def _check(self, call: dict[str, Any], resume: bool) -> None:
-        if not resume:
-            found = f"the tiles of an unfinished run in {self.folder}"
-            raise CallError(found, "a fresh start", "add --resume to go on with them, or remove that folder")
-        asked, before = json.loads(self.call), json.loads(read_metadata(self.folder / JOB).get("call", "{}"))
-        if before != asked:
-            differs = ", ".join(sorted(name for name in before | call if before.get(name) != asked.get(name)))
-            found = f"tiles of a run that differs in {differs}"
-            raise CallError(found, "the same call with the same files", f"repeat that call, or remove {self.folder}")
 
     def give_up(self) -> None:
         """Let others begin; what was learned stays, if anything was."""

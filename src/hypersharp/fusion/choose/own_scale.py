@@ -28,7 +28,6 @@ from hypersharp.methods.table import METHODS
 from hypersharp.numerics.interpolate import interpolate_bicubic
 from hypersharp.pair.reduced import cut, trusted_pixels
 from hypersharp.pair.tensors import TensorPair
-from hypersharp.sensor.observe import Sensor
 
 LOOKED_AT_PX = 64  # coarse pixels along a side of the window that candidates are run on
 LEAST_SEEN = 0.02  # of the response's largest singular value: what it sees less of, it does not see
@@ -83,22 +82,17 @@ def look(trials: Trials, pair: TensorPair, names: Sequence[str]) -> OwnScale:
         counted &= inside
     shown = torch.stack([torch.einsum("km,myx->kyx", to_seen, sensor.ms(image) - part.ms) for image in made.values()])
     reduced = trials.pairs[0]
-    own, coarse = (
-        seen_detail(fine, sensor, to_seen, where)
-        for fine, where in ((part.ms, counted), (reduced.ms, counted_pixels(reduced)))
-    )
+    powers = []  # of what interpolation does not bring back of a degraded ms
+    for ms, where in ((part.ms, counted), (reduced.ms, counted_pixels(reduced))):
+        smooth = interpolate_bicubic(sensor.hs(ms), sensor.ratio, sensor.psf.centre_yx())
+        detail = torch.einsum("km,myx->kyx", to_seen, (ms - smooth).cpu())
+        powers.append(float(detail[:, where].square().mean()))
+    own, coarse = powers
     trusted = trusted_pixels(part.ms, part.hs, sensor, hs_valid=part.hs_valid, ms_valid=part.ms_valid)
     whole = part.hs[:, trusted].norm().clamp(min=TINY)
     differs = {name: float((sensor.hs(image) - part.hs)[:, trusted].norm() / whole) for name, image in made.items()}
     seen = neighbour_products(shown, counted) / len(units)
     return OwnScale(tuple(made), seen, min(1.0, own / max(coarse, TINY)), differs, units, basis[kept])
-
-
-def seen_detail(ms: Tensor, sensor: Sensor, to_seen: Tensor, counted: Tensor) -> float:
-    """The mean square of what interpolation does not bring back of a degraded ms (l, H, W)."""
-    smooth = interpolate_bicubic(sensor.hs(ms), sensor.ratio, sensor.psf.centre_yx())
-    detail = torch.einsum("km,myx->kyx", to_seen, (ms - smooth).cpu())
-    return float(detail[:, counted].square().mean())
 
 
 def neighbour_products(images: Tensor, counted: Tensor) -> Floats:

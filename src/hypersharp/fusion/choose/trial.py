@@ -67,10 +67,9 @@ class Ranked:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What a candidate made of each reduced pair, as it is and made consistent; seconds at full size, of either."""
+    """What a candidate made of each reduced pair, made consistent or not; seconds at full size, of either step."""
 
-    plain: list[Tensor]
-    agreed: list[Tensor]
+    estimates: dict[bool, list[Tensor]]
     seconds: float
     agreeing_seconds: float
 
@@ -142,7 +141,7 @@ class Trials:
             growth = self.scene_px / pair.ms[0].numel()
             seconds.append(growth * (between - started))
             agreeing.append(growth * (perf_counter() - between))
-        self.by_name[method.name] = Trial(plain, agreed, min(seconds), min(agreeing))
+        self.by_name[method.name] = Trial({False: plain, True: agreed}, min(seconds), min(agreeing))
         return self.by_name[method.name]
 
     def quality(self, shares: Mapping[str, float], consistent: bool) -> Quality:
@@ -166,7 +165,7 @@ class Trials:
         """(n, L, N): the errors of candidates at the pixels of the reduced pairs that count."""
         by_pair = []
         for number, pair in enumerate(self.pairs):
-            images = [self._estimates(name, consistent)[number] for name in names]
+            images = [self.by_name[name].estimates[consistent][number] for name in names]
             by_pair.append((torch.stack(images) - pair.truth.cpu())[:, :, counted_pixels(pair)])
         return torch.cat(by_pair, 2)
 
@@ -193,11 +192,8 @@ class Trials:
         agreeing = max(trial.agreeing_seconds for trial in trials) if consistent else 0.0
         return sum(trial.seconds for trial in trials) + agreeing
 
-    def _estimates(self, name: str, consistent: bool) -> list[Tensor]:
-        return self.by_name[name].agreed if consistent else self.by_name[name].plain
-
     def _blended(self, shares: Mapping[str, float], consistent: bool) -> list[Tensor]:
-        members = [(share, self._estimates(name, consistent)) for name, share in shares.items()]
+        members = [(share, self.by_name[name].estimates[consistent]) for name, share in shares.items()]
         return [sum(share * images[i] for share, images in members) for i in range(len(self.pairs))]  # type: ignore[misc]
 
 
