@@ -20,7 +20,7 @@ from hypersharp.sensor.physical import nonnegative
 from hypersharp.sensor.psf import PSF, gaussian
 from hypersharp.sensor.responses import SRFS
 from hypersharp.sensor.shapes import BlurShape, blur_weights
-from hypersharp.sensor.spectra import Spectra, recognise
+from hypersharp.sensor.spectra import Spectra
 from hypersharp.sensor.srf import find_srf, gaussian_srf
 
 NM = np.arange(400.0, 720.0, 20)
@@ -242,7 +242,7 @@ def test_jasper_ridge_pairs_of_35_db_with_the_wavelengths_of_landsat(data_dir: C
     ],
 )
 def test_centres_tell_a_known_sensor(centres: list[float], name: str | None) -> None:
-    assert recognise(np.array(centres, np.float64)) == name
+    assert Spectra(ms_nm=np.array(centres, np.float64)).recognised == name
 
 
 def test_a_known_sensor_brings_its_widths() -> None:

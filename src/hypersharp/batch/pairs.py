@@ -38,21 +38,20 @@ def find_pairs(given: Sequence[Path]) -> list[PairFiles]:
 
     Raises: InputError for a file or folder that names no pair, and for two pairs of one name.
     """
-    found = [pair for path in given for place in matching(path) for pair in pairs_of(place)]
+    places = list[Path]()
+    for path in given:
+        if path.exists() or not re.search(r"[*?\[]", str(path)):
+            places.append(path)
+        else:
+            base = Path(path.anchor)
+            places += [folder for folder in sorted(base.glob(str(path.relative_to(base)))) if folder.is_dir()]
+    found = [pair for place in places for pair in pairs_of(place)]
     if not found:
         raise InputError(f"no pair in {', '.join(map(str, given))}", EXPECTED, "add a line or a folder")
     counted = Counter(pair.name for pair in found)
     if twice := [name for name, count in counted.items() if count > 1]:
         raise InputError(f"{counted[twice[0]]} pairs named {twice[0]}", "a name for each", "add a column name")
     return found
-
-
-def matching(path: Path) -> list[Path]:
-    """What a pattern names; anything else names itself."""
-    if path.exists() or not re.search(r"[*?\[]", str(path)):
-        return [path]
-    base = Path(path.anchor)
-    return [folder for folder in sorted(base.glob(str(path.relative_to(base)))) if folder.is_dir()]
 
 
 def pairs_of(path: Path) -> Iterator[PairFiles]:

@@ -96,8 +96,14 @@ class Batch:
 
     def digest(self, pair: PairFiles) -> str:
         """Of the files of a pair as they stand now, and of what is done with them."""
-        facts = [[(str(file), last_change(file)) for file in pair.files if file], pair.sensors, self.call]
-        return sha256(json.dumps(facts, default=str).encode()).hexdigest()
+        files = []
+        for file in (file for file in pair.files if file):
+            changed = None
+            with suppress(OSError):  # one that is not there
+                found = split_part(file)[0].stat()
+                changed = found.st_size, found.st_mtime_ns
+            files.append((str(file), changed))
+        return sha256(json.dumps([files, pair.sensors, self.call], default=str).encode()).hexdigest()
 
     def made_before(self, pair: PairFiles, digest: str) -> Row | None:
         """The row of a pair whose result is there and still holds."""
@@ -139,14 +145,6 @@ class Batch:
         make_folder(self.out / STATES)
         write_text(self.state(pair), json.dumps({"digest": digest, "row": asdict(made)}))
         return made
-
-
-def last_change(file: Path) -> tuple[int, int] | None:
-    """Size and time, None for a file that is not there."""
-    with suppress(OSError):
-        found = split_part(file)[0].stat()
-        return found.st_size, found.st_mtime_ns
-    return None
 
 
 def taken(record: Record) -> str:

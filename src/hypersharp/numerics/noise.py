@@ -67,18 +67,16 @@ def neighbour_noise(pixels: Tensor) -> Tensor:
     Of w bands with p signal dimensions the regression itself adds the share p / w, which is taken off.
     """
     pixels = pixels[:, :: -(-pixels.shape[1] // MOST_PIXELS)]
-    window = window_bands(pixels)
-    return band_noise(pixels, window) * noise_share(pixels, window) if window else torch.zeros(len(pixels)).double()
+    window, share = window_bands(pixels)
+    return band_noise(pixels, window) * share if window else torch.zeros(len(pixels)).double()
 
 
 def neighbour_residuals(pixels: Tensor) -> Tensor:
     """What a band's neighbours do not explain of it, (L, N), scaled to the variance of `neighbour_noise`."""
-    window, count = window_bands(pixels), pixels.shape[1]
+    (window, share), count = window_bands(pixels), pixels.shape[1]
     if not window:
         return torch.zeros_like(pixels)
-    return residuals(pixels, window, NEIGHBOUR_RIDGE) * math.sqrt(
-        count / (count - window + 1) * noise_share(pixels, window)
-    )
+    return residuals(pixels, window, NEIGHBOUR_RIDGE) * math.sqrt(count / (count - window + 1) * share)
 
 
 def texture_noise(image: Tensor, valid: Tensor | None = None) -> Tensor:
@@ -126,16 +124,16 @@ def residuals(pixels: Tensor, window: int, ridge: float) -> Tensor:
     return left
 
 
-def noise_share(pixels: Tensor, window: int) -> float:
-    """The share of the noise in the residuals of `window` bands."""
-    return 1 - min(signal_rank(pixels), window - 1) / window
+def window_bands(pixels: Tensor) -> tuple[int, float]:
+    """How many bands of (L, N) are regressed on each other, and the share of the noise in what that leaves.
 
-
-def window_bands(pixels: Tensor) -> int:
-    """How many bands of (L, N) are regressed on each other, more where pixels are many; 0: they are too few."""
+    More bands where pixels are many; 0 where they are too few.
+    """
     bands, count = pixels.shape
     window = min(bands, max(2, count // PIXELS_A_BAND))
-    return window if count > window and bands > 1 else 0
+    if count <= window or bands == 1:
+        return 0, 0.0
+    return window, 1 - min(signal_rank(pixels), window - 1) / window
 
 
 def regressions(pixels: Tensor, window: int, ridge: float) -> Iterator[tuple[slice, slice, Tensor]]:

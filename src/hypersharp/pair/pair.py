@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hypersharp.cube import check_cube, fwhm_nm, make_cube, usable_bands, wavelengths_nm
+from hypersharp.cube import check_cube, fwhm_nm, usable_bands, wavelengths_nm, with_bands_of
 from hypersharp.errors import InputError
 from hypersharp.grid import Window, middle
 from hypersharp.numerics.unit import value_scale
@@ -18,7 +18,6 @@ from hypersharp.pair.defects import LEAST_LINES, defect_warnings, striped_lines
 from hypersharp.pair.defects import LOOKED_AT_PX as DEFECTS_PX
 from hypersharp.pair.destripe import without_stripes
 from hypersharp.pair.placement import Placement
-from hypersharp.pair.resample import band_facts
 from hypersharp.pair.sample import Sample
 from hypersharp.pair.tensors import TensorPair, measured, to_tensor
 from hypersharp.pair.units import unit_warnings
@@ -135,7 +134,7 @@ def read_sample(placement: Placement, sample: Sample) -> tuple[xr.DataArray, xr.
         pieces = [placement.read(window) for window in windows]
         rows.append([np.concatenate([piece[i].values for piece in pieces], axis=2) for i in (0, 1)])
     hs, ms = (
-        make_cube(np.concatenate([row[i] for row in rows], axis=1), **band_facts(outline))
+        with_bands_of(outline, np.concatenate([row[i] for row in rows], axis=1), crs=None, transform=None)
         for i, outline in enumerate((placement.hs.outline(), placement.ms.outline()))
     )
     return hs, ms

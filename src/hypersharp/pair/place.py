@@ -36,7 +36,6 @@ from hypersharp.pair.placement import OnHS, OnMS, Placement
 from hypersharp.pair.register import LEAST_CORRELATION, Model, Registration
 from hypersharp.pair.resample import affine_type, project
 from hypersharp.pair.spread import register_spread
-from hypersharp.pair.units import check_units
 from hypersharp.sensor.spectra import Spectra, coverage_notes
 from hypersharp.sensor.srf import check_common_wavelengths
 
@@ -98,7 +97,10 @@ def checked_grids(
 
     Raises: InputError as `place`.
     """
-    check_units(hs, ms)
+    units = hs.attrs.get("units"), ms.attrs.get("units")
+    if set(units) == {"radiance", "reflectance"}:
+        found = f"hs in {units[0]} and ms in {units[1]}"
+        raise InputError(found, "one unit", "use the surface reflectance (level 2) of both, or the radiance of both")
     if ms.shape[0] > hs.shape[0]:
         swapped = hs[0].size > ms[0].size
         raise InputError(

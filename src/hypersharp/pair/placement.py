@@ -38,7 +38,8 @@ class Placement:
 
     `offset_px_yx`: how far (down, right) off the middle of their fine pixels the centres of coarse ones lie, as far as
     georeference and registration know; it belongs to the PSF. `has_gaps`: whether there may be pixels that nothing was
-    measured for. `notes`: what was done, a line each. `stripes`: what is taken off hs as it is read.
+    measured for. `notes`: what was done, a line each. `stripes`: what is taken off hs as it is read. `resamples_hs`:
+    whether the pixels of hs are others than the image's own.
     """
 
     hs: Image | CubeImage
@@ -48,6 +49,8 @@ class Placement:
     fine: Grid
     notes: tuple[str, ...] = ()
     stripes: tuple[Stripes, ...] = ()
+    offset_px_yx: tuple[float, float] = (0.0, 0.0)
+    resamples_hs: bool = False
 
     @property
     def everything(self) -> Window:
@@ -55,18 +58,9 @@ class Placement:
         return 0, 0, *self.shape_yx
 
     @property
-    def offset_px_yx(self) -> tuple[float, float]:
-        return 0.0, 0.0
-
-    @property
     def lonlat(self) -> NDArray[np.float64] | None:
         """The degrees (2, H, W) of the centres of the fine pixels, where the ms is a swath on no map."""
         return lonlat_of(self.ms.outline())
-
-    @property
-    def resamples_hs(self) -> bool:
-        """Whether the pixels of hs are others than the image's own."""
-        return False
 
     @property
     def has_gaps(self) -> bool:
@@ -104,11 +98,8 @@ class OnMS(Placement):
     def of(cls, hs: Image | CubeImage, ms: Image | CubeImage, fine: Grid, lattice: Lattice, **more: Any) -> OnMS:
         """That of a lattice; fine: the grid of the whole ms."""
         blocks, own = lattice.grids(fine)
+        more |= {"offset_px_yx": lattice.offset_px_yx, "resamples_hs": lattice.warp is not None}
         return cls(hs, ms, lattice.shape_yx, lattice.ratio, own, lattice=lattice, blocks=blocks, **more)
-
-    @property
-    def offset_px_yx(self) -> tuple[float, float]:
-        return self.lattice.offset_px_yx
 
     @property
     def lonlat(self) -> NDArray[np.float64] | None:
@@ -116,14 +107,10 @@ class OnMS(Placement):
         return None if whole is None else whole[:, y : y + height, x : x + width]
 
     @property
-    def resamples_hs(self) -> bool:
-        return self.lattice.warp is not None
-
-    @property
     def has_gaps(self) -> bool:
         (y, x), (height, width) = self.lattice.corner_yx, self.hs.outline().shape[1:]
         inside = min(y, x) >= 0 and y + self.shape_yx[0] <= height and x + self.shape_yx[1] <= width
-        return super().has_gaps or self.lattice.warp is not None or not inside
+        return super().has_gaps or self.resamples_hs or not inside
 
     def read(self, window: Window) -> tuple[xr.DataArray, xr.DataArray]:
         """The same; hs says that it lies on its blocks of fine pixels, the rest of its place is the offset."""

@@ -84,14 +84,10 @@ def _as_stored(values: NDArray[np.floating], dtype: np.dtype[Any]) -> NDArray[An
 def on_grid(cube: xr.DataArray, values: Any, grid: Grid) -> xr.DataArray:
     """A cube of these pixels on this grid, with the bands of another; without georeference where that has none."""
     place: dict[str, Any] = {} if transform_of(cube) is None else {"crs": grid.crs, "transform": grid.transform}
-    made = make_cube(values, **band_facts(cube), **place)
+    bands: dict[str, Any] = {"wavelengths_nm": wavelengths_nm(cube), "fwhm_nm": fwhm_nm(cube)}
+    made = make_cube(values, **bands, good_bands=good_bands(cube), **place)
     made.encoding.update(cube.encoding)
     return made.assign_attrs(cube.attrs)
-
-
-def band_facts(cube: xr.DataArray) -> dict[str, Any]:
-    """Wavelengths, widths and flags of a cube, as `make_cube` takes them."""
-    return {"wavelengths_nm": wavelengths_nm(cube), "fwhm_nm": fwhm_nm(cube), "good_bands": good_bands(cube)}
 
 
 def affine_type() -> type[Affine]:

@@ -22,14 +22,6 @@ SCALE_POWER = 2  # of ten: a slope from there on, either way, is a scale that is
 OFFSET, NEAR = 0.1, 0.03  # of reflectance
 
 
-def check_units(hs: xr.DataArray, ms: xr.DataArray) -> None:
-    """Raise an InputError where one image is known to be radiance, the other reflectance."""
-    units = hs.attrs.get("units"), ms.attrs.get("units")
-    if set(units) == {"radiance", "reflectance"}:
-        found = f"hs in {units[0]} and ms in {units[1]}"
-        raise InputError(found, "one unit", "use the surface reflectance (level 2) of both, or the radiance of both")
-
-
 def unit_warnings(hs: xr.DataArray, ms: xr.DataArray) -> tuple[str, ...]:
     """What is odd about the units of a pair on nested grids, and the options that would mend it."""
     text = _by_regression(hs, ms)

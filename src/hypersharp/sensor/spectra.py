@@ -29,8 +29,25 @@ class Spectra:
 
     @cached_property
     def recognised(self) -> str | None:
-        """The sensor of `SRFS` whose bands have the centres of the ms, where its widths are not known."""
-        return recognise(self.ms_nm) if self.ms_nm is not None and self.ms_fwhm_nm is None else None
+        """The sensor of `SRFS` whose bands have the centres of the ms, where its widths are not known.
+
+        That with a band of its own at each of them, the nearest; of published or nominal ones, as a file may state
+        either; of a series with the same nominal ones its first. None below three bands.
+
+        >>> Spectra(ms_nm=np.array([492.1, 559, 664.9, 832.9])).recognised
+        'sentinel-2b'
+        """
+        if self.ms_nm is None or self.ms_fwhm_nm is not None or len(self.ms_nm) < LEAST_BANDS:
+            return None
+        found = {}
+        for name in SRFS:
+            published, _, nominal = known_bands(name)
+            gaps = (np.abs(centres - self.ms_nm[:, None]) / self.ms_nm[:, None] for centres in (published, nominal))
+            distance = np.minimum(*gaps)
+            if distance.size and len(set(distance.argmin(axis=1))) == len(self.ms_nm):
+                found[name] = float(distance.min(axis=1).max())
+        best = min(found, key=lambda name: found[name], default=None)
+        return best if best and found[best] <= SAME_CENTRE else None
 
     @property
     def gaps(self) -> tuple[int, ...]:
@@ -66,25 +83,6 @@ def known_bands(name: str) -> tuple[FloatArray, FloatArray, FloatArray]:
     rows = [(*row, table.nominal.get(band, row[0])) for band, row in bands.items() if isinstance(table, Bands)]
     centres, widths, nominal = np.array(rows, np.float64).reshape(-1, 3).T
     return centres, widths, nominal
-
-
-def recognise(ms_nm: FloatArray) -> str | None:
-    """The sensor that has a band of its own at each of these centres (nm), the one nearest; None below three bands.
-
-    Published or nominal ones, as a file may state either; of a series with the same nominal ones its first.
-
-    >>> recognise(np.array([492.1, 559, 664.9, 832.9])), recognise(np.array([490.0, 600, 700]))
-    ('sentinel-2b', None)
-    """
-    found = {}
-    for name in SRFS if len(ms_nm) >= LEAST_BANDS else ():
-        published, _, nominal = known_bands(name)
-        gaps = (np.abs(centres - ms_nm[:, None]) / ms_nm[:, None] for centres in (published, nominal))
-        distance = np.minimum(*gaps)
-        if distance.size and len(set(distance.argmin(axis=1))) == len(ms_nm):
-            found[name] = float(distance.min(axis=1).max())
-    best = min(found, key=lambda name: found[name], default=None)
-    return best if best and found[best] <= SAME_CENTRE else None
 
 
 def restrict(ms_bands: int, bands: int, spectra: Spectra) -> tuple[Mask, FloatArray | None]:
