@@ -33,21 +33,18 @@ DETAIL_PX = 3  # coarse pixels along a side of the mean that detail is what is l
 
 
 @dataclass(frozen=True, eq=False)
-class Guide:
-    """How the ms tells what hs has between its pixels: G (L, l), under a Gaussian blur of sigma fine pixels."""
-
-    gains: FloatArray
-    sigma_px: float
-
-
-@dataclass(frozen=True, eq=False)
 class Warp:
-    """From places in the ms to places in hs: the displacement undone, then by the two grids."""
+    """From places in the ms to places in hs: the displacement undone, then by the two grids.
+
+    `gains`: G (L, l), by which the ms tells what hs has between its pixels, under a Gaussian blur of `sigma_px` fine
+    pixels.
+    """
 
     hs: Grid
     ms: Grid
     field: Field | None = None
-    guide: Guide | None = None
+    gains: FloatArray | None = None
+    sigma_px: float | None = None
 
     def in_hs(self, places: FloatArray) -> FloatArray:
         """Where hs shows what the ms has at (2, n) (y, x), both as indices of pixels."""
@@ -74,24 +71,22 @@ class Warp:
         values = np.asarray(hs.cube(window).values, np.float32)
         missing, values = np.isnan(values).any(0), fill_gaps(values)
         own = places - np.array(window[:2])[:, None]
-        seen_there = None
-        if self.guide is not None:
+        added = None
+        if self.gains is not None:
             seen_here, seen_there = self.seen(ms, window, blocks)
-            values = values - np.tensordot(self.guide.gains, seen_here, 1).astype(np.float32)
+            values = values - np.tensordot(self.gains, seen_here, 1).astype(np.float32)
+            added = self.gains @ seen_there
         found = np.stack([map_coordinates(band, own, order=3, mode="mirror") for band in values])
-        if self.guide is not None and seen_there is not None:
-            found = found + self.guide.gains @ seen_there
+        found = found if added is None else found + added
         y, x = own
         outside = (np.minimum(y, x) < -0.5) | (y > missing.shape[0] - 0.5) | (x > missing.shape[1] - 0.5)
         gone = outside | (map_coordinates(missing.astype(np.float32), own, order=0, mode="nearest") > 0)
         found = np.where(gone | ~np.isfinite(own).all(0), np.nan, found)
         return found.astype(np.float32).reshape(bands, *shape_yx)
 
-    def seen(
-        self, ms: Image | CubeImage, window: Window, blocks: FloatArray, sigma_px: float | None = None
-    ) -> tuple[FloatArray, FloatArray]:
+    def seen(self, ms: Image | CubeImage, window: Window, blocks: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The blurred ms (l, a, b) at the hs pixels of a window, and (l, n) at places in it."""
-        sigma = sigma_px or (self.guide.sigma_px if self.guide else 0.0)
+        sigma = self.sigma_px or 0.0
         height, width = window[2:]
         rows, columns = np.indices((height, width)).reshape(2, -1)
         here = self.in_ms(np.stack([rows + window[0], columns + window[1]]).astype(float))
@@ -113,10 +108,11 @@ class Warp:
         window = around(self.in_hs(blocks), (sides[0], sides[1]), 0)
         values = np.asarray(hs.cube(window).values, np.float32)
         kept = ~np.isnan(values).any(0).ravel()
-        seen, _ = self.seen(ms, window, blocks, sigma_px)
+        blurred = replace(self, sigma_px=sigma_px)
+        seen, _ = blurred.seen(ms, window, blocks)
         y, x = (detail(image).reshape(len(image), -1)[:, kept] for image in (fill_gaps(values), seen))
         gains = np.linalg.lstsq(x @ x.T, x @ y.T, rcond=1e-6)[0].T
-        return replace(self, guide=Guide(np.asarray(gains, np.float64), sigma_px))
+        return replace(blurred, gains=np.asarray(gains, np.float64))
 
     def described(self) -> dict[str, Any]:
         """As plain data, JSON-able; the grids where they are not the images' own."""
@@ -124,8 +120,8 @@ class Warp:
         return {
             "to_ms": list(affine_of(self.hs))[:6] if own else None,
             "field": self.field and self.field.described(),
-            "gains": None if self.guide is None else self.guide.gains.tolist(),
-            "sigma_px": None if self.guide is None else self.guide.sigma_px,
+            "gains": None if self.gains is None else self.gains.tolist(),
+            "sigma_px": self.sigma_px,
         }
 
     @classmethod
@@ -135,8 +131,8 @@ class Warp:
             affine = affine_type()
             hs, ms = Grid(hs.shape_yx, affine(*known["to_ms"])), Grid(ms.shape_yx, affine.identity())
         field = known["field"] and Field.from_dict(known["field"])
-        guide = None if known["gains"] is None else Guide(np.array(known["gains"]), known["sigma_px"])
-        return cls(hs, ms, field, guide)
+        gains = None if known["gains"] is None else np.array(known["gains"])
+        return cls(hs, ms, field, gains, known["sigma_px"])
 
 
 def block_centres(fine: Window, ratio: int) -> FloatArray:
