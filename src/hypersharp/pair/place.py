@@ -145,7 +145,10 @@ def on_ms(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid]
     if coregister != "none":
         found, window = displacement(first, coregister)
         if found.moved:
-            lattice = moved(lattice, found, window, coarse, fine)
+            if found.model == "shift":
+                lattice = lattice.displaced(found.shift_px_yx, coarse, fine)
+            else:
+                lattice = lattice.bent(found.field(lattice.ratio, window[2:], window[:2]), coarse, fine)
             notes.append(shift_message(found, fine))
             evidence = found.evidence()
             sigma_px = found.sigma_px
@@ -183,13 +186,6 @@ def displacement(first: OnMS, richest: Model) -> tuple[Registration, Window]:
         affine_only=model == "affine",
     )
     return spread, window if spread is found else everything
-
-
-def moved(lattice: Lattice, found: Registration, window: Window, hs: Grid, ms: Grid) -> Lattice:
-    """The lattice under the displacement that a window of it showed."""
-    if found.model == "shift":
-        return lattice.displaced(found.shift_px_yx, hs, ms)
-    return lattice.bent(found.field(lattice.ratio, window[2:], window[:2]), hs, ms)
 
 
 def on_hs(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid], wanted: Wanted) -> Placement:

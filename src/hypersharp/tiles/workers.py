@@ -197,7 +197,12 @@ def submit_to(client: Any, tiles: Tiles, numbers: Iterable[int], progress: TileP
         if future.status == "finished":
             progress.finish(future.result())
         elif future.status == "error":
-            progress.fail(explained(future.exception()))
+            error = future.exception()
+            if type(error).__name__ == "KilledWorker":
+                advice = "lower --memory, then repeat the call with --resume"
+                found = f"a tile whose workers died {DEATHS} times"
+                error = InputError(found, "enough memory for each worker", advice)
+            progress.fail(error)
 
     for number in numbers:
         key = f"{tiles.identity}-{number}"
@@ -215,11 +220,3 @@ def sharpen_on_worker(tiles: Tiles, number: int) -> int:
     gpus = torch.cuda.device_count()
     device = f"cuda:{int(worker.name) % gpus}" if gpus and str(worker.name).isdigit() else None
     return sharpen_tile(tiles, number, device)
-
-
-def explained(error: BaseException) -> BaseException:
-    """A worker's death in our words; its other errors as they are."""
-    if type(error).__name__ != "KilledWorker":
-        return error
-    advice = "lower --memory, then repeat the call with --resume"
-    return InputError(f"a tile whose workers died {DEATHS} times", "enough memory for each worker", advice)
