@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import hypot
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -323,6 +323,7 @@ def _pixel(grid: Grid) -> tuple[float, float, str]:
     """Height and width of a pixel in map units, and their name in short; 1, 1 and none without a CRS."""
     if grid.crs is None:
         return 1.0, 1.0, ""
-    place, crs = affine_of(grid), cast(Any, grid.crs)
+    crs: Any = grid.crs
+    place = affine_of(grid)
     unit = "degrees" if crs.is_geographic else {"metre": "m"}.get(crs.linear_units, str(crs.linear_units))
     return hypot(place.b, place.e), hypot(place.a, place.d), unit

@@ -130,8 +130,7 @@ class Trials:
             known = sensor.psf, sensor.sensor.srf
         for pair in self.pairs:
             started = perf_counter()
-            sensor = PairSensor(pair, *known)
-            estimate = method.learn(pair, sensor, options)(pair, options, ignore).cpu()
+            estimate = method.learn(pair, PairSensor(pair, *known), options)(pair, options, ignore).cpu()
             between = perf_counter()
             if not estimate.isfinite().all():
                 raise InputError("values that are not finite", "numbers", "use another method")
