@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -82,8 +82,10 @@ def place(
     notes = (*hs_fill, *ms_fill, *swath)
     keeps_hs = (known["frame"] if known else frame) == "hs"
     native = None if keeps_hs or (known and not known.get("native")) else native_image(hs)
-    put = on_hs if keeps_hs else on_ms
-    placed = put(native or hs, ms, grids, Wanted(ratio, coregister, known, start_px_yx))
+    if keeps_hs:
+        placed: Placement = on_hs(hs, ms, grids, ratio, coregister, known)
+    else:
+        placed = on_ms(native or hs, ms, grids, ratio, coregister, known, start_px_yx=start_px_yx)
     nm, flags = wavelengths_nm(outlines[0]), good_bands(outlines[0])
     seen = nm if nm is None or flags is None else nm[flags]
     coverage = coverage_notes(Spectra(seen, wavelengths_nm(outlines[1]), fwhm_nm(outlines[1])))
@@ -93,7 +95,7 @@ def place(
 def checked_grids(
     hs: xr.DataArray, ms: xr.DataArray, ratio: int | None
 ) -> tuple[tuple[Grid, Grid], tuple[float, float], tuple[str, ...]]:
-    """The grids of a pair by its outlines, where hs begins (`Wanted.start_px_yx`), and what is to be said of it.
+    """The grids of a pair, where hs begins in an ms of its own extent (fine pixels), and what is to be said of it.
 
     Raises: InputError as `place`.
     """
@@ -117,18 +119,18 @@ def checked_grids(
     return (coarse, fine), (0.0, 0.0), ()
 
 
-class Wanted(NamedTuple):
-    """How a pair is to be placed, see `place`."""
-
-    ratio: int | None
-    coregister: Coregister
-    known: Mapping[str, Any] | None
-    start_px_yx: tuple[float, float] = (0.0, 0.0)  # where hs begins in an ms of its own extent
-
-
-def on_ms(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid], wanted: Wanted) -> Placement:
-    """The pair on the pixels of the ms; grids: those of hs and ms."""
-    (coarse, fine), (ratio, coregister, known, start_px_yx) = grids, wanted
+def on_ms(
+    hs: Image | CubeImage,
+    ms: Image | CubeImage,
+    grids: tuple[Grid, Grid],
+    ratio: int | None,
+    coregister: Coregister,
+    known: Mapping[str, Any] | None,
+    *,
+    start_px_yx: tuple[float, float],
+) -> Placement:
+    """The pair on the pixels of the ms; grids: those of hs and ms; the others as in `place` and `checked_grids`."""
+    coarse, fine = grids
     if known is not None:
         if isinstance(hs, NativeImage):
             coarse = hs.grid(coarse)
@@ -188,10 +190,17 @@ def displacement(first: OnMS, richest: Model) -> tuple[Registration, Window]:
     return spread, window if spread is found else everything
 
 
-def on_hs(hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid], wanted: Wanted) -> Placement:
-    """The pair on the pixels of hs; grids: those of hs and ms."""
-    (coarse, fine), (given, coregister, known, _) = grids, wanted
-    ratio = given if known is None else known["ratio"]
+def on_hs(
+    hs: Image | CubeImage,
+    ms: Image | CubeImage,
+    grids: tuple[Grid, Grid],
+    ratio: int | None,
+    coregister: Coregister,
+    known: Mapping[str, Any] | None,
+) -> Placement:
+    """The pair on the pixels of hs; grids: those of hs and ms; the others as in `place`."""
+    coarse, fine = grids
+    ratio = ratio if known is None else known["ratio"]
     model: Straight = "shift" if coregister == "local" else coregister
     placed = all(grid.crs is not None and grid.transform is not None for grid in (coarse, fine))
     if placed and not fits_exactly(coarse, fine):
