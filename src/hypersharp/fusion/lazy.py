@@ -73,7 +73,9 @@ def fuse_lazily(
     (coarse, fine), start_px_yx, _ = checked_grids(hs, ms, ratio)
     lattice = first_lattice(coarse, fine, ratio, start_px_yx)
     reach = Reach(lattice, coarse.shape_yx, fine.shape_yx, moves=options.coregister_with(psf) != "none")
-    images, outlines = (da.asarray(hs.data), da.asarray(ms.data)), (outline_of(hs), outline_of(ms))
+    images = da.asarray(hs.data), da.asarray(ms.data)
+    # without the graph that makes the pixels
+    hs_outline, ms_outline = (cube.copy(data=da.zeros(cube.shape, cube.dtype, chunks=-1)) for cube in (hs, ms))
     token = tokenize(*(image.name for image in images), method, str(options), str(psf), str(srf), ratio)
 
     def parts(windows: Iterable[Iterable[Window]]) -> list[list[tuple[Window, Any]]]:
@@ -82,7 +84,7 @@ def fuse_lazily(
             for image, own in zip(images, windows, strict=True)
         ]
 
-    learn = partial(learned, outlines, method=method, options=options, psf=psf, srf=srf, ratio=ratio)
+    learn = partial(learned, (hs_outline, ms_outline), method=method, options=options, psf=psf, srf=srf, ratio=ratio)
     fusion = delayed(learn, pure=False)(*parts(reach.to_learn_from()), dask_key_name=f"hypersharp-learned-{token}")
     tiling = Tiling(
         lattice.shape_yx,
@@ -98,7 +100,7 @@ def fuse_lazily(
         made = sharpen(fusion, *parts([[own] for own in reach.around(tile.seen)]), window, dask_key_name=name)
         block = da.from_delayed(made, (hs.shape[0], *window[2:]), dtype)
         rows[number // tiling.counts_yx[1]].append(block)
-    whole = OnMS.of(CubeParts(outlines[0]), CubeParts(outlines[1]), fine, lattice)
+    whole = OnMS.of(CubeParts(hs_outline), CubeParts(ms_outline), fine, lattice)
     return as_cube(da.block(rows), whole)
 
 
@@ -111,13 +113,6 @@ def side_of(chunk_yx: tuple[int, int], ratio: int) -> int:
     step = step_px(ratio)
     side = min(max(min(chunk_yx), LEAST_PX), MOST_PX) // ratio
     return max(step, side // step * step)
-
-
-def outline_of(cube: xr.DataArray) -> xr.DataArray:
-    """All of a cube but its pixels, and without the graph that makes them."""
-    import dask.array as da
-
-    return cube.copy(data=da.zeros(cube.shape, cube.dtype, chunks=-1))
 
 
 class Reach:

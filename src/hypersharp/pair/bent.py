@@ -14,7 +14,6 @@ from math import isqrt
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hypersharp.pair.displaced import Fit, Scene, linearised, targets_of
 from hypersharp.pair.field import AFFINE, LEAST_SPLINES, SHIFT, as_splines, bending
@@ -135,20 +134,18 @@ def bend(scene: Scene, srf: FloatArray | None, shift: Fit, *, affine_only: bool)
 
 
 def equations(scene: Scene, srf: FloatArray | None, fit: Fit) -> tuple[Fit, Tiles, Mask]:
-    """The fit and its equations at the displacement it has, and which tiles agree with the others."""
+    """The fit and its equations at the displacement it has, and which tiles agree with the others.
+
+    Those are the tiles whose misfit of a pixel is not far above the median.
+    """
     targets = targets_of(scene, srf, fit.coefficients, fit.sigma_px)
     fit = linearised(scene, targets, fit.coefficients, fit.sigma_px)
-    kept = agreeing(scene, fit)
-    normal, rhs = fit.normal.sum(0)[kept, :-1, :-1], fit.rhs.sum(0)[kept, :-1]
-    return fit, Tiles(normal, rhs, fit.coefficients.ravel()), kept
-
-
-def agreeing(scene: Scene, fit: Fit) -> NDArray[np.bool_]:
-    """(tiles,): whose misfit of a pixel is not far above the median."""
     counts = np.bincount(scene.tiles[scene.counted(fit.coefficients, fit.sigma_px)], minlength=scene.tile_count)
     misfit = fit.squares.sum(0) / np.maximum(counts, 1)
     enough = counts >= LEAST_TILE_PX
-    return np.asarray(enough & (misfit <= OUTLIER * np.median(misfit[enough]) if enough.any() else enough))
+    kept = enough & (misfit <= OUTLIER * np.median(misfit[enough]) if enough.any() else enough)
+    normal, rhs = fit.normal.sum(0)[kept, :-1, :-1], fit.rhs.sum(0)[kept, :-1]
+    return fit, Tiles(normal, rhs, fit.coefficients.ravel()), kept
 
 
 def straight_models(count: int) -> list[Model]:

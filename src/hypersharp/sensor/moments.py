@@ -127,7 +127,11 @@ def gather(
         texture = np.concatenate([patches.std(axis=(2, 3)).sum(0) for patches in parts])
         chosen = np.sort(np.argpartition(-texture, most)[:most])
         rows, columns = rows[chosen], columns[chosen]
-    held = held_out(rows, columns)
+    # every fourth of the blocks that pixels fall into is held out: neighbours stay together, so that it is new
+    y, x = (BLOCKS * (index - index.min()) // (index.max() - index.min() + 1) for index in (rows, columns))
+    held = (y + 2 * x) % 4 == 1
+    if not held.any():  # four rows fall into every other block
+        held = np.arange(len(rows)) % 4 == 1
     return accumulate(hs, view, rows[~held], columns[~held]), accumulate(hs, view, rows[held], columns[held])
 
 
@@ -153,16 +157,6 @@ def inside_mask(shape_yx: tuple[int, ...], support: Support, psf: PSF | None) ->
     mask = np.zeros(shape_yx, bool)
     mask[reach : shape_yx[0] - reach, reach : shape_yx[1] - reach] = True
     return mask
-
-
-def held_out(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Mask:
-    """Every fourth of the blocks the pixels fall into; neighbours stay together, so that what is held out is new.
-
-    Every fourth pixel where there are too few for that: four rows fall into every other block.
-    """
-    y, x = (BLOCKS * (index - index.min()) // (index.max() - index.min() + 1) for index in (rows, columns))
-    held = np.asarray((y + 2 * x) % 4 == 1)
-    return held if held.any() else np.arange(len(rows)) % 4 == 1
 
 
 def accumulate(hs: FloatArray, view: FloatArray, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Moments:

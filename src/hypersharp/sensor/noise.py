@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +13,10 @@ MOST_DB = 200.0
 
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """Standard deviations of the noise of hs (L,) and ms (l,), in their unit, and signal-to-noise ratios in dB."""
+    """Standard deviations of the noise of hs (L,) and ms (l,), in their unit, and signal-to-noise ratios in dB.
+
+    A ratio is that of mean square and noise variance, `MOST_DB` at most.
+    """
 
     hs: FloatArray
     ms: FloatArray
@@ -34,11 +36,8 @@ def measure_noise(hs: Tensor, ms: Tensor, hs_valid: Tensor | None = None, ms_val
     ms_sd = texture_noise(ms, None if ms_valid is None else ms_valid.cpu())
     if len(ms) > 1:
         ms_sd = torch.minimum(ms_sd, neighbour_noise(ms_pixels).sqrt())
-    hs_sd = neighbour_noise(hs_pixels).sqrt()
-    return Noise(hs_sd.numpy(), ms_sd.numpy(), snr_db(hs_pixels, hs_sd), snr_db(ms_pixels, ms_sd))
-
-
-def snr_db(pixels: Tensor, noise: Tensor) -> FloatArray:
-    """10 log10(mean square / noise variance) of each band of pixels (L, N), 200 dB at most."""
-    share = noise.square() / pixels.square().mean(1).clamp(min=1e-300)
-    return np.asarray(-10 * share.clamp(min=10 ** (-MOST_DB / 10)).log10().numpy())
+    hs_sd, ratios_db = neighbour_noise(hs_pixels).sqrt(), []
+    for pixels, sd in ((hs_pixels, hs_sd), (ms_pixels, ms_sd)):
+        share = sd.square() / pixels.square().mean(1).clamp(min=1e-300)
+        ratios_db.append(-10 * share.clamp(min=10 ** (-MOST_DB / 10)).log10().numpy())
+    return Noise(hs_sd.numpy(), ms_sd.numpy(), *ratios_db)

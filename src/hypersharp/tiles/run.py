@@ -41,7 +41,7 @@ from hypersharp.tiles.job import HALF_WIDTHS, Job, store_job, stored_job
 from hypersharp.tiles.plan import FLOAT_BYTES, WRITER_BYTES, make_tiling
 from hypersharp.tiles.store import FinishedTiles, Kind, Store, TileProgress, Tiles, folder_for, resumable
 from hypersharp.tiles.uncertainty import with_intervals
-from hypersharp.tiles.workers import Submit, in_processes, in_threads, on_cluster, sharpen_tile
+from hypersharp.tiles.workers import Submit, in_process, in_processes, on_cluster
 from hypersharp.uncertainty.predict import interval_floats_per_px
 
 BLOCK_PX = 256  # side of the pieces in which the result is written
@@ -106,7 +106,7 @@ class TiledRun:
         if self.tiles.scheduler is not None:
             workers: AbstractContextManager[Submit] = on_cluster(self.tiles.scheduler, announce)
         else:
-            workers = in_threads(1, sharpen_tile) if processes == 1 else in_processes(processes)
+            workers = in_process() if processes == 1 else in_processes(processes)
         try:
             with (
                 dask.config.set(scheduler=dask.threaded.get),

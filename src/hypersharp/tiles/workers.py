@@ -76,6 +76,11 @@ def in_threads(count: int, make: Callable[[Tiles, int], Any]) -> Iterator[Submit
         pool.shutdown(cancel_futures=True)
 
 
+def in_process() -> Any:
+    """One thread of this process, with all the cores that torch takes."""
+    return in_threads(1, sharpen_tile)
+
+
 class Worker:
     """A process with one core, and one of the GPUs if there are some, that makes tiles; it begins anew when it died."""
 
