@@ -39,18 +39,6 @@ class Coordinates:
     guide: Tensor
     beyond: Tensor
 
-    def of_hs(self, hs: Tensor) -> Tensor:
-        """c (p, y, x) of an image (L, y, x), coarse or fine."""
-        return mix_bands(self.analysis, hs - self.hs_mean[:, None, None])
-
-    def of_ms(self, ms: Tensor) -> Tensor:
-        """g (p, y, x) of an image (l, y, x)."""
-        return mix_bands(self.guide, ms - self.ms_mean[:, None, None])
-
-    def response(self, srf: Tensor) -> Tensor:
-        """W R E D (p, p): what g is of fine coordinates."""
-        return self.guide @ srf.to(self.basis) @ self.basis
-
 
 def fit_coordinates(
     hs: Tensor,

@@ -25,6 +25,7 @@ from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.coordinates import fit_coordinates, psf_window
 from hypersharp.networks.ssjcn import SSJCN
 from hypersharp.networks.subspace import SubspaceSSJCN, guided_start
+from hypersharp.numerics.linops import mix_bands
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, box, centred_start
 from hypersharp.sensor.tables import FloatArray
@@ -111,11 +112,12 @@ def random_pair(truth: Array, random: Generator, *, crops: int, crop_px: int, di
     found = replace(found, basis=found.basis * signs, **turned)
     side = min(crop_px, scene.shape[1]) // ratio if crop_px else scene.shape[1] // ratio
     corners = [tuple(int(random.integers(size - side + 1)) for size in hs.shape[1:]) for _ in range(crops)]
-    seen = (found.of_hs(hs), 1), (found.of_ms(ms), ratio), (found.of_hs(scene), ratio)
-    crops_of = (cut(image, corners, (side, side), factor) for image, factor in seen)
+    c, fine = (mix_bands(found.analysis, image - found.hs_mean[:, None, None]) for image in (hs, scene))
+    g = mix_bands(found.guide, ms - found.ms_mean[:, None, None])
+    crops_of = (cut(image, corners, (side, side), step) for image, step in ((c, 1), (g, ratio), (fine, ratio)))
     c, g, fine = (image.contiguous(memory_format=torch.channels_last) for image in crops_of)
-    seer = found.response(torch.tensor(assumed_response)), psf_window(assumed.psf, ratio)
-    return Pair(c, g, fine, found.basis.norm(dim=0), *seer, ratio)
+    sees = found.guide @ torch.tensor(assumed_response).to(found.basis) @ found.basis  # what g is of fine coordinates
+    return Pair(c, g, fine, found.basis.norm(dim=0), sees, psf_window(assumed.psf, ratio), ratio)
 
 
 def validation_pair(truths: list[Array], dimensions: int, k: int) -> Pair:
