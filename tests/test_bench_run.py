@@ -131,8 +131,10 @@ def test_a_network_s_row_says_what_it_costs(data: Path, tmp_path: Path) -> None:
     save_weights(path, net, WeightsHeader("ssjcn", options, nm))
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         net(torch.zeros(1, 31, 10, 10), torch.zeros(1, 3, 40, 40))
-    rows = run_bench(replace(OPTIONS, methods=(f"ssjcn:{path}", "bicubic")), data, tmp_path / "out")
-    assert [row.get("flops") for row in rows] == [counter.get_total_flops(), None] * 2
+    methods = (f"ssjcn:{path}", "bicubic", f"ssjcn+e:{path}")
+    rows = run_bench(replace(OPTIONS, methods=methods), data, tmp_path / "out")
+    assert [row.get("flops") for row in rows] == [counter.get_total_flops(), None, 8 * counter.get_total_flops()] * 2
+    assert "mean over 8 of 8 orientations" in rows[2]["notes"]
     assert rows[0]["parameters"] == sum(parameter.numel() for parameter in net.parameters())
     header, first, *_ = (tmp_path / "out" / "table.csv").read_text().splitlines()
     cells = dict(zip(header.split(","), first.split(","), strict=False))

@@ -37,6 +37,7 @@ from hypersharp.train.cost import count_operations, training_pflop
 Row = dict[str, Any]
 ROWS = "rows.jsonl"
 CONSISTENT = "+c"  # after a method's name: its result is made consistent with hs
+ENSEMBLE = "+e"  # after that: a network runs on all orientations in which the PSF stays itself
 
 
 class Task(NamedTuple):
@@ -111,8 +112,8 @@ def with_weights(methods: tuple[str, ...], weights: str | None) -> tuple[str, ..
 
 
 def bare(method: str) -> str:
-    """The method's own name, without CONSISTENT."""
-    return method.removesuffix(CONSISTENT)
+    """The method's own name, without CONSISTENT and ENSEMBLE."""
+    return method.removesuffix(ENSEMBLE).removesuffix(CONSISTENT)
 
 
 def check_names(method: str, weights: str | None) -> None:
@@ -161,8 +162,10 @@ def fuse_pair(task: Task, hs: xr.DataArray, ms: xr.DataArray, protocol: Protocol
     """The task's method on a pair, exactly as its name says, given the sensor; `auto` decides for itself."""
     known: dict[str, Any] = {"psf": protocol.psf, "srf": protocol.sensor().srf, "ratio": protocol.ratio, "scale": 1.0}
     how: dict[str, Any] = {"weights": task.weights, "mode": task.mode, "precision": task.precision, "device": device}
-    consistent = None if task.method == "auto" else task.method.endswith(CONSISTENT)
-    return fuse(hs, ms, method=bare(task.method), consistent=consistent, **known, **how)
+    method = task.method.removesuffix(ENSEMBLE)
+    consistent = None if method == "auto" else method.endswith(CONSISTENT)
+    how["ensemble"] = method != task.method
+    return fuse(hs, ms, method=bare(method), consistent=consistent, **known, **how)
 
 
 @cache

@@ -107,7 +107,8 @@ def bench(
         str,
         typer.Option(
             help="Methods, separated by commas, networks with their weights: "
-            "bicubic,ssjcn:ssjcn-dian-x4-t1; default: those of the table, or bicubic,ssjcn."
+            "bicubic,ssjcn:ssjcn-dian-x4-t1; +c after a name for a consistent result, +e for an ensemble; "
+            "default: those of the table, or bicubic,ssjcn."
         ),
     ] = "",
     scenes: Annotated[str, typer.Option(help="Scenes, separated by commas; default: all test scenes.")] = "",
