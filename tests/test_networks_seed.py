@@ -93,6 +93,21 @@ def test_a_training_begins_at_the_interpolation(name: str, options: dict[str, ob
         torch.testing.assert_close(net(hs, torch.rand(1, 2, 16, 16)).clamp(min=0), expected)
 
 
+def test_ms_ssfnet_begins_with_both_images_at_every_level() -> None:
+    net = MSSSFNet(MSSSFNetOptions(**SMALL | {"features": 16}))
+    hs, ms = torch.rand(1, 7, 6, 6), torch.rand(1, 2, 24, 24)
+    seen = list[torch.Tensor]()
+    for level in net.fusion:
+        level.register_forward_hook(lambda module, given, fused: seen.append(fused))
+    with torch.inference_mode():
+        net(hs, ms)
+    for fused, step in zip(seen, (4, 2, 1), strict=True):
+        torch.testing.assert_close(fused[:, :2], nn.functional.avg_pool2d(ms, step))
+    torch.testing.assert_close(seen[0][:, 8:15], hs)
+    doubled = nn.functional.interpolate(hs, scale_factor=2, mode="bilinear")
+    torch.testing.assert_close(seen[1][:, 8:15, 1:-1, 1:-1], doubled[:, :, 1:-1, 1:-1])  # zeros beyond the border
+
+
 def test_every_level_is_judged_against_means_over_blocks_of_the_truth() -> None:
     net = MSSSFNet(MSSSFNetOptions(**SMALL))
     training = FusionTraining(net, TrainOptions("small", "dian-x4", network="ms-ssfnet", loss="l1"))

@@ -3,7 +3,8 @@
 Han, Zheng, Chen, "Multi-Level and Multi-Scale Spatial and Spectral Fusion CNN for Hyperspectral Image
 Super-Resolution", ICCV workshops 2019. Its text was not at hand but for the abstract, which fixes that feature sizes of
 the RGB are gradually reduced, those of the hs gradually increased, and that there are costs at several levels.
-Channels, kernels and what a level's estimate adds to (hs, interpolated; at first nothing) are decided here.
+Channels, kernels and what a level's estimate adds to (hs, interpolated; at first nothing) are decided here. It begins
+with both images passed on to every level, so that a training need not find a way for the ms through its ReLUs first.
 """
 
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from hypersharp.networks.base import FusionNetwork, FusionOptions, check_power_of_two
-from hypersharp.networks.layers import initialise, join
+from hypersharp.networks.layers import initialise, join, pass_through
 from hypersharp.numerics.interpolate import upsample_bicubic
+
+BLOCK_MEAN = torch.tensor([0.0, 0.5, 0.5]).outer(torch.tensor([0.0, 0.5, 0.5]))  # of 2 x 2, at stride 2
+BILINEAR = torch.tensor([0.25, 0.75, 0.75, 0.25]).outer(torch.tensor([0.25, 0.75, 0.75, 0.25]))  # to twice the size
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,28 @@ class MSSSFNet(FusionNetwork):
         self.heads = nn.ModuleList(nn.Conv2d(n, o.bands, 3, padding=1) for _ in levels)
         self.up = nn.ModuleList(nn.ConvTranspose2d(n, n, 4, 2, 1) for _ in range(o.levels))
         initialise(self, nn.init.kaiming_normal_)
+        self.pass_both_images_on()
         for parameter in self.heads.parameters():
             nn.init.zeros_(parameter)
+
+    @torch.no_grad()
+    def pass_both_images_on(self) -> None:
+        """Begin with ms, its block means, and hs, interpolated, among the features that each level's head looks at."""
+        n, half = self.options.features, self.options.features // 2
+        for first, second in map(convolutions, (self.ms_first, self.hs_first)):
+            pass_through(first)
+            pass_through(second)
+        for first, second in map(convolutions, self.ms_down):
+            first.weight.copy_(torch.eye(n)[..., None, None] * BLOCK_MEAN)
+            pass_through(second)
+        for level, (first, second) in enumerate(map(convolutions, self.fusion)):
+            begin = n if level == self.options.levels else n + half  # of hs, which is in the other half from there on
+            first.weight[: 2 * half].zero_()
+            nn.init.dirac_(first.weight[:half, :half])
+            nn.init.dirac_(first.weight[half : 2 * half, begin : begin + half])
+            pass_through(second)
+        for kernel in (one for one in self.up.parameters() if one.ndim == 4):
+            kernel.copy_(torch.eye(n)[..., None, None] * BILINEAR)
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
         """The estimate of the finest level; a start from elsewhere has no place in this network."""
@@ -94,3 +118,8 @@ def twice(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential
     """Two convolutions of 3 x 3, the first with the stride, each with its ReLU."""
     first, second = nn.Conv2d(channels_in, channels_out, 3, stride, 1), nn.Conv2d(channels_out, channels_out, 3, 1, 1)
     return nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
+
+
+def convolutions(block: nn.Module) -> list[nn.Conv2d]:
+    """Those of `twice`."""
+    return [part for part in block.modules() if isinstance(part, nn.Conv2d)]
