@@ -30,7 +30,7 @@ LEAST_DB_MOST_ERGAS = {
     "dhsis-dian-x4": (45.9, 1.1),
     "ssf-cnn-dian-x4": (41.8, 1.3),
     "pdcon-ssf-dian-x4": (41.0, 1.3),
-    "ms-ssfnet-dian-x4": (36.5, 2.1),
+    "ms-ssfnet-dian-x4": (40.1, 1.4),
     "ham-mfn-dian-x4": (41.0, 1.3),
     "srcnn-dian-x4": (28.0, 6.0),
 }
