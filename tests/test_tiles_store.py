@@ -297,6 +297,22 @@ main(["fuse", {str(files[0])!r}, {str(files[1])!r}, "-o", {str(out)!r}, "--metho
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_thread_that_nobody_ends_does_not_outlive_a_signal() -> None:
+    """A library's thread whose beginning the signal interrupted, so that the library forgot it."""
+    code = f"""
+import os, sys, threading, hypersharp.cli
+app = sys.modules["hypersharp.cli.app"]
+app.PATIENCE_S = 0.1
+threading.Thread(target=threading.Event().wait).start()
+app.one_line_warnings = lambda debug: os.kill(os.getpid(), {int(signal.SIGTERM)})
+app.main(["--version"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stderr.startswith("stopped: nothing is left half-written") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_both_signals_end_a_command_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Stopped, "told", None)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -21,7 +21,12 @@ from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
 
 SCENE = "paints"
-SECOND_GENERATION_DB = {("uestc-x4", "dlpan"): 46.9, ("dspnet-x4", "float"): 48.6, ("dspnet-x8", "float"): 46.0, ("dian-x4", "dian"): 48.1}
+SECOND_GENERATION_DB = {
+    ("uestc-x4", "dlpan"): 46.9,
+    ("dspnet-x4", "float"): 48.6,
+    ("dspnet-x8", "float"): 46.0,
+    ("dian-x4", "dian"): 48.1,
+}
 LEAST_DB_MOST_ERGAS = {
     "ssjcn-dian-x4": (47.1, 1.1),
     "ssjcn-dian-x4-t1": (46.6, 1.1),

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -33,6 +34,7 @@ app = typer.Typer(
 
 
 REFUSED = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EACCES, errno.EROFS)  # of paths: no fault of ours
+PATIENCE_S = 5.0  # with threads of others, once a signal has ended the command
 DETERMINISTIC = "The same bits on any number of processors: one thread, float32; slower."
 GUARD = "Formats that a process of its own opens, with limits: those that can hang (risky), all, none. Default: risky."
 
@@ -56,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except Stopped as stop:
         kept = "; ".join(getattr(stop, "__notes__", ["nothing is left half-written, what stood there is as it was"]))
         print(f"stopped: {kept}", file=sys.stderr)  # noqa: T201
+        wait_for_nobody(128 + stop.number)
         sys.exit(128 + stop.number)
     except HypersharpError as exc:
         fail(str(exc), exc.exit_code, debug)
@@ -81,6 +84,21 @@ def stop_on_signals() -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
+
+
+def wait_for_nobody(code: int) -> None:
+    """Let the process end a little after its main thread, whatever other threads wait for.
+
+    A signal can catch a library that is beginning a thread, of which it then knows nothing and which it never ends.
+    """
+
+    def leave() -> None:
+        threading.main_thread().join()
+        time.sleep(PATIENCE_S)
+        sys.stdout.flush()
+        os._exit(code)
+
+    threading.Thread(target=leave, daemon=True).start()
 
 
 @contextmanager
