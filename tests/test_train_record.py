@@ -274,7 +274,9 @@ def test_chains_that_were_trained_apart_join_without_a_step_and_train_together(t
     assert costs[1] == pytest.approx(2 * costs[0], rel=0.1)  # with what it began with
     assert costs[0] + costs[1] < costs[2] < costs[3]
     assert load_weights(trained)[1].provenance["began_with"] == [joined.name]
-    with pytest.raises(InputError, match=r"1 chains in .*one file for each"):
+    alone = record.begin(two, small_set(), [joined]).net.state_dict()  # the one chain of that start
+    assert all(torch.equal(tensor, alone[name]) for name, tensor in load_weights(second)[0].state_dict().items())
+    with pytest.raises(InputError, match=r"1 such chains in .*one file for each"):
         record.begin(both, small_set(), [first])
 
 

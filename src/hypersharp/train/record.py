@@ -181,16 +181,23 @@ def begin(options: RecordOptions, data: TrainingSet, start_from: Sequence[Path])
 
 
 def begin_as(net: SSJCN2, files: Sequence[Path]) -> None:
-    """Let net's chains begin as those of weights files. Raises: InputError where they do not fit."""
-    sources = [load_weights(path)[0] for path in files]
+    """Let net's chains begin as those of weights files: as many in their order, of others those of the same start.
+
+    Raises: InputError where they do not fit.
+    """
+    sources, starts = [load_weights(path)[0] for path in files], net.options.starts
     chains = [(one, k) for one in sources if isinstance(one, SSJCN2) for k in range(len(one.options.starts))]
-    expected = f"{len(net.options.starts)} chains of rounds as in network_options (start)"
-    if len(chains) != len(net.options.starts):
-        raise InputError(f"{len(chains)} chains in {', '.join(map(str, files))}", expected, "name one file for each")
+    if len(chains) != len(starts):
+        of_start = {one.options.starts[k]: (one, k) for one, k in reversed(chains)}
+        chains = [of_start[start] for start in starts if start in of_start]
+    found = ", ".join(map(str, files))
+    expected = f"chains of rounds from {', '.join(starts)} as in network_options"
+    if len(chains) != len(starts):
+        raise InputError(f"{len(chains)} such chains in {found}", expected, "name one file for each")
     try:
         net.begin_as(chains)
     except ValueError as exc:
-        raise InputError(f"{', '.join(map(str, files))} ({exc})", expected, "name weights of its kind") from exc
+        raise InputError(f"{found} ({exc})", expected, "name weights of its kind") from exc
 
 
 def make_course(options: RecordOptions, data: TrainingSet, out_dir: Path, net: SSJCN2) -> Course:
