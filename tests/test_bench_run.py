@@ -207,6 +207,18 @@ def test_rows_of_other_weights_and_modes_share_the_table(data: Path, tmp_path: P
     assert "| bicubic (tiles) | 2 |" in text
 
 
+def test_a_table_forgets_earlier_weights_of_a_name(data: Path, tmp_path: Path) -> None:
+    options = {"bands": 31, "ms_bands": 3, "ratio": 4, "features": 4, "iterations": 1}
+    path = tmp_path / "tiny.safetensors"
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        save_weights(path, build_network("ssjcn", options), WeightsHeader("ssjcn", options))
+        run_bench(replace(OPTIONS, methods=(f"ssjcn:{path}",), scenes=SCENES[:1]), data, tmp_path / "out")
+        run_bench(replace(OPTIONS, scenes=SCENES[:1]), data, tmp_path / "out")  # others stand in its table, too
+        assert "| ssjcn (tiny) | 1 |" in (tmp_path / "out" / "table.md").read_text()
+    assert len(list(read_rows(tmp_path / "out" / "rows.jsonl"))) == 3
+
+
 def test_a_table_of_failures_only_is_a_table() -> None:
     row = {"method": "x", "scene": "s", "error": "E: e", "protocol": "p", "commit": "c", "machine": "m"}
     assert "* x, s: E: e" in markdown([row], "dian")

@@ -81,7 +81,9 @@ def run_bench(
             append_row(out_dir / ROWS, done[task])
         on_row(number, len(tasks), done[task])
     rows = [done[task] for task in tasks]
-    others = [row for task, row in done.items() if task.protocol == protocol.name and task not in tasks]
+    last = {task._replace(digest=None): row for task, row in done.items() if task.protocol == protocol.name}
+    asked = {task._replace(digest=None) for task in tasks}
+    others = [row for task, row in last.items() if task not in asked]  # of weights of one name, those made last
     write_report([*rows, *others], protocol.preset, out_dir, options.published)
     return rows
 
