@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from hypersharp.errors import InputError, OutputError
+from hypersharp.networks import checkpoint
 from hypersharp.networks.checkpoint import build_network, load_weights, save_weights
 from hypersharp.networks.header import WeightsHeader, read_header
 
@@ -72,3 +73,23 @@ def test_a_failed_write_leaves_the_old_file(weights_path: Path, monkeypatch: pyt
         save_weights(weights_path, build_network(HEADER.network, HEADER.options), HEADER)
     assert weights_path.read_bytes() == before
     assert list(weights_path.parent.iterdir()) == [weights_path]
+
+
+def test_large_weights_are_several_files_that_belong_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "MOST_BYTES", 3000)
+    options = {"bands": 4, "ms_bands": 2, "ratio": 4, "features": 4, "iterations": 1}
+    nets = [build_network("ssjcn", options) for _ in range(2)]
+    paths = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
+    for net, path in zip(nets, paths, strict=True):
+        save_weights(path, net, WeightsHeader("ssjcn", options))
+        for name, tensor in load_weights(path)[0].state_dict().items():
+            assert torch.equal(tensor, net.state_dict()[name])
+    part, other = (path.with_name(f"{path.stem}.part2.safetensors") for path in paths)
+    part.write_bytes(other.read_bytes())
+    with pytest.raises(InputError, match=r"one\.part2\.safetensors beside it is of other weights"):
+        load_weights(paths[0])
+    part.unlink()
+    with pytest.raises(InputError, match=r"one\.part2\.safetensors"):
+        load_weights(paths[0])
+    with pytest.raises(InputError, match="another program"):
+        load_weights(other)

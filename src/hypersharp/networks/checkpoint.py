@@ -6,6 +6,7 @@ Never pickle: a weights file can carry no code.
 import dataclasses
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError  # torch raises it for what it refuses
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import nn
 
 from hypersharp.errors import CallError, InputError, unknown_name
@@ -21,7 +22,7 @@ from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.dbin import DBIN, DBINOptions
 from hypersharp.networks.dhsis import DHSIS, DHSISOptions
 from hypersharp.networks.ham_mfn import HAMMFN, HAMMFNOptions
-from hypersharp.networks.header import FORMAT, WeightsHeader, read_header
+from hypersharp.networks.header import FORMAT, PART, WeightsHeader, read_header
 from hypersharp.networks.ms_ssfnet import MSSSFNet, MSSSFNetOptions
 from hypersharp.networks.srcnn import SRCNN, SRCNNOptions
 from hypersharp.networks.ssf_cnn import SSFCNN, SSFCNNOptions
@@ -33,6 +34,7 @@ from hypersharp.system.read_errors import READ_ERRORS, reading
 
 STEPS = ("iterations", "blocks", "layers", "rounds", "refinements")
 MOST_STEPS, MOST_CHANNELS = 256, 4096
+MOST_BYTES = 7_000_000  # of the tensors in one file
 Net = TypeVar("Net", bound=nn.Module)
 # name -> (the network, its options); both are called with the options' names only
 NETWORKS: dict[str, tuple[type[FusionNetwork], Callable[..., Any]]] = {
@@ -49,12 +51,29 @@ NETWORKS: dict[str, tuple[type[FusionNetwork], Callable[..., Any]]] = {
 
 
 def save_weights(path: Path, net: nn.Module, header: WeightsHeader) -> None:
-    """Write net's tensors and the header to `path`, whole or not at all. Raises: OutputError."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-    text = json.dumps(dataclasses.asdict(header), sort_keys=True)
+    """Write net's tensors and the header to `path`, whole or not at all. Raises: OutputError.
+
+    What is beyond MOST_BYTES goes into files beside it, NAME.part2.safetensors and so on, whose checksums it holds.
+    """
+    files, room = [dict[str, torch.Tensor]()], MOST_BYTES
+    for name, value in net.state_dict().items():
+        tensor = value.detach().cpu().contiguous()
+        if tensor.nbytes > room and files[-1]:
+            files.append({})
+            room = MOST_BYTES
+        files[-1][name] = tensor
+        room -= tensor.nbytes
     make_folder(path.parent)
+    parts = dict[str, str]()
+    for number, tensors in enumerate(files[1:], 2):
+        part, content = path.with_name(f"{path.stem}{PART}{number}{path.suffix}"), save(tensors, {"format": PART})
+        parts[part.name] = sha256(content).hexdigest()
+        with staged(part) as place:
+            place.write_bytes(content)
+    text = json.dumps(dataclasses.asdict(header), sort_keys=True)
+    metadata = {"format": FORMAT, "header": text} | ({"parts": json.dumps(parts)} if parts else {})
     with staged(path) as place:
-        place.write_bytes(save(tensors, {"format": FORMAT, "header": text}))
+        place.write_bytes(save(files[0], metadata))
 
 
 def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:
@@ -88,8 +107,14 @@ def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            parts = json.loads(file.metadata().get("parts", "{}"))
+        for name, checksum in parts.items():
+            content = path.with_name(name).read_bytes()
+            if sha256(content).hexdigest() != checksum:
+                raise ValueError(f"{name} beside it is of other weights")
+            tensors |= load(content)
         net.load_state_dict(tensors)
-    except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as exc:
+    except (AttributeError, OSError, SafetensorError, RuntimeError, TypeError, ValueError) as exc:
         found = f"{path} whose tensors do not fit ({exc})"
         raise InputError(found, "those of its options", "download it again") from exc
     return net.eval(), header

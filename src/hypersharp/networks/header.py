@@ -11,6 +11,7 @@ from hypersharp.errors import InputError
 from hypersharp.system.read_errors import check_regular
 
 FORMAT = "hypersharp-1"
+PART = ".part"  # in the name of a file that holds further tensors of weights, and its format
 # network -> the method that runs it, where it has another name
 METHOD_OF = {"ssjcn-subspace": "ssjcn", "ssjcn-v2": "ssjcn"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypersharp.errors import InputError, unknown_name
-from hypersharp.networks.header import METHOD_OF, WeightsHeader, read_header
+from hypersharp.networks.header import METHOD_OF, PART, WeightsHeader, read_header
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +68,7 @@ def packaged_weights() -> dict[str, Weights]:
     module = SECOND_PACKAGE.replace("-", "_")
     if find_spec(module) is not None:
         folders.append(Path(str(resources.files(module))))
-    files = [path for folder in folders for path in folder.glob("*.safetensors")]
+    files = [path for folder in folders for path in folder.glob("*.safetensors") if PART not in path.stem]
     found = [Weights(path.stem, path, read_header(path)) for path in files]
     found.sort(key=lambda weights: (-weights.header.provenance.get("val_psnr_db", 0.0), weights.name))
     return {weights.name: weights for weights in found}
