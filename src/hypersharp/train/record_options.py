@@ -38,7 +38,7 @@ class RecordOptions(NetworkOptions):
     Twice these rates learn a little faster at first but diverge when constant; after 50,000 crops half of them gain
     more, and fewer crops a step lose: what is left to lower is the noise of the gradients, which are clipped at twice
     their usual norm. `ema_decay` is that of the weights' moving average, which is what is scored and written.
-    `validation_scenes`: None, the protocol's own.
+    `validation_scenes`: None, the protocol's own; none at all ([]), once nothing is left to choose, learns from all.
     """
 
     network: Literal["ssjcn-v2"] = "ssjcn-v2"
