@@ -117,7 +117,7 @@ def score_scenes(
 def degradation_gaps(
     net: FusionNetwork, truth: torch.Tensor, hs: torch.Tensor, ms: torch.Tensor
 ) -> tuple[float, float]:
-    if vars(net.options)["compare"] == "none":
+    if vars(net.options).get("compare", "none") == "none":
         return float("nan"), float("nan")
     with torch.inference_mode():
         ms_hat, hs_hat = net.degrade(truth[None])[-1]
