@@ -1,5 +1,6 @@
 """The three ways of running a network, on random weights: each agrees with `whole` where it must."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -7,11 +8,21 @@ import torch
 from torch import Tensor
 
 from hypersharp.errors import CallError
-from hypersharp.networks.inference import autocast, choose_weights, hann_window, made_for, run_network, tile_starts
+from hypersharp.networks.inference import (
+    Inference,
+    autocast,
+    choose_weights,
+    for_noise,
+    hann_window,
+    made_for,
+    run_network,
+    tile_starts,
+)
 from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
 from hypersharp.pair.options import Options
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
+from hypersharp.sensor.observe import add_noise
 from hypersharp.simulation.protocols import find_protocol
 
 OPTIONS = SSJCNOptions(bands=5, ms_bands=2, features=8, iterations=1)
@@ -117,3 +128,35 @@ def test_networks_run_the_weights_of_the_sensor_that_explains_the_pair(protocol:
     assert made_for(weights) == protocol
     noisy = TensorPair(hs, ms + 0.1 * torch.rand(ms.shape, generator=draw))
     assert PairSensor(replace(noisy, ms=noisy.ms.flip(0))).estimate.protocol is None
+
+
+def smooth_pair() -> TensorPair:
+    """Twelve bands of three materials that change slowly."""
+    y, x = torch.meshgrid(torch.linspace(0, 3, 40), torch.linspace(0, 2, 40), indexing="ij")
+    shares = torch.stack([y.sin() ** 2, x.cos() ** 2, (x * y).sin() ** 2])
+    spectra = torch.rand(12, 3, generator=torch.Generator().manual_seed(3))
+    return TensorPair(torch.einsum("lk,khw->lhw", spectra, shares), torch.rand(2, 160, 160))
+
+
+def test_noise_is_left_out_before_a_network_that_has_not_learned_it(net: SSJCN) -> None:
+    clean = smooth_pair()
+    noisy = replace(clean, hs=add_noise(clean.hs, 30, 1))
+    found = for_noise(Inference(net), noisy)
+    assert re.fullmatch(r"hs has noise at about (28|29|30) dB: 3 of 12 spectral dimensions .*", found.notes[-1])
+    before, after = ((image - clean.hs).square().mean() for image in (noisy.hs, found.hs_of(noisy)))
+    assert float(after / before) == pytest.approx(3 / 12, rel=0.1)  # that share of white noise lies in three dimensions
+
+
+def test_what_is_measured_nowhere_counts_for_no_noise(net: SSJCN) -> None:
+    pair, valid = smooth_pair(), torch.ones(40, 40, dtype=torch.bool)
+    valid[:28] = False
+    spoiled = torch.cat([add_noise(pair.hs[:, :28], 20, 1), pair.hs[:, 28:]], 1)
+    assert for_noise(Inference(net), replace(pair, hs=spoiled)).signal is not None
+    assert for_noise(Inference(net), replace(pair, hs=spoiled, hs_valid=valid)).signal is None
+
+
+def test_an_hs_without_noise_or_of_few_pixels_stays_as_it_is(net: SSJCN) -> None:
+    inference, clean = Inference(net), smooth_pair()
+    few = TensorPair(torch.rand(12, 9, 10), torch.rand(2, 36, 40))
+    for pair in (clean, few, replace(clean, hs=torch.zeros_like(clean.hs))):
+        assert for_noise(inference, pair) is inference

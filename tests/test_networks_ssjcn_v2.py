@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hypersharp.networks.checkpoint import build_network, to_fast_layout
 from hypersharp.networks.inference import Inference
-from hypersharp.networks.layers import window_centre
+from hypersharp.networks.layers import Means, window_centre
 from hypersharp.networks.ssjcn_v2 import SSJCN2, ReluBlock, SSJCN2Options
 from hypersharp.networks.winograd import library, use_winograd
 from hypersharp.pair.options import Options, ignore
@@ -108,15 +108,32 @@ def test_inverse_gram_undoes_blur_and_spread(name: str) -> None:
     torch.testing.assert_close(net.inverse_gram(net.blur(net.spread(coarse))), coarse, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["uestc-x4", "dian-x4"])
 @torch.no_grad()
-def test_noise_leaves_some_of_the_disagreement() -> None:
-    """The more noise, the less an estimate is bent to the inputs."""
+def test_noise_leaves_some_of_the_disagreement(name: str) -> None:
+    """The more noise, the less an estimate is bent to hs; ms it meets as before."""
+    net, sensor = of_protocol(name)
+    hs, ms = sensor.observe(scene())
     misses: list[float] = []
-    for noise in (0.0, 0.01, 1.0, 100.0):
-        net, sensor = of_protocol("uestc-x4", hs_noise=noise, ms_noise=noise)
-        pair = sensor.observe(scene())
-        misses.append(sum(float((a - b).norm()) for a, b in zip(sensor.observe(net(*pair)), pair, strict=True)))
+    for variance in (0.0, 1e-4, 1e-3, 1e-1):
+        seen_hs, seen_ms = sensor.observe(net.expecting_noise(variance * torch.eye(31))(hs, ms))
+        misses.append(float((seen_hs - hs).norm()))
+        torch.testing.assert_close(seen_ms, ms, rtol=0, atol=1e-4)
     assert all(less < more for less, more in pairwise(misses))
+    assert net.noise is None
+    torch.testing.assert_close(sensor.observe(net(hs, ms))[0], hs, rtol=0, atol=1e-4)
+
+
+@torch.no_grad()
+def test_noise_is_weighed_by_the_means_of_the_whole_where_parts_are_seen() -> None:
+    net = of_protocol("uestc-x4")[0].expecting_noise(1e-3 * torch.eye(31))
+    hs, ms = of_protocol("uestc-x4")[1].observe(scene())
+    means = Means()
+    whole = net(hs, ms, means=means)
+    net.held = tuple(means.found)
+    torch.testing.assert_close(net(hs, ms), whole, rtol=0, atol=0)
+    net.held = (*net.held[:-1], net.held[-1] / 2)
+    assert float((net(hs, ms) - whole).abs().max()) > 1e-4
 
 
 @pytest.mark.parametrize("resolution", ["full", "half", "quarter"])

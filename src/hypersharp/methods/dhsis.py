@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.networks.inference import Inference, choose_weights, explain, network_of
+from hypersharp.networks.inference import Inference, choose_weights, explain, for_noise, network_of
 from hypersharp.networks.onnx.export import in_runtime
 from hypersharp.pair.options import Options, Progress, choose_device
 from hypersharp.pair.sensor import PairSensor
@@ -31,7 +31,8 @@ class Explanation(Apply):
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         corrected = self.inference(pair, options, progress)
-        return explain(pair.hs.to(corrected), pair.ms.to(corrected), corrected, self.sensor, WEIGHT)
+        hs = self.inference.hs_of(pair).to(corrected)
+        return explain(hs, pair.ms.to(corrected), corrected, self.sensor, WEIGHT)
 
 
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
@@ -41,4 +42,5 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """
     weights, notes = choose_weights("dhsis", pair, options)
     net = in_runtime(network_of(weights, choose_device(options.device)), weights.header, options)
-    return Explanation(Inference(net, sensor.sensor, WEIGHT), sensor.sensor, notes, weights.name)
+    inference = for_noise(Inference(net, sensor.sensor, WEIGHT, notes), pair)
+    return Explanation(inference, sensor.sensor, inference.notes, weights.name)

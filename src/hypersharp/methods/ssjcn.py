@@ -9,7 +9,15 @@ from hypersharp.methods.base import Apply
 from hypersharp.methods.ssjcn_any import ANY_SENSOR, for_scene, learn_any
 from hypersharp.networks.checkpoint import to_fast_layout
 from hypersharp.networks.coordinates import psf_window
-from hypersharp.networks.inference import Inference, check_fit, choose_weights, network_of, shape_of, with_held_means
+from hypersharp.networks.inference import (
+    Inference,
+    check_fit,
+    choose_weights,
+    for_noise,
+    network_of,
+    shape_of,
+    with_held_means,
+)
 from hypersharp.networks.onnx.export import in_runtime
 from hypersharp.networks.packaged import SUBSPACE, Weights, fitting_weights, named_weights, packaged_weights
 from hypersharp.pair.options import Options, choose_device
@@ -29,7 +37,7 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """
     weights = subspace_weights(pair, options)
     if weights is None:
-        inference = trained(*choose_weights("ssjcn", pair, options), pair, sensor, options)
+        inference = for_noise(trained(*choose_weights("ssjcn", pair, options), pair, sensor, options), pair)
     elif weights.any_sensor:
         inference = learn_any(weights, pair, sensor, options)
     else:

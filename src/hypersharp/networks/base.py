@@ -75,6 +75,11 @@ class FusionNetwork(nn.Module):
         del psf_window  # of which most know nothing
         self.get_buffer("srf").copy_(srf)
 
+    def expecting_noise(self, covariance: Tensor) -> "FusionNetwork":
+        """The network for an hs with noise of that covariance (L, L); most have no use for knowing it."""
+        del covariance
+        return self
+
     def at_levels(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> list[Tensor]:
         """What a training judges: the estimate, and coarser ones of a network with costs at several levels."""
         return [self(hs, ms, start)]

@@ -23,7 +23,8 @@ from hypersharp.networks.layers import Means
 from hypersharp.networks.onnx.session import load_onnx
 from hypersharp.networks.packaged import Weights, fitting_weights, misfit, named_weights
 from hypersharp.numerics.interpolate import upsample_bicubic
-from hypersharp.numerics.linops import fuse_gaussian, mirror
+from hypersharp.numerics.linops import fuse_gaussian, mirror, mix_bands
+from hypersharp.numerics.noise import signal_axes, unshared_noise
 from hypersharp.pair.options import Options, Precision, Progress, choose_device, ignore
 from hypersharp.pair.sensor import estimate_by
 from hypersharp.pair.tensors import TensorPair
@@ -108,6 +109,9 @@ def first_estimate(hs: Tensor, ms: Tensor, sensor: Sensor, weight: float) -> Ten
 
 
 PATCH_PX = 64
+NOISY_DB = 46.0  # signal to noise below which hs is: above, the fine texture of a clean one passes for noise as well
+PIXELS_A_BAND = 8  # at least, for noise to be told from spectra
+LEAST_NOISE = 1e-20
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +119,7 @@ class Inference:
     """A network; sensor and weight of the closed-form estimate it corrects, if any; else as `methods.base.Apply`.
 
     `mirrored_px`: coarse pixels by which the images are mirrored around, for a network that wraps around its images.
+    `signal`: (L, L), the projection on what stands out of the noise of hs, where that is noisy.
     """
 
     net: FusionNetwork
@@ -123,6 +128,7 @@ class Inference:
     notes: tuple[str, ...] = ()
     weights: str | None = None
     mirrored_px: int = 0
+    signal: Tensor | None = None
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W), on the chosen device."""
@@ -135,9 +141,36 @@ class Inference:
         device = choose_device(options.device)
         hs, ms = (
             mirror(image.to(device), margin)
-            for image, margin in ((pair.hs, self.mirrored_px), (pair.ms, self.mirrored_px * pair.ratio))
+            for image, margin in ((self.hs_of(pair), self.mirrored_px), (pair.ms, self.mirrored_px * pair.ratio))
         )
         return hs, ms, first_estimate(hs, ms, self.sensor, self.start_weight) if self.sensor else None
+
+    def hs_of(self, pair: TensorPair) -> Tensor:
+        """What of the pair's hs stands out of its noise, (L, h, w)."""
+        return pair.hs if self.signal is None else mix_bands(self.signal.to(pair.hs), pair.hs)
+
+
+def for_noise(inference: Inference, pair: TensorPair) -> Inference:
+    """The inference for an hs as noisy as the pair's, by weights that were learned without noise.
+
+    Of each spectrum only what stands out of the noise is given to the network, and the covariance of the noise in it.
+    """
+    pixels = pair.hs.flatten(1) if pair.hs_valid is None else pair.hs[:, pair.hs_valid]
+    if pixels.shape[1] < PIXELS_A_BAND * len(pixels):
+        return inference
+    variance = unshared_noise(pair.hs, pair.hs_valid).to(torch.float64).square().clamp(min=LEAST_NOISE)
+    axes = signal_axes(pixels, variance)
+    bands, dimensions = axes.shape
+    if not 0 < dimensions < bands:
+        return inference
+    variance = variance * (1 - dimensions / bands)  # what the regression on the other bands adds is taken off
+    snr_db = 10 * float((pixels.to(torch.float64).square().mean(1) / variance).log10().median())
+    if snr_db > NOISY_DB:
+        return inference
+    signal = axes @ axes.mT
+    net = inference.net.expecting_noise(signal * variance @ signal)
+    note = f"hs has noise at about {snr_db:.0f} dB: {dimensions} of {bands} spectral dimensions stand out of it"
+    return replace(inference, net=net, signal=signal, notes=(*inference.notes, note))
 
 
 def with_held_means(inference: Inference, pair: TensorPair, options: Options) -> Inference:

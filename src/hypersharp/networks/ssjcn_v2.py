@@ -15,9 +15,11 @@ begins at B'Y, interpolated, or at that with the detail of X as far as B'Y follo
 
 which needs no training, and knows materials that no training scene had. With both starts, each has a chain of rounds
 of its own, and the estimate is the mean: it agrees with both inputs as they do, and their errors are unlike.
-With noise, s is its variance over that of the estimate's own error (Wiener), and of the ms likewise.
+Where hs is known to be noisy, s is the variance of its noise over that of the error of c (Wiener), which is what the
+disagreement has beyond the noise: an exact agreement would copy the noise.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -28,7 +30,15 @@ from torch.nn import functional as F
 
 from hypersharp.errors import InputError
 from hypersharp.networks.base import FusionNetwork, FusionOptions
-from hypersharp.networks.layers import ResidualBlock, full_precision, mixed, repeat_to_multiple, window_centre
+from hypersharp.networks.layers import (
+    Means,
+    ResidualBlock,
+    full_precision,
+    image_mean,
+    mixed,
+    repeat_to_multiple,
+    window_centre,
+)
 from hypersharp.networks.winograd import residual
 from hypersharp.numerics.interpolate import interpolate_bicubic
 from hypersharp.numerics.regression import regress_locally
@@ -36,6 +46,7 @@ from hypersharp.numerics.regression import regress_locally
 # resolution of the bodies -> fine pixels that lie in one of theirs, along a side
 UNSHUFFLE = {"full": 1, "half": 2, "quarter": 4}
 MOST_CHAINS = 8
+LEAST_ERROR = 1e-12  # the variance of an error that is all noise
 LEAST_STRENGTH = 1e-4  # of the weakest direction that a response sees, of the strongest
 
 
@@ -52,7 +63,6 @@ class SSJCN2Options(FusionOptions):
         resolution: that of the bodies.
         start: where the rounds begin: at the bicubic hs, or at that with the detail of ms by local regression; several
             names are as many chains of rounds.
-        hs_noise, ms_noise: noise variances over that of the estimate's error; 0 is exact agreement.
 
     >>> SSJCN2Options(bands=8, ms_bands=3).coordinates
     5
@@ -65,8 +75,6 @@ class SSJCN2Options(FusionOptions):
     joint: Literal["off", "ms", "both"] = "both"
     resolution: Literal["full", "half", "quarter"] = "half"
     start: str | Sequence[str] = "bicubic"
-    hs_noise: float = 0.0
-    ms_noise: float = 0.0
 
     def __post_init__(self) -> None:
         side = self.psf_px or self.ratio
@@ -92,7 +100,7 @@ class SSJCN2(FusionNetwork):
     """SSJCN, second generation: hs (B, L, h, w), ms (B, l, H, W) -> estimate (B, L, H, W), all scaled to 0..1.
 
     What carries the image stays in float32. Buffers: srf P (l, L), psf (k, k), the weights of the fine pixels around a
-    coarse one, basis B (L, n).
+    coarse one, basis B (L, n). `noise`: the variance of hs's noise in each coordinate, (n) or (B, n), if it has any.
 
     Source: after Wang, Xu, Wu, Wei 2021; Z = P+ X + B c, equations at the head of this file.
 
@@ -105,10 +113,12 @@ class SSJCN2(FusionNetwork):
     torch.Size([1, 8, 32, 32])
     """
 
+    asks_means = True
     options: SSJCN2Options
     srf: Tensor
     psf: Tensor
     basis: Tensor
+    noise: Tensor | None = None
 
     def __init__(self, options: SSJCN2Options) -> None:
         super().__init__()
@@ -119,16 +129,16 @@ class SSJCN2(FusionNetwork):
         self.register_buffer("basis", torch.eye(o.bands, n))
         self.bodies = nn.ModuleList(Body(n + 2 * o.ms_bands, n, o) for _ in range(o.rounds * len(o.starts)))
 
-    def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None) -> Tensor:
+    def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None, means: Means | None = None) -> Tensor:
         """The mean of the chains' estimates; a start from elsewhere has no place here."""
         del start
         chains, mean = len(self.options.starts), None
-        for estimate in self.estimates(hs, ms):
+        for estimate in self.estimates(hs, ms, means):
             mean = estimate / chains if mean is None else mean + estimate / chains
         assert mean is not None
         return mean
 
-    def estimates(self, hs: Tensor, ms: Tensor) -> Iterator[Tensor]:
+    def estimates(self, hs: Tensor, ms: Tensor, means: Means | None = None) -> Iterator[Tensor]:
         """The estimate (B, L, H, W) of each chain of rounds, from its start."""
         with full_precision(hs):
             hs, ms = hs.float(), ms.float()
@@ -143,37 +153,37 @@ class SSJCN2(FusionNetwork):
                     slopes = regress_locally(y, coarse_ms)
                     for k, band in enumerate(torch.unbind(ms - low_ms, 1)):
                         c = c + interpolate_bicubic(slopes[:, :, k], ratio, centre) * band[:, None]
-                c = self.meet_hs(c, y)
+                c = self.meet_hs(c, y, means)
             features = None
             for body in self.chain(chain):
                 change, features = body(torch.cat([c, ms, ms - low_ms], 1), features)
                 with full_precision(hs):
-                    c = self.meet_hs(c + change.float(), y)
+                    c = self.meet_hs(c + change.float(), y, means)
             with full_precision(hs):
-                yield self.seen_by_ms(ms, low_ms) + mixed(self.basis, c)
+                yield self.seen_by_ms(ms) + mixed(self.basis, c)
 
     def chain(self, k: int) -> "list[Body]":
         """The bodies of chain k's rounds."""
         rounds = self.options.rounds
         return cast("list[Body]", [*self.bodies[k * rounds : (k + 1) * rounds]])
 
-    def meet_hs(self, c: Tensor, y: Tensor) -> Tensor:
-        """The least change to coordinates c (B, n, H, W) that makes D c = y (B, n, h, w)."""
+    def meet_hs(self, c: Tensor, y: Tensor, means: Means | None = None) -> Tensor:
+        """The least change to coordinates c (B, n, H, W) that makes D c = y (B, n, h, w), as far as it is no noise."""
         if self.options.joint != "both":
             return c
-        return c + self.spread(self.inverse_gram(y - self.blur(c)))
+        missing = y - self.blur(c)
+        if self.noise is None:
+            return c + self.spread(self.inverse_gram(missing))
+        noise = self.noise.to(y)[..., None, None]  # (n, 1, 1) or (B, n, 1, 1)
+        error = (image_mean(missing.square(), means) - noise).clamp(min=LEAST_ERROR) / self.psf.square().sum()
+        return c + self.spread(self.inverse_gram(missing, noise / error))
 
-    def seen_by_ms(self, ms: Tensor, low_ms: Tensor) -> Tensor:
-        """P+ X; with noise between that and the hs's own part there."""
+    def seen_by_ms(self, ms: Tensor) -> Tensor:
+        """P+ X."""
         if self.options.joint == "off":
             return torch.zeros_like(ms[:, :1])
-        p = self.srf
-        gram = p @ p.mT
-        exact = torch.linalg.solve(gram, p).mT  # (L, l)
-        if not self.options.ms_noise:
-            return mixed(exact, ms)
-        noisy = torch.linalg.solve(gram + self.options.ms_noise * torch.eye(len(p)).to(p), p).mT
-        return mixed(exact, low_ms) + mixed(noisy, ms - low_ms)
+        exact = torch.linalg.solve(self.srf @ self.srf.mT, self.srf).mT  # (L, l)
+        return mixed(exact, ms)
 
     def blur(self, fine: Tensor) -> Tensor:
         """D: (B, n, H, W) -> (B, n, h, w), circular."""
@@ -191,13 +201,13 @@ class SSJCN2(FusionNetwork):
         """The blur once for each channel of an image, which is much faster than channels as a batch."""
         return self.psf.expand(image.shape[1], 1, -1, -1)
 
-    def inverse_gram(self, coarse: Tensor) -> Tensor:
-        """(DD' + s)^-1 of an image on the coarse grid."""
+    def inverse_gram(self, coarse: Tensor, noise: Tensor | float = 0.0) -> Tensor:
+        """(DD' + s)^-1 of an image on the coarse grid, s the noise of each channel over its error."""
         if not self.margin_px():
-            return coarse / (self.psf.square().sum() + self.options.hs_noise)
+            return coarse / (self.psf.square().sum() + noise)
         height, width = coarse.shape[-2:]
         impulse = F.pad(coarse.new_ones(1, 1, 1, 1), (0, width - 1, 0, height - 1))
-        power = torch.fft.rfft2(self.blur(self.spread(impulse))).real + self.options.hs_noise
+        power = torch.fft.rfft2(self.blur(self.spread(impulse))).real + noise
         solved: Tensor = torch.fft.irfft2(torch.fft.rfft2(coarse) / power, s=(height, width))
         return solved
 
@@ -217,6 +227,12 @@ class SSJCN2(FusionNetwork):
             do = "correct --srf, or name other weights (--weights ssjcn-dian-x4) or another method"
             raise InputError(found, "bands that each see something of their own", do)
         self.see_with(srf, self.psf if psf_window is None else psf_window.to(self.psf))
+
+    def expecting_noise(self, covariance: Tensor) -> "SSJCN2":
+        """A copy that meets hs as far as it is no noise."""
+        other, basis = copy.copy(self), self.basis.to(covariance)
+        other.noise = (basis * (covariance @ basis)).sum(0).to(self.basis)
+        return other
 
     def see_with(self, srf: Tensor, psf: Tensor) -> None:
         """Take any sensor of this ratio; the basis is the one nearest to that of the weights, if they have one."""

@@ -52,13 +52,17 @@ def signal_rank(pixels: Tensor, *, most: int | None = None) -> int:
     Along eigenvector e of the signal's moment, keeping it costs 2 e'N e (noise) and saves e'R e (power).
     At least 1, at most min(L, N, most).
     """
-    moment = second_moment(pixels) / pixels.shape[1]
-    noise = band_noise(pixels)
-    vectors = principal_axes(moment - noise.diag())
-    power = ((moment @ vectors) * vectors).sum(0)
-    kept = int((power > 2 * (noise @ vectors.square())).sum())
+    kept = signal_axes(pixels, band_noise(pixels)).shape[1]
     limit: int = min(kept, *pixels.shape, most or kept)
     return max(1, limit)
+
+
+def signal_axes(pixels: Tensor, variance: Tensor) -> Tensor:
+    """Orthonormal axes (L, p), in float64, along which pixels (L, N) hold more signal than noise of variance (L,)."""
+    moment, noise = second_moment(pixels) / pixels.shape[1], variance.to(pixels.device, torch.float64)
+    vectors = principal_axes(moment - noise.diag())
+    power = ((moment @ vectors) * vectors).sum(0)
+    return vectors[:, power > 2 * (noise @ vectors.square())]
 
 
 def neighbour_noise(pixels: Tensor) -> Tensor:
