@@ -21,11 +21,12 @@ from hypersharp.simulation.pair import simulate_pair
 from hypersharp.simulation.protocols import find_protocol
 
 SCENE = "paints"
+NEVER_LEARNED = "jelly_beans"  # a test scene of every protocol
 SECOND_GENERATION_DB = {
-    ("uestc-x4", "dlpan"): 48.3,
-    ("dspnet-x4", "float"): 49.0,
-    ("dspnet-x8", "float"): 45.1,
-    ("dian-x4", "dian"): 48.1,
+    ("uestc-x4", "dlpan"): 48.8,
+    ("dspnet-x4", "float"): 49.8,
+    ("dspnet-x8", "float"): 44.9,
+    ("dian-x4", "dian"): 49.0,
 }
 LEAST_DB_MOST_ERGAS = {
     "ssjcn-dian-x4": (47.1, 1.1),
@@ -84,11 +85,10 @@ def test_weights_score_on_a_test_scene(name: str, data_dir: Callable[[str], Path
 def test_the_second_generation_scores_on_a_scene_and_agrees_with_both_inputs(
     name: str, preset: str, data_dir: Callable[[str], Path]
 ) -> None:
-    """`paints`, which was in no training: held out of one, a test scene of the others."""
     protocol, weights = find_protocol(name), packaged_weights()[f"ssjcn2-{name}"]
     assert all(path.stat().st_size < 8e6 for path in weights.path.parent.glob(f"{weights.name}.*"))
-    assert not {*weights.header.provenance["training_scenes"]} & {*protocol.test, SCENE}
-    truth = load_truth(protocol, find_scenes(protocol, data_dir("cave"), [SCENE])[SCENE])
+    assert not {*weights.header.provenance["training_scenes"]} & {*protocol.test}
+    truth = load_truth(protocol, find_scenes(protocol, data_dir("cave"), [NEVER_LEARNED])[NEVER_LEARNED])
     hs, ms, _ = simulate_pair(truth, protocol.sensor())
     told = {"psf": protocol.psf_spec, "srf": protocol.srf}  # else ms is moved by half a pixel onto hs
     sharp = fuse(hs, ms, method="ssjcn", weights=weights.name, scale=1.0, consistent=False, **told)  # type: ignore[arg-type]
