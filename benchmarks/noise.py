@@ -1,14 +1,14 @@
-"""Networks that were trained without noise on pairs that have some, as they come and as they are run: beside methods
-that model noise.
+"""Networks on pairs with noise: beside methods that model it, and as they come where they were trained without.
 
-    python benchmarks/noise.py DATA [--protocol dian-x4] [--weights ssjcn2-dian-x4,ssjcn-dian-x4]
+    python benchmarks/noise.py DATA [--protocol NAME] [--psf gaussian:12:1.5] [--weights NAME,..]
 
-The protocol's validation scenes, PSF and response given, with white noise of so many dB added to hs and ms. PSNR (mean
-over bands, dB) and SAM (degrees) by the preset `float`, the mean over the scenes. "as it comes": the network is given
-hs with all its noise.
+The protocol's validation scenes, by its PSF or another, PSF and response given, with white noise of so many dB added to
+hs and ms. PSNR (mean over bands, dB) and SAM (degrees) by the preset `float`, the mean over the scenes. "as it comes":
+the network is given hs with all its noise.
 """
 
 import argparse
+import copy
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,13 +20,14 @@ from torch import Tensor
 
 from hypersharp.bench.scenes import training_set
 from hypersharp.methods.table import METHODS
-from hypersharp.networks.inference import Inference, network_of
+from hypersharp.networks.inference import Inference
 from hypersharp.networks.packaged import named_weights
 from hypersharp.pair.options import Options, ignore
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.sensor.observe import add_noise
+from hypersharp.sensor.psf import parse_psf
 from hypersharp.system.build_info import commit, machine
 
 LEVELS_DB: tuple[tuple[float, float] | None, ...] = (None, (50, 55), (40, 45), (35, 40), (30, 35))  # hs, ms
@@ -37,25 +38,29 @@ def main() -> None:
     call = argparse.ArgumentParser(description=__doc__)
     call.add_argument("data", type=Path)
     call.add_argument("--protocol", default="dian-x4")
-    call.add_argument("--weights", default="ssjcn2-dian-x4,ssjcn-dian-x4")
+    call.add_argument("--psf", help="as fuse takes it; default: the protocol's")
+    call.add_argument("--weights", default="ssjcn2-dian-x4-noise,ssjcn2-dian-x4,ssjcn-dian-x4")
     given = call.parse_args()
     scenes = training_set(given.protocol, given.data)
+    sensor = scenes.sensor
+    sensor = replace(sensor, psf=parse_psf(given.psf, sensor.ratio)) if given.psf else sensor
     heads = ["none" if level is None else f"{level[0]:g} / {level[1]:g} dB" for level in LEVELS_DB]
     table: dict[str, dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
     for read in scenes.validation.values():
         truth = torch.from_numpy(read())
-        hs, ms = scenes.sensor.observe(truth)
+        hs, ms = sensor.observe(truth)
         for head, level in zip(heads, LEVELS_DB, strict=True):
             noisy = (hs, ms) if level is None else (add_noise(hs, level[0], 1), add_noise(ms, level[1], 2))
             pair = TensorPair(*noisy)
-            known = PairSensor(pair, scenes.sensor.psf, scenes.sensor.srf)
+            known = PairSensor(pair, sensor.psf, sensor.srf)
             for name, estimate in estimates(pair, known, given.weights.split(",")):
                 images = estimate.clamp(0, 1).numpy(), truth.numpy()
                 table[name][head].append(psnr_sam_ergas(*images, ratio=pair.ratio, preset="float")[:2])
     print(f"{given.protocol}, commit {commit()}, {machine()}\n\n| noise of HS / MS | {' | '.join(heads)} |")
     print("|" + "---|" * (1 + len(heads)))
     for name, row in table.items():
-        print(f"| {name} | " + " | ".join("{:.2f} / {:.2f}".format(*np.mean(row[head], 0)) for head in heads) + " |")
+        cells = ["{:.2f} / {:.2f}".format(*np.mean(row[head], 0)) if head in row else "" for head in heads]
+        print(f"| {name} | {' | '.join(cells)} |")
 
 
 def estimates(pair: TensorPair, known: PairSensor, weights: list[str]) -> Iterator[tuple[str, Tensor]]:
@@ -64,8 +69,10 @@ def estimates(pair: TensorPair, known: PairSensor, weights: list[str]) -> Iterat
         apply = METHODS["ssjcn"].learn(pair, known, options)
         assert isinstance(apply, Inference)
         yield name, apply(pair, options, ignore)
-        plain = replace(apply, net=network_of(named_weights(name), torch.device("cpu")), signal=None)
-        yield f"{name}, as it comes", plain(pair, options, ignore)
+        if not named_weights(name).for_cameras and apply.signal is not None:
+            plain = copy.copy(apply.net)
+            vars(plain).pop("noise", None)
+            yield f"{name}, as it comes", replace(apply, net=plain, signal=None)(pair, options, ignore)
     for name in BESIDE:
         yield name, METHODS[name].learn(pair, known, Options())(pair, Options(), ignore)
 
