@@ -21,7 +21,6 @@ from torch import Tensor
 from hypersharp.bench.scenes import training_set
 from hypersharp.methods.table import METHODS
 from hypersharp.networks.inference import Inference
-from hypersharp.networks.packaged import named_weights
 from hypersharp.pair.options import Options, ignore
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
@@ -39,7 +38,7 @@ def main() -> None:
     call.add_argument("data", type=Path)
     call.add_argument("--protocol", default="dian-x4")
     call.add_argument("--psf", help="as fuse takes it; default: the protocol's")
-    call.add_argument("--weights", default="ssjcn2-dian-x4-noise,ssjcn2-dian-x4,ssjcn-dian-x4")
+    call.add_argument("--weights", default="ssjcn2-dian-x4,ssjcn-dian-x4")
     given = call.parse_args()
     scenes = training_set(given.protocol, given.data)
     sensor = scenes.sensor
@@ -69,7 +68,7 @@ def estimates(pair: TensorPair, known: PairSensor, weights: list[str]) -> Iterat
         apply = METHODS["ssjcn"].learn(pair, known, options)
         assert isinstance(apply, Inference)
         yield name, apply(pair, options, ignore)
-        if not named_weights(name).for_cameras and apply.signal is not None:
+        if apply.signal is not None:
             plain = copy.copy(apply.net)
             vars(plain).pop("noise", None)
             yield f"{name}, as it comes", replace(apply, net=plain, signal=None)(pair, options, ignore)

@@ -2,26 +2,22 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from hypersharp.errors import CallError
-from hypersharp.networks.header import WeightsHeader
 from hypersharp.networks.inference import (
     Inference,
     autocast,
     choose_weights,
-    for_cameras,
     for_noise,
     hann_window,
     made_for,
     run_network,
     tile_starts,
 )
-from hypersharp.networks.packaged import Weights
 from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
 from hypersharp.pair.options import Options
 from hypersharp.pair.sensor import PairSensor
@@ -164,14 +160,3 @@ def test_an_hs_without_noise_or_of_few_pixels_stays_as_it_is(net: SSJCN) -> None
     few = TensorPair(torch.rand(12, 9, 10), torch.rand(2, 36, 40))
     for pair in (clean, few, replace(clean, hs=torch.zeros_like(clean.hs))):
         assert for_noise(inference, pair) is inference
-
-
-def test_weights_that_learned_noise_are_for_a_noisy_hs() -> None:
-    plain, also_plain, noise = (
-        Weights(name, Path(name), WeightsHeader("ssjcn-v2", {}, None, {"cameras": share}))
-        for name, share in (("a", 0.0), ("b", 0.0), ("c", 0.8))
-    )
-    assert for_cameras((plain, noise, also_plain), noisy=False) == (plain, also_plain)
-    assert for_cameras((plain, noise, also_plain), noisy=True) == (noise,)
-    assert for_cameras((plain,), noisy=True) == (plain,)
-    assert for_cameras((noise,), noisy=False) == (noise,)

@@ -52,8 +52,7 @@ def trained(
 ) -> Inference:
     """The network of weights for such pairs, with the response, blur and closed-form start that it needs."""
     net = network_of(weights, choose_device(options.device))
-    psf = sensor.sensor.psf if weights.for_cameras else sensor.given_psf  # those of cameras know any blur
-    if sensor.given_srf is not None or psf is not None:
+    if sensor.given_srf is not None or sensor.given_psf is not None:
         trained_with = net.get_buffer("srf")
         srf = trained_with if sensor.given_srf is None else torch.tensor(sensor.given_srf).to(trained_with)
         if srf.shape != trained_with.shape:
@@ -62,18 +61,18 @@ def trained(
         if float((srf - trained_with).abs().max()) > SRF_TOLERANCE:
             notes = (*notes, "warning: the response differs from the one these weights were trained with")
         net = copy.deepcopy(net)  # the loaded one stays as it was trained
-        net.exchange_sensor(srf, None if psf is None else psf_window(psf, pair.ratio))
+        net.exchange_sensor(srf, None if sensor.given_psf is None else psf_window(sensor.given_psf, pair.ratio))
     net = in_runtime(net, weights.header, options)
     start_weight = float(weights.header.provenance.get("start_weight", 0.0))
     if not start_weight:
-        wraps = psf is not None and psf.boundary == "wrap"
+        wraps = sensor.given_psf is not None and sensor.given_psf.boundary == "wrap"
         header = weights.header
         # as its protocol does and no camera: the exact agreement under a blur wider than a coarse pixel is circular
         wide = header.network == "ssjcn-v2" and (header.options.get("psf_px") or 0) > header.options["ratio"]
         margin = MIRRORED_PX if wide and not wraps else 0
         return Inference(net, notes=notes, weights=weights.name, mirrored_px=margin)
-    own_psf = sensor.given_psf or PSF.from_dict(weights.header.provenance["psf"])
-    own = Sensor(own_psf, net.get_buffer("srf").cpu().numpy(), pair.ratio)
+    psf = sensor.given_psf or PSF.from_dict(weights.header.provenance["psf"])
+    own = Sensor(psf, net.get_buffer("srf").cpu().numpy(), pair.ratio)
     return Inference(net, own, start_weight, notes, weights.name)
 
 

@@ -40,7 +40,7 @@ def choose_weights(network: str, pair: TensorPair, options: Options) -> tuple[We
     """
     nm = pair.spectra.hs_nm
     if options.weights is None:
-        fitting = for_cameras(fitting_weights(network, shape_of(pair), nm), noisy=noise_of(pair) is not None)
+        fitting = fitting_weights(network, shape_of(pair), nm)
         protocols, weights = {made_for(one) for one in fitting}, fitting[0]
         if len(protocols) > 1:  # those for the sensor which explains the pair best
             gaps = {name: inf if name is None else estimate_by(PROTOCOLS[name], pair).residual for name in protocols}
@@ -54,11 +54,6 @@ def choose_weights(network: str, pair: TensorPair, options: Options) -> tuple[We
         first, last = weights.header.wavelengths_nm[0], weights.header.wavelengths_nm[-1]
         notes.append(f"warning: hs has no wavelengths, taken to be {first:.0f} to {last:.0f} nm as in training")
     return weights, tuple(notes)
-
-
-def for_cameras(fitting: tuple[Weights, ...], *, noisy: bool) -> tuple[Weights, ...]:
-    """Of weights those that learned noise for a noisy hs, else the others, where there are such."""
-    return tuple(one for one in fitting if one.for_cameras == noisy) or fitting
 
 
 def made_for(weights: Weights) -> str | None:
@@ -156,47 +151,26 @@ class Inference:
 
 
 def for_noise(inference: Inference, pair: TensorPair) -> Inference:
-    """The inference for an hs as noisy as the pair's, of which only what stands out of the noise is given to a network,
+    """The inference for an hs as noisy as the pair's, by weights that were learned without noise.
 
-    and the covariance of the noise in that.
+    Of each spectrum only what stands out of the noise is given to the network, and the covariance of the noise in it.
     """
-    noise = noise_of(pair)
-    if noise is None:
-        return inference
-    net = inference.net.expecting_noise(noise.signal * noise.variance @ noise.signal)
-    return replace(inference, net=net, signal=noise.signal, notes=(*inference.notes, str(noise)))
-
-
-@dataclass(frozen=True, eq=False)
-class HSNoise:
-    """Of a noisy hs: its signal-to-noise ratio, the projection (L, L) on the spectral dimensions that stand out of the
-
-    noise, how many they are, and the variance (L,) of the noise.
-    """
-
-    snr_db: float
-    signal: Tensor
-    dimensions: int
-    variance: Tensor
-
-    def __str__(self) -> str:
-        outstanding = f"{self.dimensions} of {len(self.variance)} spectral dimensions stand out of it"
-        return f"hs has noise at about {self.snr_db:.0f} dB: {outstanding}"
-
-
-def noise_of(pair: TensorPair) -> HSNoise | None:
-    """The noise of a pair's hs; None where there is little, or pixels are too few to tell."""
     pixels = pair.hs.flatten(1) if pair.hs_valid is None else pair.hs[:, pair.hs_valid]
     if pixels.shape[1] < PIXELS_A_BAND * len(pixels):
-        return None
+        return inference
     variance = unshared_noise(pair.hs, pair.hs_valid).to(torch.float64).square().clamp(min=LEAST_NOISE)
     axes = signal_axes(pixels, variance)
     bands, dimensions = axes.shape
     if not 0 < dimensions < bands:
-        return None
+        return inference
     variance = variance * (1 - dimensions / bands)  # what the regression on the other bands adds is taken off
     snr_db = 10 * float((pixels.to(torch.float64).square().mean(1) / variance).log10().median())
-    return None if snr_db > NOISY_DB else HSNoise(snr_db, axes @ axes.mT, dimensions, variance)
+    if snr_db > NOISY_DB:
+        return inference
+    signal = axes @ axes.mT
+    net = inference.net.expecting_noise(signal * variance @ signal)
+    note = f"hs has noise at about {snr_db:.0f} dB: {dimensions} of {bands} spectral dimensions stand out of it"
+    return replace(inference, net=net, signal=signal, notes=(*inference.notes, note))
 
 
 def with_held_means(inference: Inference, pair: TensorPair, options: Options) -> Inference:

@@ -50,11 +50,6 @@ class Weights:
         return bool(self.header.provenance.get("any_sensor", False))
 
     @property
-    def for_cameras(self) -> bool:
-        """Whether they learned noise and blurs of any camera (`train/cameras.py`)."""
-        return float(self.header.provenance.get("cameras", 0.0)) > 0
-
-    @property
     def method(self) -> str:
         """The name of the method that runs them."""
         return METHOD_OF.get(self.header.network, self.header.network)

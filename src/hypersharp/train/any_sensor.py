@@ -27,9 +27,8 @@ from hypersharp.networks.ssjcn import SSJCN
 from hypersharp.networks.subspace import SubspaceSSJCN, guided_start
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.sensor.observe import Sensor, add_noise
-from hypersharp.sensor.psf import box
+from hypersharp.sensor.psf import PSF, box, centred_start
 from hypersharp.sensor.tables import FloatArray
-from hypersharp.train.cameras import gaussian_blur
 from hypersharp.train.module import FusionTraining, Loaders
 from hypersharp.train.options import TrainOptions
 from hypersharp.train.patches import Array, Items, TrainingSet, cut, kept, orient
@@ -59,6 +58,14 @@ class Pair:
         """The same there; lightning calls this."""
         names = ("c", "g", "truth", "weight", "response", "psf")
         return replace(self, **{name: getattr(self, name).to(device, **options) for name in names})
+
+
+def gaussian_blur(sigma_yx: FloatArray, centre_yx: FloatArray, ratio: int) -> PSF:
+    """A Gaussian blur whose standard deviations and centre are given in coarse pixels."""
+    places = (np.arange(3 * ratio) - (3 * ratio - 1) / 2) / ratio
+    y, x = np.exp(-0.5 * ((places + centre_yx[:, None]) / sigma_yx[:, None]) ** 2)
+    start = centred_start(3 * ratio, ratio)
+    return PSF(np.outer(y, x), (start, start), "reflect")
 
 
 def random_response(random: Generator, bands: int) -> FloatArray:

@@ -52,12 +52,8 @@ class CropStream:
 
     def batch(self, first: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """(hs, ms, truth) of crops first, first + 1, ..."""
-        truth = self.truths(first, count)
+        truth = torch.from_numpy(np.stack([self.truth(k) for k in range(first, first + count)]))
         return *self.sensor.observe(truth), truth
-
-    def truths(self, first: int, count: int) -> Tensor:
-        """Crops first, first + 1, ..., (count, L, side, side)."""
-        return torch.from_numpy(np.stack([self.truth(k) for k in range(first, first + count)]))
 
     def truth(self, k: int) -> Array:
         """Crop k, (L, side, side)."""

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -36,7 +35,6 @@ from hypersharp.numerics.subspace import second_moment
 from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.system.atomic import make_folder
 from hypersharp.system.build_info import commit
-from hypersharp.train.cameras import see
 from hypersharp.train.cost import count_operations, made_with
 from hypersharp.train.crops import CropStream, wrapped_margin_px
 from hypersharp.train.muon import Muon
@@ -227,7 +225,7 @@ def learn(
     losses: list[float] = []
     norms: list[float] = []
     while state.step < until and (deadline is None or time.monotonic() < deadline):
-        hs, ms, truth = lesson(course, state)
+        hs, ms, truth = course.crops.batch(state.crops, o.batch)
         with torch.autocast("cpu", torch.bfloat16, enabled=o.precision == "bf16"):
             loss = losses_of(net, hs, ms, truth, o, margin)
         torch.autograd.backward(loss)
@@ -252,17 +250,6 @@ def learn(
             state.save(checkpoint)
             saved = now[0]
     state.save(checkpoint)
-
-
-def lesson(course: Course, state: State) -> tuple[Tensor, Tensor, Tensor]:
-    """(hs, ms, truth) of the next crops, as the protocol's sensor or a random camera shows them."""
-    o, net, random = course.options, state.net, np.random.default_rng((course.options.seed, state.crops, 1))
-    if random.random() < o.cameras:
-        truth = course.crops.truths(state.crops, o.batch)
-        return *see(net, truth, course.crops.sensor, random), truth
-    if o.cameras:
-        net.psf, net.noise = state.average.psf, None
-    return course.crops.batch(state.crops, o.batch)
 
 
 def compute_loss(net: SSJCN2, hs: Tensor, ms: Tensor, truth: Tensor, o: RecordOptions, margin: int) -> Tensor:

@@ -38,8 +38,6 @@ class RecordOptions(NetworkOptions):
     Twice these rates learn a little faster at first but diverge when constant; after 50,000 crops half of them gain
     more, and fewer crops a step lose: what is left to lower is the noise of the gradients, which are clipped at twice
     their usual norm. `ema_decay` is that of the weights' moving average, which is what is scored and written.
-    `cameras`: the share of the steps whose crops a random camera shows, with a blur and noise of its own
-    (train/cameras.py); then `psf_px` should be three ratios, and `compile` is of no use.
     `validation_scenes`: None, the protocol's own; none at all ([]), once nothing is left to choose, learns from all.
     """
 
@@ -55,7 +53,6 @@ class RecordOptions(NetworkOptions):
     recoloured: Share = 0.0
     shift_bands: Annotated[float, Field(ge=0)] = 3.0
     relit: Share = 0.5
-    cameras: Share = 0.0
     muon_rate: Positive = 1e-3
     adam_rate: Positive = 2.5e-4
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
