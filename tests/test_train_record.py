@@ -17,6 +17,7 @@ from hypersharp.cli import main
 from hypersharp.errors import InputError
 from hypersharp.fusion.fuse import fuse
 from hypersharp.networks.checkpoint import load_weights, read_header
+from hypersharp.networks.layers import Means
 from hypersharp.networks.ssjcn_v2 import SSJCN2, SSJCN2Options
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
@@ -167,7 +168,7 @@ class Off(SSJCN2):
         super().__init__(SSJCN2Options(bands=5, ms_bands=2, features=16, blocks=1))
         self.truth = truth
 
-    def estimates(self, hs: Tensor, ms: Tensor) -> Iterator[Tensor]:
+    def estimates(self, hs: Tensor, ms: Tensor, means: Means | None = None) -> Iterator[Tensor]:
         yield self.truth + 0.01
 
 
