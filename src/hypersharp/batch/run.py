@@ -58,6 +58,14 @@ class Row:
     error: str = ""
     pictures: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
 
+    def told(self, *, kept: bool) -> str:
+        """What a person is told of it; `kept` from an earlier run."""
+        if self.status == "failed":
+            return f"failed: {self.error}"
+        residual = "" if self.residual is None else f", hs and ms differ by {self.residual:.1%}"
+        warned = f", {len(self.warnings)} warned of" if self.warnings else ""
+        return f"{self.method}, {self.size}{residual}{warned}, {'kept' if kept else f'{self.seconds:.1f} s'}"
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -85,12 +85,7 @@ def batch(
         for row, before in todo.rows():
             rows.append(row)
             write_summary(rows, out / "summary.csv")
-            residual = "" if row.residual is None else f", hs and ms differ by {row.residual:.1%}"
-            warned = f", {len(row.warnings)} warned of" if row.warnings else ""
-            spent = "kept" if before else f"{row.seconds:.1f} s"
-            made = f"{row.method}, {row.size}{residual}{warned}, {spent}"
-            text = f"failed: {row.error}" if row.status == "failed" else made
-            say(f"{len(rows):>4}/{len(todo.pairs)}  {row.name}  {text}")
+            say(f"{len(rows):>4}/{len(todo.pairs)}  {row.name}  {row.told(kept=before)}")
     failed = sum(row.status == "failed" for row in rows)
     say(f"{len(rows) - failed} done, {failed} failed -> {out / 'summary.csv'}")
     if drawn:

@@ -28,13 +28,13 @@ from torch import Tensor
 
 from hypersharp.grid import Window
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Match, measured_pixels, seen_alike
+from hypersharp.methods.detail import Match, seen_alike
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.loops import conjugate_gradients, slices
 from hypersharp.numerics.subspace import principal_axes, second_moment, vca
 from hypersharp.pair.options import Options, Progress, part_of
 from hypersharp.pair.sensor import PairSensor
-from hypersharp.pair.tensors import TensorPair
+from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.pair.tiling import tile_around
 from hypersharp.sensor.observe import Sensor, read_indices
 from hypersharp.sensor.psf import PSF

@@ -19,7 +19,7 @@ from hypersharp.numerics.noise import signal_rank, unshared_noise
 from hypersharp.numerics.regression import solve_ridge, window_mean
 from hypersharp.numerics.subspace import svd_basis
 from hypersharp.pair.options import Options, choose_device
-from hypersharp.pair.tensors import TensorPair
+from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.sensor.observe import Sensor, circular_blur, degraded
 from hypersharp.sensor.psf import PSF
 
@@ -80,11 +80,6 @@ def make_pair(pair: TensorPair, psf: PSF, options: Options) -> SubspacePair:
     ms, ms_valid = pair.ms.to(device), None if pair.ms_valid is None else pair.ms_valid.to(device)
     scales = Scales(psf, pair.ratio)
     return SubspacePair(basis.to(device), coefficients.to(device), ms, valid.to(device), ms_valid, scales)
-
-
-def measured_pixels(image: Tensor, valid: Tensor | None) -> Tensor:
-    """(n, h, w) -> (n, N); all pixels where none is measured."""
-    return image.flatten(1) if valid is None or not valid.any() else image[:, valid]
 
 
 def coarse_valid(pair: TensorPair, reach: Sensor) -> Tensor:

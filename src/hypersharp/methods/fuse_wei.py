@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Agreement, Match, SubspacePair, detail, measured_pixels, seen_alike
+from hypersharp.methods.detail import Agreement, Match, SubspacePair, detail, seen_alike
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.noise import band_noise
 from hypersharp.pair.options import Options, Progress
 from hypersharp.pair.sensor import PairSensor
-from hypersharp.pair.tensors import TensorPair
+from hypersharp.pair.tensors import TensorPair, measured_pixels
 
 MOST_DIMENSIONS = 30
 UNKNOWN_NOISE = 1e-2  # of the root mean square of hs, where it has too few pixels to tell (40 dB)

@@ -27,7 +27,7 @@ from hypersharp.numerics.linops import fuse_gaussian, mirror, mix_bands
 from hypersharp.numerics.noise import signal_axes, unshared_noise
 from hypersharp.pair.options import Options, Precision, Progress, choose_device, ignore
 from hypersharp.pair.sensor import estimate_by
-from hypersharp.pair.tensors import TensorPair
+from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.sensor.observe import Sensor, circular_blur
 from hypersharp.simulation.protocols import PROTOCOLS
 from hypersharp.system.deterministic import is_deterministic
@@ -155,7 +155,7 @@ def for_noise(inference: Inference, pair: TensorPair) -> Inference:
 
     Of each spectrum only what stands out of the noise is given to the network, and the covariance of the noise in it.
     """
-    pixels = pair.hs.flatten(1) if pair.hs_valid is None else pair.hs[:, pair.hs_valid]
+    pixels = measured_pixels(pair.hs, pair.hs_valid)
     if pixels.shape[1] < PIXELS_A_BAND * len(pixels):
         return inference
     variance = unshared_noise(pair.hs, pair.hs_valid).to(torch.float64).square().clamp(min=LEAST_NOISE)

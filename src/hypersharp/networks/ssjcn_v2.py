@@ -100,7 +100,7 @@ class SSJCN2(FusionNetwork):
     """SSJCN, second generation: hs (B, L, h, w), ms (B, l, H, W) -> estimate (B, L, H, W), all scaled to 0..1.
 
     What carries the image stays in float32. Buffers: srf P (l, L), psf (k, k), the weights of the fine pixels around a
-    coarse one, basis B (L, n). `noise`: the variance of hs's noise in each coordinate, (n) or (B, n), if it has any.
+    coarse one, basis B (L, n). `noise`: the variance of hs's noise in each coordinate, (n), if it has any.
 
     Source: after Wang, Xu, Wu, Wei 2021; Z = P+ X + B c, equations at the head of this file.
 
@@ -172,11 +172,12 @@ class SSJCN2(FusionNetwork):
         if self.options.joint != "both":
             return c
         missing = y - self.blur(c)
-        if self.noise is None:
-            return c + self.spread(self.inverse_gram(missing))
-        noise = self.noise.to(y)[..., None, None]  # (n, 1, 1) or (B, n, 1, 1)
-        error = (image_mean(missing.square(), means) - noise).clamp(min=LEAST_ERROR) / self.psf.square().sum()
-        return c + self.spread(self.inverse_gram(missing, noise / error))
+        s: Tensor | float = 0.0
+        if self.noise is not None:
+            noise = self.noise.to(y)[:, None, None]
+            error = (image_mean(missing.square(), means) - noise).clamp(min=LEAST_ERROR) / self.psf.square().sum()
+            s = noise / error
+        return c + self.spread(self.inverse_gram(missing, s))
 
     def seen_by_ms(self, ms: Tensor) -> Tensor:
         """P+ X."""

@@ -94,6 +94,11 @@ def gaps(cube: xr.DataArray) -> NDArray[np.bool_]:
     return found
 
 
+def measured_pixels(image: Tensor, valid: Tensor | None) -> Tensor:
+    """(n, h, w) -> (n, N); all pixels where none is measured."""
+    return image.flatten(1) if valid is None or not valid.any() else image[:, valid]
+
+
 def measured(cube: xr.DataArray) -> Tensor | None:
     """(y, x): True where a cube has a value in every band; None where it has one everywhere."""
     missing = gaps(cube)

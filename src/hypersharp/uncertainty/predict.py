@@ -14,7 +14,6 @@ from torch import Tensor
 from hypersharp.errors import InputError
 from hypersharp.fusion.finish import as_cube, finished, missing_pixels
 from hypersharp.fusion.learn import Fusion, learn_again, learn_pair
-from hypersharp.methods.detail import measured_pixels
 from hypersharp.methods.table import METHODS
 from hypersharp.networks.packaged import named_weights
 from hypersharp.pair.options import Mode, Options, Precision
@@ -22,7 +21,7 @@ from hypersharp.pair.pair import Pair
 from hypersharp.pair.record import Record, placed_as
 from hypersharp.pair.reduced import ReducedPair, reduced_pairs
 from hypersharp.pair.sensor import PairSensor, estimate_sensor, given_sensor
-from hypersharp.pair.tensors import TensorPair, measured, to_tensor
+from hypersharp.pair.tensors import TensorPair, measured, measured_pixels, to_tensor
 from hypersharp.quality.judge import check_estimate, like, masked
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
