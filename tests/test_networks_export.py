@@ -39,7 +39,7 @@ CASES: dict[str, tuple[str, int, dict[str, Any], bool]] = {
     "ms-ssfnet": ("ms-ssfnet", 2, {}, False),
     "srcnn": ("srcnn", 3, {"mode": "per-band"}, False),
     "ssf-cnn": ("ssf-cnn", 4, {"dense": True}, False),
-    "adapted": ("ssjcn-subspace", 4, {"dimensions": 2, "iterations": 1, "psf_px": 6, "own_features": 4}, False),
+    "adapted": ("ssjcn-subspace", 4, {"dimensions": 2, "rounds": 1, "psf_px": 6, "own_features": 4}, False),
 }
 OPTIONAL = {"paper": ["srf"], "start": ["srf"], "odd-ratio": ["srf", "psf"], "adapted": ["hs_mean", "ms_mean"]}
 

@@ -40,7 +40,7 @@ SMALL = {
     "ssjcn": {"iterations": 1, "spectrally_consistent": True},
     "dbin": {"blocks": 1, "refinements": 1},
     "dhsis": {"layers": 3},
-    "ssjcn-subspace": {"dimensions": 2, "iterations": 1, "psf_px": 8},
+    "ssjcn-subspace": {"dimensions": 2, "rounds": 1, "psf_px": 8},
 }
 
 

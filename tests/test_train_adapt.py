@@ -118,7 +118,6 @@ def test_learning_lowers_the_error_of_what_is_learnt_from() -> None:
     hs, ms = sensor.observe(scene)
     torch.manual_seed(0)
     net = pair_network(TensorPair(hs, ms), sensor, own_features=16)
-    net.see_with_sensor()
     pair = TensorPair(hs, ms, torch.ones(hs.shape[1:], dtype=torch.bool))
     learning = Learning(net, pair, Options(precision="fp32"), QUICK)
     learning.score = learning.learn

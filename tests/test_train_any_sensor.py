@@ -43,16 +43,18 @@ def make_scene() -> Array:
 def test_a_batch_depends_on_its_number_alone() -> None:
     first, again = (training_batch([make_scene()], OPTIONS, 10, 3) for _ in range(2))
     torch.testing.assert_close(first.c, again.c, rtol=0, atol=0)
-    assert (first.psf == again.psf).all()
+    assert (first.sight.psf == again.sight.psf).all()
 
 
 @pytest.mark.parametrize("number", range(4))
 def test_a_pair_fits_together(number: int) -> None:
     pair: Pair = training_batch([make_scene()], OPTIONS, 10, number)
     crops, dimensions, *coarse_yx = pair.c.shape
-    assert crops == 2 and pair.response.shape == (dimensions, dimensions) and len(pair.weight) == dimensions
-    assert pair.g.shape == pair.truth.shape == (2, dimensions, *(pair.ratio * size for size in coarse_yx))
-    assert float(pair.psf.sum()) == pytest.approx(1, abs=1e-5)
+    sight, ms_bands = pair.sight, pair.x.shape[1]
+    assert crops == 2 and sight.response.shape == (ms_bands, dimensions) and len(pair.weight) == dimensions
+    assert pair.truth.shape[:2] == (2, dimensions)
+    assert pair.x.shape[2:] == pair.truth.shape[2:] == tuple(sight.ratio * size for size in coarse_yx)
+    assert float(sight.psf.sum()) == pytest.approx(1, abs=1e-5)
 
 
 def test_responses_are_means() -> None:
@@ -67,7 +69,7 @@ def test_it_trains_and_writes_weights_that_serve_any_sensor(tmp_path: Path) -> N
     net, header = load_weights(train(OPTIONS, data, tmp_path))
     assert isinstance(net, SubspaceSSJCN)
     assert header.provenance["any_sensor"] and "val_gain_db" in header.provenance
-    last = net.core.state_dict()["error_fusion.0.tail.1.weight"]
+    last = net.core.state_dict()["bodies.0.tail.weight"]
     assert last.any()  # which began at zero
 
 

@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.numerics.linops import mix_bands
-from hypersharp.numerics.noise import signal_rank
+from hypersharp.numerics.noise import band_noise, neighbour_noise, signal_rank, unshared_noise
 from hypersharp.numerics.regression import solve_ridge
 from hypersharp.numerics.subspace import svd_basis
+from hypersharp.pair.tensors import measured_pixels
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
@@ -29,7 +30,8 @@ LEAST_UNIT = 1e-6
 class Coordinates:
     """hs_mean (L), ms_mean (l), basis E D (L, p), analysis D^-1 E^T (p, L), guide W (p, l), beyond (L, L).
 
-    `beyond` projects on the dimensions that stand out of the noise but have no coordinate.
+    `beyond` projects on the dimensions that stand out of the noise but have no coordinate. `noise` (2, p): the standard
+    deviations of the noise of hs in each coordinate, and of that of ms in the guide; `spread` (p): those of the guide.
     """
 
     hs_mean: Tensor
@@ -38,6 +40,8 @@ class Coordinates:
     analysis: Tensor
     guide: Tensor
     beyond: Tensor
+    noise: Tensor
+    spread: Tensor
 
 
 def fit_coordinates(
@@ -58,15 +62,23 @@ def fit_coordinates(
     y = hs - hs_mean[:, None, None]
     x = sensor.hs(ms - ms_mean[:, None, None])
     signal = signal_rank(hs[:, counted])
-    rank = min(dimensions, signal)
-    axes, others = svd_basis(y[:, counted], signal).tensor_split([rank], 1)
+    axes, others = svd_basis(y[:, counted], signal).tensor_split([min(dimensions, signal)], 1)
     c = mix_bands(axes.mT, y)
     of_c, of_x = (detail(image)[:, counted].double() for image in (c, x))
     guide = solve_ridge(of_x @ of_x.mT, of_x @ of_c.mT, RIDGE).mT.to(c)
     untold = (c - mix_bands(guide, x))[:, counted].square().mean(1).sqrt()
     unit = untold.clamp(min=LEAST_SHARE * float(c.square().mean().sqrt()) + LEAST_UNIT)
     basis, analysis, gains = axes * unit, axes.mT / unit[:, None], guide / unit[:, None]
-    return Coordinates(hs_mean, ms_mean, basis, analysis, gains, others @ others.mT)
+    of_hs = analysis.square() @ pixel_noise(hs[:, counted]).to(analysis)
+    noise = torch.stack([of_hs, gains.square() @ unshared_noise(ms, ms_valid).square()]).sqrt()
+    of_ms = torch.cov(measured_pixels(ms, ms_valid)).view(len(ms), len(ms))
+    spread = (gains @ of_ms * gains).sum(1).clamp(min=0).sqrt()
+    return Coordinates(hs_mean, ms_mean, basis, analysis, gains, others @ others.mT, noise, spread)
+
+
+def pixel_noise(pixels: Tensor) -> Tensor:
+    """The noise variance (L,) of pixels (L, N), by all other bands where that can be, else by those beside each."""
+    return band_noise(pixels) if pixels.shape[1] > 2 * len(pixels) else neighbour_noise(pixels)
 
 
 def band_means(image: Tensor, valid: Tensor | None) -> Tensor:

@@ -4,8 +4,8 @@ Wang, Xu, Wu, Wei, "Spatial-Spectral Joint Correction Network for Hyperspectral 
 Image Fusion", 2021. Each of T iterations degrades the estimate both ways (DB, eqs. 4-5), compares
 it with the two inputs (eqs. 6-7), fuses the two error maps (EFB, eq. 8) and corrects the estimate
 with the attended error (RB, eq. 9). What the paper leaves open (widths, kernels, activations) is
-settled in the option defaults; `share`, `degradation`, `compare`, `separate`, `zero_init`, `guided`
-and `spectrally_consistent` are ours.
+settled in the option defaults; `share`, `degradation`, `compare`, `zero_init`, `guided` and
+`spectrally_consistent` are ours.
 
 Spectral consistency is the least change to an estimate Z that makes it agree with the ms exactly,
 Z + P^T (P P^T)^-1 (X - P Z), for a known response P.
@@ -26,8 +26,6 @@ from hypersharp.networks.base import FusionNetwork, FusionOptions
 from hypersharp.networks.layers import STRIDED_KERNEL, Means, full_precision, join, mixed
 from hypersharp.numerics.interpolate import interpolate_bicubic, upsample_bicubic
 
-LEAST_CONTRAST = 1e-6
-
 
 @dataclass(frozen=True)
 class SSJCNOptions(FusionOptions):
@@ -46,8 +44,6 @@ class SSJCNOptions(FusionOptions):
         psf_px: side of the window that holds the PSF in fine pixels; None is three coarse pixels.
         zero_init: start with a correction of zero.
         guided: the fusion also gets ms itself.
-        separate: where ms has the bands of hs (in a subspace), each band is corrected alone, all with the same weights,
-            from its error maps, its ms band at unit contrast and the difference between estimate and ms.
         spectrally_consistent: every estimate agrees exactly with ms, Z + P^T (P P^T)^-1 (X - P Z) for a response P.
 
     >>> SSJCNOptions(bands=8, iterations=1).features
@@ -62,14 +58,11 @@ class SSJCNOptions(FusionOptions):
     psf_px: int | None = None
     zero_init: bool = False
     guided: bool = False
-    separate: bool = False
     spectrally_consistent: bool = False
 
     def __post_init__(self) -> None:
         if self.ratio not in layers.RATIOS:
             raise ValueError(f"SSJCN has ratios {layers.RATIOS.start} to {layers.RATIOS.stop - 1}, not {self.ratio}")
-        if self.separate and (self.bands != self.ms_bands or not self.any_sensor):
-            raise ValueError("separate bands go with as many ms bands, and degradation 'any sensor'")
 
     @property
     def any_sensor(self) -> bool:
@@ -104,7 +97,7 @@ class SSJCN(FusionNetwork):
         block = Degradation if options.degradation == "prelu" else SensorDegradation
         self.degradation = nn.ModuleList(block(options) for _ in range(degradations))
         self.error_fusion = nn.ModuleList(ErrorFusion(options) for _ in range(own))
-        self.attention = nn.ModuleList(ErrorAttention(1 if options.separate else options.bands) for _ in range(own))
+        self.attention = nn.ModuleList(ErrorAttention(options.bands) for _ in range(own))
         self.register_buffer("srf", torch.zeros(options.ms_bands, options.bands), persistent=not options.any_sensor)
         layers.initialise(self, partial(nn.init.kaiming_normal_, a=layers.PRELU_START))
         for fusion in self.error_fusion if options.zero_init else ():
@@ -134,24 +127,11 @@ class SSJCN(FusionNetwork):
         ms_error, hs_error = self.errors(t, z, hs, ms)
         if self.options.any_sensor:
             hs_error = self.interpolate(hs_error)
-        if self.options.separate:
-            # of constant bands zero, of the others at unit contrast
-            change = ms.float() - layers.image_mean(ms.float(), means)
-            contrast = change / layers.image_mean(change.square(), means).sqrt().clamp(min=LEAST_CONTRAST)
-            images = ms_error, contrast, z - ms
-            ms_error, hs_error = join(*map(as_single_bands, images)), as_single_bands(hs_error)
-        elif self.options.guided:
+        if self.options.guided:
             ms_error = join(ms_error, ms)
         fuse, attend = at(self.error_fusion, t), at(self.attention, t)  # eq. 8, and what of it is added, eq. 9
-        if self.one_by_one(z):
-            pairs = zip(torch.split(ms_error, 1), torch.split(hs_error, 1), strict=True)
-            return torch.cat([attend(fuse(*pair, means), means) for pair in pairs]).view(z.shape)
         error: Tensor = attend(fuse(ms_error, hs_error, means), means)
-        return error.view(z.shape)
-
-    def one_by_one(self, z: Tensor) -> bool:
-        """Whether separate bands go through one after the other: a quarter of the memory, and faster in a cache."""
-        return self.options.separate and z.device.type == "cpu" and not torch.is_grad_enabled()
+        return error
 
     def errors(self, t: int, z: Tensor, hs: Tensor, ms: Tensor) -> tuple[Tensor, Tensor]:
         """What is left of ms and hs (eqs. 6-7)."""
@@ -247,12 +227,7 @@ class SensorDegradation(nn.Module):
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         with full_precision(z):
-            z = z.float()
-            beyond_px = (self.psf.shape[-1] - self.ratio) // 2
-            padded = repeat_border(repeat_border(z, beyond_px, -2), beyond_px, -1)
-            planes = padded.reshape(-1, 1, *padded.shape[-2:])
-            hs = F.conv2d(planes, self.psf[None, None], stride=self.ratio)
-            return mixed(self.srf, z), hs.view(*z.shape[:2], *hs.shape[-2:])
+            return mixed(self.srf, z.float()), blurred(z.float(), self.psf, self.ratio)
 
 
 class ErrorFusion(nn.Module):
@@ -261,8 +236,8 @@ class ErrorFusion(nn.Module):
     def __init__(self, o: SSJCNOptions) -> None:
         super().__init__()
         kernel, padding = STRIDED_KERNEL[o.ratio]
-        n, bands = o.features, 1 if o.separate else o.bands
-        self.ms_in = layers.conv(3 if o.separate else o.ms_bands * (2 if o.guided else 1), n)
+        n, bands = o.features, o.bands
+        self.ms_in = layers.conv(o.ms_bands * (2 if o.guided else 1), n)
         self.ms_down = layers.conv(n, n, stride=2)
         self.hs_up = nn.Identity() if o.any_sensor else layers.deconv(bands, bands, kernel, o.ratio, padding)
         self.hs_down = layers.conv(bands, n, stride=2)
@@ -315,9 +290,13 @@ class ChannelGate(nn.Module):
         return x * torch.sigmoid(self.excite(self.squeeze(layers.image_mean(x, means))))
 
 
-def as_single_bands(image: Tensor) -> Tensor:
-    """(B, L, H, W) -> (B L, 1, H, W)."""
-    return image.reshape(-1, 1, *image.shape[-2:]).contiguous(memory_format=torch.channels_last)
+def blurred(image: Tensor, psf: Tensor, ratio: int) -> Tensor:
+    """(B, n, H, W) -> (B, n, h, w) by the weights (k, k) around a coarse pixel, the border repeated."""
+    beyond_px = (psf.shape[-1] - ratio) // 2
+    padded = repeat_border(repeat_border(image, beyond_px, -2), beyond_px, -1)
+    planes = padded.reshape(-1, 1, *padded.shape[-2:])
+    coarse = F.conv2d(planes, psf[None, None], stride=ratio)
+    return coarse.view(*image.shape[:2], *coarse.shape[-2:])
 
 
 def repeat_border(image: Tensor, margin: int, axis: int) -> Tensor:

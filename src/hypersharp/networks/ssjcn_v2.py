@@ -127,7 +127,8 @@ class SSJCN2(FusionNetwork):
         self.register_buffer("srf", torch.zeros(o.ms_bands, o.bands))
         self.register_buffer("psf", torch.zeros(side, side))
         self.register_buffer("basis", torch.eye(o.bands, n))
-        self.bodies = nn.ModuleList(Body(n + 2 * o.ms_bands, n, o) for _ in range(o.rounds * len(o.starts)))
+        shape = n + 2 * o.ms_bands, n, o.features, o.blocks, UNSHUFFLE[o.resolution]
+        self.bodies = nn.ModuleList(Body(*shape) for _ in range(o.rounds * len(o.starts)))
 
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None, means: Means | None = None) -> Tensor:
         """The mean of the chains' estimates; a start from elsewhere has no place here."""
@@ -278,22 +279,25 @@ class SSJCN2(FusionNetwork):
 
 
 class Body(nn.Module):
-    """What a round learns: coordinates and ms in, a change of the coordinates and its features out."""
+    """What a round learns: coordinates and ms in, a change of the coordinates and its features out.
 
-    def __init__(self, channels_in: int, channels_out: int, o: SSJCN2Options) -> None:
+    `side`: how many fine pixels lie in one of its own along a side.
+    """
+
+    fill = staticmethod(repeat_to_multiple)
+
+    def __init__(self, channels_in: int, channels_out: int, features: int, blocks: int, side: int) -> None:
         super().__init__()
-        self.side = UNSHUFFLE[o.resolution]
-        area, n = self.side**2, o.features
-        self.head = nn.Conv2d(area * channels_in, n, 3, padding=1)
-        self.blocks = nn.ModuleList(ReluBlock(n) for _ in range(o.blocks))
-        self.tail = nn.Conv2d(n, area * channels_out, 3, padding=1)
+        self.side = side
+        self.head = nn.Conv2d(side**2 * channels_in, features, 3, padding=1)
+        self.blocks = nn.ModuleList(ReluBlock(features) for _ in range(blocks))
+        self.tail = nn.Conv2d(features, side**2 * channels_out, 3, padding=1)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type] # it has one
 
     def forward(self, image: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
         height, width = image.shape[-2:]
-        padded = repeat_to_multiple(image, self.side)
-        x: Tensor = self.head(F.pixel_unshuffle(padded, self.side))  # (B, F, H/side, W/side)
+        x: Tensor = self.head(F.pixel_unshuffle(self.fill(image, self.side), self.side))  # (B, F, H/side, W/side)
         x = x if before is None else x + before
         for block in self.blocks:
             x = block(x)

@@ -1,54 +1,60 @@
 """SSJCN in a spectral subspace: one set of learnt weights for every number of bands, ratio and sensor.
 
 A pair is brought to p coordinates: those of hs are c = D^-1 E^T (y - mean), with principal axes E of hs and
-units D; the ms enters as g = W (x - mean), the linear regression of c on the ms reduced by the PSF. There SSJCN
-compares its estimate with c and g through the sensor's own blur B and the response W R E D, starting at
-g + upsample(c - B g). What of hs stands out of its noise beyond p dimensions is upsampled and added; the noise is
-not. A second SSJCN, `own`, which sees all coordinates together, may have been learnt from the pair itself: what
+units D; the ms enters as g = W (x - mean), the linear regression of c on the ms reduced by the PSF. There the rounds of
+`CoordinateSSJCN` compare an estimate with c and with the ms through the sensor's own blur B and the response R E D,
+starting at g + upsample(c - B g). What of hs stands out of its noise beyond p dimensions is upsampled and added; the
+noise is not. An SSJCN, `own`, which sees all coordinates together, may have been learnt from the pair itself: what
 its scene's materials look like through this ms. Learning in a subspace of the pair's own: Dian et al.,
 "Zero-shot hyperspectral sharpening", IEEE TPAMI 2023.
 """
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from hypersharp.networks.base import FusionNetwork, FusionOptions
-from hypersharp.networks.layers import Means, full_precision, mixed
+from hypersharp.networks.layers import Means, full_precision, mixed, window_centre
 from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
+from hypersharp.networks.ssjcn_coordinates import CoordinateSSJCN, Sight
 
 
 @dataclass(frozen=True)
 class SubspaceOptions(FusionOptions):
-    """The pair: `bands` L, `ms_bands` l, `ratio`, the side of the blur's window; and the shape of its SSJCN.
+    """The pair: `bands` L, `ms_bands` l, `ratio`, the side of the blur's window; and the shape of what is learnt.
 
-    `dimensions` is p; `own_features` the width of the pair's own SSJCN of one iteration, 0: there is none.
+    `dimensions` is p; `features`, `blocks` and `rounds` those of the weights for any sensor; `own_features` the width
+    of the pair's own SSJCN of one iteration, 0: there is none.
     """
 
     psf_px: int | None = None
     dimensions: int = 10
-    features: int = 16
-    iterations: int = 2
-    share: Literal["none", "all"] = "none"
+    features: int = 32
+    blocks: int = 3
+    rounds: int = 2
     own_features: int = 0
 
-    def core(self) -> SSJCNOptions:
-        shape = self.dimensions, self.dimensions, self.ratio, self.features, self.iterations, self.share
-        return SSJCNOptions(*shape, "any sensor", psf_px=self.psf_px, zero_init=True, separate=True)
-
     def own(self) -> SSJCNOptions:
-        together = replace(self.core(), separate=False, guided=True, share="none")
-        return replace(together, features=self.own_features, iterations=1)
+        """The shape of the pair's own SSJCN."""
+        return SSJCNOptions(
+            self.dimensions,
+            self.dimensions,
+            self.ratio,
+            features=self.own_features,
+            iterations=1,
+            degradation="any sensor",
+            psf_px=self.psf_px,
+            zero_init=True,
+            guided=True,
+        )
 
 
 class SubspaceSSJCN(FusionNetwork):
     """SSJCN between a pair's subspace and its bands: forward(hs (B, L, h, w), ms (B, l, H, W)) -> (B, L, H, W).
 
-    What belongs to the pair is kept in buffers: hs_mean (L), ms_mean (l), basis E D (L, p), analysis D^-1 E^T
-    (p, L), guide W (p, l), beyond (L, L), the projection on what of the signal has no coordinate, srf R (l, L) and
-    psf (k, k), the weights around a coarse pixel.
+    What belongs to the pair is kept in buffers: its `Coordinates`, srf R (l, L) and psf (k, k), the weights around a
+    coarse pixel.
     """
 
     asks_means = True
@@ -60,13 +66,15 @@ class SubspaceSSJCN(FusionNetwork):
     analysis: Tensor
     guide: Tensor
     beyond: Tensor
+    noise: Tensor
+    spread: Tensor
     srf: Tensor
     psf: Tensor
 
     def __init__(self, options: SubspaceOptions) -> None:
         super().__init__()
         self.options = o = options
-        self.core = SSJCN(o.core())
+        self.core = CoordinateSSJCN(o.features, o.blocks, o.rounds)
         self.own = SSJCN(o.own()) if o.own_features else None
         side = o.psf_px or 3 * o.ratio
         shapes = {
@@ -76,6 +84,8 @@ class SubspaceSSJCN(FusionNetwork):
             "analysis": (o.dimensions, o.bands),
             "guide": (o.dimensions, o.ms_bands),
             "beyond": (o.bands, o.bands),
+            "noise": (2, o.dimensions),
+            "spread": (o.dimensions,),
             "srf": (o.ms_bands, o.bands),
             "psf": (side, side),
         }
@@ -85,36 +95,28 @@ class SubspaceSSJCN(FusionNetwork):
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None, means: Means | None = None) -> Tensor:
         """The estimate; a start from elsewhere has no place here."""
         del start
-        self.see_with_sensor()
+        sight = self.sight()
         with full_precision(hs):
-            c, g = self.coordinates(hs.float(), ms.float())
+            c, x = self.coordinates(hs.float(), ms.float())
             mean = self.hs_mean[:, None, None]
             beyond = mixed(self.beyond, hs.float() - mean)
-        z = self.first_estimate(c, g, means)
+        z = self.core(c, x, sight)
         if self.own:
-            z = self.own(c, g, z, means=means)
+            z = self.own(c, mixed(sight.guide, x), z, means=means)
         with full_precision(hs):
-            return mixed(self.basis, z.float()) + self.core.interpolate(beyond + mean)  # E D z and the rest
+            return mixed(self.basis, z.float()) + sight.upsample(beyond + mean)  # E D z and the rest
 
-    def first_estimate(self, c: Tensor, g: Tensor, means: Means | None = None) -> Tensor:
-        """What the weights for any sensor make of the coordinates, (B, p, H, W)."""
-        return self.core(c, g, guided_start(self.core, c, g), means=means)
-
-    def see_with_sensor(self) -> None:
-        """Hand the pair's sensor to what compares with it."""
+    def sight(self) -> Sight:
+        """How the pair sees its coordinates; its own SSJCN is told."""
         with full_precision(self.guide):
-            response = self.guide @ self.srf @ self.basis
-        for net in (self.core, self.own):
-            if net:
-                net.see_with(response, self.psf, self.options.ratio)
+            seen = self.srf @ self.basis
+            if self.own:
+                self.own.see_with(self.guide @ seen, self.psf, self.options.ratio)
+        ratio = self.options.ratio
+        centre_yx = window_centre(self.psf, ratio)
+        return Sight(self.guide, seen, self.psf, self.noise, self.spread, ratio, centre_yx)
 
     def coordinates(self, hs: Tensor, ms: Tensor) -> tuple[Tensor, Tensor]:
-        """(c, g), each (B, p, .., ..)."""
+        """c (B, p, h, w), and the ms less its mean (B, l, H, W)."""
         c = mixed(self.analysis, hs - self.hs_mean[:, None, None])
-        return c, mixed(self.guide, ms - self.ms_mean[:, None, None])
-
-
-def guided_start(core: SSJCN, c: Tensor, g: Tensor) -> Tensor:
-    """g + upsample(c - B g), (B, p, H, W): the guide, corrected so that it agrees with the coordinates."""
-    with full_precision(c):
-        return g + core.interpolate(c - core.degrade(g)[0][1])
+        return c, ms - self.ms_mean[:, None, None]

@@ -27,8 +27,8 @@ from hypersharp.methods.ssjcn_any import pair_network
 from hypersharp.networks.checkpoint import check_suffix, save_weights, to_fast_layout
 from hypersharp.networks.header import WeightsHeader
 from hypersharp.networks.inference import autocast
+from hypersharp.networks.layers import mixed
 from hypersharp.networks.subspace import SubspaceSSJCN
-from hypersharp.numerics.noise import band_noise
 from hypersharp.pair.options import Coregister, Options, Progress, choose_device, ignore
 from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import place
@@ -157,7 +157,6 @@ def adapt(
     device, seer = choose_device(chosen.device), sensor.sensor
     torch.manual_seed(options.seed)
     net = to_fast_layout(pair_network(pair, seer, own_features=options.features)).to(device)
-    net.see_with_sensor()
     learning = Learning(net, replace(pair.to(device), hs_valid=coarse_valid(pair, seer).to(device)), chosen, options)
     outcome = learning.run(started, progress)
     return net.cpu().eval(), outcome
@@ -176,8 +175,8 @@ def held_out(shape_yx: tuple[int, int], options: AdaptOptions) -> Tensor:
 class Learning:
     """The run: steps, scores on the held-out tiles, the state that is kept. The network sees with its sensor.
 
-    It has the pair one level down: c (p, h, w), to be given back, the reduced guide g (p, h, w), noise of c (p), and
-    the pixels that count for learning and for scoring (h, w).
+    It has the pair one level down: c (p, h, w), to be given back, the reduced ms x (l, h, w), noise of c (p), and the
+    pixels that count for learning and for scoring (h, w).
     """
 
     def __init__(self, net: SubspaceSSJCN, pair: TensorPair, chosen: Options, options: AdaptOptions) -> None:
@@ -185,22 +184,22 @@ class Learning:
         assert net.own is not None and pair.hs_valid is not None
         self.net, self.own, self.precision, self.options = net, net.own, chosen.precision, options
         with torch.no_grad():
+            self.sight = net.sight()
             self.c, fine = (image[0] for image in net.coordinates(pair.hs[None], pair.ms[None]))
-            self.g = net.core.degrade(fine[None])[0][1][0]
+            self.x = self.sight.blur(fine[None])[0]
         valid, held = pair.hs_valid, held_out((self.c.shape[1], self.c.shape[2]), options).to(pair.hs.device)
         self.learn, self.score = valid & ~held, valid & held
         if not self.learn.any() or not self.score.any():
             raise InputError("next to no measured pixels", "an image to learn from", "use --method ssjcn")
         averaged = 1 - float(net.psf.square().sum())  # share of the noise that degrading takes away
-        variance = averaged * net.analysis.square() @ band_noise(pair.hs.flatten(1)).to(net.analysis)
-        self.noise, self.weight = variance.sqrt(), net.basis.norm(dim=0)[:, None, None]
+        self.noise, self.weight = averaged**0.5 * net.noise[0], net.basis.norm(dim=0)[:, None, None]
         self.views: dict[int, tuple[Tensor, ...]] = {}
 
     def run(self, started: float, progress: Progress) -> Outcome:
         """Learn until the time is over or nothing improves; the best state is left in the network."""
         o, learnt = self.options, copy.deepcopy(self.net.core.state_dict())
         before_db = self.score_db()  # of the weights for any sensor, which are silenced where the start alone is better
-        silent = {name: torch.zeros_like(v) if ".tail.1." in name else v for name, v in learnt.items()}
+        silent = {name: torch.zeros_like(v) if ".tail." in name else v for name, v in learnt.items()}
         self.net.core.load_state_dict(silent)  # corrections of zero: the start is left
         self.views.clear()
         start_db = self.score_db()
@@ -258,17 +257,17 @@ class Learning:
         ratio, random = self.net.options.ratio, np.random.default_rng((self.options.seed, number))
         top, left = random.integers(0, ratio, 2) if number >= ORIENTATIONS else (0, 0)
         images = []
-        for image in (self.g, self.c, self.learn[None], self.score[None]):
+        for image in (self.x, self.c, self.learn[None], self.score[None]):
             whole = turned(image, number % ORIENTATIONS)[:, top:, left:]
             height, width = (size // ratio * ratio for size in whole.shape[1:])
             images.append(whole[:, :height, :width])
-        g, c, learn, score = images
-        with torch.no_grad(), autocast(g.device, self.precision):
-            coarse = self.net.core.degrade(c[None])[0][1]
+        x, c, learn, score = images
+        with torch.no_grad(), autocast(x.device, self.precision):
+            coarse = self.sight.blur(c[None])
             noise = torch.from_numpy(random.standard_normal(coarse.shape)).to(coarse)
             coarse = coarse + noise * self.noise[:, None, None]
-            first = self.net.first_estimate(coarse, g[None])[0].float()
-        self.views[number] = (coarse[0], g, first, c, learn, score)
+            first = self.net.core(coarse, x[None], self.sight)[0].float()
+        self.views[number] = (coarse[0], mixed(self.sight.guide, x[None])[0], first, c, learn, score)
         return self.views[number]
 
     def score_db(self) -> float:

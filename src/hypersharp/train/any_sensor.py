@@ -23,8 +23,9 @@ from torch.utils.data import DataLoader
 from hypersharp.errors import InputError
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.coordinates import fit_coordinates, psf_window
-from hypersharp.networks.ssjcn import SSJCN
-from hypersharp.networks.subspace import SubspaceSSJCN, guided_start
+from hypersharp.networks.layers import window_centre
+from hypersharp.networks.ssjcn_coordinates import Sight
+from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, box, centred_start
@@ -41,22 +42,20 @@ VALIDATION_SEED = 20_000
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A pair in coordinates: c (B, p, h, w), g and truth (B, p, H, W), how much each coordinate weighs (p),
+    """A pair in coordinates: c (B, p, h, w), the ms less its mean x (B, l, H, W), truth (B, p, H, W), how much each
 
-    and the sensor as the network gets it: response (p, p), psf (k, k), ratio.
+    coordinate weighs (p), and how the network takes the pair to see them.
     """
 
     c: Tensor
-    g: Tensor
+    x: Tensor
     truth: Tensor
     weight: Tensor
-    response: Tensor
-    psf: Tensor
-    ratio: int
+    sight: Sight
 
     def to(self, device: torch.device, **options: Any) -> "Pair":
         """The same there; lightning calls this."""
-        names = ("c", "g", "truth", "weight", "response", "psf")
+        names = ("c", "x", "truth", "weight", "sight")
         return replace(self, **{name: getattr(self, name).to(device, **options) for name in names})
 
 
@@ -78,8 +77,8 @@ def random_response(random: Generator, bands: int) -> FloatArray:
 
 
 def random_scene(truth: Array, random: Generator, ratio: int) -> Tensor:
-    """A region (L, H, W) of a scene, averaged down by 1 to 3, turned, its bands weighted by a smooth curve."""
-    step = int(random.choice([1, 2, 3], p=[0.3, 0.4, 0.3]))
+    """A region (L, H, W) of a scene, averaged down by 1 to 4, turned, its bands weighted by a smooth curve."""
+    step = int(random.choice([1, 2, 3, 4], p=[0.2, 0.3, 0.3, 0.2]))
     side = min(REGION_PX, min(truth.shape[1:]) // step) // ratio * ratio
     y, x = (int(random.integers(size - side * step + 1)) for size in truth.shape[1:])
     region = np.array(truth[:, y : y + side * step, x : x + side * step], dtype=np.float32)
@@ -103,8 +102,8 @@ def random_pair(truth: Array, random: Generator, *, crops: int, crop_px: int, di
     hs = add_noise(sensor.hs(scene), random.uniform(25, 45), seeds[0])
     ms = add_noise(sensor.ms(scene), random.uniform(35, 50), seeds[1])
     # what an estimate would take the sensor for: a blur some per cent wider or narrower, slightly moved
-    assumed_response = response * random.normal(1, 0.03, response.shape)
-    sigma_yx, centre_yx = sigma_yx * random.uniform(0.92, 1.08), centre_yx + random.uniform(-0.03, 0.03, 2)
+    assumed_response = response * random.normal(1, random.uniform(0, 0.06), response.shape)
+    sigma_yx, centre_yx = sigma_yx * random.uniform(0.92, 1.08), centre_yx + random.uniform(-0.05, 0.05, 2)
     assumed = Sensor(boxed or gaussian_blur(sigma_yx, centre_yx, ratio), assumed_response, ratio)
     found = fit_coordinates(hs, ms, assumed, dimensions=dimensions)
     signs = torch.from_numpy(random.choice([-1.0, 1.0], found.basis.shape[1])).to(found.basis)  # which are arbitrary
@@ -113,11 +112,13 @@ def random_pair(truth: Array, random: Generator, *, crops: int, crop_px: int, di
     side = min(crop_px, scene.shape[1]) // ratio if crop_px else scene.shape[1] // ratio
     corners = [tuple(int(random.integers(size - side + 1)) for size in hs.shape[1:]) for _ in range(crops)]
     c, fine = (mix_bands(found.analysis, image - found.hs_mean[:, None, None]) for image in (hs, scene))
-    g = mix_bands(found.guide, ms - found.ms_mean[:, None, None])
-    crops_of = (cut(image, corners, (side, side), step) for image, step in ((c, 1), (g, ratio), (fine, ratio)))
-    c, g, fine = (image.contiguous(memory_format=torch.channels_last) for image in crops_of)
-    sees = found.guide @ torch.tensor(assumed_response).to(found.basis) @ found.basis  # what g is of fine coordinates
-    return Pair(c, g, fine, found.basis.norm(dim=0), sees, psf_window(assumed.psf, ratio), ratio)
+    x = ms - found.ms_mean[:, None, None]
+    steps = (c, 1), (x, ratio), (fine, ratio)
+    c, x, fine = (cut(image, corners, (side, side), step).contiguous() for image, step in steps)
+    seen = torch.tensor(assumed_response).to(found.basis) @ found.basis
+    window = psf_window(assumed.psf, ratio)
+    sight = Sight(found.guide, seen, window, found.noise, found.spread, ratio, window_centre(window, ratio))
+    return Pair(c, x, fine, found.basis.norm(dim=0), sight)
 
 
 def validation_pair(truths: list[Array], dimensions: int, k: int) -> Pair:
@@ -134,9 +135,9 @@ def training_batch(truths: list[Array], options: TrainOptions, dimensions: int, 
 
 
 class AnySensorTraining(FusionTraining):
-    """Trains an SSJCN in coordinates; logs `val_psnr_db` and by how much it is above the start's."""
+    """Trains the rounds in coordinates; logs `val_psnr_db` and by how much it is above the start's."""
 
-    net: SSJCN
+    net: SubspaceSSJCN
 
     def training_step(self, batch: Any, _: int) -> Tensor:
         error, first = (gap.abs().mean() for gap in self.weighted_errors(batch))
@@ -153,16 +154,14 @@ class AnySensorTraining(FusionTraining):
 
     def weighted_errors(self, pair: Pair) -> list[Tensor]:
         """Of the network's estimate under the pair's sensor, and of the start, as far as they move the bands."""
-        self.net.see_with(pair.response, pair.psf, pair.ratio)
-        start = guided_start(self.net, pair.c, pair.g)
-        estimate = self.net(pair.c, pair.g, start)
+        start, estimate = pair.sight.start(pair.c, pair.x), self.net.core(pair.c, pair.x, pair.sight)
         return [(z.float() - pair.truth) * pair.weight[:, None, None] for z in (estimate, start)]
 
 
 def lessons_for_any_sensor(
     options: TrainOptions, data: TrainingSet, net: FusionNetwork, cache: Path
 ) -> tuple[AnySensorTraining, Loaders]:
-    """The network's core to be trained, and random pairs of the scenes."""
+    """The network, whose rounds are trained, and random pairs of the scenes."""
     if not isinstance(net, SubspaceSSJCN):
         raise InputError(f"sensors: random for {options.network}", "network: ssjcn-subspace", "change one of the two")
     folder = cache / "truths" / options.protocol
@@ -175,4 +174,4 @@ def lessons_for_any_sensor(
     batches = Items(partial(training_batch, scenes, options, dimensions))
     validation = Items(partial(validation_pair, watched, dimensions), VALIDATION_PAIRS * len(watched))
     loaders = Loaders(batches, DataLoader(validation, batch_size=None), options.round_steps)
-    return AnySensorTraining(net.core, options, data.preset), loaders
+    return AnySensorTraining(net, options, data.preset), loaders

@@ -4,14 +4,13 @@ ONNX has no pseudo-inverse, and a graph cannot decide by an image's size whether
 spectral correction is worked out by elimination, edges are repeated by index, and a sensor's centre is a constant.
 """
 
-import copy
-
 import torch
 from torch import Tensor
 
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.layers import Means
 from hypersharp.networks.ssjcn import SSJCN, SensorDegradation
+from hypersharp.networks.ssjcn_coordinates import Sight
 from hypersharp.networks.subspace import SubspaceSSJCN
 
 
@@ -20,11 +19,7 @@ def exportable(net: FusionNetwork) -> FusionNetwork:
     if isinstance(net, SSJCN):
         return ExportableSSJCN(net).eval()
     if isinstance(net, SubspaceSSJCN):
-        net = copy.deepcopy(net)
-        net.see_with_sensor()
-        net.core = ExportableSSJCN(net.core)
-        net.own = ExportableSSJCN(net.own) if net.own else None
-        return net.eval()
+        return ExportableSubspace(net).eval()
     return net
 
 
@@ -56,16 +51,26 @@ class ExportableSSJCN(SSJCN):
     def see_with(self, srf: Tensor, psf_window: Tensor, ratio: int) -> None:
         """The sensor is settled."""
 
-    def one_by_one(self, z: Tensor) -> bool:
-        """All bands at once: the graph must not depend on how many images there are."""
-        del z
-        return False
-
     def centre_yx(self) -> tuple[float, float]:
         return self.centre
 
     def spectral_gain(self) -> Tensor:
         return right_inverse(self.srf)
+
+
+class ExportableSubspace(SubspaceSSJCN):
+    """The network of a pair with the sensor it has now, for any size of image."""
+
+    def __init__(self, net: SubspaceSSJCN) -> None:
+        super().__init__(net.options)
+        self.load_state_dict(net.state_dict())
+        self.settled = super().sight()
+        self.own = ExportableSSJCN(self.own) if self.own else None
+        for body in self.core.bodies:
+            body.fill = repeat_by_index  # type: ignore[assignment] # which nn.Module takes for a module
+
+    def sight(self) -> Sight:
+        return self.settled
 
 
 class OptionalMeans(Means):
