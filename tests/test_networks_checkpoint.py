@@ -52,6 +52,13 @@ def test_tensors_that_do_not_fit_their_options_are_refused(tmp_path: Path) -> No
         load_weights(tmp_path / "odd.safetensors")
 
 
+def test_weights_of_another_version_are_refused_by_name(tmp_path: Path) -> None:
+    path, older = tmp_path / "own.safetensors", {"bands": 9, "ms_bands": 2, "ratio": 3, "iterations": 2}
+    save_weights(path, torch.nn.Conv2d(1, 1, 1), WeightsHeader("ssjcn-subspace", older))
+    with pytest.raises(InputError, match=r"own\.safetensors: .*iterations.*hypersharp adapt"):
+        load_weights(path)
+
+
 @pytest.mark.parametrize("options", [{"ratio": 33}, {"colour": 3}])
 def test_unknown_options_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(InputError, match="options"):

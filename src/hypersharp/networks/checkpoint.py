@@ -103,7 +103,11 @@ def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:
     if odd:
         found = f"{path} with {odd[0]} = {str(numbers[odd[0]])[:20]}"
         raise InputError(found, f"no more than {most[odd[0]]}, and tensors of that size", "download it again")
-    net = build_network(header.network, header.options)
+    try:
+        net = build_network(header.network, header.options)
+    except InputError as exc:  # of a version whose networks had other options, mostly
+        do = "make them again (`hypersharp adapt`, `hypersharp train`) or use the version that made them"
+        raise InputError(f"{path}: {exc.found}", exc.expected, do) from exc
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

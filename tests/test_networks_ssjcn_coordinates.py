@@ -1,0 +1,84 @@
+"""The rounds between a pair's coordinates: for any number of them, any ratio and sensor."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from hypersharp.networks.coordinates import fit_coordinates, psf_window
+from hypersharp.networks.layers import window_centre
+from hypersharp.networks.ssjcn_coordinates import CoordinateSSJCN, Sight
+from hypersharp.numerics.linops import mix_bands
+from hypersharp.sensor.observe import Sensor, add_noise
+from hypersharp.sensor.psf import gaussian_fwhm
+
+
+def learnt(rounds: int = 2) -> CoordinateSSJCN:
+    """Rounds of random weights, whose corrections are not zero."""
+    torch.manual_seed(0)
+    net = CoordinateSSJCN(8, 1, rounds)
+    for parameter in net.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape)
+    return net.eval()
+
+
+def pair(ratio: int, coordinates: int = 4, ms_bands: int = 2, shape_yx: tuple[int, int] = (7, 5)) -> tuple[Tensor, ...]:
+    fine = ratio * shape_yx[0], ratio * shape_yx[1]
+    return torch.randn(1, coordinates, *shape_yx), torch.randn(1, ms_bands, *fine)
+
+
+def sight(ratio: int, coordinates: int = 4, ms_bands: int = 2) -> Sight:
+    psf = psf_window(gaussian_fwhm(ratio, ratio, boundary="reflect"), ratio)
+    noise, spread = torch.rand(2, coordinates), torch.rand(coordinates) + 0.5
+    guide, response = torch.randn(coordinates, ms_bands), torch.randn(ms_bands, coordinates)
+    return Sight(guide, response, psf, noise, spread, ratio, window_centre(psf, ratio))
+
+
+@pytest.mark.parametrize("ratio", [2, 3, 8])
+def test_it_begins_at_the_guide_corrected_by_hs(ratio: int) -> None:
+    (c, x), seen = pair(ratio), sight(ratio)
+    torch.testing.assert_close(CoordinateSSJCN(8, 1, 2)(c, x, seen), seen.start(c, x))
+
+
+def test_of_a_guide_that_hs_confirms_it_begins_there() -> None:
+    (_, x), seen = pair(3), sight(3)
+    guide = torch.einsum("pl,blyx->bpyx", seen.guide, x)
+    torch.testing.assert_close(seen.start(seen.blur(guide), x), guide, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_coordinates_have_no_order() -> None:
+    (c, x), seen, net = pair(3), sight(3), learnt()
+    order = torch.tensor([2, 0, 3, 1])
+    other = replace(
+        seen,
+        guide=seen.guide[order],
+        response=seen.response[:, order],
+        noise=seen.noise[:, order],
+        spread=seen.spread[order],
+    )
+    torch.testing.assert_close(net(c[:, order], x, other), net(c, x, seen)[:, order], atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_what_one_round_hands_on_changes_the_next() -> None:
+    (c, x), seen, net = pair(2), sight(2), learnt()
+    both = net(c, x, seen)
+    net.bodies[0].blocks[0].second.bias.data += 1.0
+    net.bodies[0].tail.weight.data.zero_()
+    assert not both.allclose(net(c, x, seen), atol=1e-3)
+
+
+def test_coordinates_know_their_noise_and_how_much_the_guide_varies() -> None:
+    torch.manual_seed(1)
+    scene = torch.einsum("ln,nyx->lyx", torch.rand(20, 4), torch.rand(4, 96, 96))
+    response = torch.rand(3, 20).double().numpy()
+    sensor = Sensor(gaussian_fwhm(2, 2, boundary="reflect"), response / response.sum(1, keepdims=True), 2)
+    clean_hs, clean_ms = sensor.observe(scene)
+    hs, ms = add_noise(clean_hs, 30.0, 2), add_noise(clean_ms, 30.0, 3)
+    found = fit_coordinates(hs, ms, sensor)
+    of_hs = mix_bands(found.analysis, hs - clean_hs).flatten(1).std(1)
+    torch.testing.assert_close(found.noise[0], of_hs, rtol=0.2, atol=0)  # to which the other bands add a little
+    guide = mix_bands(found.guide, ms - found.ms_mean[:, None, None]).flatten(1).std(1)
+    torch.testing.assert_close(found.spread, guide, rtol=1e-3, atol=1e-5)
