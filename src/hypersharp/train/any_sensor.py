@@ -36,6 +36,7 @@ from hypersharp.train.patches import Array, Items, TrainingSet, cut, kept, orien
 
 RATIOS = (2, 3, 4, 6, 8)
 REGION_PX = 256  # side of the fine image that one batch is cut from
+HS_SNR_DB, MS_SNR_DB = (25, 55), (30, 60)
 VALIDATION_PAIRS = 6  # random sensors that each validation scene is seen by
 VALIDATION_SEED = 20_000
 
@@ -99,8 +100,8 @@ def random_pair(truth: Array, random: Generator, *, crops: int, crop_px: int, di
     response = random_response(random, len(scene))
     sensor = Sensor(boxed or gaussian_blur(sigma_yx, centre_yx, ratio), response, ratio)
     seeds = [int(seed) for seed in random.integers(2**31, size=2)]
-    hs = add_noise(sensor.hs(scene), random.uniform(25, 45), seeds[0])
-    ms = add_noise(sensor.ms(scene), random.uniform(35, 50), seeds[1])
+    hs = add_noise(sensor.hs(scene), random.uniform(*HS_SNR_DB), seeds[0])
+    ms = add_noise(sensor.ms(scene), random.uniform(*MS_SNR_DB), seeds[1])
     # what an estimate would take the sensor for: a blur some per cent wider or narrower, slightly moved
     assumed_response = response * random.normal(1, random.uniform(0, 0.06), response.shape)
     sigma_yx, centre_yx = sigma_yx * random.uniform(0.92, 1.08), centre_yx + random.uniform(-0.05, 0.05, 2)
