@@ -3,12 +3,11 @@
     python benchmarks/noise.py DATA [--protocol NAME] [--psf gaussian:12:1.5] [--weights NAME,..]
 
 The protocol's validation scenes, by its PSF or another, PSF and response given, with white noise of so many dB added to
-hs and ms. PSNR (mean over bands, dB) and SAM (degrees) by the preset `float`, the mean over the scenes. "as it comes":
-the network is given hs with all its noise.
+hs and ms. PSNR (mean over bands, dB) and SAM (degrees) by the preset `float`, the mean over the scenes. "alone": ms is
+not cleaned first. "as it comes": nor is the network told of the noise of hs.
 """
 
 import argparse
-import copy
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.bench.scenes import training_set
+from hypersharp.methods.cleaned import Cleaned
 from hypersharp.methods.table import METHODS
 from hypersharp.networks.inference import Inference
 from hypersharp.pair.options import Options, ignore
@@ -66,12 +66,14 @@ def estimates(pair: TensorPair, known: PairSensor, weights: list[str]) -> Iterat
     for name in weights:
         options = Options(weights=name)
         apply = METHODS["ssjcn"].learn(pair, known, options)
-        assert isinstance(apply, Inference)
         yield name, apply(pair, options, ignore)
-        if apply.signal is not None:
-            plain = copy.copy(apply.net)
-            vars(plain).pop("noise", None)
-            yield f"{name}, as it comes", replace(apply, net=plain, signal=None)(pair, options, ignore)
+        alone = apply.then if isinstance(apply, Cleaned) else apply
+        assert isinstance(alone, Inference)
+        if isinstance(apply, Cleaned):
+            yield f"{name}, alone", alone(pair, options, ignore)
+        if alone.signal is not None:
+            net = alone.net.expecting_noise(torch.zeros(len(pair.hs), len(pair.hs)))
+            yield f"{name}, as it comes", replace(alone, net=net, signal=None)(pair, options, ignore)
     for name in BESIDE:
         yield name, METHODS[name].learn(pair, known, Options())(pair, Options(), ignore)
 

@@ -20,6 +20,8 @@ from hypersharp.errors import CallError, InputError, OutputError, Stopped, noted
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.image import Image
 from hypersharp.methods.table import METHODS
+from hypersharp.networks.checkpoint import build_network
+from hypersharp.networks.inference import Inference
 from hypersharp.pair.options import ignore
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
@@ -166,6 +168,19 @@ def test_what_a_method_learns_comes_back_and_makes_the_same(method: str, tmp_pat
         first, second = (one(pair, ON_CPU, ignore) for one in (apply, again))
     assert (again.notes, again.weights) == (apply.notes, apply.weights)
     torch.testing.assert_close(second, first, rtol=0, atol=1e-5)  # torch rounds by how arrays lie in memory
+
+
+def test_a_network_comes_back_knowing_the_noise(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = build_network("ssjcn-v2", {"bands": 8, "ms_bands": 2, "ratio": 4, "features": 16, "blocks": 1}).eval()
+    net.take_sensor(torch.rand(2, 8), lambda side: torch.full((side, side), side**-2.0))
+    pair, path = TensorPair(torch.rand(8, 6, 6), torch.rand(2, 24, 24)), tmp_path / "learned.safetensors"
+    knowing = Inference(net.expecting_noise(0.05 * torch.eye(8)))
+    path.write_bytes(encode_values(knowing))
+    with torch.inference_mode():
+        plain, known, again = (one(pair, ON_CPU, ignore) for one in (Inference(net), knowing, read_values(path)))
+    torch.testing.assert_close(again, known, rtol=0, atol=1e-5)
+    assert not known.allclose(plain, atol=1e-2)
 
 
 @pytest.mark.parametrize(

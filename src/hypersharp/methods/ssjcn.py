@@ -2,11 +2,14 @@
 
 import copy
 
+import numpy as np
 import torch
 
 from hypersharp.errors import InputError
 from hypersharp.methods.base import Apply
+from hypersharp.methods.cleaned import is_noisy, learn_cleaned
 from hypersharp.methods.ssjcn_any import ANY_SENSOR, for_scene, learn_any
+from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import to_fast_layout
 from hypersharp.networks.coordinates import psf_window
 from hypersharp.networks.inference import (
@@ -37,9 +40,12 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """
     weights = subspace_weights(pair, options)
     if weights is None:
-        inference = for_noise(trained(*choose_weights("ssjcn", pair, options), pair, sensor, options), pair)
+        chosen, notes = choose_weights("ssjcn", pair, options)
+        inference = for_noise(trained(chosen, notes, pair, sensor, options), pair)
+        if options.runtime == "torch" and (inference.signal is not None or is_noisy(pair.ms, pair.ms_valid)):
+            return learn_cleaned(inference, pair, sensor_of_weights(chosen, inference.net, sensor), options)
     elif weights.any_sensor:
-        inference = learn_any(weights, pair, sensor, options)
+        inference = learn_any(weights, pair, sensor.sensor, options)
     else:
         adapted = in_runtime(network_of(weights, torch.device("cpu")), weights.header, options)
         net = to_fast_layout(for_scene(adapted, pair)).to(choose_device(options.device))
@@ -71,9 +77,14 @@ def trained(
         wide = header.network == "ssjcn-v2" and (header.options.get("psf_px") or 0) > header.options["ratio"]
         margin = MIRRORED_PX if wide and not wraps else 0
         return Inference(net, notes=notes, weights=weights.name, mirrored_px=margin)
-    psf = sensor.given_psf or PSF.from_dict(weights.header.provenance["psf"])
-    own = Sensor(psf, net.get_buffer("srf").cpu().numpy(), pair.ratio)
-    return Inference(net, own, start_weight, notes, weights.name)
+    return Inference(net, sensor_of_weights(weights, net, sensor), start_weight, notes, weights.name)
+
+
+def sensor_of_weights(weights: Weights, net: FusionNetwork, sensor: PairSensor) -> Sensor:
+    """The response that a network has, and the blur that was given or its weights were made for."""
+    known = weights.header.provenance.get("psf")
+    psf = sensor.given_psf or (PSF.from_dict(known) if known else sensor.psf)
+    return Sensor(psf, net.get_buffer("srf").cpu().numpy().astype(np.float64), net.options.ratio)
 
 
 def subspace_weights(pair: TensorPair, options: Options) -> Weights | None:

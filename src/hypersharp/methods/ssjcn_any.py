@@ -11,7 +11,7 @@ from hypersharp.methods.base import Apply
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import load_weights, to_fast_layout
 from hypersharp.networks.coordinates import band_means, fit_coordinates, psf_window
-from hypersharp.networks.inference import Inference, with_held_means
+from hypersharp.networks.inference import Inference
 from hypersharp.networks.layers import RATIOS
 from hypersharp.networks.packaged import Weights, named_weights
 from hypersharp.networks.subspace import SubspaceSSJCN
@@ -25,10 +25,10 @@ ANY_SENSOR = "ssjcn-any"
 
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """The network for the pair, by the packaged weights for any sensor."""
-    return with_held_means(learn_any(named_weights(ANY_SENSOR), pair, sensor, options), pair, options)
+    return learn_any(named_weights(ANY_SENSOR), pair, sensor.sensor, options)
 
 
-def learn_any(weights: Weights, pair: TensorPair, sensor: PairSensor, options: Options) -> Inference:
+def learn_any(weights: Weights, pair: TensorPair, sensor: Sensor, options: Options) -> Inference:
     """The network of weights for any sensor around this pair's coordinates.
 
     Raises: InputError as `pair_network`; CallError where onnxruntime is to run what is made for one pair.
@@ -37,7 +37,7 @@ def learn_any(weights: Weights, pair: TensorPair, sensor: PairSensor, options: O
         found = "--runtime onnx and no weights for this very sensor"
         do = "run `hypersharp adapt HS MS -o WEIGHTS.safetensors` and give --weights WEIGHTS.safetensors"
         raise CallError(found, "weights of one sensor", do)
-    net = pair_network(pair, sensor.sensor, weights=weights.path)
+    net = pair_network(pair, sensor, weights=weights.path)
     note = (
         f"weights {weights.name}: for any sensor, not trained for this one: "
         "`hypersharp adapt` makes better ones from the pair"

@@ -164,13 +164,19 @@ def for_noise(inference: Inference, pair: TensorPair) -> Inference:
     if not 0 < dimensions < bands:
         return inference
     variance = variance * (1 - dimensions / bands)  # what the regression on the other bands adds is taken off
-    snr_db = 10 * float((pixels.to(torch.float64).square().mean(1) / variance).log10().median())
+    snr_db = signal_to_noise_db(pixels, variance)
     if snr_db > NOISY_DB:
         return inference
     signal = axes @ axes.mT
     net = inference.net.expecting_noise(signal * variance @ signal)
     note = f"hs has noise at about {snr_db:.0f} dB: {dimensions} of {bands} spectral dimensions stand out of it"
     return replace(inference, net=net, signal=signal, notes=(*inference.notes, note))
+
+
+def signal_to_noise_db(pixels: Tensor, variance: Tensor) -> float:
+    """Of the middle one of the bands (L, N) with noise of that variance (L,), in dB."""
+    power = pixels.to(torch.float64).square().mean(1)
+    return 10 * float((power / variance.clamp(min=LEAST_NOISE)).log10().median())
 
 
 def with_held_means(inference: Inference, pair: TensorPair, options: Options) -> Inference:

@@ -118,7 +118,7 @@ class SSJCN2(FusionNetwork):
     srf: Tensor
     psf: Tensor
     basis: Tensor
-    noise: Tensor | None = None
+    noise: Tensor | None
 
     def __init__(self, options: SSJCN2Options) -> None:
         super().__init__()
@@ -127,6 +127,7 @@ class SSJCN2(FusionNetwork):
         self.register_buffer("srf", torch.zeros(o.ms_bands, o.bands))
         self.register_buffer("psf", torch.zeros(side, side))
         self.register_buffer("basis", torch.eye(o.bands, n))
+        self.register_buffer("noise", None, persistent=False)
         shape = n + 2 * o.ms_bands, n, o.features, o.blocks, UNSHUFFLE[o.resolution]
         self.bodies = nn.ModuleList(Body(*shape) for _ in range(o.rounds * len(o.starts)))
 
@@ -233,6 +234,7 @@ class SSJCN2(FusionNetwork):
     def expecting_noise(self, covariance: Tensor) -> "SSJCN2":
         """A copy that meets hs as far as it is no noise."""
         other, basis = copy.copy(self), self.basis.to(covariance)
+        other._buffers = {**self._buffers}  # which a copy shares
         other.noise = (basis * (covariance @ basis)).sum(0).to(self.basis)
         return other
 

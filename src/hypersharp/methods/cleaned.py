@@ -1,0 +1,72 @@
+"""Networks that learned without noise, on a pair whose ms has some: what they are given is cleaned first.
+
+`ssjcn-any` learned noise. What its estimate shows through the response is an ms without most of the noise, with errors
+of its own, which do not depend on it: of ms itself as much is kept as makes their sum least (Wiener). The network makes
+of that what it would of a clean pair, and the mean of both estimates is the result, for their errors are unlike.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from hypersharp.methods.base import Apply
+from hypersharp.methods.ssjcn_any import ANY_SENSOR, learn_any
+from hypersharp.networks.inference import Inference, signal_to_noise_db, with_held_means
+from hypersharp.networks.packaged import named_weights
+from hypersharp.numerics.linops import mix_bands
+from hypersharp.numerics.noise import unshared_noise
+from hypersharp.pair.options import Options, Progress, ignore, part_of
+from hypersharp.pair.tensors import TensorPair, measured_pixels
+from hypersharp.sensor.observe import Sensor
+
+NOISY_DB = 36.0  # signal to noise below which ms is: above, the texture of a clean one passes for noise as well
+LEAST_ERROR = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Cleaned(Apply):
+    """What cleans, what sharpens then, the response (l, L) and what is kept of each ms band (l)."""
+
+    first: Inference
+    then: Inference
+    srf: Tensor
+    kept: Tensor
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        shares = ", ".join(f"{float(share):.0%}" for share in self.kept)
+        return (
+            *self.then.notes,
+            f"noise: ms is cleaned by {ANY_SENSOR} ({shares} of its bands kept), the mean with it taken",
+        )
+
+    @property
+    def weights(self) -> str | None:
+        return self.then.weights
+
+    def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
+        """(L, h, w) and (l, H, W) -> (L, H, W)."""
+        estimate = self.first(pair, options, part_of(progress, 0.0, 0.3))
+        clean = self.clean(pair, mix_bands(self.srf.to(estimate), estimate))
+        return torch.lerp(self.then(clean, options, part_of(progress, 0.3, 1.0)), estimate, 0.5)
+
+    def clean(self, pair: TensorPair, seen: Tensor) -> TensorPair:
+        """The pair whose ms is between itself and what an estimate shows, (l, H, W)."""
+        return replace(pair, ms=torch.lerp(seen, pair.ms.to(seen), self.kept.to(seen)[:, None, None]).to(pair.ms))
+
+
+def is_noisy(ms: Tensor, valid: Tensor | None) -> bool:
+    """Whether ms (l, H, W) is noisy enough for that to be told from its texture."""
+    return signal_to_noise_db(measured_pixels(ms, valid), unshared_noise(ms, valid).double().square()) < NOISY_DB
+
+
+def learn_cleaned(then: Inference, pair: TensorPair, sensor: Sensor, options: Options) -> Cleaned:
+    """What is kept of ms: its noise is read off it, the error of what is shown is what both differ by beyond that."""
+    first, srf = learn_any(named_weights(ANY_SENSOR), pair, sensor, options), torch.tensor(sensor.srf).to(pair.ms)
+    seen = mix_bands(srf, first(pair, options, ignore).to(srf))
+    noise = unshared_noise(pair.ms, pair.ms_valid).square()
+    apart = measured_pixels(pair.ms - seen, pair.ms_valid).square().mean(1)
+    error = (apart - noise).clamp(min=LEAST_ERROR)
+    made = Cleaned(first, then, srf, error / (error + noise))
+    return replace(made, then=with_held_means(then, made.clean(pair, seen), options))
