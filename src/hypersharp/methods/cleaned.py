@@ -20,7 +20,7 @@ from hypersharp.pair.options import Options, Progress, ignore, part_of
 from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.sensor.observe import Sensor
 
-NOISY_DB = 36.0  # signal to noise below which ms is: above, the texture of a clean one passes for noise as well
+NOISY_DB = 34.0  # signal to noise below which ms is: the texture of clean ones passes for noise at 37 dB
 LEAST_ERROR = 1e-12
 
 
@@ -36,10 +36,8 @@ class Cleaned(Apply):
     @property
     def notes(self) -> tuple[str, ...]:
         shares = ", ".join(f"{float(share):.0%}" for share in self.kept)
-        return (
-            *self.then.notes,
-            f"noise: ms is cleaned by {ANY_SENSOR} ({shares} of its bands kept), the mean with it taken",
-        )
+        note = f"noise: {ANY_SENSOR} cleans ms, of whose bands {shares} are kept, and its result is averaged in"
+        return *self.then.notes, note
 
     @property
     def weights(self) -> str | None:
