@@ -88,6 +88,15 @@ class CoordinateSSJCN(nn.Module):
                 unseen = x - mixed(sight.response, z)
                 errors = sight.upsample(c - sight.blur(z)), mixed(sight.guide, unseen)
                 seen = torch.stack([*errors, z - g, contrast, *noise], 2).flatten(0, 1)  # (B p, 6, H, W)
-            change, features = body(seen.contiguous(memory_format=torch.channels_last), features)
+            change, features = self.correct(body, seen.contiguous(memory_format=torch.channels_last), features)
             z = z + change.float().view(z.shape)
         return z
+
+    def correct(self, body: nn.Module, seen: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Changes (B p, 1, H, W) and features; one after the other on a CPU: faster in a cache, and in less memory."""
+        if seen.device.type != "cpu" or torch.is_grad_enabled():
+            changed: tuple[Tensor, Tensor] = body(seen, features)
+            return changed
+        before = [None] * len(seen) if features is None else torch.split(features, 1)
+        changes, after = zip(*map(body, torch.split(seen, 1), before), strict=True)
+        return torch.cat(changes), torch.cat(after)

@@ -66,6 +66,7 @@ class ExportableSubspace(SubspaceSSJCN):
         self.load_state_dict(net.state_dict())
         self.settled = super().sight()
         self.own = ExportableSSJCN(self.own) if self.own else None
+        self.core.correct = lambda body, seen, features: body(seen, features)  # type: ignore[method-assign]
         for body in self.core.bodies:
             body.fill = repeat_by_index  # type: ignore[assignment] # which nn.Module takes for a module
 
