@@ -41,14 +41,14 @@ def make_scene() -> Array:
 
 
 def test_a_batch_depends_on_its_number_alone() -> None:
-    first, again = (training_batch([make_scene()], OPTIONS, 10, 3) for _ in range(2))
+    first, again = (training_batch([make_scene()], [], OPTIONS, 10, 3) for _ in range(2))
     torch.testing.assert_close(first.c, again.c, rtol=0, atol=0)
     assert (first.sight.psf == again.sight.psf).all()
 
 
 @pytest.mark.parametrize("number", range(4))
 def test_a_pair_fits_together(number: int) -> None:
-    pair: Pair = training_batch([make_scene()], OPTIONS, 10, number)
+    pair: Pair = training_batch([make_scene()], [], OPTIONS, 10, number)
     crops, dimensions, *coarse_yx = pair.c.shape
     sight, ms_bands = pair.sight, pair.x.shape[1]
     assert crops == 2 and sight.response.shape == (ms_bands, dimensions) and len(pair.weight) == dimensions

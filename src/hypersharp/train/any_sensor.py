@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from hypersharp.errors import InputError
+from hypersharp.io import open_cube
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.coordinates import fit_coordinates, psf_window
 from hypersharp.networks.layers import window_centre
@@ -37,6 +38,10 @@ from hypersharp.train.patches import Array, Items, TrainingSet, cut, kept, orien
 RATIOS = (2, 3, 4, 6, 8)
 REGION_PX = 256  # side of the fine image that one batch is cut from
 HS_SNR_DB, MS_SNR_DB = (25, 55), (30, 60)
+TEXTURE_SHARE = 0.4  # of the batches, where there are images to take textures from
+MOST_TEXTURE_BANDS = 8  # an image of more has spectra of its own
+MATERIAL_BANDS, MATERIAL_KNOTS = (31, 101), 8
+LEAST_SPREAD = 1e-6
 VALIDATION_PAIRS = 6  # random sensors that each validation scene is seen by
 VALIDATION_SEED = 20_000
 
@@ -90,10 +95,29 @@ def random_scene(truth: Array, random: Generator, ratio: int) -> Tensor:
     return fine * torch.from_numpy(gains)[:, None, None]
 
 
+def random_materials(image: Tensor, random: Generator) -> Tensor:
+    """A scene (31 to 100, H, W) of random smooth spectra, one for each of some kinds of pixel of an image (l, H, W).
+
+    Kinds are pixels drawn from it; between them spectra mix, by likeness, and brightness follows the image.
+    """
+    pixels = image.flatten(1)
+    unlike = pixels / pixels.std(1, keepdim=True).clamp(min=LEAST_SPREAD)
+    kinds = torch.from_numpy(random.integers(pixels.shape[1], size=int(random.integers(4, 13))))
+    apart = torch.cdist(unlike.mT, unlike[:, kinds].mT).square().mT  # (k, H W)
+    shares = torch.softmax(-apart / (random.uniform(0.05, 0.5) * apart.mean()), 0)
+    knots = np.exp(random.normal(0, 0.5, (len(kinds), MATERIAL_KNOTS)))
+    at = np.linspace(0, MATERIAL_KNOTS - 1, int(random.integers(*MATERIAL_BANDS)))
+    spectra = torch.from_numpy(np.stack([np.interp(at, np.arange(MATERIAL_KNOTS), row) for row in knots])).to(image)
+    brightness = pixels.clamp(min=0).mean(0)
+    return (spectra.mT @ shares * brightness).view(-1, *image.shape[1:])
+
+
 def random_pair(truth: Array, random: Generator, *, crops: int, crop_px: int, dimensions: int) -> Pair:
     """`crops` crops of about crop_px (0: the whole) of a random region of the scene under a random sensor."""
     ratio = int(random.choice(RATIOS))
     scene = random_scene(truth, random, ratio)
+    if len(scene) <= MOST_TEXTURE_BANDS:
+        scene = random_materials(scene, random)
     sigma, stretch = random.uniform(0.3, 0.6), random.uniform(0.85, 1.18)
     sigma_yx, centre_yx = sigma * np.array([stretch, 1 / stretch]), random.uniform(-0.12, 0.12, 2)
     boxed = box(ratio, boundary="reflect") if random.random() < 0.15 else None
@@ -128,11 +152,22 @@ def validation_pair(truths: list[Array], dimensions: int, k: int) -> Pair:
     return random_pair(truths[k % len(truths)], random, crops=1, crop_px=0, dimensions=dimensions)
 
 
-def training_batch(truths: list[Array], options: TrainOptions, dimensions: int, k: int) -> Pair:
+def training_batch(truths: list[Array], textures: list[Array], options: TrainOptions, dimensions: int, k: int) -> Pair:
     """Batch k of an endless stream; k alone (and the seed) decides everything."""
     random = np.random.default_rng((options.seed, k))
-    truth = truths[random.integers(len(truths))]
+    drawn = textures if textures and random.random() < TEXTURE_SHARE else truths
+    truth = drawn[random.integers(len(drawn))]
     return random_pair(truth, random, crops=options.batch, crop_px=options.patch_px, dimensions=dimensions)
+
+
+def texture(path: Path) -> Array:
+    """An image (l, H, W) whose brightest value is about 1. Raises: InputError for one with as many bands as a scene."""
+    image = np.nan_to_num(open_cube(path).values).astype(np.float32)
+    if len(image) > MOST_TEXTURE_BANDS:
+        found, expected = f"{len(image)} bands in {path}", f"an image of {MOST_TEXTURE_BANDS} or fewer"
+        raise InputError(found, expected, "name another in textures")
+    scaled: Array = image / max(float(np.quantile(image, 0.999)), LEAST_SPREAD)
+    return scaled
 
 
 class AnySensorTraining(FusionTraining):
@@ -172,7 +207,8 @@ def lessons_for_any_sensor(
 
     scenes, watched = ([truth(*one) for one in readers.items()] for readers in (data.training, data.validation))
     dimensions = net.options.dimensions
-    batches = Items(partial(training_batch, scenes, options, dimensions))
+    textures = [texture(Path(path)) for path in options.textures]
+    batches = Items(partial(training_batch, scenes, textures, options, dimensions))
     validation = Items(partial(validation_pair, watched, dimensions), VALIDATION_PAIRS * len(watched))
     loaders = Loaders(batches, DataLoader(validation, batch_size=None), options.round_steps)
     return AnySensorTraining(net, options, data.preset), loaders

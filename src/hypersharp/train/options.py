@@ -38,6 +38,7 @@ class TrainOptions(NetworkOptions):
             first step, needs a C++ compiler.
         initial_weights: a weights file to start from, where names and shapes of tensors agree.
         sensors: the protocol's, or random ones, for weights that serve any (`batch` patches of one pair a step).
+        textures: with random sensors, images of few bands whose structures, in random spectra, are scenes as well.
         seed: of patches, sensors and initial weights.
 
     >>> TrainOptions("small", "dian-x4", steps=60).learning_rate
@@ -61,6 +62,7 @@ class TrainOptions(NetworkOptions):
     compile: bool = False
     initial_weights: str | None = None
     sensors: Literal["protocol", "random"] = "protocol"
+    textures: tuple[str, ...] = ()
     seed: int = 0
 
 
