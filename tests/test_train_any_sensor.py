@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from hypersharp.cube import make_cube
+from hypersharp.errors import InputError
+from hypersharp.io import save_cube
 from hypersharp.networks.checkpoint import load_weights
 from hypersharp.networks.coordinates import psf_window
 from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.numerics.interpolate import interpolate_bicubic, upsample_bicubic
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF, gaussian
-from hypersharp.train.any_sensor import Pair, random_response, training_batch
+from hypersharp.train.any_sensor import TEXTURE_SHARE, Pair, random_materials, random_response, texture, training_batch
 from hypersharp.train.options import TrainOptions
 from hypersharp.train.patches import Array, TrainingSet
 from hypersharp.train.run import train
@@ -55,6 +58,29 @@ def test_a_pair_fits_together(number: int) -> None:
     assert pair.truth.shape[:2] == (2, dimensions)
     assert pair.x.shape[2:] == pair.truth.shape[2:] == tuple(sight.ratio * size for size in coarse_yx)
     assert float(sight.psf.sum()) == pytest.approx(1, abs=1e-5)
+
+
+def test_an_image_of_few_bands_becomes_a_scene_of_random_spectra() -> None:
+    image = torch.from_numpy(make_scene()[:4])
+    first, other = (random_materials(image, np.random.default_rng(seed)) for seed in (0, 1))
+    assert 31 <= len(first) <= 100 and first.shape[1:] == image.shape[1:] and bool((first >= 0).all())
+    assert 1 < int(torch.linalg.matrix_rank(first.flatten(1), rtol=1e-4)) <= 12
+    assert len(first) != len(other) or not first.allclose(other)
+    pair = training_batch([make_scene()], [image.numpy()], OPTIONS, 10, next(k for k in range(9) if textured(k)))
+    assert torch.isfinite(pair.c).all() and pair.truth.abs().max() > 0
+
+
+def textured(number: int) -> bool:
+    """Whether that batch is made of textures."""
+    return np.random.default_rng((OPTIONS.seed, number)).random() < TEXTURE_SHARE
+
+
+def test_textures_are_images_of_few_bands(tmp_path: Path) -> None:
+    few = save_cube(make_cube(5 * make_scene()[:4]), tmp_path / "few.tif")
+    many = save_cube(make_cube(make_scene()), tmp_path / "many.tif")
+    assert float(np.quantile(texture(few), 0.999)) == pytest.approx(1, abs=1e-3)
+    with pytest.raises(InputError, match=r"12 bands in .*many"):
+        texture(many)
 
 
 def test_responses_are_means() -> None:
