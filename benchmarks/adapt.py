@@ -30,7 +30,7 @@ from hypersharp.pair.options import Options, ignore
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.train.adapt import AdaptOptions, Outcome, adapt
 
-BESIDE = ("bicubic", "glp", "cnmf", "hysure")
+BESIDE = ("bicubic", "gsa", "sfim", "glp", "fuse", "cnmf", "hysure", "kwon-tai")
 UNLIMITED_S = 1e6
 Row = dict[str, Any]
 
