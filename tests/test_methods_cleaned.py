@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods import ssjcn
-from hypersharp.methods.cleaned import Cleaned, is_noisy, learn_cleaned
+from hypersharp.methods.cleaned import Cleaned, can_clean, is_noisy, learn_cleaned
 from hypersharp.networks.inference import Inference
 from hypersharp.numerics.interpolate import upsample_bicubic
 from hypersharp.pair.options import ignore
@@ -57,6 +57,15 @@ def test_of_a_noisy_ms_little_is_kept_and_what_is_given_on_is_nearer_to_the_clea
     found(noisy, given.options, ignore)
     assert rmse(seen[-1].ms, clean.ms) < 0.85 * rmse(noisy.ms, clean.ms)
     torch.testing.assert_close(seen[-1].hs, noisy.hs)
+
+
+def test_a_small_hs_cleans_nothing() -> None:
+    pair, _, _ = protocol_pair(30)
+    assert can_clean(pair)
+    assert not can_clean(TensorPair(pair.hs[:, :15, :15], pair.ms[:, :60, :60]))
+    measured = torch.zeros(pair.hs.shape[1:], dtype=torch.bool)
+    measured[:10] = True
+    assert not can_clean(replace(pair, hs_valid=measured))
 
 
 def test_of_a_clean_ms_nearly_all_is_kept() -> None:

@@ -21,6 +21,7 @@ from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.sensor.observe import Sensor
 
 NOISY_DB = 34.0  # signal to noise below which ms is: the texture of clean ones passes for noise at 37 dB
+LEAST_PIXELS, PIXELS_A_BAND = 256, 8  # of hs, for its coordinates to be those of the scene
 LEAST_ERROR = 1e-12
 
 
@@ -52,6 +53,12 @@ class Cleaned(Apply):
     def clean(self, pair: TensorPair, seen: Tensor) -> TensorPair:
         """The pair whose ms is between itself and what an estimate shows, (l, H, W)."""
         return replace(pair, ms=torch.lerp(seen, pair.ms.to(seen), self.kept.to(seen)[:, None, None]).to(pair.ms))
+
+
+def can_clean(pair: TensorPair) -> bool:
+    """Whether hs is large enough for `ssjcn-any` to know the scene's spectra."""
+    pixels = measured_pixels(pair.hs, pair.hs_valid)
+    return pixels.shape[1] >= max(LEAST_PIXELS, PIXELS_A_BAND * len(pixels))
 
 
 def is_noisy(ms: Tensor, valid: Tensor | None) -> bool:
