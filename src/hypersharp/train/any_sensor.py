@@ -1,9 +1,10 @@
 """Weights for any sensor: SSJCN in subspace coordinates, learned from scenes seen by random sensors.
 
 Each batch is one scene, sharpened by averaging pixels down (so that it has the fine detail of an image from
-afar), under one random sensor: ratio, blur, phase, response and noise are drawn, and the network gets a
-slightly wrong sensor, as an estimate would be. The loss is that of the start it corrects set to 1, so that easy
-and hard pairs count alike; coordinates count as far as they move the bands.
+afar), or the structures of an image of few bands in random spectra, under one random sensor: ratio, blur, phase,
+response and noise are drawn, and the network gets a slightly wrong sensor, as an estimate would be. The loss is that
+of the start it corrects set to 1, so that easy and hard pairs count alike; coordinates count as far as they move the
+bands.
 Batch k depends on (seed, k) alone.
 """
 
