@@ -35,16 +35,20 @@ def sight(ratio: int, coordinates: int = 4, ms_bands: int = 2) -> Sight:
     return Sight(guide, response, psf, noise, spread, ratio, window_centre(psf, ratio))
 
 
+def guide_of(x: Tensor, seen: Sight) -> Tensor:
+    return torch.einsum("pl,blyx->bpyx", seen.guide, x)
+
+
 @pytest.mark.parametrize("ratio", [2, 3, 8])
 def test_it_begins_at_the_guide_corrected_by_hs(ratio: int) -> None:
     (c, x), seen = pair(ratio), sight(ratio)
-    torch.testing.assert_close(CoordinateSSJCN(8, 1, 2)(c, x, seen), seen.start(c, x))
+    torch.testing.assert_close(CoordinateSSJCN(8, 1, 2)(c, x, seen), seen.start(c, guide_of(x, seen)))
 
 
 def test_of_a_guide_that_hs_confirms_it_begins_there() -> None:
     (_, x), seen = pair(3), sight(3)
-    guide = torch.einsum("pl,blyx->bpyx", seen.guide, x)
-    torch.testing.assert_close(seen.start(seen.blur(guide), x), guide, atol=1e-5, rtol=0)
+    guide = guide_of(x, seen)
+    torch.testing.assert_close(seen.start(seen.blur(guide), guide), guide, atol=1e-5, rtol=0)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hypersharp.methods.base import Apply
 from hypersharp.methods.ssjcn_any import ANY_SENSOR, learn_any
-from hypersharp.networks.inference import Inference, signal_to_noise_db, with_held_means
+from hypersharp.networks.inference import PIXELS_A_BAND, Inference, signal_to_noise_db, with_held_means
 from hypersharp.networks.packaged import named_weights
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.noise import unshared_noise
@@ -21,7 +21,7 @@ from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.sensor.observe import Sensor
 
 NOISY_DB = 34.0  # signal to noise below which ms is: the texture of clean ones passes for noise at 37 dB
-LEAST_PIXELS, PIXELS_A_BAND = 256, 8  # of hs, for its coordinates to be those of the scene
+LEAST_PIXELS = 256  # of hs, for its coordinates to be those of the scene
 LEAST_ERROR = 1e-12
 
 

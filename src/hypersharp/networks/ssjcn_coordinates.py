@@ -60,11 +60,9 @@ class Sight:
         with full_precision(fine):
             return blurred(fine.float(), self.psf, self.ratio)
 
-    def start(self, c: Tensor, x: Tensor) -> Tensor:
+    def start(self, c: Tensor, g: Tensor) -> Tensor:
         """g + up(c - D g), (B, p, H, W): the guide, corrected so that it agrees with the coordinates."""
-        with full_precision(c):
-            g = mixed(self.guide, x)
-            return g + self.upsample(c - self.blur(g))
+        return g + self.upsample(c - self.blur(g))
 
 
 class CoordinateSSJCN(nn.Module):
@@ -79,7 +77,8 @@ class CoordinateSSJCN(nn.Module):
 
     def forward(self, c: Tensor, x: Tensor, sight: Sight) -> Tensor:
         with full_precision(c):
-            z, g = sight.start(c, x), mixed(sight.guide, x)
+            g = mixed(sight.guide, x)
+            z = sight.start(c, g)
             contrast = g / sight.spread.clamp(min=LEAST_CONTRAST)[:, None, None]
             noise = [each[:, None, None].expand_as(z) for each in sight.noise]
         features = None

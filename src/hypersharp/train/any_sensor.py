@@ -25,7 +25,7 @@ from hypersharp.errors import InputError
 from hypersharp.io import open_cube
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.coordinates import fit_coordinates, psf_window
-from hypersharp.networks.layers import window_centre
+from hypersharp.networks.layers import full_precision, mixed, window_centre
 from hypersharp.networks.ssjcn_coordinates import Sight
 from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.numerics.linops import mix_bands
@@ -191,7 +191,9 @@ class AnySensorTraining(FusionTraining):
 
     def weighted_errors(self, pair: Pair) -> list[Tensor]:
         """Of the network's estimate under the pair's sensor, and of the start, as far as they move the bands."""
-        start, estimate = pair.sight.start(pair.c, pair.x), self.net.core(pair.c, pair.x, pair.sight)
+        with full_precision(pair.c):
+            start = pair.sight.start(pair.c, mixed(pair.sight.guide, pair.x))
+        estimate = self.net.core(pair.c, pair.x, pair.sight)
         return [(z.float() - pair.truth) * pair.weight[:, None, None] for z in (estimate, start)]
 
 
