@@ -9,12 +9,15 @@ an estimate Z until it agrees with both inputs. Here the agreement is exact and 
 
 for D, blur and decimation, acts per band and B per pixel. Where the blur reads its own ratio x ratio block only, DD' is
 a number; else it is a circular convolution on the coarse grid, inverted there by FFT. A round's body adds to c, which
-begins at B'Y, interpolated, or at that with the detail of X as far as B'Y follows P Y around each coarse pixel:
+begins at one of
 
-    c = up(B'Y) + sum_k up(G_k) (X - up(P Y))_k,   G the slopes of B'Y on P Y in windows,
+    bicubic       c = up(B'Y)
+    regression    c = up(B'Y) + sum_k up(G_k) (X - up(P Y))_k,   G the slopes of B'Y on P Y in windows
+    likeness      the mean of B'Y around, weighted by nearness and by how alike P Y there and X here are
 
-which needs no training, and knows materials that no training scene had. With both starts, each has a chain of rounds
-of its own, and the estimate is the mean: it agrees with both inputs as they do, and their errors are unlike.
+of which the last two need no training, and know materials that no training scene had. With several starts, each has a
+chain of rounds of its own, and the estimate is the mean: it agrees with both inputs as they do, and their errors are
+the less alike the less their starts are.
 Where hs is known to be noisy, s is the variance of its noise over that of the error of c (Wiener), which is what the
 disagreement has beyond the noise: an exact agreement would copy the noise.
 """
@@ -40,11 +43,12 @@ from hypersharp.networks.layers import (
     window_centre,
 )
 from hypersharp.networks.winograd import residual
-from hypersharp.numerics.interpolate import interpolate_bicubic
+from hypersharp.numerics.interpolate import interpolate_bicubic, upsample_by_likeness
 from hypersharp.numerics.regression import regress_locally
 
 # resolution of the bodies -> fine pixels that lie in one of theirs, along a side
 UNSHUFFLE = {"full": 1, "half": 2, "quarter": 4}
+STARTS = ("bicubic", "regression", "likeness")
 MOST_CHAINS = 8
 LEAST_ERROR = 1e-12  # the variance of an error that is all noise
 LEAST_STRENGTH = 1e-4  # of the weakest direction that a response sees, of the strongest
@@ -61,8 +65,7 @@ class SSJCN2Options(FusionOptions):
         rounds: how often the estimate is corrected.
         joint: which of the inputs the estimate meets exactly in every round: none, ms, or both.
         resolution: that of the bodies.
-        start: where the rounds begin: at the bicubic hs, or at that with the detail of ms by local regression; several
-            names are as many chains of rounds.
+        start: where the rounds begin, one of STARTS; several names are as many chains of rounds.
 
     >>> SSJCN2Options(bands=8, ms_bands=3).coordinates
     5
@@ -82,8 +85,8 @@ class SSJCN2Options(FusionOptions):
             raise ValueError(f"psf_px {side} is not the ratio {self.ratio} and an even number more")
         if self.resolution not in UNSHUFFLE or self.joint not in ("off", "ms", "both"):
             raise ValueError(f"resolution '{self.resolution}' or joint '{self.joint}' is unknown")
-        if not 0 < len(self.starts) <= MOST_CHAINS or not {"bicubic", "regression"}.issuperset(self.starts):
-            raise ValueError(f"start {self.start} is none of bicubic, regression, or 1 to {MOST_CHAINS} of them")
+        if not 0 < len(self.starts) <= MOST_CHAINS or not set(STARTS).issuperset(self.starts):
+            raise ValueError(f"start {self.start} is none of {', '.join(STARTS)}, or 1 to {MOST_CHAINS} of them")
 
     @property
     def starts(self) -> tuple[str, ...]:
@@ -146,19 +149,21 @@ class SSJCN2(FusionNetwork):
             hs, ms = hs.float(), ms.float()
             y, coarse_ms = mixed(self.basis.mT, hs), mixed(self.srf, hs)  # (B, n, h, w), (B, l, h, w)
             ratio, centre = self.options.ratio, window_centre(self.psf, self.options.ratio)
-            low_ms = interpolate_bicubic(coarse_ms, ratio, centre)  # (B, l, H, W)
-            smooth = interpolate_bicubic(y, ratio, centre)  # (B, n, H, W)
+            detail = ms - interpolate_bicubic(coarse_ms, ratio, centre)  # (B, l, H, W)
         for chain, start in enumerate(self.options.starts):
             with full_precision(hs):
-                c = smooth
+                if start == "likeness":
+                    c = upsample_by_likeness(y, coarse_ms, ms, ratio, centre)
+                else:
+                    c = interpolate_bicubic(y, ratio, centre)  # (B, n, H, W)
                 if start == "regression":
                     slopes = regress_locally(y, coarse_ms)
-                    for k, band in enumerate(torch.unbind(ms - low_ms, 1)):
+                    for k, band in enumerate(torch.unbind(detail, 1)):
                         c = c + interpolate_bicubic(slopes[:, :, k], ratio, centre) * band[:, None]
                 c = self.meet_hs(c, y, means)
             features = None
             for body in self.chain(chain):
-                change, features = body(torch.cat([c, ms, ms - low_ms], 1), features)
+                change, features = body(torch.cat([c, ms, detail], 1), features)
                 with full_precision(hs):
                     c = self.meet_hs(c + change.float(), y, means)
             with full_precision(hs):
