@@ -149,3 +149,12 @@ def test_a_folder_of_envi_files_with_previews(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (pair,) = find_pairs([tmp_path])
     assert (pair.hs.name, pair.ms.name) == ("hs.img", "ms.tif")
+
+
+def test_a_result_in_another_format_does_not_vouch_for_the_first(
+    scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (scenes / "one", "-o", tmp_path, "--method", "bicubic")
+    formats = "tif", "npy", "tif", "tif"
+    kept = ["kept" in call(capsys, *words, "--format", name).out for name in formats]
+    assert kept == [False, False, False, True]

@@ -15,6 +15,8 @@ from hypersharp.networks import packaged
 from hypersharp.networks.checkpoint import build_network, save_weights
 from hypersharp.networks.header import WeightsHeader
 from hypersharp.pair.record import Record
+from hypersharp.sensor import psf
+from hypersharp.sensor.observe import Sensor
 
 NM = np.array([450.0, 500.0, 550.0, 600.0, 650.0])
 HEADER = WeightsHeader("ssjcn", {"bands": 5, "ms_bands": 2, "ratio": 4, "features": 8}, tuple(NM))
@@ -218,3 +220,17 @@ def test_the_table_describes_each_method(name: str) -> None:
     assert method.name == name
     assert method.paper
     assert method.halo_px >= 0 and method.halo_coarse >= 0
+
+
+def test_a_psf_that_puts_hs_elsewhere_is_warned_of() -> None:
+    """One of another pair, say: beside a psf nothing is co-registered."""
+    coarse = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    maps = torch.nn.functional.interpolate(coarse, (120, 120), mode="bicubic")[0]
+    scene = torch.einsum("bm,myx->byx", torch.rand(6, 3, generator=torch.Generator().manual_seed(1)), maps)
+    srf, blur = np.kron(np.eye(2), np.full((1, 3), 1 / 3)), psf.gaussian(8, 2.0, 4, boundary="reflect")
+    hs, ms = (make_cube(image.numpy()) for image in Sensor(blur.moved((1.0, 2.0), 4), srf, 4).observe(scene))
+    told = []
+    for given in (blur.moved((1.0, 2.0), 4), blur):
+        record = Record.of(fuse(hs, ms, method="gsa", psf=given))
+        told.append([text for text in record.warnings if "beside a psf nothing is co-registered" in text])
+    assert told[0] == [] and len(told[1]) == 1 and "+1.0, +2.0 fine pixels" in told[1][0]

@@ -137,3 +137,18 @@ def test_a_displacement_beyond_what_was_read_is_one_line() -> None:
     assert parts.cube((5, 6, 2, 3)).identical(cut(hs, (5, 6, 2, 3)))
     with pytest.raises(InputError, match="further off each other"):
         parts.cube((3, 4, 2, 2))
+
+
+def test_results_that_differ_in_anything_have_other_names() -> None:
+    """Else dask would compute one of them for both."""
+    hs, ms = (lazy(cube, 16) for cube in small_pair())
+    wide = np.random.default_rng(0).random((3, 400))
+    other = wide.copy()
+    other[1, 200] += 1  # which numpy does not print
+    flags = [True] * 7 + [False]
+    flagged = make_cube(
+        hs.data, wavelengths_nm=wavelengths_nm(hs), good_bands=flags, crs=crs_of(hs), transform=transform_of(hs)
+    )
+    calls = [(hs, wide), (hs, other), (hs, None), (flagged, None), (hs, wide)]
+    names = [fuse(image, ms, method="bicubic", srf=srf, coregister="none").data.name for image, srf in calls]
+    assert names[0] == names[4] and len(set(names)) == 4

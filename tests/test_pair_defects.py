@@ -110,3 +110,15 @@ def test_a_cloud_that_ms_does_not_have_is_left_out_where_a_sensor_explains_the_r
     kept = fuse(cloudy, fine, method="gsa", keep_changed=True)
     assert np.isfinite(kept.values).all() and "something else" not in str(Record.of(kept))
     assert np.isfinite(fuse(make_cube(hs), fine, method="gsa").values).all()
+
+
+def test_gaps_are_no_stripes() -> None:
+    """Filled from the nearest pixel, they would be the same along lines."""
+    hs, _ = pair()
+    for columns in (1, 2, 5, 9, 20):
+        gappy = hs.copy()
+        gappy[:, :, columns:] = np.nan
+        assert striped_lines(gappy) == []
+    striped = hs * (1 + 0.05 * np.random.default_rng(0).standard_normal((BANDS, SIDE, 1)))
+    striped[:, :, 20:] = np.nan
+    assert striped_lines(striped) == ["rows"]

@@ -12,8 +12,9 @@ from hypersharp.cube import make_cube
 from hypersharp.errors import CallError
 from hypersharp.io import open_cube, save_cube
 from hypersharp.pair.estimate import estimate_pair
+from hypersharp.pair.sensor import told_apart
 from hypersharp.sensor.observe import Sensor
-from hypersharp.sensor.psf import gaussian
+from hypersharp.sensor.psf import box, gaussian
 from hypersharp.sensor.stored import read_sensor, sensor_from_args
 
 NM = np.arange(400.0, 520.0, 10)
@@ -88,3 +89,17 @@ def test_a_ratio_that_contradicts_the_sensor_is_a_wrong_call(folder: Path) -> No
         sensor_from_args("sensor.json", None, None, 3)
     assert sensor_from_args("sensor.json", None, None, 4)[0] == read_sensor("sensor.json").psf
     assert sensor_from_args(None, "box", None, 2) == ("box", None, 2)
+
+
+def test_what_a_psf_decides_is_told_apart_by_its_numbers(tmp_path: Path) -> None:
+    table = np.random.default_rng(0).random((3, 400))
+    other = table.copy()
+    other[1, 200] += 1  # which numpy does not print
+    assert told_apart(table) == told_apart(table.copy()) != told_apart(other)
+    assert told_apart("box") == "box" and told_apart(None) is None
+    assert told_apart(box(2)) == told_apart(box(2)) != told_apart(box(4))
+    file = tmp_path / "psf.csv"
+    file.write_text("1")
+    before = told_apart(file)
+    file.write_text("1,2")
+    assert told_apart(file) != before

@@ -111,7 +111,8 @@ class Batch:
                 found = split_part(file)[0].stat()
                 changed = found.st_size, found.st_mtime_ns
             files.append((str(file), changed))
-        return sha256(json.dumps([files, pair.sensors, self.call], default=str).encode()).hexdigest()
+        facts = [files, pair.sensors, self.call, self.suffix]
+        return sha256(json.dumps(facts, default=str).encode()).hexdigest()
 
     def made_before(self, pair: PairFiles, digest: str) -> Row | None:
         """The row of a pair whose result is there and still holds."""

@@ -51,6 +51,7 @@ def batch(
     from hypersharp.batch.sensors import SharedSensors
     from hypersharp.errors import installed, noted_on_stop
     from hypersharp.methods.table import find_method
+    from hypersharp.pair.sensor import told_apart
     from hypersharp.system.atomic import make_folder
     from hypersharp.system.build_info import release
 
@@ -77,7 +78,9 @@ def batch(
 
         return pictures_of(cubes) if drawn else []
 
+    files = [told_apart(one) for one in (known.psf, known.srf, known.sensor, fusing.weights)]
     call = {"version": release(), "fusing": asdict(fusing), "known": asdict(known), "reading": asdict(reading)}
+    call |= {"files": files}
     todo = Batch(find_pairs(pairs), out, format, call, sharpen, picture, redo)
     todo.check()
     rows = list["Row"]()

@@ -123,7 +123,7 @@ def fuse_images(
     """
     find_method(method)
     placement = place(hs, ms, ratio=ratio, coregister=options.coregister_with(psf), frame=options.frame)
-    pair = check_pair(placement, scale=options.scale, destripe=options.destripe)
+    pair = check_pair(placement, scale=options.scale, destripe=options.destripe, despike=not options.keep_changed)
     fusion = learn_pair(pair, method, options, psf=psf, srf=srf, progress=part_of(progress, 0, 0.5))
     pair = fusion.pair
     whole = pair.whole()

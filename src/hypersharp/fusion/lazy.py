@@ -33,7 +33,7 @@ from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import checked_grids, first_lattice, place
 from hypersharp.pair.placement import OnMS
 from hypersharp.pair.sample import Sample
-from hypersharp.pair.sensor import GivenPSF, GivenSRF
+from hypersharp.pair.sensor import GivenPSF, GivenSRF, told_apart
 from hypersharp.pair.spread import FEW, MANY, spread
 from hypersharp.pair.tiling import Tiling, grown, halo_of, step_px, tile_around
 from hypersharp.pair.warp import SPLINE_PX, around, block_centres
@@ -76,7 +76,8 @@ def fuse_lazily(
     images = da.asarray(hs.data), da.asarray(ms.data)
     # without the graph that makes the pixels
     hs_outline, ms_outline = (cube.copy(data=da.zeros(cube.shape, cube.dtype, chunks=-1)) for cube in (hs, ms))
-    token = tokenize(*(image.name for image in images), method, str(options), str(psf), str(srf), ratio)
+    given = [told_apart(one) for one in (psf, srf, options.weights)]
+    token = tokenize(*(image.name for image in images), hs_outline, ms_outline, method, str(options), given, ratio)
 
     def parts(windows: Iterable[Iterable[Window]]) -> list[list[tuple[Window, Any]]]:
         return [
@@ -171,7 +172,9 @@ def learned(
     """What the scene teaches, without the pixels that it was learned from: other processes are told."""
     images = [CubeParts(outline, parts=tuple(own)) for outline, own in zip(outlines, (hs, ms), strict=True)]
     placement = place(*images, ratio=ratio, coregister=options.coregister_with(psf))
-    pair = check_pair(placement, scale=options.scale, destripe=False)  # parts do not show whole lines
+    pair = check_pair(
+        placement, scale=options.scale, destripe=False, despike=not options.keep_changed
+    )  # parts do not show whole lines
     fusion = learn_pair(pair, method, options, psf=psf, srf=srf, in_parts=True)
     return replace(seeing(fusion, [], []), sensor=fusion.sensor.on(None), made=None)
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypersharp.grid import middle
-from hypersharp.pair.tensors import fill_gaps
 
 ALIKE = 0.9  # of a line's pixels that are those of the line before in every band
 REPEATED = 0.03  # of all lines
@@ -53,7 +52,7 @@ def repeated_lines(hs: NDArray[np.floating]) -> dict[str, float]:
 def stripes(hs: NDArray[np.floating]) -> dict[str, float]:
     """How many times as much as noise would the means of "rows" and "columns" of hs (L, h, w) vary, the median band.
 
-    Finite; 1 where there are too few lines or bands to tell.
+    Of pixels with a value in every band; 1 where there are too few of them in a line, too few lines or bands to tell.
     """
     bands, *sides = hs.shape
     if min(sides) < LEAST_LINES or bands <= len(NEIGHBOURS):
@@ -63,35 +62,46 @@ def stripes(hs: NDArray[np.floating]) -> dict[str, float]:
     found = {}
     for axis, name in zip((1, 2), AXES, strict=True):
         steps = np.moveaxis(np.diff(hs.astype(np.float64), axis=axis), axis, 1)
-        found[name] = float(np.median([shared_by_lines(steps, band) for band in some_bands(bands)]))
+        steps = steps[:, np.isfinite(steps).all(0).sum(1) >= LEAST_LINES]
+        told = steps.shape[1] >= LEAST_LINES - 1
+        found[name] = float(np.median([shared_by_lines(steps, band) for band in some_bands(bands)])) if told else 1.0
     return found
 
 
 def striped_lines(hs: NDArray[np.floating]) -> list[str]:
     """Which of "rows" and "columns" of hs (L, h, w) with NaN for nodata are stripes."""
-    return [name for name, found in stripes(fill_gaps(hs.astype(np.float32))).items() if found >= STRIPED]
+    return [name for name, found in stripes(hs).items() if found >= STRIPED]
 
 
 def shared_by_lines(steps: NDArray[np.float64], band: int) -> float:
-    """n times the mean square of the means of lines of n pixels, over that of pixels, of what neighbours leave.
+    """n times the mean square of the means of lines of n measured pixels, over that of pixels, of what others leave.
 
     The mean square of steps between lines that have nothing to do with each other is minus twice the mean product of
     one and the next; steps of a scene go on and count for nothing.
     """
-    beside = [band + step for step in NEIGHBOURS if 0 <= band + step < len(steps)]
-    known, wanted = steps[beside].reshape(len(beside), -1).T, steps[band].ravel()
-    left = wanted - known @ np.linalg.lstsq(known, wanted, rcond=None)[0]
-    power = float(np.square(left).mean())
-    means = left.reshape(steps.shape[1:]).mean(1)
+    beside, measured = [band + step for step in NEIGHBOURS if 0 <= band + step < len(steps)], np.isfinite(steps).all(0)
+    known, wanted = steps[beside][:, measured].T, steps[band][measured]
+    left, counts = np.zeros(measured.shape), measured.sum(1)
+    left[measured] = wanted - known @ np.linalg.lstsq(known, wanted, rcond=None)[0]
+    power = float(np.square(left[measured]).mean())
+    means = left.sum(1) / np.sqrt(counts)
     unrelated = max(0.0, -2 * float((means[1:] * means[:-1]).mean()))
-    return unrelated * steps.shape[2] / power if power > 0 else 1.0
+    return unrelated / power if power > 0 else 1.0
 
 
-def defect_warnings(hs: NDArray[np.floating], *, striped: Sequence[str] = ()) -> Iterator[str]:
-    """What of it people should know, of hs (L, h, w) with NaN for nodata; striped: the lines whose stripes stay."""
+def defect_warnings(hs: NDArray[np.floating], *, striped: Sequence[str] = (), spiky: int = 0) -> Iterator[str]:
+    """What of it people should know, of hs (L, h, w) with NaN for nodata.
+
+    striped: the lines whose stripes stay; spiky: in how many pixels values were replaced.
+    """
     repeated = {name: share for name, share in repeated_lines(hs).items() if share >= REPEATED}
     if repeated:
         shares = " and ".join(f"{share:.0%} of its {name}" for name, share in repeated.items())
         yield f"hs repeats {shares}: it was resampled by nearest neighbour; take it as it was before, if there is such"
     if striped:
         yield f"hs is striped along its {' and '.join(striped)}: the result keeps stripes; destripe hs first"
+    if spiky:
+        yield (
+            f"hs holds values in {spiky} pixels that are far off all around them, of which ms shows nothing: "
+            "what is usual there is taken, --keep-changed keeps them"
+        )

@@ -19,6 +19,7 @@ from hypersharp.pair.defects import LOOKED_AT_PX as DEFECTS_PX
 from hypersharp.pair.destripe import without_stripes
 from hypersharp.pair.placement import Placement
 from hypersharp.pair.sample import Sample
+from hypersharp.pair.spikes import Spikes
 from hypersharp.pair.tensors import TensorPair, measured, to_tensor
 from hypersharp.pair.units import unit_warnings
 from hypersharp.sensor.spectra import Spectra
@@ -30,7 +31,8 @@ class Pair:
 
     `hs_bands` and `ms_bands` are the usable ones of `all_bands` = (those of hs, those of ms); `unit` is the value that
     counts as 1; `sample` is what the scene as a whole is learned from, None where that is done; `left_out`: how many
-    bands, and which share of the sample's pixels, do not count; `changes`: what else of hs does not.
+    bands, and which share of the sample's pixels, do not count; `changes`: what else of hs does not; `spikes`: what is
+    replaced as it is read.
     """
 
     placement: Placement
@@ -43,6 +45,7 @@ class Pair:
     warnings: tuple[str, ...]
     sample: TensorPair | None
     changes: Changes | None = None
+    spikes: Spikes | None = None
 
     @property
     def ratio(self) -> int:
@@ -73,6 +76,7 @@ class Pair:
 
     def tensors(self, hs: xr.DataArray, ms: xr.DataArray) -> TensorPair:
         """The usable bands of cubes as tensors."""
+        hs = self.spikes.replaced(hs, ms)[0] if self.spikes else hs
         values, masks = (to_tensor(hs, self.unit), to_tensor(ms, self.unit)), (measured(hs), measured(ms))
         offset, resampled = self.placement.offset_px_yx, self.placement.resamples_hs
         pair = TensorPair(*values, *masks, self.spectra, offset_px_yx=offset, hs_resampled=resampled)
@@ -87,10 +91,13 @@ class Pair:
         return replace(self, changes=changes, sample=sample, left_out={**self.left_out, "hs": found})
 
 
-def check_pair(placement: Placement, *, scale: float | None = None, destripe: bool = True) -> Pair:
+def check_pair(
+    placement: Placement, *, scale: float | None = None, destripe: bool = True, despike: bool = True
+) -> Pair:
     """The pair of two placed images; what is known of the scene as a whole comes from its sample.
 
-    scale: the value that counts as 1; by default `value_scale`. destripe: whether stripes of hs are removed.
+    scale: the value that counts as 1; by default `value_scale`. destripe, despike: whether stripes of hs are removed,
+    and single values that stand out by far.
 
     Raises: InputError for an image without a usable band or pixel.
     """
@@ -111,11 +118,14 @@ def check_pair(placement: Placement, *, scale: float | None = None, destripe: bo
     middle_of_hs = np.asarray(looked_at.isel(band=bands[0]).values)
     striped = [] if placement.stripes else striped_lines(middle_of_hs)
     if striped and destripe and not placement.resamples_hs and min(placement.shape_yx) >= LEAST_LINES:
-        return check_pair(without_stripes(placement, bands[0], striped), scale=scale)
+        return check_pair(without_stripes(placement, bands[0], striped), scale=scale, despike=despike)
+    spikes, spiky = Spikes.of(coarse.values, fine.values) if despike else None, 0
+    if spikes:
+        coarse, spiky = spikes.replaced(coarse, fine)
     unit = value_scale(coarse.values) if scale is None else scale
     spectra = Spectra(wavelengths_nm(coarse), wavelengths_nm(fine), fwhm_nm(fine))
-    warnings = (*unit_warnings(coarse, fine), *defect_warnings(middle_of_hs, striped=striped))
-    pair = Pair(placement, bands[0], bands[1], (len(hs), len(ms)), unit, spectra, {}, warnings, None)
+    warnings = (*unit_warnings(coarse, fine), *defect_warnings(middle_of_hs, striped=striped, spiky=spiky))
+    pair = Pair(placement, bands[0], bands[1], (len(hs), len(ms)), unit, spectra, {}, warnings, None, spikes=spikes)
     tensors = pair.tensors(coarse, fine)
     rows, columns = placement.shape_yx
     left_out = {

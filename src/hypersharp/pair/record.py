@@ -153,8 +153,9 @@ def placed_as(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
     """
     record, images = Record.find(sharp), (CubeImage(hs), CubeImage(ms))
     if record is not None:
-        destripe = record.options.get("destripe", True)
-        pair = check_pair(place(*images, known=dict(record.placement)), scale=record.scale, destripe=destripe)
+        destripe, despike = record.options.get("destripe", True), not record.options.get("keep_changed", False)
+        placed = place(*images, known=dict(record.placement))
+        pair = check_pair(placed, scale=record.scale, destripe=destripe, despike=despike)
         limit, sensor = record.left_out["hs"].get(CHANGED_ABOVE), record.known_sensor()
         return pair if limit is None or sensor is None else pair.without(Changes(sensor, limit))
     placement = place(*images, coregister="none")

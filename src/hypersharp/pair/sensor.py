@@ -3,7 +3,9 @@
 from collections.abc import Collection
 from dataclasses import replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +31,20 @@ LEAST_MISFIT = 1e-3  # residual that is nothing, whatever the noise
 # lies beside its own pixel
 FLAT = 0.8
 USUAL_PSF, FALLEN_BACK = "mtf:0.3", "by the pixel size"  # an instrument's of that pixel size, nothing else being known
+MUCH_BETTER = 0.5  # of the residual of a given PSF
 DOUBTFUL_GAIN = 0.1  # by which a given response and the images may disagree
+
+
+def told_apart(given: GivenPSF | GivenSRF) -> Any:
+    """What differs where what is given does, JSON-able: of a file its size and time too, of an array its numbers."""
+    if isinstance(given, PSF):
+        return given.to_dict()
+    if isinstance(given, np.ndarray):
+        return [list(given.shape), sha256(np.ascontiguousarray(given, np.float64).tobytes()).hexdigest()]
+    if given is None or not Path(given).is_file():
+        return given and str(given)
+    found = Path(given).stat()
+    return [str(given), found.st_size, found.st_mtime_ns]
 
 
 class PairSensor:
@@ -120,7 +135,7 @@ class PairSensor:
             return f"hs and ms differ by {self.misfit:.1f} times their noise under any sensor"
         if self.pair is not None and self.pair.hs_resampled:
             return "hs was resampled"
-        if self.pair is not None and striped_lines(self.pair.hs.cpu().numpy()):
+        if self.pair is not None and striped_lines(self.pair.measured_hs()):
             return "hs is striped"
         return None
 
@@ -141,10 +156,30 @@ class PairSensor:
 
     @property
     def warnings(self) -> list[str]:
-        """What speaks against a given response."""
-        if not self.is_estimated or self.given_srf is None or abs(self.estimate.gain - 1) <= DOUBTFUL_GAIN:
+        """What speaks against a given response, or PSF."""
+        if not self.is_estimated:
             return []
-        return [f"by the given srf, hs is {self.estimate.gain:.2g} times as bright as ms"]
+        found = []
+        if self.given_srf is not None and abs(self.estimate.gain - 1) > DOUBTFUL_GAIN:
+            found.append(f"by the given srf, hs is {self.estimate.gain:.2g} times as bright as ms")
+        if self.given_psf is not None and self.misfit > DOUBTFUL_MISFIT:
+            found += self.better_than_given()
+        return found
+
+    def better_than_given(self) -> list[str]:
+        """What is to be said where a PSF estimated from the pair explains it much better than the given one."""
+        try:
+            other = PairSensor(self.pair, srf=self.given_srf).estimate
+        except InputError:
+            return []
+        if other.residual > MUCH_BETTER * self.estimate.residual:
+            return []
+        (y, x), (given_y, given_x) = other.shift_px_yx, self.estimate.shift_px_yx
+        return [
+            f"hs and ms differ by {self.estimate.residual:.1%} under the given psf, by {other.residual:.1%} under one "
+            f"estimated from them, whose centre lies {y - given_y:+.1f}, {x - given_x:+.1f} fine pixels (down, right) "
+            "off: beside a psf nothing is co-registered; leave --psf or --sensor out, or correct it"
+        ]
 
 
 def misfit_of(pair: TensorPair, found: Estimate) -> float:
@@ -188,14 +223,21 @@ def sensor_by_protocol(pair: TensorPair, residual: float) -> Estimate | None:
 def given_sensor(pair: Pair, psf: GivenPSF, srf: GivenSRF) -> tuple[PSF | None, NDArray[np.float64] | None]:
     """PSF and response as the user gave them, for the usable bands of the pair.
 
-    Raises: InputError for a spec, a name or a file that is none.
+    Raises: InputError for a spec, a name or a file that is none, or a response of other bands.
     """
     blur = parse_psf(str(psf), pair.ratio) if isinstance(psf, str | Path) else psf
     if blur is not None and any(pair.placement.offset_px_yx):
         blur = blur.moved(pair.placement.offset_px_yx, pair.ratio)
     if isinstance(srf, str | Path):
         srf = find_srf(str(srf), pair.spectra.hs_nm)
-    return blur, None if srf is None else usable_response(srf, pair)
+    if srf is None:
+        return blur, None
+    response = usable_response(srf, pair)
+    wanted = len(pair.ms_bands), len(pair.hs_bands)
+    if response.shape != wanted:
+        found = f"a response of {response.shape[0]} x {response.shape[1]} (ms x hs bands)"
+        raise InputError(found, f"{wanted[0]} x {wanted[1]}, the bands of this pair", "take that of these instruments")
+    return blur, response
 
 
 def usable_response(srf: NDArray[np.float64], pair: Pair) -> NDArray[np.float64]:

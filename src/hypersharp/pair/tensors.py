@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.spectra import Spectra
 
 UNKNOWN = Spectra()
@@ -56,6 +57,26 @@ class TensorPair:
         """Where the centre of coarse pixel (0, 0) lies, in fine pixels."""
         (down, right), middle = self.offset_px_yx, (self.ratio - 1) / 2
         return middle + down, middle + right
+
+    def measured_under(self, sensor: Sensor) -> Tensor:
+        """(h, w): measured in hs, and its blur sees pixels measured in ms; all where that leaves none."""
+        everything = torch.ones(self.hs.shape[1:], dtype=torch.bool)
+        valid = everything if self.hs_valid is None else self.hs_valid.cpu()
+        if self.ms_valid is not None:
+            valid = valid & sensor.sees_only(self.ms_valid).cpu()
+        return valid if valid.any() else everything
+
+    def measured_finely(self) -> Tensor:
+        """(H, W): measured in ms and in the pixel of hs above; all where that leaves none."""
+        valid = torch.ones(self.ms.shape[1:], dtype=torch.bool) if self.ms_valid is None else self.ms_valid.cpu()
+        if self.hs_valid is not None:
+            valid = valid & self.hs_valid.cpu().repeat_interleave(self.ratio, 0).repeat_interleave(self.ratio, 1)
+        return valid if valid.any() else torch.ones_like(valid)
+
+    def measured_hs(self) -> NDArray[np.float32]:
+        """hs (L, h, w), NaN where a pixel is not measured."""
+        hs = self.hs if self.hs_valid is None else self.hs.masked_fill(~self.hs_valid, torch.nan)
+        return hs.cpu().numpy()
 
     def to(self, device: torch.device) -> "TensorPair":
         """The same pair on a device."""

@@ -31,7 +31,7 @@ from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import place
 from hypersharp.pair.placement import Placement
 from hypersharp.pair.record import Record
-from hypersharp.pair.sensor import GivenPSF, GivenSRF
+from hypersharp.pair.sensor import GivenPSF, GivenSRF, told_apart
 from hypersharp.sensor.psf import PSF
 from hypersharp.system.deterministic import is_deterministic
 from hypersharp.system.elsewhere import address_of
@@ -181,7 +181,7 @@ def prepare(
         "files": [str(hs), str(ms)],
         "method": method,
         "ratio": ratio,
-        "sensor": [str(psf), str(srf)],
+        "sensor": [told_apart(psf), told_apart(srf), told_apart(options.weights)],
         "options": options.chosen(),
         "uncertainty": uncertainty and str(uncertainty),
     }
@@ -190,7 +190,9 @@ def prepare(
         if not store.is_learned:
             placement = place(hs, ms, ratio=ratio, coregister=options.coregister_with(psf), frame=options.frame)
             check_room(placement, out, uncertainty)
-            pair = check_pair(placement, scale=options.scale, destripe=options.destripe)
+            pair = check_pair(
+                placement, scale=options.scale, destripe=options.destripe, despike=not options.keep_changed
+            )
             fusion = learn_pair(pair, method, options, psf=psf, srf=srf, in_parts=True, progress=progress)
             job = Job.of(fusion)
             store_job(laid_out(with_intervals(job) if uncertainty else job, tiles), store)
