@@ -179,3 +179,13 @@ def test_a_sensor_that_does_not_fit_is_refused() -> None:
         sharpen(hs, ms[:, :-1], sensor, basis=basis)
     with pytest.raises(InputError, match="one row per ms band"):
         sharpen(hs, ms[:1], sensor, basis=basis)
+
+
+@pytest.mark.parametrize("factor", [255.0, 1e-4])
+def test_an_ms_in_another_unit_gives_the_same_result(factor: float) -> None:
+    """Numbers of 8 bits beside reflectance, say: the weights of the method are those of one unit."""
+    hs, ms, truth = simulated()
+    same = fuse(hs, ms, method="hysure")
+    with pytest.warns(UserWarning, match="unit|ms says"):
+        other = fuse(hs, ms * factor, method="hysure")
+    assert psnr_db(other, truth) > psnr_db(same, truth) - 0.5

@@ -7,9 +7,12 @@ import pytest
 import torch
 
 from hypersharp.errors import InputError
+from hypersharp.methods.ssjcn import learn
 from hypersharp.networks.checkpoint import build_network, save_weights
 from hypersharp.networks.header import WeightsHeader
 from hypersharp.pair.options import Options
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
 from method_runs import Known
@@ -78,3 +81,15 @@ def test_an_exact_agreement_needs_ms_bands_that_do_not_depend_on_each_other(
     assert torch.isfinite(Known(SENSOR.psf, SENSOR.srf, options=Options(weights=weights)).run("ssjcn", hs, ms)).all()
     with pytest.raises(InputError, match="2 ms bands depend on each other"):
         Known(SENSOR.psf, srf, options=Options(weights=weights)).run("ssjcn", hs, ms)
+
+
+def test_a_blur_wider_than_its_pixel_has_a_mirrored_margin_whatever_the_weights_had(tmp_path: Path) -> None:
+    hs, ms = make_pair()
+    header = WeightsHeader("ssjcn-v2", {"bands": 4, "ms_bands": 2, "ratio": 4, "features": 8, "blocks": 1, "psf_px": 4})
+    net = build_network(header.network, header.options)
+    net.take_sensor(torch.tensor(SENSOR.srf).float(), lambda side: torch.full((side, side), 1 / side**2))
+    save_weights(tmp_path / "block.safetensors", net, header)
+    options, pair = Options(weights=tmp_path / "block.safetensors"), TensorPair(hs, ms)
+    blurs = None, psf.gaussian(13, 3.0, ratio=4, boundary="reflect"), psf.gaussian(13, 3.0, ratio=4, boundary="wrap")
+    margins = [learn(pair, PairSensor(pair, blur), options).mirrored_px > 0 for blur in blurs]
+    assert margins == [False, True, False]

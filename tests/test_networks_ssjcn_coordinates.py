@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -10,8 +11,9 @@ from hypersharp.networks.coordinates import fit_coordinates, psf_window
 from hypersharp.networks.layers import window_centre
 from hypersharp.networks.ssjcn_coordinates import CoordinateSSJCN, Sight
 from hypersharp.numerics.linops import mix_bands
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor, add_noise
-from hypersharp.sensor.psf import gaussian_fwhm
+from hypersharp.sensor.psf import gaussian, gaussian_fwhm
 
 
 def learnt(rounds: int = 2) -> CoordinateSSJCN:
@@ -81,8 +83,23 @@ def test_coordinates_know_their_noise_and_how_much_the_guide_varies() -> None:
     sensor = Sensor(gaussian_fwhm(2, 2, boundary="reflect"), response / response.sum(1, keepdims=True), 2)
     clean_hs, clean_ms = sensor.observe(scene)
     hs, ms = add_noise(clean_hs, 30.0, 2), add_noise(clean_ms, 30.0, 3)
-    found = fit_coordinates(hs, ms, sensor)
+    found = fit_coordinates(TensorPair(hs, ms), sensor)
     of_hs = mix_bands(found.analysis, hs - clean_hs).flatten(1).std(1)
     torch.testing.assert_close(found.noise[0], of_hs, rtol=0.2, atol=0)  # to which the other bands add a little
     guide = mix_bands(found.guide, ms - found.ms_mean[:, None, None]).flatten(1).std(1)
     torch.testing.assert_close(found.spread, guide, rtol=1e-3, atol=1e-5)
+
+
+def test_what_was_not_measured_in_ms_counts_for_nothing() -> None:
+    coarse = torch.rand(1, 6, 24, 24, generator=torch.Generator().manual_seed(0))
+    scene = torch.nn.functional.interpolate(coarse, (96, 96), mode="bicubic")[0]
+    sensor = Sensor(gaussian(8, 2.0, 4, boundary="reflect"), np.kron(np.eye(2), np.full((1, 3), 1 / 3)), 4)
+    hs, ms = sensor.observe(scene)
+    valid = torch.ones(96, 96, dtype=torch.bool)
+    valid[:, :40] = False
+    one, other = (
+        fit_coordinates(TensorPair(hs, torch.where(valid, ms, garbage), ms_valid=valid), sensor)
+        for garbage in (0.0, 1.0)
+    )
+    for name in ("guide", "basis", "spread"):
+        torch.testing.assert_close(getattr(one, name), getattr(other, name), rtol=0.02, atol=0.01)

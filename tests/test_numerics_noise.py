@@ -56,3 +56,9 @@ def test_noise_is_found_under_smooth_texture_and_beside_gaps(sigma: float) -> No
     assert unshared_noise(noisy).numpy() == pytest.approx(sigma, rel=0.1)
     assert unshared_noise(filled, valid).numpy() == pytest.approx(sigma, rel=0.2)
     assert unshared_noise(noisy[:, :2]).tolist() == [0, 0]
+
+
+def test_an_image_without_texture_has_no_noise() -> None:
+    flat, ramp = torch.full((1, 12, 12), 0.3), torch.linspace(0, 1, 12).expand(1, 12, 12).contiguous()
+    for image in (flat, ramp, flat.repeat(3, 1, 1)):
+        assert float(unshared_noise(image).max()) < 1e-6

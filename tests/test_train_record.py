@@ -322,3 +322,19 @@ def test_the_command_line_says_what_is_missing(tmp_path: Path, capsys: pytest.Ca
         main(["train", str(recipe), "--data", str(tmp_path), "-o", str(tmp_path / "out")])
     assert stop.value.code == 1
     assert "training scene 'nowhere'" in capsys.readouterr().err
+
+
+def test_the_finish_of_other_weights_is_not_gone_on_with(tmp_path: Path) -> None:
+    first = train_record(OPTIONS, small_set(), tmp_path / "first")
+    run = tmp_path / "run"
+    train_record(OPTIONS, small_set(), run)
+    (run / FINISH).write_bytes((run / LAST).read_bytes())  # as an interrupted finish leaves one
+    path = train_record(OPTIONS, small_set(), run, start_from=[first], finish_only=True)
+    assert load_weights(path)[1].provenance["began_with"] == [first.name]
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    train_record(OPTIONS, small_set(), tmp_path)
+    wider = replace(OPTIONS, network_options={**OPTIONS.network_options, "features": 24}, steps=8)
+    with pytest.raises(InputError, match=r"another network in .*network_options"):
+        train_record(wider, small_set(), tmp_path, resume=True)

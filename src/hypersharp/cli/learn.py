@@ -9,7 +9,7 @@ import typer
 from hypersharp.cli import options as opt
 from hypersharp.cli.app import app
 from hypersharp.cli.shown import progress_bar, say
-from hypersharp.errors import HypersharpError, needs
+from hypersharp.errors import CallError, HypersharpError, needs
 
 
 @app.command(rich_help_panel="Training and benchmarks")
@@ -46,6 +46,12 @@ def train(
     options = read_options(config)
     last = out / (record.LAST if isinstance(options, RecordOptions) else run.CHECKPOINT)
     resume = resume or (restartable and last.exists())
+    second = isinstance(options, RecordOptions)
+    others = {"--devices": devices > 1, "--nodes": nodes > 1, "--strategy": strategy != "auto", "--cache": cache}
+    of_second = {"--start-from": start_from, "--minutes": minutes, "--finish": finish}
+    for name in (name for name, given in (others if second else of_second).items() if given):
+        expected = "another network" if second else "network ssjcn-v2"
+        raise CallError(f"{name} with network {options.network}", expected, f"leave {name} out")
     if isinstance(options, RecordOptions):
         scenes = training_set(options.protocol, data, options.validation_scenes)
         chosen: dict[str, Any] = {"start_from": start_from or (), "minutes": minutes, "finish_only": finish}

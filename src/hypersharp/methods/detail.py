@@ -76,19 +76,10 @@ def make_pair(pair: TensorPair, psf: PSF, options: Options) -> SubspacePair:
     device = choose_device(options.device)
     pixels = measured_pixels(pair.hs, pair.hs_valid)
     basis = svd_basis(pixels, signal_rank(pixels))
-    coefficients, valid = mix_bands(basis.mT, pair.hs), coarse_valid(pair, Sensor(psf, np.eye(1), pair.ratio))
+    coefficients, valid = mix_bands(basis.mT, pair.hs), pair.measured_under(Sensor(psf, np.eye(1), pair.ratio))
     ms, ms_valid = pair.ms.to(device), None if pair.ms_valid is None else pair.ms_valid.to(device)
     scales = Scales(psf, pair.ratio)
     return SubspacePair(basis.to(device), coefficients.to(device), ms, valid.to(device), ms_valid, scales)
-
-
-def coarse_valid(pair: TensorPair, reach: Sensor) -> Tensor:
-    """(h, w): measured in hs, and its blur sees pixels measured in ms; all where that leaves none."""
-    everything = torch.ones(pair.hs.shape[1:], dtype=torch.bool)
-    valid = everything if pair.hs_valid is None else pair.hs_valid.cpu()
-    if pair.ms_valid is not None:
-        valid = valid & reach.sees_only(pair.ms_valid).cpu()
-    return valid if valid.any() else everything
 
 
 def detail(image: Tensor, valid: Tensor) -> Tensor:

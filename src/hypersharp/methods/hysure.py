@@ -16,9 +16,10 @@ stored: the next solve needs only K'(V + A), which is summed while the rows of a
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -172,23 +173,25 @@ def find_basis(hs: Tensor, options: HySureOptions) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Regularisation(Apply):
-    """The sensor and E (L, p) of a scene."""
+    """The sensor and E (L, p) of a scene; what ms is divided by for the unit of hs, which its response has been."""
 
     sensor: Sensor
     basis: Tensor
     options: HySureOptions
+    ms_unit: float
     notes: tuple[str, ...] = ()
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         device = choose_device(options.device)
-        hs, ms = pair.hs.to(device), pair.ms.to(device)
+        hs, ms = pair.hs.to(device), pair.ms.to(device) / self.ms_unit
         return sharpen(hs, ms, self.sensor, basis=self.basis, options=self.options, progress=progress)
 
 
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:  # noqa: ARG001
-    """Sensor and E from the pair."""
-    chosen = HySureOptions()
+    """Sensor and E from the pair. Of a spectrum of ones, ms in the unit of hs shows ones: so the weights mean it."""
+    chosen, seen = HySureOptions(), sensor.sensor
+    ms_unit = float(np.median(np.abs(seen.srf.sum(1)))) or 1.0
     counted = pair.hs if pair.hs_valid is None else pair.hs[:, pair.hs_valid, None]
     basis = find_basis(counted, chosen)
     note = f"{basis.shape[1]} dimensions, {chosen.iterations} iterations"
-    return Regularisation(sensor.sensor, basis, chosen, (note,))
+    return Regularisation(replace(seen, srf=seen.srf / ms_unit), basis, chosen, ms_unit, (note,))

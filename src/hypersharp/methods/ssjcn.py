@@ -23,6 +23,7 @@ from hypersharp.networks.inference import (
 )
 from hypersharp.networks.onnx.export import in_runtime
 from hypersharp.networks.packaged import SUBSPACE, Weights, fitting_weights, named_weights, packaged_weights
+from hypersharp.networks.ssjcn_v2 import SSJCN2
 from hypersharp.pair.options import Options, choose_device
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
@@ -69,13 +70,12 @@ def trained(
             notes = (*notes, "warning: the response differs from the one these weights were trained with")
         net = copy.deepcopy(net)  # the loaded one stays as it was trained
         net.exchange_sensor(srf, None if sensor.given_psf is None else psf_window(sensor.given_psf, pair.ratio))
+    # as its protocol does and no camera: the exact agreement under a blur wider than a coarse pixel is circular
+    wide = isinstance(net, SSJCN2) and net.margin_px() > 0
     net = in_runtime(net, weights.header, options)
     start_weight = float(weights.header.provenance.get("start_weight", 0.0))
     if not start_weight:
         wraps = sensor.given_psf is not None and sensor.given_psf.boundary == "wrap"
-        header = weights.header
-        # as its protocol does and no camera: the exact agreement under a blur wider than a coarse pixel is circular
-        wide = header.network == "ssjcn-v2" and (header.options.get("psf_px") or 0) > header.options["ratio"]
         margin = MIRRORED_PX if wide and not wraps else 0
         return Inference(net, notes=notes, weights=weights.name, mirrored_px=margin)
     return Inference(net, sensor_of_weights(weights, net, sensor), start_weight, notes, weights.name)

@@ -51,7 +51,7 @@ ROWS = (
     Method("cnmf", CNMF, "Yokoya et al. 2012, IEEE TGRS 50(2)", SENSOR, 24, (2, 300), nonnegative=True),
     Method("hysure", HYSURE, "Simoes et al. 2015, IEEE TGRS 53(6)", SENSOR, 96, (2, 360)),
     Method("cstf", CSTF, "Li et al. 2018, IEEE TIP 27(8)", SENSOR, 32, (2, 300), candidate=False),
-    Method("kwon-tai", KWON_TAI, "after Kwon, Tai 2015, ICCV", SENSOR, 64, (2, 400), candidate=False),
+    Method("kwon-tai", KWON_TAI, "after Kwon, Tai 2015, ICCV", SENSOR, 64, (8, 350), candidate=False),
     Method("liu-xiao-li", LIU, "after Liu, Xiao, Li 2018, IEEE TGRS 56(3)", BLUR, 96, (2, 450), candidate=False),
     Method("nssr", NSSR, "Dong et al. 2016, IEEE TIP 25(5)", SENSOR, 96, (2, 400), candidate=False, nonnegative=True),
 )

@@ -15,7 +15,7 @@ from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.noise import band_noise, neighbour_noise, signal_rank, unshared_noise
 from hypersharp.numerics.regression import solve_ridge
 from hypersharp.numerics.subspace import svd_basis
-from hypersharp.pair.tensors import measured_pixels
+from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
@@ -44,32 +44,22 @@ class Coordinates:
     spread: Tensor
 
 
-def fit_coordinates(
-    hs: Tensor,
-    ms: Tensor,
-    sensor: Sensor,
-    *,
-    dimensions: int = DIMENSIONS,
-    hs_valid: Tensor | None = None,
-    ms_valid: Tensor | None = None,
-) -> Coordinates:
-    """Coordinates of hs (L, h, w) and ms (l, H, W), as many as stand out of the noise, `dimensions` at most.
-
-    Pixels where `hs_valid` (h, w) or `ms_valid` (H, W) is False count for nothing.
-    """
-    counted = torch.ones(hs.shape[1:], dtype=torch.bool) if hs_valid is None else hs_valid
+def fit_coordinates(pair: TensorPair, sensor: Sensor, *, dimensions: int = DIMENSIONS) -> Coordinates:
+    """Coordinates of a pair, as many as stand out of the noise, `dimensions` at most; of what is measured alone."""
+    hs, ms, hs_valid, ms_valid = pair.hs, pair.ms, pair.hs_valid, pair.ms_valid
+    counted, pixels = pair.measured_under(sensor).to(hs.device), measured_pixels(hs, hs_valid)
     hs_mean, ms_mean = band_means(hs, hs_valid), band_means(ms, ms_valid)
     y = hs - hs_mean[:, None, None]
     x = sensor.hs(ms - ms_mean[:, None, None])
-    signal = signal_rank(hs[:, counted])
-    axes, others = svd_basis(y[:, counted], signal).tensor_split([min(dimensions, signal)], 1)
+    signal = signal_rank(pixels)
+    axes, others = svd_basis(pixels - hs_mean[:, None], signal).tensor_split([min(dimensions, signal)], 1)
     c = mix_bands(axes.mT, y)
     of_c, of_x = (detail(image)[:, counted].double() for image in (c, x))
     guide = solve_ridge(of_x @ of_x.mT, of_x @ of_c.mT, RIDGE).mT.to(c)
     untold = (c - mix_bands(guide, x))[:, counted].square().mean(1).sqrt()
     unit = untold.clamp(min=LEAST_SHARE * float(c.square().mean().sqrt()) + LEAST_UNIT)
     basis, analysis, gains = axes * unit, axes.mT / unit[:, None], guide / unit[:, None]
-    of_hs = analysis.square() @ pixel_noise(hs[:, counted]).to(analysis)
+    of_hs = analysis.square() @ pixel_noise(pixels).to(analysis)
     noise = torch.stack([of_hs, gains.square() @ unshared_noise(ms, ms_valid).square()]).sqrt()
     of_ms = torch.cov(measured_pixels(ms, ms_valid)).view(len(ms), len(ms))
     spread = (gains @ of_ms * gains).sum(1).clamp(min=0).sqrt()

@@ -151,7 +151,7 @@ def regressions(pixels: Tensor, window: int, ridge: float) -> Iterator[tuple[sli
         moment = torch.from_numpy(values @ values.T)
     else:
         moment = second_moment(pixels)
-    moment.diagonal().add_(ridge * moment.diagonal().mean().clamp(min=torch.finfo(torch.float64).tiny))
+    moment.diagonal().add_((ridge * moment.diagonal().mean()).clamp(min=torch.finfo(torch.float64).tiny))
     for first in range(len(pixels) - window + 1):
         end = first + window
         start = window // 2 if first else 0

@@ -22,7 +22,6 @@ from torch import Tensor
 
 from hypersharp.errors import InputError
 from hypersharp.io.image import CubeImage
-from hypersharp.methods.detail import coarse_valid
 from hypersharp.methods.ssjcn_any import pair_network
 from hypersharp.networks.checkpoint import check_suffix, save_weights, to_fast_layout
 from hypersharp.networks.header import WeightsHeader
@@ -157,7 +156,7 @@ def adapt(
     device, seer = choose_device(chosen.device), sensor.sensor
     torch.manual_seed(options.seed)
     net = to_fast_layout(pair_network(pair, seer, own_features=options.features)).to(device)
-    learning = Learning(net, replace(pair.to(device), hs_valid=coarse_valid(pair, seer).to(device)), chosen, options)
+    learning = Learning(net, replace(pair.to(device), hs_valid=pair.measured_under(seer).to(device)), chosen, options)
     outcome = learning.run(started, progress)
     return net.cpu().eval(), outcome
 

@@ -29,6 +29,7 @@ from hypersharp.networks.layers import full_precision, mixed, window_centre
 from hypersharp.networks.ssjcn_coordinates import Sight
 from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.numerics.linops import mix_bands
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, box, centred_start
 from hypersharp.sensor.tables import FloatArray
@@ -105,7 +106,7 @@ def random_materials(image: Tensor, random: Generator) -> Tensor:
     unlike = pixels / pixels.std(1, keepdim=True).clamp(min=LEAST_SPREAD)
     kinds = torch.from_numpy(random.integers(pixels.shape[1], size=int(random.integers(4, 13))))
     apart = torch.cdist(unlike.mT, unlike[:, kinds].mT).square().mT  # (k, H W)
-    shares = torch.softmax(-apart / (random.uniform(0.05, 0.5) * apart.mean()), 0)
+    shares = torch.softmax(-apart / (random.uniform(0.05, 0.5) * apart.mean().clamp(min=LEAST_SPREAD)), 0)
     knots = np.exp(random.normal(0, 0.5, (len(kinds), MATERIAL_KNOTS)))
     at = np.linspace(0, MATERIAL_KNOTS - 1, int(random.integers(*MATERIAL_BANDS)))
     spectra = torch.from_numpy(np.stack([np.interp(at, np.arange(MATERIAL_KNOTS), row) for row in knots])).to(image)
@@ -131,7 +132,7 @@ def random_pair(truth: Array, random: Generator, *, crops: int, crop_px: int, di
     assumed_response = response * random.normal(1, random.uniform(0, 0.06), response.shape)
     sigma_yx, centre_yx = sigma_yx * random.uniform(0.92, 1.08), centre_yx + random.uniform(-0.05, 0.05, 2)
     assumed = Sensor(boxed or gaussian_blur(sigma_yx, centre_yx, ratio), assumed_response, ratio)
-    found = fit_coordinates(hs, ms, assumed, dimensions=dimensions)
+    found = fit_coordinates(TensorPair(hs, ms), assumed, dimensions=dimensions)
     signs = torch.from_numpy(random.choice([-1.0, 1.0], found.basis.shape[1])).to(found.basis)  # which are arbitrary
     turned = {"analysis": found.analysis * signs[:, None], "guide": found.guide * signs[:, None]}
     found = replace(found, basis=found.basis * signs, **turned)

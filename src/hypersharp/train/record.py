@@ -68,9 +68,14 @@ class State:
         save_checkpoint(content | {name: getattr(self, name) for name in KEPT}, path)
 
     def load(self, path: Path) -> None:
+        """Raises: InputError for a checkpoint of another network."""
         content = load_checkpoint(path)
-        self.net.load_state_dict(content["net"])
-        self.average.load_state_dict(content["average"])
+        try:
+            self.net.load_state_dict(content["net"])
+            self.average.load_state_dict(content["average"])
+        except RuntimeError as exc:
+            do = "keep network_options as they were, or train without --resume"
+            raise InputError(f"another network in {path}", "that of these options", do) from exc
         for optimiser, saved in zip(self.optimisers, content["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         for name in KEPT:
@@ -117,10 +122,10 @@ def train_record(
         if not last.exists():
             raise InputError(f"no {LAST} in {out_dir}", "an interrupted training", "train without --resume")
         state.load(last)
+    if (start_from and finish_only) or (not finish_only and state.step < options.steps):
+        (out_dir / FINISH).unlink(missing_ok=True)  # of other weights, or an earlier checkpoint
     with noted_on_stop(partial(what_is_kept, last)):
         if not finish_only:
-            if state.step < options.steps:
-                (out_dir / FINISH).unlink(missing_ok=True)  # of an earlier checkpoint
             warm_up = options.warmup_steps
             learn(course, state, options.steps, lambda step: min(1.0, (step + 1) / warm_up), last, deadline)
             if state.step < options.steps:
