@@ -421,3 +421,36 @@ def test_names_are_read_as_utf8_whatever_the_locale(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hypersharp", "info", "ü 高.tif".encode()]
     found = subprocess.run(command, cwd=tmp_path, env=surroundings, capture_output=True, check=True)
     assert b"2 bands" in found.stdout
+
+
+def test_evaluate_leaves_out_what_is_masked(run, folder: Path) -> None:
+    scene = open_cube(folder / "scene.tif")
+    wrong = scene.copy(deep=True)
+    wrong.values[:, :8] += 0.2
+    save_cube(wrong, folder / "wrong.tif")
+    mask = np.zeros((1, SIDE, SIDE), np.uint8)
+    mask[:, :8] = 1
+    save_cube(make_cube(mask), folder / "mask.tif")
+    words = ["evaluate", folder / "wrong.tif", folder / "scene.tif", "--ratio", 4, "--preset", "float", "--json"]
+    whole, masked = (json.loads(run(*words, *more).out) for more in ([], ["--mask", folder / "mask.tif"]))
+    assert whole["psnr_db"] < 25 < masked["psnr_db"] and masked["masked_pixels"] == 8 * SIDE
+    for more, said in (
+        (["--mask", folder / "none.tif"], "none.tif"),
+        (["--saturated", 0.5], "--saturated without a pair"),
+    ):
+        ran = run(*words, *more)
+        assert ran.code != 0 and said in ran.err
+
+
+@pytest.mark.parametrize("words", [["--weights", "none.safetensors"], ["--mode", "tiles"], ["--ensemble"]])
+def test_what_only_networks_know_is_refused_with_other_methods(run, folder: Path, words: list[str]) -> None:
+    ran = run("fuse", folder / "hs.tif", folder / "ms.tif", "-o", folder / "out.tif", "--method", "gsa", *words)
+    assert ran.code != 0 and f"{words[0]} with method gsa" in ran.err and not (folder / "out.tif").exists()
+
+
+def test_a_response_of_other_bands_is_refused_by_every_method(run, folder: Path) -> None:
+    np.save(folder / "srf.npy", np.ones((4, BANDS)) / BANDS)
+    words = ["fuse", folder / "hs.tif", folder / "ms.tif", "-o", folder / "out.tif", "--srf", folder / "srf.npy"]
+    for method in ("gsa", "bicubic"):
+        ran = run(*words, "--method", method)
+        assert ran.code == 1 and "4 x 31 (ms x hs bands)" in ran.err

@@ -14,6 +14,7 @@ from hypersharp.fusion.choose import trial
 from hypersharp.fusion.choose.auto import CANDIDATES, choose_best, choose_named, take
 from hypersharp.fusion.choose.blend import blend_weights
 from hypersharp.fusion.choose.choice import Choice
+from hypersharp.fusion.choose.own_scale import looked_at
 from hypersharp.fusion.choose.trial import Quality, Ranked, counted_pixels, quality_of
 from hypersharp.fusion.fuse import fuse
 from hypersharp.fusion.learn import learn
@@ -301,3 +302,25 @@ def test_an_hs_of_stripes_is_not_kept(candidate: Callable[..., Method]) -> None:
     )
     assert not choose_named(METHODS["gsa"], striped, sensor, Options()).consistent
     assert not choose_best(striped, sensor, Options(), [METHODS["gsa"], METHODS["glp"]]).consistent
+
+
+def test_candidates_are_looked_at_where_the_pair_shows_something() -> None:
+    hs, ms = torch.rand(3, 100, 90), torch.rand(1, 200, 180)
+    sensor, middle = (
+        Sensor(gaussian(4, 1.0, 2, boundary="reflect"), np.ones((1, 3)) / 3, 2),
+        (slice(18, 82), slice(13, 77)),
+    )
+    assert looked_at(TensorPair(hs, ms), sensor) == middle
+    dark, masked = hs.clone(), torch.ones(100, 90, dtype=torch.bool)
+    dark[:, 20:, :] = 0
+    masked[:, :70] = False
+    assert looked_at(TensorPair(dark, ms), sensor)[0] == slice(0, 64)
+    rows, columns = looked_at(TensorPair(hs, ms, masked), sensor)
+    assert columns == slice(26, 90) and rows.stop - rows.start == 64
+
+
+def test_auto_serves_a_scene_whose_middle_is_missing() -> None:
+    hs, ms = (image.repeat(1, 3, 3) for image in (PAIR.hs, PAIR.ms))
+    hs[:, 12:-12, 12:-12] = torch.nan
+    sharp = fuse(make_cube(hs.numpy()), make_cube(ms.numpy()), coregister="none")
+    assert np.isnan(sharp.values).any() and np.isfinite(sharp.values[:, 0, 0]).all()

@@ -12,7 +12,8 @@ import xarray as xr
 
 from hypersharp.cube import crs_of, good_bands, leave_out, make_cube, only_usable, usable_bands
 from hypersharp.errors import InputError
-from hypersharp.fusion.fuse import fuse
+from hypersharp.fusion.finish import finished
+from hypersharp.fusion.fuse import fuse, fuse_images
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.methods.base import Apply, Method
@@ -287,3 +288,31 @@ def test_filled_pixels_enter_no_estimate_of_the_sensor(
     mask[2, 7] = 1
     fuse(leave_out(pair[0], mask), pair[1], method=method, scale=1.0, consistent=False)
     assert torch.nonzero(~seen[0]).tolist() == [[2, 7]]
+
+
+def test_an_integer_hs_with_a_number_for_nodata_keeps_its_type_where_nothing_is_missing(
+    pair: tuple[xr.DataArray, xr.DataArray], tmp_path: Path
+) -> None:
+    counts = make_cube((10000 * pair[0].values).astype(np.uint16), wavelengths_nm=NM)
+    counts.encoding["_FillValue"] = 0
+    for gap, dtype in ((False, np.uint16), (True, np.float32)):
+        if gap:
+            counts.values[:, 3, 3] = 0
+        path = save_cube(counts, tmp_path / "hs.tif")
+        hs = CubeImage(Image(path).cube(), path)
+        assert hs.values.dtype == np.float32
+        sharp, _ = fuse_images(hs, CubeImage(pair[1] * 10000), method="bicubic", options=Options(coregister="none"))
+        assert sharp.dtype == dtype and bool(np.isnan(sharp.values).any()) == gap
+
+
+def test_values_at_the_limits_of_a_type_stay_there(pair: tuple[xr.DataArray, xr.DataArray]) -> None:
+    whole = check_pair(place(CubeImage(pair[0]), CubeImage(pair[1]), coregister="none"))
+    estimate, missing = torch.full((BANDS, SIDE, SIDE), 1e12), np.zeros((SIDE, SIDE), bool)
+    for dtype in (np.uint16, np.int32, np.uint32):
+        assert (finished(estimate, missing, whole, np.dtype(dtype)) == np.iinfo(dtype).max).all()
+
+
+def test_what_is_below_zero_is_said_of_methods_that_do_not_see_it(pair: tuple[xr.DataArray, xr.DataArray]) -> None:
+    hs, ms = (cube - 0.9 * float(cube.mean()) for cube in pair)
+    told = Record.of(fuse(hs, ms, method="cnmf", coregister="none", psf=BLUR)).warnings
+    assert any("below zero, where cnmf sees nothing" in text for text in told)

@@ -193,6 +193,20 @@ def test_a_start_by_regression_knows_how_bands_follow_the_ms(name: str) -> None:
     assert errors["regression"] < 0.01 * errors["bicubic"]
 
 
+@pytest.mark.parametrize("name", ["uestc-x4", "dspnet-x8", "dian-x4"])
+@torch.no_grad()
+def test_a_start_by_likeness_knows_where_a_material_ends(name: str) -> None:
+    """Two materials that the ms tells apart."""
+    second = (torch.arange(96)[:, None] + 2 * torch.arange(96)) % 96 > 48
+    spectra = torch.rand(2, 31) * torch.tensor([[1.0], [0.3]])
+    truth = torch.where(second, *(spectrum[:, None, None] for spectrum in spectra))[None]
+    errors = {}
+    for start in ("bicubic", "likeness"):
+        net, sensor = of_protocol(name, rounds=0, start=start)
+        errors[start] = float((net(*sensor.observe(truth)) - truth).abs().mean())
+    assert errors["likeness"] < 0.3 * errors["bicubic"]
+
+
 @pytest.mark.parametrize(
     "options",
     [{"psf_px": 5}, {"psf_px": 2}, {"joint": "hs"}, {"resolution": "third"}, {"start": "zero"}, {"start": []}],

@@ -83,6 +83,7 @@ def evaluate(
 ) -> None:
     """Score ESTIMATE against TRUTH, or judge it without one by the pair it was made from (--hs, --ms)."""
     from hypersharp.io import open_cube
+    from hypersharp.io.image import Image
     from hypersharp.numerics import unit
     from hypersharp.quality.metrics import score_cubes
 
@@ -93,10 +94,13 @@ def evaluate(
         raise CallError("TRUTH without --ratio", "fine pixels per coarse one", "give it, --ratio 4 say")
     if wald and hs is None:
         raise CallError("--wald without a pair", "--hs and --ms", "name the two files")
+    if hs is None and (of_pair := reading.said_of_pair()):
+        raise CallError(f"{of_pair[0]} without a pair", "--hs and --ms", "give them, or leave it out")
     image, found = open_cube(estimate), dict[str, dict[str, Any]]()
     if truth and ratio:
         reference = open_cube(truth)
         used = unit.peak(reference.values) if peak is None else peak
+        reference = Image(truth, mask=reading.mask).cube() if reading.mask else reference
         scores = score_cubes(image, reference, ratio=ratio, preset=preset, peak=used)
         found["truth"] = {**scores.as_dict(), "peak": used}
     if hs and ms:

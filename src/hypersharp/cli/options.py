@@ -53,7 +53,7 @@ SensorFile = Annotated[Path | None, of_sensor(help=JSON)]
 Ratio = Annotated[int | None, of_sensor(help="Fine pixels per coarse one; default: from the sizes.")]
 COREGISTER = (
     "Richest displacement between MS and HS that is looked for; the images decide, local is a smooth field "
-    "(none where --psf is given)."
+    "(none where --psf or --sensor is given)."
 )
 Richest = Literal["local", "affine", "shift", "none"]
 Coregister = Annotated[Richest, of_sensor(help=COREGISTER)]
@@ -241,6 +241,11 @@ class Reading(PlainReading):
     """The same with the reasons to keep; `align` has another --keep."""
 
     keep: Annotated[list[str] | None, of_reading(help=KEEP)] = None
+
+    def said_of_pair(self) -> list[str]:
+        """The options given, but for --mask, which any image on the pixels of MS may have."""
+        others = (part for part in fields(self) if part.name != "mask" and getattr(self, part.name) != part.default)
+        return [f"--{'no-' if part.default is True else ''}{part.name.replace('_', '-')}" for part in others]
 
     @property
     def reasons(self) -> tuple[str, ...]:

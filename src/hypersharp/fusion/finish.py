@@ -35,18 +35,23 @@ def finished(estimate: Tensor, missing: NDArray[np.bool_], pair: Pair, dtype: np
         values[pair.hs_bands] = found
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
-        values = np.clip(np.rint(values), limits.min, limits.max)
+        exact = np.float64 if dtype.itemsize > 2 else np.float32  # whose numbers reach the limits
+        values = np.clip(np.rint(values, dtype=exact), limits.min, limits.max)
     else:
         values[:, missing] = np.nan
     return values.astype(dtype, copy=False)
 
 
 def result_type(pair: Pair, *, gaps: bool) -> np.dtype[Any]:
-    """The type of hs; a floating one where NaN may have to stand for something in whole numbers."""
-    dtype: np.dtype[Any] = pair.placement.hs.outline().dtype
-    if dtype.kind == "f" or (dtype.kind in "iu" and not gaps and len(pair.hs_bands) == pair.all_bands[0]):
-        return dtype
-    return np.dtype(np.float32)
+    """The type of hs, as its file has it; a floating one where NaN may have to stand for something in whole numbers."""
+    image, hs = pair.placement.hs, pair.placement.hs.outline()
+    dtype: np.dtype[Any] = hs.dtype
+    if not gaps and len(pair.hs_bands) == len(hs):
+        if image.path and "scale_factor" not in hs.encoding:  # read as floats where a number may stand for nodata
+            dtype = np.dtype(hs.encoding.get("dtype", dtype))
+        if dtype.kind in "iu":
+            return dtype
+    return dtype if dtype.kind == "f" else np.dtype(np.float32)
 
 
 def as_cube(values: Any, placement: Placement) -> xr.DataArray:

@@ -29,7 +29,7 @@ from hypersharp.pair.tensors import TensorPair
 from hypersharp.pair.tiling import Tile
 from hypersharp.sensor.observe import Sensor
 
-SIGNED = 0.1  # of the values of hs below zero: beyond what noise does to dark pixels
+SIGNED = 0.01  # of the sum of hs's magnitudes below zero: beyond what noise does to dark pixels
 CONSISTENCY_HALO = 4  # coarse pixels that a change for consistency reaches, beyond the methods' own
 
 
@@ -132,9 +132,7 @@ def learn_pair(
     if options.weights is not None and method == AUTO.name:
         method = named_weights(options.weights).method
     options = with_runtime(method, options)
-    if options.ensemble and method != AUTO.name and not find_method(method).is_network:
-        found = f"an ensemble with method {method}"
-        raise CallError(found, "a method with a network, or auto", "leave --ensemble out")
+    check_networks_options(method, options)
     sample = pair.to_learn_from(in_parts=in_parts)
     sensor, notes = sensor_of(pair, sample, psf, srf), list[str]()
     needs_sensor = "psf" in find_method(method).needs  # others serve a pair that shows none
@@ -158,10 +156,19 @@ def learn_pair(
     return Fusion(pair, sharpener, options, choice, sensor, record, None if sample.in_parts else made)
 
 
+def check_networks_options(method: str, options: Options) -> None:
+    """Raises: CallError for what only networks know, with a method that has none."""
+    given = {"weights": options.weights is not None, "mode": options.mode != "whole", "ensemble": options.ensemble}
+    for name in (name for name, there in given.items() if there):
+        if method != AUTO.name and not find_method(method).is_network:
+            expected = "a method with a network, or auto"
+            raise CallError(f"--{name} with method {method}", expected, f"leave --{name} out, or name such a method")
+
+
 def sign_warnings(sample: TensorPair, sharpener: Sharpener) -> Iterator[str]:
     """Which methods do not serve a scene with many values below zero: an anomaly, a difference, a score."""
-    share = float((sample.hs < 0).float().mean())
-    for part in sharpener.parts if share > SIGNED else ():
+    below, share = -sample.hs.clamp(max=0), float((sample.hs < 0).float().mean())
+    for part in sharpener.parts if below.sum() > SIGNED * sample.hs.abs().sum() else ():
         if METHODS[part.method].nonnegative:
             yield f"{WARNING}{share:.0%} of hs is below zero, where {part.method} sees nothing: use gsa or glp"
 

@@ -25,6 +25,7 @@ from hypersharp.errors import HypersharpError, InputError, needs
 from hypersharp.system.memory import KEEP_MEMORY
 from hypersharp.tiles.job import stored_job
 from hypersharp.tiles.store import TileProgress, Tiles, write_whole
+from hypersharp.tiles.values import read_metadata
 
 DEATHS = 10  # of the workers of one tile, before it is given up
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "GDAL_CACHEMAX": "64"} | KEEP_MEMORY  # of local workers: one thread each
@@ -87,7 +88,7 @@ class Worker:
     process: subprocess.Popen[str] | None = None
 
     def __init__(self, number: int) -> None:
-        self.gpu = number % torch.cuda.device_count() if torch.cuda.is_available() else None
+        self.number = number
         self.ended = False
 
     def make(self, tiles: Tiles, number: int) -> None:
@@ -105,7 +106,7 @@ class Worker:
     def ask(self, tiles: Tiles, number: int) -> str:
         """The line that a process answers; nothing where it died."""
         if self.process is None:
-            device = "" if self.gpu is None else f"cuda:{self.gpu}"
+            device = gpu_of(tiles, self.number) or ""
             command = [*COMMAND, str(tiles.folder), tiles.identity, device]
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | ENVIRONMENT
@@ -208,6 +209,9 @@ def submit_to(client: Any, tiles: Tiles, numbers: Iterable[int], progress: TileP
                 found = f"a tile whose workers died {DEATHS} times"
                 error = InputError(found, "enough memory for each worker", advice)
             progress.fail(error)
+        else:  # cancelled, or lost
+            advice = "start it again, then repeat the call with --resume"
+            progress.fail(InputError("a scheduler that is gone", "one that runs until the end", advice))
 
     for number in numbers:
         key = f"{tiles.identity}-{number}"
@@ -222,6 +226,13 @@ def sharpen_on_worker(tiles: Tiles, number: int) -> int:
 
     worker = get_worker()
     torch.set_num_threads(worker.state.nthreads)
-    gpus = torch.cuda.device_count()
-    device = f"cuda:{int(worker.name) % gpus}" if gpus and str(worker.name).isdigit() else None
+    device = gpu_of(tiles, int(worker.name)) if str(worker.name).isdigit() else None
     return sharpen_tile(tiles, number, device)
+
+
+def gpu_of(tiles: Tiles, worker: int) -> str | None:
+    """The GPU that a worker of that number has to itself; None without one, and where the user named a device."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    call = json.loads(read_metadata(tiles.job).get("call", "{}"))
+    chosen = call.get("options", {}).get("device", "auto")
+    return f"cuda:{worker % gpus}" if gpus and chosen in ("auto", "cuda") else None

@@ -65,8 +65,9 @@ def choose_named(method: Method, pair: TensorPair, sensor: PairSensor, options: 
         trials = Trials.of(pair, sensor, options)
         trials.pairs = trials.pairs[:1]
         trials.attempt(method)
-    except (InputError, LinAlgError):
-        return Choice(shares, False, "consistency off: the pair is too small for its reduced resolution")
+    except (InputError, LinAlgError) as exc:
+        found = exc.found if isinstance(exc, InputError) else "equations without a solution at reduced resolution"
+        return Choice(shares, False, f"consistency off: {found}")
     plain, agreed = (trials.quality(shares, consistent) for consistent in (False, True))
     helps = is_worth_it(trials, shares)
     why = (

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from hypersharp.errors import InputError
 from hypersharp.fusion.choose.blend import Floats
@@ -28,10 +29,13 @@ from hypersharp.methods.table import METHODS
 from hypersharp.numerics.interpolate import interpolate_bicubic
 from hypersharp.pair.reduced import cut, trusted_pixels
 from hypersharp.pair.tensors import TensorPair
+from hypersharp.sensor.observe import Sensor
 
 LOOKED_AT_PX = 64  # coarse pixels along a side of the window that candidates are run on
+NEARLY = 0.1  # so much less than the most that a window shows is as good
 LEAST_SEEN = 0.02  # of the response's largest singular value: what it sees less of, it does not see
 TINY = 1e-12
+LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,16 +64,23 @@ class OwnScale:
 
 
 def look(trials: Trials, pair: TensorPair, names: Sequence[str]) -> OwnScale:
-    """Run candidates on the middle of the pair itself; those that cannot serve it are left out."""
-    y, x, height, width = middle((pair.hs.shape[1], pair.hs.shape[2]), LOOKED_AT_PX)
-    part, sensor = cut(pair, slice(y, y + height), slice(x, x + width)), trials.sensor.sensor
+    """Run candidates on a window of the pair itself; those that cannot serve it are left out.
+
+    Raises: InputError where none can.
+    """
+    sensor = trials.sensor.sensor
+    part = cut(pair, *looked_at(pair, sensor))
     made = {}
     for name in names:
         try:
             sharpener = METHODS[name].learn(part, trials.sensor.on(part), trials.options)
-            made[name] = sharpener(part, trials.options, lambda fraction: None).cpu()
-        except InputError:
+            image = sharpener(part, trials.options, lambda fraction: None).cpu()
+        except (InputError, LinAlgError):
             continue
+        if image.isfinite().all():
+            made[name] = image
+    if not made:
+        raise InputError("a pair that no candidate can sharpen at its own scale", "one", "name a method")
     units = trials.errors(list(made), False).square().mean(2).median(0).values.sqrt().clamp(min=TINY)
     response = torch.tensor(sensor.srf).to(units)
     left, strength, basis = torch.linalg.svd(response * units, full_matrices=False)
@@ -93,6 +104,17 @@ def look(trials: Trials, pair: TensorPair, names: Sequence[str]) -> OwnScale:
     differs = {name: float((sensor.hs(image) - part.hs)[:, trusted].norm() / whole) for name, image in made.items()}
     seen = neighbour_products(shown, counted) / len(units)
     return OwnScale(tuple(made), seen, min(1.0, own / max(coarse, TINY)), differs, units, basis[kept])
+
+
+def looked_at(pair: TensorPair, sensor: Sensor) -> tuple[slice, slice]:
+    """The rows and columns of hs where it shows most, the middle if it is as good as any."""
+    shape_yx = pair.hs.shape[1], pair.hs.shape[2]
+    y, x, height, width = middle(shape_yx, LOOKED_AT_PX)
+    shows = (pair.measured_under(sensor) & (pair.hs != 0).any(0).cpu()).double()
+    totals = F.avg_pool2d(shows[None, None], (height, width), stride=1)[0, 0]  # by the window's first pixel
+    if totals[y, x] < (1 - NEARLY) * totals.max():
+        y, x = divmod(int(totals.argmax()), totals.shape[1])
+    return slice(y, y + height), slice(x, x + width)
 
 
 def neighbour_products(images: Tensor, counted: Tensor) -> Floats:
