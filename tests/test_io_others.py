@@ -19,6 +19,7 @@ from hypersharp.cube import make_cube, wavelengths_nm
 from hypersharp.errors import CallError
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.stac import item, parse_when
+from hypersharp.products.stac import located
 
 NM = np.linspace(420, 2440, 12)
 GOOD = np.arange(12) != 3
@@ -116,6 +117,16 @@ def run_fuse(folder: Path, name: str, *options: str, code: int = 0) -> Path:
         main([*words, *options])
     assert stop.value.code == code
     return folder / name
+
+
+def test_a_stac_item_names_its_files_as_addresses_do(tmp_path: Path) -> None:
+    cube = make_cube(np.ones((2, 4, 4), np.float32))
+    said = item(cube, tmp_path / "öut #1?.tif", ("2024-06-01T10:20:00Z",), [tmp_path / "h s.tif"])
+    (asset,) = said["assets"].values()
+    assert asset["href"] == "./%C3%B6ut%20%231%3F.tif"
+    assert {"rel": "derived_from", "href": "h%20s.tif"} in said["links"]
+    (tmp_path / "öut #1?.tif").write_bytes(b"")
+    assert located(tmp_path / "item.json", asset["href"]) == str(tmp_path / "öut #1?.tif")
 
 
 def test_a_stac_item_beside_a_result(tmp_path: Path) -> None:

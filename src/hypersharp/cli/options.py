@@ -97,7 +97,8 @@ RUNTIME = "What runs a network: torch or onnxruntime (fp32)."
 ENSEMBLE = "Run a network on up to eight orientations of the scene, for their mean: more accurate, eight times as long."
 DESTRIPE = "Remove stripes along rows or columns from an HS that has some."
 KEEP_CHANGED = (
-    "Keep HS pixels that show something else than MS (a cloud, a changed field) though a sensor explains the rest."
+    "Keep HS pixels that show something else than MS (a cloud, a changed field) though a sensor explains the rest, "
+    "and single values that stand out by far."
 )
 FRAME = "Whose pixels the result has: MS's own; or a multiple of HS's, to which MS is resampled (for a truth on those)."
 
@@ -220,9 +221,12 @@ class PlainReading:
 
     def images(self, hs: Path, ms: Path) -> "tuple[Image, Image]":
         """Both, not opened yet."""
+        from hypersharp.errors import CallError
         from hypersharp.io.image import Image
         from hypersharp.pair.near import near
 
+        for name in (name for name in ("hs_scale", "ms_scale") if getattr(self, name) == 0):
+            raise CallError(f"--{name.replace('_', '-')} 0", "a number that is not zero", "see the file's own scale")
         product: dict[str, Any] = {"product_mask": self.product_mask, "keep": self.reasons}
         coarse = Image(hs, self.variable, self.layout, mask=self.hs_mask, saturated=self.saturated, **product)
         fine = Image(ms, self.ms_variable, self.ms_layout, mask=self.mask, saturated=self.saturated, **product)

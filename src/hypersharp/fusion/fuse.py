@@ -77,9 +77,11 @@ def fuse(
             "shift" or "none"; not with a psf given, which fixes where the pixels of hs lie.
         frame: whose pixels the result has: "ms"; or "hs", with the ms resampled to an exact multiple of them, for
             comparing with a truth that lies on those.
-        destripe: whether stripes along rows or columns are removed from an hs that has some (`pair.destripe`).
+        destripe: whether stripes along rows or columns are removed from an hs that has some (`pair.destripe`), not of
+            lazy images.
         keep_changed: whether pixels of hs count that show something else than the ms, a cloud or a changed field
-            (`pair.changes`); by default they are left out, and NaN in the result, where a sensor explains the rest.
+            (`pair.changes`); by default they are left out, and NaN in the result, where a sensor explains the rest,
+            and single values that stand out by far are replaced (`pair.spikes`).
         progress: called with the fraction done, 0..1.
 
     Returns:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import xarray as xr
@@ -61,7 +62,7 @@ def item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Sequence
     crs, place = crs_of(cube), transform_of(cube)
     media = MEDIA.get(image.suffix.lower(), "application/octet-stream")
     asset: dict[str, Any] = {
-        "href": f"./{image.name}",
+        "href": f"./{quote(image.name)}",
         "type": media + ("; profile=cloud-optimized" if image.name.lower().endswith(".cog.tif") else ""),
         "roles": ["data"],
         "data_type": np.dtype(cube.encoding.get("dtype", cube.dtype)).name,
@@ -88,7 +89,9 @@ def item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Sequence
             with suppress(InputError):  # of the Moon, say
                 where = footprint(crs, place, cube.shape[1:])
     names = [
-        str(source) if re.match(r"\w+:/", str(source)) else Path(os.path.relpath(source, image.parent)).as_posix()
+        str(source)
+        if re.match(r"\w+:/", str(source))
+        else quote(Path(os.path.relpath(source, image.parent)).as_posix())
         for source in sources  # an address stays one
     ]
     links = [{"rel": "derived_from", "href": name} for name in names]

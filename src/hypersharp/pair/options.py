@@ -48,7 +48,8 @@ class Options:
             "shift" or "none"; the images decide.
         frame: whose pixels the result has: those of "ms", or a multiple of those of "hs", to which ms is resampled.
         destripe: whether stripes are removed from an hs that has some.
-        keep_changed: whether pixels of hs count that show something else than the ms (a cloud, a changed field).
+        keep_changed: whether pixels of hs count that show something else than the ms (a cloud, a changed field), and
+            single values that stand out by far.
         psf_is_centred: a psf that is given is the blur alone, about the middle of a coarse pixel: where hs lies is
             looked for all the same.
 

@@ -26,7 +26,7 @@ def unit_warnings(hs: xr.DataArray, ms: xr.DataArray) -> tuple[str, ...]:
     """What is odd about the units of a pair on nested grids, and the options that would mend it."""
     text = _by_regression(hs, ms)
     if text is None:
-        hs_mean, ms_mean = (float(np.nanmean(image.values)) for image in (hs, ms))
+        hs_mean, ms_mean = (float(np.nanmean(image.values, dtype=np.float64)) for image in (hs, ms))
         if min(hs_mean, ms_mean) <= 0 or 0.2 < ms_mean / hs_mean < 5:
             return ()
         text = f"the mean of ms is {ms_mean / hs_mean:.2g} times that of hs: are both in the same unit?"

@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -152,6 +153,7 @@ def located(item: Path, href: str) -> str:
     place = item.parent / href
     if (name := name_elsewhere(place)) is not None and is_on_network(name):
         return name
+    place = place if place.exists() else item.parent / unquote(href)
     if not real_path(place).is_relative_to(real_path(item.parent)):
         raise InputError(f"{href[:80]} in {item}", "files beside it, or addresses", "move them beside the item")
     return str(place)
