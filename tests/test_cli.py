@@ -442,7 +442,7 @@ def test_evaluate_leaves_out_what_is_masked(run, folder: Path) -> None:
         assert ran.code != 0 and said in ran.err
 
 
-@pytest.mark.parametrize("words", [["--weights", "none.safetensors"], ["--mode", "tiles"], ["--ensemble"]])
+@pytest.mark.parametrize("words", [["--weights", "none.safetensors"], ["--ensemble"]])
 def test_what_only_networks_know_is_refused_with_other_methods(run, folder: Path, words: list[str]) -> None:
     ran = run("fuse", folder / "hs.tif", folder / "ms.tif", "-o", folder / "out.tif", "--method", "gsa", *words)
     assert ran.code != 0 and f"{words[0]} with method gsa" in ran.err and not (folder / "out.tif").exists()

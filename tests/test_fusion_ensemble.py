@@ -99,7 +99,7 @@ def test_the_record_says_how_many_and_progress_goes_on(tmp_path: Path) -> None:
 def test_a_method_without_a_network_has_no_ensemble() -> None:
     plain = pair(CENTRED)
     hs, ms = (make_cube(image.numpy()) for image in (plain.hs, plain.ms))
-    with pytest.raises(CallError, match="an ensemble with method gsa, expected a method with a network"):
+    with pytest.raises(CallError, match="--ensemble with method gsa, expected a method with a network"):
         fuse(hs, ms, method="gsa", ensemble=True)
 
 

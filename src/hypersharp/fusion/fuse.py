@@ -81,7 +81,7 @@ def fuse(
             lazy images.
         keep_changed: whether pixels of hs count that show something else than the ms, a cloud or a changed field
             (`pair.changes`); by default they are left out, and NaN in the result, where a sensor explains the rest,
-            and single values that stand out by far are replaced (`pair.spikes`).
+            and single values that stand out by far are replaced (`numerics.spikes`).
         progress: called with the fraction done, 0..1.
 
     Returns:

@@ -158,7 +158,7 @@ def learn_pair(
 
 def check_networks_options(method: str, options: Options) -> None:
     """Raises: CallError for what only networks know, with a method that has none."""
-    given = {"weights": options.weights is not None, "mode": options.mode != "whole", "ensemble": options.ensemble}
+    given = {"weights": options.weights is not None, "ensemble": options.ensemble}
     for name in (name for name, there in given.items() if there):
         if method != AUTO.name and not find_method(method).is_network:
             expected = "a method with a network, or auto"

@@ -12,6 +12,7 @@ from torch import Tensor
 from hypersharp.cube import check_cube, fwhm_nm, usable_bands, wavelengths_nm, with_bands_of
 from hypersharp.errors import InputError
 from hypersharp.grid import Window, middle
+from hypersharp.numerics.spikes import Spikes
 from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.changes import CHANGED_ABOVE, Changes
 from hypersharp.pair.defects import LEAST_LINES, defect_warnings, striped_lines
@@ -19,7 +20,6 @@ from hypersharp.pair.defects import LOOKED_AT_PX as DEFECTS_PX
 from hypersharp.pair.destripe import without_stripes
 from hypersharp.pair.placement import Placement
 from hypersharp.pair.sample import Sample
-from hypersharp.pair.spikes import Spikes
 from hypersharp.pair.tensors import TensorPair, measured, to_tensor
 from hypersharp.pair.units import unit_warnings
 from hypersharp.sensor.spectra import Spectra
@@ -76,7 +76,7 @@ class Pair:
 
     def tensors(self, hs: xr.DataArray, ms: xr.DataArray) -> TensorPair:
         """The usable bands of cubes as tensors."""
-        hs = self.spikes.replaced(hs, ms)[0] if self.spikes else hs
+        hs = hs.copy(data=self.spikes.replaced(hs.values, ms.values)[0]) if self.spikes else hs
         values, masks = (to_tensor(hs, self.unit), to_tensor(ms, self.unit)), (measured(hs), measured(ms))
         offset, resampled = self.placement.offset_px_yx, self.placement.resamples_hs
         pair = TensorPair(*values, *masks, self.spectra, offset_px_yx=offset, hs_resampled=resampled)
@@ -121,7 +121,8 @@ def check_pair(
         return check_pair(without_stripes(placement, bands[0], striped), scale=scale, despike=despike)
     spikes, spiky = Spikes.of(coarse.values, fine.values) if despike else None, 0
     if spikes:
-        coarse, spiky = spikes.replaced(coarse, fine)
+        values, spiky = spikes.replaced(coarse.values, fine.values)
+        coarse = coarse.copy(data=values)
     unit = value_scale(coarse.values) if scale is None else scale
     spectra = Spectra(wavelengths_nm(coarse), wavelengths_nm(fine), fwhm_nm(fine))
     warnings = (*unit_warnings(coarse, fine), *defect_warnings(middle_of_hs, striped=striped, spiky=spiky))

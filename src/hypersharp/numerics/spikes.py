@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 IN_THE_MIDDLE = 0.01, 0.99  # quantiles of a band, between which its range lies
@@ -48,14 +47,14 @@ class Spikes:
         y, x = (part[:, usual] - part[:, usual].mean(1, keepdims=True) for part in (y, x))
         return cls(of_hs, of_ms, np.linalg.lstsq(x.T, y.T, rcond=LEAST_SHARE)[0].T)
 
-    def replaced(self, hs: xr.DataArray, ms: xr.DataArray) -> tuple[xr.DataArray, int]:
+    def replaced(self, hs: Image, ms: Image) -> tuple[Image, int]:
         """hs (L, h, w) of a part of the scene without spikes, and in how many of its pixels there were some."""
-        bands, y, x, usual = self.find(hs.values, ms.values)
+        bands, y, x, usual = self.find(hs, ms)
         if not bands.size:
             return hs, 0
-        values = hs.values.copy()
+        values = hs.copy()
         values[bands, y, x] = np.rint(usual) if values.dtype.kind in "iu" else usual
-        return hs.copy(data=values), len(np.unique(np.stack([y, x]), axis=1).T)
+        return values, len(np.unique(np.stack([y, x]), axis=1).T)
 
     def find(self, hs: Image, ms: Image) -> tuple[Places, Places, Places, Floats]:
         """Band, row and column of each spike, and what is usual there."""
