@@ -101,7 +101,8 @@ def defect_warnings(hs: NDArray[np.floating], *, striped: Sequence[str] = (), sp
     if striped:
         yield f"hs is striped along its {' and '.join(striped)}: the result keeps stripes; destripe hs first"
     if spiky:
+        pixels = "1 pixel" if spiky == 1 else f"{spiky} pixels"
         yield (
-            f"hs holds values in {spiky} pixels that are far off all around them, of which ms shows nothing: "
+            f"hs holds values in {pixels} that are far off all around them, of which ms shows nothing: "
             "what is usual there is taken, --keep-changed keeps them"
         )
