@@ -78,3 +78,14 @@ def test_whole_numbers_stay_whole_and_gaps_are_nobodys_neighbours() -> None:
     gappy[:, 4, 6:9], gappy[:, 5, 7] = np.nan, 6.5
     cleaned, pixels = Spikes.of(gappy, ms).replaced(gappy, ms)
     assert pixels == 1 and np.isnan(cleaned[:, 4, 7]).all() and cleaned[:, 5, 7].max() < 1
+
+
+def test_few_pixels_of_many_bands_are_no_spikes_and_still_show_one() -> None:
+    random = np.random.default_rng(0)
+    hs, ms = random.random((200, 12, 12)).astype(np.float32), random.random((3, 48, 48)).astype(np.float32)
+    assert not Spikes.of(hs, ms).find(hs, ms)[0].size
+    hs[:, 4, 5] = 40
+    cleaned, pixels = Spikes.of(hs, ms).replaced(hs, ms)
+    assert pixels == 1 and cleaned.max() < 2
+    nothing = np.full_like(hs, np.nan)
+    assert Spikes.of(nothing, ms).replaced(nothing, ms)[1] == 0

@@ -172,9 +172,8 @@ def learned(
     """What the scene teaches, without the pixels that it was learned from: other processes are told."""
     images = [CubeParts(outline, parts=tuple(own)) for outline, own in zip(outlines, (hs, ms), strict=True)]
     placement = place(*images, ratio=ratio, coregister=options.coregister_with(psf))
-    pair = check_pair(
-        placement, scale=options.scale, destripe=False, despike=not options.keep_changed
-    )  # parts do not show whole lines
+    # parts do not show whole lines
+    pair = check_pair(placement, scale=options.scale, destripe=False, despike=not options.keep_changed)
     fusion = learn_pair(pair, method, options, psf=psf, srf=srf, in_parts=True)
     return replace(seeing(fusion, [], []), sensor=fusion.sensor.on(None), made=None)
 

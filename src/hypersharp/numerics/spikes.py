@@ -7,7 +7,7 @@ its own. What an instrument really saw reaches into the pixels beside it, and th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +40,23 @@ class Spikes:
     @classmethod
     def of(cls, hs: Image, ms: Image) -> Spikes:
         """hs (L, h, w), ms (l, H, W)."""
-        coarse = block_means(ms, hs.shape[1])
-        of_hs, of_ms = band_ranges(hs), band_ranges(coarse)
-        y, x = (part.astype(np.float64) for part in (some_pixels(hs), some_pixels(coarse)))
-        usual = ((y >= of_hs[0][:, None]) & (y <= of_hs[1][:, None])).all(0) & np.isfinite(x).all(0)
-        y, x = (part[:, usual] - part[:, usual].mean(1, keepdims=True) for part in (y, x))
-        return cls(of_hs, of_ms, np.linalg.lstsq(x.T, y.T, rcond=LEAST_SHARE)[0].T)
+        images = hs.reshape(len(hs), -1), block_means(ms, hs.shape[1]).reshape(len(ms), -1)
+        measured = np.flatnonzero(np.isfinite(images[0]).all(0) & np.isfinite(images[1]).all(0))
+        some = measured[:: max(1, -(-measured.size // MOST_PIXELS))]
+        y, x = (image[:, some].astype(np.float64) for image in images)
+        made = cls(band_ranges(y), band_ranges(x), np.zeros((len(y), len(x))))
+        kept = ~made.beyond(y)
+        if kept.sum() <= len(x):
+            return made
+        y, x = (image[:, kept] - image[:, kept].mean(1, keepdims=True) for image in (y, x))
+        return replace(made, gains=np.linalg.lstsq(x.T, y.T, rcond=LEAST_SHARE)[0].T)
+
+    def beyond(self, hs: Image) -> NDArray[np.bool_]:
+        """Which pixels of hs (L, ..) have a value so far out that it may stand out: a median lies within the range."""
+        low, high = self.hs.reshape(2, -1, *[1] * (hs.ndim - 1))
+        reach = STANDS_OUT / 2 * (high - low)
+        found: NDArray[np.bool_] = ((hs < low - reach) | (hs > high + reach)).any(0)
+        return found
 
     def replaced(self, hs: Image, ms: Image) -> tuple[Image, int]:
         """hs (L, h, w) of a part of the scene without spikes, and in how many of its pixels there were some."""
@@ -58,9 +69,7 @@ class Spikes:
 
     def find(self, hs: Image, ms: Image) -> tuple[Places, Places, Places, Floats]:
         """Band, row and column of each spike, and what is usual there."""
-        low, high = self.hs[:, :, None, None]
-        reach = STANDS_OUT / 2 * (high - low)  # a median lies within the range
-        y, x = np.nonzero(((hs < low - reach) | (hs > high + reach)).any(0))
+        y, x = np.nonzero(self.beyond(hs))
         if not 0 < y.size <= max(1, MOST * hs[0].size):
             return y[:0], y[:0], y[:0], np.zeros(0)
         coarse = block_means(ms, hs.shape[1])
@@ -70,18 +79,14 @@ class Spikes:
         return bands, y[pixels], x[pixels], usual[bands, pixels]
 
 
-def band_ranges(image: Image) -> Floats:
-    """(2, n): the ends of the range of each band."""
-    ends = np.nanquantile(some_pixels(image).astype(np.float64), IN_THE_MIDDLE, axis=1)
+def band_ranges(pixels: Floats) -> Floats:
+    """(2, n): the ends of the range of each band of pixels (n, N)."""
+    if not pixels.shape[1]:
+        return np.full((2, len(pixels)), np.nan)
+    ends = np.quantile(pixels, IN_THE_MIDDLE, axis=1)
     middle, half = ends.mean(0), (ends[1] - ends[0]) / 2
     half = np.maximum(half, LEAST_RANGE * np.median(half))
     return np.stack([middle - half, middle + half])
-
-
-def some_pixels(image: Image) -> Image:
-    """(n, N), evenly spread."""
-    pixels = image.reshape(len(image), -1)
-    return pixels[:, :: -(-pixels.shape[1] // MOST_PIXELS)]
 
 
 def stands_out(image: Image, y: Places, x: Places, ends: Floats) -> tuple[Floats, Floats]:
