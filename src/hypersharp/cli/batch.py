@@ -79,8 +79,8 @@ def batch(
         return pictures_of(cubes) if drawn else []
 
     files = [told_apart(one) for one in (known.psf, known.srf, known.sensor, fusing.weights)]
-    call = {"version": release(), "fusing": asdict(fusing), "known": asdict(known), "reading": asdict(reading)}
-    call |= {"files": files}
+    said = {"fusing": asdict(fusing), "known": asdict(known), "reading": asdict(reading)}
+    call = {"version": release(), "files": files, **said}
     todo = Batch(find_pairs(pairs), out, format, call, sharpen, picture, redo)
     todo.check()
     rows = list["Row"]()

@@ -15,11 +15,7 @@ from hypersharp.pair.tensors import TensorPair
 
 def missing_pixels(pair: TensorPair) -> NDArray[np.bool_]:
     """(H, W): where ms, or the coarse pixel of hs above it, is not measured."""
-    missing = np.zeros(pair.ms.shape[1:], bool)
-    if pair.hs_valid is not None:
-        missing |= ~pair.hs_valid.cpu().numpy().repeat(pair.ratio, axis=0).repeat(pair.ratio, axis=1)
-    if pair.ms_valid is not None:
-        missing |= ~pair.ms_valid.cpu().numpy()
+    missing: NDArray[np.bool_] = (~pair.measured_finely()).numpy()
     return missing
 
 

@@ -71,7 +71,7 @@ def learn_cleaned(then: Inference, pair: TensorPair, sensor: Sensor, options: Op
     first, srf = learn_any(named_weights(ANY_SENSOR), pair, sensor, options), torch.tensor(sensor.srf).to(pair.ms)
     seen = mix_bands(srf, first(pair, options, ignore).to(srf))
     noise = unshared_noise(pair.ms, pair.ms_valid).square()
-    apart = (pair.ms - seen)[:, pair.measured_finely()].square().mean(1)
+    apart = measured_pixels(pair.ms - seen, pair.measured_finely()).square().mean(1)
     error = (apart - noise).clamp(min=LEAST_ERROR)
     made = Cleaned(first, then, srf, error / (error + noise))
     return replace(made, then=with_held_means(then, made.clean(pair, seen), options))

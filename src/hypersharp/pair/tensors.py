@@ -67,11 +67,11 @@ class TensorPair:
         return valid if valid.any() else everything
 
     def measured_finely(self) -> Tensor:
-        """(H, W): measured in ms and in the pixel of hs above; all where that leaves none."""
+        """(H, W): measured in ms and in the pixel of hs above."""
         valid = torch.ones(self.ms.shape[1:], dtype=torch.bool) if self.ms_valid is None else self.ms_valid.cpu()
         if self.hs_valid is not None:
             valid = valid & self.hs_valid.cpu().repeat_interleave(self.ratio, 0).repeat_interleave(self.ratio, 1)
-        return valid if valid.any() else torch.ones_like(valid)
+        return valid
 
     def measured_hs(self) -> NDArray[np.float32]:
         """hs (L, h, w), NaN where a pixel is not measured."""

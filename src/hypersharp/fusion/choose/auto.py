@@ -18,12 +18,11 @@ from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
-import torch
 
 from hypersharp.errors import InputError
 from hypersharp.fusion.choose.blend import blend_weights
 from hypersharp.fusion.choose.choice import Choice
-from hypersharp.fusion.choose.own_scale import OwnScale, look
+from hypersharp.fusion.choose.own_scale import LinAlgError, OwnScale, look
 from hypersharp.fusion.choose.trial import BICUBIC, Ranked, Trials
 from hypersharp.methods.base import Method
 from hypersharp.methods.table import AUTO, METHODS, find_method
@@ -33,7 +32,6 @@ from hypersharp.pair.tensors import TensorPair
 
 CANDIDATES = tuple(method for method in METHODS.values() if method.candidate)
 FALLBACK = "fuse"  # where hs is too small for its reduced resolution
-LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
 TRYING = 0.5  # of the progress, and of the time budget, where methods are compared first
 FAR_DB = 3.0  # so far behind the best, a result is not worth the time it saves
 DIFFERS = 1.5  # times what bicubic's degraded result differs from hs
