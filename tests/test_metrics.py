@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import xarray as xr
+from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
+from hypersharp.cube import make_cube
 from hypersharp.errors import InputError
-from hypersharp.quality.metrics import PRESETS, Preset, psnr_sam_ergas, score
+from hypersharp.quality.metrics import PRESETS, Preset, psnr_sam_ergas, score, score_cubes
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
 
@@ -264,3 +267,32 @@ def test_the_short_scores_are_those_of_the_whole(preset: str) -> None:
     scores = score(estimate, truth, ratio=4, preset=preset)
     short = psnr_sam_ergas(estimate, truth, ratio=4, preset=preset)
     assert short == (scores.psnr_db, scores.sam_deg, scores.ergas)
+
+
+def on_map(values: np.ndarray, east_m: float = 0, crs: str = "EPSG:32633", first_nm: float = 450) -> xr.DataArray:
+    """A cube of 10 m pixels and bands 50 nm apart."""
+    place, wavelengths = Affine(10, 0, 500_000 + east_m, 0, -10, 5_000_000), first_nm + 50 * np.arange(len(values))
+    return make_cube(values, wavelengths_nm=wavelengths, crs=crs, transform=place)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"east_m": 5000}, "500 pixels apart"),
+        ({"east_m": -10}, "1 pixels apart"),
+        ({"crs": "EPSG:32634"}, "one CRS"),
+        ({"first_nm": 700}, "band 1 at 700 nm in the estimate and at 450 nm in the truth"),
+    ],
+)
+def test_a_truth_of_another_place_or_other_bands_is_refused(changed: dict[str, object], said: str) -> None:
+    estimate, truth = random_pair(0)
+    with pytest.raises(InputError, match=said):
+        score_cubes(on_map(estimate, **changed), on_map(truth), ratio=4)  # type: ignore[arg-type]
+
+
+def test_a_truth_in_another_unit_is_told_and_a_place_rounded_on_its_way_is_the_same() -> None:
+    estimate, truth = random_pair(0)
+    with pytest.warns(UserWarning, match=r"1e\+04 times that of the truth"):
+        score_cubes(on_map(estimate * 10_000), on_map(truth), ratio=4)
+    moved = score_cubes(on_map(estimate, east_m=0.1, first_nm=450.4), on_map(truth), ratio=4)
+    assert moved == score_cubes(estimate, truth, ratio=4)

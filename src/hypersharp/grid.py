@@ -402,6 +402,12 @@ def _covered(kept: Grid, other: Grid, multiple: int, project: Project | None) ->
     return first[0], first[1], count[0], count[1]
 
 
+def corners_apart_px(one: Grid, other: Grid) -> float:
+    """How far apart two grids of one CRS and one extent lie along an axis, at most, in pixels of the first."""
+    there = _mapped(~affine_of(one) @ affine_of(beside(other, one)), _outline(other))
+    return float(np.abs(np.concatenate(there) - np.concatenate(_outline(one))).max())
+
+
 def overlap(one: Grid, other: Grid) -> bool:
     """Whether two grids of one CRS, or of none, show some of the same ground (by the boxes around them)."""
     height, width = one.shape_yx
@@ -428,16 +434,14 @@ def _check_same_ground(hs: Grid, ms: Grid) -> None:
     if hs.transform is None or ms.transform is None or hs.crs is None or ms.crs is None:
         return
     ms = beside(ms, hs)
-    assert ms.transform is not None
     if hs.crs != ms.crs:
         found = " and ".join(f"{name} in {str(crs)[:60]}" for name, crs in (("hs", hs.crs), ("ms", ms.crs)))
         raise InputError(found, "one CRS", "run `hypersharp align HS MS -o DIR` first")
-    xs, ys = _mapped(~affine_of(hs) @ ms.transform, _outline(ms))  # hs pixels
     if not overlap(hs, ms):
         boxes = [f"{name} at {_box(grid, _outline(grid))}" for name, grid in (("hs", hs), ("ms", ms))]
         found = f"{' and '.join(boxes)} (x min, y min, x max, y max)"
         raise InputError(found, "images that show the same place", "check that the two files belong together")
-    worst = np.abs(np.concatenate([xs, ys]) - np.concatenate(_outline(hs))).max()
+    worst = corners_apart_px(hs, ms)
     if worst >= 1:
         found = f"hs of {hs} and ms of {ms} whose corners lie {worst:.3g} hs pixels apart"
         raise InputError(found, "the same extent to within one hs pixel", "run `hypersharp align HS MS -o DIR` first")

@@ -17,6 +17,7 @@ a pixel that is zero in every band of either has no angle and is left out of SAM
 Both are counted.
 """
 
+import warnings
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -25,8 +26,9 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, minimum_filter
 
-from hypersharp.cube import make_cube, usable_bands
+from hypersharp.cube import grid_of, make_cube, usable_bands, wavelengths_nm
 from hypersharp.errors import CallError, InputError, check_name
+from hypersharp.grid import Grid, corners_apart_px
 from hypersharp.numerics import unit
 
 FloatArray = NDArray[np.float64]
@@ -37,6 +39,9 @@ SSIM_K1, SSIM_K2 = 0.01, 0.03
 UIQI_SIZE = 32
 LARGEST_PLAUSIBLE = 16.0  # beyond this, values were not scaled to about 0..1
 FLAT = 1e-12  # a window whose variance is below this share of its power is constant but for rounding
+ANOTHER_UNIT = 5.0  # times: means that are farther apart are not those of one unit
+OTHER_BAND_NM = 2.0  # stated wavelengths may be rounded by as much, whatever the spacing
+OTHER_PLACE_PX = 0.5
 MATLAB_EPS = float(np.finfo(np.float64).eps)
 
 
@@ -305,8 +310,11 @@ def score_cubes(
         PSNR in dB, SAM in degrees, RMSE in the preset's unit.
 
     Raises:
-        InputError: cubes of different shape, no band in common, or an unknown preset.
+        InputError: cubes of different shape, no band in common, places or wavelengths that are not the same, or an
+            unknown preset.
         CallError: a peak that is not positive.
+
+    Warns where the means tell two units.
 
     Source: equations and papers at the head of `hypersharp.quality.metrics`.
 
@@ -342,12 +350,44 @@ def _comparable(estimate: Values, truth: Values, peak: float | None) -> tuple[Ma
     if estimate.shape != truth.shape:
         found = f"an estimate of {estimate.shape} and a truth of {truth.shape}"
         raise InputError(found, "two cubes of one shape", "crop one of them")
+    if isinstance(estimate, xr.DataArray) and isinstance(truth, xr.DataArray):
+        _check_same_bands(estimate, truth)
+        _check_same_place(grid_of(estimate), grid_of(truth))
     scale = unit.peak(np.asarray(truth)) if peak is None else peak
     if not scale > 0:
         raise CallError(f"a peak of {scale:g}", "a positive number", "give the value that counts as full scale")
     kept = both_usable(estimate, truth)
     first, second = (np.asarray(cube, dtype=np.float64)[kept] / scale for cube in (estimate, truth))
+    ours, theirs = (float(np.abs(cube).sum(where=np.isfinite(first + second))) for cube in (first, second))
+    if theirs > 0 and not 1 / ANOTHER_UNIT < ours / theirs < ANOTHER_UNIT:
+        text = f"the mean of the estimate is {ours / theirs:.2g} times that of the truth: are both in one unit?"
+        warnings.warn(text, stacklevel=3)
     return kept, first, second
+
+
+def _check_same_bands(estimate: xr.DataArray, truth: xr.DataArray) -> None:
+    """Raise where the stated wavelengths say that the bands are not the same, one for one."""
+    ours, theirs = wavelengths_nm(estimate), wavelengths_nm(truth)
+    if ours is None or theirs is None or np.isfinite(ours * theirs).sum() < 2:
+        return
+    apart = np.abs(ours - theirs)
+    worst = int(np.nanargmax(apart))
+    if apart[worst] > max(OTHER_BAND_NM, float(np.nanmedian(np.abs(np.diff(theirs[np.isfinite(theirs)]))))):
+        found = f"band {worst + 1} at {ours[worst]:g} nm in the estimate and at {theirs[worst]:g} nm in the truth"
+        raise InputError(found, "the same bands in the same order", "check that the two files belong together")
+
+
+def _check_same_place(estimate: Grid, truth: Grid) -> None:
+    """Raise where two georeferences say that the pixels are not those of one place."""
+    if estimate.crs is None or truth.crs is None or estimate.transform is None or truth.transform is None:
+        return
+    if estimate.crs != truth.crs:
+        found = f"an estimate in {str(estimate.crs)[:60]} and a truth in {str(truth.crs)[:60]}"
+        raise InputError(found, "one CRS", "bring the truth onto the grid of the estimate")
+    apart = corners_apart_px(estimate, truth)
+    if apart > OTHER_PLACE_PX:
+        found = f"corners of the estimate and of the truth {apart:.3g} pixels apart"
+        raise InputError(found, "the same pixels of one place", "check that the two files belong together")
 
 
 def both_usable(estimate: Values, truth: Values) -> NDArray[np.bool_]:
