@@ -1,6 +1,7 @@
 """A network on a scene's orientations: only those that leave the PSF as it is, turned back rightly, with less error."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,11 +97,12 @@ def test_the_record_says_how_many_and_progress_goes_on(tmp_path: Path) -> None:
     assert seen == sorted(seen)
 
 
-def test_a_method_without_a_network_has_no_ensemble() -> None:
+@pytest.mark.parametrize("given", [{"ensemble": True}, {"mode": "tiles"}, {"weights": "ssjcn-any"}])
+def test_a_method_without_a_network_refuses_what_only_networks_know(given: dict[str, Any]) -> None:
     plain = pair(CENTRED)
     hs, ms = (make_cube(image.numpy()) for image in (plain.hs, plain.ms))
-    with pytest.raises(CallError, match="--ensemble with method gsa, expected a method with a network"):
-        fuse(hs, ms, method="gsa", ensemble=True)
+    with pytest.raises(CallError, match=f"--{next(iter(given))} with method gsa, expected a method with a network"):
+        fuse(hs, ms, method="gsa", **given)
 
 
 def test_packaged_weights_gain_on_what_they_were_not_trained_with() -> None:

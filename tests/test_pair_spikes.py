@@ -80,6 +80,15 @@ def test_whole_numbers_stay_whole_and_gaps_are_nobodys_neighbours() -> None:
     assert pixels == 1 and np.isnan(cleaned[:, 4, 7]).all() and cleaned[:, 5, 7].max() < 1
 
 
+def test_numbers_that_take_their_place_fit_the_type() -> None:
+    hs, ms = observed(scene())
+    dark = np.rint((hs - hs.min()) * 1000).astype(np.uint16)
+    dark[:, 4:7, 6:9] = 0
+    dark[:, 5, 7] = 4000
+    cleaned, _ = Spikes.of(dark, ms - ms.min()).replaced(dark, ms - ms.min())
+    assert cleaned.max() <= dark.max()
+
+
 def test_few_pixels_of_many_bands_are_no_spikes_and_still_show_one() -> None:
     random = np.random.default_rng(0)
     hs, ms = random.random((200, 12, 12)).astype(np.float32), random.random((3, 48, 48)).astype(np.float32)

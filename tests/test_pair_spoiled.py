@@ -84,7 +84,8 @@ def test_what_a_cloud_hides_is_filled_by_what_ms_tells() -> None:
     hs, ms = sensor.observe(torch.from_numpy(scene))
     y, x = np.mgrid[: SIDE // RATIO, : SIDE // RATIO]
     cloudy = torch.where(torch.from_numpy((y - 10) ** 2 + (x - 18) ** 2 < 20), 0.9, hs)
-    changes, pair = Changes(sensor, 0.2), TensorPair(cloudy, ms)
+    pair = TensorPair(cloudy, ms)
+    changes = Changes.of(pair, sensor, 0.2)
     plain, told = (one.left_out(pair) for one in (changes, changes.learned_from(pair)))
     assert plain.hs_valid is not None and told.hs_valid is not None
     assert torch.equal(plain.hs_valid, told.hs_valid) and not told.hs_valid[10, 18]

@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp import plot
-from hypersharp.cube import check_axes, good_bands, wavelengths_nm
+from hypersharp.cube import check_axes, good_bands, usable_bands, wavelengths_nm
 from hypersharp.describe import facts_of
 from hypersharp.errors import InputError
 from hypersharp.plot.colour import Image, Kind, Mix, composite, nearest_band, true_mix
@@ -123,4 +123,6 @@ def thumbnail(cube: xr.DataArray) -> tuple[Image, Mix]:
     seen = (mix.weights > SEEN * mix.weights.max(1, keepdims=True)).any(0)
     step = -(-max(cube.shape[1:]) // THUMBNAIL_PX)
     part = cube.isel(band=good[seen])[:, ::step, ::step].drop_vars("good_band", errors="ignore").compute()
-    return composite(part, Mix(mix.weights[:, seen], mix.title)), mix
+    there = usable_bands(part)
+    shown = np.flatnonzero(there if there.any() else ~there)
+    return composite(part[shown], Mix(mix.weights[:, seen][:, shown], mix.title)), mix

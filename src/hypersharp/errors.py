@@ -124,7 +124,7 @@ def installed(library: str) -> bool:
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that is in no table; offers the nearest ones."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else "choose one of these"
     return InputError(f"{kind} '{name}'", f"one of {', '.join(names)}", hint)
 

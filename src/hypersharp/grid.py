@@ -27,6 +27,7 @@ Points = tuple[Sequence[float], Sequence[float]]  # xs, ys
 Project = Callable[[object, object, Sequence[float], Sequence[float]], Points]  # from CRS, to CRS, xs, ys
 
 EXACT_PX = 0.01  # pixel corners that lie closer coincide
+ROUNDED = 1e-6  # relative, of what is computed from coordinates
 LEAST_RATIO, MOST_RATIO = 1.5, 32  # fine pixels per coarse pixel that fusion can bridge
 SIDE_STEPS = 32  # points along a side of an image, enough to follow it into another CRS
 ROUNDS, SETTLED_PX = 40, 1e-6  # of finding a place in a swath: each leaves a share that is the slope of `Grid.off`
@@ -380,7 +381,7 @@ def _true_ratio(hs: Grid, ms: Grid, project: Project | None) -> float:
     if ratio < 1:
         found = f"ms pixels {1 / ratio:.3g} times as wide as those of hs"
         raise InputError(found, "an ms finer than hs", "give the coarse hyperspectral image first, the fine one second")
-    if not LEAST_RATIO <= ratio <= MOST_RATIO:
+    if not (1 - ROUNDED) * LEAST_RATIO <= ratio <= (1 + ROUNDED) * MOST_RATIO:
         found = f"hs pixels {ratio:.3g} times as wide as those of ms"
         do = "use a finer ms" if ratio < LEAST_RATIO else "resample ms to larger pixels first"
         raise InputError(found, f"{LEAST_RATIO:g} to {MOST_RATIO:g} times", do)

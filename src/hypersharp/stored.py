@@ -67,6 +67,19 @@ class Part(Pixels):
         return slice(rows.start + y, rows.stop + y), slice(columns.start + x, columns.stop + x)
 
 
+class MaskPixels(Pixels):
+    """(1, y, x) True where a pixel counts."""
+
+    def __init__(self, shape_yx: Sequence[int]) -> None:
+        super().__init__((1, shape_yx[0], shape_yx[1]), bool)
+
+    def coarse(self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int]) -> np.ndarray:
+        """As `read`, of the pixels in the middle of blocks."""
+        whole = self.read(bands, rows, columns)
+        middles = [(np.arange(n) * 2 + 1) * side // (2 * n) for n, side in zip(shape_yx, whole.shape[1:], strict=True)]
+        return whole[:, middles[0][:, None], middles[1]]
+
+
 class VariablePixels(Pixels):
     """A named array of a file as (band, y, x).
 

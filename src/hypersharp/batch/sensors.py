@@ -1,11 +1,13 @@
 """The sensors of a batch: blur and response estimated once for all pairs of the same two sensors.
 
 Both belong to the instruments, not to the scene. Where HS lies on MS differs from pair to pair: it is found for each,
-so the blur is kept about the middle of the coarse pixel. A pair that no blur explains teaches nothing to others.
+so the blur is kept about the middle of the coarse pixel. A pair that no blur explains teaches nothing to others, and
+one that the shared sensor explains much worse than its own keeps its own.
 """
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from math import sqrt
@@ -22,9 +24,9 @@ from hypersharp.io.image import Image
 from hypersharp.io.together import write_text
 from hypersharp.methods.table import find_method
 from hypersharp.pair.options import Options
-from hypersharp.pair.pair import check_pair
+from hypersharp.pair.pair import Pair, check_pair
 from hypersharp.pair.place import place
-from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.sensor import PairSensor, given_sensor
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.stored import describe_estimate, read_sensor
 from hypersharp.system.atomic import make_folder
@@ -42,7 +44,8 @@ class SharedSensors:
     def of(self, pair: PairFiles, hs: Image, ms: Image) -> tuple[str, dict[str, Any]]:
         """The name of a pair's sensors, and what of psf, srf and ratio `fuse` is to take for it.
 
-        Estimated from this pair where it is the first of its kind; not at all where the sensor is given or not needed.
+        Estimated from this pair where it is the first of its kind, its own where the shared one does not explain it;
+        not at all where the sensor is given or not needed.
         """
         known = dict(self.given)
         if known["psf"] is not None or known["srf"] is not None or not needs_sensor(self.method):
@@ -54,8 +57,18 @@ class SharedSensors:
             if found is None:
                 return "its own", known
             write_text(make_folder(self.folder) / file.name, found)
+        elif not pair.sensors and self.misfits(read_sensor(file), hs, ms):
+            return "its own", known
         sensor = read_sensor(file)
         return name, {"psf": sensor.psf, "srf": sensor.srf, "ratio": sensor.ratio}
+
+    def misfits(self, sensor: Sensor, hs: Image, ms: Image) -> bool:
+        """Whether a pair speaks against a sensor: another unit, other bands, a blur that explains it much better."""
+        pair = placed_pair(hs, ms, self.options, self.given["ratio"])
+        seen = PairSensor(pair.to_learn_from(in_parts=False), *given_sensor(pair, sensor.psf, sensor.srf))
+        with suppress(InputError):  # too few pixels, no texture
+            _ = seen.estimate
+        return bool(seen.warnings)
 
 
 def needs_sensor(method: str) -> bool:
@@ -75,14 +88,18 @@ def kind_of(hs: Image, ms: Image) -> str:
     return f"{outlines[0].shape[0]}-bands-with-{outlines[1].shape[0]}-{mark}"
 
 
+def placed_pair(hs: Image, ms: Image, options: Options, ratio: int | None) -> Pair:
+    """The pair as `fuse` will see it. Raises: InputError for images that cannot be one."""
+    placement = place(hs, ms, ratio=ratio, coregister=options.coregister, frame=options.frame)
+    return check_pair(placement, destripe=options.destripe, despike=not options.keep_changed)
+
+
 def estimate_of(hs: Image, ms: Image, options: Options, ratio: int | None) -> str | None:
     """The sensor that a pair shows, as a text to keep; None where another pair had better not take it.
 
     Raises: InputError for images that cannot be a pair.
     """
-    pair = check_pair(
-        place(hs, ms, ratio=ratio, coregister=options.coregister, frame=options.frame), destripe=options.destripe
-    )
+    pair = placed_pair(hs, ms, options, ratio)
     shown = PairSensor(pair.to_learn_from(in_parts=False))
     try:
         found, doubtful = shown.estimate, shown.is_doubtful

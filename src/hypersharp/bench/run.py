@@ -163,10 +163,11 @@ def make_row(task: Task, protocol: Protocol, path: Path, device: str) -> Row:
 def fuse_pair(task: Task, hs: xr.DataArray, ms: xr.DataArray, protocol: Protocol, device: str) -> xr.DataArray:
     """The task's method on a pair, exactly as its name says, given the sensor; `auto` decides for itself."""
     known: dict[str, Any] = {"psf": protocol.psf, "srf": protocol.sensor().srf, "ratio": protocol.ratio, "scale": 1.0}
-    how: dict[str, Any] = {"weights": task.weights, "mode": task.mode, "precision": task.precision, "device": device}
+    how: dict[str, Any] = {"weights": task.weights, "precision": task.precision, "device": device}
     method = task.method.removesuffix(ENSEMBLE)
     consistent = None if method == "auto" else method.endswith(CONSISTENT)
     how["ensemble"] = method != task.method
+    how["mode"] = task.mode if find_method(bare(method)).is_network else "whole"
     return fuse(hs, ms, method=bare(method), consistent=consistent, **known, **how)
 
 

@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         be_deterministic()  # before numpy and torch begin
     words = [word for word in words if word not in ("--debug", "--deterministic")]
     keep_memory()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads wait long for each other on a busy machine
     stop_on_signals()
     try:
         with one_line_warnings(debug), guarded():

@@ -8,7 +8,7 @@ import typer
 
 from hypersharp.cli import options as opt
 from hypersharp.cli.app import app
-from hypersharp.cli.large import fuse_large, show_half_widths, tiles_for
+from hypersharp.cli.large import fuse_large, picture_of, show_half_widths, tiles_for
 from hypersharp.cli.shown import progress_bar, say, shown, size, table
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def fuse(
     uncertainty = uncertainty or trust  # --trust was its name before
     for path in filter(None, (out, uncertainty)):
         check_output(path)
-    check_apart([out, uncertainty], [hs, ms, *reading.masks, truth])
+    check_apart([out, uncertainty, uncertainty and picture_of(uncertainty)], [hs, ms, *reading.masks, truth])
     check_page(report, truth, point)
     beside.check(out)
     files, method = reading.images(hs, ms), fusing.method
@@ -173,10 +173,15 @@ def estimate(
     ratio: opt.Ratio = None,
 ) -> None:
     """Find the blur of HS and the response of MS in the pair itself; what is given of them is kept."""
+    from hypersharp.errors import CallError
+    from hypersharp.io import check_apart
     from hypersharp.io.together import save_figure, write_text
     from hypersharp.pair.estimate import study_pair, summarise
     from hypersharp.sensor.stored import describe_estimate
 
+    if out.suffix != ".json":
+        raise CallError(f"--out {out}", "a file that ends in .json", "rename it")
+    check_apart([out, plot], [hs, ms, *reading.masks, *(Path(given) for given in (psf, srf) if given)])
     coarse, fine = reading.cubes(hs, ms)
     study = study_pair(coarse, fine, psf=psf, srf=srf, ratio=ratio)
     found = study.estimate

@@ -40,7 +40,8 @@ def info(
     one = scale.size == offset.size == 1
     value = f", value = {scale[0]:g} x number {offset[0]:+g}" if one else ", a scale for each band"
     value = "" if one and scale[0] == 1 and offset[0] == 0 else value
-    nodata = "" if stored.nodata is None else f", nodata {stored.nodata:g}"
+    numbers = dict.fromkeys(f"{value:g}" for value in np.ravel(stored.nodata if stored.nodata is not None else []))
+    nodata = f", nodata {' or '.join(numbers)}" if numbers else ""
     facts |= {
         "Bands left out": f"{good.count(False)} of {len(good)}, by its own list" if False in good else "",
         "Numbers": f"{stored.pixels.dtype}{value}{nodata}",

@@ -8,7 +8,7 @@ import typer
 
 from hypersharp.cli import options as opt
 from hypersharp.cli.app import app
-from hypersharp.cli.shown import progress_bar, say, shown, size, table
+from hypersharp.cli.shown import json_of, progress_bar, say, shown, size, table
 from hypersharp.errors import CallError
 
 if TYPE_CHECKING:
@@ -107,9 +107,7 @@ def evaluate(
         free = opt.coregisters(coregister, move, no_coregister)
         found |= judged_by_pair(image, *reading.cubes(hs, ms), (sensor, psf, srf), wald, free)
     if json:
-        from json import dumps
-
-        return print(dumps(found["truth"] if list(found) == ["truth"] else found))  # noqa: T201
+        return print(json_of(found["truth"] if list(found) == ["truth"] else found))  # noqa: T201
     show_found(found, "" if peak else ", found by dtype and range; --peak sets it")
 
 

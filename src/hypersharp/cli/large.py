@@ -83,12 +83,19 @@ def fuse_large(
     return cubes | {"result": Record.of(cubes["result"]).took(seconds=seconds).on(cubes["result"])}
 
 
+def picture_of(half_widths: Path) -> Path:
+    """Where half-widths at a path are drawn: beside them, here where they lie elsewhere."""
+    from hypersharp.system.elsewhere import address_of
+
+    picture = half_widths.with_suffix(".png")
+    return picture if address_of(half_widths) is None else Path(picture.name)
+
+
 def show_half_widths(sharp: "xr.DataArray", error: "xr.DataArray", path: Path) -> None:
     """Draw the half-widths of a result, which lie at a path, beside it, and say where both are."""
     from hypersharp.io.together import save_figure
     from hypersharp.plot.figures import uncertainty
-    from hypersharp.system.elsewhere import address_of
 
-    picture = path.with_suffix(".png") if address_of(path) is None else Path(f"{path.stem}.png")
+    picture = picture_of(path)
     save_figure(uncertainty(sharp, error), picture)
     say(f"error  {error.attrs['long_name']}; from {error.attrs['calibration']} -> {path}, {picture}")

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from hypersharp.errors import OutputError, Stopped
@@ -56,6 +57,20 @@ def progress_bar(title: str) -> Iterator[Callable[[float], None]]:
             bar.update(task, completed=fraction, visible=time.monotonic() - started > 2)
 
         yield move
+
+
+def json_of(value: Any, indent: int | None = None) -> str:
+    """JSON of numbers and texts, with null for the numbers that it has no form for."""
+    from json import dumps
+
+    def plain(one: Any) -> Any:
+        if isinstance(one, dict):
+            return {name: plain(part) for name, part in one.items()}
+        if isinstance(one, list | tuple):
+            return [plain(part) for part in one]
+        return None if isinstance(one, float) and not isfinite(one) else one
+
+    return dumps(plain(value), indent=indent)
 
 
 def size(cube: "xr.DataArray") -> str:

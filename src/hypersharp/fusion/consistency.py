@@ -34,7 +34,7 @@ from hypersharp.sensor.psf import PSF
 LEAST, MOST = 0.01, 1000.0  # weights considered, times the largest eigenvalue of A A'
 WEIGHTS = 26
 BANDS_AT_ONCE = 8
-TOLERANCE = 1e-3  # of the residual
+TOLERANCE = 5e-4  # of the residual
 MOST_STEPS = 30
 MOST_NEIGHBOURS = 49  # coarse pixels that a blur joins one with: beyond, degrading is quicker than their sum
 

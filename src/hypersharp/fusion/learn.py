@@ -158,7 +158,7 @@ def learn_pair(
 
 def check_networks_options(method: str, options: Options) -> None:
     """Raises: CallError for what only networks know, with a method that has none."""
-    given = {"weights": options.weights is not None, "ensemble": options.ensemble}
+    given = {"weights": options.weights is not None, "ensemble": options.ensemble, "mode": options.mode != "whole"}
     for name in (name for name, there in given.items() if there):
         if method != AUTO.name and not find_method(method).is_network:
             expected = "a method with a network, or auto"
@@ -198,10 +198,7 @@ def learn_again(pair: Pair, record: Record, options: Options, *, psf: GivenPSF =
 
 def sensor_of(pair: Pair, sample: TensorPair, psf: GivenPSF, srf: GivenSRF) -> PairSensor:
     """The sensor of a pair's sample, as far as the user gave it. Raises: InputError as `given_sensor`."""
-    blur, response = given_sensor(pair, psf, srf)
-    if sample.in_parts and blur is not None and blur.boundary == "wrap":  # parts have no far side to come in from
-        blur = replace(blur, boundary="reflect")
-    return PairSensor(sample, blur, response)
+    return PairSensor(sample, *given_sensor(pair, psf, srf))
 
 
 def learn(

@@ -83,6 +83,10 @@ def save_cube(cube: xr.DataArray, path: str | Path, *, overwrite: bool = True) -
     >>> save_cube(make_cube(np.ones((3, 2, 2))), Path(tempfile.mkdtemp()) / "cube.npy").name
     'cube.npy'
     """
+    if not hasattr(cube, "dims"):  # a plain array
+        from hypersharp.cube import make_cube
+
+        cube = make_cube(cube)
     path = Path(path)
     found = check_output(path)
     if not overwrite and found.is_there(path):

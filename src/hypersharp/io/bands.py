@@ -15,7 +15,7 @@ import numpy as np
 from hypersharp.errors import InputError
 from hypersharp.io.raster import RasterPixels, joined, read_raster
 from hypersharp.products.rasters import Band, Rasters
-from hypersharp.stored import Pixels, Stored, one_or_each
+from hypersharp.stored import MaskPixels, Stored, one_or_each
 
 BETWEEN = r"(?:^|[_\-. ])"
 NAMED = re.compile(rf"{BETWEEN}(?:band|b)[_\-]?(\d{{1,3}})([a-z]?)(?=$|[_\-. ])", re.I)
@@ -111,11 +111,11 @@ def read_bands(files: Sequence[Path]) -> Stored:
     )
 
 
-class InAll(Pixels):
+class InAll(MaskPixels):
     """(1, y, x) True where all of several masks are."""
 
     def __init__(self, masks: Sequence[Any]) -> None:
-        super().__init__(masks[0].shape, bool)
+        super().__init__(masks[0].shape[1:])
         self.masks = list(masks)
 
     def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:

@@ -317,7 +317,8 @@ def _map_info(cube: xr.DataArray) -> str | None:
         units = ", units=Meters"
     elif crs is not None:
         name = "Geographic Lat/Lon" if crs.is_geographic else "Projected"
-        units = ", units=Degrees" if crs.is_geographic else ", units=Meters"
+        metric = not crs.is_geographic and crs.linear_units_factor[1] == 1
+        units = ", units=Degrees" if crs.is_geographic else ", units=Meters" if metric else ""
     turn = "" if angle == 0 else f", rotation={-float(np.degrees(angle))!r}"
     numbers = ", ".join(repr(float(number)) for number in (1, 1, place.c, place.f, size_x, size_y))
     return "{" + f"{name}, {numbers}{zone}{units}{turn}" + "}"

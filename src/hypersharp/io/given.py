@@ -97,14 +97,23 @@ def _of_array(array: xr.DataArray, what: str, variables: Mapping[Any, Any] | Non
     return cube.assign_attrs({NOTES: array.attrs[NOTES]}) if NOTES in array.attrs else cube
 
 
+def some_values(raw: Any, nodata: float | None) -> np.ndarray:
+    """Some of the measured values of an array, of the first of its blocks that has any; none where all are missing."""
+    for block in (raw.blocks[index] for index in np.ndindex(raw.numblocks)) if hasattr(raw, "blocks") else raw:
+        values = np.asarray(block).ravel()
+        values = values[np.isfinite(values) & (values != nodata)]
+        if values.size:
+            return np.asarray(values[:LOOKED_AT])
+    return np.zeros(0)
+
+
 def _meant(raw: Any, array: xr.DataArray, what: str) -> tuple[Any, dict[str, Any]]:
     """The numbers that stored ones mean, by attributes that nobody has applied yet, and how they were stored."""
     nodata = next(_numbers(array.attrs, NODATA), [None])[0]
     scale, offset = (next(_numbers(array.attrs, names), [default]) for names, default in ((SCALE, 1.0), (OFFSET, 0.0)))
     scaled = any(number != 1 for number in scale) or any(number != 0 for number in offset)
-    seen = np.asarray(raw[0]).ravel()[:LOOKED_AT] if scaled and raw.dtype.kind == "f" else np.zeros(1)
-    seen = seen[np.isfinite(seen)]
-    if not seen.size or np.any(seen != np.rint(seen)):
+    seen = some_values(raw, nodata) if scaled and raw.dtype.kind == "f" else np.zeros(1)
+    if np.any(seen != np.rint(seen)):
         text = f"{what} says scale_factor {scale[0]:g}, but holds no whole numbers: they are taken as scaled already"
         warnings.warn(text, stacklevel=4)
         scale, offset = [1.0], [0.0]

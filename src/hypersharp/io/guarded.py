@@ -154,6 +154,9 @@ class Child:
                 found = f"{image.path} {'whose reading takes too long' if late else ended}"
                 do = f"check that it is whole; {VARIABLE}=none lifts the limits"
                 raise InputError(found, "a whole file", do) from error
+            except BaseException:  # interrupted: an answer that nobody took must not be the next one's
+                self.close()
+                raise
         for text in facts.pop("warnings", ()):
             warnings.warn(text, stacklevel=4)
         if "error" in facts:

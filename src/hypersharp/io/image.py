@@ -14,7 +14,7 @@ from hypersharp.cube import crs_of, cut, leave_out, nodata_of, transform_of, wro
 from hypersharp.errors import InputError
 from hypersharp.grid import Window
 from hypersharp.io.format import format_of, open_stored
-from hypersharp.products.files import split_part
+from hypersharp.products.files import changed, split_part
 from hypersharp.products.quality import masked
 from hypersharp.stored import Stored
 from hypersharp.system.elsewhere import name_elsewhere
@@ -125,12 +125,12 @@ class Image(Wanted):
         return self.mask is not None or self.saturated is not None or flagged
 
     def stamp(self) -> dict[str, Any]:
-        """What changes when the file does: path, size, time of the last change."""
+        """What changes when the file does, what lies in its folder, or the mask."""
         if name_elsewhere(self.path) is not None:
             return {"path": str(self.path)}
-        found = split_part(self.path)[0].stat()
         said = {} if self.nodata is None else {"nodata": self.nodata}
-        return {"path": str(real_path(self.path)), "bytes": found.st_size, "changed_ns": found.st_mtime_ns, **said}
+        said |= {} if self.mask is None else {"mask": changed(self.mask)}
+        return {"path": str(real_path(self.path)), "changed": changed(split_part(self.path)[0]), **said}
 
     def _stored_mask(self) -> Stored:
         """The opened mask file; an array of two axes is one band."""

@@ -5,6 +5,7 @@ micrometres. GeoJSON's corners are WGS 84.
 """
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -69,7 +70,7 @@ def item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Sequence
         "bands": list(bands_of(cube)),
     }
     if (nodata := nodata_of(cube)) is not None:
-        asset["nodata"] = nodata
+        asset["nodata"] = nodata if math.isfinite(nodata) else str(nodata)  # for which JSON has no number
     if cube.attrs.get("units"):
         asset["unit"] = str(cube.attrs["units"])
     one = len(when) == 1
@@ -78,7 +79,8 @@ def item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Sequence
     properties |= {"title": image.stem, "proj:shape": list(cube.shape[1:])}
     if place is not None:
         properties["proj:transform"] = [float(number) for number in place[:6]]
-        properties["gsd"] = round(abs(place.determinant) ** 0.5, 6)
+        metres = 1.0 if crs is None or crs.is_geographic else crs.linear_units_factor[1]
+        properties["gsd"] = round(abs(place.determinant) ** 0.5 * metres, 6)
     where: dict[str, Any] = {"geometry": None}
     if crs is not None:
         code = crs.to_epsg()

@@ -92,7 +92,9 @@ def write(cube: xr.DataArray, path: Path) -> None:
     if address_of(path) is None:
         check_room(path, cube.nbytes)  # zarr's threads go on writing after one of them has failed
     dataset = dataset_of(cube)
-    if isinstance(cube.data, np.ndarray):
+    if not isinstance(cube.data, np.ndarray):
+        dataset["cube"] = dataset["cube"].chunk({axis: max(sizes) for axis, sizes in cube.chunksizes.items()})
+    else:
         dataset["cube"].encoding["chunks"] = tuple(
             min(*sizes) for sizes in zip((32, 256, 256), cube.shape, strict=True)
         )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.numerics.interpolate import interpolate_bicubic
-from hypersharp.numerics.linops import mirror, mix_bands, sylvester
+from hypersharp.numerics.linops import mirror, mix_bands, sylvester, unmirrored
 from hypersharp.numerics.noise import signal_rank, unshared_noise
 from hypersharp.numerics.regression import solve_ridge, window_mean
 from hypersharp.numerics.subspace import svd_basis
@@ -26,7 +26,6 @@ from hypersharp.sensor.psf import PSF
 WINDOW_PX = 5  # coarse pixels along a side of the local mean
 RIDGE = 1e-9  # of the mean power, keeps a regression solvable where bands repeat each other
 LEAST_CORRELATION = 0.5
-MARGIN_PX = 10  # coarse, mirrored around an image where a circular step would bring in its far side
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,10 +146,6 @@ class Agreement:
     seen: Tensor
     scales: Scales
 
-    @property
-    def margin_px(self) -> int:
-        return 0 if self.scales.psf.boundary == "wrap" else MARGIN_PX
-
     def with_hs(self, prior: Tensor, coefficients: Tensor, *, weight: float) -> Tensor:
         """argmin_X ||coefficients - X B||^2 + weight ||X - prior||^2 = prior + B'(B B' + weight)^-1 (.. - prior B)."""
         fine, coarse = self.widened(prior, coefficients)
@@ -175,8 +170,8 @@ class Agreement:
         return sylvester(gram, rhs, observe)
 
     def widened(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
-        return mirror(fine, self.margin_px * self.scales.ratio), mirror(coarse, self.margin_px)
+        margin = self.scales.psf.mirrored_px
+        return mirror(fine, margin * self.scales.ratio), mirror(coarse, margin)
 
     def inside(self, fine: Tensor) -> Tensor:
-        margin = self.margin_px * self.scales.ratio
-        return fine[:, margin : fine.shape[1] - margin, margin : fine.shape[2] - margin]
+        return unmirrored(fine, self.scales.psf.mirrored_px * self.scales.ratio)

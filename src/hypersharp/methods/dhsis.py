@@ -2,7 +2,7 @@
 
 Dian, Li, Guo, Fang, "Deep Hyperspectral Image Sharpening", IEEE TNNLS 29(11), 2018. X_in explains hs and ms near the
 bicubic hs (eq. 6), X_cnn is X_in and what the network adds, X_fin explains hs and ms near X_cnn (eq. 9). Both steps
-are circular, as the paper's are; in a tile that reaches some 48 pixels from the scene's border at most.
+are circular in the paper; under a PSF that does not wrap around, images are mirrored at their borders first.
 """
 
 from dataclasses import dataclass

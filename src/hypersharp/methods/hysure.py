@@ -25,7 +25,7 @@ from torch import Tensor
 
 from hypersharp.errors import InputError
 from hypersharp.methods.base import Apply
-from hypersharp.numerics.linops import BlurDecimation, gradient_power, mix_bands
+from hypersharp.numerics.linops import BlurDecimation, gradient_power, mirror, mix_bands, unmirrored
 from hypersharp.numerics.loops import shrinkage, slices
 from hypersharp.numerics.noise import signal_rank
 from hypersharp.numerics.subspace import svd_basis, vca
@@ -33,6 +33,7 @@ from hypersharp.pair.options import Options, Progress, choose_device
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor, circular_blur
+from hypersharp.sensor.srf import check_response
 
 STRIP_VALUES = 2**18  # values of U in a strip on a CPU: with its companions in the caches, and calls few (measured)
 MOST_DIMENSIONS = 30
@@ -148,7 +149,8 @@ def sharpen(
 ) -> Tensor:
     """hs (L, h, w) and ms (l, H, W), values of about 0..1 in one float dtype -> estimate (L, H, W), not clipped.
 
-    The blur is circular whatever the PSF's boundary. basis: (L, p); by default found in hs as options say.
+    The blur is circular whatever the PSF's boundary: `mirror` images first where it is not.
+    basis: (L, p); by default found in hs as options say.
 
     Raises: InputError for sizes, a sensor, a basis or options that do not fit.
     """
@@ -156,8 +158,7 @@ def sharpen(
     if tuple(ms.shape[1:]) != (hs.shape[1] * ratio, hs.shape[2] * ratio):
         sizes = f"hs of {tuple(hs.shape[1:])} and ms of {tuple(ms.shape[1:])} pixels"
         raise InputError(sizes, f"sizes of ratio {ratio}", "crop ms, or correct the sensor")
-    if sensor.srf.shape != (len(ms), len(hs)):
-        raise InputError(f"a response of shape {sensor.srf.shape}", f"{(len(ms), len(hs))}", "give one row per ms band")
+    check_response(sensor.srf, len(ms), len(hs))
     observe, response = circular_blur(sensor.psf, ratio, ms.to(hs)), torch.tensor(sensor.srf).to(hs)
     found = find_basis(hs, chosen) if basis is None else basis.to(hs)
     u = iterate(hs, ms, observe, response=response, basis=found, options=chosen, progress=progress)
@@ -184,7 +185,12 @@ class Regularisation(Apply):
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         device = choose_device(options.device)
         hs, ms = pair.hs.to(device), pair.ms.to(device) / self.ms_unit
-        return sharpen(hs, ms, self.sensor, basis=self.basis, options=self.options, progress=progress)
+        margin = self.sensor.psf.mirrored_px
+        wide, fine_margin = mirror(hs, margin), margin * pair.ratio
+        u = sharpen(
+            wide, mirror(ms, fine_margin), self.sensor, basis=self.basis, options=self.options, progress=progress
+        )
+        return unmirrored(u, fine_margin)
 
 
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:  # noqa: ARG001

@@ -28,10 +28,10 @@ from hypersharp.pair.options import Options, choose_device
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor
-from hypersharp.sensor.psf import PSF
+from hypersharp.sensor.psf import MIRRORED_PX, PSF
+from hypersharp.sensor.srf import check_response
 
 SRF_TOLERANCE = 1e-3
-MIRRORED_PX = 8  # coarse pixels around a scene whose opposite borders are no neighbours
 
 
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
@@ -63,9 +63,7 @@ def trained(
     if sensor.given_srf is not None or sensor.given_psf is not None:
         trained_with = net.get_buffer("srf")
         srf = trained_with if sensor.given_srf is None else torch.tensor(sensor.given_srf).to(trained_with)
-        if srf.shape != trained_with.shape:
-            expected = str(tuple(trained_with.shape))
-            raise InputError(f"a response of shape {tuple(srf.shape)}", expected, "give one row per ms band")
+        check_response(srf, *trained_with.shape)
         if float((srf - trained_with).abs().max()) > SRF_TOLERANCE:
             notes = (*notes, "warning: the response differs from the one these weights were trained with")
         net = copy.deepcopy(net)  # the loaded one stays as it was trained
@@ -75,9 +73,9 @@ def trained(
     net = in_runtime(net, weights.header, options)
     start_weight = float(weights.header.provenance.get("start_weight", 0.0))
     if not start_weight:
-        wraps = sensor.given_psf is not None and sensor.given_psf.boundary == "wrap"
-        margin = MIRRORED_PX if wide and not wraps else 0
-        return Inference(net, notes=notes, weights=weights.name, mirrored_px=margin)
+        blur = sensor.psf if sensor.is_estimated else sensor.given_psf
+        margin = MIRRORED_PX if blur is None else blur.mirrored_px
+        return Inference(net, notes=notes, weights=weights.name, mirrored_px=margin if wide else 0)
     return Inference(net, sensor_of_weights(weights, net, sensor), start_weight, notes, weights.name)
 
 

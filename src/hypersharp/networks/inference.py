@@ -23,7 +23,7 @@ from hypersharp.networks.layers import Means
 from hypersharp.networks.onnx.session import load_onnx
 from hypersharp.networks.packaged import Weights, fitting_weights, misfit, named_weights
 from hypersharp.numerics.interpolate import upsample_bicubic
-from hypersharp.numerics.linops import fuse_gaussian, mirror, mix_bands
+from hypersharp.numerics.linops import fuse_gaussian, mirror, mix_bands, unmirrored
 from hypersharp.numerics.noise import signal_axes, unshared_noise
 from hypersharp.pair.options import Options, Precision, Progress, choose_device, ignore
 from hypersharp.pair.sensor import estimate_by
@@ -71,7 +71,7 @@ def check_fit(weights: Weights, network: str, pair: TensorPair) -> None:
     """Raise InputError for weights of another network, or for another sensor than the pair's."""
     if network not in (weights.header.network, weights.method):
         found, expected = f"weights {weights.name} of {weights.header.network}", f"weights of {network}"
-        raise InputError(found, expected, f"use --method {weights.header.network}, or leave --weights out")
+        raise InputError(found, expected, f"use --method {weights.method}, or leave --weights out")
     reason = misfit(weights.header, shape_of(pair), pair.spectra.hs_nm)
     if reason:
         raise InputError(f"a pair with {reason}", f"one that fits {weights}", "leave --weights out or train some")
@@ -92,15 +92,18 @@ def loaded_network(path: Path, mtime_ns: int, device: torch.device) -> FusionNet
 
 
 def explain(hs: Tensor, ms: Tensor, prior: Tensor, sensor: Sensor, weight: float) -> Tensor:
-    """min_X ||hs - A X||^2 + ||ms - R X||^2 + weight ||X - prior||^2, (L, H, W); borders are circular.
+    """min_X ||hs - A X||^2 + ||ms - R X||^2 + weight ||X - prior||^2, (L, H, W), borders as the PSF's rule says.
 
     hs (L, h, w), ms (l, H, W), prior (L, H, W), values of about 0..1. DHSIS's first and last step
-    (Dian et al. 2018, eqs. 6 and 9).
+    (Dian et al. 2018, eqs. 6 and 9; there, borders are circular).
 
     Raises: InputError for a weight that is not positive, or a ratio that does not divide the image.
     """
-    observe, response = circular_blur(sensor.psf, sensor.ratio, prior), torch.tensor(sensor.srf).to(prior)
-    return fuse_gaussian(hs, ms, prior, observe=observe, response=response, weight=weight)
+    margin, ratio = sensor.psf.mirrored_px, sensor.ratio
+    hs, ms, prior = mirror(hs, margin), mirror(ms, margin * ratio), mirror(prior, margin * ratio)
+    observe, response = circular_blur(sensor.psf, ratio, prior), torch.tensor(sensor.srf).to(prior)
+    found = fuse_gaussian(hs, ms, prior, observe=observe, response=response, weight=weight)
+    return unmirrored(found, margin * ratio)
 
 
 def first_estimate(hs: Tensor, ms: Tensor, sensor: Sensor, weight: float) -> Tensor:
@@ -134,7 +137,7 @@ class Inference:
         """(L, h, w) and (l, H, W) -> (L, H, W), on the chosen device."""
         hs, ms, start = self.images(pair, options)
         found, margin = run_network(self.net, hs, ms, options, start, progress), self.mirrored_px * pair.ratio
-        return found[:, margin : margin + pair.ms.shape[1], margin : margin + pair.ms.shape[2]]
+        return unmirrored(found, margin)
 
     def images(self, pair: TensorPair, options: Options) -> tuple[Tensor, Tensor, Tensor | None]:
         """hs, ms and the start, where the network corrects a closed-form one, on the chosen device."""

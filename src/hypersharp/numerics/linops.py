@@ -45,6 +45,11 @@ def mirror(image: Tensor, margin_px: int) -> Tensor:
     return image
 
 
+def unmirrored(image: Tensor, margin_px: int) -> Tensor:
+    """What `mirror` made an image of."""
+    return image[:, margin_px : image.shape[1] - margin_px, margin_px : image.shape[2] - margin_px]
+
+
 def gradient_power(shape_yx: tuple[int, int], like: Tensor) -> Tensor:
     """|F_Dh|^2 + |F_Dv|^2 on the half spectrum, (H, W//2 + 1): D'D's eigenvalues, D: differences to the next pixel."""
     y = torch.fft.fftfreq(shape_yx[0], dtype=torch.float64)[:, None]

@@ -8,6 +8,7 @@ its own. What an instrument really saw reaches into the pixels beside it, and th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +40,14 @@ class Spikes:
 
     @classmethod
     def of(cls, hs: Image, ms: Image) -> Spikes:
-        """hs (L, h, w), ms (l, H, W)."""
+        """hs (L, h, w), ms (l, H, W); nothing stands out where values far out are what the scene is like."""
         images = hs.reshape(len(hs), -1), block_means(ms, hs.shape[1]).reshape(len(ms), -1)
         measured = np.flatnonzero(np.isfinite(images[0]).all(0) & np.isfinite(images[1]).all(0))
         some = measured[:: max(1, -(-measured.size // MOST_PIXELS))]
         y, x = (image[:, some].astype(np.float64) for image in images)
         made = cls(band_ranges(y), band_ranges(x), np.zeros((len(y), len(x))))
+        if made.beyond(hs).sum() > max(1, MOST * hs[0].size):
+            return replace(made, hs=np.full_like(made.hs, np.inf) * [[-1], [1]])
         kept = ~made.beyond(y)
         if kept.sum() <= len(x):
             return made
@@ -64,13 +67,16 @@ class Spikes:
         if not bands.size:
             return hs, 0
         values = hs.copy()
-        values[bands, y, x] = np.rint(usual) if values.dtype.kind in "iu" else usual
+        kind: np.dtype[Any] = values.dtype
+        if kind.kind in "iu":
+            usual = np.clip(np.rint(usual), np.iinfo(kind).min, np.iinfo(kind).max)
+        values[bands, y, x] = usual
         return values, len(np.unique(np.stack([y, x]), axis=1).T)
 
     def find(self, hs: Image, ms: Image) -> tuple[Places, Places, Places, Floats]:
         """Band, row and column of each spike, and what is usual there."""
         y, x = np.nonzero(self.beyond(hs))
-        if not 0 < y.size <= max(1, MOST * hs[0].size):
+        if not y.size:
             return y[:0], y[:0], y[:0], np.zeros(0)
         coarse = block_means(ms, hs.shape[1])
         (off, medians), (shown, around) = stands_out(hs, y, x, self.hs), stands_out(coarse, y, x, self.ms)

@@ -36,7 +36,7 @@ from hypersharp.pair.options import Progress, ignore
 from hypersharp.pair.register import Model, Registration, register
 from hypersharp.pair.resample import affine_type, on_grid, project, resampled
 from hypersharp.pair.tensors import fill_gaps, gaps
-from hypersharp.sensor.srf import check_common_wavelengths
+from hypersharp.sensor.srf import check_common_wavelengths, check_response
 from hypersharp.sensor.tables import FloatArray
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ def align(
     coarse, fine = _places(hs, ms)
     first = common_grid(coarse, fine, ratio=ratio, project=project)
     found = None
+    if srf is not None:
+        check_response(srf, len(ms), len(hs))
     if coregister != "none":  # of the usable bands, the ms resampled by its georeference alone
         response = None if srf is None else srf[np.ix_(usable_bands(ms), usable_bands(hs))]
         seen = only_usable(ms, "ms")

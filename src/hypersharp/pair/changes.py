@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 import torch
 from scipy.ndimage import binary_dilation, median_filter
 from torch import Tensor
+from torch.nn import functional as F
 
 from hypersharp.pair.tensors import TensorPair, fill_gaps
 from hypersharp.sensor.observe import Sensor
 
 SMOOTHED_PX, BESIDE_PX = 3, 2  # coarse pixels: of the median that single ones do not pass; around what stands out
+AT_EDGES = 0.05  # of the range of the ms's neighbours
 CHANGED_ABOVE = "changed_above"  # the name that a record has for the limit
 
 
@@ -19,13 +21,20 @@ CHANGED_ABOVE = "changed_above"  # the name that a record has for the limit
 class Changes:
     """Pixels where hs and ms differ by more than `limit` under a sensor, a root of the sum of squares over ms bands.
 
-    `gains` (L, l + 1): what hs is elsewhere of the ms degraded and a constant; what is left out is filled by that and
-    by interpolating what it leaves, for methods look beyond a border.
+    `offsets` (l,): how far R hs lies above the ms for the most part, as under haze, which is no change. `gains`
+    (L, l + 1): what hs is elsewhere of the ms degraded and a constant; what is left out is filled by that and by
+    interpolating what it leaves, for methods look beyond a border.
     """
 
     sensor: Sensor
     limit: float
+    offsets: Tensor
     gains: Tensor | None = None
+
+    @classmethod
+    def of(cls, pair: TensorPair, sensor: Sensor, limit: float) -> Changes:
+        """Those of a pair."""
+        return cls(sensor, limit, gaps_of(pair, sensor)[:, pair.measured_under(sensor)].median(1).values)
 
     def learned_from(self, pair: TensorPair) -> Changes:
         """With the gains that the pixels show which are kept."""
@@ -42,7 +51,7 @@ class Changes:
 
     def left_out(self, pair: TensorPair) -> TensorPair:
         """The pair, or a part of it, with these pixels of hs as not measured."""
-        far = differences(pair, self.sensor) > self.limit
+        far = differences(pair, self) > self.limit
         far = far if pair.ms_valid is None else far & self.sensor.sees_only(pair.ms_valid)
         far = far if pair.hs_valid is None else far & pair.hs_valid
         kept = ~torch.from_numpy(binary_dilation(far.cpu().numpy(), iterations=BESIDE_PX)).to(far.device)
@@ -55,7 +64,23 @@ class Changes:
         return replace(pair, hs=hs, hs_valid=valid)
 
 
-def differences(pair: TensorPair, sensor: Sensor) -> Tensor:
-    """(h, w): how far hs and ms differ under a sensor, single pixels smoothed away."""
-    gaps = (sensor.ms(pair.hs) - sensor.hs(pair.ms)).square().sum(0).sqrt()
-    return torch.from_numpy(median_filter(gaps.cpu().numpy(), SMOOTHED_PX)).to(gaps)
+def gaps_of(pair: TensorPair, sensor: Sensor) -> Tensor:
+    """(l, h, w): how far R hs lies above the ms degraded."""
+    return sensor.ms(pair.hs) - sensor.hs(pair.ms)
+
+
+def lengths(image: Tensor) -> Tensor:
+    """(n, h, w) -> (h, w), the root of the sum of squares over bands."""
+    return image.square().sum(0).sqrt()
+
+
+def differences(pair: TensorPair, changes: Changes) -> Tensor:
+    """(h, w): how far hs and ms differ beyond their usual offsets, single pixels smoothed away.
+
+    Less what a blur a little wrong does at an edge: a share of the range of the ms among neighbours.
+    """
+    around = F.pad(changes.sensor.hs(pair.ms)[None], (1,) * 4, mode="replicate")
+    ranges = (F.max_pool2d(around, 3, 1) + F.max_pool2d(-around, 3, 1))[0]
+    gaps = lengths(gaps_of(pair, changes.sensor) - changes.offsets.to(pair.hs)[:, None, None])
+    found = (gaps - AT_EDGES * lengths(ranges)).clamp(min=0)
+    return torch.from_numpy(median_filter(found.cpu().numpy(), SMOOTHED_PX)).to(found)

@@ -79,6 +79,9 @@ class Options:
         literals = {"mode": Mode, "precision": Precision, "runtime": Runtime, "coregister": Coregister, "frame": Frame}
         for name, known in literals.items():
             check_name(name, getattr(self, name), get_args(known))
+        for name, least in (("scale", 0.0), ("budget_s", -1e-9)):
+            if (value := getattr(self, name)) is not None and not value > least:
+                raise CallError(f"{name}={value:g}", "a positive number", "correct it, or leave it out")
 
     def coregister_with(self, psf: object) -> Coregister:
         """What is looked for beside a PSF; one that was given fixes where the pixels of hs lie."""

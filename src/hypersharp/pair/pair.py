@@ -86,8 +86,11 @@ class Pair:
         """The same with the changed pixels of hs left out."""
         assert self.sample is not None
         changes = changes.learned_from(self.sample)
-        sample, (rows, columns) = changes.left_out(self.sample), self.shape_yx
-        found = {**self.left_out["hs"], **missing_of(sample.hs_valid, rows * columns), CHANGED_ABOVE: changes.limit}
+        sample, (rows, columns), known = changes.left_out(self.sample), self.shape_yx, self.left_out["hs"]
+        assert sample.hs_valid is not None
+        before = sample.hs_valid.numel() if self.sample.hs_valid is None else int(self.sample.hs_valid.sum())
+        share = 1 - (1 - known["share"]) * int(sample.hs_valid.sum()) / max(before, 1)  # at seams nothing is changed
+        found = {**known, "share": share, "pixels": round(share * rows * columns), CHANGED_ABOVE: changes.limit}
         return replace(self, changes=changes, sample=sample, left_out={**self.left_out, "hs": found})
 
 

@@ -157,7 +157,9 @@ def placed_as(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
         placed = place(*images, known=dict(record.placement))
         pair = check_pair(placed, scale=record.scale, destripe=destripe, despike=despike)
         limit, sensor = record.left_out["hs"].get(CHANGED_ABOVE), record.known_sensor()
-        return pair if limit is None or sensor is None else pair.without(Changes(sensor, limit))
+        if limit is None or sensor is None:
+            return pair
+        return pair.without(Changes.of(pair.to_learn_from(in_parts=False), sensor, limit))
     placement = place(*images, coregister="none")
     if sharp.shape[1:] != placement.fine.shape_yx:
         placement = place(*images, frame="hs")

@@ -137,16 +137,17 @@ def trusted_pixels(
 ) -> Tensor:
     """(h, w): where a coarse pixel was measured and its blur sees nothing but measured pixels of the image.
 
-    What lies beyond the border follows the psf's boundary rule. "wrap", which is what solvers assume and
-    hardly a real image does, is believed only where hs (some bands of it) agrees with it at least as well as with
-    "nearest".
+    What lies beyond the border nobody knows. "wrap", as simulations have it, is believed where hs (some bands of it)
+    agrees with it at least as well as with "nearest"; else pixels whose blur reaches there do not count.
     """
     psf, ratio, shape_yx = sensor.psf, sensor.ratio, (estimate.shape[1], estimate.shape[2])
     inside = inside_pixels(psf, ratio, shape_yx).to(hs.device)
     trusted = torch.ones_like(inside) if hs_valid is None else hs_valid.to(hs.device)
     if ms_valid is not None:
         trusted = trusted & sensor.sees_only(ms_valid.to(hs.device))
-    if psf.boundary == "wrap" and not inside.all():
+    if psf.boundary != "wrap":
+        return trusted & inside if inside.any() else trusted
+    if not inside.all():
         other = replace(sensor, psf=replace(psf, boundary="nearest"))
         border = trusted & ~inside
         some = some_bands(len(hs), MOST_BANDS)

@@ -34,6 +34,7 @@ from hypersharp.pair.displaced import (
     targets_of,
 )
 from hypersharp.pair.field import AFFINE, SHIFT, Field, basis
+from hypersharp.sensor.srf import check_response
 from hypersharp.sensor.tables import FloatArray, Mask
 
 Model = Literal["shift", "affine", "local"]
@@ -135,8 +136,8 @@ def register(
     if height % h or width % w or height // h != width // w:
         found = f"hs of {h} x {w} and ms of {height} x {width} pixels"
         raise InputError(found, "a whole ratio", "align the grids first")
-    if srf is not None and srf.shape != (ms_bands, bands):
-        raise InputError(f"a response of shape {srf.shape}", f"{(ms_bands, bands)}", "give one row per ms band")
+    if srf is not None:
+        check_response(srf, ms_bands, bands)
     check_name("displacement", model, get_args(Model))
     measured = np.ones(hs.shape[1:], bool) if hs_valid is None else hs_valid
     whole = np.ones(ms.shape[1:], bool) if ms_valid is None else ms_valid

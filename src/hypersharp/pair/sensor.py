@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from hypersharp.errors import InputError
-from hypersharp.pair.defects import striped_lines
+from hypersharp.numerics.regression import solve_ridge
+from hypersharp.pair.defects import some_bands, striped_lines
 from hypersharp.pair.pair import Pair
+from hypersharp.pair.reduced import MOST_BANDS, inside_pixels
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.estimate import Estimate, complete_sensor
 from hypersharp.sensor.noise import measure_noise
-from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.observe import Sensor, degraded
 from hypersharp.sensor.psf import PSF, parse_psf
-from hypersharp.sensor.srf import find_srf
+from hypersharp.sensor.srf import check_response, find_srf
 from hypersharp.simulation.protocols import PROTOCOLS, Protocol
 
 GivenPSF = str | Path | PSF | None  # a spec such as "gaussian:8:2", a file, or the blur itself
@@ -32,6 +35,7 @@ LEAST_MISFIT = 1e-3  # residual that is nothing, whatever the noise
 FLAT = 0.8
 USUAL_PSF, FALLEN_BACK = "mtf:0.3", "by the pixel size"  # an instrument's of that pixel size, nothing else being known
 MUCH_BETTER = 0.5  # of the residual of a given PSF
+LEAST_RIDGE = 1e-9
 DOUBTFUL_GAIN = 0.1  # by which a given response and the images may disagree
 
 
@@ -52,11 +56,14 @@ class PairSensor:
 
     Args:
         pair: what an estimate is made from; None where none will be.
-        psf: given by the user; None: estimated.
+        psf: given by the user; None: estimated. One that wraps around mirrors instead where the pair shows no far side,
+            as parts and real scenes do not.
         srf: (l, L), likewise.
     """
 
     def __init__(self, pair: TensorPair | None, psf: PSF | None = None, srf: NDArray[np.float64] | None = None) -> None:
+        if psf is not None and pair is not None and psf.boundary == "wrap" and not wraps_around(pair, psf):
+            psf = replace(psf, boundary="reflect")
         self.pair, self.given_psf, self.given_srf = pair, psf, srf
 
     @classmethod
@@ -71,7 +78,7 @@ class PairSensor:
         """What was given, completed from the pair, and how well it explains it.
 
         A blur that was not given mirrors at the border: nothing shows what lies there. Where the sensor of a protocol
-        explains the pair as well as what has been fitted to it, it is that sensor.
+        explains the pair as well as what has been fitted to it, it is that sensor, which may wrap around.
 
         Raises: InputError where the pair does not show it.
         """
@@ -89,7 +96,11 @@ class PairSensor:
         if no_kernel and misfit_of(self.pair, found) > DOUBTFUL_MISFIT:
             usual = parse_psf(USUAL_PSF, self.pair.ratio).moved(self.pair.offset_px_yx, self.pair.ratio)
             found = replace(estimate_sensor(self.pair, usual, self.given_srf), blur=FALLEN_BACK)
-        return replace(found, sensor=replace(found.sensor, psf=replace(found.sensor.psf, boundary="reflect")))
+        around = replace(found.sensor.psf, boundary="wrap")
+        wraps = found.protocol is not None and wraps_around(self.pair, around)
+        return replace(
+            found, sensor=replace(found.sensor, psf=replace(around, boundary="wrap" if wraps else "reflect"))
+        )
 
     def on(self, pair: TensorPair | None) -> "PairSensor":
         """The same sensor for another part of the scene; what was estimated is not estimated again."""
@@ -162,24 +173,30 @@ class PairSensor:
         found = []
         if self.given_srf is not None and abs(self.estimate.gain - 1) > DOUBTFUL_GAIN:
             found.append(f"by the given srf, hs is {self.estimate.gain:.2g} times as bright as ms")
-        if self.given_psf is not None and self.misfit > DOUBTFUL_MISFIT:
-            found += self.better_than_given()
-        return found
+        given = self.given_psf is not None or self.given_srf is not None
+        return [*found, *self.better_than_given()] if given and self.misfit > DOUBTFUL_MISFIT else found
 
     def better_than_given(self) -> list[str]:
-        """What is to be said where a PSF estimated from the pair explains it much better than the given one."""
-        try:
-            other = PairSensor(self.pair, srf=self.given_srf).estimate
-        except InputError:
-            return []
-        if other.residual > MUCH_BETTER * self.estimate.residual:
-            return []
+        """What is to be said where a PSF or response estimated from the pair explains it much better than the given."""
+        for psf, srf, name in ((None, self.given_srf, "psf"), (self.given_psf, None, "srf")):
+            try:
+                other = PairSensor(self.pair, psf, srf).estimate
+            except InputError:
+                continue
+            if other.residual <= MUCH_BETTER * self.estimate.residual:
+                return [self.said_of_better(other, name)]
+        return []
+
+    def said_of_better(self, other: Estimate, name: str) -> str:
+        """How much better another estimate explains the pair than the given psf or srf, and what to do."""
+        better = f"hs and ms differ by {self.estimate.residual:.1%} under the given {name}, by {other.residual:.1%}"
+        if name == "srf":
+            return f"{better} under one estimated from them: has it a row for each ms band, in their order?"
         (y, x), (given_y, given_x) = other.shift_px_yx, self.estimate.shift_px_yx
-        return [
-            f"hs and ms differ by {self.estimate.residual:.1%} under the given psf, by {other.residual:.1%} under one "
-            f"estimated from them, whose centre lies {y - given_y:+.1f}, {x - given_x:+.1f} fine pixels (down, right) "
-            "off: beside a psf nothing is co-registered; leave --psf or --sensor out, or correct it"
-        ]
+        return (
+            f"{better} under one estimated from them, whose centre lies {y - given_y:+.1f}, {x - given_x:+.1f} fine "
+            "pixels (down, right) off: beside a psf nothing is co-registered; correct it, or leave it out"
+        )
 
 
 def misfit_of(pair: TensorPair, found: Estimate) -> float:
@@ -226,18 +243,44 @@ def given_sensor(pair: Pair, psf: GivenPSF, srf: GivenSRF) -> tuple[PSF | None, 
     Raises: InputError for a spec, a name or a file that is none, or a response of other bands.
     """
     blur = parse_psf(str(psf), pair.ratio) if isinstance(psf, str | Path) else psf
+    if not isinstance(blur, PSF | None):
+        found = f"a psf of type {type(blur).__name__}"  # type: ignore[unreachable]
+        raise InputError(found, "a text such as 'gaussian:8:2', a file or a PSF", "see `hypersharp.sensor.psf`")
     if blur is not None and any(pair.placement.offset_px_yx):
         blur = blur.moved(pair.placement.offset_px_yx, pair.ratio)
     if isinstance(srf, str | Path):
         srf = find_srf(str(srf), pair.spectra.hs_nm)
     if srf is None:
         return blur, None
+    srf = np.asarray(srf, np.float64)
+    if srf.ndim != 2 or not np.isfinite(srf).all():
+        raise InputError(f"a response of shape {srf.shape}", "finite numbers (ms bands, hs bands)", "correct the srf")
     response = usable_response(srf, pair)
-    wanted = len(pair.ms_bands), len(pair.hs_bands)
-    if response.shape != wanted:
-        found = f"a response of {response.shape[0]} x {response.shape[1]} (ms x hs bands)"
-        raise InputError(found, f"{wanted[0]} x {wanted[1]}, the bands of this pair", "take that of these instruments")
+    check_response(response, len(pair.ms_bands), len(pair.hs_bands))
     return blur, response
+
+
+def wraps_around(pair: TensorPair, psf: PSF) -> bool:
+    """Whether hs at its border shows the far side of ms, as simulations make it, no worse than its own side mirrored.
+
+    Both are told from hs regressed on the blurred ms where the blur stays inside. A part of a scene has no far side.
+    """
+    if pair.in_parts:
+        return False
+    inside = inside_pixels(psf, pair.ratio, (pair.ms.shape[1], pair.ms.shape[2]))
+    measured = pair.measured_under(Sensor(psf, np.ones((1, 1)), pair.ratio))
+    border, within, hs = measured & ~inside, measured & inside, pair.hs[some_bands(len(pair.hs), MOST_BANDS)]
+    around, mirrored = (
+        torch.cat([degraded(pair.ms, rule, pair.ratio), torch.ones_like(hs[:1])])
+        for rule in (psf, replace(psf, boundary="reflect"))
+    )
+    if not border.any() or within.sum() < 2 * len(around):
+        return True
+    known, wanted = around[:, within].double(), hs[:, within].double()
+    gram, rhs = ((known[:, None] * image).sum(-1) for image in (known, wanted))
+    mixture = solve_ridge(gram, rhs, LEAST_RIDGE).to(hs)[..., None]
+    gaps = [float((hs[:, border] - (mixture * seen[:, None, border]).sum(0)).norm()) for seen in (around, mirrored)]
+    return gaps[0] <= gaps[1]
 
 
 def usable_response(srf: NDArray[np.float64], pair: Pair) -> NDArray[np.float64]:

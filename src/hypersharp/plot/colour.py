@@ -129,8 +129,9 @@ def composite(cube: xr.DataArray, mix: Mix, limits: Limits | None = None) -> Ima
 
 
 def mixture(cube: xr.DataArray, mix: Mix) -> Image:
-    """(H, W, 3): the mix of the cube's usable bands, in its unit; NaN where one is missing."""
-    values = np.asarray(only_usable(cube, "image").values, np.float32)
+    """(H, W, 3): the mix of the cube's bands, the usable ones if it has no weight for all; NaN where one is missing."""
+    mixed = cube if len(cube) == mix.weights.shape[1] else only_usable(cube, "image")
+    values = np.asarray(mixed.values, np.float32)
     return np.asarray(np.einsum("cl,lyx->yxc", mix.weights, values))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from hypersharp.errors import check_name
 from hypersharp.grid import Window
-from hypersharp.stored import Part, Pixels, Stored
+from hypersharp.stored import MaskPixels, Part, Pixels, Stored
 
 REASONS = ("cloud", "near-cloud", "shadow", "cirrus", "haze", "snow", "saturated", "defective", "unusable")
 SAMPLED_PX, STRIP_PX = 1024, 512  # along a side, of a large image whose shares are counted; rows read at once
@@ -107,23 +107,17 @@ class Flags(Pixels):
         return {self.reasons[i]: float(total[i] / count) for i in wanted if total[i]}
 
 
-class Kept(Pixels):
+class Kept(MaskPixels):
     """(1, y, x) False where a pixel is missing, or left out for one of the reasons."""
 
     def __init__(self, valid: Any, flags: Flags, reasons: Sequence[int]) -> None:
-        super().__init__((1, *flags.shape[1:]), bool)
+        super().__init__(flags.shape[1:])
         self.valid, self.flags, self.reasons = valid, flags, list(reasons)
 
     def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
         flagged: np.ndarray = self.flags.read(self.reasons, rows, columns)
         kept = ~np.any(flagged, axis=0, keepdims=True)
         return kept if self.valid is None else np.asarray(kept & self.valid[:, rows, columns])
-
-    def coarse(self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int]) -> np.ndarray:
-        """As `read`, of the pixels in the middle of blocks."""
-        whole = self.read(bands, rows, columns)
-        middles = [(np.arange(n) * 2 + 1) * side // (2 * n) for n, side in zip(shape_yx, whole.shape[1:], strict=True)]
-        return whole[:, middles[0][:, None], middles[1]]
 
 
 def masked(stored: Stored, keep: Sequence[str] = ()) -> Stored:

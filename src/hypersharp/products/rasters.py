@@ -160,10 +160,11 @@ class Rasters(Pixels):
             for part, (low, _) in zip((rows, columns), boxes, strict=True)
         ]
         weights = [linear(place, size) for place, size in zip(places, coarse.shape[1:], strict=True)]
-        fine: np.ndarray = weights[0] @ coarse.astype(np.float32) @ weights[1].T
-        if self.nodata is not None:
+        missing = np.isnan(coarse) if self.nodata is None else np.isnan(coarse) | (coarse == self.nodata)
+        fine: np.ndarray = weights[0] @ np.where(missing, 0, coarse).astype(np.float32) @ weights[1].T
+        if missing.any():
             nearest = coarse[:, np.rint(places[0]).astype(int)[:, None], np.rint(places[1]).astype(int)]
-            touched = weights[0] @ (coarse == self.nodata).astype(np.float32) @ weights[1].T
+            touched = weights[0] @ missing.astype(np.float32) @ weights[1].T
             fine = np.where(touched > 0, nearest, fine)
         return np.asarray(np.rint(fine) if self.dtype.kind in "iu" else fine, self.dtype)
 

@@ -107,7 +107,8 @@ def short(name: str) -> str:
 
 def quality(files: Files, names: list[str], finest: int) -> list[Layer]:
     """SCL of L2A, or the masks of L1C, as far as they are there."""
-    scl = [(name, size) for size in (20, 60) for name in names if name.endswith(f"_SCL_{size}m.jp2")]
+    sizes = [size for size in (20, 60) if size % finest == 0]
+    scl = [(name, size) for size in sizes for name in names if name.endswith(f"_SCL_{size}m.jp2")]
     if scl:
         return scl_layers(files.gdal(scl[0][0]), scl[0][1] // finest)
     classi = [name for name in names if name.endswith("MSK_CLASSI_B00.jp2")]

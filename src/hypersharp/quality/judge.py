@@ -40,6 +40,7 @@ from hypersharp.pair.reduced import degrade_pair, trusted_pixels
 from hypersharp.pair.tensors import TensorPair, measured, to_tensor
 from hypersharp.quality.metrics import Scores, both_usable, quality_index, score_cubes
 from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.srf import check_response
 
 FloatArray = NDArray[np.float64]
 
@@ -243,6 +244,7 @@ def judge(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Se
     record = Record.find(estimate)
     sensor = sensor or (record.known_sensor() if record else None) or estimate_pair(hs, ms).sensor
     kept = both_usable(estimate, hs)
+    check_response(sensor.srf, len(sensor.srf), int(usable_bands(hs).sum()))
     response = sensor.srf[:, kept[usable_bands(hs)]]
     fused, coarse = (cube.isel(band=np.flatnonzero(kept)) for cube in (estimate, hs))
     fine, unit = only_usable(ms, "ms"), value_scale(coarse.values)

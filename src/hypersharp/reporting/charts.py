@@ -82,8 +82,11 @@ def composites(
     the stretch of the last, also where a window is shown. ms_nm: wavelengths of the usable ms bands, stated or found
     from their responses.
     """
+    usable = [usable_bands(cube) for name, cube in cubes.items() if name != "ms"]  # of a window fewer may be
+    counted = np.flatnonzero(np.logical_and.reduce(usable))
+    cubes = {name: only_usable(cube, name) if name == "ms" else cube[counted] for name, cube in cubes.items()}
     last = list(cubes.values())[-1]
-    infrared = colour.infrared_mix(wavelengths_nm(only_usable(last, "result"))) if false else None
+    infrared = colour.infrared_mix(wavelengths_nm(last)) if false else None
     shared = infrared or colour.component_mix(last) if false else colour.mix_for(last)
     finest = max(cube.shape[1] for cube in cubes.values())
     what = "close-up, true colour" if window else "false colour" if false else "true colour"
@@ -91,7 +94,7 @@ def composites(
     for name, cube in cubes.items():
         mix = shared
         if name == "ms" and not false:
-            mix = colour.true_mix(ms_nm, len(only_usable(cube, "ms")))
+            mix = colour.true_mix(ms_nm, len(cube))
         elif name == "ms":  # none where it has no near infrared and the others show theirs
             alike = shared is None or "component" in shared.title
             mix = colour.infrared_mix(ms_nm) or (colour.component_mix(cube) if alike else None)

@@ -15,6 +15,7 @@ from hypersharp.sensor.physical import FREE, GIVEN, Fit, Known, fit_sensor
 from hypersharp.sensor.psf import PSF
 from hypersharp.sensor.shapes import blur_weights
 from hypersharp.sensor.spectra import Spectra, restrict
+from hypersharp.sensor.srf import check_response
 from hypersharp.sensor.tables import FloatArray, Mask
 
 CONSTANT = 1e-6  # relative spread below which an image shows nothing
@@ -89,8 +90,8 @@ def complete_sensor(
         wavelengths that have nothing in common, or images that determine no sensor (flat, or too small).
     """
     pair, spectra = check_images(hs, ms, ratio, hs_valid, ms_valid), spectra or Spectra()
-    if srf is not None and srf.shape != (len(ms), len(hs)):
-        raise InputError(f"a response of shape {srf.shape}", f"{(len(ms), len(hs))}", "give one row per ms band")
+    if srf is not None:
+        check_response(srf, len(ms), len(hs))
     seen, stated = restrict(len(ms), len(hs), spectra)
     if psf is not None and srf is not None:
         return explain(pair, Sensor(psf, srf, ratio), None)

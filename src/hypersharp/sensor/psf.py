@@ -24,6 +24,7 @@ FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 HELD_SIGMAS = 4.0  # how far a kernel whose size we choose reaches from its centre
 SPLINE_TAPS = 3  # around a kernel that is moved by a fraction of a pixel
 NORMALISED = 1e-14  # how far from 1 rounding leaves the sum of a scaled kernel
+MIRRORED_PX = 8
 EXAMPLE = "e.g. gaussian:8:2, gaussian:8:2:start=1:boundary=wrap, fwhm:4.5, box, starck-murtagh, mtf:0.3"
 
 
@@ -43,6 +44,11 @@ class PSF:
     kernel: FloatArray
     start_yx: tuple[int, int]
     boundary: Boundary = "wrap"
+
+    @property
+    def mirrored_px(self) -> int:
+        """By how many coarse pixels a circular step has images mirrored around, to keep their far sides away."""
+        return 0 if self.boundary == "wrap" else MIRRORED_PX
 
     def __post_init__(self) -> None:
         kernel = np.array(self.kernel, dtype=np.float64)

@@ -108,6 +108,15 @@ def band_centres_nm(srf: FloatArray, wavelengths_nm: ArrayLike) -> FloatArray:
     return np.asarray(srf @ wavelengths / srf.sum(axis=1))
 
 
+def check_response(srf: ArrayLike, ms_bands: int, hs_bands: int) -> None:
+    """Raises: InputError for a response (l, L) of other bands than a pair's."""
+    shape = np.shape(srf)
+    if shape != (ms_bands, hs_bands):
+        found = f"a response of {' x '.join(map(str, shape))} (ms x hs bands)"
+        do = "give one row per ms band and one column per hs band, or leave it out"
+        raise InputError(found, f"{ms_bands} x {hs_bands}, the bands of this pair", do)
+
+
 def check_common_wavelengths(
     hs_nm: ArrayLike | None, ms_nm: ArrayLike | None, ms_fwhm_nm: ArrayLike | None = None
 ) -> None:

@@ -162,6 +162,9 @@ def output_error(path: Path, error: OSError) -> OutputError:
     if error.errno is None:  # GDAL and numpy do not say why a write failed
         with suppress(OSError):
             full = shutil.disk_usage(path.parent).free < NEXT_TO_NOTHING_BYTES
+    if error.errno == errno.ENOENT and error.filename and hidden_name(path.name) not in str(error.filename):
+        found = f"{error.filename}, which {path} is made from, is not there any more"
+        return OutputError(found, "the image it was opened as", "bring it back, or open another")
     if full:
         return OutputError(f"no space left on the disk of {path}", "room for it", "free some, or write elsewhere")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hypersharp.errors import InputError
 from hypersharp.fusion.finish import result_type
 from hypersharp.fusion.learn import Fusion
+from hypersharp.pair.native import NativeImage
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.place import place
 from hypersharp.pair.sensor import PairSensor
@@ -20,7 +21,7 @@ from hypersharp.tiles.values import encode_values, read_values
 from hypersharp.uncertainty.predict import REACH, Intervals, interval_floats_per_px
 
 HALF_WIDTHS = np.dtype(np.float32)
-PAIR = ("hs_bands", "ms_bands", "all_bands", "unit", "spectra", "left_out", "warnings", "changes")
+PAIR = ("hs_bands", "ms_bands", "all_bands", "unit", "spectra", "left_out", "warnings", "changes", "spikes")
 LEARNED = ("sharpener", "options", "choice", "record")
 
 
@@ -76,7 +77,7 @@ def store_job(job: Job, store: Store) -> None:
     """
     fusion, sensor, placement = job.fusion, job.fusion.sensor, job.fusion.pair.placement
     value = {
-        "images": (placement.hs, placement.ms),
+        "images": (placement.hs.given if isinstance(placement.hs, NativeImage) else placement.hs, placement.ms),
         "placed": (placement.described(), placement.notes, placement.stripes),
         "pair": {name: getattr(fusion.pair, name) for name in PAIR},
         "sensor": (sensor.given_psf, sensor.given_srf, sensor.estimate if sensor.is_estimated else None),
@@ -87,7 +88,7 @@ def store_job(job: Job, store: Store) -> None:
 
 
 @lru_cache(maxsize=2)
-def stored_job(tiles: Tiles, device: str | None = None) -> Job:
+def stored_job(tiles: Tiles, device: str | None) -> Job:
     """The job of tiles, with what it computes with on a device, by default its own; read once by a process.
 
     Raises: InputError where what `store_job` wrote is not there any more.

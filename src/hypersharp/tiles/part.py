@@ -8,7 +8,7 @@ import xarray as xr
 from hypersharp.cube import with_bands_of
 from hypersharp.grid import middle, window_transform
 from hypersharp.pair.lattice import Lattice
-from hypersharp.pair.tiling import tile_around
+from hypersharp.pair.tiling import halo_of, tile_around
 from hypersharp.tiles.job import Job
 from hypersharp.tiles.uncertainty import with_intervals
 
@@ -24,7 +24,7 @@ def middle_part(job: Job) -> dict[str, xr.DataArray]:
     pair, placement = job.fusion.pair, job.fusion.pair.placement
     window = middle(pair.shape_yx, PART_PX // pair.ratio)
     y, x, height, width = (pair.ratio * size for size in window)
-    sharp, widths = job.sharpen(tile_around(window, job.halo_px() // pair.ratio, pair.shape_yx))
+    sharp, widths = job.sharpen(tile_around(window, halo_of(job.halo_px(), pair.ratio), pair.shape_yx))
     assert job.intervals is not None and widths is not None
     hs, ms = placement.read(window)
     place = placement.fine.transform and window_transform(placement.fine.transform, (y, x, height, width))

@@ -196,7 +196,7 @@ def prepare(
             fusion = learn_pair(pair, method, options, psf=psf, srf=srf, in_parts=True, progress=progress)
             job = Job.of(fusion)
             store_job(laid_out(with_intervals(job) if uncertainty else job, tiles), store)
-        job = stored_job(Tiles.of(store.folder))
+        job = stored_job(Tiles.of(store.folder), None)
         check_room(job.fusion.pair.placement, out, uncertainty)
     except BaseException:
         store.give_up()

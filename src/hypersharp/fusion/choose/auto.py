@@ -97,7 +97,11 @@ def choose_best(
         raise InputError("a pair that no candidate can sharpen: " + ", ".join(skipped), "one", "name a method")
     own = look(trials, pair, trials.hopeful())
     kept, differing = agreeing(own)
-    skipped += differing
+    while differing and (others := [name for name in trials.hopeful(without=list(differing)) if name not in own.names]):
+        own = look(trials, pair, [*kept, *others])  # those that only the differing ones were far ahead of
+        kept, more = agreeing(own)
+        differing |= more
+    skipped += differing.values()
     seconds_left = max(0.0, deadline - perf_counter())
     shares = blend(trials, own, kept, trials.wanted[0], seconds_left)
     consistent = trials.wanted[0] if len(trials.wanted) == 1 else is_worth_it(trials, shares)
@@ -135,12 +139,12 @@ def try_all(trials: Trials, candidates: Sequence[Method], until: float, progress
     return skipped
 
 
-def agreeing(own: OwnScale) -> tuple[list[str], list[str]]:
+def agreeing(own: OwnScale) -> tuple[list[str], dict[str, str]]:
     """Those whose degraded result differs from hs not clearly more than bicubic's; of the others why they are not."""
     most = DIFFERS * own.differs.get(BICUBIC, np.inf)
     kept = [name for name in own.names if own.differs[name] <= most]
     left = [name for name in own.names if own.differs[name] > most]
-    return kept, [f"{name} (degraded, it differs from hs by {own.differs[name]:.1%})" for name in left]
+    return kept, {name: f"{name} (degraded, it differs from hs by {own.differs[name]:.1%})" for name in left}
 
 
 def blend(

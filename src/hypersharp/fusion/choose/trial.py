@@ -23,10 +23,10 @@ BORDER = 1 / 8  # of a side of the truth is the most that is left out as border
 PSNR_SHARE = 0.75  # of the quality; the rest is SAM's
 NOISY_DB = 30.0  # signal to noise of hs below which noise decides between methods; above, ms's texture passes for it
 TILES = 6  # along the shorter side of a reduced pair, whose gains are compared
-# How much better a network with weights for the very sensor of the pair is than its reduced resolution says, where its
-# texture is another: from 7 on SSJCN's second generation leads on four crops of CAVE, as it does on the pair itself,
-# and from 11 on Indian Pines, where it does not
-OWN_SENSOR_DB = 9.0
+# How much better this network with weights for the very sensor of the pair is than its reduced resolution says, where
+# its texture is another: from 7 on it leads on four crops of CAVE, as it does on the pair itself, and from 11 on Indian
+# Pines, where it does not
+OWN_SENSOR_DB, SSJCN2 = 9.0, "ssjcn-v2"
 HOPELESS_DB = 6.0  # so far behind the best, a candidate is not run on the pair itself
 BICUBIC = "bicubic"
 
@@ -123,8 +123,8 @@ class Trials:
             # weights for any sensor are a candidate of their own
             weights, _ = choose_weights(method.name, self.pair, options)
             options = replace(options, weights=weights.path)  # the same in every phase
-            protocol = sensor.estimate.protocol
-            if protocol is not None and made_for(weights) == protocol:
+            protocol, second = sensor.estimate.protocol, weights.header.network == SSJCN2
+            if second and protocol is not None and made_for(weights) == protocol:
                 self.credit[method.name] = 10 ** (-OWN_SENSOR_DB / 20)
         else:
             known = sensor.psf, sensor.sensor.srf
@@ -147,8 +147,8 @@ class Trials:
         """The scores of a blend at reduced resolution."""
         return quality_of(self._blended(shares, consistent), self.pairs)
 
-    def hopeful(self) -> list[str]:
-        """The candidates that are not far behind the best at reduced resolution, and bicubic, for comparison.
+    def hopeful(self, *, without: Sequence[str] = ()) -> list[str]:
+        """The candidates that are not far behind the best of them at reduced resolution, and bicubic, for comparison.
 
         As they are or consistent, whichever is better, their credit included.
         """
@@ -156,6 +156,7 @@ class Trials:
             name: max(self.quality({name: 1.0}, consistent).db for consistent in self.wanted)
             - 20 * float(np.log10(self.credit.get(name, 1.0)))
             for name in self.by_name
+            if name not in without
         }
         least = max(found.values()) - HOPELESS_DB
         return [name for name, db in found.items() if db >= least or name == BICUBIC]
@@ -197,12 +198,13 @@ class Trials:
 
 
 def counted_pixels(pair: ReducedPair) -> Tensor:
-    """(h, w): measured pixels of the truth without its border, of all where none are left."""
+    """(h, w): pixels of the truth measured in all images, without its border; all where none are left."""
     height, width = pair.truth.shape[1:]
     margin = min(pair.ratio, int(BORDER * min(height, width)))
     inside = torch.zeros(height, width, dtype=torch.bool)
     inside[margin : height - margin, margin : width - margin] = True
-    counted = inside if pair.truth_valid is None else inside & pair.truth_valid.cpu()
+    counted = inside & pair.measured_finely()
+    counted = counted if pair.truth_valid is None else counted & pair.truth_valid.cpu()
     return counted if counted.any() else torch.ones_like(counted)
 
 

@@ -33,6 +33,7 @@ from hypersharp.networks.header import FORMAT, WeightsHeader
 from hypersharp.networks.inference import loaded_network
 from hypersharp.networks.onnx.exportable import OptionalMeans, exportable
 from hypersharp.networks.onnx.session import OnnxNetwork, load_onnx
+from hypersharp.networks.packaged import packaged_weights
 from hypersharp.pair.options import Options, choose_device
 from hypersharp.system.atomic import make_folder, staged
 from hypersharp.system.folders import cache_folder
@@ -75,7 +76,10 @@ def export_onnx(net: FusionNetwork, header: WeightsHeader, path: Path, *, start:
 def check_exportable(header: WeightsHeader, path: Path) -> None:
     check_suffix(path, SUFFIX)
     if header.network == "ssjcn-v2":
-        raise InputError(f"weights of {header.network}", "weights of another network", "run them with torch")
+        known = packaged_weights().values()
+        others = [w.name for w in known if w.header.network != header.network and not w.any_sensor]
+        do = f"run these with torch, or take {' or '.join(others)}"
+        raise InputError(f"weights of {header.network}, which runs in torch alone", "weights of another network", do)
     if header.provenance.get("any_sensor"):
         found = "weights for any sensor, which are a network only together with a pair"
         do = "run `hypersharp adapt HS MS -o WEIGHTS.safetensors` and export those"
