@@ -158,3 +158,18 @@ def test_a_result_in_another_format_does_not_vouch_for_the_first(
     formats = "tif", "npy", "tif", "tif"
     kept = ["kept" in call(capsys, *words, "--format", name).out for name in formats]
     assert kept == [False, False, False, True]
+
+
+def test_a_pair_that_the_shared_sensor_does_not_explain_has_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hs, ms = satellite_pair()
+    plain = ms.drop_vars(["wavelength", "fwhm"], errors="ignore")  # of which no one can tell the order
+    for name, fine in (("one", plain), ("two", plain[::-1].assign_coords(band=plain.band.values))):
+        (tmp_path / name).mkdir()
+        save_cube(hs, tmp_path / name / "hs.npz")
+        save_cube(fine, tmp_path / name / "ms.npz")
+    done = call(capsys, tmp_path / "one", tmp_path / "two", "-o", tmp_path / "out", "--method", "hysure")
+    assert done.code == 0, done.err + done.out
+    rows = rows_of(tmp_path / "out")
+    assert rows["two"]["sensors"] == "its own" != rows["one"]["sensors"]

@@ -249,6 +249,9 @@ def test_fuse_overwrites_only_when_it_succeeds(run, folder: Path) -> None:
         "fuse hs.tif ms.tif -o link.tif",
         "fuse hs.tif ms.tif -o out.tif --trust out.tif",
         "fuse hs.tif ms.tif -o out.tif --trust ms.tif",
+        "fuse hs.tif rgb.png -o out.tif --uncertainty rgb.tif",
+        "estimate hs.tif ms.tif -o sensor.json --plot ms.tif",
+        "estimate hs.tif ms.tif -o sensor.json --srf sensor.json",
         "fuse hs.hdr ms.tif -o hs.img",
         "fuse hs.tif ms.tif -o clouds.tif --mask clouds.tif",
         "align hs.tif ms.tif -o .",
@@ -259,6 +262,7 @@ def test_what_is_read_is_never_replaced(run, folder: Path, monkeypatch: pytest.M
     monkeypatch.chdir(folder)
     (folder / "link.tif").symlink_to("hs.tif")
     save_cube(open_cube("hs.tif"), "hs.hdr")
+    (folder / "rgb.png").write_bytes(b"a picture")
     before = {path: path.read_bytes() for path in folder.iterdir()}
     ran = run(*call.split())
     assert ran.code == 2 and "write elsewhere" in ran.err
@@ -442,7 +446,7 @@ def test_evaluate_leaves_out_what_is_masked(run, folder: Path) -> None:
         assert ran.code != 0 and said in ran.err
 
 
-@pytest.mark.parametrize("words", [["--weights", "none.safetensors"], ["--ensemble"]])
+@pytest.mark.parametrize("words", [["--weights", "none.safetensors"], ["--ensemble"], ["--mode", "tiles"]])
 def test_what_only_networks_know_is_refused_with_other_methods(run, folder: Path, words: list[str]) -> None:
     ran = run("fuse", folder / "hs.tif", folder / "ms.tif", "-o", folder / "out.tif", "--method", "gsa", *words)
     assert ran.code != 0 and f"{words[0]} with method gsa" in ran.err and not (folder / "out.tif").exists()
@@ -454,3 +458,9 @@ def test_a_response_of_other_bands_is_refused_by_every_method(run, folder: Path)
     for method in ("gsa", "bicubic"):
         ran = run(*words, "--method", method)
         assert ran.code == 1 and "4 x 31 (ms x hs bands)" in ran.err
+
+
+def test_an_estimate_replaces_nothing_but_a_sensor(run, folder: Path) -> None:
+    before = (folder / "hs.tif").read_bytes()
+    ran = run("estimate", folder / "hs.tif", folder / "ms.tif", "-o", folder / "hs.tif")
+    assert ran.code == 2 and "ends in .json" in ran.err and (folder / "hs.tif").read_bytes() == before

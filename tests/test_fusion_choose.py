@@ -324,3 +324,23 @@ def test_auto_serves_a_scene_whose_middle_is_missing() -> None:
     hs[:, 12:-12, 12:-12] = torch.nan
     sharp = fuse(make_cube(hs.numpy()), make_cube(ms.numpy()), coregister="none")
     assert np.isnan(sharp.values).any() and np.isfinite(sharp.values[:, 0, 0]).all()
+
+
+def test_pixels_that_ms_does_not_have_do_not_count() -> None:
+    seen = torch.ones(MS.shape[1:], dtype=torch.bool)
+    seen[:, 20:30] = False
+    (pair,) = reduced_pairs(TensorPair(HS, MS, None, seen), SENSOR)
+    counted = counted_pixels(pair)
+    assert counted.any() and not (counted & ~pair.measured_finely()).any() and not counted[:, 10:15].any()
+
+
+def test_those_far_behind_one_that_is_not_taken_are_looked_at_again(candidate: Callable[..., Method]) -> None:
+    @dataclass(frozen=True, eq=False)
+    class Astray(Oracle):
+        def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
+            made = super().__call__(pair, options, progress)
+            return made if made.shape[-1] != SIDE else made + 0.5
+
+    far_behind = candidate("good", Oracle(0.01, 2))
+    _, choice = sharpen([METHODS["bicubic"], candidate("astray", Astray(0.00001, 1)), far_behind])
+    assert choice.shares == {"good": 1.0} and "astray (degraded" in " ".join(choice.skipped)

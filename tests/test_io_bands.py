@@ -8,9 +8,12 @@ import pytest
 import rasterio
 from affine import Affine
 
+from hypersharp.cli import main
 from hypersharp.cube import crs_of, transform_of
 from hypersharp.errors import CallError, InputError
 from hypersharp.io import open_cube, save_cube
+from hypersharp.io.coarse import read_coarse
+from hypersharp.io.image import Image
 
 PLACE = Affine(10, 0, 500_000, 0, -10, 5_000_000)
 PROFILE = {"driver": "GTiff", "count": 1, "crs": "EPSG:32633", "dtype": "uint16"}
@@ -88,3 +91,36 @@ def test_a_picture_opens_as_ms_with_a_word_on_its_tone_curve(tmp_path: Path) -> 
         assert open_cube(tmp_path / "a.jpg").shape == (3, 12, 8)
     with pytest.raises(CallError, match=r"out\.png"):
         save_cube(cube, tmp_path / "out.png")
+
+
+def test_a_missing_pixel_of_a_coarser_band_is_missing_alone(tmp_path: Path) -> None:
+    for name, factor in (("B02", 1), ("B01", 4)):
+        place, kind = PLACE @ Affine.scale(factor), {"dtype": "float32", "height": 12 // factor, "width": 8 // factor}
+        with rasterio.open(tmp_path / f"{name}.tif", "w", **PROFILE | kind, transform=place) as dataset:
+            plane = np.full((12 // factor, 8 // factor), factor, "f4")
+            plane[0, 0] = np.nan
+            dataset.write(plane, 1)
+    with pytest.warns(UserWarning, match="interpolated to the finest grid"):
+        cube = open_cube(tmp_path)
+    coarser = cube.values[0]
+    assert np.isnan(coarser[:4, :4]).all() and np.nanmax(coarser) == np.nanmin(coarser) == 4
+    assert np.isfinite(coarser).sum() == 12 * 8 - 16
+
+
+def test_masks_inside_the_files_of_bands_are_read_coarsely_too(tmp_path: Path) -> None:
+    for name in ("B02", "B03"):
+        band(tmp_path / f"{name}.tif", 40)
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(tmp_path / f"{name}.tif", "r+") as dataset:
+            valid = np.full((12, 8), 255, "u1")
+            valid[:6] = 0
+            dataset.write_mask(valid)
+    found = read_coarse(Image(tmp_path).stored(), [0, 1], None, (4, 4))
+    assert np.isnan(found[:, :2]).all() and np.isfinite(found[:, 2:]).all()
+
+
+def test_nodata_of_each_band_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    band(tmp_path / "B02.tif", 20, nodata=0)
+    band(tmp_path / "B03.tif", 20, nodata=7)
+    with pytest.raises(SystemExit) as stop:
+        main(["info", str(tmp_path)])
+    assert stop.value.code == 0 and "nodata 0 or 7" in capsys.readouterr().out

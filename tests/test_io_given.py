@@ -107,3 +107,13 @@ def test_fuse_takes_them() -> None:
     expected = hsp.fuse(make_cube(coarse), make_cube(fine[:2]), method="bicubic")
     dataset = xr.Dataset({"a": (("wavelength", "lat", "lon"), coarse)})
     np.testing.assert_array_equal(hsp.fuse(dataset, fine[:2], method="bicubic").values, expected.values)
+
+
+def test_a_scale_is_applied_though_the_scene_begins_with_nothing() -> None:
+    numbers = np.array(VALUES, float)
+    numbers[:, :10] = np.nan
+    image = xr.DataArray(numbers, dims=("band", "y", "x"), attrs={"scale_factor": 0.01})
+    for given in (image, image.chunk({"y": 5})):
+        assert float(as_cube(given, "hs").max()) == pytest.approx(np.nanmax(numbers) / 100)
+    nothing = image.copy(data=np.full_like(numbers, np.nan))
+    assert np.isnan(as_cube(nothing, "hs").values).all()

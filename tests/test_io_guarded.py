@@ -265,3 +265,19 @@ def test_a_crs_that_no_text_can_hold_is_refused_without_a_word_of_gdal(capfd: py
         with pytest.raises(InputError, match="one that PROJ knows"):
             make_cube(VALUES, crs=crs, transform=Affine(1, 0, 0, 0, -1, 0))
     assert capfd.readouterr().err == ""
+
+
+def test_an_answer_that_nobody_took_is_not_the_next_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("a", 1.0), ("b", 2.0)):
+        save_cube(make_cube(np.full((2, 4, 4), value, "f4")), tmp_path / f"{name}.npz")
+
+    def interrupted(self: object) -> int:
+        raise KeyboardInterrupt
+
+    with guarding("all"):
+        open_cube(tmp_path / "a.npz")
+        with monkeypatch.context() as patch:
+            patch.setattr(guarded._Answer, "length", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                open_cube(tmp_path / "a.npz")
+        assert float(open_cube(tmp_path / "b.npz").values.max()) == 2.0

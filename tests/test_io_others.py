@@ -178,3 +178,11 @@ def test_no_time(when: str) -> None:
 def test_a_header_beside_what_is_no_tiff(tmp_path: Path) -> None:
     run_fuse(tmp_path, "sharp.nc", "--envi-header", code=2)
     assert not (tmp_path / "sharp.nc").exists()
+
+
+def test_an_item_is_json_and_its_pixels_are_in_metres() -> None:
+    feet = Affine(10, 0, 980_000, 0, -10, 190_000)
+    image = make_cube(np.ones((2, 4, 4), np.float32), crs="EPSG:2263", transform=feet, nodata=np.nan)
+    said = item(image, Path("x.tif"), parse_when("2024-06-01"), [])
+    assert said["properties"]["gsd"] == pytest.approx(3.048, abs=1e-3)
+    assert said["assets"]["data"]["nodata"] == "nan" and json.dumps(said, allow_nan=False)

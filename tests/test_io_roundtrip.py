@@ -144,3 +144,15 @@ def test_a_real_value_that_looks_like_nodata_is_kept(suffix: str, tmp_path: Path
 def test_any_numbers_survive(suffix: str, values: np.ndarray, tmp_path: Path) -> None:
     cube = make_cube(values)
     assert_same(open_cube(save_cube(cube, tmp_path / f"image{suffix}")), cube)
+
+
+def test_a_lazy_cube_of_uneven_chunks_is_saved(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random((3, 70, 50)).astype("f4")
+    cube = make_cube(values).chunk({"y": (30, 40), "x": 50})
+    for suffix in (".zarr", ".nc", ".tif"):
+        np.testing.assert_array_equal(open_cube(save_cube(cube, tmp_path / f"cube{suffix}")).values, values)
+
+
+def test_a_plain_array_is_saved(tmp_path: Path) -> None:
+    values = np.ones((2, 3, 4), "f4")
+    assert open_cube(save_cube(values, tmp_path / "cube.npy")).shape == values.shape  # type: ignore[arg-type]

@@ -122,3 +122,27 @@ def test_gaps_are_no_stripes() -> None:
     striped = hs * (1 + 0.05 * np.random.default_rng(0).standard_normal((BANDS, SIDE, 1)))
     striped[:, :, 20:] = np.nan
     assert striped_lines(striped) == ["rows"]
+
+
+def test_haze_is_no_change_and_a_change_is_no_more_than_it_is() -> None:
+    hs, ms = pair(0)
+    hazy = (0.85 * ms + np.array([0.1, 0.03])[:, None, None]).astype(np.float32)
+    assert not np.isnan(fuse(make_cube(hs), make_cube(hazy), method="gsa").values).any()
+    changed = hs.copy()
+    changed[:, 20:24, 30:34] = 0.9
+    missing = np.isnan(fuse(make_cube(changed), make_cube(ms), method="gsa").values).any(0)
+    assert missing[41:47, 61:67].all() and missing.sum() < RATIO**2 * 12**2
+
+
+def test_the_share_left_out_is_that_of_the_scene_though_only_a_sample_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hypersharp.pair import sample
+
+    hs, ms = pair()
+    y, x = np.mgrid[:SIDE, :SIDE]
+    cloudy = np.where((y - 24) ** 2 + (x - 24) ** 2 < 80, 0.9, hs).astype(np.float32)
+    monkeypatch.setattr(sample, "MOST_COARSE", 40)
+    sharp = fuse(make_cube(cloudy), make_cube(ms), method="gsa", coregister="none")
+    record = Record.of(sharp)
+    if "changed_above" in record.left_out["hs"]:
+        missing = float(np.isnan(sharp.values).any(0).mean())
+        assert record.left_out["hs"]["share"] == pytest.approx(missing, abs=0.06)

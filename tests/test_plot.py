@@ -192,3 +192,12 @@ def test_hyper_is_there_once_anything_of_hypersharp_is_used() -> None:
     code = "import hypersharp as hsp, xarray as xr; hsp.open; print(hasattr(xr.DataArray([1.0]), 'hyper'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
+
+
+def test_a_window_or_a_cube_with_an_empty_band_is_shown() -> None:
+    cube = scene()
+    cube[3] = np.nan
+    assert hsp.show(cube)._repr_html_()
+    whole, mix = scene(), true_mix(NM, len(NM))
+    whole[3, :8] = 0
+    assert composite(whole[:, :8], mix).shape == (8, 24, 3)
