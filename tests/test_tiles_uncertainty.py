@@ -18,7 +18,7 @@ from hypersharp.io.image import Image
 from hypersharp.pair.options import Options
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
-from hypersharp.tiles import part
+from hypersharp.tiles import job
 from hypersharp.tiles.run import TiledOptions, TiledRun, fuse_in_tiles, prepare
 from hypersharp.tiles.store import Kind, TileProgress, Tiles, folder_for
 from hypersharp.uncertainty.predict import predict_error
@@ -134,7 +134,7 @@ def test_the_page_of_a_scene_in_tiles_shows_its_middle(
     files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("jinja2")
-    monkeypatch.setattr(part, "PART_PX", 96)
+    monkeypatch.setattr(job, "PART_PX", 96)
     words = ["fuse", *map(str, files), "-o", str(tmp_path / "sharp.tif"), "--method", "gsa", "--workers", "1"]
     with pytest.raises(SystemExit) as done:
         main([*words, "--memory", "1.5GB", "--report", str(tmp_path / "page")])
@@ -147,8 +147,8 @@ def test_the_middle_is_what_the_files_hold_there(files: tuple[Path, Path], tmp_p
     run = prepared(files, tmp_path, "gsa", **KNOWN)
     run.carry_out()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(part, "PART_PX", 96)
-        shown = part.middle_part(run.job)
+        patched.setattr(job, "PART_PX", 96)
+        shown = job.middle_part(run.job)
     for name, file in (("result", "sharp.tif"), ("error", "error.tif")):
         there = open_cube(tmp_path / file, window=(16, 16, 96, 96))
         np.testing.assert_allclose(shown[name].values, there.values, atol=1e-5)

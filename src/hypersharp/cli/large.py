@@ -62,7 +62,7 @@ def fuse_large(
     from hypersharp.io.coarse import coarse_cube
     from hypersharp.io.image import Image
     from hypersharp.pair.record import Record
-    from hypersharp.tiles.part import middle_part
+    from hypersharp.tiles.job import middle_part
     from hypersharp.tiles.run import prepare
 
     started = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
@@ -67,6 +68,7 @@ class Method:
         floats: (a, b): applying it holds about a L + l + b float32 per fine pixel at most, HS (L bands), MS (l) and
             result included (measured: peak of the resident memory on 256 and 448 pixels a side, and a little).
         candidate: whether `auto` tries it.
+        blind: whether it is a network that needs nothing but weights, and so no file of its own (`methods.trained`).
         licence: that of its code.
         nonnegative: whether it takes values for brightness, of which there is none below zero.
 
@@ -84,12 +86,15 @@ class Method:
     halo_coarse: int = 5  # what any blur and interpolation reach
     candidate: bool = True
     module: str = ""
+    blind: bool = False
     licence: str = "Apache-2.0"
     nonnegative: bool = False
 
     @property
     def learn(self) -> Learn:
-        """The function of that name in the method's file."""
+        """The function of that name in the method's file, or that of a network which is blind."""
+        if self.blind:
+            return partial(import_module("hypersharp.methods.trained").learn, self.name)
         found: Learn = import_module(self.module or f"hypersharp.methods.{self.name.replace('-', '_')}").learn
         return found
 

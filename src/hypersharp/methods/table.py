@@ -1,5 +1,7 @@
 """The table of methods, the quick ones first, as `auto` tries them; a new method is a row here, a file and a test."""
 
+from functools import partial
+
 from hypersharp.errors import check_name
 from hypersharp.methods.base import Method
 
@@ -14,11 +16,13 @@ HYSURE = "Subspace regularisation with vector total variation"
 CSTF = "Coupled sparse tensor factorisation (CSTF)"
 KWON_TAI = "Guided upsampling and spectrum substitution (after Kwon and Tai)"
 LIU = "Fractional gradients of the guide and low-rank patches (after Liu, Xiao and Li)"
+SRCNN, DBIN = "SRCNN, which sees HS alone", "Deep blind iterative fusion network"
 SSF_CNN = "Spatial and spectral fusion network (SSF-CNN, PDCon-SSF)"
 MS_SSFNET = "Multi-level and multi-scale fusion network (after MS-SSFNet)"
 HAM_MFN = "Multi-scale fusion network with RAP loss (after HAM-MFN)"
 NSSR = "Non-negative structured sparse representation, non-local means (NSSR)"
 SSJCN, ANY = "Spatial-Spectral Joint Correction Network", "SSJCN for any bands, ratio and sensor"
+Compared = partial(Method, candidate=False, blind=True)  # networks that are there to be compared with
 BLUR, SENSOR, TRAINED = ("psf",), ("psf", "srf"), ("weights",)
 
 # name, title, paper, needs, halo in fine pixels, floats per pixel
@@ -27,26 +31,14 @@ ROWS = (
     Method("glp", GLP, f"Aiazzi et al. 2006, PE&RS 72(5); {SELVA}", BLUR, 24, (1.5, 90)),
     Method("gsa", "Gram-Schmidt adaptive (GSA)", "Aiazzi et al. 2007, IEEE TGRS 45(10)", BLUR, 24, (1.5, 90)),
     Method("sfim", SFIM, f"Liu 2000, Int. J. Remote Sensing 21(18); {SELVA}", BLUR, 24, (4, 80), nonnegative=True),
-    Method(
-        "fuse", FUSE, "Wei et al. 2015, IEEE TIP 24(11)", SENSOR, 32, (2, 180), module="hypersharp.methods.fuse_wei"
-    ),
+    Method("fuse", FUSE, "Wei et al. 2015, IEEE TIP 24(11)", SENSOR, 32, (2, 180)),
     Method("ssjcn", SSJCN, WANG, TRAINED, 32, (2, 700), halo_coarse=8),  # its blur is as coarse as the ratio
-    Method(
-        "dbin", "Deep blind iterative fusion network", "Wang, Zeng, Fu, Huang, Ding 2019, ICCV", TRAINED, 96, (2, 900)
-    ),
+    Method("dbin", DBIN, "Wang, Zeng, Fu, Huang, Ding 2019, ICCV", TRAINED, 96, (2, 900), blind=True),
     Method("dhsis", "Deep hyperspectral image sharpening", DIAN, (*TRAINED, *SENSOR), 80, (2, 550)),
-    Method(
-        "srcnn",
-        "SRCNN, which sees HS alone",
-        "Dong et al. 2016, IEEE TPAMI 38(2)",
-        TRAINED,
-        16,
-        (2, 200),
-        candidate=False,
-    ),
-    Method("ssf-cnn", SSF_CNN, "Han, Shi, Zheng 2018, ICIP", TRAINED, 16, (2, 200), candidate=False),
-    Method("ms-ssfnet", MS_SSFNET, "after Han, Zheng, Chen 2019, ICCVW", TRAINED, 48, (2, 400), candidate=False),
-    Method("ham-mfn", HAM_MFN, "after Xu et al. 2020, IEEE TGRS 58(7)", TRAINED, 48, (2, 400), candidate=False),
+    Compared("srcnn", SRCNN, "Dong et al. 2016, IEEE TPAMI 38(2)", TRAINED, 16, (2, 200)),
+    Compared("ssf-cnn", SSF_CNN, "Han, Shi, Zheng 2018, ICIP", TRAINED, 16, (2, 200)),
+    Compared("ms-ssfnet", MS_SSFNET, "after Han, Zheng, Chen 2019, ICCVW", TRAINED, 48, (2, 400)),
+    Compared("ham-mfn", HAM_MFN, "after Xu et al. 2020, IEEE TGRS 58(7)", TRAINED, 48, (2, 400)),
     Method("ssjcn-any", ANY, f"{WANG}, in the pair's own coordinates", SENSOR, 32, (2, 700), halo_coarse=8),
     Method("cnmf", CNMF, "Yokoya et al. 2012, IEEE TGRS 50(2)", SENSOR, 24, (2, 300), nonnegative=True),
     Method("hysure", HYSURE, "Simoes et al. 2015, IEEE TGRS 53(6)", SENSOR, 96, (2, 360)),

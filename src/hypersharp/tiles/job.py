@@ -1,26 +1,37 @@
-"""What a worker has to know to sharpen any tile of a scene, and how it does it."""
+"""What a worker has to know to sharpen any tile of a scene, and how it does it; what is shown of the scene."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 from numpy.typing import NDArray
 
+from hypersharp.cube import with_bands_of
 from hypersharp.errors import InputError
-from hypersharp.fusion.finish import result_type
+from hypersharp.fusion.finish import missing_pixels, result_type
 from hypersharp.fusion.learn import Fusion
+from hypersharp.grid import middle, window_transform
+from hypersharp.numerics.loops import slices
+from hypersharp.pair.lattice import Lattice
 from hypersharp.pair.native import NativeImage
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.place import place
+from hypersharp.pair.reduced import MOST_PX
+from hypersharp.pair.sample import Sample
 from hypersharp.pair.sensor import PairSensor
-from hypersharp.pair.tiling import Tile, Tiling
+from hypersharp.pair.tiling import Tile, Tiling, halo_of, tile_around
 from hypersharp.tiles.store import JOB, Store, Tiles, write_whole
 from hypersharp.tiles.values import encode_values, read_values
-from hypersharp.uncertainty.predict import REACH, Intervals, interval_floats_per_px
+from hypersharp.uncertainty.model import modelled_errors
+from hypersharp.uncertainty.predict import REACH, Intervals, find_intervals, interval_floats_per_px
 
 HALF_WIDTHS = np.dtype(np.float32)
+WINDOW_PX = 40  # coarse pixels at most along a side of the windows that the mean error is taken from
+PART_PX = 384  # fine pixels along a side of what a page shows of a scene
 PAIR = ("hs_bands", "ms_bands", "all_bands", "unit", "spectra", "left_out", "warnings", "changes", "spikes")
 LEARNED = ("sharpener", "options", "choice", "record")
 
@@ -104,3 +115,60 @@ def stored_job(tiles: Tiles, device: str | None) -> Job:
         sensor.estimate = estimate
     pair = Pair(placement, **found["pair"], sample=None)
     return Job(Fusion(pair, sensor=sensor, **found["learned"]), **found["job"])
+
+
+def with_intervals(job: Job) -> Job:
+    """The job with what predicts the result's error: learned in the middle of the scene, its mean all over it.
+
+    Raises: InputError for a scene that is too small for that, or shows nothing in its middle.
+    """
+    pair = job.fusion.pair
+    with torch.inference_mode():
+        intervals = find_intervals(job.fusion, pair.read(middle(pair.shape_yx, MOST_PX)))
+        return replace(job, intervals=replace(intervals, mean=mean_error(job, intervals)))
+
+
+def mean_error(job: Job, intervals: Intervals) -> float:
+    """The mean of the modelled errors of what is measured in small tiles that cover the scene's sample."""
+    total, count, pair = 0.0, 0, job.fusion.pair
+    sample = Sample.of(pair.shape_yx, pair.ratio)
+    rows, columns = (
+        [(run.start + part.start, part.stop - part.start) for run in runs for part in slices(len(run), WINDOW_PX)]
+        for runs in (sample.rows, sample.columns)
+    )
+    for (y, height), (x, width) in product(rows, columns):
+        tile = tile_around((y, x, height, width), 2 * REACH, pair.shape_yx)
+        part, core = pair.read(tile.seen), tile.core_in_seen(pair.ratio)
+        sharp = job.fusion.sharpen(part).float().cpu()
+        errors = modelled_errors(intervals.model, sharp, part.hs, part.ms, intervals.sensor).mean(0)
+        found = errors[core][torch.from_numpy(~missing_pixels(part)[core])]
+        total, count = total + float(found.double().sum()), count + found.numel()
+    if not count:
+        raise InputError("no measured pixel all over the scene", "some", "mask less")
+    return total / count
+
+
+def middle_part(job: Job) -> dict[str, xr.DataArray]:
+    """The cubes "result", "hs", "ms" and "error" (half-widths) of the middle of the scene, on nested grids.
+
+    Raises: InputError as `with_intervals`.
+    """
+    job = job if job.intervals else with_intervals(job)
+    pair, placement = job.fusion.pair, job.fusion.pair.placement
+    window = middle(pair.shape_yx, PART_PX // pair.ratio)
+    y, x, height, width = (pair.ratio * size for size in window)
+    sharp, widths = job.sharpen(tile_around(window, halo_of(job.halo_px(), pair.ratio), pair.shape_yx))
+    assert job.intervals is not None and widths is not None
+    hs, ms = placement.read(window)
+    place = placement.fine.transform and window_transform(placement.fine.transform, (y, x, height, width))
+
+    def cube(values: np.ndarray) -> xr.DataArray:
+        return with_bands_of(placement.hs.outline(), values, crs=placement.fine.crs, transform=place)
+
+    rows, columns = placement.fine.shape_yx
+    shown = f"shown here: the middle {width} x {height} of {columns} x {rows} pixels"
+    nested = Lattice((0, 0, height, width), pair.ratio, pair.ratio, offset_px_yx=placement.offset_px_yx)
+    known = {"frame": "ms", **nested.described()}
+    record = replace(job.fusion.record, notes=(*job.fusion.record.notes, shown), placement=known)
+    error = cube(widths).assign_attrs(job.intervals.attrs())
+    return {"result": record.on(cube(sharp)), "hs": hs, "ms": ms, "error": error}

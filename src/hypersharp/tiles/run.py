@@ -37,10 +37,9 @@ from hypersharp.system.deterministic import is_deterministic
 from hypersharp.system.elsewhere import address_of
 from hypersharp.system.memory import free_bytes, give_back_memory
 from hypersharp.system.read_errors import real_path
-from hypersharp.tiles.job import HALF_WIDTHS, Job, store_job, stored_job
+from hypersharp.tiles.job import HALF_WIDTHS, Job, store_job, stored_job, with_intervals
 from hypersharp.tiles.plan import FLOAT_BYTES, WRITER_BYTES, make_tiling
 from hypersharp.tiles.store import FinishedTiles, Kind, Store, TileProgress, Tiles, folder_for, resumable
-from hypersharp.tiles.uncertainty import with_intervals
 from hypersharp.tiles.workers import Submit, in_process, in_processes, on_cluster
 from hypersharp.uncertainty.predict import interval_floats_per_px
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.detail import Agreement, Scales, SubspacePair, make_pair
-from hypersharp.methods.fuse_wei import Posterior, covariances
+from hypersharp.methods.fuse import Posterior, covariances
 from hypersharp.numerics.linops import BlurDecimation, fuse_gaussian, mirror
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor, add_noise

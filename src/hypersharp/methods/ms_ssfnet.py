@@ -1,5 +1,0 @@
-"""MS-SSFNet as a method."""
-
-from hypersharp.methods.trained import trained
-
-learn = trained("ms-ssfnet")

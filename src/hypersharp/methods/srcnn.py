@@ -1,5 +1,0 @@
-"""SRCNN as a method."""
-
-from hypersharp.methods.trained import trained
-
-learn = trained("srcnn")
