@@ -35,7 +35,7 @@ LEAST_MISFIT = 1e-3  # residual that is nothing, whatever the noise
 FLAT = 0.8
 USUAL_PSF, FALLEN_BACK = "mtf:0.3", "by the pixel size"  # an instrument's of that pixel size, nothing else being known
 MUCH_BETTER = 0.5  # of the residual of a given PSF
-LEAST_RIDGE = 1e-9
+LEAST_RIDGE, TINY = 1e-9, 1e-30
 DOUBTFUL_GAIN = 0.1  # by which a given response and the images may disagree
 
 
@@ -276,6 +276,9 @@ def wraps_around(pair: TensorPair, psf: PSF) -> bool:
     )
     if not border.any() or within.sum() < 2 * len(around):
         return True
+    around, mirrored = (
+        seen / around[:, within].norm(dim=1)[:, None, None].clamp(min=TINY) for seen in (around, mirrored)
+    )
     known, wanted = around[:, within].double(), hs[:, within].double()
     gram, rhs = ((known[:, None] * image).sum(-1) for image in (known, wanted))
     mixture = solve_ridge(gram, rhs, LEAST_RIDGE).to(hs)[..., None]

@@ -99,7 +99,7 @@ def look(trials: Trials, pair: TensorPair, names: Sequence[str]) -> OwnScale:
         detail = torch.einsum("km,myx->kyx", to_seen, (ms - smooth).cpu())
         powers.append(float(detail[:, where].square().mean()))
     own, coarse = powers
-    trusted = trusted_pixels(part.ms, part.hs, sensor, hs_valid=part.hs_valid, ms_valid=part.ms_valid)
+    trusted = trusted_pixels(next(iter(made.values())), part.hs, sensor, hs_valid=part.hs_valid, ms_valid=part.ms_valid)
     whole = part.hs[:, trusted].norm().clamp(min=TINY)
     differs = {name: float((sensor.hs(image) - part.hs)[:, trusted].norm() / whole) for name, image in made.items()}
     seen = neighbour_products(shown, counted) / len(units)
