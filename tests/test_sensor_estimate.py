@@ -90,6 +90,17 @@ def test_a_lopsided_blur_and_its_response_are_found_again(ratio: int) -> None:
     assert found.shift_px_yx == pytest.approx(expected, abs=0.05)
 
 
+@pytest.mark.parametrize("factor", [1e-4, 255.0])
+def test_the_unit_of_ms_changes_nothing_but_the_gain(factor: float) -> None:
+    hs, ms = Sensor(lopsided(), SRF, RATIO).observe(scene())
+    plain, other = (complete_sensor(hs, ms * times, RATIO) for times in (1, factor))
+    np.testing.assert_allclose(other.sensor.psf.kernel, plain.sensor.psf.kernel, atol=1e-4)
+    np.testing.assert_allclose(other.sensor.srf, factor * plain.sensor.srf, atol=1e-3 * factor)
+    assert other.residual == pytest.approx(plain.residual, abs=1e-4) and other.gain == pytest.approx(
+        plain.gain / factor
+    )
+
+
 def test_what_is_known_is_left_alone() -> None:
     psf = gaussian(8, 1.5, RATIO)
     hs, ms = Sensor(psf, SRF, RATIO).observe(scene())

@@ -18,6 +18,7 @@ from hypersharp.sensor.spectra import Spectra, restrict
 from hypersharp.sensor.srf import check_response
 from hypersharp.sensor.tables import FloatArray, Mask
 
+ANOTHER_UNIT = 5.0  # times hs: an ms is brought to its level first
 CONSTANT = 1e-6  # relative spread below which an image shows nothing
 
 
@@ -58,6 +59,12 @@ class Estimate:
     conditions: Mapping[str, float] = field(default_factory=dict)
     protocol: str | None = None
 
+    def with_ms_times(self, factor: float) -> "Estimate":
+        """The same of a pair whose ms is so many times as large."""
+        sensor = replace(self.sensor, srf=self.sensor.srf * factor)
+        gains, offsets = self.gains * factor, self.offsets * factor
+        return replace(self, sensor=sensor, gain=self.gain / factor, gains=gains, offsets=offsets)
+
 
 @dataclass(frozen=True, eq=False)
 class Images:
@@ -95,6 +102,15 @@ def complete_sensor(
     seen, stated = restrict(len(ms), len(hs), spectra)
     if psf is not None and srf is not None:
         return explain(pair, Sensor(psf, srf, ratio), None)
+    levels = [
+        float(np.abs(image.numpy()[:, valid]).mean()) for image, valid in ((hs, pair.hs_valid), (ms, pair.ms_valid))
+    ]
+    if min(levels) > 0 and not 1 / ANOTHER_UNIT < levels[0] / levels[1] < ANOTHER_UNIT:
+        factor, masks = levels[0] / levels[1], {"hs_valid": hs_valid, "ms_valid": ms_valid}
+        rows = None if srf is None else srf * factor
+        return complete_sensor(hs, ms * factor, ratio, psf=psf, srf=rows, spectra=spectra, **masks).with_ms_times(
+            1 / factor
+        )
     for name, image, valid in (("hs", pair.hs, pair.hs_valid), ("ms", pair.ms, pair.ms_valid)):
         pixels = image.numpy()[:, valid]
         if not (np.ptp(pixels, axis=1) > CONSTANT * np.abs(pixels).max(axis=1)).any():

@@ -78,7 +78,7 @@ def check_exportable(header: WeightsHeader, path: Path) -> None:
     if header.network == "ssjcn-v2":
         known = packaged_weights().values()
         others = [w.name for w in known if w.header.network != header.network and not w.any_sensor]
-        do = f"run these with torch, or take {' or '.join(others)}"
+        do = f"run them with torch, or take {' or '.join(others)}"
         raise InputError(f"weights of {header.network}, which runs in torch alone", "weights of another network", do)
     if header.provenance.get("any_sensor"):
         found = "weights for any sensor, which are a network only together with a pair"
