@@ -49,13 +49,12 @@ def test_a_few_values_that_stand_out_do_not_spoil_the_scene(spoil: Callable[[np.
     errors = {}
     for keep_changed in (False, True):
         with warnings.catch_warnings(record=True):
-            sharp = fuse(make_cube(spoilt), make_cube(ms), method="gsa", keep_changed=keep_changed, consistent=False)
+            sharp = fuse(make_cube(spoilt), make_cube(ms), method="gsa", keep_changed=keep_changed)
         errors[keep_changed] = float(np.square(sharp.values - truth).mean())
         told = [text for text in Record.of(sharp).warnings if "far off all around" in text]
         assert len(told) == (0 if keep_changed else 1)
-    plain = fuse(make_cube(hs), make_cube(ms), method="gsa", consistent=False)
-    clean = float(np.square(plain.values - truth).mean())
-    assert errors[False] < 20 * clean < errors[True] / 1000
+    clean = float(np.square(fuse(make_cube(hs), make_cube(ms), method="gsa").values - truth).mean())
+    assert errors[False] < 40 * clean < errors[True] / 1000  # the pixel itself is filled, not seen
 
 
 def test_what_the_ms_shows_too_stays() -> None:
