@@ -341,6 +341,13 @@ def test_those_far_behind_one_that_is_not_taken_are_looked_at_again(candidate: C
             made = super().__call__(pair, options, progress)
             return made if made.shape[-1] != SIDE else made + 0.5
 
-    far_behind = candidate("good", Oracle(0.01, 2))
-    _, choice = sharpen([METHODS["bicubic"], candidate("astray", Astray(0.00001, 1)), far_behind])
+    @dataclass(frozen=True, eq=False)
+    class Failing(Oracle):
+        def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
+            if pair.ms.shape[-1] == SIDE:
+                raise InputError("a window", "the whole", "-")
+            return super().__call__(pair, options, progress)
+
+    failing, far_behind = candidate("failing", Failing(0.01, 3)), candidate("good", Oracle(0.01, 2))
+    _, choice = sharpen([METHODS["bicubic"], candidate("astray", Astray(0.00001, 1)), failing, far_behind])
     assert choice.shares == {"good": 1.0} and "astray (degraded" in " ".join(choice.skipped)

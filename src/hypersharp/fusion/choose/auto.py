@@ -95,11 +95,11 @@ def choose_best(
     skipped = try_all(trials, candidates, deadline - (1 - TRYING) * options.budget_s, progress)
     if not trials.by_name:
         raise InputError("a pair that no candidate can sharpen: " + ", ".join(skipped), "one", "name a method")
-    own = look(trials, pair, trials.hopeful())
+    own = look(trials, pair, tried := trials.hopeful())
     kept, differing = agreeing(own)
-    while differing and (others := [name for name in trials.hopeful(without=list(differing)) if name not in own.names]):
+    while others := [name for name in trials.hopeful(without=list(differing)) if name not in tried]:
         own = look(trials, pair, [*kept, *others])  # those that only the differing ones were far ahead of
-        kept, more = agreeing(own)
+        tried, (kept, more) = [*tried, *others], agreeing(own)
         differing |= more
     skipped += differing.values()
     seconds_left = max(0.0, deadline - perf_counter())
