@@ -24,6 +24,7 @@ from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube, save_cube
 from hypersharp.io.image import Image
 from hypersharp.methods.table import METHODS
+from hypersharp.networks import inference
 from hypersharp.pair import sample as samples
 from hypersharp.pair.options import Options
 from hypersharp.pair.pair import check_pair, read_sample
@@ -413,3 +414,13 @@ def test_a_sample_of_a_large_scene_leaves_its_seams_out(
     valid = check_pair(placement).to_learn_from(in_parts=True).hs_valid
     assert valid is not None and valid.shape == (32, 32)
     assert not valid[:, 6:10].any() and valid[2, 2]
+
+
+def test_workers_agree_on_the_precision_that_one_process_found(
+    wide_files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for faster, precision in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(inference, "bf16_is_faster", lambda device, faster=faster: faster)
+        run = prepared(wide_files, tmp_path / f"{precision}.tif", "ssjcn", precision="auto", consistent=False)
+        assert run.job.fusion.options.precision == precision
+        run.store.give_up()

@@ -131,8 +131,8 @@ def _bodies(header: Path) -> list[Path]:
 
 def _header(path: Path) -> Header:
     """Parse `name = value` lines; a value in braces may span lines."""
-    with reading(path, EXPECTED, OSError):
-        content = path.read_bytes()[: 2**24].decode("latin-1")
+    with reading(path, EXPECTED, OSError), path.open("rb") as file:
+        content = file.read(2**24).decode("latin-1")
     if not content.lstrip("\ufeffï»¿ \t\r\n").startswith("ENVI"):
         raise InputError(f"{path} that does not begin with ENVI", EXPECTED, "check the file")
     found = re.findall(r"^[ \t]*([^=\n{}]+?)[ \t]*=[ \t]*(\{[^}]*\}|[^\n]*)", content, re.MULTILINE)

@@ -259,6 +259,14 @@ def hann_window(height: int, width: int) -> Tensor:
     return rows[:, None] * columns[None, :]
 
 
+def settled(options: Options) -> Options:
+    """With the precision that "auto" means here, for processes that are to agree."""
+    if options.precision != "auto":
+        return options
+    low = not is_deterministic() and bf16_is_faster(choose_device(options.device).type)
+    return replace(options, precision="bf16" if low else "fp32")
+
+
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
     """bfloat16 convolutions where asked for or, with `auto`, where they are faster on this device."""
     low = precision == "bf16" or (precision == "auto" and not is_deterministic() and bf16_is_faster(device.type))

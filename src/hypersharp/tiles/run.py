@@ -26,6 +26,7 @@ from hypersharp.io import check_apart, check_output, open_cube, save_cube
 from hypersharp.io.format import format_for, suffixes
 from hypersharp.io.image import Image
 from hypersharp.methods.table import find_method
+from hypersharp.networks.inference import settled
 from hypersharp.pair.options import Coregister, Frame, Options, Precision, Progress, Runtime, ignore
 from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import place
@@ -193,7 +194,7 @@ def prepare(
                 placement, scale=options.scale, destripe=options.destripe, despike=not options.keep_changed
             )
             fusion = learn_pair(pair, method, options, psf=psf, srf=srf, in_parts=True, progress=progress)
-            job = Job.of(fusion)
+            job = Job.of(replace(fusion, options=settled(fusion.options)))
             store_job(laid_out(with_intervals(job) if uncertainty else job, tiles), store)
         job = stored_job(Tiles.of(store.folder), None)
         check_room(job.fusion.pair.placement, out, uncertainty)
