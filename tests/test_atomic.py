@@ -13,6 +13,7 @@ from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.io import check_output, open_cube, save_cube
 from hypersharp.io.format import BY_SUFFIX, Format
 from hypersharp.system import atomic
+from hypersharp.system.atomic import staged
 
 ALL = sorted(suffix for suffix, form in BY_SUFFIX.items() if form.written)
 OLD, NEW = make_cube(np.zeros((2, 3, 3), "f4")), make_cube(np.ones((2, 3, 3), "f4"))
@@ -127,3 +128,9 @@ def test_unknown_and_empty_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "image.tif").touch()
     with pytest.raises(InputError, match="zero bytes"):
         open_cube(tmp_path / "image.tif")
+
+
+def test_a_source_that_has_gone_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"source.npy, which .*out.npy is made from"), staged(tmp_path / "out.npy"):
+        (tmp_path / "source.npy").read_bytes()
+    assert not list(tmp_path.iterdir())

@@ -234,3 +234,28 @@ def test_a_psf_that_puts_hs_elsewhere_is_warned_of() -> None:
         record = Record.of(fuse(hs, ms, method="gsa", psf=given))
         told.append([text for text in record.warnings if "beside a psf nothing is co-registered" in text])
     assert told[0] == [] and len(told[1]) == 1 and "+1.0, +2.0 fine pixels" in told[1][0]
+    right, wrong = (
+        Record.of(fuse(hs, ms, method="hysure", psf=blur.moved((1.0, 2.0), 4), srf=rows)).warnings
+        for rows in (srf, srf[::-1])
+    )
+    assert not any("under the given srf" in text for text in right)
+    assert any("has it a row for each ms band, in their order?" in text for text in wrong)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"psf": 2.0}, "a psf of type float"),
+        ({"srf": [[0.5, np.nan]]}, "finite numbers"),
+        ({"srf": [0.5, 0.5]}, "finite numbers"),
+        ({"method": None}, "method 'None'"),
+    ],
+)
+def test_what_is_no_sensor_and_no_method_is_one_line(options: dict[str, object], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        fuse(*cubes(), **({"method": "gsa"} | options))  # type: ignore[arg-type]
+
+
+def test_a_scale_that_is_no_scale_is_a_wrong_call() -> None:
+    with pytest.raises(CallError, match="scale=-1"):
+        fuse(*cubes(), method="gsa", scale=-1.0)

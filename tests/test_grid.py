@@ -158,3 +158,10 @@ def test_another_crs_is_followed() -> None:
 def test_pixels_of_no_size_are_refused() -> None:
     with pytest.raises(InputError, match="pixels of a size"):
         common_grid(BERLIN_HS, Grid((10, 10)))
+
+
+def test_a_ratio_at_the_limit_is_within_it_whatever_rounds() -> None:
+    """15 m beside 10 m."""
+    hs = Grid((20, 20), Affine(15, 0, 500_000.1, 0, -15, 5_000_000.7), "EPSG:32633")
+    ms = Grid((30, 30), Affine(10, 0, 500_000.1, 0, -10, 5_000_000.7), "EPSG:32633")
+    assert common_grid(hs, ms).ratio == 2

@@ -354,3 +354,14 @@ def test_a_lock_that_vanishes_is_made_again(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(store, "take_lock", once_gone)
     assert store.lock_folder(tmp_path / "x.tiles", tmp_path / "x") is not None and len(calls) == 2
+
+
+def test_a_stamp_knows_the_mask_and_what_lies_in_a_folder(tmp_path: Path) -> None:
+    for name in ("a.zarr", "mask.tif"):
+        save_cube(make_cube(np.ones((1, 4, 4), "u1")), tmp_path / name)
+    image = Image(tmp_path / "a.zarr", mask=tmp_path / "mask.tif")
+    stamps = [image.stamp()]
+    for name in ("a.zarr", "mask.tif"):
+        save_cube(make_cube(np.zeros((1, 4, 4), "u1")), tmp_path / name)
+        stamps.append(image.stamp())
+    assert stamps[0] != stamps[1] != stamps[2] and stamps[2] == image.stamp()

@@ -385,7 +385,7 @@ def _true_ratio(hs: Grid, ms: Grid, project: Project | None) -> float:
         found = f"hs pixels {ratio:.3g} times as wide as those of ms"
         do = "use a finer ms" if ratio < LEAST_RATIO else "resample ms to larger pixels first"
         raise InputError(found, f"{LEAST_RATIO:g} to {MOST_RATIO:g} times", do)
-    return ratio
+    return min(max(ratio, LEAST_RATIO), MOST_RATIO)
 
 
 def _covered(kept: Grid, other: Grid, multiple: int, project: Project | None) -> Window:
