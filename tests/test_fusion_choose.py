@@ -68,6 +68,15 @@ class Oracle(Apply):
         return (truth + self.size * noise)[:, : pair.ms.shape[1], : pair.ms.shape[2]]
 
 
+@dataclass(frozen=True, eq=False)
+class Astray(Oracle):
+    """On the pair itself too bright by far."""
+
+    def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
+        made = super().__call__(pair, options, progress)
+        return made if made.shape[-1] != SIDE else made + 0.5
+
+
 @pytest.fixture
 def candidate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Method]:
     """(name, what it applies, needs) -> a method of the table."""
@@ -267,12 +276,6 @@ def test_what_the_response_shows_at_the_pairs_own_scale_decides(candidate: Calla
 
 
 def test_what_differs_from_hs_more_than_bicubic_is_not_taken(candidate: Callable[..., Method]) -> None:
-    @dataclass(frozen=True, eq=False)
-    class Astray(Oracle):
-        def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
-            made = super().__call__(pair, options, progress)
-            return made if made.shape[-1] != SIDE else made + 0.5
-
     candidates = [METHODS["bicubic"], candidate("astray", Astray(0.001, 1)), candidate("good", Oracle(0.01, 2))]
     _, choice = sharpen(candidates)
     assert "astray" not in choice.shares and "astray (degraded, it differs from hs" in " ".join(choice.skipped)
@@ -335,12 +338,6 @@ def test_pixels_that_ms_does_not_have_do_not_count() -> None:
 
 
 def test_those_far_behind_one_that_is_not_taken_are_looked_at_again(candidate: Callable[..., Method]) -> None:
-    @dataclass(frozen=True, eq=False)
-    class Astray(Oracle):
-        def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
-            made = super().__call__(pair, options, progress)
-            return made if made.shape[-1] != SIDE else made + 0.5
-
     @dataclass(frozen=True, eq=False)
     class Failing(Oracle):
         def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:

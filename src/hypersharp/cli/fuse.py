@@ -173,14 +173,13 @@ def estimate(
     ratio: opt.Ratio = None,
 ) -> None:
     """Find the blur of HS and the response of MS in the pair itself; what is given of them is kept."""
-    from hypersharp.errors import CallError
     from hypersharp.io import check_apart
     from hypersharp.io.together import save_figure, write_text
+    from hypersharp.networks.checkpoint import check_suffix
     from hypersharp.pair.estimate import study_pair, summarise
     from hypersharp.sensor.stored import describe_estimate
 
-    if out.suffix != ".json":
-        raise CallError(f"--out {out}", "a file that ends in .json", "rename it")
+    check_suffix(out, ".json")
     check_apart([out, plot], [hs, ms, *reading.masks, *(Path(given) for given in (psf, srf) if given)])
     coarse, fine = reading.cubes(hs, ms)
     study = study_pair(coarse, fine, psf=psf, srf=srf, ratio=ratio)

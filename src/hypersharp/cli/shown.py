@@ -59,7 +59,7 @@ def progress_bar(title: str) -> Iterator[Callable[[float], None]]:
         yield move
 
 
-def json_of(value: Any, indent: int | None = None) -> str:
+def json_of(value: Any) -> str:
     """JSON of numbers and texts, with null for the numbers that it has no form for."""
     from json import dumps
 
@@ -70,7 +70,7 @@ def json_of(value: Any, indent: int | None = None) -> str:
             return [plain(part) for part in one]
         return None if isinstance(one, float) and not isfinite(one) else one
 
-    return dumps(plain(value), indent=indent)
+    return dumps(plain(value))
 
 
 def size(cube: "xr.DataArray") -> str:

@@ -37,10 +37,9 @@ def find_changes(pair: TensorPair, sensor: PairSensor) -> Changes | None:
             found = PairSensor(left, srf=sensor.given_srf)
             if torch.equal(before, kept):
                 break
-        haze = Changes.of(left, found.sensor, 0.0).offsets[:, None, None]
-        explained = (
-            not found.is_doubtful or not PairSensor(replace(left, ms=left.ms + haze), srf=sensor.given_srf).is_doubtful
-        )
+        if found.is_doubtful:
+            haze = Changes.of(left, found.sensor, 0.0).offsets[:, None, None]
+            found = PairSensor(replace(left, ms=left.ms + haze), srf=sensor.given_srf)
+        return None if found.is_doubtful or torch.equal(kept, measured) else changes
     except InputError:
         return None
-    return changes if explained and not torch.equal(kept, measured) else None

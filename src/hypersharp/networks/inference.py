@@ -261,16 +261,18 @@ def hann_window(height: int, width: int) -> Tensor:
 
 def settled(options: Options) -> Options:
     """With the precision that "auto" means here, for processes that are to agree."""
-    if options.precision != "auto":
-        return options
-    low = not is_deterministic() and bf16_is_faster(choose_device(options.device).type)
+    low = takes_bf16(choose_device(options.device), options.precision)
     return replace(options, precision="bf16" if low else "fp32")
 
 
+def takes_bf16(device: torch.device, precision: Precision) -> bool:
+    """Whether bfloat16 was asked for or, with "auto", is faster on this device."""
+    return precision == "bf16" or (precision == "auto" and not is_deterministic() and bf16_is_faster(device.type))
+
+
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """bfloat16 convolutions where asked for or, with `auto`, where they are faster on this device."""
-    low = precision == "bf16" or (precision == "auto" and not is_deterministic() and bf16_is_faster(device.type))
-    return torch.autocast(device.type, torch.bfloat16, enabled=low)
+    """bfloat16 convolutions where they are taken."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=takes_bf16(device, precision))
 
 
 @cache

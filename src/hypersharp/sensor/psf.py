@@ -24,7 +24,7 @@ FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 HELD_SIGMAS = 4.0  # how far a kernel whose size we choose reaches from its centre
 SPLINE_TAPS = 3  # around a kernel that is moved by a fraction of a pixel
 NORMALISED = 1e-14  # how far from 1 rounding leaves the sum of a scaled kernel
-MIRRORED_PX = 8
+MIRRORED_PX = 8  # coarse
 EXAMPLE = "e.g. gaussian:8:2, gaussian:8:2:start=1:boundary=wrap, fwhm:4.5, box, starck-murtagh, mtf:0.3"
 
 

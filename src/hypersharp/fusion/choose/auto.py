@@ -97,7 +97,7 @@ def choose_best(
         raise InputError("a pair that no candidate can sharpen: " + ", ".join(skipped), "one", "name a method")
     own = look(trials, pair, tried := trials.hopeful())
     kept, differing = agreeing(own)
-    while others := [name for name in trials.hopeful(without=list(differing)) if name not in tried]:
+    while others := [name for name in trials.hopeful(without=differing) if name not in tried]:
         own = look(trials, pair, [*kept, *others])  # those that only the differing ones were far ahead of
         tried, (kept, more) = [*tried, *others], agreeing(own)
         differing |= more

@@ -1,6 +1,6 @@
 """Methods tried on a pair at reduced resolution (`pair.reduced`): what counts there, scores and errors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
@@ -147,7 +147,7 @@ class Trials:
         """The scores of a blend at reduced resolution."""
         return quality_of(self._blended(shares, consistent), self.pairs)
 
-    def hopeful(self, *, without: Sequence[str] = ()) -> list[str]:
+    def hopeful(self, *, without: Collection[str] = ()) -> list[str]:
         """The candidates that are not far behind the best of them at reduced resolution, and bicubic, for comparison.
 
         As they are or consistent, whichever is better, their credit included.
