@@ -51,7 +51,7 @@ def jasper(folder: Path, ratio: int, response: str) -> tuple[FloatArray, FloatAr
     stored = loadmat(folder / "jasperRidge2_R198.mat")
     side = 100 // ratio * ratio
     scene = torch.tensor(stored["Y"].reshape(198, 100, 100, order="F")[:, :side, :side] / 5000.0)
-    srf = find_srf(response, AVIRIS_NM[stored["SlectBands"].ravel() - 1], drop_unseen=True)
+    srf = find_srf(response, AVIRIS_NM[stored["SlectBands"].ravel() - 1])
     psf = gaussian_fwhm(ratio, ratio)
     hs, ms = Sensor(PSF(psf.kernel, psf.start_yx, "reflect"), srf, ratio).observe(scene)
     return add_noise(hs, 35, 0).numpy(), add_noise(ms, 40, 1).numpy()

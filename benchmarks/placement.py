@@ -199,14 +199,14 @@ def jasper(data: Path, step: int = 1) -> tuple[Image, NDArray[np.float64]]:
     stored = loadmat(data / "jasper_ridge" / "jasperRidge2_R198.mat")
     cube = (stored["Y"].reshape(198, 100, 100, order="F") / 5000).astype(np.float32)[::step]
     nm = np.linspace(380, 2500, 224)[stored["SlectBands"].ravel() - 1][::step]
-    return cube, find_srf("sentinel-2a", nm, drop_unseen=True)
+    return cube, find_srf("sentinel-2a", nm)
 
 
 def berlin(data: Path, step: int = 1) -> tuple[Image, NDArray[np.float64]]:
     cube = open_cube(data / "berlin" / "EnMAP_BerlinUrbanGradient.hdr")
     values, nm = np.nan_to_num(np.asarray(cube.values, np.float32))[::step], wavelengths_nm(cube)
     assert nm is not None
-    return values / np.quantile(values, 0.999), find_srf("sentinel-2a", nm[::step], drop_unseen=True)
+    return values / np.quantile(values, 0.999), find_srf("sentinel-2a", nm[::step])
 
 
 if __name__ == "__main__":

@@ -247,8 +247,8 @@ def test_fuse_overwrites_only_when_it_succeeds(run, folder: Path) -> None:
         "fuse hs.tif ms.tif -o hs.tif",
         "fuse hs.tif ms.tif -o ./ms.tif --memory 2GB",
         "fuse hs.tif ms.tif -o link.tif",
-        "fuse hs.tif ms.tif -o out.tif --trust out.tif",
-        "fuse hs.tif ms.tif -o out.tif --trust ms.tif",
+        "fuse hs.tif ms.tif -o out.tif --uncertainty out.tif",
+        "fuse hs.tif ms.tif -o out.tif --uncertainty ms.tif",
         "fuse hs.tif rgb.png -o out.tif --uncertainty rgb.tif",
         "estimate hs.tif ms.tif -o sensor.json --plot ms.tif",
         "estimate hs.tif ms.tif -o sensor.json --srf sensor.json",
@@ -349,9 +349,7 @@ def test_help_lists_the_main_job_first(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     "words",
     [
-        ["fuse", "--trust", "x.tif"],
         ["fuse", "--move", "none"],
-        ["fuse", "--grid", "ms"],
         ["evaluate", "--move", "none"],
     ],
 )

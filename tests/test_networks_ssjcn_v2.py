@@ -1,4 +1,4 @@
-"""SSJCN's second generation: exact agreement with both inputs, its operators, any sensor, Winograd's convolution."""
+"""SSJCN's second generation: exact agreement with both inputs, its operators, any sensor."""
 
 import math
 import subprocess
@@ -14,7 +14,6 @@ from hypersharp.networks.checkpoint import build_network, to_fast_layout
 from hypersharp.networks.inference import Inference
 from hypersharp.networks.layers import Means, window_centre
 from hypersharp.networks.ssjcn_v2 import SSJCN2, ReluBlock, SSJCN2Options
-from hypersharp.networks.winograd import library, use_winograd
 from hypersharp.pair.options import Options, ignore
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor
@@ -221,57 +220,3 @@ def test_window_centre_is_the_blurs() -> None:
         psf, ratio = find_protocol(name).psf, find_protocol(name).ratio
         window = torch.tensor(psf.window(ratio, max(8, ratio)))
         assert window_centre(window, ratio) == pytest.approx(psf.centre_yx())
-
-
-def check_alike(plain: nn.Module, fast: nn.Module, image: Tensor) -> None:
-    """Two networks make the same of an image, and of its gradient; what theirs are is left in them."""
-    inputs = [image.clone().requires_grad_() for _ in range(2)]
-    made = [net(x) for net, x in zip((plain, fast), inputs, strict=True)]
-    for one in made:
-        torch.autograd.backward(one.sin().sum())
-    torch.testing.assert_close(made[1], made[0], rtol=0, atol=1e-4)
-    torch.testing.assert_close(inputs[1].grad, inputs[0].grad, rtol=0, atol=1e-4)
-
-
-@pytest.mark.skipif(library() is None, reason="no C++ compiler")
-@pytest.mark.parametrize(("channels", "outputs", "size"), [(16, 32, 8), (10, 48, 12), (33, 112, 20)])
-def test_winograds_convolution_and_gradients_are_torchs(channels: int, outputs: int, size: int) -> None:
-    torch.manual_seed(2)
-    plain = to_fast_layout(nn.Sequential(nn.Conv2d(channels, outputs, 3, padding=1)))
-    fast = to_fast_layout(nn.Sequential(nn.Conv2d(channels, outputs, 3, padding=1)))
-    fast.load_state_dict(plain.state_dict())
-    assert use_winograd(fast)
-    check_alike(plain, fast, torch.randn(3, channels, size, size))
-    for ours, torchs in zip(fast.parameters(), plain.parameters(), strict=True):
-        assert ours.grad is not None
-        assert torchs.grad is not None
-        tolerance = 1e-5 * math.sqrt(torchs.grad.numel()) + 1e-4 * float(torchs.grad.abs().max())
-        torch.testing.assert_close(ours.grad, torchs.grad, rtol=0, atol=tolerance)
-
-
-@pytest.mark.skipif(library() is None, reason="no C++ compiler")
-def test_a_residual_block_by_winograd_is_torchs() -> None:
-    torch.manual_seed(3)
-    plain, fast = (to_fast_layout(ReluBlock(32)) for _ in range(2))
-    fast.load_state_dict(plain.state_dict())
-    use_winograd(fast)
-    check_alike(plain, fast, torch.randn(2, 32, 12, 8))
-    for ours, torchs in zip(fast.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, torchs.grad, rtol=1e-4, atol=1e-3)
-
-
-@pytest.mark.skipif(library() is None, reason="no C++ compiler")
-def test_winograd_leaves_what_does_not_fit_to_torch() -> None:
-    """Sizes that are no multiple of 4, other strides, double precision."""
-    odd = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.Conv2d(16, 16, 3, 2, 1))
-    image = torch.rand(1, 16, 7, 9)
-    expected = odd(image)
-    use_winograd(odd)
-    torch.testing.assert_close(odd(image), expected, rtol=0, atol=0)
-    assert odd.double()(image.double()).dtype == torch.float64
-
-
-def test_the_compiled_kernels_leave_the_processor_as_it_was() -> None:
-    """Subnormal numbers stay what they are in the process that has loaded them."""
-    code = "from hypersharp.networks.winograd import library; library(); assert 5e-324 / 2 == 0 and 1e-310 * 1 > 0"
-    subprocess.run([sys.executable, "-c", code], check=True)

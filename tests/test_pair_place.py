@@ -162,7 +162,7 @@ def test_a_field_is_found_on_jasper_ridge(data_dir: Callable[[str], Path]) -> No
     stored = loadmat(data_dir("jasper_ridge") / "jasperRidge2_R198.mat")
     cube = (stored["Y"].reshape(198, 100, 100, order="F") / 5000).astype(np.float32)[::4]
     nm = np.linspace(380, 2500, 224)[stored["SlectBands"].ravel() - 1][::4]
-    srf = find_srf("sentinel-2a", nm, drop_unseen=True)
+    srf = find_srf("sentinel-2a", nm)
     hs, ms = Sensor(gaussian_fwhm(4, 4), srf, 4).observe(torch.from_numpy(cube))
     field = smooth_field((100, 100))
     displaced = add_noise(torch.from_numpy(bent(ms.numpy(), field)), 35, 2).numpy()

@@ -154,7 +154,7 @@ def test_jasper_ridge(data_dir: Callable[[str], Path], ratio: int) -> None:
     stored = loadmat(data_dir("jasper_ridge") / "jasperRidge2_R198.mat")
     cube = stored["Y"].reshape(198, 100, 100, order="F")[:, : 100 // ratio * ratio, : 100 // ratio * ratio]
     nm = np.linspace(380, 2500, 224)[stored["SlectBands"].ravel() - 1]
-    srf = find_srf("sentinel-2a", nm, drop_unseen=True)
+    srf = find_srf("sentinel-2a", nm)
     hs, ms = observed(cube / 5000, gaussian_fwhm(ratio, ratio), srf, ratio)
     for planted in (0.3, 1.4, 3.0):
         found = register(hs, moved(ms, planted, -planted))

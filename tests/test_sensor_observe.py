@@ -54,10 +54,10 @@ def test_the_adjoint_is_exact(spec: str, boundary: str, ratio: int) -> None:
     sensor = Sensor(any_psf(spec, ratio, boundary), SRF, ratio)
     generator = torch.Generator().manual_seed(2)
     scene = torch.randn(L, 2 * ratio, 3 * ratio, dtype=torch.float64, generator=generator).requires_grad_()
-    hs, ms = sensor.observe(scene)
-    y, x = torch.randn_like(hs), torch.randn_like(ms)
-    (gradient,) = torch.autograd.grad((hs * y).sum() + (ms * x).sum(), scene)
-    adjoint = sensor.hs_adjoint(y) + sensor.ms_adjoint(x)
+    hs = sensor.hs(scene)
+    y = torch.randn_like(hs)
+    (gradient,) = torch.autograd.grad((hs * y).sum(), scene)
+    adjoint = sensor.hs_adjoint(y)
     assert torch.linalg.vector_norm(adjoint - gradient) <= 1e-12 * torch.linalg.vector_norm(gradient)
     torch.testing.assert_close((hs * y).sum() + (ms * x).sum(), (scene * adjoint).sum(), rtol=1e-9, atol=1e-9)
 
@@ -121,7 +121,7 @@ def test_any_leading_axes_and_float32(spec: str) -> None:
     hs, ms = sensor.observe(scenes)
     assert (hs.shape, ms.shape) == ((2, 3, L, 2, 3), (2, 3, LITTLE_L, 8, 12))
     assert hs.dtype == ms.dtype == torch.float32
-    assert (sensor.hs_adjoint(hs) + sensor.ms_adjoint(ms)).shape == scenes.shape
+    assert sensor.hs_adjoint(hs).shape == scenes.shape
     exact = sensor.hs(scenes[1, 2].double())
     torch.testing.assert_close(hs[1, 2].double(), exact, rtol=1e-5, atol=1e-6)
 

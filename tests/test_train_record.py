@@ -219,7 +219,6 @@ def test_an_interrupted_finish_goes_on(tmp_path: Path) -> None:
     whole = train_record(options, small_set(), tmp_path / "whole")
     state = record.begin(options, small_set(), ())
     course = record.make_course(options, small_set(), make_folder(tmp_path / "cut"), state.net)
-    record.use_winograd(state.net), record.use_winograd(state.average)
     state.load(tmp_path / "whole" / LAST)
     state.save(tmp_path / "cut" / LAST)
     record.learn(course, state, 7, lambda step: 1 - ((step - 5) / 4) ** 0.5, tmp_path / "cut" / FINISH, None)

@@ -35,7 +35,6 @@ def fuse(
             help="Write the half-width of the 90 % prediction interval of each value to this file (plus a PNG preview)."
         ),
     ] = None,
-    trust: Annotated[Path | None, typer.Option(hidden=True)] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report of the run to this folder.")] = None,
     truth: opt.Truth = None,
     point: opt.Points = None,
@@ -50,7 +49,6 @@ def fuse(
     from hypersharp.methods.table import find_method
 
     find_method(fusing.method)
-    uncertainty = uncertainty or trust  # --trust was its name before
     for path in filter(None, (out, uncertainty)):
         check_output(path)
     check_apart([out, uncertainty, uncertainty and picture_of(uncertainty)], [hs, ms, *reading.masks, truth])

@@ -123,15 +123,12 @@ class Fusing:
     frame: Annotated[Literal["ms", "hs"], Option(help=FRAME)] = "ms"
     destripe: Annotated[bool, Option(help=DESTRIPE)] = True
     keep_changed: Annotated[bool, Option("--keep-changed", help=KEEP_CHANGED)] = False
-    grid: Annotated[Literal["pair", "ms"] | None, Option("--grid", hidden=True)] = None  # the former --frame
 
     def options(self) -> "Options":
         from hypersharp.pair.options import Options
 
         chosen = vars(self) | {"coregister": coregisters(self.coregister, self.move, self.no_coregister)}
-        if self.grid:
-            chosen["frame"] = "hs" if self.grid == "pair" else "ms"
-        former = ("method", "move", "no_coregister", "grid")
+        former = ("method", "move", "no_coregister")
         return Options(**{name: value for name, value in chosen.items() if name not in former})
 
 

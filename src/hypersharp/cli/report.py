@@ -34,7 +34,6 @@ def report(
         bool,
         typer.Option(help="Without TRUTH, predict the error: this runs the method once more, at reduced resolution."),
     ] = True,
-    trust: Annotated[bool | None, typer.Option("--trust/--no-trust", hidden=True)] = None,
     psf: opt.Psf = None,
     srf: opt.Srf = None,
     sensor: opt.SensorFile = None,
@@ -50,8 +49,7 @@ def report(
     sources = dict(zip(("result", "hs", "ms"), (Image(sharp), *reading.images(hs, ms)), strict=True))
     cubes = {name: image.cube() for name, image in sources.items()}
     known: dict[str, Any] = {"psf": blur, "srf": response, "weights": weights, "preset": preset}
-    predicted = uncertainty if trust is None else trust
-    make_page(cubes, out, sources, Run(own_command(context)), truth=truth, point=point, uncertainty=predicted, **known)
+    make_page(cubes, out, sources, Run(own_command(context)), truth=truth, point=point, uncertainty=uncertainty, **known)
 
 
 def check_page(out: Path | None, truth: Path | None, point: Sequence[str] | None, preset: str = "dian") -> None:

@@ -21,7 +21,6 @@ def view(
         Path | None,
         typer.Option(help="Half-widths that `fuse --uncertainty` wrote for the first FILE: adds prediction intervals."),
     ] = None,
-    trust: Annotated[Path | None, typer.Option(hidden=True)] = None,
     folder: Annotated[
         list[Path] | None,
         typer.Option(help="Folder to read and write, the first for new files; default: those of the files."),
@@ -46,7 +45,7 @@ def view(
     from hypersharp.viewer.scene import named_files
     from hypersharp.viewer.server import Options, Viewer
 
-    chosen = named_files(files or [], hs=hs, ms=ms, truth=truth, uncertainty=uncertainty or trust)
+    chosen = named_files(files or [], hs=hs, ms=ms, truth=truth, uncertainty=uncertainty)
     if not chosen:
         raise CallError("no image", "one at least", "name a FILE, --hs, --ms or --truth")
     hosts, most_bytes = tuple(allow_host or ()), int(max_upload * 2**20)

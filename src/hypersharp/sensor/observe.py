@@ -28,7 +28,7 @@ UNTOUCHED = 1e-3  # share of a blur that may come from pixels that were not meas
 class Sensor:
     """What maps a fine scene Z (..., L, H, W) to hs = D B Z (..., L, h, w) and ms = R Z (..., l, H, W).
 
-    Source: Wei, Dobigeon, Tourneret 2015, eq. 1. `hs_adjoint` and `ms_adjoint` are the exact transposes.
+    Source: Wei, Dobigeon, Tourneret 2015, eq. 1. `hs_adjoint` is the exact transpose of `hs`.
 
     Attributes:
         psf: the blur B, its phase and its boundary rule.
@@ -97,10 +97,6 @@ class Sensor:
         taps_y, taps_x = self._factors
         wide = _scatter(_strided_sum_adjoint(hs, -1, taps_x, self.ratio), -1, columns, width)
         return _scatter(_strided_sum_adjoint(wide, -2, taps_y, self.ratio), -2, rows, height)
-
-    def ms_adjoint(self, ms: Tensor) -> Tensor:
-        """R' X: the transpose of `ms`, (..., l, H, W) -> (..., L, H, W)."""
-        return self._mixed(torch.tensor(self.srf).to(ms).mT, ms)
 
     @cached_property
     def _factors(self) -> tuple[list[float], list[float]] | None:

@@ -24,7 +24,7 @@ UNKNOWN_WIDTH_NM = 100.0  # of an ms band, about that of Landsat's and Sentinel-
 LEAST_TABLE_NM = 100.0  # smaller numbers in a first column are weights, not wavelengths
 
 
-def find_srf(spec: str, wavelengths_nm: ArrayLike | None, *, drop_unseen: bool = False) -> FloatArray:
+def find_srf(spec: str, wavelengths_nm: ArrayLike | None) -> FloatArray:
     """Find a spectral response by name or in a file, for the bands of an hs image.
 
     Args:
@@ -32,7 +32,6 @@ def find_srf(spec: str, wavelengths_nm: ArrayLike | None, *, drop_unseen: bool =
             or a file (.csv, .npy, .mat, .txt) with the matrix itself, or a table whose first column holds wavelengths
             in nm.
         wavelengths_nm: centres of the hs bands (L,); None only for a matrix.
-        drop_unseen: leave out ms bands that cover none of the wavelengths instead of refusing them.
 
     Returns:
         (l, L); each row sums to 1.
@@ -44,7 +43,7 @@ def find_srf(spec: str, wavelengths_nm: ArrayLike | None, *, drop_unseen: bool =
     (3, 31)
     """
     if is_table_path(spec):
-        return srf_of_file(spec, wavelengths_nm, drop_unseen)
+        return srf_of_file(spec, wavelengths_nm)
     name, _, chosen = spec.partition(":")
     table = SRFS.get(name) or find_camera(name) or find_measured(name)
     if table is None:
@@ -57,9 +56,9 @@ def find_srf(spec: str, wavelengths_nm: ArrayLike | None, *, drop_unseen: bool =
         raise InputError("an hs image without wavelengths", f"some, to apply '{name}'", "give the srf as a file")
     rows = [table.bands[band] for band in bands]
     if isinstance(table, Curve):
-        return curve_srf(table.wavelengths_nm, np.array(rows), bands, wavelengths_nm, drop_unseen)
+        return curve_srf(table.wavelengths_nm, np.array(rows), bands, wavelengths_nm)
     centres_nm, fwhm_nm = zip(*rows, strict=True)
-    return gaussian_srf(centres_nm, fwhm_nm, wavelengths_nm, names=bands, drop_unseen=drop_unseen)
+    return gaussian_srf(centres_nm, fwhm_nm, wavelengths_nm, names=bands)
 
 
 def gaussian_srf(
@@ -68,7 +67,6 @@ def gaussian_srf(
     wavelengths_nm: ArrayLike,
     *,
     names: Sequence[str] | None = None,
-    drop_unseen: bool = False,
 ) -> FloatArray:
     """Gaussian spectral responses; a band narrower than the hs spacing sees the hs band it falls on.
 
@@ -76,7 +74,6 @@ def gaussian_srf(
         centres_nm, fwhm_nm: centre and full width at half maximum of each ms band in nm, (l,).
         wavelengths_nm: centres of the hs bands in nm, (L,).
         names: names of the ms bands (l,), for the message.
-        drop_unseen: leave out ms bands that cover none of the wavelengths instead of refusing them.
 
     Returns:
         (l, L); each row sums to 1.
@@ -99,7 +96,7 @@ def gaussian_srf(
     reach = widths * np.sqrt(-2 * np.log(SEEN)) / FWHM_PER_SIGMA
     # the largest exponent of a row is taken off, so that a narrow band between two hs bands keeps its weights
     weights = np.exp(exponent - exponent.max(axis=1, keepdims=True)) * spacing
-    return rows_that_see(weights, seen, (centres - reach, centres + reach), names, wavelengths, drop_unseen)
+    return rows_that_see(weights, seen, (centres - reach, centres + reach), names, wavelengths)
 
 
 def band_centres_nm(srf: FloatArray, wavelengths_nm: ArrayLike) -> FloatArray:
@@ -139,7 +136,7 @@ def check_common_wavelengths(
 
 
 def curve_srf(
-    table_nm: ArrayLike, rows: FloatArray, names: Sequence[str] | None, wavelengths_nm: ArrayLike, drop_unseen: bool
+    table_nm: ArrayLike, rows: FloatArray, names: Sequence[str] | None, wavelengths_nm: ArrayLike
 ) -> FloatArray:
     """Rows (l, T) digitised at `table_nm` (T,), interpolated at the wavelengths, zero outside the table."""
     wavelengths = checked_nm(wavelengths_nm)
@@ -149,10 +146,10 @@ def curve_srf(
     seen = (response >= half).any(axis=1)
     edges_nm = np.array([(grid[row].min(initial=np.inf), grid[row].max(initial=-np.inf)) for row in rows >= half]).T
     weights = response * band_shares_nm(wavelengths)
-    return rows_that_see(weights, seen, (edges_nm[0], edges_nm[1]), names, wavelengths, drop_unseen)
+    return rows_that_see(weights, seen, (edges_nm[0], edges_nm[1]), names, wavelengths)
 
 
-def srf_of_file(spec: str, wavelengths_nm: ArrayLike | None, drop_unseen: bool) -> FloatArray:
+def srf_of_file(spec: str, wavelengths_nm: ArrayLike | None) -> FloatArray:
     """The matrix in a file, or the table whose first column is wavelengths: they rise, from 100 nm up."""
     bands = None if wavelengths_nm is None else np.size(np.asarray(wavelengths_nm))
     table = read_table(spec, "spectral response", lambda shape: len(shape) == 2 and bands in (None, *shape))
@@ -160,17 +157,17 @@ def srf_of_file(spec: str, wavelengths_nm: ArrayLike | None, drop_unseen: bool) 
     if table.shape[1] > 1 and first.min() >= LEAST_TABLE_NM and (np.diff(first) > 0).all():
         if wavelengths_nm is None:
             raise InputError("an hs image without wavelengths", f"some, to apply '{spec}'", "give an (l, L) matrix")
-        return curve_srf(first, table[:, 1:].T, None, wavelengths_nm, drop_unseen)
+        return curve_srf(first, table[:, 1:].T, None, wavelengths_nm)
     if bands not in (None, table.shape[1]):
         if table.shape[0] != bands:
             raise InputError(f"{table.shape} in '{spec}'", f"(ms bands, {bands}), rows of weights", "give such a one")
         table = table.T
     seen = table.sum(axis=1) > 0
-    if not seen.all() and not drop_unseen:
+    if not seen.all():
         raise InputError(
             f"no weight in row {int(np.argmin(seen)) + 1} of '{spec}'", "a positive sum", "leave that ms band out"
         )
-    return np.asarray(table[seen] / table[seen].sum(axis=1, keepdims=True))
+    return np.asarray(table / table.sum(axis=1, keepdims=True))
 
 
 def checked_nm(wavelengths_nm: ArrayLike) -> FloatArray:
@@ -198,11 +195,10 @@ def rows_that_see(
     edges_nm: tuple[FloatArray, FloatArray],
     names: Sequence[str] | None,
     wavelengths: FloatArray,
-    drop_unseen: bool,
 ) -> FloatArray:
-    """The rows of weights that see something, each of sum 1; InputError for another, unless those are dropped."""
-    if seen.all() or (drop_unseen and seen.any()):
-        return np.asarray(weights[seen] / weights[seen].sum(axis=1, keepdims=True))
+    """The rows of weights that see something, each of sum 1; InputError for another."""
+    if seen.all():
+        return np.asarray(weights / weights.sum(axis=1, keepdims=True))
     row = int(np.argmin(seen))
     name, low, high = names[row] if names else row + 1, edges_nm[0][row], edges_nm[1][row]
     raise InputError(

@@ -30,7 +30,6 @@ from hypersharp.networks.checkpoint import (
 )
 from hypersharp.networks.header import read_header
 from hypersharp.networks.ssjcn_v2 import SSJCN2
-from hypersharp.networks.winograd import use_winograd
 from hypersharp.numerics.subspace import second_moment
 from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.system.atomic import make_folder
@@ -116,8 +115,6 @@ def train_record(
     last, deadline = make_folder(out_dir) / LAST, time.monotonic() + 60 * minutes if minutes else None
     state = begin(options, data, start_from)
     course = make_course(options, data, out_dir, state.net)
-    if options.precision == "fp32":
-        use_winograd(state.net), use_winograd(state.average)
     if resume or (finish_only and not start_from):
         if not last.exists():
             raise InputError(f"no {LAST} in {out_dir}", "an interrupted training", "train without --resume")
