@@ -346,13 +346,7 @@ def test_help_lists_the_main_job_first(capsys: pytest.CaptureFixture[str]) -> No
     assert panels == ["The main job", "Scores", "Training and benchmarks", "What there is"]
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["fuse", "--move", "none"],
-        ["evaluate", "--move", "none"],
-    ],
-)
+@pytest.mark.parametrize("words", [["fuse", "--move", "none"], ["evaluate", "--move", "none"]])
 def test_names_of_before_are_taken_and_not_shown(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([*words, "--help"])

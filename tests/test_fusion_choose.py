@@ -11,7 +11,7 @@ from torch import Tensor
 from hypersharp.cube import make_cube
 from hypersharp.errors import InputError
 from hypersharp.fusion.choose import trial
-from hypersharp.fusion.choose.auto import CANDIDATES, choose_best, choose_named, take
+from hypersharp.fusion.choose.auto import CANDIDATES, choose_best, choose_named, lead, take
 from hypersharp.fusion.choose.blend import blend_weights
 from hypersharp.fusion.choose.choice import Choice
 from hypersharp.fusion.choose.own_scale import looked_at
@@ -178,6 +178,15 @@ def test_what_takes_too_long_is_left_and_the_blend_stands_for_its_members() -> N
     assert take(useless, 2).name == "fair"
     far = [ranked("a", 40, 1), ranked("mix", 39, 1, blend=True)]
     assert take(far, 10).name == "a"
+
+
+def test_why_a_blend_is_taken_before_one_that_is_ahead_of_it() -> None:
+    slow, part, blend = (
+        replace(row, consistent=True)
+        for row in (ranked("slow", 40, 100), ranked("b", 39.05, 5), ranked("b", 39, 9, blend=True))
+    )
+    assert lead([part, blend], blend) == ", 0.05 dB behind b+c, of which a mean is the safer"
+    assert lead([slow, part, blend], blend) == ", 1.00 dB behind slow+c, for which the time does not suffice"
 
 
 def test_blend_weights_are_shares_and_leave_the_useless_out() -> None:

@@ -1,8 +1,5 @@
 """SSJCN's second generation: exact agreement with both inputs, its operators, any sensor."""
 
-import math
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -10,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hypersharp.networks.checkpoint import build_network, to_fast_layout
+from hypersharp.networks.checkpoint import build_network
 from hypersharp.networks.inference import Inference
 from hypersharp.networks.layers import Means, window_centre
-from hypersharp.networks.ssjcn_v2 import SSJCN2, ReluBlock, SSJCN2Options
+from hypersharp.networks.ssjcn_v2 import SSJCN2, SSJCN2Options
 from hypersharp.pair.options import Options, ignore
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor

@@ -59,7 +59,7 @@ def test_the_adjoint_is_exact(spec: str, boundary: str, ratio: int) -> None:
     (gradient,) = torch.autograd.grad((hs * y).sum(), scene)
     adjoint = sensor.hs_adjoint(y)
     assert torch.linalg.vector_norm(adjoint - gradient) <= 1e-12 * torch.linalg.vector_norm(gradient)
-    torch.testing.assert_close((hs * y).sum() + (ms * x).sum(), (scene * adjoint).sum(), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close((hs * y).sum(), (scene * adjoint).sum(), rtol=1e-9, atol=1e-9)
 
 
 @every_psf

@@ -49,7 +49,9 @@ def report(
     sources = dict(zip(("result", "hs", "ms"), (Image(sharp), *reading.images(hs, ms)), strict=True))
     cubes = {name: image.cube() for name, image in sources.items()}
     known: dict[str, Any] = {"psf": blur, "srf": response, "weights": weights, "preset": preset}
-    make_page(cubes, out, sources, Run(own_command(context)), truth=truth, point=point, uncertainty=uncertainty, **known)
+    make_page(
+        cubes, out, sources, Run(own_command(context)), truth=truth, point=point, uncertainty=uncertainty, **known
+    )
 
 
 def check_page(out: Path | None, truth: Path | None, point: Sequence[str] | None, preset: str = "dian") -> None:

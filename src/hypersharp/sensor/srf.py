@@ -62,11 +62,7 @@ def find_srf(spec: str, wavelengths_nm: ArrayLike | None) -> FloatArray:
 
 
 def gaussian_srf(
-    centres_nm: ArrayLike,
-    fwhm_nm: ArrayLike,
-    wavelengths_nm: ArrayLike,
-    *,
-    names: Sequence[str] | None = None,
+    centres_nm: ArrayLike, fwhm_nm: ArrayLike, wavelengths_nm: ArrayLike, *, names: Sequence[str] | None = None
 ) -> FloatArray:
     """Gaussian spectral responses; a band narrower than the hs spacing sees the hs band it falls on.
 

@@ -198,5 +198,6 @@ def lead(ranking: Sequence[Ranked], chosen: Ranked) -> str:
     gap = chosen.own_db - other.own_db
     if gap >= 0:
         return f", {gap:.2f} dB ahead of {other.name}"
-    why = "of which a mean is the safer" if other.name in chosen.shares else "for which the time does not suffice"
+    part_of_it = other.shares.keys() <= chosen.shares.keys()
+    why = "of which a mean is the safer" if part_of_it else "for which the time does not suffice"
     return f", {-gap:.2f} dB behind {other.name}, {why}"
