@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from hypersharp.cli import main
 from hypersharp.errors import InputError
 from hypersharp.fusion.fuse import fuse
+from hypersharp.networks import inference
 from hypersharp.networks.checkpoint import load_weights, read_header
 from hypersharp.networks.layers import Means
 from hypersharp.networks.ssjcn_v2 import SSJCN2, SSJCN2Options
@@ -40,6 +41,7 @@ OPTIONS = RecordOptions(
     round_steps=2,
     batch=2,
     crop_px=16,
+    precision="fp32",
 )
 SRF = np.array([[0.5, 0.3, 0.2, 0, 0], [0, 0, 0.2, 0.3, 0.5]])
 SENSOR = Sensor(psf.parse_psf("gaussian:3:0.5:start=2", 4), SRF, 4)
@@ -211,6 +213,12 @@ def test_a_finish_lets_the_rate_fall_and_leaves_the_checkpoint(tmp_path: Path) -
     told = read_header(path).provenance
     assert {"step": 8, "crops": 16, "protocol": "uestc-x4", "training_scenes": ["a", "b"]}.items() <= told.items()
     assert told["pflop"] > 0
+
+
+def test_the_precision_is_that_which_this_machine_is_fast_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "bf16_is_faster", lambda _: True)
+    path = train_record(replace(OPTIONS, precision="auto"), small_set(), tmp_path)
+    assert read_header(path).provenance["precision"] == "bf16"
 
 
 def test_an_interrupted_finish_goes_on(tmp_path: Path) -> None:

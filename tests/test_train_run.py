@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from hypersharp.errors import InputError, OutputError
+from hypersharp.networks import inference
 from hypersharp.networks.checkpoint import load_weights
 from hypersharp.networks.header import read_header
 from hypersharp.sensor import psf
@@ -80,6 +81,17 @@ def test_weights_carry_options_and_provenance(tmp_path: Path) -> None:
     expected = {"steps": 8, "protocol": "dian-x4", "training_scenes": ["a", "b"], "validation_scenes": ["c"]}
     assert expected.items() <= header.provenance.items()
     assert header.provenance["val_psnr_db"] > 0
+
+
+@pytest.mark.parametrize("faster", [True, False])
+def test_a_training_takes_bf16_where_the_machine_is_fast_at_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faster: bool
+) -> None:
+    monkeypatch.setattr(inference, "bf16_is_faster", lambda _: faster)
+    options = replace(OPTIONS, precision="auto", steps=2)
+    assert read_header(train(options, small_set(), tmp_path, hardware=CPU)).provenance["precision"] == (
+        "bf16" if faster else "fp32"
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from itertools import product
 from math import inf
 from pathlib import Path
 from timeit import repeat
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -261,8 +262,12 @@ def hann_window(height: int, width: int) -> Tensor:
 
 def settled(options: Options) -> Options:
     """With the precision that "auto" means here, for processes that are to agree."""
-    low = takes_bf16(choose_device(options.device), options.precision)
-    return replace(options, precision="bf16" if low else "fp32")
+    return replace(options, precision=settled_precision(choose_device(options.device), options.precision))
+
+
+def settled_precision(device: torch.device, precision: Precision) -> Literal["bf16", "fp32"]:
+    """What "auto" means on this device; the others are what they are."""
+    return "bf16" if takes_bf16(device, precision) else "fp32"
 
 
 def takes_bf16(device: torch.device, precision: Precision) -> bool:

@@ -29,6 +29,7 @@ from hypersharp.networks.checkpoint import (
     what_is_kept,
 )
 from hypersharp.networks.header import read_header
+from hypersharp.networks.inference import settled_precision
 from hypersharp.networks.ssjcn_v2 import SSJCN2
 from hypersharp.numerics.subspace import second_moment
 from hypersharp.quality.metrics import psnr_sam_ergas
@@ -112,6 +113,7 @@ def train_record(
     Raises: InputError where there is no checkpoint to go on from, or options do not fit.
     """
     commit()  # asked now and kept: the checkout may change while a training runs
+    options = replace(options, precision=settled_precision(torch.device("cpu"), options.precision))
     last, deadline = make_folder(out_dir) / LAST, time.monotonic() + 60 * minutes if minutes else None
     state = begin(options, data, start_from)
     course = make_course(options, data, out_dir, state.net)

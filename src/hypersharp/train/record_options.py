@@ -60,6 +60,6 @@ class RecordOptions(NetworkOptions):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.997
     level: Annotated[float, Field(ge=0)] = 0.0
     cosine_weight: Annotated[float, Field(ge=0)] = 0.0
-    precision: Literal["bf16", "fp32"] = "fp32"
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
     compile: bool = False
     seed: int = 0

@@ -38,6 +38,7 @@ from hypersharp.networks.checkpoint import (
     to_fast_layout,
     what_is_kept,
 )
+from hypersharp.networks.inference import settled_precision
 from hypersharp.system.atomic import output_error
 from hypersharp.system.build_info import commit
 from hypersharp.train.any_sensor import lessons_for_any_sensor
@@ -141,6 +142,9 @@ def train(
     if resume:
         load_checkpoint(out_dir / CHECKPOINT)  # said in one line where it cannot be
     commit()  # asked now and kept: the checkout may change while a training runs
+    cuda = hardware.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    device = torch.device("cuda" if cuda else "cpu")
+    options = replace(options, precision=settled_precision(device, options.precision))
     pl.seed_everything(options.seed, verbose=False)
     header = options.header(data.sensor.srf.shape[1], data.sensor.srf.shape[0], data.sensor.ratio)
     net = build_network(header.network, header.options)
