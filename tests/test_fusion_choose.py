@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hypersharp.fusion.choose.auto import CANDIDATES, choose_best, choose_named,
 from hypersharp.fusion.choose.blend import blend_weights
 from hypersharp.fusion.choose.choice import Choice
 from hypersharp.fusion.choose.own_scale import looked_at
-from hypersharp.fusion.choose.trial import Quality, Ranked, counted_pixels, quality_of
+from hypersharp.fusion.choose.trial import Quality, Ranked, Trials, counted_pixels, quality_of
 from hypersharp.fusion.fuse import fuse
 from hypersharp.fusion.learn import learn
 from hypersharp.methods.base import Apply, Method
@@ -154,6 +155,18 @@ def test_a_network_is_told_the_users_sensor_only(monkeypatch: pytest.MonkeyPatch
     assert all(said.psf == sensor.psf for said in told["blind"])
     assert all(np.array_equal(said.sensor.srf, sensor.sensor.srf) for said in told["blind"])
     assert told["net"] and told["blind"]
+
+
+def test_a_network_is_expected_to_take_as_long_as_all_its_orientations(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = add_method(monkeypatch, "net", lambda *given: Oracle(0.01, 1), ("weights",))
+    monkeypatch.setattr(trial, "choose_weights", lambda *given: (packaged_weights()["ssjcn-any"], ()))
+    ticks = count()
+    monkeypatch.setattr(trial, "perf_counter", lambda: float(next(ticks)))
+    once, all_of_them = (
+        Trials.of(PAIR, known_sensor(), replace(PLAIN, ensemble=ensemble)).attempt(method).seconds
+        for ensemble in (False, True)
+    )
+    assert all_of_them == 8 * once > 0
 
 
 def test_without_time_the_quickest_is_taken(candidate: Callable[..., Method]) -> None:

@@ -15,9 +15,9 @@ import hypersharp as hsp
 from hypersharp.cli import main
 from hypersharp.cube import LONLAT, crs_of, lonlat_of, make_cube, transform_of
 from hypersharp.errors import InputError
+from hypersharp.fusion.near import near
 from hypersharp.io import save_cube
 from hypersharp.io.image import Image
-from hypersharp.pair.near import near
 from hypersharp.pair.place import place
 from hypersharp.pair.record import Record
 from hypersharp.pair.units import unit_warnings

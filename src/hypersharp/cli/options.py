@@ -219,8 +219,8 @@ class PlainReading:
     def images(self, hs: Path, ms: Path) -> "tuple[Image, Image]":
         """Both, not opened yet."""
         from hypersharp.errors import CallError
+        from hypersharp.fusion.near import near
         from hypersharp.io.image import Image
-        from hypersharp.pair.near import near
 
         for name in (name for name in ("hs_scale", "ms_scale") if getattr(self, name) == 0):
             raise CallError(f"--{name.replace('_', '-')} 0", "a number that is not zero", "see the file's own scale")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hypersharp.errors import InputError
 from hypersharp.fusion.consistency import make_consistent
+from hypersharp.fusion.ensemble import own_orientations
 from hypersharp.methods.base import Method
 from hypersharp.networks.inference import choose_weights, made_for
 from hypersharp.pair.options import Options, ignore
@@ -117,12 +118,13 @@ class Trials:
     def attempt(self, method: Method) -> Trial:
         """Run a method on every pair. Raises: InputError where it does not fit the pair, or gives no numbers."""
         plain, agreed, seconds, agreeing = [], [], [], []
-        options, sensor = self.options, self.sensor
+        options, sensor, runs = self.options, self.sensor, 1
         if method.is_network:  # sees only what the user gave of the sensor, for its own it was trained with
             known = sensor.given_psf, sensor.given_srf
             # weights for any sensor are a candidate of their own
             weights, _ = choose_weights(method.name, self.pair, options)
             options = replace(options, weights=weights.path)  # the same in every phase
+            runs = len(own_orientations(sensor.psf, self.pair.ratio)) if options.ensemble else 1
             protocol, second = sensor.estimate.protocol, weights.header.network == SSJCN2
             if second and protocol is not None and made_for(weights) == protocol:
                 self.credit[method.name] = 10 ** (-OWN_SENSOR_DB / 20)
@@ -138,7 +140,7 @@ class Trials:
             if True in self.wanted:
                 agreed.append(make_consistent(estimate, pair, self.sensor.psf).image)
             growth = self.scene_px / pair.ms[0].numel()
-            seconds.append(growth * (between - started))
+            seconds.append(runs * growth * (between - started))
             agreeing.append(growth * (perf_counter() - between))
         self.by_name[method.name] = Trial({False: plain, True: agreed}, min(seconds), min(agreeing))
         return self.by_name[method.name]
