@@ -1,5 +1,6 @@
 """The main job: two images in, one sharp image out, in the user's units, on the ms's grid."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hypersharp.io.given import AnyImage, as_cube
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.methods.table import find_method
 from hypersharp.pair.options import Coregister, Frame, Mode, Options, Precision, Progress, Runtime, ignore, part_of
-from hypersharp.pair.pair import check_pair
+from hypersharp.pair.pair import Pair, check_pair
 from hypersharp.pair.place import place
 from hypersharp.pair.sensor import GivenPSF, GivenSRF
 from hypersharp.sensor.psf import PSF
@@ -117,15 +118,19 @@ def fuse_images(
     psf: GivenPSF = None,
     srf: GivenSRF = None,
     ratio: int | None = None,
+    check: Callable[[Pair], None] = lambda pair: None,
     progress: Progress = ignore,
 ) -> tuple[xr.DataArray, Fusion]:
     """The result of two images in one piece, and what it was made with.
+
+    check: raises where the pair does not allow what the caller wants of the result.
 
     Raises: InputError as `fuse`.
     """
     find_method(method)
     placement = place(hs, ms, ratio=ratio, coregister=options.coregister_with(psf), frame=options.frame)
     pair = check_pair(placement, scale=options.scale, destripe=options.destripe, despike=not options.keep_changed)
+    check(pair)
     fusion = learn_pair(pair, method, options, psf=psf, srf=srf, progress=part_of(progress, 0, 0.5))
     pair = fusion.pair
     whole = pair.whole()

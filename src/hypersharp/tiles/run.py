@@ -42,7 +42,7 @@ from hypersharp.tiles.job import HALF_WIDTHS, Job, store_job, stored_job, with_i
 from hypersharp.tiles.plan import FLOAT_BYTES, WRITER_BYTES, make_tiling
 from hypersharp.tiles.store import FinishedTiles, Kind, Store, TileProgress, Tiles, folder_for, resumable
 from hypersharp.tiles.workers import Submit, in_process, in_processes, on_cluster
-from hypersharp.uncertainty.predict import interval_floats_per_px
+from hypersharp.uncertainty.predict import check_predictable, interval_floats_per_px
 
 BLOCK_PX = 256  # side of the pieces in which the result is written
 WHOLE_SHARE = 0.6  # of the memory that is free: what a scene fused at once may take
@@ -193,6 +193,8 @@ def prepare(
             pair = check_pair(
                 placement, scale=options.scale, destripe=options.destripe, despike=not options.keep_changed
             )
+            if uncertainty:
+                check_predictable(pair, method, options, psf, srf)
             fusion = learn_pair(pair, method, options, psf=psf, srf=srf, in_parts=True, progress=progress)
             job = Job.of(replace(fusion, options=settled(fusion.options)))
             store_job(laid_out(with_intervals(job) if uncertainty else job, tiles), store)
