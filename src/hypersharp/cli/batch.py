@@ -65,13 +65,14 @@ def batch(
         path = out / "logs" / f"{pair.name}.txt"  # what `fuse` says of a pair
         make_folder(path.parent)
         with path.open("w", encoding="utf-8") as log, redirect_stdout(log):
-            name, sensor = sensors.of(pair, hs, ms)
+            tiles = tiles_for(hs, ms, fusing.method, large)
+            images = (hs, ms) if tiles else (hs.loaded(), ms.loaded())
+            name, sensor = sensors.of(pair, *images)
             shared = replace(options, psf_is_centred=sensor["psf"] is not given["psf"])
             chosen = {"method": fusing.method, "options": shared, "uncertainty": None, **sensor}
-            tiles = tiles_for(hs, ms, fusing.method, large)
             if tiles:
                 return name, fuse_large(hs, ms, target, tiles=tiles, part=True, **chosen)
-            return name, fuse_whole(hs, ms, target, **chosen)
+            return name, fuse_whole(*images, target, **chosen)
 
     def picture(cubes: "Mapping[str, xr.DataArray]") -> list[dict[str, str]]:
         from hypersharp.batch.page import pictures_of

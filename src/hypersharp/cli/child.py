@@ -40,7 +40,7 @@ def fuse_files(order: Order) -> None:
     from hypersharp.cli.large import too_large
     from hypersharp.fusion.fuse import fuse_images
     from hypersharp.io import save_cube
-    from hypersharp.io.image import CubeImage, Image
+    from hypersharp.io.image import Image
     from hypersharp.pair.options import Options
     from hypersharp.tiles.run import prepare
     from hypersharp.uncertainty.predict import check_predictable, predict_for
@@ -51,7 +51,7 @@ def fuse_files(order: Order) -> None:
     reason = too_large(*files, order.method, uncertainty=uncertainty is not None)
     if reason is None:
         share = 0.6 if uncertainty else 0.9  # of the work that is the fusion's
-        images = [CubeImage(image.cube(), image.path, image.said()) for image in files]
+        images = [image.loaded() for image in files]
         check = partial(check_predictable, method=order.method, options=options) if uncertainty else lambda pair: None
         progress = Progress(share)
         sharp, fusion = fuse_images(*images, method=order.method, options=options, check=check, progress=progress)

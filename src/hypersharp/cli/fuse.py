@@ -16,7 +16,7 @@ from hypersharp.cli.shown import progress_bar, say, shown, size, table
 if TYPE_CHECKING:
     import xarray as xr
 
-    from hypersharp.io.image import Image
+    from hypersharp.io.image import CubeImage, Image
     from hypersharp.pair.pair import Pair
 
 
@@ -87,8 +87,8 @@ def fuse(
 
 
 def fuse_whole(
-    hs: "Image",
-    ms: "Image",
+    hs: "Image | CubeImage",
+    ms: "Image | CubeImage",
     out: Path,
     *,
     method: str,
@@ -102,7 +102,6 @@ def fuse_whole(
     """
     from hypersharp.fusion.fuse import fuse_images
     from hypersharp.io import save_cube
-    from hypersharp.io.image import CubeImage
     from hypersharp.system.build_info import peak_bytes
     from hypersharp.uncertainty.predict import check_predictable, predict_for
 
@@ -111,7 +110,7 @@ def fuse_whole(
         if uncertainty:
             check_predictable(pair, method, chosen["options"], chosen["psf"], chosen["srf"])
 
-    images = [CubeImage(image.cube(), image.path, image.said()) for image in (hs, ms)]
+    images = [image.loaded() for image in (hs, ms)]
     started = time.perf_counter()
     with progress_bar(f"fusing with {method}") as progress:
         sharp, fusion = fuse_images(*images, method=method, check=check_all, progress=progress, **chosen)

@@ -16,8 +16,8 @@ from hypersharp.io.given import AnyImage, as_cube
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.methods.table import find_method
 from hypersharp.pair.options import Coregister, Frame, Mode, Options, Precision, Progress, Runtime, ignore, part_of
-from hypersharp.pair.pair import Pair, check_pair
-from hypersharp.pair.place import place
+from hypersharp.pair.pair import Pair
+from hypersharp.pair.place import pair_of
 from hypersharp.pair.sensor import GivenPSF, GivenSRF
 from hypersharp.sensor.psf import PSF
 
@@ -118,18 +118,18 @@ def fuse_images(
     psf: GivenPSF = None,
     srf: GivenSRF = None,
     ratio: int | None = None,
+    pair: Pair | None = None,
     check: Callable[[Pair], None] = lambda pair: None,
     progress: Progress = ignore,
 ) -> tuple[xr.DataArray, Fusion]:
     """The result of two images in one piece, and what it was made with.
 
-    check: raises where the pair does not allow what the caller wants of the result.
+    pair: what `pair_of` gives of them, where that is known. check: raises where it does not allow what the caller wants.
 
     Raises: InputError as `fuse`.
     """
     find_method(method)
-    placement = place(hs, ms, ratio=ratio, coregister=options.coregister_with(psf), frame=options.frame)
-    pair = check_pair(placement, scale=options.scale, destripe=options.destripe, despike=not options.keep_changed)
+    pair = pair or pair_of(hs, ms, options, psf=psf, ratio=ratio)
     check(pair)
     fusion = learn_pair(pair, method, options, psf=psf, srf=srf, progress=part_of(progress, 0, 0.5))
     pair = fusion.pair
@@ -137,6 +137,6 @@ def fuse_images(
     estimate = fusion.sharpen(whole, part_of(progress, 0.5, 1)) if fusion.made is None else fusion.made
     missing = missing_pixels(whole)
     values = finished(estimate, missing, pair, result_type(pair, gaps=bool(missing.any())))
-    sharp = fusion.record.on(on_fine_grid(values, placement))
+    sharp = fusion.record.on(on_fine_grid(values, pair.placement))
     progress(1.0)
     return sharp, fusion

@@ -19,6 +19,7 @@ NM = {
 UNITS_NM = {name: factor for factor, names in NM.items() for name in names.split()}
 UNSAID = ("", "unknown", "none", "1", "-")
 NUMBERED = "index"  # the unit, in ENVI's words, of bands that are only counted
+SAME_BAND_NM = 6.0  # half the spacing of 10 nm bands, and a little
 LEAST_NM = 100  # sensors of reflected and emitted light see no shorter waves
 IN_TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*\(?\s*(nm|nanomet(?:er|re)s?|[uµμ]m|micromet(?:er|re)s?|microns?)\b", re.I)
 

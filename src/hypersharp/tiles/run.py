@@ -28,8 +28,8 @@ from hypersharp.io.image import Image
 from hypersharp.methods.table import find_method
 from hypersharp.networks.inference import settled
 from hypersharp.pair.options import Coregister, Frame, Options, Precision, Progress, Runtime, ignore
-from hypersharp.pair.pair import check_pair
-from hypersharp.pair.place import place
+from hypersharp.pair.pair import Pair
+from hypersharp.pair.place import pair_of
 from hypersharp.pair.placement import Placement
 from hypersharp.pair.record import Record
 from hypersharp.pair.sensor import GivenPSF, GivenSRF, told_apart
@@ -156,12 +156,14 @@ def prepare(
     psf: GivenPSF = None,
     srf: GivenSRF = None,
     ratio: int | None = None,
+    pair: Pair | None = None,
     uncertainty: Path | None = None,
     progress: Progress = ignore,
 ) -> TiledRun:
     """Open the pair, learn from a sample of it what the method needs of the scene, and lay out the tiles.
 
-    psf, srf and ratio as `fuse` takes them; uncertainty: where to write the half-widths of 90 % intervals, if wanted.
+    psf, srf, ratio and pair as `fuse_images` takes them; uncertainty: where to write the half-widths of 90 % intervals,
+    if wanted.
 
     Raises: InputError as `fuse`; CallError for an output that cannot be streamed, a memory too small, or tiles of
     another call, or another run at work there; OutputError for a disk with too little room.
@@ -188,11 +190,8 @@ def prepare(
     store = Store(out, call, resume=tiles.resume)
     try:
         if not store.is_learned:
-            placement = place(hs, ms, ratio=ratio, coregister=options.coregister_with(psf), frame=options.frame)
-            check_room(placement, out, uncertainty)
-            pair = check_pair(
-                placement, scale=options.scale, destripe=options.destripe, despike=not options.keep_changed
-            )
+            pair = pair or pair_of(hs, ms, options, psf=psf, ratio=ratio)
+            check_room(pair.placement, out, uncertainty)
             if uncertainty:
                 check_predictable(pair, method, options, psf, srf)
             fusion = learn_pair(pair, method, options, psf=psf, srf=srf, in_parts=True, progress=progress)
