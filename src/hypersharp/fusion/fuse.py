@@ -124,7 +124,7 @@ def fuse_images(
 ) -> tuple[xr.DataArray, Fusion]:
     """The result of two images in one piece, and what it was made with.
 
-    pair: what `pair_of` gives of them, where that is known. check: raises where it does not allow what the caller wants.
+    pair: what `pair_of` gives of them, if known. check: raises where it does not allow what the caller wants.
 
     Raises: InputError as `fuse`.
     """
