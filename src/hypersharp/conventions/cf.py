@@ -148,6 +148,8 @@ def place_of(variables: Mapping[str, Any], variable: Any, parts: Parts) -> tuple
         warnings.warn(text, stacklevel=3)
     height = float(attributes.get("perspective_point_height", 1))
     centres = [None if found is None else _in_map_units(found, height) for found in (xs, ys)]
+    if centres[0] is not None and (crs == "EPSG:4326" or _is_degrees(xs)):  # across the date line
+        centres[0] = np.unwrap(centres[0], period=360)
     if crs is None and "GeoTransform" not in attributes and all(map(_counts, centres)):
         return None, None
     return crs, affine_from(attributes.get("GeoTransform"), *centres)
