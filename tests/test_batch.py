@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypersharp.cli import main
 from hypersharp.cube import transform_of
 from hypersharp.errors import InputError
 from hypersharp.io import open_cube, save_cube
+from hypersharp.pair import place
 from hypersharp.pair.record import Record
 from test_cli import Ran
 
@@ -50,15 +52,23 @@ def test_folders_share_a_sensor_and_are_placed_each(
 ) -> None:
     estimated, estimate = list[Path](), sensors.estimate_of
 
-    def counted(hs: sensors.Image, *rest: object) -> str | None:
-        estimated.append(hs.path)
-        return estimate(hs, *rest)  # type: ignore[arg-type]
+    def counted(pair: sensors.Pair, hs: Path) -> str | None:
+        estimated.append(hs)
+        return estimate(pair, hs)
+
+    placed, place_once = list[str](), place.place
+
+    def counted_place(*images: Any, **chosen: Any) -> place.Placement:
+        placed.append(str(images[0].path))
+        return place_once(*images, **chosen)
 
     monkeypatch.setattr(sensors, "estimate_of", counted)
+    monkeypatch.setattr(place, "place", counted_place)
     out = tmp_path / "out"
     done = call(capsys, scenes / "*", "-o", out, "--method", "gsa")
     assert done.code == 0, done.err + done.out
     assert len(estimated) == 1
+    assert len(placed) == 3 == len(set(placed))
     rows = rows_of(out)
     assert {row["status"] for row in rows.values()} == {"done"}
     assert len({row["sensors"] for row in rows.values()}) == 1

@@ -242,6 +242,36 @@ def test_fuse_overwrites_only_when_it_succeeds(run, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("fuse hs.tif ms.tif -o out.tif --method gsa --uncertainty error.tif", "hs of 8 x 8 pixels at ratio 4"),
+        ("fuse hs.tif ms.tif -o out.tif --uncertainty error.tif --consistent", "hs of 8 x 8 pixels at ratio 4"),
+        (
+            "fuse hs.tif ms.tif -o out.tif --method gsa --uncertainty error.tif --workers 1",
+            "hs of 8 x 8 pixels at ratio 4",
+        ),
+        ("fuse hs.tif ms.tif -o out.tif --report page --truth none.tif", "none.tif"),
+        ("fuse hs.tif ms.tif -o out.tif --report page --truth hs.tif", "a truth of 31 x 8 x 8"),
+        ("fuse hs.tif ms.tif -o out.tif --report page --point 99,3", "the point 99,3 outside the result"),
+        ("fuse hs.tif ms.tif -o out.tif --envi-header", "out.hdr, which describes out.img"),
+        ("estimate hs.tif ms.tif -o none/sensor.json", "no folder none"),
+        ("estimate hs.tif ms.tif -o sensor.json --plot sensor.gnp", "the picture sensor.gnp"),
+        ("adapt hs.tif ms.tif -o none/weights.safetensors", "no folder none"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_before_anything_is(
+    run, folder: Path, monkeypatch: pytest.MonkeyPatch, call: str, said: str
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("hypersharp.fusion.fuse.learn_pair", None)
+    save_cube(open_cube("hs.tif"), "out.hdr")
+    before = {path.name for path in folder.iterdir()}
+    ran = run(*call.split())
+    assert ran.code in (1, 2) and said in " ".join(ran.err.split())
+    assert {path.name for path in folder.iterdir()} - {"page"} == before
+
+
+@pytest.mark.parametrize(
     "call",
     [
         "fuse hs.tif ms.tif -o hs.tif",

@@ -1,11 +1,19 @@
 """Swaths: pixels of an image in the order of acquisition, by their longitudes and latitudes."""
 
+import re
+
 import numpy as np
 import pytest
+from affine import Affine
 from numpy.typing import NDArray
+from rasterio.warp import transform
 
+from hypersharp.cube import make_cube, with_lonlat
+from hypersharp.describe import facts_of
 from hypersharp.errors import InputError
 from hypersharp.grid import Grid, in_pixels, on_map, swath_grid, swath_in_swath
+from hypersharp.io.points import points_of
+from hypersharp.products.hdf import place_of
 
 FloatArray = NDArray[np.float64]
 
@@ -29,6 +37,20 @@ def test_a_swath_knows_its_pixels_and_back() -> None:
     np.testing.assert_allclose(in_pixels(grid, (xs, ys)), (x, y), atol=1e-4)
     far = in_pixels(grid, (xs + 30, ys))
     assert ((far[0] > 1000) | np.isnan(far[0])).all()
+
+
+def test_a_swath_across_the_date_line_is_placed_in_its_zone_and_told_there() -> None:
+    affine = Affine(30, 0, 712_000, 0, -30, 5_540_000)
+    xs, ys = affine @ tuple(axis.ravel() + 0.5 for axis in np.mgrid[:40, :200][::-1])
+    lon, lat = (np.reshape(axis, (40, 200)) for axis in transform("EPSG:32660", "EPSG:4326", xs, ys))
+    lon = (lon + 180) % 360 - 180
+    assert lon.min() < -179 and lon.max() > 179 and abs(lon.mean()) < 100
+    known = place_of(lon, lat)
+    (x,), (y,) = transform(f"EPSG:{known['crs']}", "EPSG:32660", *([one] for one in known["transform"] @ (100, 20)))
+    assert known["crs"] in (32660, 32601) and (x, y) == pytest.approx(affine @ (100, 20), abs=1)
+    swath = with_lonlat(make_cube(np.zeros((1, 40, 200))), np.stack([lon, lat]))
+    assert re.search(r"around -?(179|180)\.", facts_of(swath)["Place"])
+    assert np.ptp([point.x for point in points_of(np.stack([lon, lat]))]) < 1
 
 
 def test_where_a_swath_lies_in_a_finer_one_of_its_acquisition() -> None:

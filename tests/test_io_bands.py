@@ -118,6 +118,31 @@ def test_masks_inside_the_files_of_bands_are_read_coarsely_too(tmp_path: Path) -
     assert np.isnan(found[:, :2]).all() and np.isfinite(found[:, 2:]).all()
 
 
+@pytest.mark.parametrize("kind", ["mask", "alpha"])
+def test_a_masked_pixel_of_a_coarser_band_stays_masked_and_blurs_into_no_other(tmp_path: Path, kind: str) -> None:
+    band(tmp_path / "B02.tif", 20)
+    valid = np.full((6, 4), 255, "u1")
+    valid[2, 1] = 0
+    plane = np.where(valid == 0, 9999, 40).astype("u2")
+    opaque = 65535 // 255  # of 16 bits
+    more = {"alpha": {"count": 2, "alpha": "yes"}, "mask": {}}[kind]
+    profile = PROFILE | {"height": 6, "width": 4, "transform": PLACE @ Affine.scale(2)} | more
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(tmp_path / "B01.tif", "w", **profile) as dataset:
+        dataset.write(plane, 1)
+        dataset.write(valid.astype("u2") * opaque, 2) if kind == "alpha" else dataset.write_mask(valid)
+    with pytest.warns(UserWarning, match="interpolated to the finest grid"):
+        cubes = [open_cube(tmp_path, window=window) for window in ((0, 0, 12, 8), (3, 1, 5, 4))]
+    with pytest.warns(UserWarning, match="interpolated to the finest grid"):
+        coarse = read_coarse(Image(tmp_path).stored(), [0], None, (6, 4))
+    missing = np.zeros((12, 8), bool)
+    missing[4:6, 2:4] = True
+    whole, part = (cube.values for cube in cubes)
+    np.testing.assert_array_equal(np.isnan(whole), np.stack([missing] * 2))
+    assert np.nanmax(whole[0]) == 40
+    np.testing.assert_array_equal(part, whole[:, 3:8, 1:5])
+    assert np.isnan(coarse[0, 2, 1]) and np.isfinite(coarse).sum() == 23
+
+
 def test_nodata_of_each_band_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     band(tmp_path / "B02.tif", 20, nodata=0)
     band(tmp_path / "B03.tif", 20, nodata=7)

@@ -59,6 +59,12 @@ def test_a_gzipped_body_with_an_offset(tmp_path: Path) -> None:
         (("wavelength = {0.45, 0.65}",), [450, 650]),
         (("wavelength units = Unknown", "wavelength = {450, 650}"), [450, 650]),
         (("wavelength units = Index", "wavelength = {1, 2}"), None),
+        (("wavelength units = Wavenumber", "wavelength = {20000, 1250}"), [500, 8000]),
+        (("wavelength units = cm^-1", "wavelength = {20000, 1250}"), [500, 8000]),
+        (("wavelength units = GHz", "wavelength = {299792.458, 599584.916}"), [1000, 500]),
+        (("wavelength units = MHz", "wavelength = {299792458, 599584916}"), [1000, 500]),
+        (("wavelength units = Centimeters", "wavelength = {5e-5, 6.5e-5}"), [500, 650]),
+        (("wavelength units = Angstroms", "wavelength = {4500, 6500}"), [450, 650]),
     ],
 )
 def test_wavelengths_in_any_unit(lines: tuple[str, ...], expected_nm: list[float] | None, tmp_path: Path) -> None:
@@ -70,6 +76,12 @@ def test_widths_without_a_unit_take_that_of_the_wavelengths(tmp_path: Path) -> N
     cube = open_cube(written(tmp_path, "wavelength = {450, 650}", "fwhm = {9, 10}", "bbl = {1, 0}"))
     assert fwhm_nm(cube).tolist() == [9, 10]
     assert good_bands(cube).tolist() == [True, False]
+
+
+def test_widths_in_wavenumbers_are_those_of_their_bands(tmp_path: Path) -> None:
+    """A part in a thousand of a band is one in either unit."""
+    lines = "wavelength units = Wavenumber", "wavelength = {20000, 1250}", "fwhm = {20, 1.25}"
+    assert fwhm_nm(open_cube(written(tmp_path, *lines))).tolist() == [0.5, 8]
 
 
 def test_scale_gain_offset_and_nodata(tmp_path: Path) -> None:

@@ -36,6 +36,11 @@ def test_axes_are_known_by_name(suffix: str, tmp_path: Path) -> None:
     assert transform_of(cube) @ (0.5, 0.5) == pytest.approx((13.0, 52.5))
 
 
+def test_degrees_that_count_on_across_the_date_line_are_evenly_spaced(tmp_path: Path) -> None:
+    foreign().assign_coords(lon=[179.9, 180.0, -179.9, -179.8]).to_netcdf(tmp_path / "scene.nc", engine="h5netcdf")
+    assert transform_of(open_cube(tmp_path / "scene.nc")) @ (2.5, 0.5) == pytest.approx((180.1, 52.5))
+
+
 def test_classic_netcdf_is_read(tmp_path: Path) -> None:
     foreign().to_netcdf(tmp_path / "scene.nc", engine="scipy")
     assert open_cube(tmp_path / "scene.nc").shape == (2, 3, 4)

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor import psf
 from hypersharp.sensor.observe import Sensor
 from hypersharp.system.folders import cache_folder
+from hypersharp.tiles import values
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -52,10 +54,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield cache_folder() / "onnx"
 
 
-def weights_of(network: str, folder: Path) -> Path:
+def weights_of(network: str, folder: Path, **options: Any) -> Path:
     torch.manual_seed(0)
     shape = {"bands": 4, "ms_bands": 2, "ratio": 4, "features": 8}
-    header = WeightsHeader(network, {**shape, **SMALL[network]})
+    header = WeightsHeader(network, {**shape, **SMALL[network], **options})
     net = build_network(network, header.options)
     net.take_sensor(torch.tensor(SRF), lambda side: torch.full((side, side), side**-2.0))
     path = folder / f"{network}.safetensors"
@@ -80,6 +82,33 @@ def test_onnxruntime_gives_the_result_of_torch(network: str, tmp_path: Path, cac
         np.testing.assert_allclose(by_onnx, by_torch, atol=1e-4 * float(np.ptp(by_torch.values)))
         assert "onnxruntime" in by_onnx.attrs["hypersharp"]
     assert any(path.name.startswith(network) for path in cache.iterdir())
+
+
+@pytest.mark.parametrize("given", ["gaussian:4:1", "gaussian:20:4"])
+def test_a_blur_of_another_width_than_the_networks_is_run_too(given: str, tmp_path: Path) -> None:
+    by_sensor = {**SMALL["ssjcn"], "degradation": "sensor"}
+    hs, ms = make_pair()
+    weights = weights_of("ssjcn", tmp_path, **by_sensor)
+    told = {"weights": weights, "psf": given, "srf": SRF, "scale": 1.0, "consistent": False}
+    by_torch = fuse(hs, ms, precision="fp32", **told)  # type: ignore[arg-type]
+    by_onnx = fuse(hs, ms, runtime="onnx", method="ssjcn", **told)  # type: ignore[arg-type]
+    np.testing.assert_allclose(by_onnx, by_torch, atol=1e-4 * float(np.ptp(by_torch.values)))
+
+
+def test_in_tiles_the_session_is_on_the_device_of_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, header = load_weights(weights_of("dhsis", tmp_path))
+    other, asked = load_onnx(exported(net, header)), list[str]()
+    other.session.device = torch.device("cuda:0")
+    (tmp_path / "job").write_bytes(values.encode_values((other,)))
+
+    def chosen(name: str) -> torch.device:
+        asked.append(name)
+        return torch.device("cpu")  # which is there
+
+    monkeypatch.setattr(values, "choose_device", chosen)
+    for device in (None, "cuda:1"):
+        values.read_values(tmp_path / "job", device)
+    assert [name for name in asked if name != "cpu"] == ["cuda:0", "cuda:1"]
 
 
 def test_the_command_runs_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from hypersharp.sensor.psf import box, gaussian
 from hypersharp.sensor.stored import read_sensor, sensor_from_args
 
 NM = np.arange(400.0, 520.0, 10)
+MS_NM = np.array([415.0, 455.0, 495.0])
 SENSOR = Sensor(gaussian(8, 2, 4), np.kron(np.eye(3), np.full(4, 0.25)), 4)
 
 
@@ -51,6 +52,23 @@ def test_the_estimate_is_taken_by_fuse(folder: Path, capsys: pytest.CaptureFixtu
     said = capsys.readouterr().out
     assert "estimated" not in said and "under this sensor" in said
     assert open_cube(folder / "sharp.npy").shape == (12, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("hs_nm", "ms_nm", "code"),
+    [(NM, MS_NM, 0), (NM + 5, MS_NM, 0), (NM + 20, MS_NM, 1), (NM, MS_NM[::-1], 1), (NM[:-1], MS_NM, 1)],
+)
+def test_a_sensor_of_other_bands_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], hs_nm: np.ndarray, ms_nm: np.ndarray, code: int
+) -> None:
+    hs, ms = open_cube("hs.npy").values, open_cube("ms.npy").values
+    for suffix, nm in (("tif", (NM, MS_NM)), ("nc", (hs_nm, ms_nm))):
+        save_cube(make_cube(hs[: len(nm[0])], wavelengths_nm=nm[0]), f"hs.{suffix}")
+        save_cube(make_cube(ms, wavelengths_nm=nm[1]), f"ms.{suffix}")
+    assert run("estimate hs.tif ms.tif -o sensor.json") == 0
+    assert run("fuse hs.nc ms.nc -o sharp.nc --method gsa --sensor sensor.json") == code
+    assert len(capsys.readouterr().err.splitlines()) == code
+    assert (folder / "sharp.nc").exists() == (code == 0)
 
 
 def test_what_is_given_is_kept(folder: Path) -> None:

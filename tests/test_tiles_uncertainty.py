@@ -155,12 +155,18 @@ def test_the_middle_is_what_the_files_hold_there(files: tuple[Path, Path], tmp_p
     assert shown["hs"].shape == (BANDS, 24, 24) and shown["ms"].shape == (2, 96, 96)
 
 
-def test_what_cannot_be_had_is_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_what_cannot_be_had_is_refused(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(CallError, match=r"the output .*error\.mat for a scene fused in tiles"):
         prepared(files, tmp_path, "gsa", uncertainty=tmp_path / "error.mat")
     small = [
         save_cube(open_cube(path)[:, :n, :n], tmp_path / path.name) for path, n in zip(files, (12, 48), strict=True)
     ]
-    with pytest.raises(InputError, match="hs of 12 x 12 pixels at ratio 4, expected at least 16"):
-        prepared((small[0], small[1]), tmp_path, "gsa")
+    with monkeypatch.context() as patched:
+        patched.setattr("hypersharp.tiles.run.learn_pair", None)  # before anything is learned
+        with pytest.raises(InputError, match="hs of 12 x 12 pixels at ratio 4, expected at least 16"):
+            prepared((small[0], small[1]), tmp_path, "gsa")
     assert not (tmp_path / "sharp.tif").exists()
+    shown = job.middle_part(prepared((small[0], small[1]), tmp_path, "gsa", uncertainty=None).job)
+    assert set(shown) == {"result", "hs", "ms"}  # of which a page is made: the run has ended well

@@ -1,5 +1,6 @@
 """SSJCN for any sensor: the subspace, learning from a pair alone, weights that are used again."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,6 +127,18 @@ def test_learning_lowers_the_error_of_what_is_learnt_from() -> None:
     for _ in range(30):
         learning.step(adam, random)
     assert learning.score_db() > before_db + 0.2
+
+
+def test_of_a_large_pair_few_views_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapting, "MOST_BYTES", 1)
+    monkeypatch.setattr(adapting, "SMALL_PX", 0)
+    hs, ms, _, known = make_pair()
+    pair, net = known.pair(hs, ms), pair_network(known.pair(hs, ms), make_sensor(), own_features=16)
+    pair = replace(pair, hs_valid=torch.ones(hs.shape[1:], dtype=torch.bool))
+    learning = Learning(net, pair, Options(precision="fp32"), QUICK)
+    outcome = learning.run(time.monotonic(), ignore)
+    assert set(learning.views) == {0, 1, 5}  # and what is scored
+    assert outcome.after_db >= outcome.start_db
 
 
 def test_no_time_gives_the_start_and_says_so() -> None:

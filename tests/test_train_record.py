@@ -240,6 +240,18 @@ def test_minutes_stop_a_training_that_then_goes_on(tmp_path: Path) -> None:
     assert train_record(OPTIONS, small_set(), tmp_path, resume=True).suffix == ".safetensors"
 
 
+def test_minutes_stop_a_finish_that_then_goes_on(tmp_path: Path) -> None:
+    whole = train_record(OPTIONS, small_set(), tmp_path)
+    before, lines = load_weights(whole)[0].state_dict(), log_of(tmp_path)
+    whole.unlink()
+    for resume in ({"finish_only": True}, {"resume": True}):
+        assert train_record(OPTIONS, small_set(), tmp_path, minutes=1e-9, **resume) == tmp_path / FINISH  # type: ignore[arg-type]
+        assert not whole.exists()
+    again = load_weights(train_record(OPTIONS, small_set(), tmp_path, resume=True))[0].state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in before.items())
+    assert log_of(tmp_path)[-1] == lines[-1]
+
+
 def test_start_from_begins_with_given_weights(tmp_path: Path) -> None:
     path = train_record(OPTIONS, small_set(), tmp_path / "first")
     state = record.begin(OPTIONS, small_set(), [path])
@@ -282,7 +294,10 @@ def test_chains_that_were_trained_apart_join_without_a_step_and_train_together(t
     assert costs[1] == pytest.approx(2 * costs[0], rel=0.1)  # with what it began with
     assert costs[0] + costs[1] < costs[2] < costs[3]
     assert load_weights(trained)[1].provenance["began_with"] == [joined.name]
-    alone = record.begin(two, small_set(), [joined]).net.state_dict()  # the one chain of that start
+    begun = record.begin(two, small_set(), [joined])  # the one chain of that start
+    alone, joined_pflop = begun.net.state_dict(), costs[2]
+    assert begun.pflop_before == pytest.approx(joined_pflop / 2)
+    assert record.begin(both, small_set(), [joined]).pflop_before == joined_pflop
     assert all(torch.equal(tensor, alone[name]) for name, tensor in load_weights(second)[0].state_dict().items())
     with pytest.raises(InputError, match=r"1 such chains in .*one file for each"):
         record.begin(both, small_set(), [first])

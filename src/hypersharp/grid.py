@@ -155,6 +155,16 @@ def beside(source: Grid, target: Grid) -> Grid:
     return replace(source, transform=type(affine_of(source)).translation(turns, 0) @ affine_of(source))
 
 
+def unwound(longitudes: FloatArray) -> FloatArray:
+    """Longitudes of one place by the whole turns that lie next to the first that is known.
+
+    >>> unwound(np.array([179.9, -179.5, np.nan])).tolist()
+    [179.9, 180.5, nan]
+    """
+    known = longitudes[np.isfinite(longitudes)]
+    return longitudes + 360.0 * np.round((known[0] - longitudes) / 360.0) if known.size else longitudes
+
+
 def _in_degrees(grid: Grid) -> bool:
     return grid.transform is not None and bool(getattr(grid.crs, "is_geographic", False))
 
@@ -312,8 +322,7 @@ def swath_grid(lon: FloatArray, lat: FloatArray, crs: object) -> Grid:
     known = np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360)
     if not known.any():
         raise InputError("pixels without longitude and latitude", "those of the swath", "download the product again")
-    first = lon[known][0]
-    xs, ys = np.where(known, first + (lon - first + 180) % 360 - 180, np.nan), np.where(known, lat, np.nan)
+    xs, ys = unwound(np.where(known, lon, np.nan)), np.where(known, lat, np.nan)
     steps = [max(1, side // FITTED) for side in lon.shape]
     affine = fitted_affine(xs[:: steps[0], :: steps[1]], ys[:: steps[0], :: steps[1]])
     move, scale = type(affine).translation, type(affine).scale

@@ -20,15 +20,16 @@ from hypersharp.batch.pairs import PairFiles
 from hypersharp.cube import grid_of, wavelengths_nm
 from hypersharp.errors import InputError
 from hypersharp.grid import whole_ratio
-from hypersharp.io.image import Image
+from hypersharp.io.image import CubeImage, Image
 from hypersharp.io.together import write_text
 from hypersharp.methods.table import find_method
+from hypersharp.pair.estimate import listed
 from hypersharp.pair.options import Options
-from hypersharp.pair.pair import Pair, check_pair
-from hypersharp.pair.place import place
+from hypersharp.pair.pair import Pair
+from hypersharp.pair.place import pair_of
 from hypersharp.pair.sensor import PairSensor, given_sensor
 from hypersharp.sensor.observe import Sensor
-from hypersharp.sensor.stored import describe_estimate, read_sensor
+from hypersharp.sensor.stored import SENSOR_NM, describe_estimate, read_sensor
 from hypersharp.system.atomic import make_folder
 
 
@@ -41,8 +42,8 @@ class SharedSensors:
     options: Options
     given: Mapping[str, Any]  # psf, srf and ratio
 
-    def of(self, pair: PairFiles, hs: Image, ms: Image) -> tuple[str, dict[str, Any]]:
-        """The name of a pair's sensors, and what of psf, srf and ratio `fuse` is to take for it.
+    def of(self, pair: PairFiles, hs: Image | CubeImage, ms: Image | CubeImage) -> tuple[str, dict[str, Any]]:
+        """The name of a pair's sensors, and which psf, srf, ratio and, where it was placed, pair `fuse` is to take.
 
         Estimated from this pair where it is the first of its kind, its own where the shared one does not explain it;
         not at all where the sensor is given or not needed.
@@ -52,23 +53,27 @@ class SharedSensors:
             return "given" if known["psf"] is not None or known["srf"] is not None else "", known
         name = pair.sensors or kind_of(hs, ms)
         file = self.folder / f"{name}.json"
+        if not (pair.sensors and file.exists()):
+            known["pair"] = pair_of(hs, ms, self.options, ratio=known["ratio"])
         if not file.exists():
-            found = estimate_of(hs, ms, self.options, known["ratio"])
+            found = estimate_of(known["pair"], hs.path)
             if found is None:
                 return "its own", known
             write_text(make_folder(self.folder) / file.name, found)
-        elif not pair.sensors and self.misfits(read_sensor(file), hs, ms):
+        elif not pair.sensors and misfits(read_sensor(file), file, known["pair"]):
             return "its own", known
         sensor = read_sensor(file)
-        return name, {"psf": sensor.psf, "srf": sensor.srf, "ratio": sensor.ratio}
+        return name, known | {"psf": sensor.psf, "srf": file, "ratio": sensor.ratio}
 
-    def misfits(self, sensor: Sensor, hs: Image, ms: Image) -> bool:
-        """Whether a pair speaks against a sensor: another unit, other bands, a blur that explains it much better."""
-        pair = placed_pair(hs, ms, self.options, self.given["ratio"])
-        seen = PairSensor(pair.to_learn_from(in_parts=False), *given_sensor(pair, sensor.psf, sensor.srf))
-        with suppress(InputError):  # too few pixels, no texture
-            _ = seen.estimate
-        return bool(seen.warnings)
+
+def misfits(sensor: Sensor, file: Path, pair: Pair) -> bool:
+    """Whether a pair speaks against a sensor: another unit, other bands, a blur that explains it much better."""
+    if sensor.ratio != pair.ratio:
+        return True
+    seen = PairSensor(pair.to_learn_from(in_parts=False), *given_sensor(pair, sensor.psf, file))
+    with suppress(InputError):  # too few pixels, no texture
+        _ = seen.estimate
+    return bool(seen.warnings)
 
 
 def needs_sensor(method: str) -> bool:
@@ -76,7 +81,7 @@ def needs_sensor(method: str) -> bool:
     return not {"psf", "srf"}.isdisjoint(find_method(method).needs)
 
 
-def kind_of(hs: Image, ms: Image) -> str:
+def kind_of(hs: Image | CubeImage, ms: Image | CubeImage) -> str:
     """A name that pairs of the same bands and ratio share."""
     outlines = hs.outline(), ms.outline()
     grids = [grid_of(outline) for outline in outlines]
@@ -88,18 +93,8 @@ def kind_of(hs: Image, ms: Image) -> str:
     return f"{outlines[0].shape[0]}-bands-with-{outlines[1].shape[0]}-{mark}"
 
 
-def placed_pair(hs: Image, ms: Image, options: Options, ratio: int | None) -> Pair:
-    """The pair as `fuse` will see it. Raises: InputError for images that cannot be one."""
-    placement = place(hs, ms, ratio=ratio, coregister=options.coregister, frame=options.frame)
-    return check_pair(placement, destripe=options.destripe, despike=not options.keep_changed)
-
-
-def estimate_of(hs: Image, ms: Image, options: Options, ratio: int | None) -> str | None:
-    """The sensor that a pair shows, as a text to keep; None where another pair had better not take it.
-
-    Raises: InputError for images that cannot be a pair.
-    """
-    pair = placed_pair(hs, ms, options, ratio)
+def estimate_of(pair: Pair, hs: Path | None) -> str | None:
+    """The sensor that a pair shows, as a text to keep; None where another pair had better not take it; hs: its file."""
     shown = PairSensor(pair.to_learn_from(in_parts=False))
     try:
         found, doubtful = shown.estimate, shown.is_doubtful
@@ -112,4 +107,6 @@ def estimate_of(hs: Image, ms: Image, options: Options, ratio: int | None) -> st
     response = np.zeros(pair.all_bands[::-1])
     response[np.ix_(pair.ms_bands, pair.hs_bands)] = found.sensor.srf
     centred = Sensor(found.sensor.psf.moved((middle - y, middle - x), pair.ratio), response, pair.ratio)
-    return describe_estimate(replace(found, sensor=centred, shift_px_yx=(0.0, 0.0)), {"estimated_from": str(hs.path)})
+    outlines = pair.placement.hs.outline(), pair.placement.ms.outline()
+    nm = {name: listed(wavelengths_nm(cube)) for name, cube in zip(SENSOR_NM, outlines, strict=True)}
+    return describe_estimate(replace(found, sensor=centred, shift_px_yx=(0.0, 0.0)), {"estimated_from": str(hs), **nm})

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from hypersharp.batch.pairs import PairFiles
     from hypersharp.batch.run import Row
+    from hypersharp.io.image import CubeImage, Image
 
 MOST_FAILED = 100  # that the exit code tells apart: beyond lie those of shells and signals
 PAIRS = (
@@ -65,13 +66,15 @@ def batch(
         path = out / "logs" / f"{pair.name}.txt"  # what `fuse` says of a pair
         make_folder(path.parent)
         with path.open("w", encoding="utf-8") as log, redirect_stdout(log):
-            name, sensor = sensors.of(pair, hs, ms)
+            tiles = tiles_for(hs, ms, fusing.method, large)
+            coarse: Image | CubeImage = hs if tiles else hs.loaded()
+            fine: Image | CubeImage = ms if tiles else ms.loaded()
+            name, sensor = sensors.of(pair, coarse, fine)
             shared = replace(options, psf_is_centred=sensor["psf"] is not given["psf"])
             chosen = {"method": fusing.method, "options": shared, "uncertainty": None, **sensor}
-            tiles = tiles_for(hs, ms, fusing.method, large)
             if tiles:
                 return name, fuse_large(hs, ms, target, tiles=tiles, part=True, **chosen)
-            return name, fuse_whole(hs, ms, target, **chosen)
+            return name, fuse_whole(coarse, fine, target, **chosen)
 
     def picture(cubes: "Mapping[str, xr.DataArray]") -> list[dict[str, str]]:
         from hypersharp.batch.page import pictures_of

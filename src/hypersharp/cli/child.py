@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,10 @@ def fuse_files(order: Order) -> None:
     from hypersharp.cli.large import too_large
     from hypersharp.fusion.fuse import fuse_images
     from hypersharp.io import save_cube
-    from hypersharp.io.image import CubeImage, Image
+    from hypersharp.io.image import Image
     from hypersharp.pair.options import Options
     from hypersharp.tiles.run import prepare
-    from hypersharp.uncertainty.predict import predict_for
+    from hypersharp.uncertainty.predict import check_predictable, predict_for
 
     files, out = (Image(Path(order.hs)), Image(Path(order.ms))), Path(order.out)
     uncertainty = Path(order.uncertainty) if order.uncertainty else None
@@ -50,8 +51,10 @@ def fuse_files(order: Order) -> None:
     reason = too_large(*files, order.method, uncertainty=uncertainty is not None)
     if reason is None:
         share = 0.6 if uncertainty else 0.9  # of the work that is the fusion's
-        images = [CubeImage(image.cube(), image.path, image.said()) for image in files]
-        sharp, fusion = fuse_images(*images, method=order.method, options=options, progress=Progress(share))
+        images = [image.loaded() for image in files]
+        check = partial(check_predictable, method=order.method, options=options) if uncertainty else lambda pair: None
+        progress = Progress(share)
+        sharp, fusion = fuse_images(*images, method=order.method, options=options, check=check, progress=progress)
         say(fraction=share, notes=list(fusion.record.lines()))
         save_cube(sharp, out)
         if uncertainty:

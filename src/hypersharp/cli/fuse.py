@@ -1,6 +1,8 @@
 """The verbs of the main job: fuse, align, estimate, demo."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +16,8 @@ from hypersharp.cli.shown import progress_bar, say, shown, size, table
 if TYPE_CHECKING:
     import xarray as xr
 
-    from hypersharp.io.image import Image
+    from hypersharp.io.image import CubeImage, Image
+    from hypersharp.pair.pair import Pair
 
 
 @app.command(rich_help_panel="The main job")
@@ -43,12 +46,15 @@ def fuse(
 
     Scenes larger than memory are processed in tiles automatically, or with --memory, --workers or --scheduler.
     """
-    from hypersharp.cli.report import check_page, make_page, own_command
+    from hypersharp.cli.report import check_page, check_shown, make_page, own_command
     from hypersharp.errors import CallError
     from hypersharp.io import check_apart, check_output
     from hypersharp.methods.table import find_method
+    from hypersharp.plot.draw import check_picture
 
     find_method(fusing.method)
+    if uncertainty:
+        check_picture(picture_of(uncertainty))
     for path in filter(None, (out, uncertainty)):
         check_output(path)
     check_apart([out, uncertainty, uncertainty and picture_of(uncertainty)], [hs, ms, *reading.masks, truth])
@@ -64,7 +70,7 @@ def fuse(
             raise CallError(f"{refused[0]} for a scene fused in tiles", expected, "leave it out, or cut the scene")
         cubes = fuse_large(*files, out, tiles=tiles, part=report is not None, **chosen)
     else:
-        cubes = fuse_whole(*files, out, **chosen)
+        cubes = fuse_whole(*files, out, check=partial(check_shown, truth=truth, points=point), **chosen)
     if beside.stac or beside.envi_header:
         say("\n".join(f"       -> {path}" for path in beside.write(out, hs, ms)))
     if report:
@@ -79,21 +85,33 @@ def fuse(
 
 
 def fuse_whole(
-    hs: "Image", ms: "Image", out: Path, *, method: str, uncertainty: Path | None = None, **chosen: Any
+    hs: "Image | CubeImage",
+    ms: "Image | CubeImage",
+    out: Path,
+    *,
+    method: str,
+    uncertainty: Path | None = None,
+    check: "Callable[[Pair], None]" = lambda pair: None,
+    **chosen: Any,
 ) -> "dict[str, xr.DataArray]":
     """Fuse in memory, write the result (and its half-widths) and say what was decided; "result", "hs", "ms", "error".
 
-    chosen: what else `fuse_images` takes.
+    check, chosen: as `fuse_images` takes them.
     """
     from hypersharp.fusion.fuse import fuse_images
     from hypersharp.io import save_cube
-    from hypersharp.io.image import CubeImage
     from hypersharp.system.build_info import peak_bytes
+    from hypersharp.uncertainty.predict import check_predictable, predict_for
 
-    images = [CubeImage(image.cube(), image.path, image.said()) for image in (hs, ms)]
+    def check_all(pair: "Pair") -> None:
+        check(pair)
+        if uncertainty:
+            check_predictable(pair, method, chosen["options"], chosen["psf"], chosen["srf"])
+
+    images = [image.loaded() for image in (hs, ms)]
     started = time.perf_counter()
     with progress_bar(f"fusing with {method}") as progress:
-        sharp, fusion = fuse_images(*images, method=method, progress=progress, **chosen)
+        sharp, fusion = fuse_images(*images, method=method, check=check_all, progress=progress, **chosen)
     seconds = time.perf_counter() - started
     record = fusion.record.took(seconds=round(seconds, 3), peak_bytes=peak_bytes())
     sharp = record.on(sharp)
@@ -104,8 +122,6 @@ def fuse_whole(
     say(f"sharp  {size(sharp)}, {sharp.dtype}, in {seconds:.1f} s -> {out}")
     cubes = {"result": sharp, "hs": coarse, "ms": fine}
     if uncertainty:
-        from hypersharp.uncertainty.predict import predict_for
-
         with progress_bar("predicting the error"):
             cubes["error"] = predict_for(fusion, sharp)
         save_cube(cubes["error"], uncertainty)
@@ -175,9 +191,12 @@ def estimate(
     from hypersharp.io.together import save_figure, write_text
     from hypersharp.networks.checkpoint import check_suffix
     from hypersharp.pair.estimate import study_pair, summarise
+    from hypersharp.plot.draw import check_picture
     from hypersharp.sensor.stored import describe_estimate
 
     check_suffix(out, ".json")
+    if plot:
+        check_picture(plot)
     check_apart([out, plot], [hs, ms, *reading.masks, *(Path(given) for given in (psf, srf) if given)])
     coarse, fine = reading.cubes(hs, ms)
     study = study_pair(coarse, fine, psf=psf, srf=srf, ratio=ratio)

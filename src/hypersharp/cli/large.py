@@ -57,7 +57,7 @@ def fuse_large(
 ) -> "dict[str, xr.DataArray]":
     """Fuse in tiles and say what was decided and made; chosen: what else `prepare` takes.
 
-    "result", "hs", "ms" and "error" of the middle of the scene, if `part`.
+    What `middle_part` gives, if `part`.
     """
     from hypersharp.io.coarse import coarse_cube
     from hypersharp.io.image import Image

@@ -160,8 +160,9 @@ class Beside:
     envi_header: Annotated[bool, Option("--envi-header", help=HEADER)] = False
 
     def check(self, out: Path) -> None:
-        """Raise now what `write` would raise after a long computation. Raises: CallError."""
+        """Raise now what `write` would raise after a long computation. Raises: CallError, OutputError."""
         from hypersharp.errors import CallError
+        from hypersharp.io.envi import check_beside
         from hypersharp.io.format import GEOTIFF
         from hypersharp.io.stac import parse_when
         from hypersharp.system.elsewhere import address_of
@@ -172,6 +173,8 @@ class Beside:
             parse_when(self.stac)
         if self.envi_header and out.suffix.lower() not in GEOTIFF.suffixes:
             raise CallError(f"--envi-header for {out}", "a GeoTIFF", "leave it out, or name the result .tif")
+        if self.envi_header:
+            check_beside(out)
 
     def write(self, out: Path, *sources: Path) -> list[Path]:
         """Write what was asked for about a result that was made from the sources."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from hypersharp.io.image import Image
+    from hypersharp.pair.pair import Pair
     from hypersharp.reporting.findings import Run
 
 
@@ -72,6 +73,23 @@ def check_page(out: Path | None, truth: Path | None, point: Sequence[str] | None
     for text in point or ():
         parse_point(text)
     check_name("metric preset", preset, PRESETS)
+
+
+def check_shown(pair: "Pair", truth: Path | None, points: Sequence[str] | None) -> None:
+    """Raise now what a page would raise of the result of a pair: a truth of another shape, a point outside."""
+    import numpy as np
+
+    from hypersharp.fusion.finish import as_cube
+    from hypersharp.io import open_cube
+    from hypersharp.plot.places import find_pixel, parse_point
+    from hypersharp.reporting.build import check_truth
+
+    shape = (pair.all_bands[0], *pair.placement.fine.shape_yx)
+    result = as_cube(np.broadcast_to(np.float32(np.nan), shape), pair.placement)
+    if truth:
+        check_truth(open_cube(truth, lazy=True), result)
+    for text in points or ():
+        find_pixel(parse_point(text), result)
 
 
 def make_page(

@@ -13,7 +13,7 @@ import numpy as np
 from hypersharp.conventions.arrays import GOOD_BANDS, WAVELENGTHS, WIDTHS, Wanted, numbers_of, order_lhw
 from hypersharp.cube import affine_from
 from hypersharp.errors import InputError, installed
-from hypersharp.sensor.wavelengths import numbers_in, spectral_nm, unit_nm, widths_nm
+from hypersharp.sensor.wavelengths import numbers_in, per_nm, spectral_nm, unit_nm, widths_nm
 
 AXES = {
     "l": "band bands wavelength wavelengths wl wvl lambda spectral spectrum channel channels spectral_band",
@@ -83,7 +83,8 @@ def _wavelengths(
                 return centres, unit_of(found.attrs)
     centres, unit = _listed(variables, WAVELENGTH_NAMES, bands)
     axis = variables.get(band_dim or "")
-    if centres is None and axis is not None and unit_nm(axis.attrs.get("units")) is not None:
+    said = None if axis is None else axis.attrs.get("units")
+    if centres is None and axis is not None and (unit_nm(said) or per_nm(said)):
         centres, unit = numbers_of(axis, bands), unit_of(axis.attrs)
     for name in WAVELENGTH_NAMES if centres is None else ():
         value = variable.attrs.get(name)  # an array, a list or a text
@@ -148,6 +149,8 @@ def place_of(variables: Mapping[str, Any], variable: Any, parts: Parts) -> tuple
         warnings.warn(text, stacklevel=3)
     height = float(attributes.get("perspective_point_height", 1))
     centres = [None if found is None else _in_map_units(found, height) for found in (xs, ys)]
+    if centres[0] is not None and (crs == "EPSG:4326" or _is_degrees(xs)):  # across the date line
+        centres[0] = np.unwrap(centres[0], period=360)
     if crs is None and "GeoTransform" not in attributes and all(map(_counts, centres)):
         return None, None
     return crs, affine_from(attributes.get("GeoTransform"), *centres)

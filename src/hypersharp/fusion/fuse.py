@@ -1,5 +1,6 @@
 """The main job: two images in, one sharp image out, in the user's units, on the ms's grid."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from hypersharp.io.given import AnyImage, as_cube
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.methods.table import find_method
 from hypersharp.pair.options import Coregister, Frame, Mode, Options, Precision, Progress, Runtime, ignore, part_of
-from hypersharp.pair.pair import check_pair
-from hypersharp.pair.place import place
+from hypersharp.pair.pair import Pair
+from hypersharp.pair.place import pair_of
 from hypersharp.pair.sensor import GivenPSF, GivenSRF
 from hypersharp.sensor.psf import PSF
 
@@ -117,21 +118,25 @@ def fuse_images(
     psf: GivenPSF = None,
     srf: GivenSRF = None,
     ratio: int | None = None,
+    pair: Pair | None = None,
+    check: Callable[[Pair], None] = lambda pair: None,
     progress: Progress = ignore,
 ) -> tuple[xr.DataArray, Fusion]:
     """The result of two images in one piece, and what it was made with.
 
+    pair: what `pair_of` gives of them, if known. check: raises where it does not allow what the caller wants.
+
     Raises: InputError as `fuse`.
     """
     find_method(method)
-    placement = place(hs, ms, ratio=ratio, coregister=options.coregister_with(psf), frame=options.frame)
-    pair = check_pair(placement, scale=options.scale, destripe=options.destripe, despike=not options.keep_changed)
+    pair = pair or pair_of(hs, ms, options, psf=psf, ratio=ratio)
+    check(pair)
     fusion = learn_pair(pair, method, options, psf=psf, srf=srf, progress=part_of(progress, 0, 0.5))
     pair = fusion.pair
     whole = pair.whole()
     estimate = fusion.sharpen(whole, part_of(progress, 0.5, 1)) if fusion.made is None else fusion.made
     missing = missing_pixels(whole)
     values = finished(estimate, missing, pair, result_type(pair, gaps=bool(missing.any())))
-    sharp = fusion.record.on(on_fine_grid(values, placement))
+    sharp = fusion.record.on(on_fine_grid(values, pair.placement))
     progress(1.0)
     return sharp, fusion

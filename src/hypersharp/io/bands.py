@@ -94,9 +94,7 @@ def read_bands(files: Sequence[Path]) -> Stored:
     bands = [Band(str(file), factor=factor) for file, factor in zip(files, factors, strict=True)]
     pixels = Rasters(bands, nodata=next(iter(apart.values()), None))
     pixels.dtype = np.result_type(*(found.pixels.dtype for found in opened))
-    masks = [
-        found.valid for found, factor in zip(opened, factors, strict=True) if found.valid is not None and factor == 1
-    ]
+    masks = [(found.valid, factor) for found, factor in zip(opened, factors, strict=True) if found.valid is not None]
     return Stored(
         pixels,
         wavelengths_nm=joined([found.wavelengths_nm for found in opened]),
@@ -107,19 +105,24 @@ def read_bands(files: Sequence[Path]) -> Stored:
         nodata=one_or_each(nodata),
         scale=np.concatenate([np.ravel(found.scale) for found in opened]),
         offset=np.concatenate([np.ravel(found.offset) for found in opened]),
-        valid=InAll(masks) if masks else None,
+        valid=InAll(finest.pixels.shape[1:], masks) if masks else None,
     )
 
 
 class InAll(MaskPixels):
-    """(1, y, x) True where all of several masks are."""
+    """(1, y, x) True where all of several masks are, each with the factor by which its pixels are as wide."""
 
-    def __init__(self, masks: Sequence[Any]) -> None:
-        super().__init__(masks[0].shape[1:])
+    def __init__(self, shape_yx: Sequence[int], masks: Sequence[tuple[Any, int]]) -> None:
+        super().__init__(shape_yx)
         self.masks = list(masks)
 
     def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
-        return np.asarray(np.logical_and.reduce([mask.read(bands, rows, columns) for mask in self.masks]))
+        found = []
+        for mask, factor in self.masks:
+            y, x = (np.arange(part.start, part.stop) // factor for part in (rows, columns))
+            own = mask.read(bands, slice(y[0], y[-1] + 1), slice(x[0], x[-1] + 1))
+            found.append(own[:, (y - y[0])[:, None], x - x[0]])
+        return np.asarray(np.logical_and.reduce(found))
 
 
 def _factor(file: Path, found: Stored, finest: Stored) -> int:

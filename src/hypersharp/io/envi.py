@@ -231,14 +231,20 @@ def write(cube: xr.DataArray, path: Path) -> None:
     path.with_suffix(".hdr").write_bytes(_text(_fields(cube, packed, dtype, interleave)))
 
 
+def check_beside(tiff: Path) -> Path:
+    """The header beside a TIFF to write. Raises: OutputError where that name is the header of another image."""
+    header = tiff.with_suffix(".hdr")
+    if header.is_file() and _bodies(header):
+        raise OutputError(f"{header}, which describes {_bodies(header)[0].name}", "a name of its own", "rename it")
+    return header
+
+
 def write_beside(cube: xr.DataArray, tiff: Path) -> Path:
     """Write the header that tells ENVI, and whoever reads headers, of the bands of a TIFF that was saved of the cube.
 
     Raises: OutputError where that name is the header of another image.
     """
-    header = tiff.with_suffix(".hdr")
-    if header.is_file() and _bodies(header):
-        raise OutputError(f"{header}, which describes {_bodies(header)[0].name}", "a name of its own", "rename it")
+    header = check_beside(tiff)
     packed = pack(cube)
     code = next((code for code, name in DTYPES.items() if name == packed.values.dtype.str[1:]), None)
     fields = _fields(cube, packed, DTYPES[code or 4], "bsq") | {"file type": "TIFF", "data type": code}

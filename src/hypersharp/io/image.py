@@ -97,6 +97,10 @@ class Image(Wanted):
             flags = np.where(np.isnan(values), 1 if nodata is None else nodata, values) != 0
         return leave_out(cube, flags, saturated=self.saturated, what=str(self.path), part=window is not None)
 
+    def loaded(self) -> "CubeImage":
+        """The same in memory. Raises: InputError as `cube`."""
+        return CubeImage(self.cube(), self.path, self.said())
+
     def outline(self) -> xr.DataArray:
         """All but the pixels, which would be read when they are computed; neither masked nor checked."""
         return self._outline
@@ -151,6 +155,9 @@ class CubeImage:
 
     def said(self) -> tuple[str, ...]:
         return self.known
+
+    def loaded(self) -> "CubeImage":
+        return self
 
     def cube(self, window: Window | None = None) -> xr.DataArray:
         """The window (y0, x0, height, width), or all: a view of the cube's own pixels."""

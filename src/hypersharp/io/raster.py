@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hypersharp.errors import InputError
-from hypersharp.grid import affine_through
+from hypersharp.grid import Places, affine_through, unwound
 from hypersharp.io.points import lonlat_of_points
 from hypersharp.products.rasters import opened_raster
 from hypersharp.sensor.wavelengths import named_nm, numbers_in, spectral_nm, widths_nm
@@ -239,6 +239,15 @@ def _palette(path: Path, driver: str, dataset: Any) -> Stored | None:
     )
 
 
+def _plane(points: Places, places: Places) -> tuple[Any, float]:
+    """The affine through control points, and how many pixels off it they lie at most; infinite where it is none."""
+    affine = affine_through(points, places)
+    if len(points[0]) < 3 or affine.determinant == 0:
+        return affine, np.inf
+    gaps = [np.abs(fitted - own).max() for fitted, own in zip(affine @ points, places, strict=True)]
+    return affine, max(gaps) / np.sqrt(abs(affine.determinant))
+
+
 def _place(path: Path, dataset: Any) -> dict[str, Any]:
     """CRS and affine, of control points too where they lie on one; `lonlat` where they are a grid in degrees.
 
@@ -249,10 +258,10 @@ def _place(path: Path, dataset: Any) -> dict[str, Any]:
     points, crs = dataset.gcps
     if points:
         columns, rows, xs, ys = np.array([(p.col, p.row, p.x, p.y) for p in points], float).T
-        affine, off = affine_through((columns, rows), (xs, ys)), np.inf
-        if len(points) >= 3 and affine.determinant != 0:
-            fitted_x, fitted_y = affine @ (columns, rows)
-            off = max(np.abs(fitted_x - xs).max(), np.abs(fitted_y - ys).max()) / np.sqrt(abs(affine.determinant))
+        affine, off = _plane((columns, rows), (xs, ys))
+        if crs and crs.is_geographic:  # across the date line the way round the Earth may be as straight
+            across = _plane((columns, rows), (unwound(xs), ys))
+            affine, off = min((affine, off), across, key=lambda one: (one[1] > GCP_PX, abs(one[0].determinant)))
         lonlat = lonlat_of_points(points, dataset.shape) if off > PLANE_PX and crs and crs.is_geographic else None
         if lonlat is not None:
             return {"lonlat": lonlat}

@@ -29,7 +29,7 @@ from hypersharp.networks.ssf_cnn import SSFCNN, SSFCNNOptions
 from hypersharp.networks.ssjcn import SSJCN, SSJCNOptions
 from hypersharp.networks.ssjcn_v2 import SSJCN2, SSJCN2Options
 from hypersharp.networks.subspace import SubspaceOptions, SubspaceSSJCN
-from hypersharp.system.atomic import make_folder, staged
+from hypersharp.system.atomic import check_parent, make_folder, staged
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 STEPS = ("iterations", "blocks", "layers", "rounds", "refinements")
@@ -145,9 +145,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def check_suffix(out: Path, suffix: str) -> None:
-    """Raise CallError for a file to write whose name does not end so."""
+    """Raise CallError for a file to write whose name does not end so, OutputError where it cannot be written."""
     if out.suffix != suffix:
         raise CallError(f"--out {out}", f"a file that ends in {suffix}", "rename it")
+    check_parent(out)
 
 
 def what_is_kept(checkpoint: Path) -> str:

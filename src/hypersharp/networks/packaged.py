@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hypersharp.errors import InputError, unknown_name
 from hypersharp.networks.header import METHOD_OF, PART, WeightsHeader, read_header
+from hypersharp.sensor.wavelengths import SAME_BAND_NM
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,6 @@ IN_SECOND_PACKAGE: dict[str, tuple[str, int, int, int]] = {
     "ssjcn2-uestc-x4": ("ssjcn-v2", 31, 3, 4),
 }
 SUBSPACE = "ssjcn-subspace"  # the network of weights around coordinates of the pair's own
-WAVELENGTH_TOLERANCE_NM = 6.0  # half the spacing of 10 nm bands, and a little
 
 
 @dataclass(frozen=True)
@@ -140,4 +140,4 @@ def misfit(header: WeightsHeader, shape: dict[str, int], wavelengths_nm: "NDArra
     if wavelengths_nm is None or header.wavelengths_nm is None:
         return None
     gap = max(abs(own - given) for own, given in zip(header.wavelengths_nm, wavelengths_nm, strict=True))
-    return f"wavelengths up to {gap:.0f} nm apart" if gap > WAVELENGTH_TOLERANCE_NM else None
+    return f"wavelengths up to {gap:.0f} nm apart" if gap > SAME_BAND_NM else None

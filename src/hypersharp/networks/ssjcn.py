@@ -177,6 +177,7 @@ class SSJCN(FusionNetwork):
             if isinstance(block, SensorDegradation):
                 block.srf.copy_(srf)
                 block.psf = block.psf if psf_window is None else psf_window.to(block.psf)
+                self.options = replace(self.options, psf_px=block.psf.shape[-1])
 
     def degrade(self, z: Tensor) -> list[tuple[Tensor, Tensor]]:
         """What each iteration's degradation block makes of z: (ms, hs) pairs."""

@@ -18,6 +18,7 @@ from hypersharp.sensor.diagnosis import Diagnosis, diagnose, runs
 from hypersharp.sensor.estimate import Estimate
 from hypersharp.sensor.psf import PSF
 from hypersharp.sensor.spectra import Spectra, nm_runs
+from hypersharp.sensor.stored import SENSOR_NM
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +34,7 @@ class Study:
         """Everything but the sensor itself, JSON-able; noise and offsets in the user's unit, bands from 1."""
         found, seen, noise = self.estimate, self.diagnosis, self.diagnosis.noise
         return {
-            "hs_wavelengths_nm": listed(self.spectra.hs_nm),
-            "ms_wavelengths_nm": listed(self.spectra.ms_nm),
+            **dict(zip(SENSOR_NM, (listed(self.spectra.hs_nm), listed(self.spectra.ms_nm)), strict=True)),
             "ms_recognised": self.spectra.recognised,
             "blur_family": found.blur,
             "response_families": list(found.responses),

@@ -31,7 +31,8 @@ from hypersharp.pair.displaced import START_SIGMA
 from hypersharp.pair.fill import without_fill
 from hypersharp.pair.lattice import Lattice, by_georeference, natively
 from hypersharp.pair.native import NativeImage, native_image
-from hypersharp.pair.options import Coregister, Frame
+from hypersharp.pair.options import Coregister, Frame, Options
+from hypersharp.pair.pair import Pair, check_pair
 from hypersharp.pair.placement import OnHS, OnMS, Placement
 from hypersharp.pair.register import LEAST_CORRELATION, Model, Registration
 from hypersharp.pair.resample import affine_type, project
@@ -90,6 +91,14 @@ def place(
     seen = nm if nm is None or flags is None else nm[flags]
     coverage = coverage_notes(Spectra(seen, wavelengths_nm(outlines[1]), fwhm_nm(outlines[1])))
     return replace(placed, notes=(*notes, *placed.notes, *coverage))
+
+
+def pair_of(
+    hs: Image | CubeImage, ms: Image | CubeImage, options: Options, *, psf: object = None, ratio: int | None = None
+) -> Pair:
+    """The pair of two images, placed and checked as a user chose. Raises: InputError as `place` and `check_pair`."""
+    placement = place(hs, ms, ratio=ratio, coregister=options.coregister_with(psf), frame=options.frame)
+    return check_pair(placement, scale=options.scale, destripe=options.destripe, despike=not options.keep_changed)
 
 
 def checked_grids(

@@ -22,6 +22,7 @@ from hypersharp.sensor.noise import measure_noise
 from hypersharp.sensor.observe import Sensor, degraded
 from hypersharp.sensor.psf import PSF, parse_psf
 from hypersharp.sensor.srf import check_response, find_srf
+from hypersharp.sensor.stored import SENSOR_SUFFIX, stored_response
 from hypersharp.simulation.protocols import PROTOCOLS, Protocol
 
 GivenPSF = str | Path | PSF | None  # a spec such as "gaussian:8:2", a file, or the blur itself
@@ -248,7 +249,9 @@ def given_sensor(pair: Pair, psf: GivenPSF, srf: GivenSRF) -> tuple[PSF | None, 
         raise InputError(found, "a text such as 'gaussian:8:2', a file or a PSF", "see `hypersharp.sensor.psf`")
     if blur is not None and any(pair.placement.offset_px_yx):
         blur = blur.moved(pair.placement.offset_px_yx, pair.ratio)
-    if isinstance(srf, str | Path):
+    if isinstance(srf, str | Path) and Path(srf).suffix.lower() == SENSOR_SUFFIX:
+        srf = stored_response(Path(srf), pair.spectra.hs_nm, pair.spectra.ms_nm)
+    elif isinstance(srf, str | Path):
         srf = find_srf(str(srf), pair.spectra.hs_nm)
     if srf is None:
         return blur, None

@@ -11,6 +11,7 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,9 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image as Pil
 
 from hypersharp.cube import usable_bands, wavelengths_nm
-from hypersharp.errors import needs
+from hypersharp.errors import CallError, needs
 from hypersharp.plot.colour import STRETCH_QUANTILES, Image, Limits, Mix, composite, mix_for
 from hypersharp.plot.places import Pixel
+from hypersharp.system.atomic import check_parent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,6 +46,14 @@ def new_figure(width: float, height: float) -> "Figure":
     with needs("plots", "plot"):
         from matplotlib.figure import Figure
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def check_picture(path: Path) -> None:
+    """Raise now what is wrong with a figure to write: MissingExtraError, CallError for its suffix, OutputError."""
+    known = new_figure(1, 1).canvas.get_supported_filetypes()
+    if path.suffix.lower().removeprefix(".") not in known:
+        raise CallError(f"the picture {path}", f"a name ending in one of .{', .'.join(sorted(known))}", "rename it")
+    check_parent(path)
 
 
 def draw_image(axes: "Axes", image: Image, title: str, **options: Any) -> Any:

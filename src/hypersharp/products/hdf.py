@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypersharp.errors import InputError, needs
-from hypersharp.grid import Grid, fitted_affine, on_map
+from hypersharp.grid import Grid, fitted_affine, on_map, unwound
 from hypersharp.products.files import Files
 from hypersharp.sensor.wavelengths import spectral_nm, widths_nm
 from hypersharp.stored import Pixels, VariablePixels
@@ -124,12 +124,12 @@ def place_of(lon: Any, lat: Any, epsg: int | None = None) -> dict[str, Any]:
     with needs("geolocation"):
         from rasterio.warp import transform
     lon, lat = (np.asarray(axis, np.float64) for axis in (lon, lat))
-    if epsg is None:  # UTM, of the zone around the middle
-        x, y = float(np.nanmean(lon)), float(np.nanmean(lat))
+    there = np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360)
+    if epsg is None and there.any():  # UTM, of the zone around the middle
+        x, y = float(unwound(lon[there]).mean()), float(lat[there].mean())
         code = (32600 if y >= 0 else 32700) + int((x + 180) // 6) % 60 + 1
     else:
-        code = epsg
-    there = np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360)
+        code = epsg or 4326
     xs, ys = np.full((2, *lon.shape), np.nan)
     if there.any():
         xs[there], ys[there] = transform(4326, code, lon[there], lat[there])

@@ -77,7 +77,7 @@ class Band:
 
 
 class Rasters(Pixels):
-    """Bands as (band, y, x); where a coarser one is interpolated, the number `nodata` is kept apart."""
+    """Bands as (band, y, x); where a coarser one is interpolated, what is masked or `nodata` is kept apart."""
 
     def __init__(self, bands: Sequence[Band], *, nodata: float | None = None) -> None:
         with opened_raster(bands[0].path) as first:
@@ -155,12 +155,13 @@ class Rasters(Pixels):
             for part, side in zip((rows, columns), self.shape[1:], strict=True)
         ]
         coarse = np.asarray(dataset.read(indexes, window=tuple(boxes)))
+        masked = np.asarray(dataset.read_masks(indexes, window=tuple(boxes))) == 0
         places = [
             (np.arange(part.start, part.stop) + 0.5) / factor - 0.5 - low
             for part, (low, _) in zip((rows, columns), boxes, strict=True)
         ]
         weights = [linear(place, size) for place, size in zip(places, coarse.shape[1:], strict=True)]
-        missing = np.isnan(coarse) if self.nodata is None else np.isnan(coarse) | (coarse == self.nodata)
+        missing = np.isnan(coarse) | masked | (False if self.nodata is None else coarse == self.nodata)
         fine: np.ndarray = weights[0] @ np.where(missing, 0, coarse).astype(np.float32) @ weights[1].T
         if missing.any():
             nearest = coarse[:, np.rint(places[0]).astype(int)[:, None], np.rint(places[1]).astype(int)]

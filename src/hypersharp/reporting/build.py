@@ -103,9 +103,8 @@ def write_report(
     """
     check_libraries()
     check_name("metric preset", preset, PRESETS)
-    if truth is not None and truth.shape != sharp.shape:
-        shapes = f"a truth of {shape_text(truth)} and a result of {shape_text(sharp)}"
-        raise InputError(shapes, "two cubes of one shape", "crop one of them")
+    if truth is not None:
+        check_truth(truth, sharp)
     for place in points:
         find_pixel(place, sharp)
     found = Findings(sharp, hs, ms, truth, error=error, record=Record.find(sharp))
@@ -121,6 +120,13 @@ def write_report(
     text = render(found, images, points, preset, run or Run(), sources or {})
     progress(1.0)
     return write_text(make_folder(Path(folder)) / NAME, text)
+
+
+def check_truth(truth: xr.DataArray, sharp: xr.DataArray) -> None:
+    """Raise InputError for a truth of another shape than the result."""
+    if truth.shape != sharp.shape:
+        shapes = f"a truth of {shape_text(truth)} and a result of {shape_text(sharp)}"
+        raise InputError(shapes, "two cubes of one shape", "crop one of them")
 
 
 def check_libraries() -> None:

@@ -13,12 +13,16 @@ NM = {
     1.0: "nm nanometer nanometers nanometre nanometres",
     1e3: "um micron microns micrometer micrometers micrometre micrometres",
     1e6: "mm millimeter millimeters millimetre millimetres",
+    1e7: "cm centimeter centimeters centimetre centimetres",
     1e9: "m meter meters metre metres",
     0.1: "a å angstrom angstroms ångström ångströms",
 }
 UNITS_NM = {name: factor for factor, names in NM.items() for name in names.split()}
+PER_NM = {1e7: re.compile(r"wavenumbers?|cm\s*[\^*]*\s*[-−⁻]\s*[1¹]|1\s*/\s*cm")}  # its name -> wavelength x number
+PER_NM |= {2.99792458e8: re.compile(r"ghz|gigahertz"), 2.99792458e11: re.compile(r"mhz|megahertz")}
 UNSAID = ("", "unknown", "none", "1", "-")
 NUMBERED = "index"  # the unit, in ENVI's words, of bands that are only counted
+SAME_BAND_NM = 6.0  # half the spacing of 10 nm bands, and a little
 LEAST_NM = 100  # sensors of reflected and emitted light see no shorter waves
 IN_TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*\(?\s*(nm|nanomet(?:er|re)s?|[uµμ]m|micromet(?:er|re)s?|microns?)\b", re.I)
 
@@ -30,10 +34,22 @@ def unit_nm(unit: Any) -> float | None:
     (1000.0, 1000.0, 1000000000.0, None)
     """
     text = str(unit).strip().lower().replace("µ", "u").replace("μ", "u")
+    if per_nm(unit) is not None:
+        return None
     for word in (text, *re.split(r"[\s()\[\]{}.,;/]+", text)):
         if word in UNITS_NM:
             return UNITS_NM[word]
     return None
+
+
+def per_nm(unit: Any) -> float | None:
+    """The nm of a wavelength times its number in a unit of wavenumber or frequency; None for another unit.
+
+    >>> per_nm("Wavenumber"), per_nm("1/cm"), per_nm("GHz"), per_nm("cm")
+    (10000000.0, 10000000.0, 299792458.0, None)
+    """
+    text = str(unit).strip().lower()
+    return next((product for product, names in PER_NM.items() if names.search(text)), None)
 
 
 def spectral_nm(values: Any, unit: Any) -> np.ndarray | None:
@@ -57,6 +73,8 @@ def spectral_nm(values: Any, unit: Any) -> np.ndarray | None:
 def widths_nm(values: Any, unit: Any, centres: Any) -> np.ndarray | None:
     """Widths of bands in nm; a unit that is not said is that which the bare numbers of the centres show, else nm.
 
+    Those in wavenumber or frequency belong to centres in the same unit, and are left out without them.
+
     >>> widths_nm([0.01], None, [0.479]).tolist(), widths_nm([10], None, [479]).tolist()
     ([10.0], [10.0])
     """
@@ -70,7 +88,13 @@ def _in_nm(values: Any, unit: Any, shown: Any, what: str) -> np.ndarray | None:
     numbers, name = np.asarray(values, dtype=float).ravel(), str(unit or "").strip().lower()
     if not np.isfinite(numbers).any() or name == NUMBERED:
         return None
-    factor = unit_nm(unit)
+    factor, product = unit_nm(unit), per_nm(unit)
+    if product is not None:
+        own = np.asarray(shown, dtype=float).ravel()
+        if own.shape != numbers.shape:
+            return None
+        there = np.where(own > 0, own, np.nan)
+        return np.round(product / there if what == "wavelengths" else product * numbers / there**2, 9)
     if name in UNSAID:
         factor = 1e3 if np.nanmax(np.asarray(shown, dtype=float)) < LEAST_NM else 1.0
     if factor is None:

@@ -1,5 +1,6 @@
 """What a worker has to know to sharpen any tile of a scene, and how it does it; what is shown of the scene."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -149,16 +150,17 @@ def mean_error(job: Job, intervals: Intervals) -> float:
 
 
 def middle_part(job: Job) -> dict[str, xr.DataArray]:
-    """The cubes "result", "hs", "ms" and "error" (half-widths) of the middle of the scene, on nested grids.
+    """The cubes "result", "hs", "ms" and, where it can be learned, "error" (half-widths) of the middle of the scene.
 
-    Raises: InputError as `with_intervals`.
+    They lie on nested grids.
     """
-    job = job if job.intervals else with_intervals(job)
+    if not job.intervals:
+        with suppress(InputError):  # too late to end a run: its result is written
+            job = with_intervals(job)
     pair, placement = job.fusion.pair, job.fusion.pair.placement
     window = middle(pair.shape_yx, PART_PX // pair.ratio)
     y, x, height, width = (pair.ratio * size for size in window)
     sharp, widths = job.sharpen(tile_around(window, halo_of(job.halo_px(), pair.ratio), pair.shape_yx))
-    assert job.intervals is not None and widths is not None
     hs, ms = placement.read(window)
     place = placement.fine.transform and window_transform(placement.fine.transform, (y, x, height, width))
 
@@ -170,5 +172,7 @@ def middle_part(job: Job) -> dict[str, xr.DataArray]:
     nested = Lattice((0, 0, height, width), pair.ratio, pair.ratio, offset_px_yx=placement.offset_px_yx)
     known = {"frame": "ms", **nested.described()}
     record = replace(job.fusion.record, notes=(*job.fusion.record.notes, shown), placement=known)
-    error = cube(widths).assign_attrs(job.intervals.attrs())
-    return {"result": record.on(cube(sharp)), "hs": hs, "ms": ms, "error": error}
+    cubes = {"result": record.on(cube(sharp)), "hs": hs, "ms": ms}
+    if job.intervals and widths is not None:
+        cubes["error"] = cube(widths).assign_attrs(job.intervals.attrs())
+    return cubes

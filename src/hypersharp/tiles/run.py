@@ -28,8 +28,8 @@ from hypersharp.io.image import Image
 from hypersharp.methods.table import find_method
 from hypersharp.networks.inference import settled
 from hypersharp.pair.options import Coregister, Frame, Options, Precision, Progress, Runtime, ignore
-from hypersharp.pair.pair import check_pair
-from hypersharp.pair.place import place
+from hypersharp.pair.pair import Pair
+from hypersharp.pair.place import pair_of
 from hypersharp.pair.placement import Placement
 from hypersharp.pair.record import Record
 from hypersharp.pair.sensor import GivenPSF, GivenSRF, told_apart
@@ -42,7 +42,7 @@ from hypersharp.tiles.job import HALF_WIDTHS, Job, store_job, stored_job, with_i
 from hypersharp.tiles.plan import FLOAT_BYTES, WRITER_BYTES, make_tiling
 from hypersharp.tiles.store import FinishedTiles, Kind, Store, TileProgress, Tiles, folder_for, resumable
 from hypersharp.tiles.workers import Submit, in_process, in_processes, on_cluster
-from hypersharp.uncertainty.predict import interval_floats_per_px
+from hypersharp.uncertainty.predict import check_predictable, interval_floats_per_px
 
 BLOCK_PX = 256  # side of the pieces in which the result is written
 WHOLE_SHARE = 0.6  # of the memory that is free: what a scene fused at once may take
@@ -156,12 +156,14 @@ def prepare(
     psf: GivenPSF = None,
     srf: GivenSRF = None,
     ratio: int | None = None,
+    pair: Pair | None = None,
     uncertainty: Path | None = None,
     progress: Progress = ignore,
 ) -> TiledRun:
     """Open the pair, learn from a sample of it what the method needs of the scene, and lay out the tiles.
 
-    psf, srf and ratio as `fuse` takes them; uncertainty: where to write the half-widths of 90 % intervals, if wanted.
+    psf, srf, ratio and pair as `fuse_images` takes them; uncertainty: where to write the half-widths of 90 % intervals,
+    if wanted.
 
     Raises: InputError as `fuse`; CallError for an output that cannot be streamed, a memory too small, or tiles of
     another call, or another run at work there; OutputError for a disk with too little room.
@@ -188,11 +190,10 @@ def prepare(
     store = Store(out, call, resume=tiles.resume)
     try:
         if not store.is_learned:
-            placement = place(hs, ms, ratio=ratio, coregister=options.coregister_with(psf), frame=options.frame)
-            check_room(placement, out, uncertainty)
-            pair = check_pair(
-                placement, scale=options.scale, destripe=options.destripe, despike=not options.keep_changed
-            )
+            pair = pair or pair_of(hs, ms, options, psf=psf, ratio=ratio)
+            check_room(pair.placement, out, uncertainty)
+            if uncertainty:
+                check_predictable(pair, method, options, psf, srf)
             fusion = learn_pair(pair, method, options, psf=psf, srf=srf, in_parts=True, progress=progress)
             job = Job.of(replace(fusion, options=settled(fusion.options)))
             store_job(laid_out(with_intervals(job) if uncertainty else job, tiles), store)

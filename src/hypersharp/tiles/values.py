@@ -104,7 +104,8 @@ class Encoder:
     def network(self, net: FusionNetwork) -> dict[str, Any]:
         """A network as its options, everything it has learned or was given, and the means that it holds."""
         if isinstance(net, OnnxNetwork):
-            made: Any = self.kept(torch.frombuffer(bytearray(net.file.model), dtype=torch.uint8))
+            model = torch.frombuffer(bytearray(net.file.model), dtype=torch.uint8)
+            made: Any = {"model": self.kept(model), "device": str(net.session.device)}
         else:
             name = next(name for name, (network, _) in NETWORKS.items() if type(net) is network)
             made = [name, asdict(net.options)]
@@ -145,10 +146,9 @@ class Decoder:
     def network(self, plain: dict[str, Any]) -> FusionNetwork:
         state = {name: self.value(one) for name, one in plain["state"].items()}
         made = plain["made"]
-        if isinstance(made, str):
-            file = decode_onnx(self.tensor(made).numpy().tobytes(), "the network of a tiled run")
-            device = next(iter(state.values())).device if state else torch.device("cpu")
-            net: FusionNetwork = OnnxNetwork(file, Session(file.model, device))
+        if isinstance(made, dict):
+            file = decode_onnx(self.tensor(made["model"]).numpy().tobytes(), "the network of a tiled run")
+            net: FusionNetwork = OnnxNetwork(file, Session(file.model, choose_device(self.placed(made["device"]))))
         else:
             net = to_fast_layout(build_network(*made).eval())
         for name, value in state.items():

@@ -40,7 +40,8 @@ from hypersharp.train.patches import cut
 LEAST_PX = 4  # coarser pixels along a side that there must be to learn from
 SMALL_PX = 96 * 96  # images up to this size are scored in all orientations, for the sake of few pixels
 ORIENTATIONS = 8
-VIEWS = 32  # orientations and phases the pair is seen in
+VIEWS, LEAST_VIEWS = 32, 2  # orientations and phases the pair is seen in; a large one shows enough in few
+MOST_BYTES = 2**30  # of the views, which are kept
 TILES = 6  # along a side, of which some are held out
 WARMUP_STEPS = 20
 LEAST_ERROR = 1e-9
@@ -193,6 +194,8 @@ class Learning:
         averaged = 1 - float(net.psf.square().sum())  # share of the noise that degrading takes away
         self.noise, self.weight = averaged**0.5 * net.noise[0], net.basis.norm(dim=0)[:, None, None]
         self.views: dict[int, tuple[Tensor, ...]] = {}
+        view_bytes = 3 * self.c.numel() * self.c.element_size()  # the guide, the first estimate and c
+        self.view_count = min(VIEWS, max(LEAST_VIEWS, MOST_BYTES // view_bytes))
 
     def run(self, started: float, progress: Progress) -> Outcome:
         """Learn until the time is over or nothing improves; the best state is left in the network."""
@@ -227,7 +230,7 @@ class Learning:
 
     def step(self, adam: torch.optim.Adam, random: Generator) -> None:
         """One step, on patches of one view, down the mean absolute error in bands, the first estimate's being 1."""
-        coarse, *fine, _ = self.view(int(random.integers(VIEWS)))
+        coarse, *fine, _ = self.view(int(random.integers(self.view_count)))
         ratio, sizes = self.net.options.ratio, coarse.shape[1:]
         sides = [min(max(1, self.options.patch_px // ratio), size) for size in sizes]
         corners = [

@@ -129,16 +129,21 @@ def train_record(
             learn(course, state, options.steps, lambda step: min(1.0, (step + 1) / warm_up), last, deadline)
             if state.step < options.steps:
                 return last
-        return finish(course, state, data, out_dir / FINISH)
+        return finish(course, state, data, out_dir / FINISH, deadline)
 
 
-def finish(course: Course, state: State, data: TrainingSet, path: Path) -> Path:
-    """Let the rate fall to zero and write the weights; goes on from `path` where that was interrupted."""
+def finish(course: Course, state: State, data: TrainingSet, path: Path, deadline: float | None) -> Path:
+    """Let the rate fall to zero and write the weights; goes on from `path` where that was interrupted.
+
+    The weights file, or `path` where the deadline came before.
+    """
     o, begun = course.options, state.step
     steps = max(1, round(begun * o.finish_share / (1 - o.finish_share)))  # one at rate zero, where there was none
     if path.exists():
         state.load(path)
-    learn(course, state, begun + steps, lambda step: 1 - ((step + 1 - begun) / steps) ** 0.5, path, None)
+    learn(course, state, begun + steps, lambda step: 1 - ((step + 1 - begun) / steps) ** 0.5, path, deadline)
+    if state.step < begun + steps:
+        return path
     weights, half = course.out_dir / f"{o.name}.safetensors", copy.deepcopy(state.average)
     half.bodies.half()  # what is learnt in float16, half the file; the sensor stays exact
     header = o.header(half.options.bands, half.options.ms_bands, half.options.ratio)
@@ -168,9 +173,8 @@ def begin(options: RecordOptions, data: TrainingSet, start_from: Sequence[Path])
     net = build_network(header.network, header.options)
     assert isinstance(net, SSJCN2)
     net.take_sensor(torch.tensor(data.sensor.srf), lambda side: torch.tensor(psf.window(ratio, side)))
-    if start_from:
-        begin_as(net, start_from)
-    else:
+    before = begin_as(net, start_from)
+    if not start_from:
         scenes = (torch.from_numpy(read()).flatten(1) for read in data.training.values())
         net.turn_basis(torch.stack([second_moment(spectra) / spectra.shape[1] for spectra in scenes]).mean(0))
     net = to_fast_layout(net)
@@ -179,16 +183,19 @@ def begin(options: RecordOptions, data: TrainingSet, start_from: Sequence[Path])
         (kernels if ".blocks." in name and parameter.ndim == 4 else others).append(parameter)
     muon = Muon(kernels, options.muon_rate, weight_decay=options.weight_decay)
     adam = torch.optim.AdamW(others, options.adam_rate, betas=(0.9, 0.99), weight_decay=options.weight_decay)
-    before = sum(read_header(path).provenance.get("pflop", 0.0) for path in start_from)
     files = [path.name for path in start_from]
     return State(net, copy.deepcopy(net).eval(), (muon, adam), began_with=files, pflop_before=before)
 
 
-def begin_as(net: SSJCN2, files: Sequence[Path]) -> None:
+def begin_as(net: SSJCN2, files: Sequence[Path]) -> float:
     """Let net's chains begin as those of weights files: as many in their order, of others those of the same start.
+
+    What they had cost in PFLOP, of each file the share of its chains that are taken.
 
     Raises: InputError where they do not fit.
     """
+    if not files:
+        return 0.0
     sources, starts = [load_weights(path)[0] for path in files], net.options.starts
     chains = [(one, k) for one in sources if isinstance(one, SSJCN2) for k in range(len(one.options.starts))]
     if len(chains) != len(starts):
@@ -202,6 +209,12 @@ def begin_as(net: SSJCN2, files: Sequence[Path]) -> None:
         net.begin_as(chains)
     except ValueError as exc:
         raise InputError(f"{found} ({exc})", expected, "name weights of its kind") from exc
+    costs = [read_header(path).provenance.get("pflop", 0.0) for path in files]
+    taken = [{k for one, k in chains if one is source} for source in sources]
+    shares = [
+        len(some) / len(source.options.starts) if some else 0.0 for some, source in zip(taken, sources, strict=True)
+    ]
+    return sum(share * cost for share, cost in zip(shares, costs, strict=True))
 
 
 def make_course(options: RecordOptions, data: TrainingSet, out_dir: Path, net: SSJCN2) -> Course:

@@ -1,7 +1,7 @@
 """The prediction intervals of a fused cube, or of another program's: by a stored error model or one learned from it."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +14,13 @@ from torch import Tensor
 from hypersharp.errors import InputError
 from hypersharp.fusion.finish import as_cube, finished, missing_pixels
 from hypersharp.fusion.learn import Fusion, learn_again, learn_pair
-from hypersharp.methods.table import METHODS
-from hypersharp.networks.packaged import named_weights
+from hypersharp.methods.table import AUTO, METHODS
+from hypersharp.networks.packaged import misfit, named_weights, packaged_weights
 from hypersharp.pair.options import Mode, Options, Precision
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.record import Record, placed_as
 from hypersharp.pair.reduced import ReducedPair, reduced_pairs
-from hypersharp.pair.sensor import PairSensor, estimate_sensor, given_sensor
+from hypersharp.pair.sensor import GivenPSF, GivenSRF, PairSensor, estimate_sensor, given_sensor
 from hypersharp.pair.tensors import TensorPair, measured, measured_pixels, to_tensor
 from hypersharp.quality.judge import check_estimate, like, masked
 from hypersharp.sensor.observe import Sensor
@@ -106,17 +106,31 @@ def stored_intervals(fusion: Fusion, pair: TensorPair) -> Intervals | None:
 
 def learn_intervals(pair: TensorPair, sensor: Sensor, refit: Refit) -> Intervals:
     """What errors at reduced resolution teach. Raises: InputError for an hs too small for that."""
-    rows, columns = pair.hs.shape[1:]
-    if min(rows, columns) < LEAST_PX * pair.ratio:
-        found = f"hs of {rows} x {columns} pixels at ratio {pair.ratio}"
-        expected = f"at least {LEAST_PX * pair.ratio} along each side, to learn errors at reduced resolution"
-        raise InputError(found, expected, "take a larger part of the scene, or leave the uncertainty out")
+    check_size(pair.hs.shape[1:], pair.ratio)
     reduced = reduced_pairs(pair, sensor)
     estimates, valid = zip(*(refit(one) for one in reduced), strict=True)
     tried = zip(estimates, reduced, valid, strict=True)
     errors = [measured_pixels(estimate - one.truth, seen) for estimate, one, seen in tried]
     model = one_level_finer(calibrate(estimates, reduced, sensor, valid), reduced[0], torch.cat(errors, 1), sensor)
     return Intervals(model, sensor, "errors on the pair at reduced resolution")
+
+
+def check_size(shape_yx: Sequence[int], ratio: int) -> None:
+    """Raise InputError for an hs too small for its reduced resolution."""
+    if min(shape_yx) < LEAST_PX * ratio:
+        found = f"hs of {shape_yx[0]} x {shape_yx[1]} pixels at ratio {ratio}"
+        expected = f"at least {LEAST_PX * ratio} along each side, to learn errors at reduced resolution"
+        raise InputError(found, expected, "take a larger part of the scene, or leave the uncertainty out")
+
+
+def check_predictable(pair: Pair, method: str, options: Options, *given: GivenPSF | GivenSRF) -> None:
+    """Raise now what `find_intervals` would raise of an hs too small, unless what is stored with weights may serve."""
+    known = packaged_weights().values() if options.weights is None else [named_weights(options.weights)]
+    shape = {"bands": len(pair.hs_bands), "ms_bands": len(pair.ms_bands), "ratio": pair.ratio}
+    stored = {one.method for one in known if read_model(one.path) and not misfit(one.header, shape, pair.spectra.hs_nm)}
+    sensor_is_given = any(one is not None for one in given)
+    if options.consistent or sensor_is_given or not (stored if method == AUTO.name else stored & {method}):
+        check_size(pair.shape_yx, pair.ratio)
 
 
 def interval_floats_per_px(bands: int) -> float:

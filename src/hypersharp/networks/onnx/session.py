@@ -93,12 +93,13 @@ class Session:
     def __init__(self, model: bytes, device: torch.device) -> None:
         with needs("ONNX", "onnx"):
             import onnxruntime
+        self.device = device
         options = onnxruntime.SessionOptions()
         options.log_severity_level = QUIET
         options.intra_op_num_threads = torch.get_num_threads()
-        there_are, wanted = onnxruntime.get_available_providers(), ["CPUExecutionProvider"]
+        there_are, wanted = onnxruntime.get_available_providers(), list[Any](["CPUExecutionProvider"])
         if device.type == "cuda" and "CUDAExecutionProvider" in there_are:
-            wanted.insert(0, "CUDAExecutionProvider")
+            wanted.insert(0, ("CUDAExecutionProvider", {"device_id": device.index or 0}))
         self.inference = onnxruntime.InferenceSession(model, options, providers=wanted)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Session":
