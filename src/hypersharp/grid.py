@@ -130,13 +130,8 @@ def lattice_offset(source: Grid, target: Grid) -> tuple[int, int] | None:
     height, width = target.shape_yx
     x, y = (round(first) for first in to_source @ (0, 0))
     corners = [(0, 0), (width, 0), (0, height), (width, height)]  # all: two of them lie alike on a transposed grid
-    there = [to_source @ corner for corner in corners]
-    gaps = [
-        abs(found - own - first)
-        for at, corner in zip(there, corners, strict=True)
-        for found, own, first in zip(at, corner, (x, y), strict=True)
-    ]
-    return (y, x) if max(gaps) <= EXACT_PX else None
+    gaps = np.array([to_source @ corner for corner in corners]) - corners - (x, y)
+    return (y, x) if np.abs(gaps).max() <= EXACT_PX else None
 
 
 def beside(source: Grid, target: Grid) -> Grid:
@@ -151,18 +146,20 @@ def beside(source: Grid, target: Grid) -> Grid:
     """
     if not (_in_degrees(source) and _in_degrees(target)):
         return source
-    turns = _turns(np.array([_middle_x(source)]), target)[0]
+    x = _middle_x(source)
+    turns = float(unwound(np.array(x), _middle_x(target))) - x
     return replace(source, transform=type(affine_of(source)).translation(turns, 0) @ affine_of(source))
 
 
-def unwound(longitudes: FloatArray) -> FloatArray:
-    """Longitudes of one place by the whole turns that lie next to the first that is known.
+def unwound(longitudes: FloatArray, near: float | None = None) -> FloatArray:
+    """Longitudes by whole turns next to one, by default the first of them that is known.
 
     >>> unwound(np.array([179.9, -179.5, np.nan])).tolist()
     [179.9, 180.5, nan]
     """
-    known = longitudes[np.isfinite(longitudes)]
-    return longitudes + 360.0 * np.round((known[0] - longitudes) / 360.0) if known.size else longitudes
+    there = np.isfinite(longitudes)
+    first = longitudes[there][:1].sum() if near is None else near
+    return np.asarray(longitudes + 360.0 * np.round((first - np.where(there, longitudes, first)) / 360.0))
 
 
 def _in_degrees(grid: Grid) -> bool:
@@ -172,11 +169,6 @@ def _in_degrees(grid: Grid) -> bool:
 def _middle_x(grid: Grid) -> float:
     x: float = (affine_of(grid) @ (grid.shape_yx[1] / 2, grid.shape_yx[0] / 2))[0]
     return x
-
-
-def _turns(longitudes: FloatArray, grid: Grid) -> FloatArray:
-    """How many degrees, whole turns, bring longitudes next to the middle of a grid."""
-    return np.asarray(360.0 * np.round((_middle_x(grid) - longitudes) / 360.0))
 
 
 @dataclass(frozen=True)
@@ -254,7 +246,7 @@ def pixels_in(source: Grid, target: Grid, points: Places, project: Project | Non
     if source.crs != target.crs and project is not None:
         xs, ys = (np.asarray(axis, float) for axis in project(source.crs, target.crs, xs.tolist(), ys.tolist()))
     if _in_degrees(target):
-        xs = xs + _turns(np.where(np.isfinite(xs), xs, 0.0), target)
+        xs = unwound(xs, _middle_x(target))
     return in_pixels(target, (xs, ys))
 
 
