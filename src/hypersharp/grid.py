@@ -151,18 +151,14 @@ def beside(source: Grid, target: Grid) -> Grid:
     """
     if not (_in_degrees(source) and _in_degrees(target)):
         return source
-    turns = _turns(np.array([_middle_x(source)]), target)[0]
+    x = np.array(_middle_x(source))
+    turns = float(next_to(_middle_x(target), x) - x)
     return replace(source, transform=type(affine_of(source)).translation(turns, 0) @ affine_of(source))
 
 
-def unwound(longitudes: FloatArray) -> FloatArray:
-    """Longitudes of one place by the whole turns that lie next to the first that is known.
-
-    >>> unwound(np.array([179.9, -179.5, np.nan])).tolist()
-    [179.9, 180.5, nan]
-    """
-    known = longitudes[np.isfinite(longitudes)]
-    return longitudes + 360.0 * np.round((known[0] - longitudes) / 360.0) if known.size else longitudes
+def next_to(longitude: float, longitudes: FloatArray) -> FloatArray:
+    """Longitudes, by the whole turns that bring them next to one."""
+    return np.asarray(longitudes + 360.0 * np.round((longitude - longitudes) / 360.0))
 
 
 def _in_degrees(grid: Grid) -> bool:
@@ -172,11 +168,6 @@ def _in_degrees(grid: Grid) -> bool:
 def _middle_x(grid: Grid) -> float:
     x: float = (affine_of(grid) @ (grid.shape_yx[1] / 2, grid.shape_yx[0] / 2))[0]
     return x
-
-
-def _turns(longitudes: FloatArray, grid: Grid) -> FloatArray:
-    """How many degrees, whole turns, bring longitudes next to the middle of a grid."""
-    return np.asarray(360.0 * np.round((_middle_x(grid) - longitudes) / 360.0))
 
 
 @dataclass(frozen=True)
@@ -254,7 +245,7 @@ def pixels_in(source: Grid, target: Grid, points: Places, project: Project | Non
     if source.crs != target.crs and project is not None:
         xs, ys = (np.asarray(axis, float) for axis in project(source.crs, target.crs, xs.tolist(), ys.tolist()))
     if _in_degrees(target):
-        xs = xs + _turns(np.where(np.isfinite(xs), xs, 0.0), target)
+        xs = next_to(_middle_x(target), np.where(np.isfinite(xs), xs, np.nan))
     return in_pixels(target, (xs, ys))
 
 
@@ -322,7 +313,7 @@ def swath_grid(lon: FloatArray, lat: FloatArray, crs: object) -> Grid:
     known = np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360)
     if not known.any():
         raise InputError("pixels without longitude and latitude", "those of the swath", "download the product again")
-    xs, ys = unwound(np.where(known, lon, np.nan)), np.where(known, lat, np.nan)
+    xs, ys = next_to(lon[known][0], np.where(known, lon, np.nan)), np.where(known, lat, np.nan)
     steps = [max(1, side // FITTED) for side in lon.shape]
     affine = fitted_affine(xs[:: steps[0], :: steps[1]], ys[:: steps[0], :: steps[1]])
     move, scale = type(affine).translation, type(affine).scale
