@@ -43,8 +43,7 @@ def lonlat_of_points(points: Sequence[Any], shape_yx: tuple[int, int]) -> FloatA
     full = len(np.unique(pixels, axis=0)) == len(points) == len(rows) * len(columns)
     if not full or min(len(rows), len(columns)) < LEAST_POINTS or shape_yx[0] * shape_yx[1] > MOST_PX:
         return None
-    planes = np.stack([next_to(ground[0, 0], ground[:, 0]), ground[:, 1]])[:, np.lexsort(pixels.T[::-1])].reshape(
-        2, len(rows), len(columns)
-    )
+    turned = next_to(ground[0, 0], ground[:, 0])
+    planes = np.stack([turned, ground[:, 1]])[:, np.lexsort(pixels.T[::-1])].reshape(2, len(rows), len(columns))
     y, x = (np.arange(side) + 0.5 for side in shape_yx)
     return np.stack([RectBivariateSpline(rows, columns, plane)(y, x) for plane in planes])

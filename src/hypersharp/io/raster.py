@@ -243,7 +243,7 @@ def _palette(path: Path, driver: str, dataset: Any) -> Stored | None:
 def _plane(points: Places, places: Places) -> tuple[Any, float]:
     """The affine through control points, and how many pixels off it they lie at most; infinite where it is none."""
     affine = affine_through(points, places)
-    if len(points[0]) < 3 or affine.determinant == 0:
+    if len(points[0]) < 3 or affine.determinant == 0 or 0 in np.ptp(places, axis=1):
         return affine, np.inf
     fitted = on_map(Grid((1, 1), affine), points)
     gap = max(float(np.abs(found - own).max()) for found, own in zip(fitted, places, strict=True))
@@ -261,9 +261,9 @@ def _place(path: Path, dataset: Any) -> dict[str, Any]:
     if points:
         columns, rows, xs, ys = np.array([(p.col, p.row, p.x, p.y) for p in points], float).T
         affine, off = _plane((columns, rows), (xs, ys))
-        if crs and crs.is_geographic:  # across the date line the way round the Earth may be as straight
+        if crs and crs.is_geographic:  # across the date line the way round the Earth may be as straight, but mirrors
             across = _plane((columns, rows), (next_to(xs[0], xs), ys))
-            affine, off = min((affine, off), across, key=lambda one: (one[1] > GCP_PX, abs(one[0].determinant)))
+            affine, off = min((affine, off), across, key=lambda one: (one[1] > GCP_PX, one[0].determinant > 0))
         lonlat = lonlat_of_points(points, dataset.shape) if off > PLANE_PX and crs and crs.is_geographic else None
         if lonlat is not None:
             return {"lonlat": lonlat}
