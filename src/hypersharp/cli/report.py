@@ -85,7 +85,7 @@ def check_shown(pair: "Pair", truth: Path | None, points: Sequence[str] | None) 
     from hypersharp.reporting.build import check_truth
 
     shape = (pair.all_bands[0], *pair.placement.fine.shape_yx)
-    result = as_cube(da.zeros(shape), pair.placement)  # type: ignore[no-untyped-call]  # of which nobody asks a pixel
+    result = as_cube(da.zeros(shape), pair.placement)  # of which nobody asks a pixel
     if truth:
         check_truth(open_cube(truth, lazy=True), result)
     for text in points or ():
