@@ -186,11 +186,17 @@ def test_control_points_on_a_grid_are_its_place_and_others_are_refused(tmp_path:
         open_cube(placed("bent.tif", 0.1))
 
 
-def test_control_points_across_the_date_line_are_a_place(tmp_path: Path) -> None:
-    lons = ((0, 179.9), (24, -179.86))
+@pytest.mark.parametrize(
+    ("first", "last", "step"), [(179.9, -179.86, 0.01), (-180.0, 180.0, 15), (-180.0, 179.4, 14.975)]
+)
+def test_control_points_across_the_date_line_are_a_place(
+    first: float, last: float, step: float, tmp_path: Path
+) -> None:
+    """And those of the whole Earth."""
+    lons = ((0, first), (24, last))
     points = [GroundControlPoint(row, column, lon, 50 - 0.01 * row) for row in (0, 20) for column, lon in lons]
     cube = open_cube(tif(tmp_path / "a.tif", gcps=points, crs="EPSG:4326"))
-    assert transform_of(cube).almost_equals(Affine(0.01, 0, 179.9, 0, -0.01, 50), 1e-6)
+    assert transform_of(cube).almost_equals(Affine(step, 0, first, 0, -0.01, 50), 1e-6)
 
 
 def test_a_camera_model_alone_is_refused(tmp_path: Path) -> None:

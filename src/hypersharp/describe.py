@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from hypersharp.cube import LONLAT, crs_of, fwhm_nm, transform_of, wavelengths_nm
-from hypersharp.grid import unwound
+from hypersharp.grid import next_to
 
 
 def facts_of(cube: xr.DataArray) -> dict[str, str]:
@@ -24,8 +24,8 @@ def facts_of(cube: xr.DataArray) -> dict[str, str]:
         words = f"EPSG:{code}" if code else "no CRS" if crs is None else str(crs)[:60] if name is None else name[1]
         where = f"{words}; upper left corner at {place.c:,.8g}, {place.f:,.8g}"
     elif all(name in cube.coords for name in LONLAT):
-        degrees = (cube.coords[name].values for name in LONLAT)
-        lon, lat = (float(np.nanmedian(axis)) for axis in map(unwound, degrees))
+        lon, lat = (cube.coords[name].values for name in LONLAT)
+        lon, lat = float(np.nanmedian(next_to(np.nanmax(lon), lon))), float(np.nanmedian(lat))
         where = f"in the order of acquisition, by longitudes and latitudes around {lon:.4f}, {lat:.4f}"
     return {
         "Size": f"{width:,} × {height:,} pixels, {counted(bands, 'band')}",

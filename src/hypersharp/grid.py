@@ -146,20 +146,14 @@ def beside(source: Grid, target: Grid) -> Grid:
     """
     if not (_in_degrees(source) and _in_degrees(target)):
         return source
-    x = _middle_x(source)
-    turns = float(unwound(np.array(x), _middle_x(target))) - x
+    x = np.array(_middle_x(source))
+    turns = float(next_to(_middle_x(target), x) - x)
     return replace(source, transform=type(affine_of(source)).translation(turns, 0) @ affine_of(source))
 
 
-def unwound(longitudes: FloatArray, near: float | None = None) -> FloatArray:
-    """Longitudes by whole turns next to one, by default the first of them that is known.
-
-    >>> unwound(np.array([179.9, -179.5, np.nan])).tolist()
-    [179.9, 180.5, nan]
-    """
-    there = np.isfinite(longitudes)
-    first = longitudes[there][:1].sum() if near is None else near
-    return np.asarray(longitudes + 360.0 * np.round((first - np.where(there, longitudes, first)) / 360.0))
+def next_to(longitude: float, longitudes: FloatArray) -> FloatArray:
+    """Longitudes, by the whole turns that bring them next to one."""
+    return np.asarray(longitudes + 360.0 * np.round((longitude - longitudes) / 360.0))
 
 
 def _in_degrees(grid: Grid) -> bool:
@@ -246,7 +240,7 @@ def pixels_in(source: Grid, target: Grid, points: Places, project: Project | Non
     if source.crs != target.crs and project is not None:
         xs, ys = (np.asarray(axis, float) for axis in project(source.crs, target.crs, xs.tolist(), ys.tolist()))
     if _in_degrees(target):
-        xs = unwound(xs, _middle_x(target))
+        xs = next_to(_middle_x(target), np.where(np.isfinite(xs), xs, np.nan))
     return in_pixels(target, (xs, ys))
 
 
@@ -314,7 +308,7 @@ def swath_grid(lon: FloatArray, lat: FloatArray, crs: object) -> Grid:
     known = np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360)
     if not known.any():
         raise InputError("pixels without longitude and latitude", "those of the swath", "download the product again")
-    xs, ys = unwound(np.where(known, lon, np.nan)), np.where(known, lat, np.nan)
+    xs, ys = next_to(lon[known][0], np.where(known, lon, np.nan)), np.where(known, lat, np.nan)
     steps = [max(1, side // FITTED) for side in lon.shape]
     affine = fitted_affine(xs[:: steps[0], :: steps[1]], ys[:: steps[0], :: steps[1]])
     move, scale = type(affine).translation, type(affine).scale

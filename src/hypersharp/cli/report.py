@@ -77,7 +77,7 @@ def check_page(out: Path | None, truth: Path | None, point: Sequence[str] | None
 
 def check_shown(pair: "Pair", truth: Path | None, points: Sequence[str] | None) -> None:
     """Raise now what a page would raise of the result of a pair: a truth of another shape, a point outside."""
-    import numpy as np
+    import dask.array as da
 
     from hypersharp.fusion.finish import as_cube
     from hypersharp.io import open_cube
@@ -85,7 +85,7 @@ def check_shown(pair: "Pair", truth: Path | None, points: Sequence[str] | None) 
     from hypersharp.reporting.build import check_truth
 
     shape = (pair.all_bands[0], *pair.placement.fine.shape_yx)
-    result = as_cube(np.broadcast_to(np.float32(np.nan), shape), pair.placement)
+    result = as_cube(da.zeros(shape), pair.placement)  # of which nobody asks a pixel
     if truth:
         check_truth(open_cube(truth, lazy=True), result)
     for text in points or ():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.interpolate import RectBivariateSpline
 
-from hypersharp.grid import unwound
+from hypersharp.grid import next_to
 from hypersharp.sensor.tables import FloatArray
 
 MOST_POINTS = 32  # along a side: GDAL's thin plate spline takes the cube of all
@@ -24,7 +24,7 @@ def points_of(lonlat: FloatArray) -> list[Any]:
     from rasterio.control import GroundControlPoint
 
     rows, columns = (np.unique(np.linspace(0, side - 1, MOST_POINTS).round().astype(int)) for side in lonlat.shape[1:])
-    lonlat = np.stack([unwound(lonlat[0]), lonlat[1]])  # GDAL's splines know no date line
+    lonlat = np.stack([next_to(np.nanmax(lonlat[0]), lonlat[0]), lonlat[1]])  # GDAL's splines know no date line
     return [
         GroundControlPoint(row + 0.5, column + 0.5, lon, lat)
         for row in rows.tolist()
@@ -43,8 +43,7 @@ def lonlat_of_points(points: Sequence[Any], shape_yx: tuple[int, int]) -> FloatA
     full = len(np.unique(pixels, axis=0)) == len(points) == len(rows) * len(columns)
     if not full or min(len(rows), len(columns)) < LEAST_POINTS or shape_yx[0] * shape_yx[1] > MOST_PX:
         return None
-    planes = np.stack([unwound(ground[:, 0]), ground[:, 1]])[:, np.lexsort(pixels.T[::-1])].reshape(
-        2, len(rows), len(columns)
-    )
+    turned = next_to(ground[0, 0], ground[:, 0])
+    planes = np.stack([turned, ground[:, 1]])[:, np.lexsort(pixels.T[::-1])].reshape(2, len(rows), len(columns))
     y, x = (np.arange(side) + 0.5 for side in shape_yx)
     return np.stack([RectBivariateSpline(rows, columns, plane)(y, x) for plane in planes])

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, product
+from math import sqrt
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hypersharp.errors import InputError
-from hypersharp.grid import Places, affine_through, unwound
+from hypersharp.grid import Grid, Places, affine_through, next_to, on_map
 from hypersharp.io.points import lonlat_of_points
 from hypersharp.products.rasters import opened_raster
 from hypersharp.sensor.wavelengths import named_nm, numbers_in, spectral_nm, widths_nm
@@ -242,10 +243,11 @@ def _palette(path: Path, driver: str, dataset: Any) -> Stored | None:
 def _plane(points: Places, places: Places) -> tuple[Any, float]:
     """The affine through control points, and how many pixels off it they lie at most; infinite where it is none."""
     affine = affine_through(points, places)
-    if len(points[0]) < 3 or affine.determinant == 0:
+    if len(points[0]) < 3 or affine.determinant == 0 or 0 in np.ptp(places, axis=1):
         return affine, np.inf
-    gaps = [np.abs(fitted - own).max() for fitted, own in zip(affine @ points, places, strict=True)]
-    return affine, max(gaps) / np.sqrt(abs(affine.determinant))
+    fitted = on_map(Grid((1, 1), affine), points)
+    gap = max(float(np.abs(found - own).max()) for found, own in zip(fitted, places, strict=True))
+    return affine, gap / sqrt(abs(affine.determinant))
 
 
 def _place(path: Path, dataset: Any) -> dict[str, Any]:
@@ -259,9 +261,9 @@ def _place(path: Path, dataset: Any) -> dict[str, Any]:
     if points:
         columns, rows, xs, ys = np.array([(p.col, p.row, p.x, p.y) for p in points], float).T
         affine, off = _plane((columns, rows), (xs, ys))
-        if crs and crs.is_geographic:  # across the date line the way round the Earth may be as straight
-            across = _plane((columns, rows), (unwound(xs), ys))
-            affine, off = min((affine, off), across, key=lambda one: (one[1] > GCP_PX, abs(one[0].determinant)))
+        if crs and crs.is_geographic:  # across the date line the way round the Earth may be as straight, but mirrors
+            across = _plane((columns, rows), (next_to(xs[0], xs), ys))
+            affine, off = min((affine, off), across, key=lambda one: (one[1] > GCP_PX, one[0].determinant > 0))
         lonlat = lonlat_of_points(points, dataset.shape) if off > PLANE_PX and crs and crs.is_geographic else None
         if lonlat is not None:
             return {"lonlat": lonlat}

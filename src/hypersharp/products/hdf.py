@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypersharp.errors import InputError, needs
-from hypersharp.grid import Grid, fitted_affine, on_map, unwound
+from hypersharp.grid import Grid, fitted_affine, next_to, on_map
 from hypersharp.products.files import Files
 from hypersharp.sensor.wavelengths import spectral_nm, widths_nm
 from hypersharp.stored import Pixels, VariablePixels
@@ -126,7 +126,7 @@ def place_of(lon: Any, lat: Any, epsg: int | None = None) -> dict[str, Any]:
     lon, lat = (np.asarray(axis, np.float64) for axis in (lon, lat))
     there = np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360)
     if epsg is None and there.any():  # UTM, of the zone around the middle
-        x, y = float(unwound(lon[there]).mean()), float(lat[there].mean())
+        x, y = float(next_to(lon[there][0], lon[there]).mean()), float(lat[there].mean())
         code = (32600 if y >= 0 else 32700) + int((x + 180) // 6) % 60 + 1
     else:
         code = epsg or 4326

@@ -67,7 +67,7 @@ def stored_response(path: Path, hs_nm: FloatArray | None, ms_nm: FloatArray | No
     """
     sensor, stored = read_stored(path)
     for name, own, nm in zip(("hs", "ms"), stored, (hs_nm, ms_nm), strict=True):
-        if own is None or nm is None:
+        if own is None or nm is None or not own.size:
             continue
         same = own.shape == nm.shape  # else bad bands are left out of one
         gaps = abs(own - nm) if same else abs(own[:, None] - nm).min(0)

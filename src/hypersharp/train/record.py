@@ -209,12 +209,10 @@ def begin_as(net: SSJCN2, files: Sequence[Path]) -> float:
         net.begin_as(chains)
     except ValueError as exc:
         raise InputError(f"{found} ({exc})", expected, "name weights of its kind") from exc
-    costs = [read_header(path).provenance.get("pflop", 0.0) for path in files]
-    taken = [{k for one, k in chains if one is source} for source in sources]
-    shares = [
-        len(some) / len(source.options.starts) if some else 0.0 for some, source in zip(taken, sources, strict=True)
-    ]
-    return sum(share * cost for share, cost in zip(shares, costs, strict=True))
+    taken = [len({k for one, k in chains if one is source}) for source in sources]
+    there = [len(one.options.starts) if isinstance(one, SSJCN2) else 1 for one in sources]
+    costs = [float(read_header(path).provenance.get("pflop", 0.0)) for path in files]
+    return sum(some / count * cost for some, count, cost in zip(taken, there, costs, strict=True))
 
 
 def make_course(options: RecordOptions, data: TrainingSet, out_dir: Path, net: SSJCN2) -> Course:
