@@ -20,6 +20,8 @@ from hypersharp.fusion.fuse import fuse
 from hypersharp.io import save_cube
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.io.raster import RasterPixels
+from hypersharp.pair import align
+from hypersharp.pair.options import Frame
 from hypersharp.pair.place import place
 from hypersharp.pair.placement import OnMS
 from hypersharp.pair.record import Record
@@ -228,3 +230,29 @@ def test_of_a_large_scene_windows_alone_are_read_to_register_it(
     lattice = place(hs, ms).lattice
     np.testing.assert_allclose(np.add(lattice.hs_corner_yx, lattice.offset_px_yx), 1, atol=0.02)
     assert seen["ms.tif"] < 0.25 * fine.size and seen["hs.tif"] < 0.25 * 2 * coarse.size
+
+
+@pytest.mark.parametrize(("frame", "georeferenced"), [("ms", False), ("hs", False), ("hs", True)])
+def test_a_large_scene_whose_corner_or_middle_shows_nothing_is_registered_by_the_rest(
+    monkeypatch: pytest.MonkeyPatch, frame: Frame, georeferenced: bool
+) -> None:
+    """A rotated swath has empty corners, a cloud may fill the middle: windows there show nothing."""
+    monkeypatch.setattr(align, "LARGEST_SIDE", 64)  # coarse pixels, of 120
+    hs, ms = observed(scene(240), gaussian_fwhm(2.4, 2), 2)
+    ms = np.roll(ms, (1, -2), (1, 2))
+    places = ({"crs": CRS, "transform": Affine(d, 0, 0, 0, -d, off)} for d, off in ((2.0, 0.0), (1.0, 1.0)))
+    known = list(places) if georeferenced else [{}, {}]
+
+    def found(hs_gap: slice = slice(0), ms_gap: slice = slice(0)) -> tuple[float, ...]:
+        coarse, fine = hs.copy(), ms.copy()
+        coarse[:, hs_gap, hs_gap], fine[:, ms_gap, ms_gap] = np.nan, np.nan
+        cubes = [CubeImage(make_cube(image, **one)) for image, one in zip((coarse, fine), known, strict=True)]
+        placement = place(*cubes, coregister="local" if frame == "ms" else "shift", frame=frame)
+        if isinstance(placement, OnMS):
+            return placement.offset_px_yx
+        return placement.alignment.to_ms[2:6:3] if placement.alignment else placement.shift_px_yx
+
+    whole = found()
+    assert np.abs(whole).max() > 0.9
+    for hs_gap, ms_gap in ((slice(60), slice(0)), (slice(0), slice(120)), (slice(28, 92), slice(0))):
+        assert found(hs_gap, ms_gap) == pytest.approx(whole, abs=0.1)

@@ -33,8 +33,9 @@ from hypersharp.grid import (
 from hypersharp.io.given import as_cube
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.options import Progress, ignore
-from hypersharp.pair.register import Model, Registration, register
+from hypersharp.pair.register import Model, Registration, register, unregistered
 from hypersharp.pair.resample import affine_type, on_grid, project, resampled
+from hypersharp.pair.spread import FEW, spread
 from hypersharp.pair.tensors import fill_gaps, gaps
 from hypersharp.sensor.srf import check_common_wavelengths, check_response
 from hypersharp.sensor.tables import FloatArray
@@ -200,11 +201,17 @@ def plan_alignment(
     to_ms, registered = known, tuple[str, ...]()
     if to_ms is None:
         y0, x0, *shape = first.window
-        y, x, *size = looked_at((shape[0], shape[1]), first.ratio)
-        window = (y0 + y, x0 + x, size[0], size[1])
-        seen = covering(fine, _windowed(coarse, window), margin_px=RESAMPLING_PX, project=project)
-        found = align(read[0](window), read[1](seen), coregister=coregister, ratio=first.ratio).alignment
-        to_ms, registered = found.to_ms, found.notes[1:]
+        inside, found = (shape[0], shape[1]), None
+        for y, x, *size in (looked_at(inside, first.ratio), *spread(inside, FEW)):
+            window = (y0 + y, x0 + x, size[0], size[1])
+            seen = covering(fine, _windowed(coarse, window), margin_px=RESAMPLING_PX, project=project)
+            hs, ms = read[0](window), read[1](seen)
+            if usable_bands(hs).any() and usable_bands(ms).any():
+                found = align(hs, ms, coregister=coregister, ratio=first.ratio)
+                if found.registration is None or found.registration.correlation > 0:
+                    break
+        found = found or align(hs, ms, coregister=coregister, ratio=first.ratio)  # which says what is wrong
+        to_ms, registered = found.alignment.to_ms, found.notes[1:]
     grid = common_grid(replace(coarse, transform=to_ms @ affine_of(coarse)), fine, ratio=first.ratio, project=project)
     placed = _relaid(grid, coarse)
     done = place_note(placed.hs, placed.ms, first.true_ratio, placed.ratio)
@@ -223,7 +230,9 @@ def looked_at(shape_yx: tuple[int, int], ratio: int) -> Window:
 
 
 def registered(hs: xr.DataArray, ms: xr.DataArray, model: Model, srf: FloatArray | None = None) -> Registration:
-    """The registration of the usable bands of a pair whose grids nest."""
+    """The registration of the usable bands of a pair whose grids nest; without evidence where one shows nothing."""
+    if not (usable_bands(hs).any() and usable_bands(ms).any()):
+        return unregistered(ms.shape[1] // hs.shape[1], "no hs pixel that both images show")
     hs, ms = only_usable(hs, "hs"), only_usable(ms, "ms")
     values = [fill_gaps(np.asarray(cube.values, np.float32)) for cube in (hs, ms)]
     return register(*values, srf=srf, model=model, hs_valid=~gaps(hs), ms_valid=~gaps(ms))

@@ -36,7 +36,7 @@ from hypersharp.pair.pair import Pair, check_pair
 from hypersharp.pair.placement import OnHS, OnMS, Placement
 from hypersharp.pair.register import LEAST_CORRELATION, Model, Registration
 from hypersharp.pair.resample import affine_type, project
-from hypersharp.pair.spread import register_spread
+from hypersharp.pair.spread import FEW, register_spread, spread
 from hypersharp.sensor.spectra import Spectra, coverage_notes
 from hypersharp.sensor.srf import check_common_wavelengths
 
@@ -182,21 +182,24 @@ def first_lattice(hs: Grid, ms: Grid, ratio: int | None, start_px_yx: tuple[floa
     return lattice.displaced(start_px_yx, hs, ms) if any(start_px_yx) else lattice
 
 
-def displacement(first: OnMS, richest: Model) -> tuple[Registration, Window]:
+def displacement(first: Placement, richest: Model) -> tuple[Registration, Window]:
     """How hs and ms, placed so far, lie off each other, and the window that this is known of."""
     window, everything = looked_at(first.shape_yx, first.ratio), first.everything
     model: Model = richest if installed("affine") else "shift"  # without, only a shift can be described
     found = registered(*first.read(window), model=model if window == everything else "shift")
+    if window != everything and not found.correlation > 0:  # of a lake, or of no pixel: others show more
+        others = [registered(*first.read(part), model="shift") for part in spread(first.shape_yx, FEW)]
+        found = max([found, *others], key=lambda one: np.nan_to_num(one.correlation))
     if window == everything or model == "shift" or found.correlation < LEAST_CORRELATION:
         return found, window
-    spread = register_spread(
+    over_all = register_spread(
         found,
         first.shape_yx,
         first.ratio,
         lambda part: registered(*first.read(part), model="shift"),
         affine_only=model == "affine",
     )
-    return spread, window if spread is found else everything
+    return over_all, window if over_all is found else everything
 
 
 def on_hs(
@@ -224,7 +227,7 @@ def on_hs(
         return replace(nested, shift_px_yx=None if shift is None else (shift[0], shift[1]))
     if model == "none":
         return nested
-    registration = registered(*nested.read(looked_at(nested.shape_yx, nested.ratio)), model="shift")
+    registration, _ = displacement(nested, "shift")
     if not registration.moved:
         return nested
     notes = (f"ms resampled once: {shift_message(registration, fine)}",)

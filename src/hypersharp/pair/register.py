@@ -142,11 +142,9 @@ def register(
     measured = np.ones(hs.shape[1:], bool) if hs_valid is None else hs_valid
     whole = np.ones(ms.shape[1:], bool) if ms_valid is None else ms_valid
     scene = Scene(hs, ms, measured, whole)
-    still, sigma_px = np.zeros((2, scene.terms)), START_SIGMA * scene.ratio
-    pixels = int(scene.counted(still, sigma_px).sum())
+    pixels = int(scene.counted(np.zeros((2, scene.terms)), START_SIGMA * scene.ratio).sum())
     if pixels < LEAST_PIXELS:
-        reason = f"{pixels} hs pixels that both images show, too few"
-        return Registration(still, np.inf, 0.0, 0.0, sigma_px, reason)
+        return unregistered(scene.ratio, f"{pixels} hs pixels that both images show, too few")
     fit, before = _settled(scene, srf)
     result = Registration(fit.coefficients, _error_px(fit), fit.correlation, before, fit.sigma_px)
     result = replace(result, reason=_weakness(result, scene))
@@ -154,6 +152,11 @@ def register(
         return result
     bent = bend(scene, srf, fit, affine_only=model == "affine")
     return result if bent is None else replace(result, **bent, reason=None)
+
+
+def unregistered(ratio: int, reason: str) -> Registration:
+    """That of images of which too little is seen to say how they lie."""
+    return Registration(np.zeros((2, SHIFT)), np.inf, 0.0, 0.0, START_SIGMA * ratio, reason)
 
 
 def _settled(scene: Scene, srf: FloatArray | None) -> tuple[Fit, float]:

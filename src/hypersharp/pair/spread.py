@@ -49,11 +49,16 @@ def register_spread(
 
     look: the shift that the images show in a window (y0, x0, height, width) of coarse pixels.
     """
-    few = np.array([look(window).shift_px_yx for window in spread(shape_yx, FEW)])
-    if np.median(np.linalg.norm(few - np.median(few, axis=0), axis=1)) <= LEAST_BENT_PX:
+    few = np.array([found.shift_px_yx for found in map(look, spread(shape_yx, FEW)) if is_sure(found, ratio)])
+    if not len(few) or np.median(np.linalg.norm(few - np.median(few, axis=0), axis=1)) <= LEAST_BENT_PX:
         return middle
     looks = [(window, look(window)) for window in spread(shape_yx, MANY)]
     return through(middle, looks, shape_yx, ratio, affine_only=affine_only)
+
+
+def is_sure(found: Registration, ratio: int) -> bool:
+    """Whether a window counts."""
+    return found.correlation >= LEAST_CORRELATION and found.error_px <= LARGEST_ERROR * ratio
 
 
 def spread(shape_yx: tuple[int, int], most: int) -> list[Window]:
@@ -82,11 +87,7 @@ def through(
 ) -> Registration:
     """The affine map or field through what windows show, `middle` where one shift will do."""
     asked = len(looks)
-    looks = [
-        (window, found)
-        for window, found in looks
-        if found.correlation >= LEAST_CORRELATION and found.error_px <= LARGEST_ERROR * ratio
-    ]
+    looks = [(window, found) for window, found in looks if is_sure(found, ratio)]
     if len(looks) < LEAST_TILES:
         return middle
     seen = [found for _, found in looks]
