@@ -1,5 +1,7 @@
 """Planted displacements are found, unrelated and flat images are left where they lie."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,3 +172,21 @@ def test_paris(data_dir: Callable[[str], Path]) -> None:
         found = register(hs, moved(pan, planted, -planted))
         assert found.moved
         assert found.shift_px_yx == pytest.approx((y + planted, x - planted), abs=0.1)
+
+
+def test_a_number_of_threads_that_a_program_has_set_does_not_matter() -> None:
+    """MKL's batched factors, which torch takes, are wrong then, from some 150 unknowns on."""
+    code = """
+import numpy as np, torch
+torch.set_num_threads(2)
+from hypersharp.pair.bent import STIFF, Model, Tiles
+random = np.random.default_rng(0)
+half, rhs = random.normal(size=(4, 200, 200)), random.normal(size=(4, 200))
+normal = half @ half.swapaxes(1, 2)
+systems = normal.sum(0) - normal
+stiff = STIFF * np.trace(systems, axis1=1, axis2=2) / 200
+steps = np.linalg.solve(systems + stiff[:, None, None] * np.eye(200), (rhs.sum(0) - rhs)[..., None])[..., 0]
+expected = (((normal @ steps[..., None])[..., 0] - 2 * rhs) * steps).sum(1)
+np.testing.assert_allclose(Tiles(normal, rhs, np.zeros(200)).misfits(Model(np.eye(200), 0.0)), expected, rtol=1e-6)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -83,8 +83,10 @@ class Tiles:
         stiff = STIFF * np.trace(system, axis1=1, axis2=2) / system.shape[1]
         system = system + stiff[:, None, None] * np.eye(system.shape[1])
         wanted = (normal @ self.place + rhs) @ model.axes
-        # by torch: on a machine at work, numpy's threads wait 200 times as long for each other
-        found = torch.linalg.solve(torch.from_numpy(system), torch.from_numpy(wanted)).numpy()
+        # by torch: on a machine at work, numpy's threads wait 200 times as long for each other; one by one: in batches
+        # MKL's factors are wrong where a program has set torch's number of threads
+        pairs = zip(torch.from_numpy(system), torch.from_numpy(wanted), strict=True)
+        found = torch.stack([torch.linalg.solve(one, side) for one, side in pairs]).numpy()
         return np.asarray(found @ model.axes.T)
 
     def left_px(self, coefficients: FloatArray) -> float:
