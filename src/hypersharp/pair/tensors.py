@@ -106,6 +106,15 @@ def fill_gaps(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return filled
 
 
+def fill_bands(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same image with each NaN taken from the nearest pixel that its band has; zero in a band without any."""
+    missing, filled = np.isnan(values).reshape(len(values), -1), np.empty_like(values)
+    patterns, pattern_of = np.unique(missing, axis=0, return_inverse=True)
+    for number in range(len(patterns)):
+        filled[pattern_of == number] = fill_gaps(values[pattern_of == number])
+    return filled
+
+
 def gaps(cube: xr.DataArray) -> NDArray[np.bool_]:
     """(y, x): where a cube is NaN in any band."""
     found: NDArray[np.bool_] = np.zeros(cube.shape[1:], bool)
