@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hypersharp.fusion.choose import trial
 from hypersharp.fusion.choose.auto import CANDIDATES, choose_best, choose_named, lead, take
 from hypersharp.fusion.choose.blend import blend_weights
 from hypersharp.fusion.choose.choice import Choice
-from hypersharp.fusion.choose.own_scale import looked_at
+from hypersharp.fusion.choose.own_scale import look, looked_at
 from hypersharp.fusion.choose.trial import Quality, Ranked, Trials, counted_pixels, quality_of
 from hypersharp.fusion.fuse import fuse
 from hypersharp.fusion.learn import learn
@@ -28,7 +29,7 @@ from hypersharp.pair.reduced import as_noisy_as, checkerboard, reduced_pairs
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.noise import Noise
-from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import gaussian
 from hypersharp.simulation.protocols import find_protocol
 from method_runs import add_method
@@ -301,6 +302,24 @@ def test_what_differs_from_hs_more_than_bicubic_is_not_taken(candidate: Callable
     candidates = [METHODS["bicubic"], candidate("astray", Astray(0.001, 1)), candidate("good", Oracle(0.01, 2))]
     _, choice = sharpen(candidates)
     assert "astray" not in choice.shares and "astray (degraded, it differs from hs" in " ".join(choice.skipped)
+
+
+def test_what_leaves_out_the_noise_of_hs_is_no_worse_for_differing_by_it(candidate: Callable[..., Method]) -> None:
+    noisy = TensorPair(add_noise(HS, 15, 1), MS)
+    methods = [METHODS["bicubic"], candidate("clean", Oracle(0.01, 2))]
+    choice = choose_best(noisy, known_sensor(noisy), PLAIN, methods)
+    assert choice.shares["clean"] > 0.5 and not choice.skipped
+
+
+def test_the_quick_ones_are_looked_at_first_and_the_others_where_there_is_time(
+    candidate: Callable[..., Method],
+) -> None:
+    trials = Trials.of(PAIR, known_sensor(), PLAIN)
+    for name, seconds in (("slow", 100.0), ("quick", 1.0)):
+        trials.by_name[name] = replace(trials.attempt(candidate(name, Oracle(0.01, 1))), seconds=seconds)
+    hurried, unhurried = (look(trials, PAIR, ["slow", "quick"], perf_counter() + left) for left in (10.0, 1000.0))
+    assert (hurried.names, hurried.late) == (("quick",), ("slow",))
+    assert (unhurried.names, unhurried.late) == (("quick", "slow"), ())
 
 
 def test_a_network_is_credited_under_the_sensor_of_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:

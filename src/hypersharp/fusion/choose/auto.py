@@ -6,11 +6,13 @@ the pair itself too, of which the response shows a part of the errors (`own_scal
 expected of both is run at full size, or, where the time does not suffice, what comes nearest to it. Networks under the
 very sensor of their weights are better than reduced resolution says, and how their errors go with the others' it does
 not say at all: they are taken alone or not.
-A candidate whose result, degraded, differs from hs clearly more than bicubic's is not taken. The result is made
+A candidate whose result, degraded, differs from hs clearly more than bicubic's is not taken, the noise of hs aside,
+which bicubic repeats and others leave out. The result is made
 consistent with hs where that helps at reduced resolution by more than chance and, under a sensor that was estimated,
 by `CONSISTENT_DB`; never where no blur explains the pair, or hs is striped or was resampled.
 Full-size times are those of the reduced runs by the number of pixels. Quick candidates come first; half of the budget
-is for trying, the clock being read between candidates.
+is for trying, a quarter for looking at them on the pair itself, the clock being read between candidates, and a quarter
+is for the result, however long the rest took.
 """
 
 from collections.abc import Sequence
@@ -33,6 +35,7 @@ from hypersharp.pair.tensors import TensorPair
 CANDIDATES = tuple(method for method in METHODS.values() if method.candidate)
 FALLBACK = "fuse"  # where hs is too small for its reduced resolution
 TRYING = 0.5  # of the progress, and of the time budget, where methods are compared first
+RESULT = 0.25  # of the time budget, for the result at least
 FAR_DB = 3.0  # so far behind the best, a result is not worth the time it saves
 DIFFERS = 1.5  # times what bicubic's degraded result differs from hs
 CONSISTENT_DB = 0.25  # at reduced resolution, where the sensor is exact; on pairs, less did as often harm
@@ -95,14 +98,18 @@ def choose_best(
     skipped = try_all(trials, candidates, deadline - (1 - TRYING) * options.budget_s, progress)
     if not trials.by_name:
         raise InputError("a pair that no candidate can sharpen: " + ", ".join(skipped), "one", "name a method")
-    own = look(trials, pair, tried := trials.hopeful())
-    kept, differing = agreeing(own)
+    until = deadline - RESULT * options.budget_s
+    own = look(trials, pair, tried := trials.hopeful(), until)
+    kept, differing = agreeing(own, trials.noise_share)
     while others := [name for name in trials.hopeful(without=differing) if name not in tried]:
-        own = look(trials, pair, [*kept, *others])  # those that only the differing ones were far ahead of
-        tried, (kept, more) = [*tried, *others], agreeing(own)
+        again = [*kept, *others]  # those that only the differing ones were far ahead of
+        if perf_counter() + trials.seconds_on(pair, again) > until and len(kept) > 1:
+            break
+        own = look(trials, pair, again, until)
+        tried, (kept, more) = [*tried, *others], agreeing(own, trials.noise_share)
         differing |= more
-    skipped += differing.values()
-    seconds_left = max(0.0, deadline - perf_counter())
+    skipped += [*differing.values(), *(f"{name} (no time left to look at it)" for name in own.late)]
+    seconds_left = max(RESULT * options.budget_s, deadline - perf_counter())
     shares = blend(trials, own, kept, trials.wanted[0], seconds_left)
     consistent = trials.wanted[0] if len(trials.wanted) == 1 else is_worth_it(trials, shares)
     if consistent is not trials.wanted[0]:
@@ -139,9 +146,9 @@ def try_all(trials: Trials, candidates: Sequence[Method], until: float, progress
     return skipped
 
 
-def agreeing(own: OwnScale) -> tuple[list[str], dict[str, str]]:
+def agreeing(own: OwnScale, noise_share: float) -> tuple[list[str], dict[str, str]]:
     """Those whose degraded result differs from hs not clearly more than bicubic's; of the others why they are not."""
-    most = DIFFERS * own.differs.get(BICUBIC, np.inf)
+    most = DIFFERS * float(np.hypot(own.differs.get(BICUBIC, np.inf), noise_share))
     kept = [name for name in own.names if own.differs[name] <= most]
     left = [name for name in own.names if own.differs[name] > most]
     return kept, {name: f"{name} (degraded, it differs from hs by {own.differs[name]:.1%})" for name in left}

@@ -14,6 +14,8 @@ share n / (n + l + 1), for the rest it is taken to be as V is.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
+from time import perf_counter
 
 import numpy as np
 import torch
@@ -40,9 +42,13 @@ LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-
 
 @dataclass(frozen=True, eq=False)
 class OwnScale:
-    """V (n, n) of the candidates `names`, c, and how far each differs from hs once degraded, relative to hs."""
+    """V (n, n) of the candidates `names`, c, and how far each differs from hs once degraded, relative to hs.
+
+    `late`: those for which there was no time.
+    """
 
     names: tuple[str, ...]
+    late: tuple[str, ...]
     seen: Floats
     detail: float
     differs: dict[str, float]
@@ -63,15 +69,20 @@ class OwnScale:
         return np.asarray(seen + self.detail * hidden_products)
 
 
-def look(trials: Trials, pair: TensorPair, names: Sequence[str]) -> OwnScale:
-    """Run candidates on a window of the pair itself; those that cannot serve it are left out.
+def look(trials: Trials, pair: TensorPair, names: Sequence[str], until: float = inf) -> OwnScale:
+    """Run candidates on a window of the pair itself, the quick ones first; those that cannot serve it are left out.
+
+    So are those that would not have ended by a time of `perf_counter`, but for the first.
 
     Raises: InputError where none can.
     """
     sensor = trials.sensor.sensor
     part = cut(pair, *looked_at(pair, sensor))
-    made = {}
-    for name in names:
+    made, late = dict[str, Tensor](), list[str]()
+    for name in sorted(names, key=lambda name: trials.by_name[name].seconds):
+        if made and perf_counter() + trials.seconds_on(part, [name]) > until:
+            late.append(name)
+            continue
         try:
             sharpener = METHODS[name].learn(part, trials.sensor.on(part), trials.options)
             image = sharpener(part, trials.options, lambda fraction: None).cpu()
@@ -103,7 +114,7 @@ def look(trials: Trials, pair: TensorPair, names: Sequence[str]) -> OwnScale:
     whole = part.hs[:, trusted].norm().clamp(min=TINY)
     differs = {name: float((sensor.hs(image) - part.hs)[:, trusted].norm() / whole) for name, image in made.items()}
     seen = neighbour_products(shown, counted) / len(units)
-    return OwnScale(tuple(made), seen, min(1.0, own / max(coarse, TINY)), differs, units, basis[kept])
+    return OwnScale(tuple(made), tuple(late), seen, min(1.0, own / max(coarse, TINY)), differs, units, basis[kept])
 
 
 def looked_at(pair: TensorPair, sensor: Sensor) -> tuple[slice, slice]:

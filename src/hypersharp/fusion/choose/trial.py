@@ -80,6 +80,7 @@ class Trials:
     """Candidates on the reduced pairs of a scene of `scene_px` fine pixels.
 
     `credit`: by what the errors of networks are multiplied whose weights were made for the sensor of the pair.
+    `noise_share`: the noise of hs relative to hs.
     """
 
     pair: TensorPair
@@ -87,6 +88,7 @@ class Trials:
     sensor: PairSensor
     options: Options
     scene_px: int
+    noise_share: float
     by_name: dict[str, Trial] = field(default_factory=dict)
     credit: dict[str, float] = field(default_factory=dict)
 
@@ -97,7 +99,9 @@ class Trials:
         noise = measure_noise(pair.hs, pair.ms, pair.hs_valid, pair.ms_valid)
         if np.median(noise.hs_snr_db) < NOISY_DB:
             pairs = [as_noisy_as(reduced, noise, sensor.psf) for reduced in pairs]
-        return cls(pair, pairs, sensor, options, pair.scene_px or pair.ms[0].numel())
+        power = np.square(noise.hs)
+        share = float(np.sqrt(power.sum() / max((power * 10 ** (noise.hs_snr_db / 10)).sum(), np.finfo(float).tiny)))
+        return cls(pair, pairs, sensor, options, pair.scene_px or pair.ms[0].numel(), share)
 
     @property
     def wanted(self) -> tuple[bool, ...]:
@@ -193,6 +197,10 @@ class Trials:
         trials = [self.by_name[name] for name in names]
         agreeing = max(trial.agreeing_seconds for trial in trials) if consistent else 0.0
         return sum(trial.seconds for trial in trials) + agreeing
+
+    def seconds_on(self, part: TensorPair, names: Sequence[str]) -> float:
+        """About how long these take on a part of the pair."""
+        return sum(self.by_name[name].seconds for name in names) * part.ms[0].numel() / self.scene_px
 
     def _blended(self, shares: Mapping[str, float], consistent: bool) -> list[Tensor]:
         members = [(share, self.by_name[name].estimates[consistent]) for name, share in shares.items()]
