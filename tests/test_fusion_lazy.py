@@ -25,6 +25,7 @@ ALONE = {"coregister": "none", "precision": "fp32", "device": "cpu"}
 def sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is learned is learned from windows, not from all of it."""
     monkeypatch.setattr(samples, "MOST_COARSE", 24)
+    monkeypatch.setattr(samples, "LEAST_RUN", 6)
     monkeypatch.setattr(samples, "MOST_FINE", 96)
 
 

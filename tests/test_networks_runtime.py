@@ -162,6 +162,7 @@ def test_a_large_scene_holds_the_means_of_its_sample(tmp_path: Path, monkeypatch
     told = {"method": "ssjcn", "weights": weights_of("ssjcn", tmp_path), "srf": SRF + 0.02, "consistent": False}
     small = fuse(hs, ms, precision="fp32", **told)  # type: ignore[arg-type]
     monkeypatch.setattr(sample, "MOST_COARSE", 8)
+    monkeypatch.setattr(sample, "LEAST_RUN", 2)
     by_torch = fuse(hs, ms, precision="fp32", **told)  # type: ignore[arg-type]
     np.testing.assert_allclose(fuse(hs, ms, runtime="onnx", **told), by_torch, atol=1e-4)  # type: ignore[arg-type]
     assert not np.allclose(small, by_torch, atol=1e-5)

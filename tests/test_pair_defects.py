@@ -141,6 +141,7 @@ def test_the_share_left_out_is_that_of_the_scene_though_only_a_sample_was_seen(m
     y, x = np.mgrid[:SIDE, :SIDE]
     cloudy = np.where((y - 24) ** 2 + (x - 24) ** 2 < 80, 0.9, hs).astype(np.float32)
     monkeypatch.setattr(sample, "MOST_COARSE", 40)
+    monkeypatch.setattr(sample, "LEAST_RUN", 10)
     sharp = fuse(make_cube(cloudy), make_cube(ms), method="gsa", coregister="none")
     record = Record.of(sharp)
     missing = float(np.isnan(sharp.values).any(0).mean())

@@ -402,6 +402,7 @@ def test_a_sample_of_a_large_scene_leaves_its_seams_out(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(samples, "MOST_COARSE", 32)
+    monkeypatch.setattr(samples, "LEAST_RUN", 8)
     placement = place(Image(files[0]), Image(files[1]), coregister="none")
     sample = samples.Sample.of((48, 48), RATIO)
     assert not sample.is_all
@@ -414,6 +415,13 @@ def test_a_sample_of_a_large_scene_leaves_its_seams_out(
     valid = check_pair(placement).to_learn_from(in_parts=True).hs_valid
     assert valid is not None and valid.shape == (32, 32)
     assert not valid[:, 6:10].any() and valid[2, 2]
+
+
+@pytest.mark.parametrize("ratio", [2, 8, 12, 16, 24, 32])
+def test_a_sample_has_windows_of_a_size_that_shows_a_blur(ratio: int) -> None:
+    runs = samples.Sample.of((300, 300), ratio).rows
+    assert len(runs) > 1 and (runs[0].start, runs[-1].stop) == (0, 300)
+    assert all(len(run) >= samples.LEAST_RUN for run in runs)
 
 
 def test_workers_agree_on_the_precision_that_one_process_found(

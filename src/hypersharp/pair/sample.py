@@ -1,7 +1,7 @@
 """The sample of a scene from which what belongs to it as a whole is learned, so that scenes of any size cost the same.
 
-All of a small scene; of a larger one `WINDOWS` windows evenly spaced along either axis, put side by side, the seams
-left out.
+All of a small scene; of a larger one windows evenly spaced along either axis, put side by side, the seams left out:
+`WINDOWS`, or fewer at large ratios, where each would be but a few coarse pixels wide.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +14,8 @@ from hypersharp.pair.tensors import TensorPair
 
 MOST_COARSE = 160  # coarse pixels along a side of the sample
 MOST_FINE = 640
-WINDOWS = 4  # along a side of a sample that is not everything
+WINDOWS, LEAST_WINDOWS = 4, 2  # along a side of a sample that is not everything
+LEAST_RUN = 16  # coarse pixels along a window: a blur and seams reach over some of them
 SEAM_PX = 2  # coarse pixels on either side of a seam that do not count
 
 
@@ -29,7 +30,7 @@ class Sample:
     @classmethod
     def of(cls, shape_yx: tuple[int, int], ratio: int) -> "Sample":
         """That of a scene of so many coarse pixels."""
-        most = min(MOST_COARSE, MOST_FINE // ratio)
+        most = max(LEAST_WINDOWS * LEAST_RUN, min(MOST_COARSE, MOST_FINE // ratio))
         return cls(spread(shape_yx[0], most), spread(shape_yx[1], most), ratio)
 
     @property
@@ -62,11 +63,12 @@ class Sample:
 def spread(size: int, most: int) -> tuple[range, ...]:
     """All of 0..size-1, or evenly spaced runs of it with about `most` members in all.
 
-    >>> spread(5, 8), spread(100, 8)
-    ((range(0, 5),), (range(0, 2), range(33, 35), range(65, 67), range(98, 100)))
+    >>> spread(5, 32), spread(100, 32)
+    ((range(0, 5),), (range(0, 16), range(84, 100)))
     """
     if size <= most:
         return (range(size),)
-    length = most // WINDOWS
-    starts = (round(i * (size - length) / (WINDOWS - 1)) for i in range(WINDOWS))
+    count = min(WINDOWS, most // LEAST_RUN)
+    length = most // count
+    starts = (round(i * (size - length) / (count - 1)) for i in range(count))
     return tuple(range(start, start + length) for start in starts)
