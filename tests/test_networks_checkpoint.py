@@ -118,14 +118,15 @@ def test_weights_in_several_files_are_replaced_whole_or_not_at_all(
     save_weights(path, nets[0], header)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     assert len(before) > 2
-    with monkeypatch.context() as patch, pytest.raises(OutputError, match="no space left"):
-        patch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="no space left"):
         save_weights(path, nets[1], header)
+    monkeypatch.setattr(Path, "write_bytes", write)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
-    for most_bytes, files in ((3000, 2), (10**6, 1)):
+    for most_bytes in (5000, 10**6):
         monkeypatch.setattr(checkpoint, "MOST_BYTES", most_bytes)
         save_weights(path, nets[1], header)
-        assert 1 <= len(list(tmp_path.iterdir())) <= max(files, len(before) - 1)
+        assert len(list(tmp_path.iterdir())) < len(before)
         for name, tensor in load_weights(path)[0].state_dict().items():
             assert torch.equal(tensor, nets[1].state_dict()[name])
     assert list(tmp_path.iterdir()) == [path]
