@@ -164,6 +164,7 @@ def changed(path: Path, *, deep: bool = False) -> int:
     if name_elsewhere(path) is not None:
         return 0
     found = [path.stat()]
+    others: Iterator[Path]
     if path.is_dir():
         others = islice(path.rglob("*") if deep else path.iterdir(), MOST_FILES)
     else:

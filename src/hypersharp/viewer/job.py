@@ -100,7 +100,7 @@ class Fusion:
         half = order.uncertainty and str(folder / Path(order.uncertainty).name)
         inside = replace(order, out=str(folder / target.name), uncertainty=half)
         command = (sys.executable, "-P", "-m", CHILD, json.dumps(asdict(inside)))
-        streams = {"stdin": pipe, "stdout": pipe, "stderr": asyncio.subprocess.DEVNULL}
+        streams: dict[str, Any] = {"stdin": pipe, "stdout": pipe, "stderr": asyncio.subprocess.DEVNULL}
         try:
             child = self._process = await asyncio.create_subprocess_exec(
                 *command, **streams, limit=MESSAGE_BYTES, start_new_session=True
