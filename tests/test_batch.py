@@ -134,6 +134,7 @@ def test_names_come_from_what_differs(tmp_path: Path) -> None:
         ("name,hs,ms\n../x,a,b\n", "slashes"),
         ("name,hs,ms\n.x,a,b\n", "slashes"),
         ("hs,ms,sensor\na,b,c\n", "sensors"),
+        ("hs,ms,sensors\na,b,EnMAP/S2\n", "the sensors 'EnMAP/S2' in line 2.*slashes"),
     ],
 )
 def test_tables_that_name_no_pairs(tmp_path: Path, text: str, words: str) -> None:
@@ -168,6 +169,33 @@ def test_a_result_in_another_format_does_not_vouch_for_the_first(
     formats = "tif", "npy", "tif", "tif"
     kept = ["kept" in call(capsys, *words, "--format", name).out for name in formats]
     assert kept == [False, False, False, True]
+
+
+def test_what_a_changed_mask_header_or_folder_makes_of_a_pair_is_made_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hs, ms = satellite_pair()
+    mask, table = np.zeros((1, *ms.shape[1:]), "u1"), tmp_path / "pairs.csv"
+    for name, cube in (("hs.img", hs), ("ms.zarr", ms), ("mask.tif", ms[:1].copy(data=mask))):
+        save_cube(cube, tmp_path / name)
+    table.write_text("hs,ms\nhs.img,ms.zarr\n")
+    words = table, "-o", tmp_path / "out", "--method", "bicubic", "--mask", tmp_path / "mask.tif"
+
+    def is_kept() -> bool:
+        done = call(capsys, *words)
+        assert done.code == 0, done.err + done.out
+        return "kept" in done.out
+
+    assert [is_kept(), is_kept()] == [False, True]
+    save_cube(ms[:1].copy(data=mask + (np.arange(mask.shape[2]) < 9)), tmp_path / "mask.tif")
+    assert not is_kept()
+    assert np.isnan(open_cube(tmp_path / "out" / "hs.tif").values[:, :, :9]).all()
+    header = tmp_path / "hs.hdr"
+    header.write_text(header.read_text().replace("wavelength = {", "wavelength = {9"))
+    assert not is_kept()
+    deepest = max(tmp_path.glob("ms.zarr/**/*"), key=lambda path: len(path.parts))
+    deepest.touch()
+    assert [is_kept(), is_kept()] == [False, True]
 
 
 def test_a_pair_that_the_shared_sensor_does_not_explain_has_its_own(

@@ -1,13 +1,16 @@
 """Judging a result by its pair: better results look better, masks and bad bands stay out, Wald's scores, the verb."""
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from affine import Affine
 from scipy.ndimage import gaussian_filter, shift
 
 from hypersharp.cli import main
@@ -16,7 +19,8 @@ from hypersharp.errors import InputError
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io import save_cube
 from hypersharp.pair.estimate import estimate_pair
-from hypersharp.quality.judge import MEANINGS, judge, wald_scores
+from hypersharp.pair.record import Record, placed_as
+from hypersharp.quality.judge import MEANINGS, judge, judge_placed, wald_scores
 from hypersharp.quality.metrics import score_cubes
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import gaussian
@@ -136,6 +140,26 @@ def test_an_estimate_of_another_pair_is_refused(cubes: dict[str, xr.DataArray]) 
     truth, hs, ms = cubes.values()
     with pytest.raises(InputError, match="6 x 96 x 96"):
         judge(truth[:, :-4], hs, ms, known(hs, ms))
+
+
+@pytest.mark.parametrize("frame", ["ms", "hs"])
+def test_images_are_placed_as_the_record_says(cubes: dict[str, xr.DataArray], frame: Literal["ms", "hs"]) -> None:
+    """An ms that reaches further than hs, whose pixels lie 0.4 of one of ms off blocks of them, as the PSF has it."""
+    truth, _, ms = cubes.values()
+    moved, place = replace(SENSOR, psf=SENSOR.psf.moved((0, 0.4), RATIO)), Affine(10, 0, 500_000, 0, -10, 5_000_000)
+    coarse = place @ Affine.translation(12.4, 8) @ Affine.scale(RATIO)
+    values = moved.hs(torch.from_numpy(truth.values)).numpy()[:, 2:20, 3:21]
+    part = make_cube(values, wavelengths_nm=NM, crs=32633, transform=coarse)
+    fine = make_cube(ms.values, crs=32633, transform=place)
+    sharp = fuse(part, fine, method="gsa", frame=frame)
+    placed, sensor = placed_as(sharp, part, fine).placement, Record.of(sharp).known_sensor()
+    assert sharp.shape != (BANDS, *ms.shape[1:])
+    assert sensor is not None
+    found = judge(sharp, part, fine)
+    assert found.as_dict() == judge_placed(sharp, *placed.read(placed.everything), sensor).as_dict()
+    given, unsaid = judge(sharp, part, fine, SENSOR), judge(sharp.drop_attrs(), part, fine)
+    assert np.median(given.hs_residual) < 0.003
+    assert [given.hqnr, unsaid.hqnr] == pytest.approx([found.hqnr] * 2, abs=0.02)
 
 
 def called(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +103,7 @@ def test_everything_is_looked_at_once_or_twice(monkeypatch: pytest.MonkeyPatch) 
         "check_cube": (cubes, place, pair),
         "fill_gaps": (tensors, align),
         "transform_of": (cubes,),
-        "check_pair": (pair, import_module("hypersharp.fusion.fuse")),
+        "check_pair": (pair, place),
     }
     for name, modules in watched.items():
         for module in modules:

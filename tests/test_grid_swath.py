@@ -51,6 +51,8 @@ def test_a_swath_across_the_date_line_is_placed_in_its_zone_and_told_there() -> 
     swath = with_lonlat(make_cube(np.zeros((1, 40, 200))), np.stack([lon, lat]))
     assert re.search(r"around -?(179|180)\.", facts_of(swath)["Place"])
     assert np.ptp([point.x for point in points_of(np.stack([lon, lat]))]) < 1
+    nowhere = with_lonlat(swath, np.full((2, 40, 200), np.nan))
+    assert "around" not in facts_of(nowhere)["Place"] and points_of(np.full((2, 40, 200), np.nan)) == []
 
 
 def test_where_a_swath_lies_in_a_finer_one_of_its_acquisition() -> None:

@@ -44,6 +44,14 @@ def test_micrometres_that_an_attribute_names() -> None:
     assert wavelengths_nm(cube).tolist() == [450, 550, 650]
 
 
+@pytest.mark.parametrize("unit", ["nm", "um", "cm-1", ""])
+def test_wavelengths_and_widths_of_which_none_is_known(unit: str) -> None:
+    unknown = ("band", np.full(3, np.nan), {"units": unit})
+    image = xr.DataArray(VALUES, {"wavelength": unknown, "fwhm": unknown}, ("band", "y", "x"))
+    known = wavelengths_nm(as_cube(image, "hs"))
+    assert known is None or np.isnan(known).all()
+
+
 def test_stackstac_whose_coordinates_are_corners() -> None:
     coords = {
         "time": ["2024-06-01"],

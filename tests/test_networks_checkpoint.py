@@ -100,3 +100,33 @@ def test_large_weights_are_several_files_that_belong_together(tmp_path: Path, mo
         load_weights(paths[0])
     with pytest.raises(InputError, match="another program"):
         load_weights(other)
+
+
+def test_weights_in_several_files_are_replaced_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"bands": 4, "ms_bands": 2, "ratio": 4, "features": 4, "iterations": 1}
+    path, header, write = tmp_path / "w.safetensors", WeightsHeader("ssjcn", options), Path.write_bytes
+    nets = [build_network("ssjcn", options) for _ in range(2)]
+
+    def full(place: Path, content: bytes) -> int:
+        if place.name == path.name:
+            raise OSError(28, "No space left on device")
+        return write(place, content)
+
+    monkeypatch.setattr(checkpoint, "MOST_BYTES", 2000)
+    save_weights(path, nets[0], header)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert len(before) > 2
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="no space left"):
+        save_weights(path, nets[1], header)
+    monkeypatch.setattr(Path, "write_bytes", write)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    for most_bytes in (5000, 10**6):
+        monkeypatch.setattr(checkpoint, "MOST_BYTES", most_bytes)
+        save_weights(path, nets[1], header)
+        assert len(list(tmp_path.iterdir())) < len(before)
+        for name, tensor in load_weights(path)[0].state_dict().items():
+            assert torch.equal(tensor, nets[1].state_dict()[name])
+    assert list(tmp_path.iterdir()) == [path]

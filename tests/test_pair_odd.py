@@ -1,5 +1,6 @@
 """Grids across 180 degrees, transposed ones, undeclared fill, empty bands."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from rasterio.warp import transform as warp
 import hypersharp as hsp
 from hypersharp.cube import leave_out, make_cube, transform_of
 from hypersharp.grid import Grid, fits_exactly
-from hypersharp.io.image import CubeImage
+from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.fill import without_fill
 
 UTM, NORTH_UP = "EPSG:32633", Affine(10, 0, 500_000, 0, -10, 5_000_000)
@@ -92,6 +93,12 @@ def test_what_is_declared_or_ordinary_is_left_alone() -> None:
     for cube in (dark, filled(3000), leave_out(filled(-9999), np.ones((24, 24)) * 0)):
         if cube.values.min() > -9999:
             assert without_fill(CubeImage(cube), "hs")[1] == []
+
+
+def test_a_corner_of_a_file_without_one_value_is_looked_at_in_silence(tmp_path: Path) -> None:
+    pan = waves(NORTH_UP, (300, 300), 1)
+    pan[:, :100, :100] = np.nan
+    assert without_fill(Image(hsp.save(make_cube(pan), tmp_path / "pan.tif")), "ms")[1] == []
 
 
 def test_a_band_of_zeros_is_left_out_and_the_rest_is_as_without_it() -> None:

@@ -78,6 +78,9 @@ def test_whole_numbers_stay_whole_and_gaps_are_nobodys_neighbours() -> None:
     gappy[:, 4, 6:9], gappy[:, 5, 7] = np.nan, 6.5
     cleaned, pixels = Spikes.of(gappy, ms).replaced(gappy, ms)
     assert pixels == 1 and np.isnan(cleaned[:, 4, 7]).all() and cleaned[:, 5, 7].max() < 1
+    gappy[:, 4:7, 6:9] = np.nan
+    gappy[:, 5, 7] = 6.5  # with nothing around it to tell by
+    assert Spikes.of(gappy, ms).replaced(gappy, ms)[1] == 0
 
 
 def test_numbers_that_take_their_place_fit_the_type() -> None:

@@ -105,6 +105,15 @@ def test_comparison_error_map_sensor_and_uncertainty_are_drawn() -> None:
     assert hsp.plot.uncertainty(sharp, error, truth).axes[0].images
 
 
+def test_figures_of_images_without_one_whole_pixel_in_common_are_empty_or_refused() -> None:
+    left, right, torn = (scene().copy() for _ in range(3))
+    left[..., 12:], right[..., :12], torn[0, :12], torn[1, 12:] = (np.nan,) * 4
+    assert hsp.plot.error_map(left, right).axes and hsp.plot.error_map({"a": left, "b": left}, right).axes
+    assert hsp.plot.composites(torn).axes
+    with pytest.raises(InputError, match="half-widths without one band"):
+        hsp.plot.uncertainty(left, left * np.nan)
+
+
 def test_figures_have_one_name_each_and_the_one_of_0_1() -> None:
     assert set(hsp.plot.__all__) == set(dir(hsp.plot))
     assert hsp.plot.trust is hsp.plot.uncertainty

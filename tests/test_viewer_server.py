@@ -34,7 +34,7 @@ from hypersharp.methods.table import METHODS as TABLE
 from hypersharp.products.rasters import opened_raster
 from hypersharp.system.elsewhere import HOSTS
 from hypersharp.tiles import run
-from hypersharp.viewer import bounds, server
+from hypersharp.viewer import bounds, job, server
 from hypersharp.viewer.folders import Folders
 from hypersharp.viewer.gate import names_of
 from hypersharp.viewer.job import Fusion, Order
@@ -589,6 +589,48 @@ def test_a_failed_fusion_says_why(tmp_path: Path) -> None:
     assert fusion.state == "failed"
     assert "swap the two" in fusion.notes[0]
     assert not (tmp_path / "sharp.tif").exists()
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("'not JSON'", "is there by now"),
+        ("5", "is there by now"),
+        ("'x' * 2**17", "is there by now"),
+        ("'x' * 2**23", "ValueError: "),
+    ],
+)
+def test_whatever_ends_a_fusion_is_told_in_a_line_and_nothing_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, said: str
+) -> None:
+    """A child that writes this to its messages, while somebody puts a file where the result was to be."""
+    (tmp_path / "odd_child.py").write_text(
+        "import json, pathlib, sys\n"
+        "out = pathlib.Path(json.loads(sys.argv[1])['out'])\n"
+        "out.touch()\n"
+        "(out.parents[1] / out.name).write_text('mine')\n"
+        f"print({written}, flush=True)\n"
+    )
+    monkeypatch.setattr(job, "CHILD", "odd_child")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    fusion = ended(Order("hs.tif", "ms.tif", str(tmp_path / "sharp.tif")))
+    assert fusion.state == "failed"
+    assert said in fusion.notes[-1] and "\n" not in fusion.notes[-1]
+    assert (tmp_path / "sharp.tif").read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"odd_child.py", "sharp.tif"}
+
+
+def test_a_fusion_into_a_folder_that_is_gone_fails(tmp_path: Path) -> None:
+    async def act() -> Fusion:
+        fusion = Fusion()
+        fusion.start(Order("hs.tif", "ms.tif", str(tmp_path / "gone" / "sharp.tif")))
+        await fusion.wait()
+        return fusion
+
+    fusion = asyncio.run(act())
+    assert fusion.state == "failed"
+    assert f"no folder {tmp_path / 'gone'}" in fusion.notes[0]
 
 
 def test_products_are_listed_and_opened(

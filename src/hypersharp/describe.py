@@ -25,8 +25,10 @@ def facts_of(cube: xr.DataArray) -> dict[str, str]:
         where = f"{words}; upper left corner at {place.c:,.8g}, {place.f:,.8g}"
     elif all(name in cube.coords for name in LONLAT):
         lon, lat = (cube.coords[name].values for name in LONLAT)
-        lon, lat = float(np.nanmedian(next_to(np.nanmax(lon), lon))), float(np.nanmedian(lat))
-        where = f"in the order of acquisition, by longitudes and latitudes around {lon:.4f}, {lat:.4f}"
+        where = "in the order of acquisition, by longitudes and latitudes"
+        if np.isfinite(lon).any() and np.isfinite(lat).any():
+            lon, lat = float(np.nanmedian(next_to(np.nanmax(lon), lon))), float(np.nanmedian(lat))
+            where += f" around {lon:.4f}, {lat:.4f}"
     return {
         "Size": f"{width:,} × {height:,} pixels, {counted(bands, 'band')}",
         "Wavelengths": span + width_nm,

@@ -68,10 +68,12 @@ def pairs_of(path: Path) -> Iterator[PairFiles]:
         hs, ms, mask, hs_mask = (path.parent / Path(file).expanduser() if file else None for file in named)
         assert hs is not None and ms is not None
         name = line.get("name") or (hs.stem if stems[hs.stem] == 1 else f"{hs.parent.name}-{hs.stem}")
-        if not SAFE_NAME.fullmatch(name):
-            found = f"the name '{name[:40]}' in line {number} of {path}"
-            raise InputError(found, "one that a file may have", "leave out slashes and a dot at its beginning")
-        yield PairFiles(name, hs, ms, mask, hs_mask, line.get("sensors") or None)
+        sensors = line.get("sensors") or None
+        for what, word in (("name", name), ("sensors", sensors)):
+            if word is not None and not SAFE_NAME.fullmatch(word):
+                found = f"the {what} '{word[:40]}' in line {number} of {path}"
+                raise InputError(found, "a name that a file may have", "leave out slashes and a dot at its beginning")
+        yield PairFiles(name, hs, ms, mask, hs_mask, sensors)
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

@@ -20,9 +20,9 @@ import xarray as xr
 from hypersharp.batch.pairs import PairFiles
 from hypersharp.errors import HypersharpError, Stopped
 from hypersharp.io import check_apart, check_output
+from hypersharp.io.image import Image
 from hypersharp.io.together import write_text
 from hypersharp.pair.record import Record
-from hypersharp.products.files import split_part
 from hypersharp.system.atomic import make_folder
 
 STATES = ".batch"
@@ -104,13 +104,10 @@ class Batch:
 
     def digest(self, pair: PairFiles) -> str:
         """Of the files of a pair as they stand now, and of what is done with them."""
-        files = []
-        for file in (file for file in pair.files if file):
-            changed = None
+        files = list[Any](pair.files)
+        for number, file in enumerate(pair.files):
             with suppress(OSError):  # one that is not there
-                found = split_part(file)[0].stat()
-                changed = found.st_size, found.st_mtime_ns
-            files.append((str(file), changed))
+                files[number] = file and Image(file).stamp()
         facts = [files, pair.sensors, self.call, self.suffix]
         return sha256(json.dumps(facts, default=str).encode()).hexdigest()
 

@@ -61,8 +61,7 @@ def batch(
     sensors, drawn = SharedSensors(out / "sensors", fusing.method, options, given), installed("jinja2")
 
     def sharpen(pair: "PairFiles", target: Path) -> "tuple[str, Mapping[str, xr.DataArray]]":
-        read = replace(reading, mask=pair.mask or reading.mask, hs_mask=pair.hs_mask or reading.hs_mask)
-        hs, ms = read.images(pair.hs, pair.ms)
+        hs, ms = replace(reading, mask=pair.mask, hs_mask=pair.hs_mask).images(pair.hs, pair.ms)
         path = out / "logs" / f"{pair.name}.txt"  # what `fuse` says of a pair
         make_folder(path.parent)
         with path.open("w", encoding="utf-8") as log, redirect_stdout(log):
@@ -84,7 +83,9 @@ def batch(
     files = [told_apart(one) for one in (known.psf, known.srf, known.sensor, fusing.weights)]
     said = {"fusing": asdict(fusing), "known": asdict(known), "reading": asdict(reading)}
     call = {"version": release(), "files": files, **said}
-    todo = Batch(find_pairs(pairs), out, format, call, sharpen, picture, redo)
+    mask, hs_mask = reading.mask, reading.hs_mask  # of the pairs that have none of their own
+    masked = [replace(one, mask=one.mask or mask, hs_mask=one.hs_mask or hs_mask) for one in find_pairs(pairs)]
+    todo = Batch(masked, out, format, call, sharpen, picture, redo)
     todo.check()
     rows = list["Row"]()
     with noted_on_stop(lambda: f"{len(rows)} of {len(todo.pairs)} pairs kept: repeat the call to go on"):

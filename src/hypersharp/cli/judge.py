@@ -129,7 +129,7 @@ def judged_by_pair(
     from hypersharp.pair.estimate import estimate_pair
     from hypersharp.pair.place import place
     from hypersharp.pair.record import Record
-    from hypersharp.quality.judge import judge, wald_scores
+    from hypersharp.quality.judge import judge_placed, wald_scores
     from hypersharp.sensor.stored import sensor_from_args
 
     if wald:
@@ -144,7 +144,8 @@ def judged_by_pair(
         sensor = sensor or estimate_pair(hs, ms, psf=blur, srf=response, ratio=ratio).sensor
         progress(0.2)
         placing = list(record.placed if record else placed.notes)
-        found: dict[str, dict[str, Any]] = {"pair": judge(image, hs, ms, sensor).as_dict() | {"placing": placing}}
+        judgement = judge_placed(image, hs, ms, sensor).as_dict()
+        found: dict[str, dict[str, Any]] = {"pair": judgement | {"placing": placing}}
         progress(0.5)
         if wald:
             again = partial(fuse, method=wald, psf=sensor.psf, srf=sensor.srf, consistent=False)

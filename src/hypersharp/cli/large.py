@@ -71,9 +71,9 @@ def fuse_large(
         run = prepare(hs, ms, out, uncertainty=uncertainty, progress=progress, **chosen)
     say("\n".join(f"       {line}" for line in run.record.lines()))
     with progress_bar(f"fusing {len(run.job.tiling)} tiles") as progress:
-        sharp = run.carry_out(progress, announce=lambda text: say(f"       {text}"))
+        run.carry_out(progress, announce=lambda text: say(f"       {text}"))
     seconds = time.perf_counter() - started
-    say(f"sharp  {size(sharp)}, {sharp.dtype}, in {seconds:.1f} s -> {out}")
+    say(f"sharp  {size(Image(out).outline())}, {run.job.dtype}, in {seconds:.1f} s -> {out}")
     if uncertainty and run.job.intervals:
         small, error = (coarse_cube(Image(path).stored(), SHOWN_PX) for path in (out, uncertainty))
         show_half_widths(small, error.assign_attrs(run.job.intervals.attrs()), uncertainty)

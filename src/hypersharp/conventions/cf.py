@@ -68,7 +68,8 @@ def spectra_of(
     unit = unit or unit_of(variable.attrs, spectral=True)
     widths, width_unit = _listed(variables, WIDTH_NAMES, bands)
     flags, _ = _listed(variables, GOOD_BANDS, bands)
-    width_unit = width_unit or (None if widths is None or np.nanmedian(widths) >= 1 else unit)
+    narrow = widths is not None and np.isfinite(widths).any() and np.nanmedian(widths) < 1
+    width_unit = width_unit or (unit if narrow else None)
     return spectral_nm(centres, unit), widths_nm(widths, width_unit, centres), None if flags is None else flags != 0
 
 

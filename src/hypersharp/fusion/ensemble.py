@@ -15,10 +15,9 @@ from hypersharp.methods.base import Apply, Method
 from hypersharp.networks.coordinates import psf_window
 from hypersharp.pair.options import Options, Progress, part_of
 from hypersharp.pair.sensor import PairSensor
-from hypersharp.pair.tensors import TensorPair, turned
+from hypersharp.pair.tensors import ORIENTATIONS, TensorPair, turned
 from hypersharp.sensor.psf import PSF
 
-ORIENTATIONS = 8  # of a square: quarter turns, and those of its mirror image
 SAME_BLUR = 0.05  # share of the weights that may lie elsewhere: what an estimate is uncertain by
 
 

@@ -23,6 +23,7 @@ from hypersharp.errors import InputError, OutputError, installed
 from hypersharp.io.format import existing, header_of
 from hypersharp.io.image import Image
 from hypersharp.io.packed import Packed, pack, write_numbers
+from hypersharp.products.files import BODIES
 from hypersharp.sensor.wavelengths import named_nm, spectral_nm, widths_nm
 from hypersharp.stored import NOTES, Stored, check_memory
 from hypersharp.system.atomic import staged
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 DTYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
 AXES = {"bsq": "lhw", "bil": "hlw", "bip": "hwl"}
-BODIES = (".img", ".dat", ".bsq", ".bil", ".bip", ".raw", "")
 EXPECTED = "an ENVI header and its body"
 LINE = 100  # characters of encoded notes a line
 NO_MARKS = "\"':,[]()/"  # those that mark nothing in a header

@@ -60,7 +60,9 @@ def _is_own(cube: xr.DataArray) -> bool:
     """Whether nothing about a cube is to be understood first."""
     units = {str(cube.coords[name].attrs.get("units", "nm")) for name in ("wavelength", "fwhm") if name in cube.coords}
     centres = cube.coords["wavelength"].values if "wavelength" in cube.coords else None
-    in_nm = units <= {"nm"} and (centres is None or centres.dtype.kind == "f" and not np.nanmax(centres) < 100)
+    in_nm = units <= {"nm"} and (
+        centres is None or centres.dtype.kind == "f" and not np.fmax.reduce(centres, axis=None) < 100
+    )
     return cube.dims == DIMS and OWN.issuperset(map(str, cube.coords)) and not set(cube.attrs) & set(RAW) and in_nm
 
 

@@ -129,12 +129,13 @@ class Image(Wanted):
         return self.mask is not None or self.saturated is not None or flagged
 
     def stamp(self) -> dict[str, Any]:
-        """What changes when the file does, what lies in its folder, or the mask."""
+        """What changes when the file does, or its header, what lies in its folder, or the mask."""
         if name_elsewhere(self.path) is not None:
             return {"path": str(self.path)}
         said = {} if self.nodata is None else {"nodata": self.nodata}
-        said |= {} if self.mask is None else {"mask": changed(self.mask)}
-        return {"path": str(real_path(self.path)), "changed": changed(split_part(self.path)[0]), **said}
+        said |= {} if self.mask is None else {"mask": changed(self.mask, deep=True)}
+        version = changed(split_part(self.path)[0], deep=True)
+        return {"path": str(real_path(self.path)), "changed": version, **said}
 
     def _stored_mask(self) -> Stored:
         """The opened mask file; an array of two axes is one band."""

@@ -64,16 +64,22 @@ def save_weights(path: Path, net: nn.Module, header: WeightsHeader) -> None:
         files[-1][name] = tensor
         room -= tensor.nbytes
     make_folder(path.parent)
-    parts = dict[str, str]()
-    for number, tensors in enumerate(files[1:], 2):
-        part, content = path.with_name(f"{path.stem}{PART}{number}{path.suffix}"), save(tensors, {"format": PART})
-        parts[part.name] = sha256(content).hexdigest()
-        with staged(part) as place:
-            place.write_bytes(content)
+    contents = {part_of(path, number): save(tensors, {"format": PART}) for number, tensors in enumerate(files[1:], 2)}
+    parts = {part.name: sha256(content).hexdigest() for part, content in contents.items()}
     text = json.dumps(dataclasses.asdict(header), sort_keys=True)
     metadata = {"format": FORMAT, "header": text} | ({"parts": json.dumps(parts)} if parts else {})
-    with staged(path) as place:
-        place.write_bytes(save(files[0], metadata))
+    with staged(path) as place:  # which moves them in the order of their names, so the one that names the others last
+        for file, content in {**contents, path: save(files[0], metadata)}.items():
+            place.with_name(file.name).write_bytes(content)
+    surplus = len(files) + 1
+    while part_of(path, surplus).exists():  # of the weights that stood there
+        part_of(path, surplus).unlink()
+        surplus += 1
+
+
+def part_of(path: Path, number: int) -> Path:
+    """The file beside weights that holds their tensors of that number, from 2 on."""
+    return path.with_name(f"{path.stem}{PART}{number}{path.suffix}")
 
 
 def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:

@@ -101,7 +101,10 @@ def stands_out(image: Image, y: Places, x: Places, ends: Floats) -> tuple[Floats
         (at[:, None] + step).clip(0, size - 1)
         for at, step, size in zip((y, x), np.array(AROUND).T, image.shape[1:], strict=True)
     )
-    medians = np.nanmedian(image[:, rows, columns].astype(np.float64), axis=2)
+    around = image[:, rows, columns].astype(np.float64)
+    alone = np.isnan(around).all(2)
+    around[alone] = 0
+    medians = np.where(alone, np.nan, np.nanmedian(around, axis=2))
     width = (ends[1] - ends[0])[:, None]
     off = np.abs(image[:, y, x].astype(np.float64) - medians)
     return np.divide(off, width, out=np.zeros_like(off), where=width > 0), medians

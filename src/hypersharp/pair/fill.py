@@ -67,7 +67,7 @@ def without_fill(image: Image | CubeImage, name: str) -> tuple[Image | CubeImage
 def flat_pixels(values: NDArray[Any]) -> NDArray[np.bool_]:
     """(y, x) True where all bands (band, y, x) hold one value; of a single band its least value, and zero."""
     if len(values) == 1:
-        return np.asarray((values[0] == np.nanmin(values)) | (values[0] == 0))
+        return np.asarray((values[0] == np.fmin.reduce(values, axis=None)) | (values[0] == 0))
     flat: NDArray[np.bool_] = np.ones(values.shape[1:], bool)
     for band in values[1:]:
         flat &= band == values[0]

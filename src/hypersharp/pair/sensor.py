@@ -17,6 +17,7 @@ from hypersharp.pair.defects import some_bands, striped_lines
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.reduced import MOST_BANDS, inside_pixels
 from hypersharp.pair.tensors import TensorPair
+from hypersharp.products.files import changed
 from hypersharp.sensor.estimate import Estimate, complete_sensor
 from hypersharp.sensor.noise import measure_noise
 from hypersharp.sensor.observe import Sensor, degraded
@@ -41,15 +42,14 @@ DOUBTFUL_GAIN = 0.1  # by which a given response and the images may disagree
 
 
 def told_apart(given: GivenPSF | GivenSRF) -> Any:
-    """What differs where what is given does, JSON-able: of a file its size and time too, of an array its numbers."""
+    """What differs where what is given does, JSON-able: of a file what changes with it too, of an array its numbers."""
     if isinstance(given, PSF):
         return given.to_dict()
     if isinstance(given, np.ndarray):
         return [list(given.shape), sha256(np.ascontiguousarray(given, np.float64).tobytes()).hexdigest()]
     if given is None or not Path(given).is_file():
         return given and str(given)
-    found = Path(given).stat()
-    return [str(given), found.st_size, found.st_mtime_ns]
+    return [str(given), changed(Path(given))]
 
 
 class PairSensor:

@@ -13,6 +13,7 @@ from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.spectra import Spectra
 
 UNKNOWN = Spectra()
+ORIENTATIONS = 8  # of a square: quarter turns, and those of its mirror image
 
 
 @dataclass(frozen=True, eq=False)

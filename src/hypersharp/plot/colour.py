@@ -137,5 +137,6 @@ def mixture(cube: xr.DataArray, mix: Mix) -> Image:
 
 def stretch(mixed: Image) -> Limits:
     """Black and white of each channel, for other cubes of the same unit too; missing pixels do not count."""
-    low, high = np.nanquantile(mixed, STRETCH_QUANTILES, axis=(0, 1))
+    whole = mixed[~np.isnan(mixed).any(2)]
+    low, high = np.quantile(whole if len(whole) else np.zeros((1, mixed.shape[2])), STRETCH_QUANTILES, axis=0)
     return low, high

@@ -9,7 +9,7 @@ far apart, so that no line crosses what no band has seen; a band of some width i
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +80,16 @@ def draw_marks(axes: "Axes", pixels: Sequence[Pixel]) -> None:
         axes.annotate(letter, (x, y), ha="center", va="center", fontsize=6)
 
 
+def scale_end(images: Iterable[Image], quantile: float) -> float:
+    """The end of a scale from 0: the largest of the quantiles of images, 1 where that is 0 or nothing is measured.
+
+    >>> scale_end([np.array([np.nan]), np.array([np.nan, 3.0])], 0.5), scale_end([np.array([np.nan])], 0.5)
+    (3.0, 1.0)
+    """
+    there = (image[~np.isnan(image)] for image in images)
+    return max((float(np.quantile(values, quantile)) for values in there if values.size), default=0.0) or 1.0
+
+
 def panels_figure(rows: Sequence[Sequence[tuple[Mapping[str, Image], bool]]]) -> "Figure":
     """Rows of single bands (H, W), in groups by title; a group has one scale: grey from 0, or, signed, around 0."""
     columns = max(sum(len(images) for images, _ in row) for row in rows)
@@ -87,7 +97,7 @@ def panels_figure(rows: Sequence[Sequence[tuple[Mapping[str, Image], bool]]]) ->
     for row, panels in zip(rows, figure.subplots(len(rows), columns, squeeze=False), strict=True):
         for images, signed in row:
             group, panels = panels[: len(images)], panels[len(images) :]
-            top = max(float(np.nanquantile(np.abs(image), STRETCH_QUANTILES[1])) for image in images.values()) or 1.0
+            top = scale_end(map(np.abs, images.values()), STRETCH_QUANTILES[1])
             options: dict[str, Any] = {"cmap": "PuOr" if signed else "gray", "vmin": -top if signed else 0, "vmax": top}
             for axes, (title, image) in zip(group, images.items(), strict=True):
                 shown = draw_image(axes, image, title, **options)

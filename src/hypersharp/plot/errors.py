@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hypersharp.cube import usable_bands
 from hypersharp.errors import InputError
 from hypersharp.plot.colour import Image
-from hypersharp.plot.draw import OKABE_ITO, axis_label, band_axis, broken, draw_image
+from hypersharp.plot.draw import OKABE_ITO, axis_label, band_axis, broken, draw_image, scale_end
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ def both_there(estimate: xr.DataArray, truth: xr.DataArray) -> tuple[Image, Imag
 
 def draw_map(axes: "Axes", values: Image, title: str, label: str = "", cmap: str = "viridis") -> None:
     """A map (H, W) of something that is 0 at best, with its colour bar; NaN stays grey."""
-    shown = draw_image(axes, values, title, cmap=cmap, vmin=0, vmax=float(np.nanquantile(values, TOP_QUANTILE)) or 1.0)
+    shown = draw_image(axes, values, title, cmap=cmap, vmin=0, vmax=scale_end([values], TOP_QUANTILE))
     axes.figure.colorbar(shown, ax=axes, label=label, shrink=0.8, extend="max")
 
 
@@ -77,7 +77,7 @@ def draw_errors(figure: "FigureBase", estimates: Mapping[str, xr.DataArray], tru
         draw_map(left, errors[name], "RMS error over bands")
         draw_map(right, angle_error(estimate, truth), "spectral angle (degrees)", cmap="cividis")
         return
-    top = max(float(np.nanquantile(error, TOP_QUANTILE)) for error in errors.values()) or 1.0
+    top = scale_end(errors.values(), TOP_QUANTILE)
     row = figure.subplots(1, len(errors))
     for axes, (name, error) in zip(row, errors.items(), strict=True):
         shown = draw_image(axes, error, f"error of {name}", cmap="viridis", vmin=0, vmax=top)

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.cube import check_axes
+from hypersharp.cube import check_axes, only_usable
 from hypersharp.errors import InputError
 from hypersharp.pair.estimate import study_pair
 from hypersharp.pair.field import Field
@@ -201,7 +201,7 @@ def uncertainty(sharp: xr.DataArray, error: xr.DataArray, truth: xr.DataArray | 
     figure = draw.new_figure(15 + (4 if truth is not None else 0), 3.6)
     row = figure.subplots(1, 4 + (truth is not None))
     with np.errstate(invalid="ignore"):
-        means = np.asarray(error.mean("band", skipna=True), np.float32)
+        means = np.asarray(only_usable(error, "half-widths").mean("band", skipna=True), np.float32)
     draw_map(row[0], means, "mean over bands", f"half-width ({error.attrs.get('units', 'unit of the result')})")
     pixels = []
     for n, quantile in enumerate(QUANTILES):

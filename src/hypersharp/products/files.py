@@ -7,7 +7,7 @@ import re
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from itertools import islice
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 ARCHIVES = {".zip": "/vsizip/", ".tar": "/vsitar/"}
 MOST_FILES, MOST_FOLDERS_DEEP = 20_000, 6
 MOST_BYTES = 2**26  # of a file of metadata
+BODIES = (".img", ".dat", ".bsq", ".bil", ".bip", ".raw", "")  # of an ENVI header
+BESIDE = (".hdr", ".HDR", ".tfw", ".msk")  # of an image, what else is read of it
 
 
 @dataclass(frozen=True)
@@ -152,16 +154,25 @@ def _inside(folder: Path) -> Iterator[str]:
             yield (Path(where) / name).relative_to(folder).as_posix()
 
 
-def changed(path: Path) -> int:
-    """A number that changes with a file, or with what lies directly in a folder. Raises: OSError where nothing is.
+def changed(path: Path, *, deep: bool = False) -> int:
+    """A number that changes with a file and what is read beside it, or with what lies in a folder.
 
-    What lies elsewhere counts as unchanged.
+    Directly, for it is asked often; `deep`: in the folders in it too. What lies elsewhere counts as unchanged.
+
+    Raises: OSError where nothing is.
     """
     if name_elsewhere(path) is not None:
         return 0
     found = [path.stat()]
+    others: Iterator[Path]
     if path.is_dir():
-        found += [entry.stat() for entry in islice(os.scandir(path), MOST_FILES)]
+        others = islice(path.rglob("*") if deep else path.iterdir(), MOST_FILES)
+    else:
+        ends = BODIES if path.suffix.lower() == ".hdr" else BESIDE
+        others = (Path(f"{name}{end}") for name in {path, path.with_suffix("")} for end in ends)
+    for other in others:
+        with suppress(OSError):  # one that is not there, or a link to nothing
+            found.append(other.stat())
     return sum(one.st_mtime_ns + one.st_size for one in found)
 
 

@@ -34,9 +34,9 @@ from hypersharp.cube import DIMS, fwhm_nm, make_cube, only_usable, usable_bands,
 from hypersharp.errors import InputError
 from hypersharp.io.given import as_cube
 from hypersharp.numerics.unit import is_scaled, value_scale
-from hypersharp.pair.estimate import estimate_pair
-from hypersharp.pair.record import Record
+from hypersharp.pair.record import Record, placed_as
 from hypersharp.pair.reduced import degrade_pair, trusted_pixels
+from hypersharp.pair.sensor import estimate_sensor, given_sensor
 from hypersharp.pair.tensors import TensorPair, measured, to_tensor
 from hypersharp.quality.metrics import Scores, both_usable, quality_index, score_cubes
 from hypersharp.sensor.observe import Sensor
@@ -218,10 +218,10 @@ def judge(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Se
     """Judge an estimate without a truth: QNR, HQNR and the residuals of both degradations.
 
     Args:
-        estimate: (L, H, W), made from the other two, in their unit.
+        estimate: (L, H, W), made from the other two, in their unit; they are placed as its record says, if it has one.
         hs: (L, h, w).
         ms: (l, H, W).
-        sensor: PSF and response; by default estimated from the pair.
+        sensor: PSF and response; by default those of the record, or else estimated from the pair.
 
     Returns:
         The scores; nodata pixels and bad bands of any of the three are excluded.
@@ -240,9 +240,21 @@ def judge(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Se
     True
     """
     estimate, hs, ms = (as_cube(image, what) for image, what in ((estimate, "estimate"), (hs, "hs"), (ms, "ms")))
+    pair, record = placed_as(estimate, hs, ms), Record.find(estimate)
+    if sensor is not None:
+        psf, srf = given_sensor(pair, sensor.psf, sensor.srf)
+        assert psf is not None and srf is not None
+        sensor = Sensor(psf, srf, sensor.ratio)
+    elif record is not None:
+        sensor = record.known_sensor()
+    check_estimate(estimate, (hs.shape[0], *pair.placement.fine.shape_yx))
+    sensor = sensor or estimate_sensor(pair.whole(), None, None).sensor
+    return judge_placed(estimate, *pair.placement.read(pair.placement.everything), sensor)
+
+
+def judge_placed(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor) -> Judgement:
+    """The same of images that lie on one grid already, under a sensor that holds where hs lies on it."""
     check_estimate(estimate, (hs.shape[0], *ms.shape[1:]))
-    record = Record.find(estimate)
-    sensor = sensor or (record.known_sensor() if record else None) or estimate_pair(hs, ms).sensor
     kept = both_usable(estimate, hs)
     check_response(sensor.srf, len(sensor.srf), int(usable_bands(hs).sum()))
     response = sensor.srf[:, kept[usable_bands(hs)]]

@@ -238,7 +238,7 @@ def key_numbers(found: Findings, run: Run) -> list[tuple[str, str, str]]:
         keys.append(("Spectral angle", f"{best.sam_deg:.2f}°", "against the truth, mean"))
     elif found.judgement is not None:
         keys.append(("HQNR", f"{found.judgement.hqnr:.3f}", "without a truth; 1 is best"))
-    if found.judgement is not None:
+    if found.judgement is not None and np.isfinite(found.judgement.hs_residual).any():
         share = float(np.nanmedian(found.judgement.hs_residual))
         keys.append(("Residual of HS", f"{share:.2%}", "of the degraded result, median band"))
     if found.error is not None:

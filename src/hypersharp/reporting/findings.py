@@ -25,7 +25,7 @@ from hypersharp.pair.pair import Pair
 from hypersharp.pair.record import Record, placed_as
 from hypersharp.pair.sensor import estimate_sensor, given_sensor
 from hypersharp.pair.tensors import gaps
-from hypersharp.quality.judge import Judgement, check_estimate, judge
+from hypersharp.quality.judge import Judgement, check_estimate, judge_placed
 from hypersharp.quality.metrics import Scores, score_cubes
 from hypersharp.sensor.diagnosis import Diagnosis
 from hypersharp.sensor.estimate import Estimate
@@ -154,7 +154,8 @@ class Findings:
         estimate = self.estimate = self.attempt("sensor", find_sensor)
         if estimate is not None:
             self.diagnosis = self.attempt("sensor", lambda: diagnosis_of(estimate, whole()))
-            self.judgement = self.attempt("judgement", lambda: judge(self.sharp, self.hs, self.ms, estimate.sensor))
+            judged = partial(judge_placed, self.sharp, self.hs, self.ms, estimate.sensor)
+            self.judgement = self.attempt("judgement", judged)
 
     def score_result(self, truth: xr.DataArray, preset: str) -> None:
         """Scores of the result and, where the pair nests, of hs enlarged, which any method has to beat."""

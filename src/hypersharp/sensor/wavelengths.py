@@ -63,7 +63,7 @@ def spectral_nm(values: Any, unit: Any) -> np.ndarray | None:
     ([479.0, 2400.0], [450.0])
     """
     found = _in_nm(values, unit, values, "wavelengths")
-    if found is not None and np.nanmax(found) < LEAST_NM:
+    if found is not None and np.fmax.reduce(found) < LEAST_NM:
         numbers = np.asarray(values, dtype=float)
         text = f"wavelengths of {np.nanmin(numbers):.4g} to {np.nanmax(numbers):.4g} {unit}"
         raise InputError(text, f"{LEAST_NM} nm or more", "correct their unit, which may be micrometres")
@@ -96,7 +96,7 @@ def _in_nm(values: Any, unit: Any, shown: Any, what: str) -> np.ndarray | None:
         there = np.where(own > 0, own, np.nan)
         return np.round(product / there if what == "wavelengths" else product * numbers / there**2, 9)
     if name in UNSAID:
-        factor = 1e3 if np.nanmax(np.asarray(shown, dtype=float)) < LEAST_NM else 1.0
+        factor = 1e3 if np.fmax.reduce(np.asarray(shown, dtype=float), axis=None) < LEAST_NM else 1.0
     if factor is None:
         warnings.warn(f"{what} in {str(unit)[:40]!r}, a unit that is not known, are left out", stacklevel=4)
         return None

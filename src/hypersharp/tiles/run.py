@@ -89,8 +89,8 @@ class TiledRun:
         limited = f", {counted(self.job.workers, 'worker')} (limited by the memory)" if fewer else ""
         return self.job.fusion.record.took(tiles=f"{self.job.tiling}{limited}")
 
-    def carry_out(self, progress: Progress = ignore, announce: Callable[[str], None] = lambda _: None) -> xr.DataArray:
-        """Make the tiles that are missing, write the result, remove the tiles; the result, to be read lazily.
+    def carry_out(self, progress: Progress = ignore, announce: Callable[[str], None] = lambda _: None) -> None:
+        """Make the tiles that are missing, write the result, remove the tiles.
 
         Tiles are put together by threads of this process, whatever cluster computes lazy arrays by default.
 
@@ -126,7 +126,6 @@ class TiledRun:
             raise resumable(error) from error
         finally:
             self.store.lock.release()
-        return sharp
 
     def kept(self) -> str:
         """What a run that is stopped leaves, formatted for display."""

@@ -32,14 +32,13 @@ from hypersharp.pair.options import Coregister, Options, Progress, choose_device
 from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import place
 from hypersharp.pair.sensor import PairSensor, given_sensor
-from hypersharp.pair.tensors import TensorPair, turned
+from hypersharp.pair.tensors import ORIENTATIONS, TensorPair, turned
 from hypersharp.sensor.psf import PSF
 from hypersharp.train.cost import made_with
 from hypersharp.train.patches import cut
 
 LEAST_PX = 4  # coarser pixels along a side that there must be to learn from
 SMALL_PX = 96 * 96  # images up to this size are scored in all orientations, for the sake of few pixels
-ORIENTATIONS = 8
 VIEWS, LEAST_VIEWS = 32, 2  # orientations and phases the pair is seen in; a large one shows enough in few
 MOST_BYTES = 2**30  # of the views, which are kept
 TILES = 6  # along a side, of which some are held out

@@ -29,7 +29,7 @@ from hypersharp.networks.layers import full_precision, mixed, window_centre
 from hypersharp.networks.ssjcn_coordinates import Sight
 from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.numerics.linops import mix_bands
-from hypersharp.pair.tensors import TensorPair
+from hypersharp.pair.tensors import ORIENTATIONS, TensorPair
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, box, centred_start
 from hypersharp.sensor.tables import FloatArray
@@ -90,7 +90,7 @@ def random_scene(truth: Array, random: Generator, ratio: int) -> Tensor:
     side = min(REGION_PX, min(truth.shape[1:]) // step) // ratio * ratio
     y, x = (int(random.integers(size - side * step + 1)) for size in truth.shape[1:])
     region = np.array(truth[:, y : y + side * step, x : x + side * step], dtype=np.float32)
-    turned = np.ascontiguousarray(orient(region, int(random.integers(8))))
+    turned = np.ascontiguousarray(orient(region, int(random.integers(ORIENTATIONS))))
     knots = np.exp(random.normal(0, 0.4, 5))
     gains = np.interp(np.linspace(0, 4, len(truth)), np.arange(5), knots).astype(np.float32)
     fine = F.avg_pool2d(torch.from_numpy(turned), step) if step > 1 else torch.from_numpy(turned)

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from hypersharp.errors import InputError
 from hypersharp.networks.coordinates import reach_px
+from hypersharp.pair.tensors import ORIENTATIONS
 from hypersharp.sensor.observe import Sensor
-from hypersharp.train.patches import ORIENTATIONS, Array, orient
+from hypersharp.train.patches import Array, orient
 
 NODES = 4  # of a curve over the bands
 GAIN_RANGE = (0.6, 1.2)

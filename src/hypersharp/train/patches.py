@@ -21,13 +21,13 @@ from torch.utils.data import Dataset, Sampler
 
 from hypersharp.errors import InputError
 from hypersharp.networks.inference import first_estimate
+from hypersharp.pair.tensors import ORIENTATIONS
 from hypersharp.sensor.observe import Sensor
 from hypersharp.system.atomic import make_folder, staged
 
 Array = NDArray[np.float32]
 Sample = tuple[Tensor, ...]  # hs, ms, truth and, for a network that corrects one, the start
 Readers = Mapping[str, Callable[[], Array]]
-ORIENTATIONS = 8
 
 
 @dataclass(frozen=True)

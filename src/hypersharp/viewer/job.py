@@ -14,10 +14,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from hypersharp.system.atomic import clear_dead, locked_folder
+from hypersharp.errors import HypersharpError, OutputError, in_a_line
+from hypersharp.system.atomic import check_parent, clear_dead, locked_folder
 from hypersharp.system.lock import FILE
 
 CHILD = "hypersharp.cli.child"  # by name: it stands on a higher floor
+MESSAGE_BYTES = 2**22  # of the child's, in a line
 State = Literal["idle", "running", "done", "failed", "cancelled"]
 
 
@@ -77,23 +79,37 @@ class Fusion:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     async def _run(self, order: Order) -> None:
-        """Start the child, take its messages until it ends, move its files."""
+        """Carry an order out, and tell of whatever ends it, or it would seem to run for ever."""
+        try:
+            await self._carry_out(order)
+        except Exception as exc:
+            known = isinstance(exc, HypersharpError | OSError)
+            self.notes.append(in_a_line(str(exc) if known else f"{type(exc).__name__}: {exc}"))
+            self.state = "failed" if self.state == "running" else self.state
+
+    async def _carry_out(self, order: Order) -> None:
+        """Start the child, take its messages until it ends, move its files.
+
+        Raises: OutputError where one of them is there by now; OSError; ValueError for a message that is too long.
+        """
         target, pipe = Path(order.out), asyncio.subprocess.PIPE
+        check_parent(target)
         clear_dead(target)
         folder, lock = locked_folder(target)
         self._folder = folder
         half = order.uncertainty and str(folder / Path(order.uncertainty).name)
         inside = replace(order, out=str(folder / target.name), uncertainty=half)
         command = (sys.executable, "-P", "-m", CHILD, json.dumps(asdict(inside)))
+        streams: dict[str, Any] = {"stdin": pipe, "stdout": pipe, "stderr": asyncio.subprocess.DEVNULL}
         try:
             child = self._process = await asyncio.create_subprocess_exec(
-                *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, start_new_session=True
+                *command, **streams, limit=MESSAGE_BYTES, start_new_session=True
             )
             if self.state == "cancelled":  # before there was a child
                 self.kill()
             assert child.stdout is not None
             async for line in child.stdout:
-                with suppress(ValueError):
+                with suppress(AttributeError, TypeError, ValueError):  # what a library prints
                     message: dict[str, Any] = json.loads(line)
                     self.fraction = float(message.get("fraction", self.fraction))
                     self.notes += message.get("notes", [])
@@ -102,14 +118,15 @@ class Fusion:
                 self.state = "failed"
                 self.notes = self.notes or [f"the process ended with code {code}, perhaps for want of memory"]
             if self.state == "running":
-                for made in (path for path in folder.iterdir() if path.name != FILE):
-                    os.replace(made, target.parent / made.name)
+                made = {path: target.parent / path.name for path in folder.iterdir() if path.name != FILE}
+                if taken := next((place for place in made.values() if place.exists()), None):
+                    raise OutputError(f"{taken.name}, which is there by now", "a new name", "fuse again under another")
+                for path, place in made.items():
+                    os.replace(path, place)
                 if self.uncertainty and not self.uncertainty.exists():
                     self.uncertainty = None
                 self.state, self.fraction = "done", 1.0
-        except OSError as exc:
-            self.state = "failed"
-            self.notes.append(str(exc))
         finally:
+            self.kill()
             shutil.rmtree(folder, ignore_errors=True)
             lock.release()
