@@ -17,6 +17,7 @@ from hypersharp.io import open_cube, save_cube
 from hypersharp.methods.table import METHODS
 from hypersharp.networks.checkpoint import build_network, save_weights
 from hypersharp.networks.header import WeightsHeader
+from hypersharp.sensor.psf import gaussian
 
 NM = np.arange(400.0, 701.0, 10)
 BANDS, RATIO, SIDE = 31, 4, 32
@@ -143,6 +144,8 @@ def spoilt(folder: Path) -> None:
     save_cube(make_cube(np.ones((40, 8, 8), np.float32)), folder / "forty.npy")
     np.save(folder / "pickled.npy", np.array([{"no": "cube"}]), allow_pickle=True)
     (folder / "bad.safetensors").write_bytes(b"not safetensors")
+    sensor = {"ratio": 4, "psf": gaussian(200, 30.0, 4).to_dict(), "srf": np.ones((3, BANDS)).tolist()}
+    (folder / "wide.json").write_text(json.dumps(sensor))
     (folder / "bad.yaml").write_text("name: [")
     (folder / "typo.yaml").write_text("name: a\nprotocol: dian-x4\nlearnin_rate: 1\n")
 
@@ -165,6 +168,10 @@ def spoilt(folder: Path) -> None:
         ("fuse hs.tif ms.tif -o out.tif --weights best", "weights"),
         ("simulate scene.tif -o pair --protocol dian-x5", "dian-x4"),
         ("simulate scene.tif -o pair --ratio 4 --psf blob", "blob"),
+        ("simulate scene.tif -o pair --ratio 4 --psf fwhm:4500", "the image's 32"),
+        ("fuse hs.tif ms.tif -o out.tif --method gsa --psf fwhm:4500", "the image's 32"),
+        ("fuse hs.tif ms.tif -o out.tif --method gsa --sensor wide.json", "the image's 32"),
+        ("estimate hs.tif ms.tif -o s.json --psf gaussian:200:30", "the image's 32"),
         ("simulate scene.tif -o pair --ratio 4 --srf nikon-d7000", "nikon-d700"),
         ("evaluate hs.tif scene.tif --ratio 4", "shape"),
         ("evaluate scene.tif scene.tif --ratio 4 --preset diann", "dian"),
@@ -325,6 +332,8 @@ def test_simulate_crops_to_whole_coarse_pixels_and_seeds_its_noise(run, folder: 
         assert ran.code == 0, ran.err
     a, b, c = (open_cube(folder / name / "hs.npy").values for name in "abc")
     assert a.shape == (BANDS, 10, 10)
+    assert "cropped to 30 x 30, 31 bands: 32 x 32 is no multiple of ratio 3" in ran.out
+    assert "psf fwhm:3 and srf nikon-d700 taken: --psf, --srf name others" in ran.out
     assert open_cube(folder / "a" / "truth.npy").shape == (BANDS, 30, 30)
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)
@@ -469,8 +478,10 @@ def test_evaluate_leaves_out_what_is_masked(run, folder: Path) -> None:
         assert ran.code != 0 and said in ran.err
 
 
-@pytest.mark.parametrize("words", [["--weights", "none.safetensors"], ["--ensemble"], ["--mode", "tiles"]])
-def test_what_only_networks_know_is_refused_with_other_methods(run, folder: Path, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words", [["--weights", "none.safetensors"], ["--ensemble"], ["--mode", "tiles"], ["--budget", "3"]]
+)
+def test_what_only_others_know_is_refused_with_other_methods(run, folder: Path, words: list[str]) -> None:
     ran = run("fuse", folder / "hs.tif", folder / "ms.tif", "-o", folder / "out.tif", "--method", "gsa", *words)
     assert ran.code != 0 and f"{words[0]} with method gsa" in ran.err and not (folder / "out.tif").exists()
 

@@ -48,7 +48,8 @@ def images(off_px: float = 0.0) -> tuple[xr.DataArray, xr.DataArray]:
 def test_a_tiled_result_is_judged_predicted_and_reported(method: str, off_px: float, tmp_path: Path) -> None:
     hs, ms = images(off_px)
     paths = [hsp.save(cube, tmp_path / f"{name}.tif") for name, cube in (("hs", hs), ("ms", ms))]
-    sharp = hsp.fuse_in_tiles(*paths, tmp_path / "sharp.tif", method=method, memory_bytes=2e9, workers=1, budget_s=2)
+    how = {"memory_bytes": 2e9, "workers": 1, **({"budget_s": 2} if method == "auto" else {})}
+    sharp = hsp.fuse_in_tiles(*paths, tmp_path / "sharp.tif", method=method, **how)
     record = Record.of(sharp)
     assert (record.method, record.placement["ratio"], record.tiles) == (method, RATIO, "1 tile")
     error = hsp.predict_error(sharp, hs, ms)
@@ -114,3 +115,11 @@ def test_everything_is_looked_at_once_or_twice(monkeypatch: pytest.MonkeyPatch) 
     hsp.fuse(hs, ms, method="gsa", psf="gaussian:8:2", consistent=False)
     assert set(counts) == set(watched)
     assert all(count <= 2 for count in counts.values()), counts
+
+
+@pytest.mark.parametrize("method", ["bicubic", "gsa"])
+def test_detail_is_inferred_where_there_is_detail_of_ms(method: str) -> None:
+    truth = np.random.default_rng(0).random((6, 48, 48))
+    hs = make_cube(truth.reshape(6, 12, 4, 12, 4).mean((2, 4)), wavelengths_nm=np.linspace(450, 2400, 6))
+    sharp = hsp.fuse(hs, make_cube(truth[:1], wavelengths_nm=[450]), method=method, coregister="none")
+    assert any("is inferred from" in line for line in Record.of(sharp).lines()) == (method == "gsa")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hypersharp.cube import crs_of, fwhm_nm, transform_of, wavelengths_nm
+from hypersharp.cube import crs_of, fwhm_nm, make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import InputError
-from hypersharp.io import open_cube
+from hypersharp.io import open_cube, save_cube
 
 IMAGE = np.arange(24, dtype="i2").reshape(2, 3, 4)
 
@@ -77,3 +77,9 @@ def test_a_map_of_two_axes_has_its_place_as_a_cube_has(tmp_path: Path) -> None:
     place = transform_of(open_cube(tmp_path / "map.nc"))
     assert place is not None
     assert place == transform_of(open_cube(tmp_path / "cube.nc"))
+
+
+def test_the_grid_mapping_is_of_a_type_that_cf_has(tmp_path: Path) -> None:
+    save_cube(make_cube(IMAGE, crs="EPSG:32633"), tmp_path / "a.nc")
+    with xr.open_dataset(tmp_path / "a.nc", engine="h5netcdf") as file:
+        assert file["spatial_ref"].dtype == np.int32

@@ -192,6 +192,19 @@ def test_a_result_on_another_grid_still_has_a_page(tmp_path: Path) -> None:
     assert len(page.all("img")) > 5
 
 
+def test_images_that_are_not_those_of_the_result_are_refused(tmp_path: Path) -> None:
+    hs, ms, sharp = (make_cube(np.ones(shape)) for shape in ((5, 6, 6), (2, 24, 24), (5, 24, 24)))
+    few = make_cube(np.ones((4, 6, 6)))
+    for images, said in (
+        ((sharp, ms, hs), "do: swap the two"),
+        ((sharp, few, ms), "found an estimate of 5 x 24 x 24, expected 4 x 24 x 24"),
+        ((hs, hs, ms), "found an estimate of 5 x 6 x 6, expected 5 x 24 x 24"),
+    ):
+        with pytest.raises(InputError, match=said):
+            hsp.report(*images, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_bands_that_one_image_lacks_are_no_part_of_its_pictures(tmp_path: Path) -> None:
     rng, nm = np.random.default_rng(0), np.linspace(450, 900, 6)
     flags = np.ones((2, 6), bool)

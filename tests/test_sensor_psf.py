@@ -1,6 +1,7 @@
 """PSFs: sizes, sums, phases, specs, and what malformed ones say."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,26 @@ def test_a_kernel_cannot_be_changed() -> None:
 def test_a_malformed_spec_is_answered_with_an_example(spec: str) -> None:
     with pytest.raises(InputError, match=r"gaussian:8:2:start=1:boundary=wrap"):
         P.parse_psf(spec, 4)
+
+
+@pytest.mark.parametrize(
+    "spec", ["fwhm:4500", "fwhm:90", "gaussian:100000:2", "gaussian:100:90", "mtf:1e-300", "kernel.npy"]
+)
+def test_a_blur_wider_than_the_image_is_refused_before_it_is_made(
+    spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("kernel.npy", np.ones((97, 97)))
+    started = time.process_time()
+    with pytest.raises(InputError, match="fine pixels wide, expected at most the image's 96, do: give it in fine"):
+        P.parse_psf(spec, 4, within_px=96)
+    assert time.process_time() - started < 1
+    assert P.parse_psf("fwhm:30", 4, within_px=96).kernel.shape == (102, 102)  # next to nothing of it lies beyond
+
+
+def test_a_kernel_that_no_image_needs_is_refused() -> None:
+    with pytest.raises(InputError, match="15288 fine pixels wide, expected at most 2048"):
+        P.parse_psf("fwhm:4500", 4)
 
 
 @pytest.mark.parametrize("content", [{}, {"kernel": [[1.0]]}, {"kernel": "x", "start_yx": [0, 0], "boundary": "wrap"}])

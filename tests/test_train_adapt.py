@@ -147,6 +147,12 @@ def test_no_time_gives_the_start_and_says_so() -> None:
     found = run_network(net, hs, ms, known.options)
     torch.testing.assert_close(found, known.run("ssjcn", hs, ms), atol=1e-5, rtol=0)
     assert outcome.steps == 0 and "adapted in 0 steps" in summary(outcome)
+    assert summary(outcome).endswith("do without") and "warning: nothing was learned" in summary(outcome)
+
+
+def test_the_summary_says_by_how_much_the_error_fell() -> None:
+    said = summary(Outcome(start_db=-3.58, before_db=-0.6, after_db=-0.5, steps=9, seconds=2.0))
+    assert "lower than a regression's by 2.98 dB before, 3.08 dB after" in said and "warning" not in said
 
 
 def test_too_small_an_image_is_refused() -> None:

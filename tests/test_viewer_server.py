@@ -36,6 +36,7 @@ from hypersharp.system.elsewhere import HOSTS
 from hypersharp.tiles import run
 from hypersharp.viewer import bounds, job, server
 from hypersharp.viewer.folders import Folders
+from hypersharp.viewer.forms import FuseForm
 from hypersharp.viewer.gate import names_of
 from hypersharp.viewer.job import Fusion, Order
 from hypersharp.viewer.scene import Scene
@@ -735,3 +736,11 @@ def test_pages_that_take_long_to_make_leave_time_for_others(monkeypatch: pytest.
     assert limits.begin("one") is None  # they took more than half of the time
     monkeypatch.setattr(bounds, "WITHIN_S", 0.0)
     assert limits.begin("one") is not None
+
+
+@pytest.mark.parametrize(("name", "following"), [("sharp-9.tif", "sharp-10.tif"), ("sharp-².tif", "sharp-²-2.tif")])
+def test_the_next_result_gets_another_name(name: str, following: str) -> None:
+    page = SimpleNamespace(fuse_name=SimpleNamespace(value=name), say=lambda text: None)
+    form = SimpleNamespace(show=lambda made: None, page=page)
+    FuseForm.show_result(form, [SimpleNamespace(name="sharp")])  # type: ignore[arg-type]
+    assert page.fuse_name.value == following

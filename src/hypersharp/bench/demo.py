@@ -32,6 +32,7 @@ from hypersharp.errors import needs
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io.image import Image
 from hypersharp.io.together import save_figure, save_together, write_text
+from hypersharp.methods.table import AUTO
 from hypersharp.pair.record import Record
 from hypersharp.plot import draw
 from hypersharp.plot.figures import comparison
@@ -86,7 +87,7 @@ def run_blind(out_dir: Path, *, device: str = "auto", progress: Callable[[float]
 
     Raises: MissingExtraError, OutputError.
     """
-    how: dict[str, Any] = {"device": device, "budget_s": BUDGET_S, "progress": progress}
+    how: dict[str, Any] = {"device": device, "progress": progress}
     return run_case(satellite_pair(), BLIND, SATELLITE_RATIO, out_dir, asked=out_dir.parent, **how)[0]
 
 
@@ -108,7 +109,8 @@ def run_case(
     estimates, scores = dict[str, xr.DataArray](), dict[str, Row]()
     for number, method in enumerate(methods, 1):
         started = perf_counter()
-        sharp = estimates[method] = fuse(hs, ms, method=method, **how)
+        budget = {"budget_s": BUDGET_S} if method == AUTO.name else {}
+        sharp = estimates[method] = fuse(hs, ms, method=method, **how, **budget)
         seconds = perf_counter() - started
         found = score_cubes(sharp, truth, ratio=ratio, preset=find_protocol(PROTOCOL).preset, peak=1.0)
         scores[method] = found.psnr_db, found.ssim, found.sam_deg, found.ergas, seconds

@@ -41,13 +41,14 @@ def fuse_files(order: Order) -> None:
     from hypersharp.fusion.fuse import fuse_images
     from hypersharp.io import save_cube
     from hypersharp.io.image import Image
+    from hypersharp.methods.table import AUTO
     from hypersharp.pair.options import Options
     from hypersharp.tiles.run import prepare
     from hypersharp.uncertainty.predict import check_predictable, predict_for
 
     files, out = (Image(Path(order.hs)), Image(Path(order.ms))), Path(order.out)
     uncertainty = Path(order.uncertainty) if order.uncertainty else None
-    options = Options(budget_s=order.budget_s)
+    options = Options(budget_s=order.budget_s) if order.method == AUTO.name else Options()
     reason = too_large(*files, order.method, uncertainty=uncertainty is not None)
     if reason is None:
         share = 0.6 if uncertainty else 0.9  # of the work that is the fusion's

@@ -33,7 +33,7 @@ def simulate(
     """Make hs, ms and truth files from one fine SCENE."""
     from hypersharp.io import check_apart, open_cube
     from hypersharp.io.together import save_together
-    from hypersharp.simulation.pair import crop_and_scale, make_sensor, simulate_pair, whole_coarse_pixels
+    from hypersharp.simulation.pair import USUAL_SRF, crop_and_scale, make_sensor, simulate_pair, whole_coarse_pixels
     from hypersharp.simulation.protocols import find_protocol
 
     if (protocol is None) == (ratio is None):
@@ -45,11 +45,19 @@ def simulate(
     fine = open_cube(scene, variable=variable, layout=layout)
     if protocol:
         rules = find_protocol(protocol)
-        fine, sensor = crop_and_scale(rules, fine), rules.sensor()
+        fine, sensor, usual = crop_and_scale(rules, fine), rules.sensor(), []
+        whole = whole_coarse_pixels(fine, sensor.ratio)
     else:
         assert ratio is not None
-        sensor = make_sensor(ratio, psf, srf, fine)
-    pair = simulate_pair(whole_coarse_pixels(fine, sensor.ratio), sensor, snr_hs_db=snr_hs, snr_ms_db=snr_ms, seed=seed)
+        whole = whole_coarse_pixels(fine, ratio)
+        sensor = make_sensor(ratio, psf, srf, whole)
+        usual = [f"psf fwhm:{ratio}"] * (not psf) + [f"srf {USUAL_SRF}"] * (not srf)
+    pair = simulate_pair(whole, sensor, snr_hs_db=snr_hs, snr_ms_db=snr_ms, seed=seed)
+    if whole.shape != fine.shape:
+        rows, columns = fine.shape[1:]
+        say(f"cropped to {size(whole)}: {columns} x {rows} is no multiple of ratio {sensor.ratio}")
+    if usual:
+        say(f"{' and '.join(usual)} taken: {', '.join(f'--{name.split()[0]}' for name in usual)} name others")
     cubes = dict(zip(("hs", "ms", "truth"), pair, strict=True))
     for path, cube in zip(save_together(cubes, out, format), cubes.values(), strict=True):
         say(f"{size(cube):24} -> {path}")

@@ -28,6 +28,7 @@ from hypersharp.pair.sensor import GivenPSF, GivenSRF, PairSensor, given_sensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.pair.tiling import Tile
 from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.spectra import INFERRED, RELATED
 
 SIGNED = 0.01  # of the sum of hs's magnitudes below zero: beyond what noise does to dark pixels
 CONSISTENCY_HALO = 4  # coarse pixels that a change for consistency reaches, beyond the methods' own
@@ -132,7 +133,7 @@ def learn_pair(
     if options.weights is not None and method == AUTO.name:
         method = named_weights(options.weights).method
     options = with_runtime(method, options)
-    check_networks_options(method, options)
+    check_methods_options(method, options)
     sample = pair.to_learn_from(in_parts=in_parts)
     sensor, notes = sensor_of(pair, sample, psf, srf), list[str]()
     needs_sensor = "psf" in find_method(method).needs  # others serve a pair that shows none
@@ -153,16 +154,21 @@ def learn_pair(
     weights = [part.apply.weights for part in sharpener.parts if part.apply.weights is not None]
     learned = {"choice": choice.described(), "weights": weights, "consistency": consistency}
     record = record_of(pair, method, options, sensor, notes, **learned)
+    if not any(METHODS[part.method].sees_ms for part in sharpener.parts):
+        placed = [line for line in record.placed if not line.endswith((INFERRED, RELATED))]
+        record = replace(record, placed=placed)  # there is no detail to be inferred
     return Fusion(pair, sharpener, options, choice, sensor, record, None if sample.in_parts else made)
 
 
-def check_networks_options(method: str, options: Options) -> None:
-    """Raises: CallError for what only networks know, with a method that has none."""
+def check_methods_options(method: str, options: Options) -> None:
+    """Raises: CallError for what only networks know, with a method that has none; for a budget without `auto`."""
     given = {"weights": options.weights is not None, "ensemble": options.ensemble, "mode": options.mode != "whole"}
     for name in (name for name, there in given.items() if there):
         if method != AUTO.name and not find_method(method).is_network:
             expected = "a method with a network, or auto"
             raise CallError(f"--{name} with method {method}", expected, f"leave --{name} out, or name such a method")
+    if method != AUTO.name and options.budget_s != Options.budget_s:
+        raise CallError(f"--budget with method {method}", AUTO.name, "leave --budget out, or take --method auto")
 
 
 def sign_warnings(sample: TensorPair, sharpener: Sharpener) -> Iterator[str]:

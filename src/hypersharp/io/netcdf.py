@@ -127,7 +127,7 @@ def dataset_of(cube: xr.DataArray) -> xr.Dataset:
             attributes["GeoTransform"] = " ".join(repr(float(number)) for number in place.to_gdal())
         attributes["long_name"] = "coordinate reference system"
         image.attrs["grid_mapping"] = "spatial_ref"
-        image.coords["spatial_ref"] = ((), 0, attributes)
+        image.coords["spatial_ref"] = ((), np.int32(0), attributes)  # CF has no 64-bit integers
     for name, attributes in (coordinate_words(cube) | OF_BANDS | OF_SWATHS).items():
         if name in image.coords:
             image.coords[name].attrs = attributes

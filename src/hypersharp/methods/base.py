@@ -71,6 +71,7 @@ class Method:
         blind: whether it is a network that needs nothing but weights, and so no file of its own (`methods.trained`).
         licence: that of its code.
         nonnegative: whether it takes values for brightness, of which there is none below zero.
+        sees_ms: whether it has detail of the MS.
 
     >>> from hypersharp.methods.table import METHODS
     >>> METHODS["gsa"].needs
@@ -89,6 +90,7 @@ class Method:
     blind: bool = False
     licence: str = "Apache-2.0"
     nonnegative: bool = False
+    sees_ms: bool = True
 
     @property
     def learn(self) -> Learn:

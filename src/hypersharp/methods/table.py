@@ -27,7 +27,7 @@ BLUR, SENSOR, TRAINED = ("psf",), ("psf", "srf"), ("weights",)
 
 # name, title, paper, needs, halo in fine pixels, floats per pixel
 ROWS = (
-    Method("bicubic", "Bicubic interpolation", "Keys 1981, IEEE TASSP 29(6)", (), 8, (2, 20)),
+    Method("bicubic", "Bicubic interpolation", "Keys 1981, IEEE TASSP 29(6)", (), 8, (2, 20), sees_ms=False),
     Method("glp", GLP, f"Aiazzi et al. 2006, PE&RS 72(5); {SELVA}", BLUR, 24, (1.5, 90)),
     Method("gsa", "Gram-Schmidt adaptive (GSA)", "Aiazzi et al. 2007, IEEE TGRS 45(10)", BLUR, 24, (1.5, 90)),
     Method("sfim", SFIM, f"Liu 2000, Int. J. Remote Sensing 21(18); {SELVA}", BLUR, 24, (4, 80), nonnegative=True),
@@ -35,7 +35,7 @@ ROWS = (
     Method("ssjcn", SSJCN, WANG, TRAINED, 32, (2, 700), halo_coarse=8),  # its blur is as coarse as the ratio
     Method("dbin", DBIN, "Wang, Zeng, Fu, Huang, Ding 2019, ICCV", TRAINED, 96, (2, 900), blind=True),
     Method("dhsis", "Deep hyperspectral image sharpening", DIAN, (*TRAINED, *SENSOR), 80, (2, 550)),
-    Compared("srcnn", SRCNN, "Dong et al. 2016, IEEE TPAMI 38(2)", TRAINED, 16, (2, 200)),
+    Compared("srcnn", SRCNN, "Dong et al. 2016, IEEE TPAMI 38(2)", TRAINED, 16, (2, 200), sees_ms=False),
     Compared("ssf-cnn", SSF_CNN, "Han, Shi, Zheng 2018, ICIP", TRAINED, 16, (2, 200)),
     Compared("ms-ssfnet", MS_SSFNET, "after Han, Zheng, Chen 2019, ICCVW", TRAINED, 48, (2, 400)),
     Compared("ham-mfn", HAM_MFN, "after Xu et al. 2020, IEEE TGRS 58(7)", TRAINED, 48, (2, 400)),

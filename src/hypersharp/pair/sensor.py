@@ -21,7 +21,7 @@ from hypersharp.products.files import changed
 from hypersharp.sensor.estimate import Estimate, complete_sensor
 from hypersharp.sensor.noise import measure_noise
 from hypersharp.sensor.observe import Sensor, degraded
-from hypersharp.sensor.psf import PSF, parse_psf
+from hypersharp.sensor.psf import PSF, check_width, parse_psf
 from hypersharp.sensor.srf import check_response, find_srf
 from hypersharp.sensor.stored import SENSOR_SUFFIX, stored_response
 from hypersharp.simulation.protocols import PROTOCOLS, Protocol
@@ -241,12 +241,16 @@ def sensor_by_protocol(pair: TensorPair, residual: float) -> Estimate | None:
 def given_sensor(pair: Pair, psf: GivenPSF, srf: GivenSRF) -> tuple[PSF | None, NDArray[np.float64] | None]:
     """PSF and response as the user gave them, for the usable bands of the pair.
 
-    Raises: InputError for a spec, a name or a file that is none, or a response of other bands.
+    Raises: InputError for a spec, a name or a file that is none, a blur wider than the pair, or a response of other
+        bands.
     """
-    blur = parse_psf(str(psf), pair.ratio) if isinstance(psf, str | Path) else psf
+    within_px = min(pair.shape_yx) * pair.ratio
+    blur = parse_psf(str(psf), pair.ratio, within_px) if isinstance(psf, str | Path) else psf
     if not isinstance(blur, PSF | None):
         found = f"a psf of type {type(blur).__name__}"  # type: ignore[unreachable]
         raise InputError(found, "a text such as 'gaussian:8:2', a file or a PSF", "see `hypersharp.sensor.psf`")
+    if blur is not None:  # a sensor's file has one, too
+        check_width(max(blur.kernel.shape), max(blur.sigma_yx_px()), within_px)
     if blur is not None and any(pair.placement.offset_px_yx):
         blur = blur.moved(pair.placement.offset_px_yx, pair.ratio)
     if isinstance(srf, str | Path) and Path(srf).suffix.lower() == SENSOR_SUFFIX:

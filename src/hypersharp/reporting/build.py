@@ -18,9 +18,10 @@ from hypersharp.grid import Window
 from hypersharp.io.image import Image
 from hypersharp.io.together import write_text
 from hypersharp.pair.options import Progress, ignore
+from hypersharp.pair.place import checked_grids
 from hypersharp.pair.record import Record, ranking_rows
 from hypersharp.plot.places import Place, find_pixel
-from hypersharp.quality.judge import judged
+from hypersharp.quality.judge import check_estimate, judged
 from hypersharp.quality.metrics import PRESETS
 from hypersharp.reporting import charts
 from hypersharp.reporting.findings import Facts, Findings, Run, image_facts, run_facts
@@ -88,7 +89,8 @@ def write_report(
         The path of the page.
 
     Raises:
-        InputError: a point outside the result, a truth of another shape, an unknown preset.
+        InputError: images that are swapped or not the result's, a point outside it, a truth of another shape, an
+            unknown preset.
         OutputError: the folder cannot be written.
         MissingExtraError: without matplotlib or jinja2.
 
@@ -103,6 +105,7 @@ def write_report(
     """
     check_libraries()
     check_name("metric preset", preset, PRESETS)
+    check_made_of(sharp, hs, ms)
     if truth is not None:
         check_truth(truth, sharp)
     for place in points:
@@ -120,6 +123,14 @@ def write_report(
     text = render(found, images, points, preset, run or Run(), sources or {})
     progress(1.0)
     return write_text(make_folder(Path(folder)) / NAME, text)
+
+
+def check_made_of(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> None:
+    """Raise InputError for swapped images, a result of other bands, or hs itself; one on other pixels has a page."""
+    if len(ms) > len(hs):
+        checked_grids(hs, ms, None)
+    if len(sharp) != len(hs) or (sharp.shape == hs.shape and Record.find(sharp) is None):
+        check_estimate(sharp, (len(hs), *ms.shape[1:]))
 
 
 def check_truth(truth: xr.DataArray, sharp: xr.DataArray) -> None:

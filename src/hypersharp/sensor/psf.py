@@ -25,6 +25,8 @@ HELD_SIGMAS = 4.0  # how far a kernel whose size we choose reaches from its cent
 SPLINE_TAPS = 3  # around a kernel that is moved by a fraction of a pixel
 NORMALISED = 1e-14  # how far from 1 rounding leaves the sum of a scaled kernel
 MIRRORED_PX = 8  # coarse
+MOST_PX = 2048  # along a kernel, which is quickly made
+WIDE_SIGMAS = 4  # next to nothing of a blur lies beyond this width
 EXAMPLE = "e.g. gaussian:8:2, gaussian:8:2:start=1:boundary=wrap, fwhm:4.5, box, starck-murtagh, mtf:0.3"
 
 
@@ -209,19 +211,32 @@ def from_kernel(kernel: FloatArray, ratio: int, start: int | None = None, bounda
     return PSF(kernel, (start_y, start_x), boundary)
 
 
-def parse_psf(spec: str, ratio: int) -> PSF:
+def check_width(size_px: float, sigma_px: float, within_px: int = MOST_PX) -> None:
+    """Raise InputError for a blur wider than an image of that side in fine pixels, or a kernel that no image can need.
+
+    >>> check_width(306, 38.2, 200)
+    """
+    wide = min(size_px, WIDE_SIGMAS * sigma_px) if size_px <= MOST_PX else size_px
+    if wide > min(within_px, MOST_PX):
+        most = f"at most the image's {within_px}" if within_px < MOST_PX else f"at most {MOST_PX}"
+        do = f"give it in fine pixels, not in metres, {EXAMPLE}"
+        raise InputError(f"a PSF about {wide:.0f} fine pixels wide", most, do)
+
+
+def parse_psf(spec: str, ratio: int, within_px: int = MOST_PX) -> PSF:
     """Read a PSF from its text form.
 
     Args:
         spec: `gaussian:SIZE:SIGMA`, `fwhm:PX`, `box`, `starck-murtagh`, `mtf:VALUE` or the path of a kernel, in fine
             pixels; then `:start=1` (or `:start=1,2` for y, x) and `:boundary=wrap|reflect|nearest`.
         ratio: fine pixels per coarse one.
+        within_px: side of the image, than which no blur is wider.
 
     Returns:
         The PSF; centred on the coarse pixel unless `start` is given.
 
     Raises:
-        InputError: another text, or a file that holds no kernel.
+        InputError: another text, a file that holds no kernel, or a blur wider than the image.
 
     >>> parse_psf("gaussian:8:2", ratio=4).start_yx
     (1, 1)
@@ -234,7 +249,8 @@ def parse_psf(spec: str, ratio: int) -> PSF:
         kernel = read_table(head, "blur kernel", lambda shape: len(shape) == 2 and min(shape) > 1)
         psf = from_kernel(kernel, ratio)
     else:
-        psf = _named_psf(head, ratio)
+        psf = _named_psf(head, ratio, within_px)
+    check_width(max(psf.kernel.shape), max(psf.sigma_yx_px()), within_px)
     if "start" in options:
         text = options.pop("start")
         try:
@@ -247,18 +263,22 @@ def parse_psf(spec: str, ratio: int) -> PSF:
     return replace(psf, **options)
 
 
-def _named_psf(head: str, ratio: int) -> PSF:
+def _named_psf(head: str, ratio: int, within_px: int) -> PSF:
     name, *texts = head.split(":")
     try:
         match name, [float(text) for text in texts]:
             case "gaussian", [size, sigma_px] if size.is_integer():
+                check_width(size, sigma_px, within_px)
                 return gaussian(int(size), sigma_px, ratio)
             case "fwhm", [fwhm_px]:
+                sigma_px = fwhm_px / FWHM_PER_SIGMA
+                check_width(2 * HELD_SIGMAS * sigma_px, sigma_px, within_px)
                 return gaussian_fwhm(fwhm_px, ratio)
             case "mtf", [mtf]:  # at the Nyquist frequency f = 1/(2 ratio): exp(-2 pi^2 sigma^2 f^2) = mtf
                 if not 0 < mtf < 1:
                     raise InputError(f"an MTF of {mtf} at Nyquist", "a number between 0 and 1", EXAMPLE)
-                return gaussian_fwhm(float(ratio * np.sqrt(2 * np.log(1 / mtf)) / np.pi * FWHM_PER_SIGMA), ratio)
+                fwhm_px = float(ratio * np.sqrt(2 * np.log(1 / mtf)) / np.pi * FWHM_PER_SIGMA)
+                return _named_psf(f"fwhm:{fwhm_px}", ratio, within_px)
             case "box", []:
                 return box(ratio)
             case "starck-murtagh", []:  # the B3 spline, HySure's

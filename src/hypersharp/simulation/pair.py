@@ -27,7 +27,8 @@ def make_sensor(ratio: int, psf: str | None, srf: str | None, scene: xr.DataArra
     nm = wavelengths_nm(scene)
     if nm is None and srf in (None, USUAL_SRF) and scene.shape[0] == len(CAVE_WAVELENGTHS_NM):
         nm = np.array(CAVE_WAVELENGTHS_NM)
-    return Sensor(parse_psf(psf or f"fwhm:{ratio}", ratio), find_srf(srf or USUAL_SRF, nm), ratio)
+    within = {} if psf is None else {"within_px": min(scene.shape[1:])}
+    return Sensor(parse_psf(psf or f"fwhm:{ratio}", ratio, **within), find_srf(srf or USUAL_SRF, nm), ratio)
 
 
 def crop_and_scale(protocol: Protocol, scene: xr.DataArray, name: object = "the scene") -> xr.DataArray:

@@ -80,8 +80,9 @@ class AdaptOptions:
 
 @dataclass(frozen=True)
 class Outcome:
-    """PSNR on the held-out tiles, dB, the peak being the spread of hs: of the start, before and after learning.
+    """How small the error in the pair's coordinates is on the held-out tiles, dB: of the start (a regression), before
 
+    and after learning. Only the differences of the three tell something: it is no PSNR of an image.
     `notes`: what was done to the pair before, formatted for display.
     """
 
@@ -117,7 +118,7 @@ def adapt_pair(
         progress: called with the fraction done, 0..1.
 
     Returns:
-        PSNR on held-out tiles of the regression, of `ssjcn-any`, and after learning; steps and seconds.
+        How the regression, `ssjcn-any`, and the weights after learning do on held-out tiles; steps and seconds.
 
     Raises:
         CallError: an output that is no .safetensors file.
@@ -272,7 +273,7 @@ class Learning:
         return self.views[number]
 
     def score_db(self) -> float:
-        """PSNR on the held-out tiles."""
+        """How small the error on the held-out tiles is, in dB; see `Outcome`."""
         squares, count = 0.0, 0
         for k in range(ORIENTATIONS) if self.score.numel() <= SMALL_PX else (0, 5):
             coarse, g, first, c, _, score = self.view(k)
@@ -284,8 +285,11 @@ class Learning:
 
 
 def summary(outcome: Outcome) -> str:
-    """One line for the user."""
+    """One line for the user; a warning where nothing was learned."""
+    before, after = (db - outcome.start_db for db in (outcome.before_db, outcome.after_db))
+    learned = outcome.after_db > max(outcome.start_db, outcome.before_db)
+    warning = "" if learned else "\nwarning: nothing was learned that helps there: give more --minutes, or do without"
     return (
-        f"adapted in {outcome.steps} steps, {outcome.seconds:.0f} s: PSNR on held-out tiles "
-        f"{outcome.start_db:.2f} dB by regression, {outcome.before_db:.2f} dB before, {outcome.after_db:.2f} dB after"
+        f"adapted in {outcome.steps} steps, {outcome.seconds:.0f} s: error on held-out tiles lower than a regression's "
+        f"by {before:.2f} dB before, {after:.2f} dB after{warning}"
     )

@@ -88,7 +88,7 @@ class FuseForm:
         self.show(made)
         name = Path(self.page.fuse_name.value)
         stem, dash, number = name.stem.rpartition("-")
-        following = f"{stem}-{int(number) + 1}" if dash and number.isdigit() else f"{name.stem}-2"
+        following = f"{stem}-{int(number) + 1}" if dash and number.isdecimal() else f"{name.stem}-2"
         self.page.fuse_name.value = following + name.suffix
         self.page.say(f"{made[0].name} is image B now")
 
