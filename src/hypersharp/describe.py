@@ -1,12 +1,15 @@
-"""A cube formatted for display: size, wavelengths, pixel, place."""
+"""A cube formatted for display: size, wavelengths, pixel, place, bands with gaps."""
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
-from hypersharp.cube import LONLAT, crs_of, fwhm_nm, transform_of, wavelengths_nm
+from hypersharp.cube import LONLAT, crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
 from hypersharp.grid import next_to
+from hypersharp.numerics.gappy import MOST_LACKING
 
 
 def facts_of(cube: xr.DataArray) -> dict[str, str]:
@@ -33,6 +36,20 @@ def facts_of(cube: xr.DataArray) -> dict[str, str]:
         "Pixel": pixel,
         "Place": where,
     }
+
+
+def gap_warnings(cube: xr.DataArray, kept: NDArray[np.intp], name: str) -> Iterator[str]:
+    """Which good bands of a cube are not kept since they lack pixels that those kept have."""
+    from hypersharp.sensor.diagnosis import runs
+    from hypersharp.sensor.spectra import nm_runs
+
+    there, flags, nm = ~np.isnan(cube.values[kept]).any(0), good_bands(cube), wavelengths_nm(cube)
+    lacking = np.isnan(cube.values[:, there]).sum(1) / max(int(there.sum()), 1) * (True if flags is None else flags)
+    left = np.setdiff1d(np.flatnonzero((lacking > MOST_LACKING) & (lacking < 1)), kept).tolist()
+    if left:
+        where = f"{name} band{'s' * (len(left) > 1)} {runs(left)}{'' if nm is None else f' ({nm_runs(left, nm)})'}"
+        upto = "up to " * (len(left) > 1)
+        yield f"{where}: left out, missing in {upto}{lacking[left].max():.1%} of the pixels that the other bands have"
 
 
 def counted(number: int, thing: str) -> str:

@@ -13,7 +13,7 @@ from scipy.ndimage import shift
 from hypersharp.cube import changing_crs, fwhm_nm, good_bands, make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import needs
 from hypersharp.grid import Grid, Points, affine_of, beside, lattice_offset
-from hypersharp.pair.tensors import fill_gaps, gaps
+from hypersharp.pair.tensors import fill_each
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -23,12 +23,11 @@ AWAY_PX = 1000.0  # an affine of offset 0 and step 1 means "none" to GDAL
 
 def shifted(ms: xr.DataArray, shift_px_yx: tuple[float, float]) -> xr.DataArray:
     """The image as it is `shift_px_yx` further down and right, in its own type; gaps move with it."""
-    values, missing = np.asarray(ms.values), gaps(ms)
-    filled = fill_gaps(values.astype(np.float32))
-    back = [-length for length in shift_px_yx]
-    moved = np.stack([shift(band, back, order=3, mode="nearest") for band in filled])
-    if missing.any():
-        moved[:, shift(missing.astype(np.float32), back, order=1, mode="nearest") > 0.5] = np.nan
+    values = np.asarray(ms.values)
+    missing, back = np.isnan(values), [-length for length in shift_px_yx]
+    moved = np.stack([shift(band, back, order=3, mode="nearest") for band in fill_each(values.astype(np.float32))])
+    for band in np.flatnonzero(missing.any((1, 2))):
+        moved[band, shift(missing[band].astype(np.float32), back, order=1, mode="nearest") > 0.5] = np.nan
     return ms.copy(data=_as_stored(moved, values.dtype).astype(values.dtype, copy=False))
 
 

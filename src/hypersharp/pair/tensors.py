@@ -106,6 +106,11 @@ def fill_gaps(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return filled
 
 
+def fill_each(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same band by band, for images whose bands may have other gaps each."""
+    return np.concatenate([fill_gaps(band[None]) for band in values])
+
+
 def gaps(cube: xr.DataArray) -> NDArray[np.bool_]:
     """(y, x): where a cube is NaN in any band."""
     found: NDArray[np.bool_] = np.zeros(cube.shape[1:], bool)

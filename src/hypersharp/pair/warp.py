@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates, uniform_filter
 
 from hypersharp.grid import Grid, Window, affine_of, pixels_in
+from hypersharp.numerics.gappy import gappy_bands
 from hypersharp.pair.field import Field
 from hypersharp.pair.resample import affine_type, project
-from hypersharp.pair.tensors import fill_gaps
+from hypersharp.pair.tensors import fill_each
 from hypersharp.sensor.tables import FloatArray
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Warp:
         if 0 in window[2:]:
             return np.full((bands, *shape_yx), np.nan, np.float32)
         values = np.asarray(hs.cube(window).values, np.float32)
-        missing, values = np.isnan(values).any(0), fill_gaps(values)
+        missing, values = np.isnan(values), fill_each(values)
         own = places - np.array(window[:2])[:, None]
         added = None
         if self.gains is not None:
@@ -79,9 +80,10 @@ class Warp:
         found = np.stack([map_coordinates(band, own, order=3, mode="mirror") for band in values])
         found = found if added is None else found + added
         y, x = own
-        outside = (np.minimum(y, x) < -0.5) | (y > missing.shape[0] - 0.5) | (x > missing.shape[1] - 0.5)
-        gone = outside | (map_coordinates(missing.astype(np.float32), own, order=0, mode="nearest") > 0)
-        found = np.where(gone | ~np.isfinite(own).all(0), np.nan, found)
+        outside = (np.minimum(y, x) < -0.5) | (y > missing.shape[1] - 0.5) | (x > missing.shape[2] - 0.5)
+        for band in np.flatnonzero(missing.any((1, 2))):
+            found[band, map_coordinates(missing[band].astype(np.float32), own, order=0, mode="nearest") > 0] = np.nan
+        found = np.where(outside | ~np.isfinite(own).all(0), np.nan, found)
         return found.astype(np.float32).reshape(bands, *shape_yx)
 
     def seen(self, ms: Image | CubeImage, window: Window, blocks: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -92,7 +94,7 @@ class Warp:
         here = self.in_ms(np.stack([rows + window[0], columns + window[1]]).astype(float))
         _, *sides = ms.outline().shape
         box = around(np.concatenate([here, blocks], 1), (sides[0], sides[1]), ceil(BLUR_SIGMAS * sigma) + 1)
-        values = fill_gaps(np.asarray(ms.cube(box).values, np.float32))
+        values = fill_each(np.asarray(ms.cube(box).values, np.float32))
         corner = np.array(box[:2])[:, None]
         blurred = [gaussian_filter(band, sigma, mode="nearest", truncate=BLUR_SIGMAS) for band in values]
         at_pixels, at_blocks = (
@@ -107,10 +109,10 @@ class Warp:
         _, *sides = hs.outline().shape
         window = around(self.in_hs(blocks), (sides[0], sides[1]), 0)
         values = np.asarray(hs.cube(window).values, np.float32)
-        kept = ~np.isnan(values).any(0).ravel()
+        kept = ~np.isnan(values[~gappy_bands(values)]).any(0).ravel()
         blurred = replace(self, sigma_px=sigma_px)
         seen, _ = blurred.seen(ms, window, blocks)
-        y, x = (detail(image).reshape(len(image), -1)[:, kept] for image in (fill_gaps(values), seen))
+        y, x = (detail(image).reshape(len(image), -1)[:, kept] for image in (fill_each(values), seen))
         gains = np.linalg.lstsq(x @ x.T, x @ y.T, rcond=1e-6)[0].T
         return replace(blurred, gains=np.asarray(gains, np.float64))
 
