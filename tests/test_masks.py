@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 
 from hypersharp.cube import crs_of, good_bands, leave_out, make_cube, only_usable, usable_bands
+from hypersharp.describe import saturation_warnings
 from hypersharp.errors import InputError
 from hypersharp.fusion.finish import finished
 from hypersharp.fusion.fuse import fuse, fuse_images
@@ -197,6 +198,26 @@ def test_a_resampled_image_has_the_gaps_of_each_band_for_itself(
     missing = np.isnan(sharp.values).mean((1, 2))
     assert missing[1] == 1 and missing[np.arange(BANDS) != 1].max() < 0.2
     assert sum("left out, missing in" in line for line in Record.of(sharp).warnings) == 2
+
+
+def test_a_flat_top_is_said_with_the_value_that_leaves_it_out(pair: tuple[xr.DataArray, xr.DataArray]) -> None:
+    hs, ms = pair
+    assert not Record.of(sharpened(hs, ms)).warnings
+    limit = np.float32(ms.quantile(0.9))
+    clipped = ms.clip(max=limit)
+    (said,) = Record.of(sharpened(hs, clipped)).warnings
+    assert said.startswith("ms band 3: 30.0% of the pixels lie at the largest value; if they are saturated, ")
+    value = float(said.split("--saturated ")[1].split()[0])
+    left = np.isnan(leave_out(clipped, saturated=value).values[0])
+    np.testing.assert_array_equal(left, (ms.values >= limit).any(0))
+    counts = make_cube((300 * ms.values / ms.values.max()).clip(max=255).round().astype(np.uint8))
+    levels = make_cube((9 * ms.values / ms.values.max()).round().astype(np.uint8))  # whose uppermost is no flat top
+    (said,) = saturation_warnings(counts, np.arange(3), "hs")
+    assert said.startswith("hs band") and said.endswith("--saturated 255 leaves them out")
+    assert not list(saturation_warnings(levels, np.arange(3), "hs"))
+    own = ms.values.clip(max=np.quantile(ms.values, 0.9, (1, 2), keepdims=True))
+    (said,) = saturation_warnings(make_cube(own), np.arange(3), "ms")
+    assert said.startswith("ms bands 1-3: up to 10.") and said.endswith("--mask FILE leaves them out")
 
 
 def test_a_response_loses_the_bands_that_are_left_out(pair: tuple[xr.DataArray, xr.DataArray]) -> None:
