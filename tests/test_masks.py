@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 
 from hypersharp.cube import crs_of, good_bands, leave_out, make_cube, only_usable, usable_bands
+from hypersharp.describe import saturation_warnings
 from hypersharp.errors import InputError
 from hypersharp.fusion.finish import finished
 from hypersharp.fusion.fuse import fuse, fuse_images
@@ -20,11 +21,12 @@ from hypersharp.methods.base import Apply, Method
 from hypersharp.methods.table import METHODS
 from hypersharp.pair import sensor as pair_sensor
 from hypersharp.pair.estimate import estimate_pair
-from hypersharp.pair.options import Options, Progress
+from hypersharp.pair.options import Frame, Options, Progress
 from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import place
 from hypersharp.pair.record import Record
 from hypersharp.pair.tensors import TensorPair
+from hypersharp.quality.judge import judge
 from hypersharp.quality.metrics import PRESETS, score_cubes
 from hypersharp.sensor.estimate import Estimate
 from hypersharp.sensor.observe import Sensor
@@ -137,6 +139,85 @@ def test_bad_and_empty_bands_are_left_out_and_come_back_missing(pair: tuple[xr.D
     np.testing.assert_array_equal(sharp.values[kept], plain.values[kept])
     scores = score_cubes(sharp, plain, ratio=RATIO, preset="float")
     assert (scores.masked_bands, scores.masked_pixels, scores.psnr_db) == (2, 0, np.inf)
+
+
+def half(side: int) -> np.ndarray:
+    return np.indices((side, side))[0] < side // 2
+
+
+def all_but_one(side: int) -> np.ndarray:
+    return np.indices((side, side)).sum(0) < 2 * (side - 1)
+
+
+def test_a_band_with_gaps_of_its_own_is_left_out_and_named(pair: tuple[xr.DataArray, xr.DataArray]) -> None:
+    hs, ms = pair
+    corner, plain = np.indices(hs.shape[1:]).sum(0) < 3, sharpened(*pair).values
+    for gap in (half, all_but_one):
+        spoilt = hs.where(~corner)  # as beside a swath, in all bands
+        spoilt[4] = spoilt[4].where(~gap(hs.shape[1]))
+        sharp = sharpened(spoilt, ms)
+        missing = np.kron(corner, np.ones((RATIO, RATIO), bool))
+        for band in range(BANDS):
+            np.testing.assert_array_equal(np.isnan(sharp.values[band]), missing | (band == 4))
+        np.testing.assert_allclose(sharp.values[0, SIDE // 2 :], plain[0, SIDE // 2 :], rtol=1e-5)
+        (said,) = Record.of(sharp).warnings
+        assert said.startswith("hs band 5 (650 nm): left out, missing in ")
+        assert said.endswith("% of the pixels that the other bands have")
+        assert judge(sharp, spoilt, ms, Sensor(BLUR, SRF[:, [0, 1, 2, 3, 5]], RATIO)).hs_residual.shape == (5,)
+    spoilt = ms.where(~(half(SIDE) & (np.arange(3)[:, None, None] == 1)))
+    sharp = sharpened(hs, spoilt)
+    assert np.isfinite(sharp.values).all()
+    assert "ms band 2: left out, missing in 50.0% of the pixels that the other bands have" in str(Record.of(sharp))
+
+
+@pytest.mark.parametrize(
+    ("bands", "lacks", "left"),
+    [(10, {3: 0.04}, []), (10, {3: 0.5, 7: 0.3}, [3, 7]), (4, {3: 0.2}, []), (9, dict.fromkeys(range(5, 9), 0.1), [])],
+)
+def test_bands_are_left_out_where_more_values_remain(bands: int, lacks: dict[int, float], left: list[int]) -> None:
+    values = np.ones((bands, 10, 10))
+    for band, share in lacks.items():
+        values[band].flat[: round(100 * share)] = np.nan
+    assert np.flatnonzero(~usable_bands(make_cube(values))).tolist() == left
+
+
+@pytest.mark.parametrize("frame", ["ms", "hs"])
+def test_a_resampled_image_has_the_gaps_of_each_band_for_itself(
+    pair: tuple[xr.DataArray, xr.DataArray], frame: Frame
+) -> None:
+    affine = pytest.importorskip("affine")
+    hs, ms = (cube.copy() for cube in pair)
+    for cube, gap in ((hs, half(hs.shape[1])), (ms, half(SIDE))):
+        cube.values[1, gap] = np.nan
+    places = affine.Affine(40, 0, 100, 0, -40, 900), affine.Affine(10, 0, 113, 0, -10, 894)
+    placed = (
+        make_cube(cube.values, wavelengths_nm=nm, crs="EPSG:32633", transform=place)
+        for cube, nm, place in zip((hs, ms), (NM, None), places, strict=True)
+    )
+    sharp = fuse(*placed, method="gsa", frame=frame, consistent=False)
+    missing = np.isnan(sharp.values).mean((1, 2))
+    assert missing[1] == 1 and missing[np.arange(BANDS) != 1].max() < 0.2
+    assert sum("left out, missing in" in line for line in Record.of(sharp).warnings) == 2
+
+
+def test_a_flat_top_is_said_with_the_value_that_leaves_it_out(pair: tuple[xr.DataArray, xr.DataArray]) -> None:
+    hs, ms = pair
+    assert not Record.of(sharpened(hs, ms)).warnings
+    limit = np.float32(ms.quantile(0.9))
+    clipped = ms.clip(max=limit)
+    (said,) = Record.of(sharpened(hs, clipped)).warnings
+    assert said.startswith("ms band 3: 30.0% of the pixels lie at the largest value; if they are saturated, ")
+    value = float(said.split("--saturated ")[1].split()[0])
+    left = np.isnan(leave_out(clipped, saturated=value).values[0])
+    np.testing.assert_array_equal(left, (ms.values >= limit).any(0))
+    counts = make_cube((300 * ms.values / ms.values.max()).clip(max=255).round().astype(np.uint8))
+    levels = make_cube((9 * ms.values / ms.values.max()).round().astype(np.uint8))  # whose uppermost is no flat top
+    (said,) = saturation_warnings(counts, np.arange(3), "hs")
+    assert said.startswith("hs band") and said.endswith("--saturated 255 leaves them out")
+    assert not list(saturation_warnings(levels, np.arange(3), "hs"))
+    own = ms.values.clip(max=np.quantile(ms.values, 0.9, (1, 2), keepdims=True))
+    (said,) = saturation_warnings(make_cube(own), np.arange(3), "ms")
+    assert said.startswith("ms bands 1-3: up to 10.") and said.endswith("--mask FILE leaves them out")
 
 
 def test_a_response_loses_the_bands_that_are_left_out(pair: tuple[xr.DataArray, xr.DataArray]) -> None:

@@ -20,9 +20,9 @@ import xarray as xr
 from hypersharp.cli import main
 from hypersharp.cube import crs_of, make_cube, transform_of, wavelengths_nm
 from hypersharp.errors import CallError, InputError, OutputError
-from hypersharp.fusion.fuse import fuse
+from hypersharp.fusion.fuse import fuse, fuse_images
 from hypersharp.io import open_cube, save_cube
-from hypersharp.io.image import Image
+from hypersharp.io.image import CubeImage, Image
 from hypersharp.methods.table import METHODS
 from hypersharp.networks import inference
 from hypersharp.pair import sample as samples
@@ -104,6 +104,36 @@ def prepared(
     coarse, fine = (Image(path) for path in files)
     chosen = Options(**{"precision": "fp32", "device": "cpu", "coregister": "none", **options})
     return prepare(coarse, fine, out, method=method, tiles=tiles, options=chosen)
+
+
+@pytest.mark.parametrize(("nodata", "suffix"), [(-9999, "tif"), (0, "hdr"), (-1, "nc"), (-9999, "npy")])
+def test_whole_numbers_with_a_nodata_value_keep_both_whole_and_in_tiles(
+    nodata: int, suffix: str, tmp_path: Path
+) -> None:
+    hs, ms = pair(5, 128)
+    spread = 200 * (hs - float(hs.min()))  # a few of which round to 0
+    for gap in (False, True):
+        counts = spread.where(spread.y < float(spread.y[3]) if gap else True)
+        numbers = counts.fillna(nodata).values.astype(np.int16)
+        stored = make_cube(numbers, crs=crs_of(hs), transform=transform_of(hs))
+        stored.encoding["_FillValue"] = nodata
+        paths = saved(tmp_path, stored, 200 * ms)
+        run = prepared(paths, tmp_path / f"tiles.{suffix}", "bicubic")
+        run.carry_out()
+        tiled = open_cube(tmp_path / f"tiles.{suffix}")
+        if suffix == "npy":  # which has no place for a nodata value
+            assert tiled.dtype == np.float32
+            continue
+        images = (CubeImage(Image(path).cube(), path) for path in paths)
+        sharp, _ = fuse_images(*images, method="bicubic", options=Options(coregister="none"))
+        whole = open_cube(save_cube(sharp, tmp_path / f"whole.{suffix}"))
+        for cube in (tiled, whole):
+            assert cube.encoding["dtype"] == np.int16 and cube.encoding["_FillValue"] == nodata
+        np.testing.assert_allclose(tiled.values, whole.values, atol=1)
+        missing = np.isnan(sharp.values)
+        np.testing.assert_array_equal(np.isnan(whole.values), missing)
+        assert missing.mean() < 0.5 and missing.any() == (gap or nodata == 0)
+        np.testing.assert_array_equal(missing, np.broadcast_to(missing.all(0), missing.shape))
 
 
 @pytest.mark.parametrize("method", [*QUICK, *NETWORKS])

@@ -17,6 +17,7 @@ import numpy as np
 
 from hypersharp.errors import InputError, installed, needs
 from hypersharp.grid import Grid, Window, check_window, swath_grid, window_transform
+from hypersharp.numerics.gappy import gappy_bands
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -310,12 +311,15 @@ def cut(cube: xr.DataArray, window: Window) -> xr.DataArray:
 
 
 def usable_bands(cube: xr.DataArray) -> np.ndarray:
-    """True for each band that no list calls bad and that has a value but zero anywhere."""
+    """True for each band that no list calls bad, that has a value but zero anywhere, and no more gaps than others."""
     flags = good_bands(cube)
     usable: np.ndarray = np.ones(cube.sizes["band"], bool) if flags is None else flags.copy()
     for band in np.flatnonzero(usable):
         values = np.asarray(cube[band].data)
         usable[band] = bool(((values > 0) | (values < 0)).any())  # which NaN is neither
+    if cube.dtype.kind == "f":
+        kept = np.flatnonzero(usable)
+        usable[kept] = ~gappy_bands([np.asarray(cube[band].data) for band in kept])
     return usable
 
 

@@ -1,12 +1,19 @@
-"""A cube formatted for display: size, wavelengths, pixel, place."""
+"""A cube formatted for display: size, wavelengths, pixel, place, bands with gaps or saturated."""
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
-from hypersharp.cube import LONLAT, crs_of, fwhm_nm, transform_of, wavelengths_nm
+from hypersharp.cube import LONLAT, crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
 from hypersharp.grid import next_to
+from hypersharp.numerics.gappy import MOST_LACKING
+
+FLAT_TOP = 0.01  # of the pixels of a band
+STEEPER = 3  # times as many pixels as have the next value
 
 
 def facts_of(cube: xr.DataArray) -> dict[str, str]:
@@ -35,6 +42,44 @@ def facts_of(cube: xr.DataArray) -> dict[str, str]:
         "Pixel": pixel,
         "Place": where,
     }
+
+
+def gap_warnings(cube: xr.DataArray, kept: NDArray[np.intp], name: str) -> Iterator[str]:
+    """Which good bands of a cube are not kept since they lack pixels that those kept have."""
+    there, flags = ~np.isnan(cube.values[kept]).any(0), good_bands(cube)
+    lacking = np.isnan(cube.values[:, there]).sum(1) / max(int(there.sum()), 1) * (True if flags is None else flags)
+    left = np.setdiff1d(np.flatnonzero((lacking > MOST_LACKING) & (lacking < 1)), kept).tolist()
+    if left:
+        share = f"{'up to ' * (len(left) > 1)}{lacking[left].max():.1%}"
+        yield f"{named_bands(cube, left, name)}: left out, missing in {share} of the pixels that the other bands have"
+
+
+def saturation_warnings(cube: xr.DataArray, kept: NDArray[np.intp], name: str) -> Iterator[str]:
+    """Which of the bands kept have many pixels at their largest value, more than their values thin out towards it."""
+    tops, shares = dict[int, Any](), list[float]()
+    for band in kept.tolist():
+        values = cube.values[band][~np.isnan(cube.values[band])]
+        at_top = values == values.max()
+        share, below = float(at_top.mean()), values[~at_top]
+        if share > FLAT_TOP and below.size and at_top.sum() > STEEPER * (below == below.max()).sum():
+            tops[band] = values.max()
+            shares.append(share)
+    if tops:
+        values, share = set(tops.values()), f"{'up to ' * (len(tops) > 1)}{max(shares):.1%}"
+        option = "hs-mask FILE" if name == "hs" else "mask FILE"
+        if len(values) == 1:
+            option = f"saturated {str(values.pop()).removesuffix('.0')}"
+        where = f"{named_bands(cube, list(tops), name)}: {share} of the pixels lie at the largest value"
+        yield f"{where}; if they are saturated, --{option} leaves them out"
+
+
+def named_bands(cube: xr.DataArray, bands: list[int], name: str) -> str:
+    """Bands with their numbers, from 1, and wavelengths."""
+    from hypersharp.sensor.diagnosis import runs
+    from hypersharp.sensor.spectra import nm_runs
+
+    nm = wavelengths_nm(cube)
+    return f"{name} band{'s' * (len(bands) > 1)} {runs(bands)}{'' if nm is None else f' ({nm_runs(bands, nm)})'}"
 
 
 def counted(number: int, thing: str) -> str:

@@ -119,7 +119,7 @@ def fuse_whole(
     coarse, fine = (image.values for image in images)
     say(f"hs     {size(coarse)}  ({hs.path})\nms     {size(fine)}  ({ms.path})")
     say("\n".join(f"       {line}" for line in record.lines()))
-    say(f"sharp  {size(sharp)}, {sharp.dtype}, in {seconds:.1f} s -> {out}")
+    say(f"sharp  {size(sharp)}, {sharp.encoding.get('dtype', sharp.dtype)}, in {seconds:.1f} s -> {out}")
     cubes = {"result": sharp, "hs": coarse, "ms": fine}
     if uncertainty:
         with progress_bar("predicting the error"):

@@ -32,6 +32,7 @@ class Format:
         options: whether `variable`, `layout` and `shape_yx` apply, because it does not name its image, or the axes.
         streamed: whether a lazy cube (L, H, W) is written piece by piece.
         compressed: whether it may be smaller than its pixels, and is safe on a disk that fills up all the same.
+        nodata: whether it says which number stands for missing pixels.
         upload: whether its files cannot point at other files, so that a browser may send them.
         folder: whether it is a folder.
         written: whether it is written too, not only read.
@@ -48,6 +49,7 @@ class Format:
     options: bool = False  # `variable`, `layout` and `shape_yx` apply: it does not name its image, or the axes
     streamed: bool = False  # a lazy cube is written piece by piece
     compressed: bool = False  # may be smaller than its pixels, and safe on a disk that fills up all the same
+    nodata: bool = False  # it says which number stands for missing pixels
     upload: bool = False  # its files cannot point at other files, so a browser may send them
     folder: bool = False
     written: bool = True  # else only read
@@ -91,8 +93,8 @@ class Format:
         return import_module(f"hypersharp.io.{self.file}")
 
 
-ENVI = Format("envi", (".hdr", ".img", ".bsq", ".bil", ".bip", ".dat"), streamed=True, guard="")
-GEOTIFF = Format("geotiff", (".tif", ".tiff"), streamed=True, compressed=True, upload=True)
+ENVI = Format("envi", (".hdr", ".img", ".bsq", ".bil", ".bip", ".dat"), streamed=True, nodata=True, guard="")
+GEOTIFF = Format("geotiff", (".tif", ".tiff"), streamed=True, compressed=True, nodata=True, upload=True)
 FOLDER = Format("folder", ("",), folder=True)
 ZARR = Format(
     "zarr",
@@ -100,6 +102,7 @@ ZARR = Format(
     options=True,
     streamed=True,
     compressed=True,
+    nodata=True,
     folder=True,
     marks=("zarr.json", ".zgroup", ".zarray", ".zmetadata"),
     guard="risky",
@@ -110,7 +113,7 @@ FORMATS = (
     Format("mat", (".mat",), options=True, guard="risky"),
     Format("npy", (".npy",), options=True, streamed=True, upload=True, guard=""),
     Format("npz", (".npz",), options=True, upload=True),
-    Format("netcdf", (".nc",), options=True, streamed=True, guard="risky"),
+    Format("netcdf", (".nc",), options=True, streamed=True, nodata=True, guard="risky"),
     ZARR,
     Format("picture", (".png", ".jpg", ".jpeg"), upload=True, written=False),
     FOLDER,

@@ -74,6 +74,7 @@ def native_image(hs: Image | CubeImage) -> NativeImage | None:
     if cube.dtype.kind in "iu":
         values = np.clip(values.round(), np.iinfo(cube.dtype).min, np.iinfo(cube.dtype).max)
     native = with_bands_of(cube, values.astype(cube.dtype), crs=None, transform=None).assign_attrs(cube.attrs)
+    native.encoding |= cube.encoding
     how = "nearest-neighbour" if next(one for one in found if one).nearest else "bilinear"
     note = (
         f"hs was enlarged by {how} interpolation: taken back to its own pixels, "

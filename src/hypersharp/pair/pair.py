@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hypersharp.cube import check_cube, fwhm_nm, usable_bands, wavelengths_nm, with_bands_of
+from hypersharp.describe import gap_warnings, saturation_warnings
 from hypersharp.errors import InputError
 from hypersharp.grid import Window, middle
 from hypersharp.numerics.spikes import Spikes
@@ -129,6 +130,8 @@ def check_pair(
     unit = value_scale(coarse.values) if scale is None else scale
     spectra = Spectra(wavelengths_nm(coarse), wavelengths_nm(fine), fwhm_nm(fine))
     warnings = (*unit_warnings(coarse, fine), *defect_warnings(middle_of_hs, striped=striped, spiky=spiky))
+    for cube, kept, name in ((ms, bands[1], "ms"), (hs, bands[0], "hs")):
+        warnings = (*gap_warnings(cube, kept, name), *saturation_warnings(cube, kept, name), *warnings)
     pair = Pair(placement, bands[0], bands[1], (len(hs), len(ms)), unit, spectra, {}, warnings, None, spikes=spikes)
     tensors = pair.tensors(coarse, fine)
     rows, columns = placement.shape_yx

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates, uniform_filter
 
 from hypersharp.grid import Grid, Window, affine_of, pixels_in
+from hypersharp.numerics.gappy import gappy_bands
 from hypersharp.pair.field import Field
 from hypersharp.pair.resample import affine_type, project
 from hypersharp.pair.tensors import fill_bands
@@ -110,8 +111,7 @@ class Warp:
         _, *sides = hs.outline().shape
         window = around(self.in_hs(blocks), (sides[0], sides[1]), 0)
         values = np.asarray(hs.cube(window).values, np.float32)
-        there = ~np.isnan(values).reshape(len(values), -1)
-        kept = there[there.any(1)].all(0)  # whatever a band has that has nothing at all
+        kept = ~np.isnan(values[~gappy_bands(values)]).any(0).ravel()
         blurred = replace(self, sigma_px=sigma_px)
         seen, _ = blurred.seen(ms, window, blocks)
         y, x = (detail(image).reshape(len(image), -1)[:, kept] for image in (fill_bands(values), seen))

@@ -256,8 +256,11 @@ def judge_placed(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sen
     """The same of images that lie on one grid already, under a sensor that holds where hs lies on it."""
     check_estimate(estimate, (hs.shape[0], *ms.shape[1:]))
     kept = both_usable(estimate, hs)
-    check_response(sensor.srf, len(sensor.srf), int(usable_bands(hs).sum()))
-    response = sensor.srf[:, kept[usable_bands(hs)]]
+    known = usable_bands(hs)
+    if sensor.srf.shape[1] != known.sum():  # a sample of hs, which estimate and sensor are made by, may show others
+        known = usable_bands(estimate)
+    check_response(sensor.srf, len(sensor.srf), int(known.sum()))
+    response = sensor.srf[:, kept[known]]
     fused, coarse = (cube.isel(band=np.flatnonzero(kept)) for cube in (estimate, hs))
     fine, unit = only_usable(ms, "ms"), value_scale(coarse.values)
     valid = [measured(cube) for cube in (fused, coarse, fine)]

@@ -11,9 +11,9 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.cube import with_bands_of
+from hypersharp.cube import decode, with_bands_of
 from hypersharp.errors import InputError
-from hypersharp.fusion.finish import missing_pixels, result_type
+from hypersharp.fusion.finish import missing_number, missing_pixels, result_type
 from hypersharp.fusion.learn import Fusion
 from hypersharp.grid import middle, window_transform
 from hypersharp.numerics.loops import slices
@@ -52,13 +52,16 @@ class Job:
     intervals: Intervals | None = None
 
     @classmethod
-    def of(cls, fusion: Fusion) -> "Job":
-        """A job of one tile. Of a result of whole numbers all pixels must be sure to be there."""
+    def of(cls, fusion: Fusion, *, keeps_nodata: bool) -> "Job":
+        """A job of one tile. Of a result of whole numbers all pixels must be sure to be there.
+
+        keeps_nodata: or its format has to say which number stands for those that are not.
+        """
         placement = fusion.pair.placement
         whole = all(image.outline().dtype.kind in "iu" for image in (placement.hs, placement.ms))
         gaps = not whole or placement.has_gaps or fusion.pair.changes is not None
         tiling = Tiling(placement.shape_yx, placement.ratio, max(placement.shape_yx), 0)
-        return cls(fusion, result_type(fusion.pair, gaps=gaps), tiling)
+        return cls(fusion, result_type(fusion.pair, gaps=gaps, keeps_nodata=keeps_nodata), tiling)
 
     def sharpen(self, tile: Tile, device: str | None = None) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """The core of a tile, (all bands of hs, H, W), in the unit and type of the result; its half-widths, if any."""
@@ -167,6 +170,8 @@ def middle_part(job: Job) -> dict[str, xr.DataArray]:
     def cube(values: np.ndarray) -> xr.DataArray:
         return with_bands_of(placement.hs.outline(), values, crs=placement.fine.crs, transform=place)
 
+    if sharp.dtype.kind in "iu":
+        sharp = decode(sharp, missing_number(placement))
     rows, columns = placement.fine.shape_yx
     shown = f"shown here: the middle {width} x {height} of {columns} x {rows} pixels"
     nested = Lattice((0, 0, height, width), pair.ratio, pair.ratio, offset_px_yx=placement.offset_px_yx)

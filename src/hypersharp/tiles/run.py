@@ -194,7 +194,7 @@ def prepare(
             if uncertainty:
                 check_predictable(pair, method, options, psf, srf)
             fusion = learn_pair(pair, method, options, psf=psf, srf=srf, in_parts=True, progress=progress)
-            job = Job.of(replace(fusion, options=settled(fusion.options)))
+            job = Job.of(replace(fusion, options=settled(fusion.options)), keeps_nodata=format_for(out).nodata)
             store_job(laid_out(with_intervals(job) if uncertainty else job, tiles), store)
         job = stored_job(Tiles.of(store.folder), None)
         check_room(job.fusion.pair.placement, out, uncertainty)
