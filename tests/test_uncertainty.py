@@ -231,6 +231,13 @@ def test_what_cannot_be_had_is_refused() -> None:
         predict_error(*small, method="bicubic", psf=SENSOR.psf, srf=SENSOR.srf, fuse_again=again)
 
 
+def test_plain_arrays_are_taken_as_fuse_takes_them() -> None:
+    images = pair()
+    known = {"method": "bicubic", "psf": SENSOR.psf, "srf": SENSOR.srf}
+    hs, ms, truth = (image.values for image in images)
+    np.testing.assert_array_equal(predict_error(truth, hs, ms, **known), predict_error(images[2], *images[:2], **known))
+
+
 def test_stored_calibrations_belong_to_their_weights(tmp_path: Path) -> None:
     weights = packaged_weights()["ssjcn-dian-x4"]
     stored = read_model(weights.path)

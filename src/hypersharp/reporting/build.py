@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hypersharp.cube import only_usable, shape_text, usable_bands, wavelengths_nm
 from hypersharp.errors import InputError, check_name, needs
 from hypersharp.grid import Window
+from hypersharp.io.given import as_cube
 from hypersharp.io.image import Image
 from hypersharp.io.together import write_text
 from hypersharp.pair.options import Progress, ignore
@@ -105,6 +106,8 @@ def write_report(
     """
     check_libraries()
     check_name("metric preset", preset, PRESETS)
+    sharp, hs, ms = (as_cube(image, what) for image, what in ((sharp, "sharp"), (hs, "hs"), (ms, "ms")))
+    truth, error = (None if image is None else as_cube(image, "image") for image in (truth, error))
     check_made_of(sharp, hs, ms)
     if truth is not None:
         check_truth(truth, sharp)

@@ -14,6 +14,7 @@ from torch import Tensor
 from hypersharp.errors import InputError
 from hypersharp.fusion.finish import as_cube, finished, missing_pixels
 from hypersharp.fusion.learn import Fusion, learn_again, learn_pair
+from hypersharp.io.given import as_cube as given_cube
 from hypersharp.methods.table import AUTO, METHODS
 from hypersharp.networks.packaged import misfit, named_weights, packaged_weights
 from hypersharp.pair.options import Mode, Options, Precision
@@ -194,6 +195,7 @@ def predict_error(
     >>> error.shape, error.attrs["coverage"]
     ((5, 64, 64), 0.9)
     """
+    sharp, hs, ms = (given_cube(image, what) for image, what in ((sharp, "sharp"), (hs, "hs"), (ms, "ms")))
     record = None if method is not None or fuse_again is not None else Record.of(sharp)
     asked = {"weights": weights, "mode": mode, "tile_px": tile_px, "precision": precision, "consistent": consistent}
     used = {name: value for name, value in record.options.items() if name in SAME} if record else {}
