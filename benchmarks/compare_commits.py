@@ -218,7 +218,9 @@ def fused(pair: Path, way: str, options: dict[str, str]) -> xr.DataArray:
     import hypersharp as hsp
 
     hs, ms = pair / "hs.tif", pair / "ms.tif"
-    keywords: dict[str, object] = {**options, "precision": "fp32", "budget_s": LONG_S, "device": "cpu"}
+    keywords: dict[str, object] = {**options, "precision": "fp32", "device": "cpu"}
+    if options["method"] == "auto":
+        keywords["budget_s"] = LONG_S
     if way == "whole":
         return hsp.fuse(hsp.open(hs), hsp.open(ms), **keywords)  # type: ignore[arg-type]
     limit_tiles(hsp.open(ms).shape[1] // TILES)

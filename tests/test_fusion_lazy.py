@@ -83,7 +83,7 @@ def test_it_is_what_tiles_give(case: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["ssjcn", "auto"])
 def test_networks_and_auto_run_in_the_threads_of_a_graph(method: str) -> None:
     hs, ms = small_pair(31 if method == "ssjcn" else 8)
-    how = {**ALONE, **({"budget_s": 0.0} if method == "auto" else {})}
+    how: dict[str, Any] = {**ALONE, **({"budget_s": 0.0} if method == "auto" else {})}
     whole = fuse(hs, ms, method=method, **how)
     with dask.config.set(scheduler="threads", num_workers=2):
         found = fuse(lazy(hs, 16), lazy(ms, 64), method=method, **how).values

@@ -48,7 +48,7 @@ def images(off_px: float = 0.0) -> tuple[xr.DataArray, xr.DataArray]:
 def test_a_tiled_result_is_judged_predicted_and_reported(method: str, off_px: float, tmp_path: Path) -> None:
     hs, ms = images(off_px)
     paths = [hsp.save(cube, tmp_path / f"{name}.tif") for name, cube in (("hs", hs), ("ms", ms))]
-    how = {"memory_bytes": 2e9, "workers": 1, **({"budget_s": 2} if method == "auto" else {})}
+    how: dict[str, Any] = {"memory_bytes": 2e9, "workers": 1, **({"budget_s": 2} if method == "auto" else {})}
     sharp = hsp.fuse_in_tiles(*paths, tmp_path / "sharp.tif", method=method, **how)
     record = Record.of(sharp)
     assert (record.method, record.placement["ratio"], record.tiles) == (method, RATIO, "1 tile")

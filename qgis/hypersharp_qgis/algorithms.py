@@ -177,8 +177,10 @@ class Sharpen(Algorithm):
     def processAlgorithm(self, parameters, context, feedback):
         hs, ms = (self.image(parameters, name, context) for name in ("HS", "MS"))
         out = self.raster_output(parameters, "OUTPUT", context)
-        words = ["fuse", hs, ms, "-o", out, "--method", self.parameterAsEnumString(parameters, "METHOD", context)]
-        words += ["--budget", self.parameterAsInt(parameters, "BUDGET", context)]
+        method = self.parameterAsEnumString(parameters, "METHOD", context)
+        words = ["fuse", hs, ms, "-o", out, "--method", method]
+        if method == "auto":
+            words += ["--budget", self.parameterAsInt(parameters, "BUDGET", context)]
         results, sensor = {"OUTPUT": out}, self.parameterAsFile(parameters, "SENSOR", context)
         if sensor:
             words += ["--sensor", sensor]

@@ -109,7 +109,7 @@ def run_case(
     estimates, scores = dict[str, xr.DataArray](), dict[str, Row]()
     for number, method in enumerate(methods, 1):
         started = perf_counter()
-        budget = {"budget_s": BUDGET_S} if method == AUTO.name else {}
+        budget: dict[str, Any] = {"budget_s": BUDGET_S} if method == AUTO.name else {}
         sharp = estimates[method] = fuse(hs, ms, method=method, **how, **budget)
         seconds = perf_counter() - started
         found = score_cubes(sharp, truth, ratio=ratio, preset=find_protocol(PROTOCOL).preset, peak=1.0)

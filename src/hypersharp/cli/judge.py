@@ -42,16 +42,16 @@ def simulate(
     if protocol and (psf or srf):
         raise CallError("--psf or --srf with --protocol", "a protocol, or a sensor of your own", "leave one out")
     check_apart([out / f"{name}.{format}" for name in ("hs", "ms", "truth")], [scene])
-    fine = open_cube(scene, variable=variable, layout=layout)
+    fine, usual = open_cube(scene, variable=variable, layout=layout), list[str]()
     if protocol:
         rules = find_protocol(protocol)
-        fine, sensor, usual = crop_and_scale(rules, fine), rules.sensor(), []
+        fine, sensor = crop_and_scale(rules, fine), rules.sensor()
         whole = whole_coarse_pixels(fine, sensor.ratio)
     else:
         assert ratio is not None
         whole = whole_coarse_pixels(fine, ratio)
         sensor = make_sensor(ratio, psf, srf, whole)
-        usual = [f"psf fwhm:{ratio}"] * (not psf) + [f"srf {USUAL_SRF}"] * (not srf)
+        usual += [f"psf fwhm:{ratio}"] * (not psf) + [f"srf {USUAL_SRF}"] * (not srf)
     pair = simulate_pair(whole, sensor, snr_hs_db=snr_hs, snr_ms_db=snr_ms, seed=seed)
     if whole.shape != fine.shape:
         rows, columns = fine.shape[1:]

@@ -271,7 +271,7 @@ def _named_psf(head: str, ratio: int, within_px: int) -> PSF:
                 check_width(size, sigma_px, within_px)
                 return gaussian(int(size), sigma_px, ratio)
             case "fwhm", [fwhm_px]:
-                sigma_px = fwhm_px / FWHM_PER_SIGMA
+                sigma_px = float(fwhm_px / FWHM_PER_SIGMA)
                 check_width(2 * HELD_SIGMAS * sigma_px, sigma_px, within_px)
                 return gaussian_fwhm(fwhm_px, ratio)
             case "mtf", [mtf]:  # at the Nyquist frequency f = 1/(2 ratio): exp(-2 pi^2 sigma^2 f^2) = mtf
