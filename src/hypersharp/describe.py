@@ -65,11 +65,11 @@ def saturation_warnings(cube: xr.DataArray, kept: NDArray[np.intp], name: str) -
             tops[band] = values.max()
             shares.append(share)
     if tops:
-        values, share = set(tops.values()), f"{'up to ' * (len(tops) > 1)}{max(shares):.1%}"
+        values, most = set(tops.values()), f"{'up to ' * (len(tops) > 1)}{max(shares):.1%}"
         option = "hs-mask FILE" if name == "hs" else "mask FILE"
         if len(values) == 1:
             option = f"saturated {str(values.pop()).removesuffix('.0')}"
-        where = f"{named_bands(cube, list(tops), name)}: {share} of the pixels lie at the largest value"
+        where = f"{named_bands(cube, list(tops), name)}: {most} of the pixels lie at the largest value"
         yield f"{where}; if they are saturated, --{option} leaves them out"
 
 

@@ -44,9 +44,8 @@ def finished(estimate: Tensor, missing: NDArray[np.bool_], pair: Pair, dtype: np
 def stored_type(placement: Placement) -> np.dtype[Any]:
     """The type of hs, as its file has it."""
     hs = placement.hs.outline()
-    if placement.hs.path and "scale_factor" not in hs.encoding:  # read as floats where a number may stand for nodata
-        return np.dtype(hs.encoding.get("dtype", hs.dtype))
-    return hs.dtype
+    as_read = not placement.hs.path or "scale_factor" in hs.encoding  # else floats may stand for whole numbers
+    return np.dtype(hs.dtype if as_read else hs.encoding.get("dtype", hs.dtype))
 
 
 def missing_number(placement: Placement) -> int | None:

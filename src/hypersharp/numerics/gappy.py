@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 MOST_LACKING = 0.05  # of the pixels of the median band: with fewer gaps a band stays, whatever its pixels cost
 
 
-def gappy_bands(bands: Sequence[Any]) -> NDArray[np.bool_]:
+def gappy_bands(bands: Sequence[Any] | NDArray[np.floating]) -> NDArray[np.bool_]:
     """(L,) True for those of (L, h, w), NaN for nodata, that are left out so that most values remain.
 
     Of the bands with many gaps, the fullest first, as many stay as make most of bands x pixels that all of them have:
