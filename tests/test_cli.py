@@ -333,7 +333,7 @@ def test_simulate_crops_to_whole_coarse_pixels_and_seeds_its_noise(run, folder: 
     a, b, c = (open_cube(folder / name / "hs.npy").values for name in "abc")
     assert a.shape == (BANDS, 10, 10)
     assert "cropped to 30 x 30, 31 bands: 32 x 32 is no multiple of ratio 3" in ran.out
-    assert "psf fwhm:3 and srf nikon-d700 taken: --psf, --srf name others" in ran.out
+    assert "by default: psf fwhm:3, srf nikon-d700 (others by --psf, --srf)" in ran.out
     assert open_cube(folder / "a" / "truth.npy").shape == (BANDS, 30, 30)
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)

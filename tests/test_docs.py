@@ -41,7 +41,7 @@ DOCUMENTS = {
 PAGES = DOCUMENTS | {name: (ROOT / name).read_text() for name in ("CONTRIBUTING.md", "CHANGELOG.md", "llms.txt")}
 VERBS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 EVERYWHERE = {"--deterministic", "--help", "--debug", "--version", "--guard", "-h"}
-OF_OTHERS = {"--ntasks-per-node", "--index-url", "--group", "--only"}  # slurm's, pip's, benchmarks'
+OF_OTHERS = {"--ntasks-per-node", "--index-url", "--group", "--only", "--grid"}  # slurm's, pip's, benchmarks', 0.1.0's
 HOME = re.compile(
     r"https://(?:github|raw\.githubusercontent)\.com/hypersharp/hypersharp/(?:(?:blob|tree)/)?main/([^)#\s]+)"
 )

@@ -27,7 +27,7 @@ from hypersharp.plot.places import find_pixel
 from hypersharp.reporting import charts
 from hypersharp.reporting.build import NAME, SCORES
 from hypersharp.reporting.charts import choose_points, detailed_window, diverse_pixels
-from hypersharp.reporting.findings import image_facts, placed_pair
+from hypersharp.reporting.findings import image_facts
 from hypersharp.simulation.protocols import find_protocol
 
 SECTIONS = ("pictures", "spectra", "errors", "judgement", "decisions", "inputs", "sensor", "run")
@@ -327,9 +327,7 @@ def test_a_real_georeferenced_pair(data_dir, tmp_path: Path) -> None:
     sharp = hsp.open(out)
     y, x = find_pixel((383586.74, 5818195.5), sharp)
     assert f"pixel {x}, {y} (" in page.text
-    pair = placed_pair(sharp, hsp.open(paths[0]), hsp.open(paths[1]))
-    cubes = pair.placement.read(pair.placement.everything)
-    assert page.row("HQNR")[1] == f"{hsp.judge(sharp, *cubes).hqnr:.4f}"
+    assert page.row("HQNR")[1] == f"{hsp.judge(sharp, *map(hsp.open, paths)).hqnr:.4f}"
 
 
 def test_a_missing_library_is_answered_with_its_installation(

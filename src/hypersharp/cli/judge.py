@@ -57,7 +57,7 @@ def simulate(
         rows, columns = fine.shape[1:]
         say(f"cropped to {size(whole)}: {columns} x {rows} is no multiple of ratio {sensor.ratio}")
     if usual:
-        say(f"{' and '.join(usual)} taken: {', '.join(f'--{name.split()[0]}' for name in usual)} name others")
+        say(f"by default: {', '.join(usual)} (others by {', '.join(f'--{name.split()[0]}' for name in usual)})")
     cubes = dict(zip(("hs", "ms", "truth"), pair, strict=True))
     for path, cube in zip(save_together(cubes, out, format), cubes.values(), strict=True):
         say(f"{size(cube):24} -> {path}")
