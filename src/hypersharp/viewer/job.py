@@ -128,5 +128,7 @@ class Fusion:
                 self.state, self.fraction = "done", 1.0
         finally:
             self.kill()
+            if self._process is not None:
+                await self._process.communicate()  # until it has ended, so that its pipes are closed
             shutil.rmtree(folder, ignore_errors=True)
             lock.release()
