@@ -24,9 +24,8 @@ def points_of(lonlat: FloatArray) -> list[Any]:
     from rasterio.control import GroundControlPoint
 
     rows, columns = (np.unique(np.linspace(0, side - 1, MOST_POINTS).round().astype(int)) for side in lonlat.shape[1:])
-    lonlat = np.stack(
-        [next_to(np.fmax.reduce(lonlat[0], axis=None), lonlat[0]), lonlat[1]]
-    )  # GDAL's splines know no date line
+    first = np.fmax.reduce(lonlat[0], axis=None)
+    lonlat = np.stack([next_to(first, lonlat[0]), lonlat[1]])  # GDAL's splines know no date line
     return [
         GroundControlPoint(row + 0.5, column + 0.5, lon, lat)
         for row in rows.tolist()

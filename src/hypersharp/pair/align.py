@@ -231,9 +231,10 @@ def looked_at(shape_yx: tuple[int, int], ratio: int) -> Window:
 
 def registered(hs: xr.DataArray, ms: xr.DataArray, model: Model, srf: FloatArray | None = None) -> Registration:
     """The registration of the usable bands of a pair whose grids nest; without evidence where one shows nothing."""
-    if not (usable_bands(hs).any() and usable_bands(ms).any()):
+    kept = [np.flatnonzero(usable_bands(cube)) for cube in (hs, ms)]
+    if not all(map(len, kept)):
         return unregistered(ms.shape[1] // hs.shape[1], "no hs pixel that both images show")
-    hs, ms = only_usable(hs, "hs"), only_usable(ms, "ms")
+    hs, ms = hs.isel(band=kept[0]), ms.isel(band=kept[1])
     values = [fill_gaps(np.asarray(cube.values, np.float32)) for cube in (hs, ms)]
     return register(*values, srf=srf, model=model, hs_valid=~gaps(hs), ms_valid=~gaps(ms))
 

@@ -249,7 +249,7 @@ def given_sensor(pair: Pair, psf: GivenPSF, srf: GivenSRF) -> tuple[PSF | None, 
     if not isinstance(blur, PSF | None):
         found = f"a psf of type {type(blur).__name__}"  # type: ignore[unreachable]
         raise InputError(found, "a text such as 'gaussian:8:2', a file or a PSF", "see `hypersharp.sensor.psf`")
-    if blur is not None:  # a sensor's file has one, too
+    if blur is not None and blur is psf:  # `parse_psf` has looked at the others
         check_width(max(blur.kernel.shape), max(blur.sigma_yx_px()), within_px)
     if blur is not None and any(pair.placement.offset_px_yx):
         blur = blur.moved(pair.placement.offset_px_yx, pair.ratio)

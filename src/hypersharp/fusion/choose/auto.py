@@ -7,9 +7,9 @@ expected of both is run at full size, or, where the time does not suffice, what 
 very sensor of their weights are better than reduced resolution says, and how their errors go with the others' it does
 not say at all: they are taken alone or not.
 A candidate whose result, degraded, differs from hs clearly more than bicubic's is not taken, the noise of hs aside,
-which bicubic repeats and others leave out. The result is made
-consistent with hs where that helps at reduced resolution by more than chance and, under a sensor that was estimated,
-by `CONSISTENT_DB`; never where no blur explains the pair, or hs is striped or was resampled.
+which bicubic repeats and others leave out. The result is made consistent with hs where that helps at reduced resolution
+by more than chance and, under a sensor that was estimated, by `CONSISTENT_DB`; never where no blur explains the pair,
+or hs is striped or was resampled.
 Full-size times are those of the reduced runs by the number of pixels. Quick candidates come first; half of the budget
 is for trying, a quarter for looking at them on the pair itself, the clock being read between candidates, and a quarter
 is for the result, however long the rest took.
