@@ -233,8 +233,14 @@ def test_a_reduced_pair_gets_back_the_noise_that_degrading_takes() -> None:
     noisy = as_noisy_as(pair, noise, sensor.psf)
     np.testing.assert_allclose(noisy.hs.std((1, 2)), noise.hs, rtol=0.1)
     np.testing.assert_allclose(noisy.ms.std((1, 2)), noise.ms, rtol=0.1)
-    one = as_noisy_as(replace(pair, ms=pair.ms[:1]), noise, sensor.psf)
-    assert torch.equal(one.ms, pair.ms[:1]) and torch.equal(one.truth, pair.truth)
+    assert torch.equal(noisy.truth, pair.truth)
+
+
+def test_the_texture_of_a_single_ms_band_is_not_taken_for_its_noise() -> None:
+    pan = TensorPair(add_noise(HS, 20, 1), MS[:1])
+    trials = Trials.of(pan, PairSensor(pan, PSF_, SRF[:1]), PLAIN)
+    torch.testing.assert_close(trials.pairs[0].ms, reduced_pairs(pan, Sensor(PSF_, SRF[:1], RATIO))[0].ms)
+    assert not trials.ms_noise.any()
 
 
 def test_the_border_and_masked_pixels_do_not_count() -> None:
@@ -320,6 +326,33 @@ def test_the_quick_ones_are_looked_at_first_and_the_others_where_there_is_time(
     hurried, unhurried = (look(trials, PAIR, ["slow", "quick"], perf_counter() + left) for left in (10.0, 1000.0))
     assert (hurried.names, hurried.late) == (("quick",), ("slow",))
     assert (unhurried.names, unhurried.late) == (("quick", "slow"), ())
+    assert look(trials, PAIR, ["slow", "quick"], perf_counter(), always={"slow"}).late == ()
+
+
+def test_who_leads_at_reduced_resolution_is_looked_at_though_the_time_is_up(candidate: Callable[..., Method]) -> None:
+    methods = [METHODS["bicubic"], candidate("good", Oracle(0.001, 1)), candidate("fair", Oracle(0.1, 2))]
+    trials = Trials.of(PAIR, known_sensor(), PLAIN)
+    for method in methods:
+        trials.attempt(method)
+    assert trials.leader(["bicubic", "fair", "good"], 1e9) == "good"
+    trials.by_name["good"] = replace(trials.by_name["good"], seconds=1e10)
+    assert trials.leader(["fair", "good"], 1e9) == "fair"
+    own = look(trials, PAIR, ["fair", "good"], perf_counter(), always={"bicubic", "good"})
+    assert own.names[-1] == "good"
+
+
+def test_the_noise_of_ms_that_comes_through_counts(candidate: Callable[..., Method]) -> None:
+    noisy = TensorPair(HS, add_noise(MS, 8, 1))
+
+    def repeats(pair: TensorPair, options: Options, progress: Progress) -> Tensor:
+        truth = HS if pair.ms.shape[-1] != SIDE else TRUTH
+        back = torch.linalg.pinv(torch.tensor(SRF).to(truth))
+        return truth + torch.einsum("bm,myx->byx", back, pair.ms - SENSOR.ms(truth))
+
+    for pair, expected in ((noisy, "fair"), (PAIR, "repeats")):
+        methods = [candidate("repeats", repeats), candidate("fair", Oracle(0.02, 3))]
+        choice = choose_best(pair, known_sensor(pair), PLAIN, methods)
+        assert max(choice.shares, key=lambda name: choice.shares[name]) == expected
 
 
 def test_a_network_is_credited_under_the_sensor_of_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:

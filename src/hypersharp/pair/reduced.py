@@ -94,10 +94,7 @@ def reduced_pairs(pair: TensorPair, sensor: Sensor) -> list[ReducedPair]:
 
 
 def as_noisy_as(pair: ReducedPair, noise: Noise, psf: PSF) -> ReducedPair:
-    """The reduced pair with the noise of the pair itself (standard deviations by band), which degrading averaged out.
-
-    That of a single ms band is left out: its texture counts as noise.
-    """
+    """The reduced pair with the noise that degrading averaged out of it, of the pair's deviations by band."""
     lost = float(max(0.0, 1 - np.square(psf.kernel).sum())) ** 0.5
     generator = torch.Generator().manual_seed(0)
 
@@ -105,8 +102,7 @@ def as_noisy_as(pair: ReducedPair, noise: Noise, psf: PSF) -> ReducedPair:
         drawn = torch.randn(image.shape, generator=generator) * torch.from_numpy(lost * deviation)[:, None, None]
         return image + drawn.to(image)
 
-    ms = noisy(pair.ms, noise.ms) if len(pair.ms) > 1 else pair.ms
-    return replace(pair, hs=noisy(pair.hs, noise.hs), ms=ms)
+    return replace(pair, hs=noisy(pair.hs, noise.hs), ms=noisy(pair.ms, noise.ms))
 
 
 def phases(shape_yx: tuple[int, int], ratio: int) -> list[tuple[int, int]]:

@@ -12,7 +12,7 @@ by more than chance and, under a sensor that was estimated, by `CONSISTENT_DB`; 
 or hs is striped or was resampled.
 Full-size times are those of the reduced runs by the number of pixels. Quick candidates come first; half of the budget
 is for trying, a quarter for looking at them on the pair itself, the clock being read between candidates, and a quarter
-is for the result, however long the rest took.
+is for the result, however long the rest took. Who leads at reduced resolution is looked at whatever the clock says.
 """
 
 from collections.abc import Sequence
@@ -99,13 +99,15 @@ def choose_best(
     if not trials.by_name:
         raise InputError("a pair that no candidate can sharpen: " + ", ".join(skipped), "one", "name a method")
     until = deadline - RESULT * options.budget_s
-    own = look(trials, pair, tried := trials.hopeful(), until)
+    tried = trials.hopeful()
+    always = {BICUBIC, trials.leader(tried, RESULT * options.budget_s)}
+    own = look(trials, pair, tried, until, always=always)
     kept, differing = agreeing(own, trials.noise_share)
     while others := [name for name in trials.hopeful(without=differing) if name not in tried]:
         again = [*kept, *others]  # those that only the differing ones were far ahead of
         if perf_counter() + trials.seconds_on(pair, again) > until and len(kept) > 1:
             break
-        own = look(trials, pair, again, until)
+        own = look(trials, pair, again, until, always=kept)
         tried, (kept, more) = [*tried, *others], agreeing(own, trials.noise_share)
         differing |= more
     skipped += [*differing.values(), *(f"{name} (no time left to look at it)" for name in own.late)]

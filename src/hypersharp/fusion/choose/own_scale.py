@@ -7,12 +7,14 @@ divided into what R sees and the rest, the mean products of the candidates' erro
 
 V of the part that R sees, at the pair's own scale; U of the rest, at reduced resolution, where hs is the truth; c, at
 most 1, how much of the ms's power is detail (what interpolation does not bring back of it degraded) against there.
-The ms's noise is no error of theirs: V are products of neighbouring pixels, in which white noise leaves nothing.
+That differs by the ms's noise, which is no error of theirs: V are products of neighbouring pixels, in which white noise
+leaves nothing. Where an ms is noisy enough for that to be told from its texture, what comes through of it is added:
+a_i a_j sigma^2, where a candidate's difference from the ms has (1 - a_i)^2 sigma^2 of it left.
 What methods learn of the l ms bands from n pixels of a reduced hs is the worse the fewer these are: of U counts the
 share n / (n + l + 1), for the rest it is taken to be as V is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import inf
 from time import perf_counter
@@ -69,10 +71,12 @@ class OwnScale:
         return np.asarray(seen + self.detail * hidden_products)
 
 
-def look(trials: Trials, pair: TensorPair, names: Sequence[str], until: float = inf) -> OwnScale:
+def look(
+    trials: Trials, pair: TensorPair, names: Sequence[str], until: float = inf, *, always: Collection[str] = ()
+) -> OwnScale:
     """Run candidates on a window of the pair itself, the quick ones first; those that cannot serve it are left out.
 
-    So are those that would not have ended by a time of `perf_counter`, but for the first.
+    So are those that would not have ended by a time of `perf_counter`, but for the first and for some `always`.
 
     Raises: InputError where none can.
     """
@@ -80,7 +84,7 @@ def look(trials: Trials, pair: TensorPair, names: Sequence[str], until: float = 
     part = cut(pair, *looked_at(pair, sensor))
     made, late = dict[str, Tensor](), list[str]()
     for name in sorted(names, key=lambda name: trials.by_name[name].seconds):
-        if made and perf_counter() + trials.seconds_on(part, [name]) > until:
+        if made and name not in always and perf_counter() + trials.seconds_on(part, [name]) > until:
             late.append(name)
             continue
         try:
@@ -113,8 +117,14 @@ def look(trials: Trials, pair: TensorPair, names: Sequence[str], until: float = 
     trusted = trusted_pixels(next(iter(made.values())), part.hs, sensor, hs_valid=part.hs_valid, ms_valid=part.ms_valid)
     whole = part.hs[:, trusted].norm().clamp(min=TINY)
     differs = {name: float((sensor.hs(image) - part.hs)[:, trusted].norm() / whole) for name, image in made.items()}
-    seen = neighbour_products(shown, counted) / len(units)
-    return OwnScale(tuple(made), tuple(late), seen, min(1.0, own / max(coarse, TINY)), differs, units, basis[kept])
+    seen = neighbour_products(shown, counted)
+    sigma2 = float((to_seen.square() @ trials.ms_noise.to(to_seen).square()).sum())
+    if sigma2 > 0:
+        white = shown[:, :, counted].square().mean(2).sum(1).double().numpy() - seen.diagonal()
+        through = 1 - np.sqrt(np.clip(white / sigma2, 0, 1))
+        seen += sigma2 * np.outer(through, through)
+    detail = min(1.0, own / max(coarse, TINY))
+    return OwnScale(tuple(made), tuple(late), seen / len(units), detail, differs, units, basis[kept])
 
 
 def looked_at(pair: TensorPair, sensor: Sensor) -> tuple[slice, slice]:

@@ -12,17 +12,19 @@ from hypersharp.errors import InputError
 from hypersharp.fusion.consistency import make_consistent
 from hypersharp.fusion.ensemble import own_orientations
 from hypersharp.methods.base import Method
-from hypersharp.networks.inference import choose_weights, made_for
+from hypersharp.networks.inference import choose_weights, made_for, signal_to_noise_db
+from hypersharp.numerics.noise import unshared_noise
 from hypersharp.pair.options import Options, ignore
 from hypersharp.pair.reduced import ReducedPair, as_noisy_as, reduced_pairs
 from hypersharp.pair.sensor import PairSensor
-from hypersharp.pair.tensors import TensorPair
+from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.quality.metrics import psnr_sam_ergas
 from hypersharp.sensor.noise import measure_noise
 
 BORDER = 1 / 8  # of a side of the truth is the most that is left out as border
 PSNR_SHARE = 0.75  # of the quality; the rest is SAM's
-NOISY_DB = 30.0  # signal to noise of hs below which noise decides between methods; above, ms's texture passes for it
+# Signal to noise of hs and of ms below which noise decides between methods; the texture of an ms passes for it at 24 dB
+NOISY_DB, NOISY_MS_DB = 30.0, 20.0
 TILES = 6  # along the shorter side of a reduced pair, whose gains are compared
 # How much better this network with weights for the very sensor of the pair is than its reduced resolution says, where
 # its texture is another: from 7 on it leads on four crops of CAVE, as it does on the pair itself, and from 11 on Indian
@@ -80,7 +82,7 @@ class Trials:
     """Candidates on the reduced pairs of a scene of `scene_px` fine pixels.
 
     `credit`: by what the errors of networks are multiplied whose weights were made for the sensor of the pair.
-    `noise_share`: the noise of hs relative to hs.
+    `noise_share`: the noise of hs relative to hs. `ms_noise`: standard deviations (l,), zero where the ms is not noisy.
     """
 
     pair: TensorPair
@@ -89,6 +91,7 @@ class Trials:
     options: Options
     scene_px: int
     noise_share: float
+    ms_noise: Tensor
     by_name: dict[str, Trial] = field(default_factory=dict)
     credit: dict[str, float] = field(default_factory=dict)
 
@@ -97,11 +100,15 @@ class Trials:
         """None yet. Raises: InputError for an hs too small, or a pair that does not show its sensor."""
         pairs = reduced_pairs(pair, sensor.sensor)
         noise = measure_noise(pair.hs, pair.ms, pair.hs_valid, pair.ms_valid)
-        if np.median(noise.hs_snr_db) < NOISY_DB:
-            pairs = [as_noisy_as(reduced, noise, sensor.psf) for reduced in pairs]
+        ms_noise = unshared_noise(pair.ms, pair.ms_valid).cpu()
+        is_noisy = signal_to_noise_db(measured_pixels(pair.ms, pair.ms_valid).cpu(), ms_noise.square()) < NOISY_MS_DB
+        if is_noisy or np.median(noise.hs_snr_db) < NOISY_DB:
+            of_ms = ms_noise.numpy() if is_noisy or len(ms_noise) > 1 else np.zeros(1)  # texture of a single band
+            pairs = [as_noisy_as(reduced, replace(noise, ms=of_ms), sensor.psf) for reduced in pairs]
         power = np.square(noise.hs)
         share = float(np.sqrt(power.sum() / max((power * 10 ** (noise.hs_snr_db / 10)).sum(), np.finfo(float).tiny)))
-        return cls(pair, pairs, sensor, options, pair.scene_px or pair.ms[0].numel(), share)
+        told = ms_noise if is_noisy else torch.zeros_like(ms_noise)
+        return cls(pair, pairs, sensor, options, pair.scene_px or pair.ms[0].numel(), share, told)
 
     @property
     def wanted(self) -> tuple[bool, ...]:
@@ -166,6 +173,13 @@ class Trials:
         }
         least = max(found.values()) - HOPELESS_DB
         return [name for name, db in found.items() if db >= least or name == BICUBIC]
+
+    def leader(self, names: Sequence[str], seconds: float) -> str:
+        """The best at reduced resolution of those that take no longer at full size; the quickest where all do."""
+        in_time = [name for name in names if self.by_name[name].seconds <= seconds]
+        if not in_time:
+            return min(names, key=lambda name: self.by_name[name].seconds)
+        return max(in_time, key=lambda name: self.quality({name: 1.0}, self.wanted[0]).db)
 
     def errors(self, names: Sequence[str], consistent: bool) -> Tensor:
         """(n, L, N): the errors of candidates at the pixels of the reduced pairs that count."""
