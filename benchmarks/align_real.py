@@ -19,8 +19,8 @@ from hypersharp.fusion.fuse import fuse
 from hypersharp.io import open_cube, save_cube
 from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.align import AlignedPair, align
-from hypersharp.pair.register import register
 from hypersharp.pair.tensors import to_tensor
+from hypersharp.registration.register import register
 from hypersharp.sensor.estimate import complete_sensor
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, gaussian_fwhm

@@ -31,9 +31,9 @@ from hypersharp.io.image import CubeImage
 from hypersharp.pair.options import Frame
 from hypersharp.pair.place import place
 from hypersharp.pair.placement import OnMS
-from hypersharp.pair.register import register
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.quality.metrics import psnr_sam_ergas
+from hypersharp.registration.register import register
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import gaussian, gaussian_fwhm
 from hypersharp.sensor.srf import find_srf

@@ -28,7 +28,7 @@ FLOORS = {
     7: {"pair"},
     6: {"describe", "io", "simulation"},
     5: {"conventions", "products"},
-    4: {"stored"},
+    4: {"registration", "stored"},
     3: {"cube", "sensor"},
     2: {"grid", "numerics", "system"},
     0: {"errors"},

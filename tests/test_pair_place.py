@@ -25,7 +25,7 @@ from hypersharp.pair.options import Frame
 from hypersharp.pair.place import place
 from hypersharp.pair.placement import OnMS
 from hypersharp.pair.record import Record
-from hypersharp.pair.register import register
+from hypersharp.registration.register import register
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, gaussian, gaussian_fwhm
 from hypersharp.sensor.srf import find_srf

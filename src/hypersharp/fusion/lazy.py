@@ -34,9 +34,9 @@ from hypersharp.pair.place import checked_grids, first_lattice, place
 from hypersharp.pair.placement import OnMS
 from hypersharp.pair.sample import Sample
 from hypersharp.pair.sensor import GivenPSF, GivenSRF, told_apart
-from hypersharp.pair.spread import FEW, MANY, spread
 from hypersharp.pair.tiling import Tiling, grown, halo_of, step_px, tile_around
 from hypersharp.pair.warp import SPLINE_PX, around, block_centres
+from hypersharp.registration.spread import FEW, MANY, spread
 
 MOVED_PX = 8  # coarse pixels that hs and ms may be found to lie off each other
 BLURRED_PX = 8  # coarse pixels that the blur reaches under which the ms guides a resampling of hs

@@ -1,8 +1,8 @@
 """Two images of one place -> a pair: hs pixels as they are, ms resampled once onto an exact multiple of their grid.
 
 Geometry first: `grid.common_grid` finds from affines, sizes and CRS what is kept and where the ms must lie; then the
-displacement of the ms is found (`pair.register`, on a first resampling that is thrown away); one bicubic resampling
-(Keys 1981; the kernel widened where the target is coarser) does both at once.
+displacement of the ms is found (`registration.register`, on a first resampling that is thrown away); one bicubic
+resampling (Keys 1981; the kernel widened where the target is coarser) does both at once.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from hypersharp.grid import (
 from hypersharp.io.given import as_cube
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.options import Progress, ignore
-from hypersharp.pair.register import Model, Registration, register, unregistered
 from hypersharp.pair.resample import affine_type, on_grid, project, resampled
-from hypersharp.pair.spread import FEW, spread
 from hypersharp.pair.tensors import fill_gaps, gaps
+from hypersharp.registration.register import Model, Registration, register, unregistered
+from hypersharp.registration.spread import FEW, spread
 from hypersharp.sensor.srf import check_common_wavelengths, check_response
 from hypersharp.sensor.tables import FloatArray
 
@@ -141,7 +141,7 @@ def align(
             wavelengths in common.
         MissingExtraError: without rasterio.
 
-    Source: bicubic resampling (Keys 1981); registration as in `hypersharp.pair.register`.
+    Source: bicubic resampling (Keys 1981); registration as in `hypersharp.registration.register`.
 
     >>> from affine import Affine
     >>> from hypersharp.cube import make_cube

@@ -25,9 +25,9 @@ from hypersharp.grid import (
     common_grid,
     window_transform,
 )
-from hypersharp.pair.field import Field
 from hypersharp.pair.resample import affine_type, project
 from hypersharp.pair.warp import Warp
+from hypersharp.registration.field import Field
 
 if TYPE_CHECKING:
     from affine import Affine

@@ -27,16 +27,16 @@ from hypersharp.pair.align import (
     registered,
     shift_message,
 )
-from hypersharp.pair.displaced import START_SIGMA
 from hypersharp.pair.fill import without_fill
 from hypersharp.pair.lattice import Lattice, by_georeference, natively
 from hypersharp.pair.native import NativeImage, native_image
 from hypersharp.pair.options import Coregister, Frame, Options
 from hypersharp.pair.pair import Pair, check_pair
 from hypersharp.pair.placement import OnHS, OnMS, Placement
-from hypersharp.pair.register import LEAST_CORRELATION, Model, Registration
 from hypersharp.pair.resample import affine_type, project
-from hypersharp.pair.spread import FEW, register_spread, spread
+from hypersharp.registration.displaced import START_SIGMA
+from hypersharp.registration.register import LEAST_CORRELATION, Model, Registration
+from hypersharp.registration.spread import FEW, register_spread, spread
 from hypersharp.sensor.spectra import Spectra, coverage_notes
 from hypersharp.sensor.srf import check_common_wavelengths
 

@@ -20,9 +20,9 @@ from scipy.ndimage import gaussian_filter, map_coordinates, uniform_filter
 
 from hypersharp.grid import Grid, Window, affine_of, pixels_in
 from hypersharp.numerics.gappy import gappy_bands
-from hypersharp.pair.field import Field
 from hypersharp.pair.resample import affine_type, project
 from hypersharp.pair.tensors import fill_bands
+from hypersharp.registration.field import Field
 from hypersharp.sensor.tables import FloatArray
 
 if TYPE_CHECKING:

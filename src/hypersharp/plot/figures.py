@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from hypersharp.cube import check_axes, only_usable
 from hypersharp.errors import InputError
 from hypersharp.pair.estimate import study_pair
-from hypersharp.pair.field import Field
 from hypersharp.plot import draw
 from hypersharp.plot.colour import Kind, mix_for, mixture, stretch
 from hypersharp.plot.draw import OKABE_ITO, broken
 from hypersharp.plot.errors import draw_errors, draw_map
 from hypersharp.plot.places import Pixel, Place, find_pixel, same_place
+from hypersharp.registration.field import Field
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

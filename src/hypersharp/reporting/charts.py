@@ -12,12 +12,12 @@ from scipy.ndimage import uniform_filter
 
 from hypersharp.cube import fwhm_nm, only_usable, transform_of, usable_bands, wavelengths_nm
 from hypersharp.grid import Window
-from hypersharp.pair.field import displacement_words, recorded_field
 from hypersharp.plot import colour, draw
 from hypersharp.plot.colour import Image
 from hypersharp.plot.errors import angle_error, draw_band_errors, draw_map, label_axes, rms_error
 from hypersharp.plot.figures import draw_blur, draw_displacement, draw_response, draw_sensor_residuals
 from hypersharp.plot.places import Pixel, Place, find_pixel, same_place
+from hypersharp.registration.field import displacement_words, recorded_field
 from hypersharp.reporting.findings import ENLARGED, RESULT, Findings
 
 if TYPE_CHECKING:

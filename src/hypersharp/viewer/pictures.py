@@ -16,10 +16,10 @@ from bokeh.palettes import Cividis256, Greys256, Magma256, Viridis256
 from numpy.typing import NDArray
 
 from hypersharp.grid import Box
-from hypersharp.pair.field import Field, displacement_words, recorded_field
 from hypersharp.plot.colour import INFRARED_CENTRES_NM, RGB_CENTRES_NM, nearest_band
 from hypersharp.plot.draw import OKABE_ITO
 from hypersharp.plot.errors import FloatArray, Parts, angle_of, rms_of
+from hypersharp.registration.field import Field, displacement_words, recorded_field
 from hypersharp.viewer.scene import Floats, Layer, Patch, Scene
 
 BANDS_AT_A_TIME = 16

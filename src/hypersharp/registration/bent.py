@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from hypersharp.pair.displaced import Fit, Scene, linearised, targets_of
-from hypersharp.pair.field import AFFINE, LEAST_SPLINES, SHIFT, as_splines, bending
+from hypersharp.registration.displaced import Fit, Scene, linearised, targets_of
+from hypersharp.registration.field import AFFINE, LEAST_SPLINES, SHIFT, as_splines, bending
 from hypersharp.sensor.tables import FloatArray, Mask
 
 MOST_TILES, LEAST_TILE_PX, LEAST_TILES = 8, 3, 8  # along either side; coarse pixels of a tile; tiles that agree

@@ -13,8 +13,8 @@ from scipy.ndimage import affine_transform, gaussian_filter, shift
 
 from hypersharp.errors import InputError
 from hypersharp.grid import Window
-from hypersharp.pair.register import Registration, register
-from hypersharp.pair.spread import register_spread
+from hypersharp.registration.register import Registration, register
+from hypersharp.registration.spread import register_spread
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, box, gaussian_fwhm
 from hypersharp.sensor.srf import find_srf, gaussian_srf
@@ -179,7 +179,7 @@ def test_a_number_of_threads_that_a_program_has_set_does_not_matter() -> None:
     code = """
 import numpy as np, torch
 torch.set_num_threads(2)
-from hypersharp.pair.bent import STIFF, Model, Tiles
+from hypersharp.registration.bent import STIFF, Model, Tiles
 random = np.random.default_rng(0)
 half, rhs = random.normal(size=(4, 200, 200)), random.normal(size=(4, 200))
 normal = half @ half.swapaxes(1, 2)

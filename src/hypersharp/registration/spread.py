@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypersharp.grid import Window
-from hypersharp.pair.bent import (
+from hypersharp.registration.bent import (
     LARGEST_LEFT,
     LEAST_AGREEING,
     LEAST_BENT_PX,
@@ -27,8 +27,8 @@ from hypersharp.pair.bent import (
     simplest,
     straight_models,
 )
-from hypersharp.pair.field import LEAST_SPLINES, basis
-from hypersharp.pair.register import LARGEST_ERROR, LEAST_CORRELATION, Registration
+from hypersharp.registration.field import LEAST_SPLINES, basis
+from hypersharp.registration.register import LARGEST_ERROR, LEAST_CORRELATION, Registration
 from hypersharp.sensor.tables import FloatArray
 
 SIDE_PX = 48  # coarse pixels along a window

@@ -20,8 +20,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from hypersharp.errors import InputError, check_name
-from hypersharp.pair.bent import bend
-from hypersharp.pair.displaced import (
+from hypersharp.registration.bent import bend
+from hypersharp.registration.displaced import (
     LEAST_PIXELS,
     SETTLED_PX,
     START_SIGMA,
@@ -33,7 +33,7 @@ from hypersharp.pair.displaced import (
     phase_peak,
     targets_of,
 )
-from hypersharp.pair.field import AFFINE, SHIFT, Field, basis
+from hypersharp.registration.field import AFFINE, SHIFT, Field, basis
 from hypersharp.sensor.srf import check_response
 from hypersharp.sensor.tables import FloatArray, Mask
 
@@ -52,8 +52,8 @@ class Registration:
     """What the images say of the ms's place: ms(p + d(p)) shows hs(p), p = (y, x) in fine pixels.
 
     `coefficients` (2, K): d = coefficients @ basis, of 1 term (a shift), 3 (an affine map) or more (a smooth field, see
-    `pair.field`); places go from -1 to 1 between the centres of the outermost coarse pixels. `error_px`: standard
-    error of the shift, the worse axis, fine pixels. `correlation`: of hs and ms under response and blur, median over
+    `registration.field`); places go from -1 to 1 between the centres of the outermost coarse pixels. `error_px`: the
+    standard error of the shift, the worse axis, fine pixels. `correlation`: of hs and ms under response and blur, median over
     bands, after and before. `sigma_px`: width of the Gaussian PSF found. `reason`: why the ms is better not moved, None
     where it is. `tie_points`: parts of the image that agree with the field, and how many were asked; `residual_px`: the
     root mean square of what their own displacements differ from it.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates, uniform_filter
 
-from hypersharp.pair.field import AFFINE, SHIFT, basis
+from hypersharp.registration.field import AFFINE, SHIFT, basis
 from hypersharp.sensor.tables import FloatArray, Mask
 
 Image = NDArray[np.floating]

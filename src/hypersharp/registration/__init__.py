@@ -1,0 +1,1 @@
+"""How far two images of one place lie off each other, found by the images themselves."""
