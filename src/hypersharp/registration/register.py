@@ -53,10 +53,10 @@ class Registration:
 
     `coefficients` (2, K): d = coefficients @ basis, of 1 term (a shift), 3 (an affine map) or more (a smooth field, see
     `registration.field`); places go from -1 to 1 between the centres of the outermost coarse pixels. `error_px`: the
-    standard error of the shift, the worse axis, fine pixels. `correlation`: of hs and ms under response and blur, median over
-    bands, after and before. `sigma_px`: width of the Gaussian PSF found. `reason`: why the ms is better not moved, None
-    where it is. `tie_points`: parts of the image that agree with the field, and how many were asked; `residual_px`: the
-    root mean square of what their own displacements differ from it.
+    standard error of the shift, the worse axis, fine pixels. `correlation`: of hs and ms under response and blur,
+    median over bands, after and before. `sigma_px`: width of the Gaussian PSF found. `reason`: why the ms is better not
+    moved, None where it is. `tie_points`: parts of the image that agree with the field, and how many were asked;
+    `residual_px`: the root mean square of what their own displacements differ from it.
     """
 
     coefficients: FloatArray
