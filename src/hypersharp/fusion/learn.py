@@ -28,7 +28,6 @@ from hypersharp.pair.sensor import GivenPSF, GivenSRF, PairSensor, given_sensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.pair.tiling import Tile
 from hypersharp.sensor.observe import Sensor
-from hypersharp.sensor.spectra import INFERRED, RELATED
 
 SIGNED = 0.01  # of the sum of hs's magnitudes below zero: beyond what noise does to dark pixels
 CONSISTENCY_HALO = 4  # coarse pixels that a change for consistency reaches, beyond the methods' own
@@ -153,10 +152,8 @@ def learn_pair(
     consistency = sharpener.fit.described() if sharpener.fit else None
     weights = [part.apply.weights for part in sharpener.parts if part.apply.weights is not None]
     learned = {"choice": choice.described(), "weights": weights, "consistency": consistency}
-    record = record_of(pair, method, options, sensor, notes, **learned)
-    if not any(METHODS[part.method].sees_ms for part in sharpener.parts):
-        placed = [line for line in record.placed if not line.endswith((INFERRED, RELATED))]
-        record = replace(record, placed=placed)  # there is no detail to be inferred
+    sees_ms = any(METHODS[part.method].sees_ms for part in sharpener.parts)
+    record = record_of(pair, method, options, sensor, notes, sees_ms=sees_ms, **learned)
     return Fusion(pair, sharpener, options, choice, sensor, record, None if sample.in_parts else made)
 
 

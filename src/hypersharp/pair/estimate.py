@@ -9,8 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.io.image import CubeImage
-from hypersharp.pair.pair import check_pair
-from hypersharp.pair.place import place
+from hypersharp.pair.options import Options
+from hypersharp.pair.place import pair_of
 from hypersharp.pair.sensor import GivenPSF, GivenSRF, estimate_sensor, given_sensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor import estimate as sensors
@@ -117,7 +117,7 @@ def study_pair(
     >>> study_pair(hs, ms).diagnosis.residuals.shape
     (3,)
     """
-    pair = check_pair(place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister="none"))
+    pair = pair_of(CubeImage(hs), CubeImage(ms), Options(coregister="none"), ratio=ratio)
     tensors = pair.whole()
     estimate = estimate_sensor(tensors, *given_sensor(pair, psf, srf))
     down, right = pair.placement.offset_px_yx

@@ -37,7 +37,6 @@ from hypersharp.pair.resample import affine_type, project
 from hypersharp.registration.displaced import START_SIGMA
 from hypersharp.registration.register import LEAST_CORRELATION, Model, Registration
 from hypersharp.registration.spread import FEW, register_spread, spread
-from hypersharp.sensor.spectra import Spectra, coverage_notes
 from hypersharp.sensor.srf import check_common_wavelengths
 
 if TYPE_CHECKING:
@@ -87,10 +86,7 @@ def place(
         placed: Placement = on_hs(hs, ms, grids, ratio, coregister, known)
     else:
         placed = on_ms(native or hs, ms, grids, ratio, coregister, known, start_px_yx=start_px_yx)
-    nm, flags = wavelengths_nm(outlines[0]), good_bands(outlines[0])
-    seen = nm if nm is None or flags is None else nm[flags]
-    coverage = coverage_notes(Spectra(seen, wavelengths_nm(outlines[1]), fwhm_nm(outlines[1])))
-    return replace(placed, notes=(*notes, *placed.notes, *coverage))
+    return replace(placed, notes=(*notes, *placed.notes))
 
 
 def pair_of(

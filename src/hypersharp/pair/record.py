@@ -18,6 +18,7 @@ from hypersharp.pair.place import place
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
+from hypersharp.sensor.spectra import coverage_notes
 from hypersharp.system.build_info import release
 
 ATTRIBUTE = "hypersharp"
@@ -167,9 +168,19 @@ def placed_as(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
 
 
 def record_of(
-    pair: Pair, method: str, options: Options, sensor: PairSensor, notes: Sequence[str], **learned: Any
+    pair: Pair,
+    method: str,
+    options: Options,
+    sensor: PairSensor,
+    notes: Sequence[str],
+    *,
+    sees_ms: bool,
+    **learned: Any,
 ) -> Record:
-    """The record of a fusion; notes: those of its methods, warnings among them; learned: its other fields."""
+    """The record of a fusion; notes: those of its methods, warnings among them; learned: its other fields.
+
+    sees_ms: whether the result has detail of the ms.
+    """
     plain = [note for note in notes if not note.startswith(WARNING)]
     warned = [note.removeprefix(WARNING) for note in notes if note.startswith(WARNING)]
     images = (("hs", pair.placement.hs), ("ms", pair.placement.ms))
@@ -181,7 +192,11 @@ def record_of(
         method=method,
         inputs=inputs,
         placement=pair.placement.described(),
-        placed=[*(f"{n}: {line}" for n, image in images for line in image.said()), *pair.placement.notes],
+        placed=[
+            *(f"{name}: {line}" for name, image in images for line in image.said()),
+            *pair.placement.notes,
+            *(coverage_notes(pair.spectra) if sees_ms else []),
+        ],
         scale=pair.unit,
         sensor=described(sensor),
         options=options.chosen(),

@@ -16,7 +16,6 @@ from hypersharp.sensor.tables import FloatArray, Mask
 REACH = 0.25  # of its wavelength: how far an ms band of unknown width may see
 SAME_CENTRE = 0.012  # of a wavelength: published and nominal centres of one band differ by less
 GAP = 1.5  # times the median spacing: bands further apart are no neighbours
-INFERRED, RELATED = "is inferred from the bands that it sees", "is related to the others by the images alone"
 LEAST_BANDS = 3  # below which any sensor's centres might match
 
 
@@ -133,13 +132,14 @@ def coverage_notes(spectra: Spectra) -> list[str]:
     if beyond.size:
         bands = f"{beyond.size} hs band{'s' * (beyond.size > 1)} beyond ({nm_runs(beyond.tolist(), spectra.hs_nm)})"
         listed = ", ".join(f"{low:.0f} to {high:.0f} nm" for low, high in seen)
-        notes.append(f"ms sees {listed}: the detail of {bands} {INFERRED}")
+        notes.append(f"ms sees {listed}: the detail of {bands} is inferred from the bands that it sees")
     distance = np.abs(spectra.hs_nm - centres[:, None])
     blind = np.flatnonzero((distance > np.maximum(reach[:, None], band_shares_nm(spectra.hs_nm))).all(1))
     if blind.size:
         bands = ", ".join(f"{m + 1} ({centres[m]:.0f} nm)" for m in blind)
         what = f"no hs band lies at ms band{'s' * (blind.size > 1)} {bands}"
-        notes.append(f"{what}: what {'they show' if blind.size > 1 else 'it shows'} {RELATED}")
+        shown = "they show" if blind.size > 1 else "it shows"
+        notes.append(f"{what}: what {shown} is related to the others by the images alone")
     return notes
 
 

@@ -29,11 +29,11 @@ from hypersharp.networks.inference import autocast
 from hypersharp.networks.layers import mixed
 from hypersharp.networks.subspace import SubspaceSSJCN
 from hypersharp.pair.options import Coregister, Options, Progress, choose_device, ignore
-from hypersharp.pair.pair import check_pair
-from hypersharp.pair.place import place
+from hypersharp.pair.place import pair_of
 from hypersharp.pair.sensor import PairSensor, given_sensor
 from hypersharp.pair.tensors import ORIENTATIONS, TensorPair, turned
 from hypersharp.sensor.psf import PSF
+from hypersharp.sensor.spectra import coverage_notes
 from hypersharp.train.cost import made_with
 from hypersharp.train.patches import cut
 
@@ -131,12 +131,12 @@ def adapt_pair(
     hypersharp.errors.CallError: found --out weights.pkl, expected a file that ends in .safetensors, do: rename it
     """
     check_suffix(out, ".safetensors")
-    looked_for: Coregister = "none" if psf is not None else coregister
-    pair = check_pair(place(CubeImage(hs), CubeImage(ms), ratio=ratio, coregister=looked_for))
+    run = Options(device=device, coregister=coregister)
+    pair = pair_of(CubeImage(hs), CubeImage(ms), run, psf=psf, ratio=ratio)
     whole, chosen = pair.whole(), options or AdaptOptions()
     sensor = PairSensor(whole, *given_sensor(pair, psf, srf))
-    net, learnt = adapt(whole, sensor, Options(device=device), chosen, progress)
-    outcome = replace(learnt, notes=pair.placement.notes)
+    net, learnt = adapt(whole, sensor, run, chosen, progress)
+    outcome = replace(learnt, notes=(*pair.placement.notes, *coverage_notes(pair.spectra)))
     provenance = {**asdict(chosen), **asdict(outcome), "scale": pair.unit, **made_with()}
     centres = pair.spectra.hs_nm
     nm = None if centres is None else tuple(float(centre) for centre in centres)
