@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hypersharp.errors import InputError, unknown_name
-from hypersharp.sensor.cameras import find_camera
-from hypersharp.sensor.measured import find_measured
+from hypersharp.sensor.measured import find_camera, find_measured
 from hypersharp.sensor.psf import FWHM_PER_SIGMA
 from hypersharp.sensor.responses import SRFS, Curve
 from hypersharp.sensor.tables import FloatArray, Mask, is_table_path, read_table
