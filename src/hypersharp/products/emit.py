@@ -15,9 +15,9 @@ import numpy as np
 
 from hypersharp.errors import InputError, check_name, needs
 from hypersharp.products.files import Files
-from hypersharp.products.hdf import Joined, LookedUp, exact, hdf_in, opened_hdf, pixels_of, place_of, text_of
+from hypersharp.products.hdf import LookedUp, exact, hdf_in, opened_hdf, pixels_of, place_of, text_of
 from hypersharp.products.quality import Flags, Layer, unmasked
-from hypersharp.stored import Stored
+from hypersharp.stored import Joined, Stored
 
 FILL = -9999.0
 AXES = (2, 0, 1)

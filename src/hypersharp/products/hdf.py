@@ -15,12 +15,12 @@ from hypersharp.grid import Grid, fitted_affine, next_to, on_map
 from hypersharp.products.files import Files
 from hypersharp.sensor.wavelengths import spectral_nm, widths_nm
 from hypersharp.stored import Pixels, VariablePixels
-from hypersharp.system.own_content import check_own_content
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
     from affine import Affine
 
+MOST_ITEMS = 100_000  # of a file
 CHECKED = set[tuple[Path, int]]()  # files, as they were last changed, that hold all that they show
 PLANE_PX = 0.05  # a swath whose pixels lie so close to a plane grid is placed by that
 
@@ -36,6 +36,31 @@ def opened_hdf(path: Path, expected: str = "a whole HDF5 file", feature: str = "
             check_own_content(path, file)
             CHECKED.add(version)
         yield file
+
+
+def check_own_content(path: Path, file: Any) -> None:
+    """Check that an open h5py.File holds all that it shows.
+
+    Raises: InputError for external links, datasets stored in other files, virtual datasets, or too many items.
+    """
+    import h5py
+
+    seen = [0]  # a callback may not raise, but ends the visit by what it returns
+
+    def in_link(name: str, link: Any) -> str | None:
+        seen[0] += 1
+        if seen[0] > MOST_ITEMS:
+            return f"more than {MOST_ITEMS} items"
+        return f"a link to another file ({name[:60]})" if isinstance(link, h5py.ExternalLink) else None
+
+    def in_item(name: str, item: Any) -> str | None:
+        if isinstance(item, h5py.Dataset) and item.external:
+            return f"numbers stored in another file ({name[:60]})"
+        return f"a virtual dataset ({name[:60]})" if isinstance(item, h5py.Dataset) and item.is_virtual else None
+
+    found = file.visititems_links(in_link) or file.visititems(in_item)
+    if found is not None:
+        raise InputError(f"{path} with {found}", "all data in the file itself", "copy it with h5repack")
 
 
 def is_hdf(path: Path) -> bool:
@@ -69,28 +94,6 @@ def spectra_of(centres: Any, widths: Any | None, unit: str) -> dict[str, Any]:
     nm = spectral_nm(centres[()], text_of(centres.attrs.get(unit, "nm")))
     width = None if widths is None else widths_nm(widths[()], text_of(widths.attrs.get(unit, "nm")), nm)
     return {"wavelengths_nm": nm, "fwhm_nm": width}
-
-
-class Joined(Pixels):
-    """Bands taken from several images of one size: `chosen` holds (image, band) for each."""
-
-    def __init__(self, images: Sequence[Any], chosen: Sequence[tuple[int, int]]) -> None:
-        shapes = {image.shape[1:] for image in images}
-        if len(shapes) > 1:
-            raise InputError(
-                f"cubes of {' and '.join(map(str, sorted(shapes)))} pixels", "one size", "download it again"
-            )
-        super().__init__((len(chosen), *images[0].shape[1:]), images[0].dtype)
-        self.images, self.chosen = tuple(images), tuple(chosen)
-
-    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
-        found = np.empty((len(bands), rows.stop - rows.start, columns.stop - columns.start), self.dtype)
-        for number, image in enumerate(self.images):
-            wanted = [(i, self.chosen[band][1]) for i, band in enumerate(bands) if self.chosen[band][0] == number]
-            if wanted:
-                places, those = zip(*wanted, strict=True)
-                found[list(places)] = image.read(list(those), rows, columns)
-        return found
 
 
 class LookedUp(Pixels):

@@ -16,9 +16,9 @@ import numpy as np
 
 from hypersharp.errors import check_name
 from hypersharp.products.files import Files
-from hypersharp.products.hdf import Joined, exact, hdf_in, opened_hdf, pixels_of, place_of
+from hypersharp.products.hdf import exact, hdf_in, opened_hdf, pixels_of, place_of
 from hypersharp.products.quality import Flags, Layer
-from hypersharp.stored import Pixels, Stored
+from hypersharp.stored import Joined, Pixels, Stored
 
 PAN_NM, PAN_WIDTH_NM = 550.0, 300.0  # ASI: 400 to 700 nm
 ROW_BAND_COLUMN = (1, 0, 2)
