@@ -141,7 +141,7 @@ def _header(path: Path) -> Header:
 
 def _pixels(header: Header, body: Path) -> np.ndarray:
     """The body as (band, y, x): mapped into memory, or unzipped."""
-    shape = {axis: header.integer(name) for axis, name in (("l", "bands"), ("h", "lines"), ("w", "samples"))}
+    shape = dict(zip("lhw", header.shape, strict=True))
     code, interleave = header.integer("data type"), header.fields.get("interleave", "bsq").lower()
     if code not in DTYPES or interleave not in AXES:
         found = f"data type {code}, interleave {interleave} in {header.path}"

@@ -46,13 +46,13 @@ class Format:
 
     file: str
     suffixes: tuple[str, ...]
-    options: bool = False  # `variable`, `layout` and `shape_yx` apply: it does not name its image, or the axes
-    streamed: bool = False  # a lazy cube is written piece by piece
-    compressed: bool = False  # may be smaller than its pixels, and safe on a disk that fills up all the same
-    nodata: bool = False  # it says which number stands for missing pixels
-    upload: bool = False  # its files cannot point at other files, so a browser may send them
+    options: bool = False
+    streamed: bool = False
+    compressed: bool = False
+    nodata: bool = False
+    upload: bool = False
     folder: bool = False
-    written: bool = True  # else only read
+    written: bool = True
     marks: tuple[str, ...] = ()
     guard: Literal["risky", "all", ""] = "all"
 
@@ -112,10 +112,10 @@ FORMATS = (
     ENVI,
     Format("mat", (".mat",), options=True, guard="risky"),
     Format("npy", (".npy",), options=True, streamed=True, upload=True, guard=""),
-    Format("npz", (".npz",), options=True, upload=True),
+    Format("npy", (".npz",), options=True, upload=True),
     Format("netcdf", (".nc",), options=True, streamed=True, nodata=True, guard="risky"),
     ZARR,
-    Format("picture", (".png", ".jpg", ".jpeg"), upload=True, written=False),
+    Format("raster", (".png", ".jpg", ".jpeg"), upload=True, written=False),
     FOLDER,
 )
 BY_SUFFIX = {suffix: format for format in FORMATS for suffix in format.suffixes}

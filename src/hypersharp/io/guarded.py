@@ -29,7 +29,7 @@ import numpy as np
 import psutil
 
 from hypersharp.conventions.arrays import affine_of_six
-from hypersharp.errors import CallError, HypersharpError, InputError, MissingExtraError
+from hypersharp.errors import CallError, InputError, MissingExtraError
 from hypersharp.products.files import MOST_FILES, changed, split_part
 from hypersharp.products.quality import Flags
 from hypersharp.stored import Pixels, Stored
@@ -102,11 +102,8 @@ class GuardedPixels(Pixels):
         super().__init__(shape, dtype)
         self.image, self.name = image, name
 
-    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
-        return self._numbers(bands, rows, columns, None)
-
-    def _numbers(
-        self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int] | None
+    def read(
+        self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int] | None = None
     ) -> np.ndarray:
         spans = [rows.start, rows.stop, columns.start, columns.stop]
         wanted = {"name": self.name, "bands": list(bands), "spans": spans, "shape_yx": shape_yx}
@@ -118,7 +115,7 @@ class CoarsePixels(GuardedPixels):
     """The same of a format that gives averages."""
 
     def coarse(self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int]) -> np.ndarray:
-        return self._numbers(bands, rows, columns, shape_yx)
+        return self.read(bands, rows, columns, shape_yx)
 
     def has_overviews(self) -> bool:
         return bool(CHILD.ask("overviews", self.image, {})[0]["found"])
@@ -226,13 +223,6 @@ def _cpu_s(process: subprocess.Popen[bytes]) -> float:
         used = psutil.Process(process.pid).cpu_times()
         return float(used.user + used.system)
     return 0.0
-
-
-def error_facts(error: HypersharpError) -> list[Any]:
-    """An error as it travels."""
-    if isinstance(error, MissingExtraError):
-        return ["MissingExtraError", [error.found.removeprefix("no library for "), error.expected[27:-1]]]
-    return [type(error).__name__, [error.found, error.expected, error.do]]
 
 
 CHILD = Child()

@@ -100,15 +100,10 @@ def coordinate_words(cube: xr.DataArray) -> dict[str, dict[str, str]]:
         axes["y"] |= {"standard_name": "latitude", "units": "degrees_north"}
         axes["x"] |= {"standard_name": "longitude", "units": "degrees_east"}
     elif crs is not None:
-        unit = {"metre": "m", "meter": "m"}.get(
-            crs.linear_units, crs.linear_units.replace(" ", "_")
-        )  # as UDUNITS has it
+        unit = crs.linear_units.replace(" ", "_")
+        unit = "m" if unit in ("metre", "meter") else unit  # as UDUNITS has it
         for name, words in axes.items():
-            words |= {
-                "standard_name": f"projection_{name}_coordinate",
-                "long_name": f"{name} coordinate",
-                "units": unit,
-            }
+            words |= {"standard_name": f"projection_{name}_coordinate", "units": unit}
     return axes
 
 
