@@ -10,13 +10,17 @@ Cameras: `camera-1` to `camera-52` are the columns of MHF-net's `AllR.mat` (3, 3
 HYPERSHARP_DATA/srf/MHFnet_CAVE_AllR.mat.
 """
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
 from hypersharp.errors import InputError, unknown_name
 from hypersharp.sensor.responses import CAVE_WAVELENGTHS_NM, Curve
-from hypersharp.sensor.tables import own_table, read_mat, read_table
+from hypersharp.sensor.tables import read_mat, read_table
 
 PREFIX = "measured-"
 SENTINEL_2 = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
@@ -35,6 +39,19 @@ CAMERA_COUNT = 52
 CAMERA_FILE = "MHFnet_CAVE_AllR.mat"
 CAMERAS = f"camera-1 .. camera-{CAMERA_COUNT}"
 CAMERA_SOURCE = f"MHF-net's table of cameras, from HYPERSHARP_DATA/srf/{CAMERA_FILE}"
+
+
+@contextmanager
+def own_table(name: str, file: str) -> Iterator[Path]:
+    """The path of a table that users have a copy of their own of, in HYPERSHARP_DATA/srf.
+
+    Raises: InputError where it cannot be read inside.
+    """
+    try:
+        yield Path(os.environ.get("HYPERSHARP_DATA", "")) / "srf" / file
+    except (InputError, LookupError, ValueError) as exc:
+        found = f"'{name}' without its table '{file}'"
+        raise InputError(found, "it in the folder srf of HYPERSHARP_DATA", "put it there") from exc
 
 
 def find_measured(name: str) -> Curve | None:

@@ -1,9 +1,7 @@
 """Small 2-D tables (a blur kernel, a spectral response) read from .npy, .mat, .csv and .txt."""
 
-import os
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -56,19 +54,6 @@ def read_table(spec: str | Path, what: str, fits: Callable[[tuple[int, ...]], bo
     if not np.isfinite(table).all():
         raise InputError(f"{(~np.isfinite(table)).sum()} values not finite in '{path}'", expected, "fill these in")
     return table
-
-
-@contextmanager
-def own_table(name: str, file: str) -> Iterator[Path]:
-    """The path of a table that users have a copy of their own of, in HYPERSHARP_DATA/srf.
-
-    Raises: InputError where it cannot be read inside.
-    """
-    try:
-        yield Path(os.environ.get("HYPERSHARP_DATA", "")) / "srf" / file
-    except (InputError, LookupError, ValueError) as exc:
-        found = f"'{name}' without its table '{file}'"
-        raise InputError(found, "it in the folder srf of HYPERSHARP_DATA", "put it there") from exc
 
 
 def split_variable(spec: str) -> tuple[str, str | None]:
