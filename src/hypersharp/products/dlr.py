@@ -127,9 +127,8 @@ def spectral_image(
     if full is not None and not all(full):
         said.append(f"{list(full).count(False)} of {count} bands hold nothing, by its statistics")
     return Rasters([Band(path, i + 1) for i in range(count)]).stored(
+        list(zip(nm, fwhm, strict=True)),
         layers,
-        wavelengths_nm=nm,
-        fwhm_nm=fwhm,
         good_bands=full,
         nodata=float(meta.text(tags.background, "-32768")) if nodata is None else nodata,
         scale=np.array(gain),

@@ -38,6 +38,26 @@ def opened_hdf(path: Path, expected: str = "a whole HDF5 file", feature: str = "
         yield file
 
 
+@contextmanager
+def opened_in(files: Files, pattern: str) -> Iterator[tuple[Path, Any]]:
+    """The HDF5 file that was named, or lies in the folder, open, and its path; without anything in it where it is none.
+
+    Raises: InputError for one in an archive, of which HDF5 cannot read parts, and for another file of the product's
+        own name, which fits the pattern.
+    """
+    name = files.named or files.first(pattern)
+    if name is not None and not files.root.is_dir():
+        raise InputError(f"{name} in {files.root}", "the file itself", "unpack the archive first")
+    path = files.root / (name or "")
+    if name is not None and is_hdf(path):
+        with opened_hdf(path) as file:
+            yield path, file
+        return
+    if name is not None and fnmatch(name.lower(), pattern.lower()):
+        raise InputError(f"{path} that does not begin like HDF5", "a whole HDF5 file", "download it again")
+    yield path, {}
+
+
 def check_own_content(path: Path, file: Any) -> None:
     """Check that an open h5py.File holds all that it shows.
 
@@ -164,22 +184,3 @@ def squared(affine: Affine, shape_yx: tuple[int, ...]) -> Affine:
     corners = [(0, 0), (width, 0), (0, height)]
     moved = [abs(v - w) for corner in corners for v, w in zip(affine @ corner, plain @ corner, strict=True)]
     return plain if max(moved) <= PLANE_PX * abs(a) else affine
-
-
-def hdf_in(files: Files, *patterns: str) -> Path | None:
-    """The HDF5 file that was named, or lies in the folder; None where it is none.
-
-    Raises: InputError for one in an archive, of which HDF5 cannot read parts, and for another file of the product's
-        own name.
-    """
-    name = files.named or files.first(*patterns)
-    if name is None:
-        return None
-    if not files.root.is_dir():
-        raise InputError(f"{name} in {files.root}", "the file itself", "unpack the archive first")
-    path = files.root / name
-    if is_hdf(path):
-        return path
-    if any(fnmatch(name.lower(), pattern.lower()) for pattern in patterns):
-        raise InputError(f"{path} that does not begin like HDF5", "a whole HDF5 file", "download it again")
-    return None

@@ -122,8 +122,10 @@ class Rasters(Pixels):
                 planes.append(dataset.read(band.index, window=window, out_shape=shape_yx, resampling=how))
         return np.stack(planes)
 
-    def stored(self, layers: Sequence[Layer] = (), **known: Any) -> Stored:
-        """The bands in their place, with quality layers and what else is known of them, as `Stored` takes it."""
+    def stored(self, nm: Sequence[tuple[float, float | None]], layers: Sequence[Layer] = (), **known: Any) -> Stored:
+        """The bands in their place, of these centres and widths, with quality layers and what else `Stored` takes."""
+        widths = [width for _, width in nm]
+        known |= {"wavelengths_nm": [centre for centre, _ in nm], "fwhm_nm": None if None in widths else widths}
         return Stored(self, crs=self.crs, transform=self.transform, flags=Flags.of(layers), **known)
 
     def has_overviews(self) -> bool:
