@@ -222,7 +222,7 @@ def write(cube: xr.DataArray, path: Path) -> None:
     place = transform_of(cube)
     if place is not None and place.determinant > 0:
         cube = cube.isel(y=slice(None, None, -1))
-    packed = pack(cube if cube.dtype != np.float16 else cube.astype("f4"))
+    packed = pack(cube)
     kind = packed.values.dtype.str[1:]
     dtype = {"b1": "u1", "i1": "i2"}.get(kind, kind)
     interleave = path.suffix.lower()[1:]

@@ -60,7 +60,7 @@ def write(cube: xr.DataArray, path: Path) -> None:
         import rasterio
         from rasterio._err import CPLE_BaseError
         from rasterio.errors import NotGeoreferencedWarning, RasterioError
-    packed = pack(cube if cube.dtype != np.float16 else cube.astype("f4"))
+    packed = pack(cube)
     values = packed.values.astype("u1") if packed.values.dtype.kind == "b" else packed.values
     is_cog = path.name.lower().endswith(".cog.tif")
     with warnings.catch_warnings(), quiet_libtiff():

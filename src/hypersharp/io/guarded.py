@@ -140,8 +140,7 @@ class Child:
                 assert process.stdin is not None
                 process.stdin.write(len(question).to_bytes(HEAD, "little") + question)
                 process.stdin.flush()
-                facts = json.loads(answer.take(answer.length()))
-                content = answer.take(answer.length())
+                facts, content = json.loads(answer.part()), answer.part()
             except (OSError, EOFError, ValueError, TimeoutError) as error:
                 code, late = process.poll(), isinstance(error, TimeoutError)
                 with suppress(subprocess.TimeoutExpired):
@@ -199,8 +198,9 @@ class _Answer:
         self.most_cpu_s = _cpu_s(process) + CPU_S + extra_s
         self.ends = time.monotonic() + WALL_S + 5 * extra_s
 
-    def length(self) -> int:
-        return int.from_bytes(self.take(HEAD), "little")
+    def part(self) -> bytearray:
+        """The next part, after its length. Raises: as `take`."""
+        return self.take(int.from_bytes(self.take(HEAD), "little"))
 
     def take(self, count: int) -> bytearray:
         """So many bytes. Raises: TimeoutError; EOFError where the child is gone."""

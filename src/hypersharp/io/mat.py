@@ -90,8 +90,6 @@ def write(cube: xr.DataArray, path: Path) -> None:
     import scipy.io
 
     values = np.asarray(cube.data)
-    if values.dtype == np.float16:
-        values = values.astype("f4")
     if values.nbytes >= V5_LIMIT_BYTES:
         raise OutputError(f"{values.nbytes / 1e9:.1f} GB for a MATLAB v5 file", "less than 2 GB", "write .nc or .tif")
     known = {"cube": values.transpose(1, 2, 0), "layout": "hwl"} | metadata_of(cube)

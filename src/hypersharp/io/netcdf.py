@@ -139,6 +139,6 @@ def write(cube: xr.DataArray, path: Path) -> None:
     with needs("NetCDF"):
         import h5netcdf  # noqa: F401
     check_room(path, cube.nbytes + SPARE_BYTES)
-    dataset = dataset_of(cube if cube.dtype != np.float16 else cube.astype("f4"))
+    dataset = dataset_of(cube)
     dataset["cube"].encoding |= {"zlib": True, "complevel": 4, "shuffle": True}
     dataset.to_netcdf(path, engine="h5netcdf")

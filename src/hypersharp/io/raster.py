@@ -126,8 +126,8 @@ def read_raster(path: Path, driver: str) -> Stored:
         return Stored(
             RasterPixels(driver, known["parts"], dataset.shape, np.result_type(*dtypes) if dtypes else "u1"),
             **_place(path, dataset),
-            wavelengths_nm=joined([found["spectral"][0] for found in pieces]),
-            fwhm_nm=joined([found["spectral"][1] for found in pieces]),
+            wavelengths_nm=joined([found["wavelengths_nm"] for found in pieces]),
+            fwhm_nm=joined([found["fwhm_nm"] for found in pieces]),
             good_bands=None if None in flags else [flag.strip() not in ("0", "false", "False") for flag in flags],
             nodata=one_or_each(known["nodata"]),
             scale=np.array(known["scale"]),
@@ -152,32 +152,27 @@ def _piece(page: str, path: Path, driver: str, alpha: int | None) -> dict[str, A
         tags = [{name.lower(): text for name, text in dataset.tags(index).items()} for index in indexes]
         imagery = [dataset.tags(index, ns="IMAGERY") for index in indexes]
         whole = {name.lower(): text for name, text in (dataset.tags() | dataset.tags(ns="ENVI")).items()}
+        # wavelengths and widths: by the tags of each band (with their unit, or the IMAGERY domain), of all, or names
+        unit = tags[0].get("wavelength_units") if tags else None
+        centres, widths = _numbers(tags, "wavelength"), _numbers(tags, "fwhm")
+        if centres is None:
+            centres, widths, unit = _numbers(imagery, "CENTRAL_WAVELENGTH_UM"), _numbers(imagery, "FWHM_UM"), "um"
+        if centres is None:
+            lists = [numbers_in(whole.get(name, whole.get(f"{name}s"))) for name in ("wavelength", "fwhm")]
+            centres, widths = (found if found is not None and len(found) == len(tags) else None for found in lists)
+            unit = whole.get("wavelength_units", whole.get("wavelength units"))
+        named = named_nm([dataset.descriptions[index - 1] for index in indexes]) if centres is None else None
+        nm = spectral_nm(centres, unit) if named is None else named
         return {
             "parts": [(page, index) for index in indexes],
             "dtypes": dtypes,
-            "spectral": _spectral(tags, imagery, [dataset.descriptions[index - 1] for index in indexes], whole),
+            "wavelengths_nm": nm,
+            "fwhm_nm": widths_nm(widths, unit, centres if named is None else named),
             "flags": [tag.get("bbl") for tag in tags],
             "nodata": [dataset.nodatavals[index - 1] for index in indexes],
             "scale": [dataset.scales[index - 1] for index in indexes],
             "offset": [dataset.offsets[index - 1] for index in indexes],
         }
-
-
-def _spectral(
-    tags: list[dict[str, str]], imagery: list[dict[str, str]], names: list[str | None], whole: dict[str, str]
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Wavelengths and widths, from the tags of each band (with their unit, or the IMAGERY domain), of all, or names."""
-    unit = tags[0].get("wavelength_units") if tags else None
-    centres, widths = _numbers(tags, "wavelength"), _numbers(tags, "fwhm")
-    if centres is None:
-        centres, widths, unit = _numbers(imagery, "CENTRAL_WAVELENGTH_UM"), _numbers(imagery, "FWHM_UM"), "um"
-    if centres is None:
-        lists = (numbers_in(whole.get(name, whole.get(f"{name}s"))) for name in ("wavelength", "fwhm"))
-        centres, widths = (numbers if numbers is not None and len(numbers) == len(tags) else None for numbers in lists)
-        unit = whole.get("wavelength_units", whole.get("wavelength units"))
-    if centres is None and (named := named_nm(names)) is not None:
-        return named, widths_nm(widths, unit, named)
-    return spectral_nm(centres, unit), widths_nm(widths, unit, centres)
 
 
 def _numbers(tags: list[dict[str, str]], name: str) -> list[float] | None:
