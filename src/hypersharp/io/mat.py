@@ -35,8 +35,7 @@ def _read_v5(image: Image) -> Stored:
     from scipy.io.matlab import MatReadError
 
     errors = (*READ_ERRORS, MatReadError)
-    with reading(image.path, EXPECTED, *errors), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with reading(image.path, EXPECTED, *errors), warnings.catch_warnings(action="ignore"):
         listed = scipy.io.whosmat(image.path)
         # a broken file may claim more elements than 64 bits can count
         few = {name for name, shape, _ in listed if np.prod(shape, dtype=object) <= SMALL}
@@ -46,8 +45,7 @@ def _read_v5(image: Image) -> Stored:
         loaded = scipy.io.loadmat(image.path, variable_names=wanted) if wanted else {}
         small = {name: loaded[name] for name in wanted}
     name = find_variable(image, found, small)
-    with reading(image.path, EXPECTED, *errors), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with reading(image.path, EXPECTED, *errors), warnings.catch_warnings(action="ignore"):
         array = scipy.io.loadmat(image.path, variable_names=[name])[name]
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iufb":
         raise InputError(f"'{name}' in {image.path}, complex or sparse", "an array of real numbers", "name another")

@@ -109,9 +109,7 @@ def check_response(srf: ArrayLike, ms_bands: int, hs_bands: int) -> None:
         raise InputError(found, f"{ms_bands} x {hs_bands}, the bands of this pair", do)
 
 
-def check_common_wavelengths(
-    hs_nm: ArrayLike | None, ms_nm: ArrayLike | None, ms_fwhm_nm: ArrayLike | None = None
-) -> None:
+def check_common_wavelengths(hs_nm: ArrayLike | None, ms_nm: ArrayLike | None, ms_fwhm_nm: ArrayLike | None) -> None:
     """Raise where wavelengths (L,) and (l,) are known and no ms band reaches into the range of hs.
 
     An ms band reaches from its centre by half its width, by 50 nm where that is not known.
