@@ -28,7 +28,7 @@ from hypersharp.pair.record import Record, ranking_rows
 from hypersharp.pair.reduced import as_noisy_as, checkerboard, reduced_pairs
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
-from hypersharp.sensor.noise import Noise
+from hypersharp.sensor.diagnosis import Noise
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import gaussian
 from hypersharp.simulation.protocols import find_protocol

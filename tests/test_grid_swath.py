@@ -12,7 +12,7 @@ from hypersharp.cube import make_cube, with_lonlat
 from hypersharp.describe import facts_of
 from hypersharp.errors import InputError
 from hypersharp.grid import Grid, in_pixels, on_map, swath_grid, swath_in_swath
-from hypersharp.io.points import points_of
+from hypersharp.io.geotiff import points_of
 from hypersharp.products.hdf import place_of
 
 FloatArray = NDArray[np.float64]

@@ -11,10 +11,9 @@ from torch import Tensor
 
 from hypersharp.errors import InputError
 from hypersharp.io import open_cube
-from hypersharp.sensor.diagnosis import diagnose, runs
+from hypersharp.sensor.diagnosis import diagnose, measure_noise, runs
 from hypersharp.sensor.estimate import Estimate, check_images, complete_sensor
 from hypersharp.sensor.moments import find_support, gather
-from hypersharp.sensor.noise import measure_noise
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.physical import nonnegative
 from hypersharp.sensor.psf import PSF, gaussian

@@ -80,6 +80,27 @@ class MaskPixels(Pixels):
         return whole[:, middles[0][:, None], middles[1]]
 
 
+class Joined(Pixels):
+    """Bands taken from several images of one size: `chosen` holds (image, band) for each."""
+
+    def __init__(self, images: Sequence[Any], chosen: Sequence[tuple[int, int]]) -> None:
+        shapes = {image.shape[1:] for image in images}
+        if len(shapes) > 1:
+            sizes = " and ".join(map(str, sorted(shapes)))
+            raise InputError(f"cubes of {sizes} pixels", "one size", "download it again")
+        super().__init__((len(chosen), *images[0].shape[1:]), np.result_type(*(image.dtype for image in images)))
+        self.images, self.chosen = tuple(images), tuple(chosen)
+
+    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
+        found = np.empty((len(bands), rows.stop - rows.start, columns.stop - columns.start), self.dtype)
+        for number, image in enumerate(self.images):
+            wanted = [(i, self.chosen[band][1]) for i, band in enumerate(bands) if self.chosen[band][0] == number]
+            if wanted:
+                places, those = zip(*wanted, strict=True)
+                found[list(places)] = image.read(list(those), rows, columns)
+        return found
+
+
 class VariablePixels(Pixels):
     """A named array of a file as (band, y, x).
 

@@ -49,7 +49,7 @@ def weights() -> None:
 @app.command(rich_help_panel="What there is")
 def sensors() -> None:
     """List the spectral responses known by name."""
-    from hypersharp.sensor import cameras, measured
+    from hypersharp.sensor import measured
     from hypersharp.sensor.responses import SRFS, Curve
 
     rows = [
@@ -66,7 +66,7 @@ def sensors() -> None:
         more = [band for band in bands if band in measured.MORE]
         usual = [band for band in bands if band and band not in more]
         rows.append([measured.PREFIX + name, " ".join(usual), " ".join(more) or "-", "measured", measured.SOURCE])
-    rows.append([cameras.NAMES, "R G B", "-", "measured", cameras.SOURCE])
+    rows.append([measured.CAMERAS, "R G B", "-", "measured", measured.CAMERA_SOURCE])
     say(table(["name", "bands", "more, by name:band,band", "curve", "source"], rows))
 
 

@@ -23,23 +23,11 @@ from hypersharp.conventions.cf import (
 )
 from hypersharp.errors import InputError
 from hypersharp.sensor.wavelengths import in_text, spectral_nm
-from hypersharp.stored import NOTES, Pixels, Stored, VariablePixels, one_or_each
+from hypersharp.stored import NOTES, Joined, Stored, VariablePixels, one_or_each
 
 Opener = Callable[[Path], AbstractContextManager[Any]]
 CENTRES = ("radiation_wavelength", "wavelength", "center_wavelength", "central_wavelength")
 LISTED = 8  # names in a message
-
-
-class BandVariables(Pixels):
-    """Several variables of one shape as the bands (band, y, x) of an image."""
-
-    def __init__(self, planes: Sequence[VariablePixels]) -> None:
-        dtype = np.result_type(*(plane.dtype for plane in planes))
-        super().__init__((len(planes), *planes[0].shape[1:]), dtype)
-        self.planes = planes
-
-    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
-        return np.concatenate([self.planes[band].read([0], rows, columns) for band in bands]).astype(self.dtype)
 
 
 def read_dataset(
@@ -53,7 +41,7 @@ def read_dataset(
             VariablePixels(image.path, opener, str(variable.name), variable, parts, true_type(variable))
             for variable, parts in zip(variables, axes, strict=True)
         ]
-        pixels: Pixels = BandVariables(planes) if len(planes) > 1 else planes[0]
+        pixels = Joined(planes, [(band, 0) for band in range(len(planes))]) if len(planes) > 1 else planes[0]
         known = {str(key): found for key, found in dataset.variables.items()} | dict(lists or {})
         centres, widths, flags = band_facts_of(variables, axes[0], known)
         crs, transform = place_of(dataset.variables, variables[0], axes[0])

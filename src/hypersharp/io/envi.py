@@ -141,7 +141,7 @@ def _header(path: Path) -> Header:
 
 def _pixels(header: Header, body: Path) -> np.ndarray:
     """The body as (band, y, x): mapped into memory, or unzipped."""
-    shape = {axis: header.integer(name) for axis, name in (("l", "bands"), ("h", "lines"), ("w", "samples"))}
+    shape = dict(zip("lhw", header.shape, strict=True))
     code, interleave = header.integer("data type"), header.fields.get("interleave", "bsq").lower()
     if code not in DTYPES or interleave not in AXES:
         found = f"data type {code}, interleave {interleave} in {header.path}"
@@ -222,7 +222,7 @@ def write(cube: xr.DataArray, path: Path) -> None:
     place = transform_of(cube)
     if place is not None and place.determinant > 0:
         cube = cube.isel(y=slice(None, None, -1))
-    packed = pack(cube if cube.dtype != np.float16 else cube.astype("f4"))
+    packed = pack(cube)
     kind = packed.values.dtype.str[1:]
     dtype = {"b1": "u1", "i1": "i2"}.get(kind, kind)
     interleave = path.suffix.lower()[1:]

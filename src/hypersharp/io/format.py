@@ -36,6 +36,7 @@ class Format:
         upload: whether its files cannot point at other files, so that a browser may send them.
         folder: whether it is a folder.
         written: whether it is written too, not only read.
+        half: whether it holds floats of 16 bits.
         marks: the names of files right in its folder that make this a store, of a format that is written to object
             storage, too.
         guard: the least setting of `guarded` by which it is opened in a child; "" for what is plain numbers.
@@ -46,13 +47,14 @@ class Format:
 
     file: str
     suffixes: tuple[str, ...]
-    options: bool = False  # `variable`, `layout` and `shape_yx` apply: it does not name its image, or the axes
-    streamed: bool = False  # a lazy cube is written piece by piece
-    compressed: bool = False  # may be smaller than its pixels, and safe on a disk that fills up all the same
-    nodata: bool = False  # it says which number stands for missing pixels
-    upload: bool = False  # its files cannot point at other files, so a browser may send them
+    options: bool = False
+    streamed: bool = False
+    compressed: bool = False
+    nodata: bool = False
+    upload: bool = False
     folder: bool = False
-    written: bool = True  # else only read
+    written: bool = True
+    half: bool = False
     marks: tuple[str, ...] = ()
     guard: Literal["risky", "all", ""] = "all"
 
@@ -66,7 +68,7 @@ class Format:
 
     def write(self, cube: xr.DataArray, path: Path) -> None:
         """Write a cube (L, H, W) to a path of this format."""
-        self._code().write(cube, path)
+        self._code().write(cube if self.half or cube.dtype != "float16" else cube.astype("f4"), path)
 
     def is_there(self, path: Path) -> bool:
         """Whether something is at a path, or an address."""
@@ -104,6 +106,7 @@ ZARR = Format(
     compressed=True,
     nodata=True,
     folder=True,
+    half=True,
     marks=("zarr.json", ".zgroup", ".zarray", ".zmetadata"),
     guard="risky",
 )
@@ -111,11 +114,11 @@ FORMATS = (
     GEOTIFF,
     ENVI,
     Format("mat", (".mat",), options=True, guard="risky"),
-    Format("npy", (".npy",), options=True, streamed=True, upload=True, guard=""),
-    Format("npz", (".npz",), options=True, upload=True),
+    Format("npy", (".npy",), options=True, streamed=True, upload=True, half=True, guard=""),
+    Format("npy", (".npz",), options=True, upload=True, half=True),
     Format("netcdf", (".nc",), options=True, streamed=True, nodata=True, guard="risky"),
     ZARR,
-    Format("picture", (".png", ".jpg", ".jpeg"), upload=True, written=False),
+    Format("raster", (".png", ".jpg", ".jpeg"), upload=True, written=False),
     FOLDER,
 )
 BY_SUFFIX = {suffix: format for format in FORMATS for suffix in format.suffixes}

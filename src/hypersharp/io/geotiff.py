@@ -18,11 +18,12 @@ import xarray as xr
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, lonlat_of, transform_of, wavelengths_nm
 from hypersharp.errors import OutputError, needs
+from hypersharp.grid import next_to
 from hypersharp.io.envi import header_beside
 from hypersharp.io.image import Image
 from hypersharp.io.packed import BLOCK, pack, pieces
-from hypersharp.io.points import points_of
-from hypersharp.io.raster import opened, read_raster
+from hypersharp.io.raster import read_raster
+from hypersharp.products.rasters import opened_raster
 from hypersharp.stored import NOTES, Stored
 from hypersharp.system.atomic import NEXT_TO_NOTHING_BYTES, check_room
 from hypersharp.system.read_errors import quiet_libtiff
@@ -33,6 +34,7 @@ LEAST_SAVED = 1 / 3  # of the size: noisy floats save a quarter, and take twice 
 THREADS = "ALL_CPUS"  # that compress; blocks land in the file in the same order, however many there are
 OVERVIEWS_ABOVE_PX = 1024  # a side; larger images get overviews
 SMALLEST_OVERVIEW_PX = 512
+MOST_POINTS = 32  # along a side: GDAL's thin plate spline takes the cube of all
 PLAIN = {"scale": 1.0, "offset": 0.0}  # of a file that says nothing of them
 
 
@@ -58,7 +60,7 @@ def write(cube: xr.DataArray, path: Path) -> None:
         import rasterio
         from rasterio._err import CPLE_BaseError
         from rasterio.errors import NotGeoreferencedWarning, RasterioError
-    packed = pack(cube if cube.dtype != np.float16 else cube.astype("f4"))
+    packed = pack(cube)
     values = packed.values.astype("u1") if packed.values.dtype.kind == "b" else packed.values
     is_cog = path.name.lower().endswith(".cog.tif")
     with warnings.catch_warnings(), quiet_libtiff():
@@ -131,6 +133,25 @@ def _profile(cube: xr.DataArray, values: Any, *, may_be_plain: bool) -> dict[str
     place = {"crs": crs_of(cube), "transform": transform_of(cube)}
     place |= {} if lonlat is None else {"crs": "EPSG:4326", "gcps": points_of(lonlat)}
     return profile | {key: value for key, value in place.items() if value is not None}
+
+
+def points_of(lonlat: np.ndarray) -> list[Any]:
+    """A grid of control points, by which GDAL and GIS put a swath on the map, at degrees (2, y, x) of pixels' centres.
+
+    Those that are not known are left out.
+    """
+    from rasterio.control import GroundControlPoint
+
+    rows, columns = (np.unique(np.linspace(0, side - 1, MOST_POINTS).round().astype(int)) for side in lonlat.shape[1:])
+    first = np.fmax.reduce(lonlat[0], axis=None)
+    lonlat = np.stack([next_to(first, lonlat[0]), lonlat[1]])  # GDAL's splines know no date line
+    return [
+        GroundControlPoint(row + 0.5, column + 0.5, lon, lat)
+        for row in rows.tolist()
+        for column in columns.tolist()
+        for lon, lat in [lonlat[:, row, column].tolist()]
+        if np.isfinite(lon) and np.isfinite(lat)
+    ]
 
 
 def _describe(dataset: Any, cube: xr.DataArray) -> None:
@@ -221,7 +242,7 @@ def _rearrange(path: Path) -> None:
 def _is_whole(path: Path) -> bool:
     """Whether all blocks of image and overviews are in the file: GDAL may only log that a disk filled up."""
     size = path.stat().st_size
-    with opened(path) as dataset:
+    with opened_raster(str(path), "GTiff") as dataset:
         factors, block_yx = overview_factors(dataset.shape), dataset.block_shapes[0]
         for band, level in product(dataset.indexes, range(-1, len(factors))):  # -1: the image itself
             if dataset.overviews(band) != factors:

@@ -29,7 +29,7 @@ import numpy as np
 import psutil
 
 from hypersharp.conventions.arrays import affine_of_six
-from hypersharp.errors import CallError, HypersharpError, InputError, MissingExtraError
+from hypersharp.errors import CallError, InputError, MissingExtraError
 from hypersharp.products.files import MOST_FILES, changed, split_part
 from hypersharp.products.quality import Flags
 from hypersharp.stored import Pixels, Stored
@@ -102,11 +102,8 @@ class GuardedPixels(Pixels):
         super().__init__(shape, dtype)
         self.image, self.name = image, name
 
-    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
-        return self._numbers(bands, rows, columns, None)
-
-    def _numbers(
-        self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int] | None
+    def read(
+        self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int] | None = None
     ) -> np.ndarray:
         spans = [rows.start, rows.stop, columns.start, columns.stop]
         wanted = {"name": self.name, "bands": list(bands), "spans": spans, "shape_yx": shape_yx}
@@ -118,7 +115,7 @@ class CoarsePixels(GuardedPixels):
     """The same of a format that gives averages."""
 
     def coarse(self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int]) -> np.ndarray:
-        return self._numbers(bands, rows, columns, shape_yx)
+        return self.read(bands, rows, columns, shape_yx)
 
     def has_overviews(self) -> bool:
         return bool(CHILD.ask("overviews", self.image, {})[0]["found"])
@@ -143,8 +140,7 @@ class Child:
                 assert process.stdin is not None
                 process.stdin.write(len(question).to_bytes(HEAD, "little") + question)
                 process.stdin.flush()
-                facts = json.loads(answer.take(answer.length()))
-                content = answer.take(answer.length())
+                facts, content = json.loads(answer.part()), answer.part()
             except (OSError, EOFError, ValueError, TimeoutError) as error:
                 code, late = process.poll(), isinstance(error, TimeoutError)
                 with suppress(subprocess.TimeoutExpired):
@@ -202,8 +198,9 @@ class _Answer:
         self.most_cpu_s = _cpu_s(process) + CPU_S + extra_s
         self.ends = time.monotonic() + WALL_S + 5 * extra_s
 
-    def length(self) -> int:
-        return int.from_bytes(self.take(HEAD), "little")
+    def part(self) -> bytearray:
+        """The next part, after its length. Raises: as `take`."""
+        return self.take(int.from_bytes(self.take(HEAD), "little"))
 
     def take(self, count: int) -> bytearray:
         """So many bytes. Raises: TimeoutError; EOFError where the child is gone."""
@@ -226,13 +223,6 @@ def _cpu_s(process: subprocess.Popen[bytes]) -> float:
         used = psutil.Process(process.pid).cpu_times()
         return float(used.user + used.system)
     return 0.0
-
-
-def error_facts(error: HypersharpError) -> list[Any]:
-    """An error as it travels."""
-    if isinstance(error, MissingExtraError):
-        return ["MissingExtraError", [error.found.removeprefix("no library for "), error.expected[27:-1]]]
-    return [type(error).__name__, [error.found, error.expected, error.do]]
 
 
 CHILD = Child()

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from hypersharp.conventions.arrays import Wanted
 from hypersharp.cube import crs_of, cut, leave_out, nodata_of, transform_of, wrong_mask
-from hypersharp.errors import InputError
+from hypersharp.errors import InputError, check_name
 from hypersharp.grid import Window
 from hypersharp.io.format import format_of, open_stored
 from hypersharp.products.files import changed, split_part
-from hypersharp.products.quality import masked
+from hypersharp.products.quality import REASONS, Kept
 from hypersharp.stored import Stored
 from hypersharp.system.elsewhere import name_elsewhere
 from hypersharp.system.read_errors import real_path
@@ -46,12 +46,16 @@ class Image(Wanted):
     def stored(self) -> Stored:
         """The opened file, to read parts of it again and again; masked by its own quality layers alone, not checked.
 
-        Raises: InputError as `open_cube`.
+        Raises: InputError as `open_cube`, and for a reason to keep that no product knows.
         """
         found = self.as_it_is()
         if self.scale is not None or self.offset is not None:
             found = replace(found, scale=1.0 if self.scale is None else self.scale, offset=self.offset or 0.0)
-        return masked(found, self.keep) if self.product_mask else found
+        for reason in self.keep if self.product_mask else ():
+            check_name("reason to keep", reason, REASONS)
+        if not self.product_mask or found.flags is None:
+            return found
+        return replace(found, valid=Kept(found.valid, found.flags, found.flags.without(self.keep)))
 
     def as_it_is(self) -> Stored:
         """The opened file without its own quality layers, which are among its `flags`."""

@@ -35,30 +35,21 @@ def _read_v5(image: Image) -> Stored:
     from scipy.io.matlab import MatReadError
 
     errors = (*READ_ERRORS, MatReadError)
-    with reading(image.path, EXPECTED, *errors), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with reading(image.path, EXPECTED, *errors), warnings.catch_warnings(action="ignore"):
         listed = scipy.io.whosmat(image.path)
         # a broken file may claim more elements than 64 bits can count
         few = {name for name, shape, _ in listed if np.prod(shape, dtype=object) <= SMALL}
         wanted = [name for name, _, kind in listed if name in few or (name, kind) == (NOTES, "char")]
         types = {name: KINDS.get(kind, kind if kind[:3] in ("int", "uin") else "O") for name, _, kind in listed}
         found = {name: (shape, np.dtype(types[name])) for name, shape, _ in listed}
-        small = _loaded(image.path, wanted)
+        loaded = scipy.io.loadmat(image.path, variable_names=wanted) if wanted else {}
+        small = {name: loaded[name] for name in wanted}
     name = find_variable(image, found, small)
-    with reading(image.path, EXPECTED, *errors), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        array = _loaded(image.path, [name])[name]
+    with reading(image.path, EXPECTED, *errors), warnings.catch_warnings(action="ignore"):
+        array = scipy.io.loadmat(image.path, variable_names=[name])[name]
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iufb":
         raise InputError(f"'{name}' in {image.path}, complex or sparse", "an array of real numbers", "name another")
     return described(laid_out(array, with_stored(image, small), f"'{name}' in {image.path}", small, matlab=True), small)
-
-
-def _loaded(path: Path, names: list[str]) -> dict[str, np.ndarray]:
-    """Some variables of a v5 file."""
-    import scipy.io
-
-    found = scipy.io.loadmat(path, variable_names=names) if names else {}
-    return {name: found[name] for name in names}
 
 
 def _read_v73(image: Image) -> Stored:
@@ -71,16 +62,17 @@ def _read_v73(image: Image) -> Stored:
         arrays = {name: item for name, item in file.items() if hasattr(item, "shape") and item.shape is not None}
         matlab = any("MATLAB_class" in item.attrs for item in arrays.values()) or file.userblock_size > 0
         turn = slice(None, None, -1 if matlab else 1)
-        found = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]()
+        found, small = dict[str, tuple[tuple[int, ...], np.dtype[Any]]](), dict[str, np.ndarray]()
         for name, item in arrays.items():
             kind = text_of(item.attrs.get("MATLAB_class", ""))  # which some programs write as bytes and some as text
             numeric = (kind in ("", *KINDS) or kind[:3] in ("int", "uin")) and "MATLAB_sparse" not in item.attrs
             found[name] = item.shape[turn], item.dtype if numeric else np.dtype(object)
-        small = {
-            name: _small(item, matlab)
-            for name, item in arrays.items()
-            if item.dtype.kind in "iufb" and (item.size <= SMALL or (name == NOTES and found[name][1].kind == "O"))
-        }
+            if item.dtype.kind in "iufb" and (item.size <= SMALL or (name == NOTES and not numeric)):
+                values = np.asarray(item[()])
+                values = values.T if matlab else values
+                if kind == "char" and values.dtype.kind == "u":
+                    values = np.array("".join(chr(code) for code in values.ravel() if code < 0xD800))
+                small[name] = values
         name = find_variable(image, found, small)
         wanted, what, item = with_stored(image, small), f"'{name}' in {image.path}", arrays[name]
         if item.ndim == 2:
@@ -91,22 +83,11 @@ def _read_v73(image: Image) -> Stored:
         return described(VariablePixels(image.path, _opened, name, item, axes), small)
 
 
-def _small(item: Any, matlab: bool) -> np.ndarray:
-    """A small variable, text decoded."""
-    values = np.asarray(item[()])
-    values = values.T if matlab else values
-    if text_of(item.attrs.get("MATLAB_class", "")) == "char" and values.dtype.kind == "u":
-        return np.array("".join(chr(code) for code in values.ravel() if code < 0xD800))
-    return values
-
-
 def write(cube: xr.DataArray, path: Path) -> None:
     """Write `cube` (rows, columns, bands) and all that is known about it, as v5 while it can hold it."""
     import scipy.io
 
     values = np.asarray(cube.data)
-    if values.dtype == np.float16:
-        values = values.astype("f4")
     if values.nbytes >= V5_LIMIT_BYTES:
         raise OutputError(f"{values.nbytes / 1e9:.1f} GB for a MATLAB v5 file", "less than 2 GB", "write .nc or .tif")
     known = {"cube": values.transpose(1, 2, 0), "layout": "hwl"} | metadata_of(cube)

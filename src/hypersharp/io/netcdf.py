@@ -100,15 +100,10 @@ def coordinate_words(cube: xr.DataArray) -> dict[str, dict[str, str]]:
         axes["y"] |= {"standard_name": "latitude", "units": "degrees_north"}
         axes["x"] |= {"standard_name": "longitude", "units": "degrees_east"}
     elif crs is not None:
-        unit = {"metre": "m", "meter": "m"}.get(
-            crs.linear_units, crs.linear_units.replace(" ", "_")
-        )  # as UDUNITS has it
+        unit = crs.linear_units.replace(" ", "_")
+        unit = "m" if unit in ("metre", "meter") else unit  # as UDUNITS has it
         for name, words in axes.items():
-            words |= {
-                "standard_name": f"projection_{name}_coordinate",
-                "long_name": f"{name} coordinate",
-                "units": unit,
-            }
+            words |= {"standard_name": f"projection_{name}_coordinate", "units": unit}
     return axes
 
 
@@ -144,6 +139,6 @@ def write(cube: xr.DataArray, path: Path) -> None:
     with needs("NetCDF"):
         import h5netcdf  # noqa: F401
     check_room(path, cube.nbytes + SPARE_BYTES)
-    dataset = dataset_of(cube if cube.dtype != np.float16 else cube.astype("f4"))
+    dataset = dataset_of(cube)
     dataset["cube"].encoding |= {"zlib": True, "complevel": 4, "shuffle": True}
     dataset.to_netcdf(path, engine="h5netcdf")

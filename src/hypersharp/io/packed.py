@@ -57,7 +57,7 @@ def pack(cube: xr.DataArray) -> Packed:
     return Packed(stored, nodata, scale, offset) if np.array_equal(same, values, equal_nan=True) else plain
 
 
-def pieces(values: Any, block: int = BLOCK) -> Iterator[tuple[slice, slice]]:
+def pieces(values: Any) -> Iterator[tuple[slice, slice]]:
     """Rows and columns of a stored cube (band, y, x) in which it is written: one piece, or whole blocks of a lazy one.
 
     Blocks come row after row; those of a piece hold `PIECE_BYTES` at most, where one does.
@@ -66,10 +66,10 @@ def pieces(values: Any, block: int = BLOCK) -> Iterator[tuple[slice, slice]]:
     if isinstance(values, np.ndarray):
         yield slice(0, height), slice(0, width)
         return
-    columns = max(1, PIECE_BYTES // (block * block * bands * values.dtype.itemsize)) * block
-    for y in range(0, height, block):
+    columns = max(1, PIECE_BYTES // (BLOCK * BLOCK * bands * values.dtype.itemsize)) * BLOCK
+    for y in range(0, height, BLOCK):
         for x in range(0, width, columns):
-            yield slice(y, min(y + block, height)), slice(x, min(x + columns, width))
+            yield slice(y, min(y + BLOCK, height)), slice(x, min(x + columns, width))
 
 
 def write_numbers(values: Any, path: Path, dtype: Any, order: Sequence[int] = (0, 1, 2)) -> None:

@@ -1,12 +1,13 @@
 """Images that GDAL reads, through rasterio: pixels by window, and what it knows of bands, place and missing pixels.
 
+Here PNG and JPEG, as the fine image of a pair, read only; `geotiff` and `bands` read through it.
+
 What GDAL takes for granted is looked at here: an alpha band that is none (GDAL calls the fourth of four plain bands
 so), the pages of a TIFF, a palette, a place by control points or a camera model.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import groupby, product
 from math import sqrt
 from operator import itemgetter
@@ -14,37 +15,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.interpolate import RectBivariateSpline
 
 from hypersharp.errors import InputError
 from hypersharp.grid import Grid, Places, affine_through, next_to, on_map
-from hypersharp.io.points import lonlat_of_points
+from hypersharp.io.image import Image
 from hypersharp.products.rasters import opened_raster
 from hypersharp.sensor.wavelengths import named_nm, numbers_in, spectral_nm, widths_nm
 from hypersharp.stored import NOTES, Pixels, Stored, one_or_each
 from hypersharp.system.read_errors import check_within
 
-EXPECTED = {"GTiff": "a whole GeoTIFF", "PNG": "a whole PNG image", "JPEG": "a whole JPEG image"}
 SEEN_PX = 256  # a side of the nine windows in which an alpha band is looked at
 LEAST_PLAIN = 0.9  # of an alpha band's values are 0 or opaque; those of a band of light are not
 PLANE_PX = 0.05  # more, and control points are asked whether they are those of a swath
 GCP_PX = 0.5  # that control points may lie off the affine that stands for them
+LEAST_POINTS = 4  # along a side, of the cubic splines that place a swath
+MOST_PX = 2**26  # of an image whose every pixel gets a place
 MOST_BANDS = 20_000
 Part = tuple[str, int]  # GDAL's name of a page, or the file's own path, and the number of a band in it
-
-
-@contextmanager
-def opened(path: Path, driver: str = "GTiff", page: str | None = None) -> Iterator[Any]:
-    """A rasterio dataset; GDAL's errors become ours."""
-    with opened_raster(page or str(path), EXPECTED[driver], driver) as dataset:
-        yield dataset
 
 
 class RasterPixels(Pixels):
     """The numbers of some bands of an image, of one page or of several."""
 
-    def __init__(self, path: Path, driver: str, parts: Sequence[Part], shape_yx: tuple[int, int], dtype: Any) -> None:
+    def __init__(self, driver: str, parts: Sequence[Part], shape_yx: tuple[int, int], dtype: Any) -> None:
         super().__init__((len(parts), *shape_yx), dtype)
-        self.path, self.driver, self.parts = path, driver, list(parts)
+        self.driver, self.parts = driver, list(parts)
 
     def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
         return self.coarse(bands, rows, columns, (rows.stop - rows.start, columns.stop - columns.start))
@@ -53,7 +49,7 @@ class RasterPixels(Pixels):
         """As `read`, averaged to shape_yx by GDAL, which takes the overview nearest above that."""
         window, planes = ((rows.start, rows.stop), (columns.start, columns.stop)), []
         for page, parts in groupby((self.parts[band] for band in bands), key=itemgetter(0)):
-            with opened(self.path, self.driver, page) as dataset:
+            with opened_raster(page, self.driver) as dataset:
                 planes.append(self._from(dataset, [index for _, index in parts], window, shape_yx))
         return planes[0] if len(planes) == 1 else np.concatenate(planes)
 
@@ -66,7 +62,7 @@ class RasterPixels(Pixels):
     def has_overviews(self) -> bool:
         """Whether the first band comes in smaller sizes too."""
         page, index = self.parts[0]
-        with opened(self.path, self.driver, page) as dataset:
+        with opened_raster(page, self.driver) as dataset:
             return bool(dataset.overviews(index))
 
 
@@ -80,17 +76,26 @@ class RasterMask(RasterPixels):
 class PalettePixels(RasterPixels):
     """(n, y, x) What a table of colours holds for the index numbers of the one band of an image."""
 
-    def __init__(self, path: Path, driver: str, part: Part, shape_yx: tuple[int, int], table: np.ndarray) -> None:
-        super().__init__(path, driver, [part] * len(table), shape_yx, table.dtype)
+    def __init__(self, driver: str, part: Part, shape_yx: tuple[int, int], table: np.ndarray) -> None:
+        super().__init__(driver, [part] * len(table), shape_yx, table.dtype)
         self.table = table
 
     def coarse(self, bands: Sequence[int], rows: slice, columns: slice, shape_yx: tuple[int, int]) -> np.ndarray:
         """The colours of the pixels nearest to the middles of blocks."""
         page, index = self.parts[0]
         window = ((rows.start, rows.stop), (columns.start, columns.stop))
-        with opened(self.path, self.driver, page) as dataset:
+        with opened_raster(page, self.driver) as dataset:
             numbers = np.asarray(dataset.read(index, window=window, out_shape=shape_yx))
         return self.table[list(bands)][:, np.minimum(numbers, self.table.shape[1] - 1)]
+
+
+def read(image: Image) -> Stored:
+    """Open a picture (PNG, JPEG), with its world file; a word is said of the tone curve that it may carry."""
+    stored = read_raster(image.path, "PNG" if image.path.suffix.lower() == ".png" else "JPEG")
+    if stored.pixels.dtype == np.uint8:
+        text = f"{image.path.name} has 8 bits, maybe with a camera's tone curve: it is taken for light as it is"
+        warnings.warn(text, stacklevel=3)
+    return stored
 
 
 def read_raster(path: Path, driver: str) -> Stored:
@@ -99,8 +104,8 @@ def read_raster(path: Path, driver: str) -> Stored:
     Raises: InputError for a file that is broken, holds complex numbers or is placed by what is no affine.
     """
     check_within(path.parent, path.name.partition(".")[0], deep=False)  # GDAL opens many by names like this one's
-    with opened(path, driver) as dataset:
-        from rasterio.enums import MaskFlags  # which `opened` knows to be there
+    with opened_raster(str(path), driver) as dataset:
+        from rasterio.enums import MaskFlags  # which `opened_raster` knows to be there
 
         if dataset.count > MOST_BANDS:
             raise InputError(f"{path} of {dataset.count} bands", f"at most {MOST_BANDS}", "check the file")
@@ -119,15 +124,15 @@ def read_raster(path: Path, driver: str) -> Stored:
         inside = MaskFlags.per_dataset in masks and MaskFlags.alpha not in masks and MaskFlags.nodata not in masks
         masked = alpha is not None or inside
         return Stored(
-            RasterPixels(path, driver, known["parts"], dataset.shape, np.result_type(*dtypes) if dtypes else "u1"),
+            RasterPixels(driver, known["parts"], dataset.shape, np.result_type(*dtypes) if dtypes else "u1"),
             **_place(path, dataset),
-            wavelengths_nm=joined([found["spectral"][0] for found in pieces]),
-            fwhm_nm=joined([found["spectral"][1] for found in pieces]),
+            wavelengths_nm=joined([found["wavelengths_nm"] for found in pieces]),
+            fwhm_nm=joined([found["fwhm_nm"] for found in pieces]),
             good_bands=None if None in flags else [flag.strip() not in ("0", "false", "False") for flag in flags],
             nodata=one_or_each(known["nodata"]),
             scale=np.array(known["scale"]),
             offset=np.array(known["offset"]),
-            valid=RasterMask(path, driver, [(str(path), 1)], dataset.shape, bool) if masked else None,
+            valid=RasterMask(driver, [(str(path), 1)], dataset.shape, bool) if masked else None,
             notes=dataset.tags().get(NOTES),
         )
 
@@ -139,7 +144,7 @@ def joined(each: Sequence[Any]) -> np.ndarray | None:
 
 def _piece(page: str, path: Path, driver: str, alpha: int | None) -> dict[str, Any]:
     """Bands of one page, and what is known of each."""
-    with opened(path, driver, page) as dataset:
+    with opened_raster(page, driver) as dataset:
         indexes = [index for index in dataset.indexes if index != alpha]
         dtypes = [np.dtype(dataset.dtypes[index - 1]) for index in indexes]
         if any(dtype.kind not in "iuf" for dtype in dtypes):
@@ -147,32 +152,27 @@ def _piece(page: str, path: Path, driver: str, alpha: int | None) -> dict[str, A
         tags = [{name.lower(): text for name, text in dataset.tags(index).items()} for index in indexes]
         imagery = [dataset.tags(index, ns="IMAGERY") for index in indexes]
         whole = {name.lower(): text for name, text in (dataset.tags() | dataset.tags(ns="ENVI")).items()}
+        # wavelengths and widths: by the tags of each band (with their unit, or the IMAGERY domain), of all, or names
+        unit = tags[0].get("wavelength_units") if tags else None
+        centres, widths = _numbers(tags, "wavelength"), _numbers(tags, "fwhm")
+        if centres is None:
+            centres, widths, unit = _numbers(imagery, "CENTRAL_WAVELENGTH_UM"), _numbers(imagery, "FWHM_UM"), "um"
+        if centres is None:
+            lists = [numbers_in(whole.get(name, whole.get(f"{name}s"))) for name in ("wavelength", "fwhm")]
+            centres, widths = (found if found is not None and len(found) == len(tags) else None for found in lists)
+            unit = whole.get("wavelength_units", whole.get("wavelength units"))
+        named = named_nm([dataset.descriptions[index - 1] for index in indexes]) if centres is None else None
+        nm = spectral_nm(centres, unit) if named is None else named
         return {
             "parts": [(page, index) for index in indexes],
             "dtypes": dtypes,
-            "spectral": _spectral(tags, imagery, [dataset.descriptions[index - 1] for index in indexes], whole),
+            "wavelengths_nm": nm,
+            "fwhm_nm": widths_nm(widths, unit, centres if named is None else named),
             "flags": [tag.get("bbl") for tag in tags],
             "nodata": [dataset.nodatavals[index - 1] for index in indexes],
             "scale": [dataset.scales[index - 1] for index in indexes],
             "offset": [dataset.offsets[index - 1] for index in indexes],
         }
-
-
-def _spectral(
-    tags: list[dict[str, str]], imagery: list[dict[str, str]], names: list[str | None], whole: dict[str, str]
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Wavelengths and widths, from the tags of each band (with their unit, or the IMAGERY domain), of all, or names."""
-    unit = tags[0].get("wavelength_units") if tags else None
-    centres, widths = _numbers(tags, "wavelength"), _numbers(tags, "fwhm")
-    if centres is None:
-        centres, widths, unit = _numbers(imagery, "CENTRAL_WAVELENGTH_UM"), _numbers(imagery, "FWHM_UM"), "um"
-    if centres is None:
-        lists = (numbers_in(whole.get(name, whole.get(f"{name}s"))) for name in ("wavelength", "fwhm"))
-        centres, widths = (numbers if numbers is not None and len(numbers) == len(tags) else None for numbers in lists)
-        unit = whole.get("wavelength_units", whole.get("wavelength units"))
-    if centres is None and (named := named_nm(names)) is not None:
-        return named, widths_nm(widths, unit, named)
-    return spectral_nm(centres, unit), widths_nm(widths, unit, centres)
 
 
 def _numbers(tags: list[dict[str, str]], name: str) -> list[float] | None:
@@ -207,7 +207,7 @@ def _pages(path: Path, dataset: Any) -> list[str]:
     names = [name for name in dataset.subdatasets if name.startswith("GTIFF_DIR:")]
     kept, others = list[tuple[str, int]](), list[tuple[str, int]]()
     for name in names:
-        with opened(path, "GTiff", name) as page:
+        with opened_raster(name, "GTiff") as page:
             (kept if page.shape == dataset.shape else others).append((name, page.count))
     if len(kept) < 2:
         return []
@@ -232,10 +232,10 @@ def _palette(path: Path, driver: str, dataset: Any) -> Stored | None:
         kept[0, int(dataset.nodata)] = False
     what = "one band of grey" if grey else "red, green and blue"
     warnings.warn(f"{path.name} holds index numbers of a palette, which are read as {what}", stacklevel=4)
-    part: tuple[Part, tuple[int, int]] = ((str(path), 1), dataset.shape)
+    part: Part = str(path), 1
     return Stored(
-        PalettePixels(path, driver, *part, colours[:1] if grey else colours[:3]),
-        valid=None if kept.all() else PalettePixels(path, driver, *part, kept),
+        PalettePixels(driver, part, dataset.shape, colours[:1] if grey else colours[:3]),
+        valid=None if kept.all() else PalettePixels(driver, part, dataset.shape, kept),
         **_place(path, dataset),
     )
 
@@ -248,6 +248,21 @@ def _plane(points: Places, places: Places) -> tuple[Any, float]:
     fitted = on_map(Grid((1, 1), affine), points)
     gap = max(float(np.abs(found - own).max()) for found, own in zip(fitted, places, strict=True))
     return affine, gap / sqrt(abs(affine.determinant))
+
+
+def _lonlat(pixels: np.ndarray, ground: np.ndarray, shape_yx: tuple[int, int]) -> np.ndarray | None:
+    """The degrees (2, y, x) of pixels' centres by splines through a full grid of control points; None where it is none.
+
+    pixels (2, n): row and column of each point; ground (2, n): its degrees.
+    """
+    rows, columns = (np.unique(axis) for axis in pixels)
+    full = len(np.unique(pixels, axis=1).T) == pixels.shape[1] == len(rows) * len(columns)
+    if not full or min(len(rows), len(columns)) < LEAST_POINTS or shape_yx[0] * shape_yx[1] > MOST_PX:
+        return None
+    turned = np.stack([next_to(ground[0, 0], ground[0]), ground[1]])
+    planes = turned[:, np.lexsort(pixels[::-1])].reshape(2, len(rows), len(columns))
+    y, x = (np.arange(side) + 0.5 for side in shape_yx)
+    return np.stack([RectBivariateSpline(rows, columns, plane)(y, x) for plane in planes])
 
 
 def _place(path: Path, dataset: Any) -> dict[str, Any]:
@@ -264,7 +279,8 @@ def _place(path: Path, dataset: Any) -> dict[str, Any]:
         if crs and crs.is_geographic:  # across the date line the way round the Earth may be as straight, but mirrors
             across = _plane((columns, rows), (next_to(xs[0], xs), ys))
             affine, off = min((affine, off), across, key=lambda one: (one[1] > GCP_PX, one[0].determinant > 0))
-        lonlat = lonlat_of_points(points, dataset.shape) if off > PLANE_PX and crs and crs.is_geographic else None
+        swath = off > PLANE_PX and crs and crs.is_geographic
+        lonlat = _lonlat(np.stack([rows, columns]), np.stack([xs, ys]), dataset.shape) if swath else None
         if lonlat is not None:
             return {"lonlat": lonlat}
         if off <= GCP_PX:

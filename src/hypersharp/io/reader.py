@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from hypersharp.errors import HypersharpError, InputError
+from hypersharp.errors import HypersharpError, InputError, MissingExtraError
 from hypersharp.io.format import open_here
-from hypersharp.io.guarded import HEAD, PLAIN, error_facts
+from hypersharp.io.guarded import HEAD, PLAIN
 from hypersharp.io.image import Image
 from hypersharp.products.files import changed, split_part
 from hypersharp.stored import Stored
@@ -55,15 +55,18 @@ def answer(question: dict[str, Any]) -> tuple[dict[str, Any], bytes | memoryview
         warnings.simplefilter("always")
         try:
             facts, content = found(question)
-        except HypersharpError as error:
-            facts, content = {"error": error_facts(error)}, b""
-        except MemoryError:
-            large = InputError(f"{question['image']['path']} too large for memory", "a smaller one", "read a window")
-            facts, content = {"error": error_facts(large)}, b""
         except Exception as error:
-            what = f"{question['image']['path']} unreadable ({type(error).__name__}: {str(error)[:120]})"
-            facts = {"error": error_facts(InputError(what, "a whole file", "check that the file is whole"))}
-            content = b""
+            path = question["image"]["path"]
+            what = f"{path} unreadable ({type(error).__name__}: {str(error)[:120]})"
+            told: HypersharpError = InputError(what, "a whole file", "check that the file is whole")
+            if isinstance(error, HypersharpError):
+                told = error
+            elif isinstance(error, MemoryError):
+                told = InputError(f"{path} too large for memory", "a smaller one", "read a window")
+            parts = [told.found, told.expected, told.do]
+            if isinstance(told, MissingExtraError):  # which words feature and extra itself
+                parts = [told.found.removeprefix("no library for "), told.expected[27:-1]]
+            facts, content = {"error": [type(told).__name__, parts]}, b""
     own = [str(one.message) for one in said if one.category is UserWarning and "hypersharp" in one.filename]
     return facts | {"warnings": list(dict.fromkeys(own))}, content
 

@@ -46,7 +46,7 @@ def parse_when(text: str) -> tuple[str, ...]:
     return tuple(f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in times)
 
 
-def write_item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Sequence[Path] = ()) -> Path:
+def write_item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Sequence[Path]) -> Path:
     """Write the item of an image that was saved of the cube, beside it.
 
     when: as `parse_when` gives it. sources: the images it was made from.

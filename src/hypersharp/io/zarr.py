@@ -38,8 +38,7 @@ def _opened(path: Path) -> Iterator[Any]:
                 if names_pickle(json.loads(text)):  # some versions of zarr would unpickle, and run its code
                     found = f"{file} with a codec that runs code (pickle)"
                     raise InputError(found, "plain numbers", "write it again without")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what zarr cannot make out is missing then, and named
+        with warnings.catch_warnings(action="ignore"):  # what zarr cannot make out is missing then, and named
             dataset = xr.open_dataset(address_of(path) or path, **raw)
         with dataset:
             yield dataset

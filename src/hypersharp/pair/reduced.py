@@ -17,7 +17,7 @@ from torch import Tensor
 from hypersharp.errors import InputError
 from hypersharp.pair.defects import some_bands
 from hypersharp.pair.tensors import TensorPair
-from hypersharp.sensor.noise import Noise
+from hypersharp.sensor.diagnosis import Noise
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 

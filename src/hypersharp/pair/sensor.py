@@ -18,8 +18,8 @@ from hypersharp.pair.pair import Pair
 from hypersharp.pair.reduced import MOST_BANDS, inside_pixels
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.products.files import changed
+from hypersharp.sensor.diagnosis import measure_noise
 from hypersharp.sensor.estimate import Estimate, complete_sensor
-from hypersharp.sensor.noise import measure_noise
 from hypersharp.sensor.observe import Sensor, degraded
 from hypersharp.sensor.psf import PSF, check_width, parse_psf
 from hypersharp.sensor.srf import check_response, find_srf

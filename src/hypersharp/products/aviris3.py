@@ -6,7 +6,7 @@ import numpy as np
 
 from hypersharp.cube import affine_from
 from hypersharp.products.files import Files
-from hypersharp.products.hdf import hdf_in, opened_hdf, pixels_of, spectra_of, text_of
+from hypersharp.products.hdf import opened_in, pixels_of, spectra_of, text_of
 from hypersharp.stored import Stored
 
 AXES_OF_ROOT = (("easting", "northing"), ("x", "y"), ("lon", "lat"))
@@ -14,10 +14,7 @@ AXES_OF_ROOT = (("easting", "northing"), ("x", "y"), ("lon", "lat"))
 
 def read(files: Files, _: str | None) -> Stored | None:
     """Open a .nc whose group `reflectance` or `radiance` holds the cube of that name and its wavelengths."""
-    path = hdf_in(files, "AV3*_ORT.nc")
-    if path is None:
-        return None
-    with opened_hdf(path) as file:
+    with opened_in(files, "AV3*_ORT.nc") as (path, file):
         unit = next((name for name in ("reflectance", "radiance") if f"{name}/{name}" in file), None)
         if unit is None or f"{unit}/wavelength" not in file:
             return None

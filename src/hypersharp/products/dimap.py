@@ -76,14 +76,7 @@ def opened(files: Files, meta: Xml, folder: str, mission: str) -> Stored:
         unit = "reflectance" if kind == "REFLECTANCE" else "radiance"
         said = f"{title}: {unit} at the sensor = number / gain + bias, as its DIM file says"
     return Rasters([Band(files.gdal(image), index) for index, _ in bands]).stored(
-        wavelengths_nm=[row[0] for row in rows],
-        fwhm_nm=[row[1] for row in rows],
-        nodata=nodata,
-        scale=np.array(scale),
-        offset=np.array(offset),
-        product=title,
-        unit=unit,
-        applied=(said,),
+        rows, nodata=nodata, scale=np.array(scale), offset=np.array(offset), product=title, unit=unit, applied=(said,)
     )
 
 

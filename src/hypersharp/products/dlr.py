@@ -1,4 +1,9 @@
-"""A product of DLR (EnMAP, DESIS): a GeoTIFF of many bands, and an XML file that says what its numbers mean."""
+"""EnMAP L2A and DESIS L2A of DLR: SPECTRAL_IMAGE as GeoTIFF, METADATA.xml that says what its numbers mean, QL_QUALITY.
+
+Reflectance = gain x number + offset of each band. EnMAP: the bands of its two detectors interleave by wavelength; the
+quality layers are QL_QUALITY_*. DESIS: they are bands of QL_QUALITY-2. Layout: the importers of EnMAP-Box, SNAP and
+ACOLITE, and a qualification product of DLR.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +14,15 @@ import numpy as np
 
 from hypersharp.errors import InputError
 from hypersharp.products.files import Files, Xml
-from hypersharp.products.quality import Layer
-from hypersharp.products.rasters import Band, Rasters, opened_raster
+from hypersharp.products.quality import Layer, unmasked
+from hypersharp.products.rasters import Band, Rasters, layers_of, opened_raster
 from hypersharp.stored import Stored
+
+ANY = tuple(range(1, 255))
+ENMAP_LAYERS = {"CLOUD": "cloud", "CLOUDSHADOW": "shadow", "CIRRUS": "cirrus", "HAZE": "haze", "SNOW": "snow"}
+EMPTY = -1e5  # the mean of a band that holds nothing is -1000000
+DESIS_LAYERS = {1: "shadow", 3: "snow", 4: "haze", 5: "haze", 6: "cloud", 7: "cloud"}  # bands; 2 land, 8 water
+DESIS_ENDS = ("-METADATA.XML", "-SPECTRAL_IMAGE.TIF", "-SPECTRAL_IMAGE.HDR")
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,65 @@ class Tags:
     offset: str
     level: str
     background: str
+
+
+ENMAP = Tags(
+    "EnMAP",
+    "bandCharacterisation/bandID",
+    "wavelengthCenterOfBand",
+    "FWHMOfBand",
+    "GainOfBand",
+    "OffsetOfBand",
+    "level",
+    "specific/backgroundValue",
+)
+DESIS = Tags(
+    "DESIS",
+    "bandCharacterisation/band",
+    "wavelengthCenterOfBand",
+    "wavelengthWidthOfBand",
+    "gainOfBand",
+    "offsetOfBand",
+    "processingLevel",
+    "backgroundValue",
+)
+
+
+def read(files: Files, _: str | None) -> Stored | None:
+    """Open a product by its folder, archive, METADATA.xml, SPECTRAL_IMAGE.tif or, of DESIS, .hdr."""
+    named = files.named or files.first("ENMAP*METADATA.XML", "ENMAP*SPECTRAL_IMAGE*.TIF*") or ""
+    return enmap(files) if named.rpartition("/")[2].upper().startswith("ENMAP") else desis(files)
+
+
+def enmap(files: Files) -> Stored:
+    """EnMAP, a quality layer a file."""
+    named = (files.named or "").upper()
+    pattern = f"{named.partition('-SPECTRAL_IMAGE')[0].partition('-METADATA.XML')[0] or 'ENMAP*L2A'}*"
+    meta = files.xml(files.one(f"{pattern}METADATA.XML", "EnMAP product"))
+    image = files.first(*(f"{pattern}SPECTRAL_IMAGE{end}" for end in (".TIF", ".TIFF", "_COG.TIF*")))
+    if image is None:
+        raise InputError(f"no SPECTRAL_IMAGE.TIF beside {meta.path}", "a whole EnMAP product", "download it again")
+    means = meta.numbers("bandStatistics/bandID/mean")
+    layers = [
+        Layer(Rasters([Band(files.gdal(found), smooth=False)]), {reason: ANY})
+        for name, reason in ENMAP_LAYERS.items()
+        if (found := files.first(f"{pattern}QL_QUALITY_{name}.TIF", f"{pattern}QL_QUALITY_{name}_COG.TIF*"))
+    ]
+    bands = len(meta.all(f"{ENMAP.bands}/{ENMAP.centre}"))
+    full = [mean > EMPTY for mean in means] if len(means) == bands else None
+    words = unmasked("cloud" in {reason for layer in layers for reason in layer.reasons}, "QL_QUALITY_CLOUD")
+    return spectral_image(files, meta, image, ENMAP, layers, words=words, full=full)
+
+
+def desis(files: Files) -> Stored:
+    """DESIS, its quality layers in the bands of one file."""
+    named = (files.named or "").upper()
+    base = next((named.removesuffix(end) for end in DESIS_ENDS if named.endswith(end)), "DESIS-HSI-L*")
+    meta = files.xml(files.one(f"{base}-METADATA.XML", "DESIS product"))
+    image = files.one(f"{base}-SPECTRAL_IMAGE.TIF", "DESIS product")
+    quality = files.first(f"{base}-QL_QUALITY-2.TIF")
+    layers = layers_of(files.gdal(quality), DESIS_LAYERS, (1,)) if quality else []
+    return spectral_image(files, meta, image, DESIS, layers, words=unmasked(quality, "QL_QUALITY-2"))
 
 
 def spectral_image(
@@ -57,9 +127,8 @@ def spectral_image(
     if full is not None and not all(full):
         said.append(f"{list(full).count(False)} of {count} bands hold nothing, by its statistics")
     return Rasters([Band(path, i + 1) for i in range(count)]).stored(
+        list(zip(nm, fwhm, strict=True)),
         layers,
-        wavelengths_nm=nm,
-        fwhm_nm=fwhm,
         good_bands=full,
         nodata=float(meta.text(tags.background, "-32768")) if nodata is None else nodata,
         scale=np.array(gain),

@@ -15,9 +15,9 @@ import numpy as np
 
 from hypersharp.errors import InputError, check_name, needs
 from hypersharp.products.files import Files
-from hypersharp.products.hdf import Joined, LookedUp, exact, hdf_in, opened_hdf, pixels_of, place_of, text_of
+from hypersharp.products.hdf import LookedUp, exact, opened_hdf, opened_in, pixels_of, place_of, text_of
 from hypersharp.products.quality import Flags, Layer, unmasked
-from hypersharp.stored import Stored
+from hypersharp.stored import Joined, Stored
 
 FILL = -9999.0
 AXES = (2, 0, 1)
@@ -27,13 +27,10 @@ UNITS = {"reflectance": "reflectance", "radiance": "radiance"}
 
 def read(files: Files, part: str | None) -> Stored | None:
     """Open a file of the product; part: "map" puts a swath on its map grid, nearest neighbour."""
-    path = hdf_in(files, "EMIT_L2A_RFL_*.nc")
-    if path is None:
-        return None
-    if path.name.startswith("EMIT_L2A_MASK_"):
-        found = f"{path}, the masks of a scene of EMIT"
-        raise InputError(found, "its EMIT_L2A_RFL_*.nc", "name that; the masks beside it are used by themselves")
-    with opened_hdf(path) as file:
+    with opened_in(files, "EMIT_L2A_RFL_*.nc") as (path, file):
+        if file and path.name.startswith("EMIT_L2A_MASK_"):
+            found = f"{path}, the masks of a scene of EMIT"
+            raise InputError(found, "its EMIT_L2A_RFL_*.nc", "name that; the masks beside it are used by themselves")
         variable = next((name for name in UNITS if name in file), None)
         if variable is None or "sensor_band_parameters" not in file or "location/glt_x" not in file:
             return None

@@ -15,12 +15,12 @@ from hypersharp.grid import Grid, fitted_affine, next_to, on_map
 from hypersharp.products.files import Files
 from hypersharp.sensor.wavelengths import spectral_nm, widths_nm
 from hypersharp.stored import Pixels, VariablePixels
-from hypersharp.system.own_content import check_own_content
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 if TYPE_CHECKING:
     from affine import Affine
 
+MOST_ITEMS = 100_000  # of a file
 CHECKED = set[tuple[Path, int]]()  # files, as they were last changed, that hold all that they show
 PLANE_PX = 0.05  # a swath whose pixels lie so close to a plane grid is placed by that
 
@@ -36,6 +36,51 @@ def opened_hdf(path: Path, expected: str = "a whole HDF5 file", feature: str = "
             check_own_content(path, file)
             CHECKED.add(version)
         yield file
+
+
+@contextmanager
+def opened_in(files: Files, pattern: str) -> Iterator[tuple[Path, Any]]:
+    """The HDF5 file that was named, or lies in the folder, open, and its path; without anything in it where it is none.
+
+    Raises: InputError for one in an archive, of which HDF5 cannot read parts, and for another file of the product's
+        own name, which fits the pattern.
+    """
+    name = files.named or files.first(pattern)
+    if name is not None and not files.root.is_dir():
+        raise InputError(f"{name} in {files.root}", "the file itself", "unpack the archive first")
+    path = files.root / (name or "")
+    if name is not None and is_hdf(path):
+        with opened_hdf(path) as file:
+            yield path, file
+        return
+    if name is not None and fnmatch(name.lower(), pattern.lower()):
+        raise InputError(f"{path} that does not begin like HDF5", "a whole HDF5 file", "download it again")
+    yield path, {}
+
+
+def check_own_content(path: Path, file: Any) -> None:
+    """Check that an open h5py.File holds all that it shows.
+
+    Raises: InputError for external links, datasets stored in other files, virtual datasets, or too many items.
+    """
+    import h5py
+
+    seen = [0]  # a callback may not raise, but ends the visit by what it returns
+
+    def in_link(name: str, link: Any) -> str | None:
+        seen[0] += 1
+        if seen[0] > MOST_ITEMS:
+            return f"more than {MOST_ITEMS} items"
+        return f"a link to another file ({name[:60]})" if isinstance(link, h5py.ExternalLink) else None
+
+    def in_item(name: str, item: Any) -> str | None:
+        if isinstance(item, h5py.Dataset) and item.external:
+            return f"numbers stored in another file ({name[:60]})"
+        return f"a virtual dataset ({name[:60]})" if isinstance(item, h5py.Dataset) and item.is_virtual else None
+
+    found = file.visititems_links(in_link) or file.visititems(in_item)
+    if found is not None:
+        raise InputError(f"{path} with {found}", "all data in the file itself", "copy it with h5repack")
 
 
 def is_hdf(path: Path) -> bool:
@@ -69,28 +114,6 @@ def spectra_of(centres: Any, widths: Any | None, unit: str) -> dict[str, Any]:
     nm = spectral_nm(centres[()], text_of(centres.attrs.get(unit, "nm")))
     width = None if widths is None else widths_nm(widths[()], text_of(widths.attrs.get(unit, "nm")), nm)
     return {"wavelengths_nm": nm, "fwhm_nm": width}
-
-
-class Joined(Pixels):
-    """Bands taken from several images of one size: `chosen` holds (image, band) for each."""
-
-    def __init__(self, images: Sequence[Any], chosen: Sequence[tuple[int, int]]) -> None:
-        shapes = {image.shape[1:] for image in images}
-        if len(shapes) > 1:
-            raise InputError(
-                f"cubes of {' and '.join(map(str, sorted(shapes)))} pixels", "one size", "download it again"
-            )
-        super().__init__((len(chosen), *images[0].shape[1:]), images[0].dtype)
-        self.images, self.chosen = tuple(images), tuple(chosen)
-
-    def read(self, bands: Sequence[int], rows: slice, columns: slice) -> np.ndarray:
-        found = np.empty((len(bands), rows.stop - rows.start, columns.stop - columns.start), self.dtype)
-        for number, image in enumerate(self.images):
-            wanted = [(i, self.chosen[band][1]) for i, band in enumerate(bands) if self.chosen[band][0] == number]
-            if wanted:
-                places, those = zip(*wanted, strict=True)
-                found[list(places)] = image.read(list(those), rows, columns)
-        return found
 
 
 class LookedUp(Pixels):
@@ -161,22 +184,3 @@ def squared(affine: Affine, shape_yx: tuple[int, ...]) -> Affine:
     corners = [(0, 0), (width, 0), (0, height)]
     moved = [abs(v - w) for corner in corners for v, w in zip(affine @ corner, plain @ corner, strict=True)]
     return plain if max(moved) <= PLANE_PX * abs(a) else affine
-
-
-def hdf_in(files: Files, *patterns: str) -> Path | None:
-    """The HDF5 file that was named, or lies in the folder; None where it is none.
-
-    Raises: InputError for one in an archive, of which HDF5 cannot read parts, and for another file of the product's
-        own name.
-    """
-    name = files.named or files.first(*patterns)
-    if name is None:
-        return None
-    if not files.root.is_dir():
-        raise InputError(f"{name} in {files.root}", "the file itself", "unpack the archive first")
-    path = files.root / name
-    if is_hdf(path):
-        return path
-    if any(fnmatch(name.lower(), pattern.lower()) for pattern in patterns):
-        raise InputError(f"{path} that does not begin like HDF5", "a whole HDF5 file", "download it again")
-    return None

@@ -29,8 +29,7 @@ def read(files: Files, _: str | None) -> Stored | None:
     if not chosen:
         return None
     return Rasters([Band(files.gdal(found[band])) for band in chosen]).stored(
-        wavelengths_nm=[centre_nm(band) for band in chosen],
-        fwhm_nm=[WIDTH_NM] * len(chosen),
+        [(centre_nm(band), WIDTH_NM) for band in chosen],
         nodata=0.0,
         scale=np.array([1 / (40 if band < FIRST_OF_SWIR else 80) for band in chosen]),
         product="Hyperion L1T",

@@ -75,11 +75,9 @@ def opened(
     **numbers: Any,
 ) -> Stored:
     """The bands as one image; words: more that is said; numbers: scale, offset and nodata."""
-    nm = [bands_of(sensor).bands[band] for band in bands]
     return Rasters([Band(files.gdal(name)) for name in bands.values()]).stored(
+        [bands_of(sensor).bands[band] for band in bands],
         layers,
-        wavelengths_nm=[row[0] for row in nm],
-        fwhm_nm=[row[1] for row in nm],
         product=product,
         unit="reflectance",
         applied=(f"{said}, bands {' '.join(bands)}", *words),

@@ -6,16 +6,13 @@ import numpy as np
 
 from hypersharp.errors import needs
 from hypersharp.products.files import Files
-from hypersharp.products.hdf import hdf_in, opened_hdf, pixels_of, spectra_of, text_of
+from hypersharp.products.hdf import opened_in, pixels_of, spectra_of, text_of
 from hypersharp.stored import Stored
 
 
 def read(files: Files, _: str | None) -> Stored | None:
     """Open a .h5."""
-    path = hdf_in(files, "NEON_*.h5")
-    if path is None:
-        return None
-    with opened_hdf(path) as file:
+    with opened_in(files, "NEON_*.h5") as (path, file):
         site = next((name for name in file if f"{name}/Reflectance/Reflectance_Data" in file), None)
         if site is None:
             return None

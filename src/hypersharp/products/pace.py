@@ -5,16 +5,13 @@ from __future__ import annotations
 from hypersharp.errors import InputError
 from hypersharp.grid import MOST_RATIO
 from hypersharp.products.files import Files
-from hypersharp.products.hdf import hdf_in, opened_hdf
+from hypersharp.products.hdf import opened_in
 from hypersharp.stored import Stored
 
 
 def read(files: Files, _: str | None) -> Stored | None:
     """Refuse a level-2 file of PACE. Raises: InputError."""
-    path = hdf_in(files, "PACE_OCI*.L2.*.nc")
-    if path is None:
-        return None
-    with opened_hdf(path) as file:
+    with opened_in(files, "PACE_OCI*.L2.*.nc") as (path, file):
         if "navigation_data" not in file or "geophysical_data" not in file:
             return None
     found = f"{path.name}, PACE OCI with pixels of 1.2 km in the order of acquisition"

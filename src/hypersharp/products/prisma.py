@@ -16,9 +16,9 @@ import numpy as np
 
 from hypersharp.errors import check_name
 from hypersharp.products.files import Files
-from hypersharp.products.hdf import Joined, exact, hdf_in, opened_hdf, pixels_of, place_of
+from hypersharp.products.hdf import exact, opened_in, pixels_of, place_of
 from hypersharp.products.quality import Flags, Layer
-from hypersharp.stored import Pixels, Stored
+from hypersharp.stored import Joined, Pixels, Stored
 
 PAN_NM, PAN_WIDTH_NM = 550.0, 300.0  # ASI: 400 to 700 nm
 ROW_BAND_COLUMN = (1, 0, 2)
@@ -52,10 +52,7 @@ class Distrusted(Pixels):
 
 def read(files: Files, part: str | None) -> Stored | None:
     """Open a .he5; part: "pan" or none."""
-    path = hdf_in(files, "PRS_*.he5")
-    if path is None:
-        return None
-    with opened_hdf(path) as file:
+    with opened_in(files, "PRS_*.he5") as (path, file):
         swaths = list(file.get("HDFEOS/SWATHS", ()))
         levels = {found[1] for name in swaths if (found := re.fullmatch(r"PRS_(L\w+)_HCO", name))}
         if not levels:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from hypersharp.errors import check_name
 from hypersharp.grid import Window
-from hypersharp.stored import MaskPixels, Part, Pixels, Stored
+from hypersharp.stored import MaskPixels, Part, Pixels
 
 REASONS = ("cloud", "near-cloud", "shadow", "cirrus", "haze", "snow", "saturated", "defective", "unusable")
 SAMPLED_PX, STRIP_PX = 1024, 512  # along a side, of a large image whose shares are counted; rows read at once
@@ -118,15 +117,3 @@ class Kept(MaskPixels):
         flagged: np.ndarray = self.flags.read(self.reasons, rows, columns)
         kept = ~np.any(flagged, axis=0, keepdims=True)
         return kept if self.valid is None else np.asarray(kept & self.valid[:, rows, columns])
-
-
-def masked(stored: Stored, keep: Sequence[str] = ()) -> Stored:
-    """The image without the pixels that its quality layers, if any, speak against, but for reasons to keep.
-
-    Raises: InputError for a reason that no product knows.
-    """
-    for reason in keep:
-        check_name("reason to keep", reason, REASONS)
-    if stored.flags is None:
-        return stored
-    return replace(stored, valid=Kept(stored.valid, stored.flags, stored.flags.without(keep)))

@@ -21,27 +21,35 @@ from hypersharp.products.files import changed
 from hypersharp.products.quality import Flags, Layer
 from hypersharp.stored import Pixels, Stored
 from hypersharp.system.elsewhere import is_on_network, name_elsewhere, reaching
-from hypersharp.system.own_content import check_own_raster
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
 BLOCK_PX = 1024  # as those of Sentinel-2
 OPEN, MOST_OPEN, LOCK = OrderedDict[tuple[str, str], Any](), 16, Lock()  # files at addresses, the last one read last
 JP2 = "JP2OpenJPEG"  # by any driver, a VRT that reads other files could call itself .jp2
+EXPECTED = {"GTiff": "a whole GeoTIFF", "PNG": "a whole PNG image", "JPEG": "a whole JPEG image"}
 
 
 @contextmanager
-def opened_raster(path: str, expected: str = "a whole raster", driver: str | None = None) -> Iterator[Any]:
-    """A rasterio dataset, by default of a GeoTIFF unless it is called .jp2; GDAL's errors become ours."""
+def opened_raster(path: str, driver: str | None = None) -> Iterator[Any]:
+    """A rasterio dataset, by default of a GeoTIFF unless it is called .jp2; GDAL's errors become ours.
+
+    Raises: InputError where its tags, or its PAM file, name another file for overviews: what a stranger's file could
+        read on this machine is refused.
+    """
     with needs("rasters"):
         import rasterio
         from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
+    expected = EXPECTED.get(driver or "", "a whole raster")
     with reading(Path(path), expected, RasterioError, CRSError, *READ_ERRORS), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         name = name_elsewhere(path) or path
         driver = driver or (JP2 if path.lower().endswith(".jp2") else "GTiff")
         opened = kept_open if is_on_network(name) else rasterio.open
         with reaching(name), opened(name, driver=driver) as dataset:
-            check_own_raster(Path(path), dataset)
+            tags = {name.upper(): text for name, text in dataset.tags(ns="OVERVIEWS").items()}
+            if (named := tags.get("OVERVIEW_FILE")) is not None:
+                found = f"{Path(path)} that takes its overviews from another file ({named[:60]})"
+                raise InputError(found, "all data in the file itself", "make a copy of it with gdal_translate")
             yield dataset
 
 
@@ -93,7 +101,9 @@ class Rasters(Pixels):
             if not wanted[0].smooth:
                 planes.append(np.stack([self._classes(band, rows, columns) for band in wanted]))
                 continue
-            with self._opened(*first) as dataset:
+            path, factor = first
+            with opened_raster(path) as dataset:
+                check_size(path, [side * factor for side in dataset.shape], self.shape[1:])
                 planes.append(self._enlarged(dataset, wanted, rows, columns))
         return np.concatenate(planes)
 
@@ -106,28 +116,22 @@ class Rasters(Pixels):
         for band in (self.bands[band] for band in bands):
             y, x, bottom, right = (v / band.factor for v in (rows.start, columns.start, rows.stop, columns.stop))
             how = Resampling.average if band.smooth else Resampling.nearest
-            with self._opened(band.path, band.factor) as dataset:
+            with opened_raster(band.path) as dataset:
+                check_size(band.path, [side * band.factor for side in dataset.shape], self.shape[1:])
                 window = Window(x, y, right - x, bottom - y)
                 planes.append(dataset.read(band.index, window=window, out_shape=shape_yx, resampling=how))
         return np.stack(planes)
 
-    def stored(self, layers: Sequence[Layer] = (), **known: Any) -> Stored:
-        """The bands in their place, with quality layers and what else is known of them, as `Stored` takes it."""
+    def stored(self, nm: Sequence[tuple[float, float | None]], layers: Sequence[Layer] = (), **known: Any) -> Stored:
+        """The bands in their place, of these centres and widths, with quality layers and what else `Stored` takes."""
+        widths = [width for _, width in nm]
+        known |= {"wavelengths_nm": [centre for centre, _ in nm], "fwhm_nm": None if None in widths else widths}
         return Stored(self, crs=self.crs, transform=self.transform, flags=Flags.of(layers), **known)
 
     def has_overviews(self) -> bool:
         """Whether the first band comes in smaller sizes too."""
         with opened_raster(self.bands[0].path) as dataset:
             return bool(dataset.overviews(self.bands[0].index))
-
-    @contextmanager
-    def _opened(self, path: str, factor: int) -> Iterator[Any]:
-        with opened_raster(path) as dataset:
-            found = tuple(side * factor for side in dataset.shape)
-            if found != self.shape[1:]:
-                sizes = " and ".join(f"{height} x {width} pixels" for height, width in (found, self.shape[1:]))
-                raise InputError(f"{path} of another size ({sizes})", "bands of one scene", "download it again")
-            yield dataset
 
     def _classes(self, band: Band, rows: slice, columns: slice) -> np.ndarray:
         """The window of a band of classes, nearest neighbours, from blocks that are decoded once."""
@@ -180,11 +184,16 @@ def class_block(
     """
     (y, x), (height, width) = (BLOCK_PX * place for place in place_yx), shape_yx
     with opened_raster(path) as dataset:
-        if dataset.shape != shape_yx:
-            found, other = (f"{rows} x {columns} pixels" for rows, columns in (dataset.shape, shape_yx))
-            raise InputError(f"{path} of another size ({found} and {other})", "bands of one scene", "download it again")
+        check_size(path, dataset.shape, shape_yx)
         window = (y, min(height, y + BLOCK_PX)), (x, min(width, x + BLOCK_PX))
         return np.asarray(dataset.read(index, window=window))
+
+
+def check_size(path: str, found_yx: Sequence[int], expected_yx: Sequence[int]) -> None:
+    """Raise an InputError for a band of another size than the others of its scene."""
+    if tuple(found_yx) != tuple(expected_yx):
+        sizes = " and ".join(f"{height} x {width} pixels" for height, width in (found_yx, expected_yx))
+        raise InputError(f"{path} of another size ({sizes})", "bands of one scene", "download it again")
 
 
 def layers_of(path: str, bands: Mapping[int, str], values: Sequence[int]) -> list[Layer]:

@@ -37,8 +37,7 @@ def read(files: Files, part: str | None) -> Stored | None:
             band = short(found[1])
             said = f"Sentinel-2 {band} outside its SAFE folder: number / 10000, without the offset it may need (-0.1)"
             return Rasters([Band(str(files.path))]).stored(
-                wavelengths_nm=[table("Sentinel-2A")[band][0]],
-                fwhm_nm=[table("Sentinel-2A")[band][1]],
+                [table("Sentinel-2A")[band]],
                 nodata=0,
                 scale=1e-4,
                 product=f"Sentinel-2 {band}",
@@ -73,14 +72,12 @@ def opened(files: Files, meta: Xml, names: list[str], part: str | None) -> Store
             raise InputError(what, "one tile, whole", "download it again" if not images else "unpack one granule")
         rows.append(Band(files.gdal(images[0]), factor=SIZES_M[band] // finest))
     layers = quality(files, names, finest)
-    known = table(craft)
     shift = sorted({offsets.get(band, 0.0) for band in bands})
     said = f"{craft} {level}, baseline {meta.text('PROCESSING_BASELINE', 'unknown')}: reflectance = (number "
     said += f"{' or '.join(f'{value:+g}' for value in shift)}) / {divisor:g}, bands {' '.join(bands)} at {finest} m"
     return Rasters(rows, nodata=0).stored(
+        [table(craft)[band] for band in bands],
         layers,
-        wavelengths_nm=[known[band][0] for band in bands],
-        fwhm_nm=[known[band][1] for band in bands],
         nodata=0,
         scale=1 / divisor,
         offset=np.array([offsets.get(band, 0.0) / divisor for band in bands]),

@@ -97,12 +97,11 @@ def opened(path: Path, item: dict[str, Any], chosen: list[Asset]) -> Stored:
         said = said.replace(f"{offset[0]:+g}", "+0") + ", whose numbers have its offset already, as it says"
         offset = [0.0] * len(chosen)
     bands = [Band(asset.path, factor=max(1, round((asset.size_m or finest) / finest))) for asset in chosen]
-    widths, layers = [asset.fwhm_nm for asset in chosen], quality(path, item, finest)
+    layers = quality(path, item, finest)
     known = collection.startswith(REFLECTANCE)
     return Rasters(bands, nodata=nodata).stored(
+        [(asset.nm, asset.fwhm_nm) for asset in chosen],
         layers,
-        wavelengths_nm=[asset.nm for asset in chosen],
-        fwhm_nm=None if None in widths else widths,
         nodata=nodata,
         scale=np.array(scale),
         offset=np.array(offset),
@@ -148,11 +147,9 @@ def quality(path: Path, item: dict[str, Any], finest_m: float) -> list[Layer]:
 
 def located(item: Path, href: str) -> str:
     """GDAL's name of a file that an item names. Raises: InputError for one here that lies outside its folder."""
-    if (name := name_elsewhere(href)) is not None and is_on_network(name):
-        return name
-    place = item.parent / href
-    if (name := name_elsewhere(place)) is not None and is_on_network(name):
-        return name
+    for named in (href, place := item.parent / href):
+        if (name := name_elsewhere(named)) is not None and is_on_network(name):
+            return name
     place = place if place.exists() else item.parent / unquote(href)
     if not real_path(place).is_relative_to(real_path(item.parent)):
         raise InputError(f"{href[:80]} in {item}", "files beside it, or addresses", "move them beside the item")

@@ -53,7 +53,7 @@ class Product:
 
 PRODUCTS = (
     Product(
-        "enmap",
+        "dlr",
         "EnMAP L2A",
         ("ENMAP*METADATA.XML", "ENMAP*SPECTRAL_IMAGE*.TIF*"),
         "folder, .zip, METADATA.XML or SPECTRAL_IMAGE.TIF",
@@ -83,7 +83,7 @@ PRODUCTS = (
         proven="miniatures of Landsat 8 and HLS S30; others not at all",
     ),
     Product(
-        "desis",
+        "dlr",
         "DESIS L2A",
         ("DESIS*METADATA.xml", "DESIS*SPECTRAL_IMAGE.tif", "DESIS*SPECTRAL_IMAGE.hdr"),
         "folder, .zip, METADATA.xml or SPECTRAL_IMAGE.tif",

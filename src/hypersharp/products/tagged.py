@@ -98,6 +98,4 @@ def worldview(files: Files, imd: str) -> Stored | None:
 
 def opened(files: Files, name: str, nm: Sequence[tuple[float, float]], layers: Sequence[Layer], **known: Any) -> Stored:
     """The image with centres and widths (nm) of its bands."""
-    centres, widths = zip(*nm, strict=True)
-    pixels = Rasters([Band(files.gdal(name), i + 1) for i in range(len(nm))])
-    return pixels.stored(layers, wavelengths_nm=centres, fwhm_nm=widths, **known)
+    return Rasters([Band(files.gdal(name), i + 1) for i in range(len(nm))]).stored(nm, layers, **known)

@@ -11,7 +11,7 @@ from typing import Any
 
 from hypersharp.errors import InputError, needs
 from hypersharp.products.files import Files
-from hypersharp.products.hdf import hdf_in, opened_hdf, pixels_of, place_of, text_of
+from hypersharp.products.hdf import opened_in, pixels_of, place_of, text_of
 from hypersharp.products.quality import Flags, Layer
 from hypersharp.stored import Stored
 
@@ -22,10 +22,7 @@ INFORMATION = "HDFEOS INFORMATION/StructMetadata.0"
 
 def read(files: Files, _: str | None) -> Stored | None:
     """Open a .h5."""
-    path = hdf_in(files, "*_hdf5.h5")
-    if path is None:
-        return None
-    with opened_hdf(path) as file:
+    with opened_in(files, "*_hdf5.h5") as (path, file):
         kind = next((kind for kind in ("GRIDS", "SWATHS") if f"HDFEOS/{kind}/HYP" in file), None)
         if kind is None:
             return None

@@ -1,13 +1,14 @@
 """What an estimated sensor rests on, for people to judge it: residuals, noise, which wavelengths are seen, warnings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from hypersharp.numerics.noise import neighbour_noise, texture_noise
 from hypersharp.sensor.estimate import Estimate, Images, gaps_and_seen
-from hypersharp.sensor.noise import Noise, measure_noise
 from hypersharp.sensor.spectra import Spectra, nm_runs
 from hypersharp.sensor.tables import FloatArray
 
@@ -17,6 +18,39 @@ ODD_GAIN = 0.1
 OFF_PX = 0.5  # coarse pixels
 WEAK_SYSTEM = 1e9
 FEW_EQUATIONS = 3  # times the unknowns of a free response
+MOST_DB = 200.0
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """Standard deviations of the noise of hs (L,) and ms (l,), in their unit, and signal-to-noise ratios in dB.
+
+    A ratio is that of mean square and noise variance, `MOST_DB` at most.
+    """
+
+    hs: FloatArray
+    ms: FloatArray
+    hs_snr_db: FloatArray
+    ms_snr_db: FloatArray
+
+
+def measure_noise(hs: Tensor, ms: Tensor, hs_valid: Tensor | None = None, ms_valid: Tensor | None = None) -> Noise:
+    """Noise of hs (L, h, w) and ms (l, H, W) over measured pixels.
+
+    That of an ms is the less of what the other bands leave and what its texture shows, for both are too large: few
+    bands do not explain each other, and texture is no noise.
+    """
+    hs, ms = hs.to("cpu", torch.float64), ms.to("cpu", torch.float64)
+    hs_pixels = hs.flatten(1) if hs_valid is None else hs[:, hs_valid.cpu()]
+    ms_pixels = ms.flatten(1) if ms_valid is None else ms[:, ms_valid.cpu()]
+    ms_sd = texture_noise(ms, None if ms_valid is None else ms_valid.cpu())
+    if len(ms) > 1:
+        ms_sd = torch.minimum(ms_sd, neighbour_noise(ms_pixels).sqrt())
+    hs_sd, ratios_db = neighbour_noise(hs_pixels).sqrt(), []
+    for pixels, sd in ((hs_pixels, hs_sd), (ms_pixels, ms_sd)):
+        share = sd.square() / pixels.square().mean(1).clamp(min=1e-300)
+        ratios_db.append(-10 * share.clamp(min=10 ** (-MOST_DB / 10)).log10().numpy())
+    return Noise(hs_sd.numpy(), ms_sd.numpy(), *ratios_db)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +70,7 @@ class Diagnosis:
 
 def diagnose(estimate: Estimate, pair: Images, spectra: Spectra) -> Diagnosis:
     """Judge an estimate by its pair."""
-    srf = estimate.sensor.srf
+    srf, ratio = estimate.sensor.srf, estimate.sensor.ratio
     seen = srf > SEEN * srf.max(axis=1, keepdims=True, initial=1e-300)
     unseen = tuple(int(i) for i in np.flatnonzero(~seen.any(0)))
     left_out = tuple(int(m) for m in np.flatnonzero(~srf.any(1)))
@@ -51,27 +85,24 @@ def diagnose(estimate: Estimate, pair: Images, spectra: Spectra) -> Diagnosis:
     if unseen:
         places = f"hs bands {runs(unseen)}" if spectra.hs_nm is None else nm_runs(unseen, spectra.hs_nm)
         warnings.append(f"no ms band sees {len(unseen)} hs bands ({places}): their detail is inferred, not measured")
-    warnings += doubts(estimate, residuals)
-    return Diagnosis(residuals, noise, sees, unseen, left_out, tuple(warnings))
-
-
-def doubts(estimate: Estimate, residuals: FloatArray) -> Iterator[str]:
-    """What speaks against the estimate."""
-    ratio = estimate.sensor.ratio
-    for m in np.flatnonzero(residuals > POOR_RESIDUAL).tolist():
-        yield f"ms band {m + 1} differs from hs by {residuals[m]:.0%}: other light, other units, or clouds?"
+    warnings += [
+        f"ms band {m + 1} differs from hs by {residuals[m]:.0%}: other light, other units, or clouds?"
+        for m in np.flatnonzero(residuals > POOR_RESIDUAL).tolist()
+    ]
     for m, gain in enumerate(estimate.gains):
         if gain > 0 and abs(gain - 1) > ODD_GAIN:
-            yield f"ms band {m + 1} is {gain:.2f} times as bright as hs seen through it"
+            warnings.append(f"ms band {m + 1} is {gain:.2f} times as bright as hs seen through it")
     if estimate.offsets.any():
         listed = ", ".join(f"{offset:+.3g}" for offset in estimate.offsets)
-        yield f"constants added to R hs ({listed} of full scale) would explain ms better: haze, or other corrections"
+        where = f"constants added to R hs ({listed} of full scale)"
+        warnings.append(f"{where} would explain ms better: haze, or other corrections")
     if max(map(abs, estimate.shift_px_yx)) > OFF_PX * ratio:
-        yield "hs and ms lie more than half a coarse pixel apart: align them first"
-    if "free" in estimate.responses and estimate.equations < FEW_EQUATIONS * estimate.sensor.srf.shape[1]:
-        yield f"{estimate.equations} coarse pixels for {estimate.sensor.srf.shape[1]} hs bands: responses are rough"
+        warnings.append("hs and ms lie more than half a coarse pixel apart: align them first")
+    if "free" in estimate.responses and estimate.equations < FEW_EQUATIONS * srf.shape[1]:
+        warnings.append(f"{estimate.equations} coarse pixels for {srf.shape[1]} hs bands: responses are rough")
     if estimate.conditions.get("blur", 0) > WEAK_SYSTEM:
-        yield "the ms shows too little fine texture to determine the blur well"
+        warnings.append("the ms shows too little fine texture to determine the blur well")
+    return Diagnosis(residuals, noise, sees, unseen, left_out, tuple(warnings))
 
 
 def runs(indices: Sequence[int]) -> str:

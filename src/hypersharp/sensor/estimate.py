@@ -59,12 +59,6 @@ class Estimate:
     conditions: Mapping[str, float] = field(default_factory=dict)
     protocol: str | None = None
 
-    def with_ms_times(self, factor: float) -> "Estimate":
-        """The same of a pair whose ms is so many times as large."""
-        sensor = replace(self.sensor, srf=self.sensor.srf * factor)
-        gains, offsets = self.gains * factor, self.offsets * factor
-        return replace(self, sensor=sensor, gain=self.gain / factor, gains=gains, offsets=offsets)
-
 
 @dataclass(frozen=True, eq=False)
 class Images:
@@ -108,9 +102,10 @@ def complete_sensor(
     if min(levels) > 0 and not 1 / ANOTHER_UNIT < levels[0] / levels[1] < ANOTHER_UNIT:
         factor, masks = levels[0] / levels[1], {"hs_valid": hs_valid, "ms_valid": ms_valid}
         rows = None if srf is None else srf * factor
-        return complete_sensor(hs, ms * factor, ratio, psf=psf, srf=rows, spectra=spectra, **masks).with_ms_times(
-            1 / factor
-        )
+        found, back = complete_sensor(hs, ms * factor, ratio, psf=psf, srf=rows, spectra=spectra, **masks), 1 / factor
+        sensor = replace(found.sensor, srf=found.sensor.srf * back)
+        gains, offsets = found.gains * back, found.offsets * back
+        return replace(found, sensor=sensor, gain=found.gain / back, gains=gains, offsets=offsets)
     for name, image, valid in (("hs", pair.hs, pair.hs_valid), ("ms", pair.ms, pair.ms_valid)):
         pixels = image.numpy()[:, valid]
         if not (np.ptp(pixels, axis=1) > CONSTANT * np.abs(pixels).max(axis=1)).any():
@@ -120,8 +115,8 @@ def complete_sensor(
     known = Known(spectra.axis(len(hs)), seen, spectra.gaps, noise, stated, srf, centres)
     support, (train, held) = gather_pair(pair, psf)
     fit = fit_sensor(train, held, support, known)
-    found = psf or support.as_psf(blur_weights(fit.blur, support) if fit.blur else support.to_fine(fit.taps))
-    sensor = Sensor(found, fit.rows if srf is None else srf, ratio)
+    blur = psf or support.as_psf(blur_weights(fit.blur, support) if fit.blur else support.to_fine(fit.taps))
+    sensor = Sensor(blur, fit.rows if srf is None else srf, ratio)
     everything = train + held
     systems = {"response": everything.bands[:-1, :-1], "blur": everything.cells.sum(0)}
     explained = bool(fit.rows.any())

@@ -83,7 +83,11 @@ class Sensor:
 
     def ms(self, scene: Tensor) -> Tensor:
         """R Z: the scene (..., L, H, W) seen through the spectral response, (..., l, H, W)."""
-        return self._mixed(torch.tensor(self.srf).to(scene), scene)
+        bands = self.srf.shape[1]
+        if scene.ndim < 3 or scene.shape[-3] != bands:
+            expected = f"{bands} bands, (..., {bands}, H, W)"
+            raise InputError(f"an image of shape {tuple(scene.shape)}", expected, "give a fitting srf")
+        return mix_bands(torch.tensor(self.srf).to(scene), scene)
 
     def hs_adjoint(self, hs: Tensor) -> Tensor:
         """B' D' Y: the transpose of `hs`, (..., h, w) -> (..., h*ratio, w*ratio)."""
@@ -124,14 +128,6 @@ class Sensor:
     def _weights(self, like: Tensor) -> Tensor:
         flipped = np.ascontiguousarray(self.psf.kernel[::-1, ::-1])
         return torch.from_numpy(flipped).to(like)[None, None]
-
-    def _mixed(self, matrix: Tensor, image: Tensor) -> Tensor:
-        bands = matrix.shape[1]
-        if image.ndim < 3 or image.shape[-3] != bands:
-            raise InputError(
-                f"an image of shape {tuple(image.shape)}", f"{bands} bands, (..., {bands}, H, W)", "give a fitting srf"
-            )
-        return mix_bands(matrix, image)
 
 
 def circular_blur(psf: PSF, ratio: int, like: Tensor) -> BlurDecimation:

@@ -110,8 +110,16 @@ def with_rows(moments: Moments, known: Known, fit: Fit, offset: bool = False) ->
         pulls = pulls - moments.count * np.outer(mean_targets, means)
     if known.given is not None:
         rows = scaled(known.given, bands, pulls)
-    elif not fit.families:
-        rows = rough_rows(bands, pulls, known, moments.count)
+    elif not fit.families:  # constant over groups of neighbouring bands: quick, and enough to find the blur by
+        rows = np.zeros_like(pulls)
+        for row, pull, allowed in zip(rows, pulls, known.allowed, strict=True):
+            index = np.flatnonzero(allowed)
+            if index.size:
+                gram, penalty, preferred = row_system(bands, index, known, moments.count)
+                groups = np.arange(len(index)) * min(MOST_GROUPS, len(index)) // len(index)
+                members = (groups == np.unique(groups)[:, None]).astype(np.float64)
+                system = members @ (gram + penalty) @ members.T
+                row[index] = nonnegative(system, members @ (pull[index] + preferred)) @ members
     else:
         families = enumerate(fit.families)
         rows = np.array([fit_row(bands, pulls[m], known, m, family, moments.count) for m, family in families])
@@ -123,20 +131,6 @@ def scaled(shapes: FloatArray, bands: FloatArray, pulls: FloatArray) -> FloatArr
     power = np.einsum("ml,lk,mk->m", shapes, bands, shapes)
     gains = np.maximum(np.einsum("ml,ml->m", shapes, pulls), 0) / np.maximum(power, 1e-300)
     return np.asarray(shapes * gains[:, None])
-
-
-def rough_rows(bands: FloatArray, pulls: FloatArray, known: Known, count: int) -> FloatArray:
-    """Rows >= 0, constant over groups of neighbouring bands: quick, and enough to find the blur by."""
-    rows = np.zeros_like(pulls)
-    for row, pull, allowed in zip(rows, pulls, known.allowed, strict=True):
-        index = np.flatnonzero(allowed)
-        if index.size:
-            gram, penalty, preferred = row_system(bands, index, known, count)
-            groups = np.arange(len(index)) * min(MOST_GROUPS, len(index)) // len(index)
-            members = (groups == np.unique(groups)[:, None]).astype(np.float64)
-            system = members @ (gram + penalty) @ members.T
-            row[index] = nonnegative(system, members @ (pull[index] + preferred)) @ members
-    return rows
 
 
 def row_system(

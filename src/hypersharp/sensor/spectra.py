@@ -126,7 +126,12 @@ def coverage_notes(spectra: Spectra) -> list[str]:
     if spectra.hs_nm is None or centres is None:
         return []
     reach = np.full(len(centres), UNKNOWN_WIDTH_NM) if widths is None else widths
-    seen = ranges_seen(centres, reach)
+    seen = list[tuple[float, float]]()  # parts of the spectrum; those less than 100 nm apart are drawn together
+    for low, high in sorted(zip((centres - reach).tolist(), (centres + reach).tolist(), strict=True)):
+        if seen and low - seen[-1][1] <= UNKNOWN_WIDTH_NM:
+            seen[-1] = seen[-1][0], max(seen[-1][1], high)
+        else:
+            seen.append((low, high))
     beyond = np.flatnonzero(~np.any([(low <= spectra.hs_nm) & (spectra.hs_nm <= high) for low, high in seen], axis=0))
     notes = list[str]()
     if beyond.size:
@@ -141,17 +146,6 @@ def coverage_notes(spectra: Spectra) -> list[str]:
         shown = "they show" if blind.size > 1 else "it shows"
         notes.append(f"{what}: what {shown} is related to the others by the images alone")
     return notes
-
-
-def ranges_seen(centres: FloatArray, reach: FloatArray) -> list[tuple[float, float]]:
-    """The parts of the spectrum that bands see, those drawn together that lie less than 100 nm apart."""
-    found = list[tuple[float, float]]()
-    for low, high in sorted(zip((centres - reach).tolist(), (centres + reach).tolist(), strict=True)):
-        if found and low - found[-1][1] <= UNKNOWN_WIDTH_NM:
-            found[-1] = found[-1][0], max(found[-1][1], high)
-        else:
-            found.append((low, high))
-    return found
 
 
 def nm_range(wavelengths: FloatArray) -> str:

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hypersharp.errors import InputError, unknown_name
-from hypersharp.sensor.cameras import find_camera
-from hypersharp.sensor.measured import find_measured
+from hypersharp.sensor.measured import find_camera, find_measured
 from hypersharp.sensor.psf import FWHM_PER_SIGMA
 from hypersharp.sensor.responses import SRFS, Curve
 from hypersharp.sensor.tables import FloatArray, Mask, is_table_path, read_table
@@ -110,9 +109,7 @@ def check_response(srf: ArrayLike, ms_bands: int, hs_bands: int) -> None:
         raise InputError(found, f"{ms_bands} x {hs_bands}, the bands of this pair", do)
 
 
-def check_common_wavelengths(
-    hs_nm: ArrayLike | None, ms_nm: ArrayLike | None, ms_fwhm_nm: ArrayLike | None = None
-) -> None:
+def check_common_wavelengths(hs_nm: ArrayLike | None, ms_nm: ArrayLike | None, ms_fwhm_nm: ArrayLike | None) -> None:
     """Raise where wavelengths (L,) and (l,) are known and no ms band reaches into the range of hs.
 
     An ms band reaches from its centre by half its width, by 50 nm where that is not known.

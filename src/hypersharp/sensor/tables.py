@@ -1,9 +1,7 @@
 """Small 2-D tables (a blur kernel, a spectral response) read from .npy, .mat, .csv and .txt."""
 
-import os
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +36,15 @@ def read_table(spec: str | Path, what: str, fits: Callable[[tuple[int, ...]], bo
     if suffix not in SUFFIXES:
         raise InputError(f"suffix '{suffix}'", f"one of {', '.join(SUFFIXES)}", f"save the {what} as .csv")
     if suffix == ".mat":
-        found = pick(read_mat(path), path, what, variable, fits)
+        arrays = read_mat(path)
+        names = [name for name, value in arrays.items() if fits(value.shape)] if variable is None else [variable]
+        if len(names) != 1:
+            several = ", ".join(f"{name} {value.shape}" for name, value in arrays.items()) or "no variable"
+            raise InputError(f"{several} in '{path}'", f"one {what}", f"name it: {path}:VARIABLE")
+        if names[0] not in arrays:
+            known = f"one of {', '.join(arrays)}"
+            raise InputError(f"no variable '{variable}' in '{path}'", known, "name one of these")
+        found = arrays[names[0]]
     else:
         with reading(path, expected, *READ_ERRORS), warnings.catch_warnings(action="ignore"):
             found = np.asarray(np.load(path, allow_pickle=False) if suffix == ".npy" else read_rows(path))
@@ -48,19 +54,6 @@ def read_table(spec: str | Path, what: str, fits: Callable[[tuple[int, ...]], bo
     if not np.isfinite(table).all():
         raise InputError(f"{(~np.isfinite(table)).sum()} values not finite in '{path}'", expected, "fill these in")
     return table
-
-
-@contextmanager
-def own_table(name: str, file: str) -> Iterator[Path]:
-    """The path of a table that users have a copy of their own of, in HYPERSHARP_DATA/srf.
-
-    Raises: InputError where it cannot be read inside.
-    """
-    try:
-        yield Path(os.environ.get("HYPERSHARP_DATA", "")) / "srf" / file
-    except (InputError, LookupError, ValueError) as exc:
-        found = f"'{name}' without its table '{file}'"
-        raise InputError(found, "it in the folder srf of HYPERSHARP_DATA", "put it there") from exc
 
 
 def split_variable(spec: str) -> tuple[str, str | None]:
@@ -80,23 +73,6 @@ def read_mat(path: Path) -> dict[str, NDArray[np.generic]]:
     expected = "a MATLAB file saved with -v7"
     with reading(path, expected, *READ_ERRORS, MatReadError), warnings.catch_warnings(action="ignore"):
         return {name: np.asarray(value) for name, value in loadmat(path).items() if not name.startswith("__")}
-
-
-def pick(
-    arrays: dict[str, NDArray[np.generic]],
-    path: Path,
-    what: str,
-    variable: str | None,
-    fits: Callable[[tuple[int, ...]], bool],
-) -> NDArray[np.generic]:
-    """The variable named, else the only one that fits."""
-    names = [name for name, value in arrays.items() if fits(value.shape)] if variable is None else [variable]
-    if len(names) != 1:
-        found = ", ".join(f"{name} {value.shape}" for name, value in arrays.items()) or "no variable"
-        raise InputError(f"{found} in '{path}'", f"one {what}", f"name it: {path}:VARIABLE")
-    if names[0] not in arrays:
-        raise InputError(f"no variable '{variable}' in '{path}'", f"one of {', '.join(arrays)}", "name one of these")
-    return arrays[names[0]]
 
 
 def read_rows(path: Path) -> list[list[float]]:

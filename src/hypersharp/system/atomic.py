@@ -57,7 +57,6 @@ def staged(path: Path, *, first_stays: bool = False) -> Iterator[Path]:
     check_parent(path)
     staging = lock = None
     try:
-        clear_dead(path)
         staging, lock = locked_folder(path)
         yield staging / path.name
         if not first_stays:
@@ -89,16 +88,10 @@ def hidden_name(name: str) -> str:
 
 
 def locked_folder(path: Path) -> tuple[Path, Lock]:
-    """A new hidden folder beside `path`, for this process alone, and the lock that says that it lives."""
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=f"{hidden_name(path.name)}.", suffix=".partial", dir=path.parent))
-        with suppress(FileNotFoundError):  # somebody took it for a dead process's before it was locked
-            if lock := take_lock(folder / FILE):
-                return folder, lock
+    """A new hidden folder beside `path`, for this process alone, and the lock that says that it lives.
 
-
-def clear_dead(path: Path) -> None:
-    """Take away the hidden folders beside `path` in which a process worked that is no more."""
+    Those in which a process worked that is no more are taken away.
+    """
     beginning = f"{hidden_name(path.name)}."
     left = (entry for entry in path.parent.iterdir() if entry.name.startswith(beginning) and entry.suffix == ".partial")
     for folder in left:
@@ -108,6 +101,11 @@ def clear_dead(path: Path) -> None:
                 if not lock.unsure:
                     shutil.rmtree(folder, ignore_errors=True)
                 lock.release()
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=beginning, suffix=".partial", dir=path.parent))
+        with suppress(FileNotFoundError):  # somebody took it for a dead process's before it was locked
+            if lock := take_lock(folder / FILE):
+                return folder, lock
 
 
 def _move_all(staging: Path, parent: Path) -> None:

@@ -20,7 +20,7 @@ from hypersharp.errors import CallError, HypersharpError, InputError
 from hypersharp.io.format import BY_SUFFIX, suffixes
 from hypersharp.products.files import split_part
 from hypersharp.products.table import seems_product
-from hypersharp.system.atomic import clear_dead, locked_folder
+from hypersharp.system.atomic import locked_folder
 from hypersharp.system.elsewhere import ADDRESS, check_allowed, is_on_network, name_elsewhere
 from hypersharp.system.lock import Lock
 from hypersharp.system.read_errors import reading
@@ -172,7 +172,6 @@ class UploadHandler(TransferHandler):
         if not self.begin():
             return self.answer(503, BUSY)
         self.request.connection.set_max_body_size(self.most_bytes)  # type: ignore[union-attr]
-        clear_dead(self.target)
         self.staging, self.lock = locked_folder(self.target)
         self.file = (self.staging / self.target.name).open("wb")
 

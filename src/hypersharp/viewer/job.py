@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hypersharp.errors import HypersharpError, OutputError, in_a_line
-from hypersharp.system.atomic import check_parent, clear_dead, locked_folder
+from hypersharp.system.atomic import check_parent, locked_folder
 from hypersharp.system.lock import FILE
 
 CHILD = "hypersharp.cli.child"  # by name: it stands on a higher floor
@@ -94,7 +94,6 @@ class Fusion:
         """
         target, pipe = Path(order.out), asyncio.subprocess.PIPE
         check_parent(target)
-        clear_dead(target)
         folder, lock = locked_folder(target)
         self._folder = folder
         half = order.uncertainty and str(folder / Path(order.uncertainty).name)

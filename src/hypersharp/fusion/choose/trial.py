@@ -19,7 +19,7 @@ from hypersharp.pair.reduced import ReducedPair, as_noisy_as, reduced_pairs
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.quality.metrics import psnr_sam_ergas
-from hypersharp.sensor.noise import measure_noise
+from hypersharp.sensor.diagnosis import measure_noise
 
 BORDER = 1 / 8  # of a side of the truth is the most that is left out as border
 PSNR_SHARE = 0.75  # of the quality; the rest is SAM's
