@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from hypersharp.cli.app import app
-from hypersharp.cli.shown import say, table
+from hypersharp.cli.shown import say, say_facts, table
 from hypersharp.system.folders import wished_cache_folder
 
 MEASURED_S = 0.3  # a measurement goes on for so long, about
@@ -204,8 +204,7 @@ def show(found: dict[str, Any]) -> None:
         "Caches": f"{found['caches']['folder']}, {found['caches']['bytes'] / 1e6:.1f} MB",
         "Data sets": found["data"] or "HYPERSHARP_DATA is not set (needed by bench and train alone)",
     }
-    width = max(map(len, lines))
-    say("\n".join(f"{name:{width}}  {text}" for name, text in lines.items()))
+    say_facts(lines)
     rows = []
     for name, listed in sorted(found["extras"].items()):
         missing = [f"{need['library']}{need['bounds']}" for need in listed if not need["met"]]

@@ -7,7 +7,7 @@ import typer
 
 from hypersharp.cli import options as opt
 from hypersharp.cli.app import app
-from hypersharp.cli.shown import progress_bar, say, shown, table
+from hypersharp.cli.shown import progress_bar, say, say_facts, shown, table
 from hypersharp.errors import HypersharpError
 
 
@@ -56,8 +56,7 @@ def info(
     usable = [band for band in bands if opened.good_bands is None or opened.good_bands[band]] or [0]
     middle = read_coarse(opened, [usable[len(usable) // 2]], None, (1024, 1024))  # at most so many places
     facts["Missing"] = f"{np.isnan(middle).mean():.1%} of the pixels, masked ones among them"
-    width = max(map(len, facts))
-    say("\n".join(f"{name:{width}}  {text}" for name, text in facts.items() if text))
+    say_facts(facts)
 
 
 @app.command(rich_help_panel="What there is")

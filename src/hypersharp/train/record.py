@@ -38,8 +38,8 @@ from hypersharp.system.build_info import commit
 from hypersharp.train.cost import count_operations, made_with
 from hypersharp.train.crops import CropStream, wrapped_margin_px
 from hypersharp.train.muon import Muon
+from hypersharp.train.options import RecordOptions
 from hypersharp.train.patches import TrainingSet
-from hypersharp.train.record_options import RecordOptions
 
 LAST, FINISH, LOG = "last.pt", "finish.pt", "log.jsonl"
 KEPT = ("step", "crops", "seconds", "cpu_seconds", "began_with", "pflop_before")
