@@ -78,9 +78,9 @@ def check_fit(weights: Weights, network: str, pair: TensorPair) -> None:
         raise InputError(f"a pair with {reason}", f"one that fits {weights}", "leave --weights out or train some")
 
 
-def network_of(weights: Weights, device: torch.device) -> FusionNetwork:
-    """The network of a weights file on its device, as it was trained; shared, so not to be changed."""
-    return loaded_network(weights.path, weights.path.stat().st_mtime_ns, device)
+def network_in(path: Path, device: torch.device) -> FusionNetwork:
+    """The network of a weights or an ONNX file on a device, as it was trained; shared, so not to be changed."""
+    return loaded_network(path, path.stat().st_mtime_ns, device)
 
 
 @lru_cache(maxsize=4)

@@ -102,7 +102,7 @@ class TiledRun:
         done = TileProgress(self.out, tiles.finished(count), count, progress)
         give_back_memory()
         sharp = self.record.on(self.from_tiles(tiles, done, "sharp", self.job.dtype))
-        processes = self.tiles.workers or self.job.workers
+        processes, again = self.tiles.workers or self.job.workers, "repeat the call with --resume to go on"
         if self.tiles.scheduler is not None:
             workers: AbstractContextManager[Submit] = on_cluster(self.tiles.scheduler, announce)
         else:
@@ -110,7 +110,7 @@ class TiledRun:
         try:
             with (
                 dask.config.set(scheduler=dask.threaded.get),
-                noted_on_stop(self.kept),
+                noted_on_stop(lambda: f"{len(tiles.finished(count))} of {counted(count, 'tile')} kept: {again}"),
                 workers as submit,
                 done.ended_by_errors(),
             ):
@@ -126,12 +126,6 @@ class TiledRun:
             raise resumable(error) from error
         finally:
             self.store.lock.release()
-
-    def kept(self) -> str:
-        """What a run that is stopped leaves, formatted for display."""
-        count = len(self.job.tiling)
-        made = len(Tiles.of(self.store.folder).finished(count))
-        return f"{made} of {counted(count, 'tile')} kept: repeat the call with --resume to go on"
 
     def from_tiles(self, tiles: Tiles, done: TileProgress, kind: Kind, dtype: np.dtype[Any]) -> xr.DataArray:
         """The result, or its half-widths, as a cube that is read from tiles."""
