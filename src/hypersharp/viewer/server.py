@@ -17,6 +17,7 @@ from hypersharp.errors import CallError, InputError, needs
 with needs("the viewer", "view"):
     from bokeh.application import Application
     from bokeh.application.handlers.function import FunctionHandler
+    from bokeh.document import Document
     from bokeh.server.server import BaseServer
     from bokeh.server.tornado import BokehTornado
     from bokeh.server.util import bind_sockets, create_hosts_allowlist
@@ -102,7 +103,7 @@ class Viewer:
             found = f"{options.address}:{options.port}, which cannot be bound ({exc.strerror})"
             raise CallError(found, "a free address of this machine", "choose another --port or --host") from exc
         application = BokehTornado(
-            {"/": Application(PageMaker(lambda doc: View(doc, self.shared)))},
+            {"/": Application(PageMaker(self._open_page))},
             extra_patterns=[
                 ("/download", DownloadHandler, {"folders": self.folders}),
                 ("/upload", UploadHandler, {"folders": self.folders, "most_bytes": options.most_upload_bytes}),
@@ -122,6 +123,9 @@ class Viewer:
         http = BoundedServer(application, max_body_size=MESSAGE_BYTES)
         http.add_sockets(sockets)
         return BaseServer(IOLoop.current(), application, http), port
+
+    def _open_page(self, doc: Document) -> None:
+        View(doc, self.shared)
 
     def stop(self) -> None:
         """Leave `run`; to be called in its loop."""
