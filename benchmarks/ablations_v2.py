@@ -17,9 +17,8 @@ from hypersharp.bench.scenes import training_set
 from hypersharp.networks.checkpoint import count_parameters, load_weights, to_fast_layout
 from hypersharp.simulation.protocols import find_protocol
 from hypersharp.system.build_info import commit, machine
-from hypersharp.train.options import read_options
+from hypersharp.train.options import RecordOptions, read_options
 from hypersharp.train.record import begin, make_course, train_record
-from hypersharp.train.record_options import RecordOptions
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "ablation-v2.yaml"
 

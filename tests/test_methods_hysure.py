@@ -14,12 +14,17 @@ from hypersharp.cube import make_cube
 from hypersharp.errors import InputError
 from hypersharp.fusion.fuse import fuse
 from hypersharp.methods import hysure
-from hypersharp.methods.hysure import HySureOptions, find_basis, sharpen
+from hypersharp.methods.hysure import HySureOptions, learn, sharpen
 from hypersharp.methods.table import METHODS
 from hypersharp.numerics.linops import BlurDecimation, gradient_power, mix_bands
+from hypersharp.numerics.noise import signal_rank
+from hypersharp.numerics.subspace import vca
+from hypersharp.pair.options import Options
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.quality.metrics import score
 from hypersharp.sensor.observe import Sensor
-from hypersharp.sensor.psf import PSF, gaussian
+from hypersharp.sensor.psf import PSF, gaussian, parse_psf
 from oracles.hysure_sensor import estimate_as_hysure
 from oracles.splitting import Operator, Split, gradient, gradient_adjoint, split_minimum, vector_soft
 
@@ -119,7 +124,9 @@ def test_from_the_band_map_alone_it_reaches_the_level_of_the_original(
     coverage = [np.flatnonzero((kept >= low) & (kept <= high)).tolist() for low, high in ALI_BANDS]
     gaps = np.flatnonzero(np.diff(kept) > 1).tolist()
     sensor = estimate_as_hysure(paris["hs"], paris["ms"], 3, coverage, gaps, 10)
-    found = sharpen(*(torch.from_numpy(paris[name]).float() for name in ("hs", "ms")), sensor)
+    hs, ms = (torch.from_numpy(paris[name]).float() for name in ("hs", "ms"))
+    basis = vca(hs.flatten(1), signal_rank(hs.flatten(1), most=hysure.MOST_DIMENSIONS))
+    found = sharpen(hs, ms, sensor, basis=basis)
     reached = score(found.double().numpy(), truth, ratio=3, preset="float")
     assert reached.psnr_db >= 27.0 and reached.sam_deg <= 3.1
 
@@ -169,8 +176,9 @@ def test_the_table_says_what_it_needs() -> None:
 def test_the_subspace_is_found_in_the_data() -> None:
     hs = torch.from_numpy(simulated()[0].values)
     noisy = hs + 1e-3 * torch.randn(hs.shape, generator=torch.Generator().manual_seed(0))
-    assert find_basis(noisy, HySureOptions()).shape == (12, 4)
-    assert find_basis(noisy, HySureOptions(subspace=7, basis="svd")).shape == (12, 7)
+    pair = TensorPair(noisy, torch.rand(3, noisy.shape[1] * 4, noisy.shape[2] * 4))
+    sensor = PairSensor(pair, parse_psf("box", 4), np.full((3, len(hs)), 1 / len(hs)))
+    assert learn(pair, sensor, Options()).notes == ("4 dimensions, 200 iterations",)
 
 
 def test_a_sensor_that_does_not_fit_is_refused() -> None:

@@ -84,11 +84,14 @@ def test_patches_that_repeat_are_low_rank_already_and_noise_on_them_is_not(monke
 def test_order_one_without_low_rank_is_the_similarity_of_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     """The least of 1/2 |Y - Z B|^2 + a |D (Z - Q)|_2,1, by another way: descent on the objective itself, smoothed."""
     monkeypatch.setattr(liu_xiao_li, "STEPS", 600)
+    monkeypatch.setattr(liu_xiao_li, "GROUPS_FROM", 600)
     monkeypatch.setattr(liu_xiao_li, "FASTER", 1.0)
+    monkeypatch.setattr(liu_xiao_li, "ORDER", 1.0)
+    monkeypatch.setattr(liu_xiao_li, "ALIKE", 0.05)
     scales, guide, alike = Scales(gaussian(4, 2, 2, boundary="wrap"), 2), random(2, 12, 10, seed=3).cumsum(1) / 4, 0.05
     coarse = scales.reduce(guide) + 0.1 * random(2, 6, 5, seed=4)
     first = scales.expand(coarse)
-    found = sharpen(coarse, guide, guide, first, scales, ignore, order=1.0, alike=alike, low_rank=0.0)
+    found = sharpen(coarse, guide, guide, first, scales, ignore)
 
     def objective(z: Tensor, smoothing: float) -> Tensor:
         gap = z - guide

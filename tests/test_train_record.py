@@ -28,9 +28,9 @@ from hypersharp.system.atomic import make_folder
 from hypersharp.train import record
 from hypersharp.train.crops import GAIN_RANGE, CropStream, moved_along_bands, smooth_curve, wrapped_margin_px
 from hypersharp.train.muon import Muon, MuonAdam, orthogonalised
+from hypersharp.train.options import RecordOptions
 from hypersharp.train.patches import ORIENTATIONS, TrainingSet, orient
 from hypersharp.train.record import FINISH, LAST, LOG, compute_loss, train_record
-from hypersharp.train.record_options import RecordOptions
 
 OPTIONS = RecordOptions(
     name="small",

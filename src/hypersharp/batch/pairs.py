@@ -5,7 +5,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hypersharp.errors import InputError, unknown_name
@@ -33,8 +33,10 @@ class PairFiles:
         return self.hs, self.ms, self.mask, self.hs_mask
 
 
-def find_pairs(given: Sequence[Path]) -> list[PairFiles]:
+def find_pairs(given: Sequence[Path], mask: Path | None = None, hs_mask: Path | None = None) -> list[PairFiles]:
     """The pairs of CSV files and folders; a pattern such as scenes/* that no shell has resolved is resolved here.
+
+    mask, hs_mask: of the pairs that have none of their own.
 
     Raises: InputError for a file or folder that names no pair, and for two pairs of one name.
     """
@@ -51,7 +53,7 @@ def find_pairs(given: Sequence[Path]) -> list[PairFiles]:
     counted = Counter(pair.name for pair in found)
     if twice := [name for name, count in counted.items() if count > 1]:
         raise InputError(f"{counted[twice[0]]} pairs named {twice[0]}", "a name for each", "add a column name")
-    return found
+    return [replace(pair, mask=pair.mask or mask, hs_mask=pair.hs_mask or hs_mask) for pair in found]
 
 
 def pairs_of(path: Path) -> Iterator[PairFiles]:

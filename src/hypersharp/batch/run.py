@@ -1,12 +1,14 @@
 """A batch from its first pair to its page: every pair once, whatever becomes of the others, and never twice.
 
 What was made of a pair lies as a row in `OUT/.batch`, with a digest of its files and options: a batch that is repeated
-makes what is missing or has changed.
+makes what is missing or has changed. The page has a line and three small pictures for each pair, in one file without
+network or script.
 """
 
 import csv
 import io
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,14 +20,19 @@ from typing import Any
 import xarray as xr
 
 from hypersharp.batch.pairs import PairFiles
+from hypersharp.cube import only_usable, wavelengths_nm
 from hypersharp.errors import HypersharpError, Stopped
 from hypersharp.io import check_apart, check_output
 from hypersharp.io.image import Image
 from hypersharp.io.together import write_text
 from hypersharp.pair.record import Record
+from hypersharp.reporting.build import fill
+from hypersharp.reporting.charts import composites
 from hypersharp.system.atomic import make_folder
+from hypersharp.system.build_info import machine, release
 
-STATES = ".batch"
+STATES, SUMMARY = ".batch", "summary.csv"
+SIDE_PX = 240  # of a picture, at most about
 SHOWN = ("name", "status", "method", "ratio", "size", "residual", "sensors", "seconds", "warnings", "error")
 Sharpen = Callable[[PairFiles, Path], tuple[str, Mapping[str, xr.DataArray]]]
 
@@ -72,8 +79,8 @@ class Batch:
     """The pairs, where their results go and how they are made.
 
     `call`: all that changes a result but the files, JSON-able. `sharpen`: writes the result of a pair to a path and
-    gives the name of its sensors, and "result", "hs" and "ms" (or parts of them). `picture`: what a page shows of them.
-    `redo`: whether what was made before is made again.
+    gives the name of its sensors, and "result", "hs" and "ms" (or parts of them). `pictured`: whether a page is to show
+    them. `redo`: whether what was made before is made again.
     """
 
     pairs: Sequence[PairFiles]
@@ -81,7 +88,7 @@ class Batch:
     suffix: str
     call: Mapping[str, Any]
     sharpen: Sharpen
-    picture: Callable[[Mapping[str, xr.DataArray]], Sequence[Mapping[str, Any]]]
+    pictured: bool = True
     redo: bool = False
 
     def target(self, pair: PairFiles) -> Path:
@@ -96,11 +103,20 @@ class Batch:
         check_apart(targets, [file for pair in self.pairs for file in pair.files])
 
     def rows(self) -> Iterator[tuple[Row, bool]]:
-        """What became of each pair, and whether it had been made before."""
+        """What became of each pair, and whether it had been made before; the summary has all up to that one."""
+        rows = list[Row]()
         for pair in self.pairs:
-            digest = self.digest(pair)
-            before = None if self.redo else self.made_before(pair, digest)
-            yield before or self.make(pair, digest), before is not None
+            digest, state, before = self.digest(pair), self.out / STATES / f"{pair.name}.json", None
+            with suppress(OSError, ValueError, TypeError, KeyError):
+                known = json.loads(state.read_text(encoding="utf-8"))
+                if known["digest"] == digest and self.target(pair).exists() and not self.redo:
+                    before = Row(**known["row"])
+            rows.append(before or self.make(pair))
+            if before is None and rows[-1].status == "done":
+                make_folder(state.parent)
+                write_text(state, json.dumps({"digest": digest, "row": asdict(rows[-1])}))
+            write_summary(rows, self.out / SUMMARY)
+            yield rows[-1], before is not None
 
     def digest(self, pair: PairFiles) -> str:
         """Of the files of a pair as they stand now, and of what is done with them."""
@@ -111,18 +127,7 @@ class Batch:
         facts = [files, pair.sensors, self.call, self.suffix]
         return sha256(json.dumps(facts, default=str).encode()).hexdigest()
 
-    def made_before(self, pair: PairFiles, digest: str) -> Row | None:
-        """The row of a pair whose result is there and still holds."""
-        with suppress(OSError, ValueError, TypeError, KeyError):
-            state = json.loads(self.state(pair).read_text(encoding="utf-8"))
-            if state["digest"] == digest and self.target(pair).exists():
-                return Row(**state["row"])
-        return None
-
-    def state(self, pair: PairFiles) -> Path:
-        return self.out / STATES / f"{pair.name}.json"
-
-    def make(self, pair: PairFiles, digest: str) -> Row:
+    def make(self, pair: PairFiles) -> Row:
         """Sharpen a pair; what ends it is told in its row, but for the user's own wish to stop."""
         started, target = time.perf_counter(), self.target(pair)
         row = Row(pair.name, "failed", str(pair.hs), str(pair.ms), str(target))
@@ -130,7 +135,7 @@ class Batch:
             sensors, cubes = self.sharpen(pair, target)
             record = Record.of(cubes["result"])
             (bands, *_), (_, height, width) = (record.inputs[name]["shape"] for name in ("hs", "ms"))
-            made = replace(
+            return replace(
                 row,
                 status="done",
                 method=taken(record),
@@ -140,7 +145,7 @@ class Batch:
                 sensors=sensors,
                 seconds=round(time.perf_counter() - started, 2),
                 warnings=list(record.warnings),
-                pictures=self.picture(cubes),
+                pictures=pictures_of(cubes) if self.pictured else (),
             )
         except (KeyboardInterrupt, Stopped):
             raise
@@ -148,9 +153,6 @@ class Batch:
             told = str(error) if isinstance(error, HypersharpError) else f"{type(error).__name__}: {error}"
             seconds = round(time.perf_counter() - started, 2)
             return replace(row, seconds=seconds, error=" ".join(told.split()))
-        make_folder(self.out / STATES)
-        write_text(self.state(pair), json.dumps({"digest": digest, "row": asdict(made)}))
-        return made
 
 
 def taken(record: Record) -> str:
@@ -171,3 +173,28 @@ def write_summary(rows: Sequence[Row], path: Path) -> Path:
         facts = asdict(row) | {"warnings": " | ".join(row.warnings)}
         table.writerow("" if facts[name] is None else facts[name] for name in names)
     return write_text(path, text.getvalue())
+
+
+def pictures_of(cubes: Mapping[str, xr.DataArray]) -> list[dict[str, Any]]:
+    """HS, MS and result in true colour, about SIDE_PX a side; HS and result share one stretch."""
+    small = {}
+    for name in ("hs", "ms", "result"):
+        step = max(1, max(cubes[name].shape[1:]) // SIDE_PX)
+        small[name] = cubes[name][:, ::step, ::step]
+    made = composites(small, wavelengths_nm(only_usable(small["ms"], "ms")))
+    return [{"uri": picture.uri, "alt": picture.alt, "title": picture.title} for picture in made]
+
+
+def write_page(rows: Sequence[Row], path: Path, command: str) -> Path:
+    """Write the page of all pairs, those that failed first. Raises: OutputError."""
+    failed = [row for row in rows if row.status == "failed"]
+    kinds = {row.sensors for row in rows if row.sensors}
+    keys = [
+        ("Pairs", f"{len(rows):,}", f"{len(failed)} failed" if failed else "none failed"),
+        ("Sensor pairs", f"{len(kinds):,}", "blur and response estimated once for each"),
+        ("Time", f"{sum(row.seconds for row in rows):.0f} s", f"in all, {machine()}"),
+        ("Version", release(), "of hypersharp"),
+    ]
+    links = {row.name: os.path.relpath(row.out, path.parent) for row in rows}
+    rows = sorted(rows, key=lambda row: row.status != "failed")
+    return write_text(path, fill("batch.html.j2", rows=rows, keys=keys, failed=failed, links=links, command=command))

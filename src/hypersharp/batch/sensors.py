@@ -48,9 +48,11 @@ class SharedSensors:
         Estimated from this pair where it is the first of its kind, its own where the shared one does not explain it;
         not at all where the sensor is given or not needed.
         """
-        known = dict(self.given)
-        if known["psf"] is not None or known["srf"] is not None or not needs_sensor(self.method):
-            return "given" if known["psf"] is not None or known["srf"] is not None else "", known
+        known, needed = dict(self.given), {"psf", "srf"}.intersection(find_method(self.method).needs)
+        if known["psf"] is not None or known["srf"] is not None:
+            return "given", known
+        if not needed:
+            return "", known
         name = pair.sensors or kind_of(hs, ms)
         file = self.folder / f"{name}.json"
         if not (pair.sensors and file.exists()):
@@ -74,11 +76,6 @@ def misfits(sensor: Sensor, file: Path, pair: Pair) -> bool:
     with suppress(InputError):  # too few pixels, no texture
         _ = seen.estimate
     return bool(seen.warnings)
-
-
-def needs_sensor(method: str) -> bool:
-    """Whether a method asks for the blur or the response."""
-    return not {"psf", "srf"}.isdisjoint(find_method(method).needs)
 
 
 def kind_of(hs: Image | CubeImage, ms: Image | CubeImage) -> str:

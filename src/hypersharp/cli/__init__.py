@@ -4,10 +4,10 @@
 needs it. Importing a file of verbs is what adds them to the app.
 """
 
-from hypersharp.cli import batch, doctor, fuse, info, judge, learn, lists, report, view
+from hypersharp.cli import batch, doctor, fuse, judge, learn, lists, report, view
 from hypersharp.cli.app import app, main
 
-__all__ = ["app", "batch", "doctor", "fuse", "info", "judge", "learn", "lists", "main", "report", "view"]
+__all__ = ["app", "batch", "doctor", "fuse", "judge", "learn", "lists", "main", "report", "view"]
 
 PANELS = ["The main job", "Scores", "Training and benchmarks", "What there is"]
 app.registered_commands.sort(key=lambda command: PANELS.index(str(command.rich_help_panel)))  # as the help lists them

@@ -48,7 +48,7 @@ def batch(
     sensors; where HS lies on MS is found for each pair. A batch that is repeated makes what is missing or has changed.
     """
     from hypersharp.batch.pairs import find_pairs
-    from hypersharp.batch.run import Batch, write_summary
+    from hypersharp.batch.run import SUMMARY, Batch, write_page
     from hypersharp.batch.sensors import SharedSensors
     from hypersharp.errors import installed, noted_on_stop
     from hypersharp.methods.table import find_method
@@ -75,29 +75,19 @@ def batch(
                 return name, fuse_large(hs, ms, target, tiles=tiles, part=True, **chosen)
             return name, fuse_whole(coarse, fine, target, **chosen)
 
-    def picture(cubes: "Mapping[str, xr.DataArray]") -> list[dict[str, str]]:
-        from hypersharp.batch.page import pictures_of
-
-        return pictures_of(cubes) if drawn else []
-
     files = [told_apart(one) for one in (known.psf, known.srf, known.sensor, fusing.weights)]
     said = {"fusing": asdict(fusing), "known": asdict(known), "reading": asdict(reading)}
-    call = {"version": release(), "files": files, **said}
-    mask, hs_mask = reading.mask, reading.hs_mask  # of the pairs that have none of their own
-    masked = [replace(one, mask=one.mask or mask, hs_mask=one.hs_mask or hs_mask) for one in find_pairs(pairs)]
-    todo = Batch(masked, out, format, call, sharpen, picture, redo)
+    call, found = {"version": release(), "files": files, **said}, find_pairs(pairs, reading.mask, reading.hs_mask)
+    todo = Batch(found, out, format, call, sharpen, pictured=drawn, redo=redo)
     todo.check()
     rows = list["Row"]()
     with noted_on_stop(lambda: f"{len(rows)} of {len(todo.pairs)} pairs kept: repeat the call to go on"):
         for row, before in todo.rows():
             rows.append(row)
-            write_summary(rows, out / "summary.csv")
             say(f"{len(rows):>4}/{len(todo.pairs)}  {row.name}  {row.told(kept=before)}")
     failed = sum(row.status == "failed" for row in rows)
-    say(f"{len(rows) - failed} done, {failed} failed -> {out / 'summary.csv'}")
+    say(f"{len(rows) - failed} done, {failed} failed -> {out / SUMMARY}")
     if drawn:
-        from hypersharp.batch.page import write_page
-
         say(f"          page -> {write_page(rows, out / 'index.html', own_command(context))}")
     if failed:
         raise typer.Exit(min(failed, MOST_FAILED))

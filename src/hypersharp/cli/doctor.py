@@ -8,19 +8,17 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from hypersharp.cli.app import app
-from hypersharp.cli.shown import say, table
+from hypersharp.cli.shown import say, say_facts, table
 from hypersharp.system.folders import wished_cache_folder
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 MEASURED_S = 0.3  # a measurement goes on for so long, about
 LEAST_FREE_BYTES = 2e9
@@ -68,12 +66,22 @@ def look_over(speed: bool = True) -> dict[str, Any]:
     from hypersharp.system.build_info import commit, machine, release
     from hypersharp.system.memory import free_bytes
 
+    gdal: dict[str, Any] | None = None
+    with suppress(ImportError):
+        import rasterio
+        from rasterio.drivers import raster_driver_extensions
+
+        gdal = {"version": rasterio.__gdal_version__, "jpeg2000": "jp2" in raster_driver_extensions()}
     needs = list(needs_of_extras())
     extras = {
         name: [asdict(n) | {"met": n.is_met} for n in needs if n.extra == name] for name in {n.extra for n in needs}
     }
     complete = sorted(name for name, listed in extras.items() if name and all(need["met"] for need in listed))
-    wrong = [f"{n.library} {n.found or 'is missing'}, {n.bounds or 'any'} is needed: reinstall" for n in broken(needs)]
+    unfit = dict[str, Need]()  # what the core lacks, and what is there in a version that does not fit
+    for need in needs:
+        if not need.is_met and (need.extra == "" or need.found is not None):
+            unfit.setdefault(need.library, need)
+    wrong = [f"{n.library} {n.found or 'is missing'}, {n.bounds or 'any'} is needed: reinstall" for n in unfit.values()]
     folders = {"caches": wished_cache_folder(), "temporary files": Path(os.environ.get("TMPDIR", "/tmp"))}
     for what, path in folders.items():
         there = next(place for place in (path, *path.absolute().parents) if place.exists())  # what it would be made in
@@ -94,7 +102,7 @@ def look_over(speed: bool = True) -> dict[str, Any]:
         "machine": machine(),
         "memory_free_gb": round(free / 1e9, 1),
         "torch": {"version": torch.__version__, "threads": torch.get_num_threads(), "gpus": gpus},
-        "gdal": gdal_facts(),
+        "gdal": gdal,
         "compiler": shutil.which(os.environ.get("CXX", "g++")),
         "speed": speeds() if speed else None,
         "extras": extras,
@@ -142,25 +150,6 @@ def version_of(library: str) -> str | None:
         return None
 
 
-def broken(needs: list[Need]) -> Iterator[Need]:
-    """Libraries that the core lacks, and those of any kind whose version does not fit."""
-    seen = set[str]()
-    for need in needs:
-        if not need.is_met and (need.extra == "" or need.found is not None) and need.library not in seen:
-            seen.add(need.library)
-            yield need
-
-
-def gdal_facts() -> dict[str, Any] | None:
-    """GDAL's version, and which formats of products it was built with; None without it."""
-    try:
-        import rasterio
-        from rasterio.drivers import raster_driver_extensions
-    except ImportError:
-        return None
-    return {"version": rasterio.__gdal_version__, "jpeg2000": "jp2" in raster_driver_extensions()}
-
-
 def speeds() -> dict[str, float]:
     """What fusion mostly does: products of matrices, passes over memory, 3 x 3 convolutions of 64 channels."""
     import torch
@@ -170,15 +159,15 @@ def speeds() -> dict[str, float]:
     image, weights = torch.rand(1, 64, 128, 128), torch.rand(64, 64, 3, 3)
     result = torch.empty_like(big)
 
-    def convolved() -> "Tensor":
-        return F.conv2d(image, weights, padding=1)
-
     with torch.inference_mode():
-        return {
-            "matmul_gflops": round(2 * 768**3 / 1e9 / seconds_of(lambda: a @ a), 1),
-            "memory_gb_s": round(2 * 4 * big.numel() / 1e9 / seconds_of(lambda: torch.mul(big, 2.0, out=result)), 1),
-            "convolution_gflops": round(2 * 9 * 64 * 64 * 128**2 / 1e9 / seconds_of(convolved), 1),
-        }
+        product_s = seconds_of(lambda: a @ a)
+        pass_s = seconds_of(lambda: torch.mul(big, 2.0, out=result))
+        convolution_s = seconds_of(lambda: F.conv2d(image, weights, padding=1))
+    return {
+        "matmul_gflops": round(2 * 768**3 / 1e9 / product_s, 1),
+        "memory_gb_s": round(2 * 4 * big.numel() / 1e9 / pass_s, 1),
+        "convolution_gflops": round(2 * 9 * 64 * 64 * 128**2 / 1e9 / convolution_s, 1),
+    }
 
 
 def seconds_of(work: Callable[[], Any]) -> float:
@@ -215,8 +204,7 @@ def show(found: dict[str, Any]) -> None:
         "Caches": f"{found['caches']['folder']}, {found['caches']['bytes'] / 1e6:.1f} MB",
         "Data sets": found["data"] or "HYPERSHARP_DATA is not set (needed by bench and train alone)",
     }
-    width = max(map(len, lines))
-    say("\n".join(f"{name:{width}}  {text}" for name, text in lines.items()))
+    say_facts(lines)
     rows = []
     for name, listed in sorted(found["extras"].items()):
         missing = [f"{need['library']}{need['bounds']}" for need in listed if not need["met"]]

@@ -40,13 +40,11 @@ def train(
         import pytorch_lightning  # noqa: F401
     from hypersharp.bench.scenes import training_set
     from hypersharp.train import record, run
-    from hypersharp.train.options import read_options
-    from hypersharp.train.record_options import RecordOptions
+    from hypersharp.train.options import RecordOptions, read_options
 
     options = read_options(config)
-    last = out / (record.LAST if isinstance(options, RecordOptions) else run.CHECKPOINT)
-    resume = resume or (restartable and last.exists())
     second = isinstance(options, RecordOptions)
+    resume = resume or (restartable and (out / (record.LAST if second else run.CHECKPOINT)).exists())
     others = {"--devices": devices > 1, "--nodes": nodes > 1, "--strategy": strategy != "auto", "--cache": cache}
     of_second = {"--start-from": start_from, "--minutes": minutes, "--finish": finish}
     for name in (name for name, given in (others if second else of_second).items() if given):

@@ -211,11 +211,6 @@ class PlainReading:
     ms_nodata: Annotated[float | None, of_reading(help=NODATA)] = None
 
     @property
-    def reasons(self) -> tuple[str, ...]:
-        """Reasons of a product's masks that do not count."""
-        return ()
-
-    @property
     def masks(self) -> tuple[Path | None, Path | None]:
         return self.mask, self.hs_mask
 
@@ -227,9 +222,10 @@ class PlainReading:
 
         for name in (name for name in ("hs_scale", "ms_scale") if getattr(self, name) == 0):
             raise CallError(f"--{name.replace('_', '-')} 0", "a number that is not zero", "see the file's own scale")
-        product: dict[str, Any] = {"product_mask": self.product_mask, "keep": self.reasons}
-        coarse = Image(hs, self.variable, self.layout, mask=self.hs_mask, saturated=self.saturated, **product)
-        fine = Image(ms, self.ms_variable, self.ms_layout, mask=self.mask, saturated=self.saturated, **product)
+        keep = tuple(getattr(self, "keep", None) or ())  # which `align` has not
+        both: dict[str, Any] = {"saturated": self.saturated, "product_mask": self.product_mask, "keep": keep}
+        coarse = Image(hs, self.variable, self.layout, mask=self.hs_mask, **both)
+        fine = Image(ms, self.ms_variable, self.ms_layout, mask=self.mask, **both)
         coarse = replace(coarse, scale=self.hs_scale, offset=self.hs_offset, nodata=self.hs_nodata)
         fine = replace(fine, scale=self.ms_scale, offset=self.ms_offset, nodata=self.ms_nodata)
         return coarse, near(fine, coarse)
@@ -250,10 +246,6 @@ class Reading(PlainReading):
         """The options given, but for --mask, which any image on the pixels of MS may have."""
         others = (part for part in fields(self) if part.name != "mask" and getattr(self, part.name) != part.default)
         return [f"--{'no-' if part.default is True else ''}{part.name.replace('_', '-')}" for part in others]
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        return tuple(self.keep or ())
 
 
 def grouped(verb: Callable[..., None]) -> Callable[..., None]:

@@ -91,6 +91,12 @@ def table(heading: list[str], rows: list[list[str]]) -> Any:
     return grid
 
 
+def say_facts(facts: dict[str, str]) -> None:
+    """Print a line each, names under each other; what has no text is left out."""
+    width = max(map(len, facts))
+    say("\n".join(f"{name:{width}}  {text}" for name, text in facts.items() if text))
+
+
 def shown(value: Any) -> str:
     """A number as people read it: four significant decimals at most."""
     return f"{value:.4f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

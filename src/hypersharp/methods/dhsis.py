@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.networks.inference import Inference, choose_weights, explain, for_noise, network_of
+from hypersharp.networks.inference import Inference, choose_weights, explain, for_noise, network_in
 from hypersharp.networks.onnx.export import in_runtime
 from hypersharp.pair.options import Options, Progress, choose_device
 from hypersharp.pair.sensor import PairSensor
@@ -41,6 +41,6 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     Raises: InputError where no weights fit, the given ones do not, or the pair does not show its sensor.
     """
     weights, notes = choose_weights("dhsis", pair, options)
-    net = in_runtime(network_of(weights, choose_device(options.device)), weights.header, options)
+    net = in_runtime(network_in(weights.path, choose_device(options.device)), weights.header, options)
     inference = for_noise(Inference(net, sensor.sensor, WEIGHT, notes), pair)
     return Explanation(inference, sensor.sensor, inference.notes, weights.name)

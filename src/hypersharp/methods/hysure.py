@@ -17,7 +17,6 @@ stored: the next solve needs only K'(V + A), which is summed while the rows of a
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -28,31 +27,29 @@ from hypersharp.methods.base import Apply
 from hypersharp.numerics.linops import BlurDecimation, gradient_power, mirror, mix_bands, unmirrored
 from hypersharp.numerics.loops import shrinkage, slices
 from hypersharp.numerics.noise import signal_rank
-from hypersharp.numerics.subspace import svd_basis, vca
+from hypersharp.numerics.subspace import vca
 from hypersharp.pair.options import Options, Progress, choose_device
 from hypersharp.pair.sensor import PairSensor
-from hypersharp.pair.tensors import TensorPair
+from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.sensor.observe import Sensor, circular_blur
 from hypersharp.sensor.srf import check_response
 
 STRIP_VALUES = 2**18  # values of U in a strip on a CPU: with its companions in the caches, and calls few (measured)
 MOST_DIMENSIONS = 30
+SEED = 0  # of VCA
 
 
 @dataclass(frozen=True)
 class HySureOptions:
-    """The weights and choices of the method; the defaults are those of the authors' demos on HS + MS.
-
-    `subspace` is the number of dimensions p, None: from the data. `seed` is VCA's.
-    """
+    """The weights of the method; the defaults are those of the authors' demos on HS + MS."""
 
     lambda_phi: float = 5e-4
     lambda_m: float = 1.0
     mu: float = 0.05
     iterations: int = 200
-    subspace: int | None = None
-    basis: Literal["vca", "svd"] = "vca"
-    seed: int = 0
+
+
+DEFAULTS = HySureOptions()
 
 
 def iterate(
@@ -143,33 +140,24 @@ def sharpen(
     ms: Tensor,
     sensor: Sensor,
     *,
-    basis: Tensor | None = None,
-    options: HySureOptions | None = None,
+    basis: Tensor,
+    options: HySureOptions = DEFAULTS,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Tensor:
     """hs (L, h, w) and ms (l, H, W), values of about 0..1 in one float dtype -> estimate (L, H, W), not clipped.
 
-    The blur is circular whatever the PSF's boundary: `mirror` images first where it is not.
-    basis: (L, p); by default found in hs as options say.
+    The blur is circular whatever the PSF's boundary: `mirror` images first where it is not. basis: (L, p).
 
     Raises: InputError for sizes, a sensor, a basis or options that do not fit.
     """
-    chosen, ratio = options or HySureOptions(), sensor.ratio
+    ratio, basis = sensor.ratio, basis.to(hs)
     if tuple(ms.shape[1:]) != (hs.shape[1] * ratio, hs.shape[2] * ratio):
         sizes = f"hs of {tuple(hs.shape[1:])} and ms of {tuple(ms.shape[1:])} pixels"
         raise InputError(sizes, f"sizes of ratio {ratio}", "crop ms, or correct the sensor")
     check_response(sensor.srf, len(ms), len(hs))
     observe, response = circular_blur(sensor.psf, ratio, ms.to(hs)), torch.tensor(sensor.srf).to(hs)
-    found = find_basis(hs, chosen) if basis is None else basis.to(hs)
-    u = iterate(hs, ms, observe, response=response, basis=found, options=chosen, progress=progress)
-    return mix_bands(found, u)
-
-
-def find_basis(hs: Tensor, options: HySureOptions) -> Tensor:
-    """(L, p): endmembers or singular vectors of hs."""
-    pixels = hs.flatten(1)
-    rank = options.subspace or signal_rank(pixels, most=MOST_DIMENSIONS)
-    return vca(pixels, rank, seed=options.seed) if options.basis == "vca" else svd_basis(pixels, rank)
+    u = iterate(hs, ms, observe, response=response, basis=basis, options=options, progress=progress)
+    return mix_bands(basis, u)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +166,6 @@ class Regularisation(Apply):
 
     sensor: Sensor
     basis: Tensor
-    options: HySureOptions
     ms_unit: float
     notes: tuple[str, ...] = ()
 
@@ -187,17 +174,14 @@ class Regularisation(Apply):
         hs, ms = pair.hs.to(device), pair.ms.to(device) / self.ms_unit
         margin = self.sensor.psf.mirrored_px
         wide, fine_margin = mirror(hs, margin), margin * pair.ratio
-        u = sharpen(
-            wide, mirror(ms, fine_margin), self.sensor, basis=self.basis, options=self.options, progress=progress
-        )
+        u = sharpen(wide, mirror(ms, fine_margin), self.sensor, basis=self.basis, progress=progress)
         return unmirrored(u, fine_margin)
 
 
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:  # noqa: ARG001
     """Sensor and E from the pair. Of a spectrum of ones, ms in the unit of hs shows ones: so the weights mean it."""
-    chosen, seen = HySureOptions(), sensor.sensor
+    seen, pixels = sensor.sensor, measured_pixels(pair.hs, pair.hs_valid)
     ms_unit = float(np.median(np.abs(seen.srf.sum(1)))) or 1.0
-    counted = pair.hs if pair.hs_valid is None else pair.hs[:, pair.hs_valid, None]
-    basis = find_basis(counted, chosen)
-    note = f"{basis.shape[1]} dimensions, {chosen.iterations} iterations"
-    return Regularisation(replace(seen, srf=seen.srf / ms_unit), basis, chosen, ms_unit, (note,))
+    basis = vca(pixels, signal_rank(pixels, most=MOST_DIMENSIONS), seed=SEED)
+    note = f"{basis.shape[1]} dimensions, {DEFAULTS.iterations} iterations"
+    return Regularisation(replace(seen, srf=seen.srf / ms_unit), basis, ms_unit, (note,))

@@ -58,25 +58,14 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     return Similarity(inside.basis, inside.gains(inside.low)[:MOST_DIMENSIONS], inside.scales)
 
 
-def sharpen(
-    coarse: Tensor,
-    ms: Tensor,
-    guide: Tensor,
-    first: Tensor,
-    scales: Scales,
-    progress: Progress,
-    *,
-    order: float = ORDER,
-    alike: float = ALIKE,
-    low_rank: float = LOW_RANK,
-) -> Tensor:
+def sharpen(coarse: Tensor, ms: Tensor, guide: Tensor, first: Tensor, scales: Scales, progress: Progress) -> Tensor:
     """Z (p, H, W) of coarse (p, h, w), guide G X and its interpolation `first` (p, H, W), patches found in ms."""
     borders = Agreement(coarse, scales)  # mirrored, so that steps may be circular
     first, small = borders.widened(first, coarse)
     guide, ms = (borders.widened(image, coarse)[0] for image in (guide, ms))
-    differences = Differences(order, first)
+    differences = Differences(ORDER, first)
     fidelity = Fidelity(circular_blur(scales.psf, scales.ratio, first), differences)
-    groups = Groups(ms) if low_rank else None
+    groups = Groups(ms)
     wanted, pull = differences(guide), fidelity.observe.adjoint(small)
     z = kept = first  # G of the ADMM is `kept`, F is `flow`
     flow = torch.zeros_like(wanted)
@@ -84,13 +73,13 @@ def sharpen(
     for step in range(STEPS):
         z = fidelity.solve(pull, differences.adjoint(wanted + flow - flow_dual).add_(kept - kept_dual), penalty)
         flow_dual += differences(z) - wanted
-        flow = flow_dual * shrinkage(flow_dual.square().sum(0).sqrt(), alike / penalty)
+        flow = flow_dual * shrinkage(flow_dual.square().sum(0).sqrt(), ALIKE / penalty)
         flow_dual -= flow
-        if groups is None or step < GROUPS_FROM:
+        if step < GROUPS_FROM:
             kept = z
         elif step % GROUP_EVERY == 0:
             kept_dual += z
-            kept = groups.low_rank(kept_dual, first, low_rank / penalty)
+            kept = groups.low_rank(kept_dual, first, LOW_RANK / penalty)
             kept_dual -= kept
         penalty, flow_dual, kept_dual = FASTER * penalty, flow_dual / FASTER, kept_dual / FASTER
         progress((step + 1) / STEPS)

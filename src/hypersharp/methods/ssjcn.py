@@ -17,7 +17,7 @@ from hypersharp.networks.inference import (
     check_fit,
     choose_weights,
     for_noise,
-    network_of,
+    network_in,
     shape_of,
     with_held_means,
 )
@@ -49,7 +49,7 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     elif weights.any_sensor:
         inference = learn_any(weights, pair, sensor.sensor, options)
     else:
-        adapted = in_runtime(network_of(weights, torch.device("cpu")), weights.header, options)
+        adapted = in_runtime(network_in(weights.path, torch.device("cpu")), weights.header, options)
         net = to_fast_layout(for_scene(adapted, pair)).to(choose_device(options.device))
         inference = Inference(net, notes=(f"weights {weights.name}: adapted",), weights=weights.name)
     return with_held_means(inference, pair, options)
@@ -59,7 +59,7 @@ def trained(
     weights: Weights, notes: tuple[str, ...], pair: TensorPair, sensor: PairSensor, options: Options
 ) -> Inference:
     """The network of weights for such pairs, with the response, blur and closed-form start that it needs."""
-    net = network_of(weights, choose_device(options.device))
+    net = network_in(weights.path, choose_device(options.device))
     if sensor.given_srf is not None or sensor.given_psf is not None:
         trained_with = net.get_buffer("srf")
         srf = trained_with if sensor.given_srf is None else torch.tensor(sensor.given_srf).to(trained_with)

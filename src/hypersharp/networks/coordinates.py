@@ -59,16 +59,13 @@ def fit_coordinates(pair: TensorPair, sensor: Sensor, *, dimensions: int = DIMEN
     untold = (c - mix_bands(guide, x))[:, counted].square().mean(1).sqrt()
     unit = untold.clamp(min=LEAST_SHARE * float(c.square().mean().sqrt()) + LEAST_UNIT)
     basis, analysis, gains = axes * unit, axes.mT / unit[:, None], guide / unit[:, None]
-    of_hs = analysis.square() @ pixel_noise(pixels).to(analysis)
+    # by all other bands where that can be, else by those beside each
+    variance = band_noise(pixels) if pixels.shape[1] > 2 * len(pixels) else neighbour_noise(pixels)
+    of_hs = analysis.square() @ variance.to(analysis)
     noise = torch.stack([of_hs, gains.square() @ unshared_noise(ms, ms_valid).square()]).sqrt()
     of_ms = torch.cov(measured_pixels(ms, ms_valid)).view(len(ms), len(ms))
     spread = (gains @ of_ms * gains).sum(1).clamp(min=0).sqrt()
     return Coordinates(hs_mean, ms_mean, basis, analysis, gains, others @ others.mT, noise, spread)
-
-
-def pixel_noise(pixels: Tensor) -> Tensor:
-    """The noise variance (L,) of pixels (L, N), by all other bands where that can be, else by those beside each."""
-    return band_noise(pixels) if pixels.shape[1] > 2 * len(pixels) else neighbour_noise(pixels)
 
 
 def band_means(image: Tensor, valid: Tensor | None) -> Tensor:

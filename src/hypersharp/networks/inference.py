@@ -78,9 +78,9 @@ def check_fit(weights: Weights, network: str, pair: TensorPair) -> None:
         raise InputError(f"a pair with {reason}", f"one that fits {weights}", "leave --weights out or train some")
 
 
-def network_of(weights: Weights, device: torch.device) -> FusionNetwork:
-    """The network of a weights file on its device, as it was trained; shared, so not to be changed."""
-    return loaded_network(weights.path, weights.path.stat().st_mtime_ns, device)
+def network_in(path: Path, device: torch.device) -> FusionNetwork:
+    """The network of a weights or an ONNX file on a device, as it was trained; shared, so not to be changed."""
+    return loaded_network(path, path.stat().st_mtime_ns, device)
 
 
 @lru_cache(maxsize=4)
@@ -260,24 +260,16 @@ def hann_window(height: int, width: int) -> Tensor:
     return rows[:, None] * columns[None, :]
 
 
-def settled(options: Options) -> Options:
-    """With the precision that "auto" means here, for processes that are to agree."""
-    return replace(options, precision=settled_precision(choose_device(options.device), options.precision))
-
-
 def settled_precision(device: torch.device, precision: Precision) -> Literal["bf16", "fp32"]:
-    """What "auto" means on this device; the others are what they are."""
-    return "bf16" if takes_bf16(device, precision) else "fp32"
-
-
-def takes_bf16(device: torch.device, precision: Precision) -> bool:
-    """Whether bfloat16 was asked for or, with "auto", is faster on this device."""
-    return precision == "bf16" or (precision == "auto" and not is_deterministic() and bf16_is_faster(device.type))
+    """What "auto" means on this device: bfloat16 where that is faster; the others are what they are."""
+    if precision == "auto":
+        return "bf16" if not is_deterministic() and bf16_is_faster(device.type) else "fp32"
+    return precision
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
     """bfloat16 convolutions where they are taken."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=takes_bf16(device, precision))
+    return torch.autocast(device.type, torch.bfloat16, enabled=settled_precision(device, precision) == "bf16")
 
 
 @cache

@@ -125,8 +125,9 @@ class SSJCN(FusionNetwork):
     def correction(self, t: int, z: Tensor, hs: Tensor, ms: Tensor, means: Means | None = None) -> Tensor:
         """The attended error map of iteration t (eqs. 4-9)."""
         ms_error, hs_error = self.errors(t, z, hs, ms)
-        if self.options.any_sensor:
-            hs_error = self.interpolate(hs_error)
+        if self.options.any_sensor:  # bicubic from where the sensor's blur is centred
+            with full_precision(hs_error):
+                hs_error = interpolate_bicubic(hs_error.float(), self.options.ratio, self.centre_yx())
         if self.options.guided:
             ms_error = join(ms_error, ms)
         fuse, attend = at(self.error_fusion, t), at(self.attention, t)  # eq. 8, and what of it is added, eq. 9
@@ -142,11 +143,6 @@ class SSJCN(FusionNetwork):
         ms_error = torch.zeros_like(ms) if compare == "hs" else ms - ms_hat
         hs_error = torch.zeros_like(hs) if compare == "ms" else hs - hs_hat
         return ms_error, hs_error
-
-    def interpolate(self, coarse: Tensor) -> Tensor:
-        """(B, L, h, w) -> (B, L, H, W), bicubic from where the sensor's blur is centred."""
-        with full_precision(coarse):
-            return interpolate_bicubic(coarse.float(), self.options.ratio, self.centre_yx())
 
     def centre_yx(self) -> tuple[float, float]:
         """The centre of mass of coarse pixel (0, 0), in fine pixels."""

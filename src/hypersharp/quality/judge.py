@@ -266,7 +266,7 @@ def judge_placed(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sen
     valid = [measured(cube) for cube in (fused, coarse, fine)]
     z, y, m = (to_tensor(cube, unit).double() for cube in (fused, coarse, fine))
     seer = Sensor(sensor.psf, response, sensor.ratio)
-    there = valid[0] if valid[2] is None else valid[2] if valid[0] is None else valid[0] & valid[2]
+    there = in_all(valid[0], valid[2])
     trusted = trusted_pixels(z, y, seer, hs_valid=None, ms_valid=there)
     degraded = masked(seer.hs(z), trusted)
     coarse_ms = masked(seer.hs(m), trusted)
@@ -313,6 +313,12 @@ def judged(values: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
         value, nm = values[name], values["wavelengths_nm"] if name == "hs_residual" else None
         several = isinstance(value, list | np.ndarray)
         yield name, median_and_worst(np.array(value, float), nm) if several else value, meaning
+
+
+def in_all(*valid: torch.Tensor | None) -> torch.Tensor | None:
+    """(y, x): where all masks that there are hold; None: everywhere."""
+    known = [mask for mask in valid if mask is not None]
+    return torch.stack(known).all(0) if known else None
 
 
 def masked(image: torch.Tensor, valid: torch.Tensor | None) -> NDArray[np.float64]:

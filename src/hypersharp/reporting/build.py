@@ -108,7 +108,10 @@ def write_report(
     check_name("metric preset", preset, PRESETS)
     sharp, hs, ms = (as_cube(image, what) for image, what in ((sharp, "sharp"), (hs, "hs"), (ms, "ms")))
     truth, error = (None if image is None else as_cube(image, "image") for image in (truth, error))
-    check_made_of(sharp, hs, ms)
+    if len(ms) > len(hs):  # swapped
+        checked_grids(hs, ms, None)
+    if len(sharp) != len(hs) or (sharp.shape == hs.shape and Record.find(sharp) is None):
+        check_estimate(sharp, (len(hs), *ms.shape[1:]))  # of other bands, or hs itself; one on other pixels has a page
     if truth is not None:
         check_truth(truth, sharp)
     for place in points:
@@ -126,14 +129,6 @@ def write_report(
     text = render(found, images, points, preset, run or Run(), sources or {})
     progress(1.0)
     return write_text(make_folder(Path(folder)) / NAME, text)
-
-
-def check_made_of(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> None:
-    """Raise InputError for swapped images, a result of other bands, or hs itself; one on other pixels has a page."""
-    if len(ms) > len(hs):
-        checked_grids(hs, ms, None)
-    if len(sharp) != len(hs) or (sharp.shape == hs.shape and Record.find(sharp) is None):
-        check_estimate(sharp, (len(hs), *ms.shape[1:]))
 
 
 def check_truth(truth: xr.DataArray, sharp: xr.DataArray) -> None:

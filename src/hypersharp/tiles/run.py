@@ -26,8 +26,8 @@ from hypersharp.io import check_apart, check_output, open_cube, save_cube
 from hypersharp.io.format import format_for, suffixes
 from hypersharp.io.image import Image
 from hypersharp.methods.table import find_method
-from hypersharp.networks.inference import settled
-from hypersharp.pair.options import Coregister, Frame, Options, Precision, Progress, Runtime, ignore
+from hypersharp.networks.inference import settled_precision
+from hypersharp.pair.options import Coregister, Frame, Options, Precision, Progress, Runtime, choose_device, ignore
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.place import pair_of
 from hypersharp.pair.placement import Placement
@@ -41,7 +41,7 @@ from hypersharp.system.read_errors import real_path
 from hypersharp.tiles.job import HALF_WIDTHS, Job, store_job, stored_job, with_intervals
 from hypersharp.tiles.plan import FLOAT_BYTES, WRITER_BYTES, make_tiling
 from hypersharp.tiles.store import FinishedTiles, Kind, Store, TileProgress, Tiles, folder_for, resumable
-from hypersharp.tiles.workers import Submit, in_process, in_processes, on_cluster
+from hypersharp.tiles.workers import Submit, in_processes, in_threads, on_cluster, sharpen_tile
 from hypersharp.uncertainty.predict import check_predictable, interval_floats_per_px
 
 BLOCK_PX = 256  # side of the pieces in which the result is written
@@ -102,15 +102,15 @@ class TiledRun:
         done = TileProgress(self.out, tiles.finished(count), count, progress)
         give_back_memory()
         sharp = self.record.on(self.from_tiles(tiles, done, "sharp", self.job.dtype))
-        processes = self.tiles.workers or self.job.workers
+        processes, again = self.tiles.workers or self.job.workers, "repeat the call with --resume to go on"
         if self.tiles.scheduler is not None:
             workers: AbstractContextManager[Submit] = on_cluster(self.tiles.scheduler, announce)
         else:
-            workers = in_process() if processes == 1 else in_processes(processes)
+            workers = in_threads(1, sharpen_tile) if processes == 1 else in_processes(processes)
         try:
             with (
                 dask.config.set(scheduler=dask.threaded.get),
-                noted_on_stop(self.kept),
+                noted_on_stop(lambda: f"{len(tiles.finished(count))} of {counted(count, 'tile')} kept: {again}"),
                 workers as submit,
                 done.ended_by_errors(),
             ):
@@ -126,12 +126,6 @@ class TiledRun:
             raise resumable(error) from error
         finally:
             self.store.lock.release()
-
-    def kept(self) -> str:
-        """What a run that is stopped leaves, formatted for display."""
-        count = len(self.job.tiling)
-        made = len(Tiles.of(self.store.folder).finished(count))
-        return f"{made} of {counted(count, 'tile')} kept: repeat the call with --resume to go on"
 
     def from_tiles(self, tiles: Tiles, done: TileProgress, kind: Kind, dtype: np.dtype[Any]) -> xr.DataArray:
         """The result, or its half-widths, as a cube that is read from tiles."""
@@ -194,7 +188,9 @@ def prepare(
             if uncertainty:
                 check_predictable(pair, method, options, psf, srf)
             fusion = learn_pair(pair, method, options, psf=psf, srf=srf, in_parts=True, progress=progress)
-            job = Job.of(replace(fusion, options=settled(fusion.options)), keeps_nodata=format_for(out).nodata)
+            precision = settled_precision(choose_device(fusion.options.device), fusion.options.precision)
+            settled = replace(fusion, options=replace(fusion.options, precision=precision))  # all processes agree
+            job = Job.of(settled, keeps_nodata=format_for(out).nodata)
             store_job(laid_out(with_intervals(job) if uncertainty else job, tiles), store)
         job = stored_job(Tiles.of(store.folder), None)
         check_room(job.fusion.pair.placement, out, uncertainty)

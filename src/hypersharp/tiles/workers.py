@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -75,11 +76,6 @@ def in_threads(count: int, make: Callable[[Tiles, int], Any]) -> Iterator[Submit
     finally:
         stopped = True
         pool.shutdown(cancel_futures=True)
-
-
-def in_process() -> Any:
-    """One thread of this process, with all the cores that torch takes."""
-    return in_threads(1, sharpen_tile)
 
 
 class Worker:
@@ -185,7 +181,7 @@ def on_cluster(scheduler: str, announce: Callable[[str], None]) -> Iterator[Subm
             found = f"no scheduler at {scheduler}"
             raise InputError(found, "the address of a running one", "start `dask scheduler`") from exc
         announce(f"dashboard of {len(client.nthreads())} workers: {client.dashboard_link or 'none'}")
-        yield lambda tiles, numbers, progress: submit_to(client, tiles, numbers, progress)
+        yield partial(submit_to, client)
 
 
 def submit_to(client: Any, tiles: Tiles, numbers: Iterable[int], progress: TileProgress) -> None:

@@ -14,13 +14,14 @@ from torch import Tensor
 
 QUINTIC = (3.4445, -4.7750, 2.0315)  # of the singular values: their sum is near 1, its slope at 0 is steep
 STEPS = 5
+MOMENTUM = 0.95
 
 
 class Muon(torch.optim.Optimizer):
     """For convolution kernels (out, in, k, k), each taken as a matrix (out, in k k)."""
 
-    def __init__(self, kernels: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0) -> None:
-        super().__init__(kernels, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+    def __init__(self, kernels: Iterable[Tensor], lr: float, weight_decay: float = 0.0) -> None:
+        super().__init__(kernels, {"lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override] # torch's own returns the closure's loss
@@ -30,19 +31,18 @@ class Muon(torch.optim.Optimizer):
                 if kernel.grad is None:
                     continue
                 kernel.mul_(1 - group["lr"] * group["weight_decay"])
-                change(kernel, kernel.grad, self.state[kernel], group["lr"], group["momentum"])
+                change(kernel, kernel.grad, self.state[kernel], group["lr"])
 
 
 class MuonAdam(torch.optim.Adam):
     """One optimiser of all parameters: Muon's step at `kernel_rate` for kernels (out, in, k, k), Adam's for others."""
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, kernel_rate: float, momentum: float = 0.95) -> None:
+    def __init__(self, parameters: Iterable[Tensor], lr: float, kernel_rate: float) -> None:
         kernels, others = list[Tensor](), list[Tensor]()
         for parameter in parameters:
             (kernels if parameter.ndim == 4 else others).append(parameter)
         groups: list[dict[str, Any]] = [{"params": others}, {"params": kernels, "lr": kernel_rate}]
         super().__init__(groups, lr)
-        self.momentum = momentum
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -54,17 +54,17 @@ class MuonAdam(torch.optim.Adam):
             if kernel.grad is not None:
                 state = self.state[kernel]
                 state.setdefault("step", torch.zeros(()))  # which Adam looks for when it reads a checkpoint
-                change(kernel, kernel.grad, state, group["lr"], self.momentum)
+                change(kernel, kernel.grad, state, group["lr"])
                 kernel.grad = None  # so that Adam passes it by
         super().step()
         return loss
 
 
-def change(kernel: Tensor, slope: Tensor, state: dict[str, Any], rate: float, momentum: float) -> None:
+def change(kernel: Tensor, slope: Tensor, state: dict[str, Any], rate: float) -> None:
     """Muon's step of one kernel with this gradient; its momentum is kept in `state`."""
     mean = state.setdefault("momentum", torch.zeros_like(kernel))
-    mean.lerp_(slope, 1 - momentum)
-    ahead = slope.lerp(mean, momentum).flatten(1)
+    mean.lerp_(slope, 1 - MOMENTUM)
+    ahead = slope.lerp(mean, MOMENTUM).flatten(1)
     kernel.sub_(orthogonalised(ahead).view_as(kernel), alpha=rate * 0.2 * max(ahead.shape) ** 0.5)
 
 

@@ -38,10 +38,11 @@ from hypersharp.system.build_info import commit
 from hypersharp.train.cost import count_operations, made_with
 from hypersharp.train.crops import CropStream, wrapped_margin_px
 from hypersharp.train.muon import Muon
+from hypersharp.train.options import RecordOptions
 from hypersharp.train.patches import TrainingSet
-from hypersharp.train.record_options import RecordOptions
 
 LAST, FINISH, LOG = "last.pt", "finish.pt", "log.jsonl"
+CHECKPOINT_EVERY_S = 180.0
 KEPT = ("step", "crops", "seconds", "cpu_seconds", "began_with", "pflop_before")
 
 
@@ -92,7 +93,6 @@ class Course:
     out_dir: Path
     preset: str
     pflop_per_crop: float
-    checkpoint_seconds: float = 180.0
 
 
 def train_record(
@@ -261,7 +261,7 @@ def learn(
         if state.step % o.round_steps == 0 or state.step == until:
             log(course, state, rate(state.step - 1), losses, norms)
             losses, norms = [], []
-        if now[0] - saved > course.checkpoint_seconds:
+        if now[0] - saved > CHECKPOINT_EVERY_S:
             state.save(checkpoint)
             saved = now[0]
     state.save(checkpoint)

@@ -137,9 +137,9 @@ def train(
     if options.steps % options.round_steps:
         found = f"{options.steps} steps in rounds of {options.round_steps}"
         raise InputError(found, "whole rounds", "change steps or round_steps")
-    if resume and not (out_dir / CHECKPOINT).exists():
-        raise InputError(f"no {CHECKPOINT} in {out_dir}", "an interrupted training", "train without --resume")
     if resume:
+        if not (out_dir / CHECKPOINT).exists():
+            raise InputError(f"no {CHECKPOINT} in {out_dir}", "an interrupted training", "train without --resume")
         load_checkpoint(out_dir / CHECKPOINT)  # said in one line where it cannot be
     commit()  # asked now and kept: the checkout may change while a training runs
     cuda = hardware.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
@@ -152,23 +152,13 @@ def train(
         adopt_weights(net, Path(options.initial_weights))
     make_lessons = lessons_for_any_sensor if options.sensors == "random" else lessons_for_sensor
     module, loaders = make_lessons(options, data, net, cache_dir or out_dir / "scenes")
-    to_fast_layout(module)
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    with warnings.catch_warnings(), hardware.lost_process(), noted_on_stop(partial(what_is_kept, out_dir / CHECKPOINT)):
-        for advice in ADVICE:
-            warnings.filterwarnings("ignore", advice)
-        trainer = make_trainer(options, out_dir, hardware)
-        try:
-            trainer.fit(module, loaders, ckpt_path=out_dir / CHECKPOINT if resume else None, weights_only=True)
-        except OSError as error:  # of its logs
-            raise output_error(out_dir, error) from error
+    trainer = fit(options, to_fast_layout(module), loaders, out_dir, hardware, resume=resume)
     path = out_dir / f"{options.name}.safetensors"
     if trainer.is_global_zero:
-        scores = {name: round(float(value), 4) for name, value in trainer.callback_metrics.items()}
-        any_sensor = options.sensors == "random"
+        metrics, any_sensor = trainer.callback_metrics, options.sensors == "random"
         provenance = {
             **asdict(options),
-            **{name: value for name, value in scores.items() if name.startswith("val_")},
+            **{name: round(float(value), 4) for name, value in metrics.items() if name.startswith("val_")},
             "training_scenes": sorted(data.training),
             "validation_scenes": sorted(data.validation),
             **({"any_sensor": True} if any_sensor else {"psf": data.sensor.psf.to_dict()}),
@@ -176,7 +166,8 @@ def train(
             **made_with(),
         }
         made = replace(header, wavelengths_nm=None if any_sensor else data.wavelengths_nm, provenance=provenance)
-        save_weights(path, net, replace(made, provenance={**made.provenance, "pflop": training_pflop(made)}))
+        provenance["pflop"] = training_pflop(made)
+        save_weights(path, net, made)
     return path
 
 
@@ -213,28 +204,41 @@ class WholeCheckpoints(TorchCheckpointIO):
         return load_checkpoint(Path(path))
 
 
-def make_trainer(options: TrainOptions, out_dir: Path, hardware: Hardware) -> pl.Trainer:
+def fit(
+    options: TrainOptions, module: FusionTraining, loaders: Loaders, out_dir: Path, hardware: Hardware, *, resume: bool
+) -> pl.Trainer:
+    """Lightning's run, without its advice. Raises: HypersharpError for a lost process, OutputError for a full disk."""
+    checkpoint, logs = out_dir / CHECKPOINT, out_dir / "logs"
     callbacks: list[Callback] = [
-        ModelCheckpoint(out_dir, Path(CHECKPOINT).stem, save_on_train_epoch_end=True, enable_version_counter=False)
+        ModelCheckpoint(out_dir, checkpoint.stem, save_on_train_epoch_end=True, enable_version_counter=False)
     ]
     if options.ema_decay:
         callbacks.append(EMAWeightAveraging(use_buffers=False, decay=options.ema_decay))
-    return pl.Trainer(
-        accelerator=hardware.accelerator,
-        devices=hardware.devices,
-        num_nodes=hardware.nodes,
-        strategy=hardware.lightning_strategy(),
-        precision=LIGHTNING_PRECISION[options.precision],
-        max_epochs=options.steps // options.round_steps,
-        gradient_clip_val=options.clip_norm,
-        log_every_n_steps=1,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        enable_model_summary=False,
-        callbacks=callbacks,
-        plugins=[WholeCheckpoints()],
-        logger=[
-            CSVLogger(out_dir / "logs", "csv", flush_logs_every_n_steps=min(100, options.round_steps)),
-            TensorBoardLogger(out_dir / "logs", "tensorboard"),
-        ],
-    )
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    with warnings.catch_warnings(), hardware.lost_process(), noted_on_stop(partial(what_is_kept, checkpoint)):
+        for advice in ADVICE:
+            warnings.filterwarnings("ignore", advice)
+        trainer = pl.Trainer(
+            accelerator=hardware.accelerator,
+            devices=hardware.devices,
+            num_nodes=hardware.nodes,
+            strategy=hardware.lightning_strategy(),
+            precision=LIGHTNING_PRECISION[options.precision],
+            max_epochs=options.steps // options.round_steps,
+            gradient_clip_val=options.clip_norm,
+            log_every_n_steps=1,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            enable_model_summary=False,
+            callbacks=callbacks,
+            plugins=[WholeCheckpoints()],
+            logger=[
+                CSVLogger(logs, "csv", flush_logs_every_n_steps=min(100, options.round_steps)),
+                TensorBoardLogger(logs, "tensorboard"),
+            ],
+        )
+        try:
+            trainer.fit(module, loaders, ckpt_path=checkpoint if resume else None, weights_only=True)
+        except OSError as error:  # of its logs
+            raise output_error(out_dir, error) from error
+    return trainer

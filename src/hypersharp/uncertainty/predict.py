@@ -23,24 +23,16 @@ from hypersharp.pair.record import Record, placed_as
 from hypersharp.pair.reduced import ReducedPair, reduced_pairs
 from hypersharp.pair.sensor import GivenPSF, GivenSRF, PairSensor, estimate_sensor, given_sensor
 from hypersharp.pair.tensors import TensorPair, measured, measured_pixels, to_tensor
-from hypersharp.quality.judge import check_estimate, like, masked
+from hypersharp.quality.judge import Fuse, check_estimate, in_all, like, masked
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 from hypersharp.uncertainty.model import ErrorModel, calibrate, half_widths, one_level_finer, read_model
 
 LEAST_PX = 4  # of hs at reduced resolution, along a side
 SAME_BLUR = 0.02  # relative difference of hs and coarse ms under a stored sensor, above which it is another's
-SAME = (
-    "weights",
-    "mode",
-    "tile_px",
-    "precision",
-    "runtime",
-    "ensemble",
-)  # options that a recorded result is predicted with
+SAME = ("weights", "mode", "tile_px", "precision", "runtime", "ensemble")  # what a recorded result is predicted with
 REACH = 5  # coarse pixels around a pixel that its error is predicted from
 Refit = Callable[[ReducedPair], tuple[Tensor, Tensor | None]]  # an estimate, and where it counts
-Fuse = Callable[[xr.DataArray, xr.DataArray], xr.DataArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,12 +129,6 @@ def check_predictable(pair: Pair, method: str, options: Options, *given: GivenPS
 def interval_floats_per_px(bands: int) -> float:
     """How many float32 predicting an error holds per fine pixel at most, hs, ms and result included (measured)."""
     return 2.4 * bands + 90
-
-
-def in_all(*valid: Tensor | None) -> Tensor | None:
-    """Where all masks that there are hold; None: everywhere."""
-    known = [mask for mask in valid if mask is not None]
-    return torch.stack(known).all(0) if known else None
 
 
 def predict_error(

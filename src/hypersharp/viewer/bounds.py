@@ -64,9 +64,6 @@ class Opening:
     worked_s: float = field(default_factory=time.thread_time)  # before; other programs do not lengthen it
     took_s: float | None = None
 
-    def end(self) -> None:
-        self.took_s = time.thread_time() - self.worked_s
-
 
 class Headers(OutputTransform):
     """HEADERS on every answer, whoever gives it; and how long a page took."""
@@ -79,7 +76,7 @@ class Headers(OutputTransform):
     ) -> tuple[int, HTTPHeaders, bytes]:
         del finishing
         if self.opening is not None:
-            self.opening.end()
+            self.opening.took_s = time.thread_time() - self.opening.worked_s
         for name, value in HEADERS.items():
             headers[name] = value
         return status_code, headers, chunk

@@ -39,25 +39,23 @@ class FuseForm:
             select.value = select.value or (known[0].name if known else "")
 
     def start(self) -> None:
-        """Order the fusion, if its result may be written."""
-        if self.fusion.state != "running":
-            try:
-                self.fusion.start(self.order())
-            except HypersharpError as exc:
-                self.page.fuse_state.text = f'<div class="warn">{escape(str(exc))}</div>'
-                return
-            self.seen = "idle"
-            self.page.say("")
-            self.watch()
-
-    def order(self) -> Order:
-        """What the form says. Raises: CallError for a name that may not be written, InputError for a closed image."""
-        page, scene, folders = self.page, self.page.scene, self.page.shared.folders
-        out = folders.new(page.fuse_name.value)
-        half = folders.new(f"{out.stem}-uncertainty{out.suffix}") if page.fuse_uncertainty.active else None
-        hs, ms = (str(scene.find(select.value).path) for select in (page.fuse_hs, page.fuse_ms))
+        """Order the fusion that the form says, if its images are open and its result may be written."""
+        page, folders = self.page, self.page.shared.folders
+        if self.fusion.state == "running":
+            return
+        try:
+            out = folders.new(page.fuse_name.value)
+            half = folders.new(f"{out.stem}-uncertainty{out.suffix}") if page.fuse_uncertainty.active else None
+            hs, ms = (str(page.scene.find(select.value).path) for select in (page.fuse_hs, page.fuse_ms))
+        except HypersharpError as exc:
+            page.fuse_state.text = f'<div class="warn">{escape(str(exc))}</div>'
+            return
         method = page.fuse_method.value if page.fuse_method.value in METHODS else AUTO.name
-        return Order(hs, ms, str(out), method, float(page.fuse_budget.value or 60), str(half) if half else None)
+        budget_s, uncertainty = float(page.fuse_budget.value or 60), str(half) if half else None
+        self.fusion.start(Order(hs, ms, str(out), method, budget_s, uncertainty))
+        self.seen = "idle"
+        page.say("")
+        self.watch()
 
     def watch(self) -> None:
         """Show how far the fusion is; open what it made when it has ended."""

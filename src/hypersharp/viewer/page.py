@@ -199,14 +199,13 @@ class Page:
         """
         number = self.turns[turn] = self.turns.get(turn, 0) + 1
 
-        def do_if_wanted() -> Result | None:
-            return do() if self.turns.get(turn) == number else None
-
         @without_document_lock
         async def run() -> None:
             try:
                 async with self.slots:
-                    result = await asyncio.get_running_loop().run_in_executor(self.shared.threads, do_if_wanted)
+                    result = await asyncio.get_running_loop().run_in_executor(
+                        self.shared.threads, lambda: do() if self.turns.get(turn) == number else None
+                    )
             except (HypersharpError, MemoryError) as exc:
                 message = str(exc) or "too little memory"
                 self.doc.add_next_tick_callback(lambda: self.say(message, warn=True))

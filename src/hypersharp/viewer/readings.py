@@ -89,14 +89,7 @@ class Readings:
         for name, line in self.lines.items():
             line.data, self.intervals[name].data = drawn(found.get(name))
         self.page.spectra.data = table_of(spectra)
-        self.page.readout.text = (
-            self._table(spectra) if spectra else '<span class="muted">Outside of all images.</span>'
-        )
-        self.show_profiles()
-
-    def _table(self, spectra: list[Spectrum]) -> str:
-        """The values in the bands that are shown, as HTML."""
-        look = self.stage.look()
+        look = self.stage.look()  # the values in the bands that are shown
         heads = ["image", "row, column", *(band_name(look.reference, b) for b in bands_shown(look.reference, look))]
         rows = ["".join(f"<th>{name}</th>" for name in heads)]
         for spectrum in spectra:
@@ -108,7 +101,9 @@ class Readings:
                 margin = "" if half is None else f"<small>± {short(half[band], 2)}</small>"
                 cells.append(f'<span title="{band_name(layer, band)}">{short(spectrum.values[band])}{margin}</span>')
             rows.append("".join(f"<td>{cell}</td>" for cell in cells))
-        return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+        table = f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+        self.page.readout.text = table if spectra else '<span class="muted">Outside of all images.</span>'
+        self.show_profiles()
 
     def show_lines(self) -> None:
         """Histograms, profiles, and which bands are shown, after a picture has changed."""

@@ -25,20 +25,8 @@ class Stage:
         self.quiet = False  # while controls are changed from here
         self.shown: Callable[[], None] = lambda: None
         self.refined: Callable[[], None] = lambda: None
-        self._first_choice()
-        for side in (0, 1):
-            page.when(page.layers[side], "value", partial(self.on_layer, side))
-        page.when(page.composite, "value", self.on_composite)
-        for control in (*page.bands, page.palette):
-            page.when(control, "value", self.recolour)
-        for slider in (page.percentiles, page.gamma):
-            page.when(slider, "value_throttled", self.recolour)
-        page.when(page.same, "active", self.recolour)
-        page.when(page.view, "data", partial(self.refine, 0, 1))
-
-    def _first_choice(self) -> None:
-        """The finest result as B, beside hs or the next best as A, in true colour where the bands allow it."""
-        page, ranked = self.page, sorted(self.scene.layers, key=lambda layer: FIRST.index(layer.role))
+        # the finest result as B, beside hs or the next best as A, in true colour where the bands allow it
+        ranked = sorted(self.scene.layers, key=lambda layer: FIRST.index(layer.role))
         best = ranked[0]
         other = next((layer for layer in [*self.scene.with_role("hs"), *ranked] if layer is not best), best)
         self.list_layers()
@@ -56,6 +44,15 @@ class Stage:
         home = {"x0": x0, "y0": y0, "x1": x1, "y1": y1, "unit": self.scene.unit}
         home["mode"] = "single" if other is best else "swipe"
         page.home.data = {name: [value] for name, value in home.items()}  # where Fit leads to
+        for side in (0, 1):
+            page.when(page.layers[side], "value", partial(self.on_layer, side))
+        page.when(page.composite, "value", self.on_composite)
+        for control in (*page.bands, page.palette):
+            page.when(control, "value", self.recolour)
+        for slider in (page.percentiles, page.gamma):
+            page.when(slider, "value_throttled", self.recolour)
+        page.when(page.same, "active", self.recolour)
+        page.when(page.view, "data", partial(self.refine, 0, 1))
 
     def list_layers(self) -> None:
         for chooser in self.page.layers:

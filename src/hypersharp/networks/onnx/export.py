@@ -30,7 +30,7 @@ from hypersharp.errors import InputError, OutputError, needs
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import check_suffix
 from hypersharp.networks.header import FORMAT, WeightsHeader
-from hypersharp.networks.inference import loaded_network
+from hypersharp.networks.inference import network_in
 from hypersharp.networks.onnx.exportable import OptionalMeans, exportable
 from hypersharp.networks.onnx.session import OnnxNetwork, load_onnx
 from hypersharp.networks.packaged import packaged_weights
@@ -178,8 +178,7 @@ def in_runtime(net: FusionNetwork, header: WeightsHeader, options: Options) -> F
     """The network, or what onnxruntime runs in its place; shared, not to be changed. Raises: as `export_onnx`."""
     if options.runtime == "torch" or isinstance(net, OnnxNetwork):
         return net
-    path = exported(net, header)
-    return loaded_network(path, path.stat().st_mtime_ns, choose_device(options.device))
+    return network_in(exported(net, header), choose_device(options.device))
 
 
 def exported(net: FusionNetwork, header: WeightsHeader) -> Path:
