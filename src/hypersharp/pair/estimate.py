@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from hypersharp.io.image import CubeImage
 from hypersharp.pair.options import Options
 from hypersharp.pair.place import pair_of
-from hypersharp.pair.sensor import GivenPSF, GivenSRF, estimate_sensor, given_sensor
-from hypersharp.pair.tensors import TensorPair
-from hypersharp.sensor import estimate as sensors
+from hypersharp.pair.sensor import GivenPSF, GivenSRF, estimate_sensor, given_sensor, images_of
 from hypersharp.sensor.diagnosis import Diagnosis, diagnose, runs
 from hypersharp.sensor.estimate import Estimate
 from hypersharp.sensor.psf import PSF
@@ -125,13 +123,7 @@ def study_pair(
         told = replace(estimate.sensor, psf=estimate.sensor.psf.moved((-down, -right), pair.ratio))
         (y, x) = estimate.shift_px_yx
         estimate = replace(estimate, sensor=told, shift_px_yx=(y - down, x - right))
-    return Study(estimate, diagnosis_of(estimate, tensors), tensors.spectra, pair.unit)
-
-
-def diagnosis_of(estimate: Estimate, pair: TensorPair) -> Diagnosis:
-    """How well an estimated sensor fits its pair, and what speaks against it."""
-    checked = sensors.check_images(pair.hs, pair.ms, pair.ratio, pair.hs_valid, pair.ms_valid)
-    return diagnose(estimate, checked, pair.spectra)
+    return Study(estimate, diagnose(estimate, images_of(tensors), tensors.spectra), tensors.spectra, pair.unit)
 
 
 def summarise(study: Study) -> str:

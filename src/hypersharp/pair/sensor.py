@@ -18,8 +18,8 @@ from hypersharp.pair.pair import Pair
 from hypersharp.pair.reduced import MOST_BANDS, inside_pixels
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.products.files import changed
-from hypersharp.sensor.diagnosis import measure_noise
-from hypersharp.sensor.estimate import Estimate, complete_sensor
+from hypersharp.sensor.diagnosis import measure_noise, residual_warnings, residuals_of
+from hypersharp.sensor.estimate import Estimate, Images, check_images, complete_sensor
 from hypersharp.sensor.observe import Sensor, degraded
 from hypersharp.sensor.psf import PSF, check_width, parse_psf
 from hypersharp.sensor.srf import check_response, find_srf
@@ -28,7 +28,11 @@ from hypersharp.simulation.protocols import PROTOCOLS, Protocol
 
 GivenPSF = str | Path | PSF | None  # a spec such as "gaussian:8:2", a file, or the blur itself
 GivenSRF = str | Path | NDArray[np.float64] | None  # a name, a file, or (l, L)
-NO_BLUR = "no blur explains the pair (another instrument, hs resampled, misplaced or cloudy)"
+NO_BLUR = (
+    "no blur explains the pair (another instrument, hs resampled, misplaced or cloudy, one of them turned, haze in one, "
+    "values that are not linear in light)"
+)
+WARNED_RESIDUAL = 0.05  # of a doubtful pair: from there on its result suffers
 DOUBTFUL_MISFIT = 1.6  # simulated pairs have 0 to 1.1, an hs that was resampled or striped 1.7 to 9
 AS_WELL = 1.05  # times the residual that a fitted sensor leaves
 LEAST_MISFIT = 1e-3  # residual that is nothing, whatever the noise
@@ -140,6 +144,11 @@ class PairSensor:
         """Whether no blur explains the pair: hs was resampled, misplaced, or shows another state than ms."""
         return self.given_psf is None and self.misfit > DOUBTFUL_MISFIT
 
+    @property
+    def is_warned_of(self) -> bool:
+        """Whether that is so much that the result suffers."""
+        return self.is_doubtful and self.estimate.residual > WARNED_RESIDUAL
+
     @cached_property
     def against_consistency(self) -> str | None:
         """Why a result should not be held to this hs under this sensor, if so: what it would be made to keep."""
@@ -161,21 +170,27 @@ class PairSensor:
         estimated = [f"{missing} estimated from the pair"] if missing else []
         if self.estimate.protocol and self.given_psf is None and self.given_srf is None:
             estimated = [f"psf and srf are those of {self.estimate.protocol}, which explain the pair as well as any"]
-        doubt = f", {self.misfit:.0f} times their noise: {NO_BLUR}" if self.is_doubtful else ""
         if self.estimate.blur == FALLEN_BACK:
             estimated.append(f"no kernel explains hs: psf {USUAL_PSF}, by the pixel size alone, taken instead")
-        return [*estimated, f"hs and ms differ by {self.estimate.residual:.1%} under this sensor{doubt}"]
+        return estimated if self.is_warned_of else [*estimated, self.difference()]
 
     @property
     def warnings(self) -> list[str]:
-        """What speaks against a given response, or PSF."""
+        """What speaks against the pair, a given response, or PSF."""
         if not self.is_estimated:
             return []
-        found = []
+        found = [self.difference()] if self.is_warned_of else []
+        if self.pair is not None and self.misfit > DOUBTFUL_MISFIT:
+            found += residual_warnings(residuals_of(self.estimate, images_of(self.pair)))
         if self.given_srf is not None and abs(self.estimate.gain - 1) > DOUBTFUL_GAIN:
             found.append(f"by the given srf, hs is {self.estimate.gain:.2g} times as bright as ms")
         given = self.given_psf is not None or self.given_srf is not None
         return [*found, *self.better_than_given()] if given and self.misfit > DOUBTFUL_MISFIT else found
+
+    def difference(self) -> str:
+        """By how much hs and ms differ, and what that may come of where it is no noise."""
+        differ = f"hs and ms differ by {self.estimate.residual:.1%} under this sensor"
+        return f"{differ}, {self.misfit:.0f} times their noise: {NO_BLUR}" if self.is_doubtful else differ
 
     def better_than_given(self) -> list[str]:
         """What is to be said where a PSF or response estimated from the pair explains it much better than the given."""
@@ -208,6 +223,11 @@ def misfit_of(pair: TensorPair, found: Estimate) -> float:
     seen = sensor.ms(pair.hs if pair.hs_valid is None else pair.hs[:, pair.hs_valid][..., None])
     expected = float(powers.sum() / max(float(seen.square().mean((1, 2)).sum()), 1e-30)) ** 0.5
     return float(found.residual / max(expected, LEAST_MISFIT))
+
+
+def images_of(pair: TensorPair) -> Images:
+    """The pair as an estimate sees it."""
+    return check_images(pair.hs, pair.ms, pair.ratio, pair.hs_valid, pair.ms_valid)
 
 
 def estimate_sensor(pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] | None) -> Estimate:

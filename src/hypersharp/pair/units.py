@@ -19,6 +19,7 @@ from hypersharp.sensor.spectra import Spectra, restrict
 LEAST_PIXELS = 20
 LEAST_CORRELATION = 0.7
 SCALE_POWER = 2  # of ten: a slope from there on, either way, is a scale that is missing
+ROUND_POWER = 0.15  # of ten: a slope that is so near to a whole one
 OFFSET, NEAR = 0.1, 0.03  # of reflectance
 
 
@@ -42,6 +43,8 @@ def _by_regression(hs: xr.DataArray, ms: xr.DataArray) -> str | None:
     slope, intercept = line
     power = round(math.log10(slope)) if slope > 0 else 0
     factor = 10.0**power if abs(power) >= SCALE_POWER else 1.0
+    if factor != 1 and abs(math.log10(slope) - power) > ROUND_POWER:
+        return None  # no power of ten, as 8-bit numbers are: no option would mend it
     offset = intercept / factor if factor >= 1 else 0.0
     forgotten = factor >= 1 and abs(offset - OFFSET) < NEAR
     if factor == 1 and not (forgotten and float(np.nanmean(hs.values)) < 1):

@@ -20,14 +20,13 @@ from hypersharp.errors import HypersharpError
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io.image import Image
 from hypersharp.numerics import unit
-from hypersharp.pair.estimate import diagnosis_of
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.record import Record, placed_as
-from hypersharp.pair.sensor import estimate_sensor, given_sensor
+from hypersharp.pair.sensor import estimate_sensor, given_sensor, images_of
 from hypersharp.pair.tensors import gaps
 from hypersharp.quality.judge import Judgement, check_estimate, judge_placed
 from hypersharp.quality.metrics import Scores, score_cubes
-from hypersharp.sensor.diagnosis import Diagnosis
+from hypersharp.sensor.diagnosis import Diagnosis, diagnose
 from hypersharp.sensor.estimate import Estimate
 from hypersharp.sensor.psf import PSF
 from hypersharp.system.build_info import commit, machine, release
@@ -153,7 +152,7 @@ class Findings:
 
         estimate = self.estimate = self.attempt("sensor", find_sensor)
         if estimate is not None:
-            self.diagnosis = self.attempt("sensor", lambda: diagnosis_of(estimate, whole()))
+            self.diagnosis = self.attempt("sensor", lambda: diagnose(estimate, images_of(whole()), whole().spectra))
             judged = partial(judge_placed, self.sharp, self.hs, self.ms, estimate.sensor)
             self.judgement = self.attempt("judgement", judged)
 

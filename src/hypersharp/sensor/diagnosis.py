@@ -74,8 +74,7 @@ def diagnose(estimate: Estimate, pair: Images, spectra: Spectra) -> Diagnosis:
     seen = srf > SEEN * srf.max(axis=1, keepdims=True, initial=1e-300)
     unseen = tuple(int(i) for i in np.flatnonzero(~seen.any(0)))
     left_out = tuple(int(m) for m in np.flatnonzero(~srf.any(1)))
-    gaps, through = (np.linalg.norm(image, axis=1) for image in gaps_and_seen(estimate.sensor, pair))
-    residuals = np.where(through > 0, gaps / np.maximum(through, 1e-300), 0)
+    residuals = residuals_of(estimate, pair)
     noise = measure_noise(pair.hs, pair.ms, *map(torch.from_numpy, (pair.hs_valid, pair.ms_valid)))
     sees = tuple(tuple(int(i) for i in np.flatnonzero(row)) for row in seen)
     warnings = []
@@ -85,10 +84,7 @@ def diagnose(estimate: Estimate, pair: Images, spectra: Spectra) -> Diagnosis:
     if unseen:
         places = f"hs bands {runs(unseen)}" if spectra.hs_nm is None else nm_runs(unseen, spectra.hs_nm)
         warnings.append(f"no ms band sees {len(unseen)} hs bands ({places}): their detail is inferred, not measured")
-    warnings += [
-        f"ms band {m + 1} differs from hs by {residuals[m]:.0%}: other light, other units, or clouds?"
-        for m in np.flatnonzero(residuals > POOR_RESIDUAL).tolist()
-    ]
+    warnings += residual_warnings(residuals)
     for m, gain in enumerate(estimate.gains):
         if gain > 0 and abs(gain - 1) > ODD_GAIN:
             warnings.append(f"ms band {m + 1} is {gain:.2f} times as bright as hs seen through it")
@@ -103,6 +99,20 @@ def diagnose(estimate: Estimate, pair: Images, spectra: Spectra) -> Diagnosis:
     if estimate.conditions.get("blur", 0) > WEAK_SYSTEM:
         warnings.append("the ms shows too little fine texture to determine the blur well")
     return Diagnosis(residuals, noise, sees, unseen, left_out, tuple(warnings))
+
+
+def residuals_of(estimate: Estimate, pair: Images) -> FloatArray:
+    """(l,): by how much each ms band differs from hs under an estimate, relative; 0 of a band that sees nothing."""
+    gaps, through = (np.linalg.norm(image, axis=1) for image in gaps_and_seen(estimate.sensor, pair))
+    return np.where(through > 0, gaps / np.maximum(through, 1e-300), 0)
+
+
+def residual_warnings(residuals: FloatArray) -> list[str]:
+    """The ms bands that differ from hs by so much that something else than noise does it, in words."""
+    return [
+        f"ms band {m + 1} differs from hs by {residuals[m]:.0%}: other light, other units, or clouds?"
+        for m in np.flatnonzero(residuals > POOR_RESIDUAL).tolist()
+    ]
 
 
 def runs(indices: Sequence[int]) -> str:

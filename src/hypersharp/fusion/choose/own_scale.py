@@ -123,8 +123,8 @@ def look(
         white = shown[:, :, counted].square().mean(2).sum(1).double().numpy() - seen.diagonal()
         through = 1 - np.sqrt(np.clip(white / sigma2, 0, 1))
         seen += sigma2 * np.outer(through, through)
-    detail = min(1.0, own / max(coarse, TINY))
-    return OwnScale(tuple(made), tuple(late), seen / len(units), detail, differs, units, basis[kept])
+    share = min(1.0, own / max(coarse, TINY))
+    return OwnScale(tuple(made), tuple(late), seen / len(units), share, differs, units, basis[kept])
 
 
 def looked_at(pair: TensorPair, sensor: Sensor) -> tuple[slice, slice]:
