@@ -29,7 +29,7 @@ from hypersharp.simulation.protocols import PROTOCOLS, Protocol
 GivenPSF = str | Path | PSF | None  # a spec such as "gaussian:8:2", a file, or the blur itself
 GivenSRF = str | Path | NDArray[np.float64] | None  # a name, a file, or (l, L)
 NO_BLUR = (
-    "no blur explains the pair (another instrument, hs resampled, misplaced or cloudy, one of them turned, haze in one, "
+    "no blur explains the pair (another instrument, hs resampled, misplaced or cloudy, an image turned, haze in one, "
     "values that are not linear in light)"
 )
 WARNED_RESIDUAL = 0.05  # of a doubtful pair: from there on its result suffers

@@ -109,10 +109,12 @@ def residuals_of(estimate: Estimate, pair: Images) -> FloatArray:
 
 def residual_warnings(residuals: FloatArray) -> list[str]:
     """The ms bands that differ from hs by so much that something else than noise does it, in words."""
-    return [
-        f"ms band {m + 1} differs from hs by {residuals[m]:.0%}: other light, other units, or clouds?"
-        for m in np.flatnonzero(residuals > POOR_RESIDUAL).tolist()
-    ]
+    poor = np.flatnonzero(residuals > POOR_RESIDUAL).tolist()
+    if not poor:
+        return []
+    bands = f"bands {runs(poor)} differ" if len(poor) > 1 else f"band {poor[0] + 1} differs"
+    most = f"{'up to ' * (len(poor) > 1)}{residuals[poor].max():.0%}"
+    return [f"ms {bands} from hs by {most}: other light, other units, or clouds?"]
 
 
 def runs(indices: Sequence[int]) -> str:
