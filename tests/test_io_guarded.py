@@ -271,13 +271,13 @@ def test_an_answer_that_nobody_took_is_not_the_next_ones(tmp_path: Path, monkeyp
     for name, value in (("a", 1.0), ("b", 2.0)):
         save_cube(make_cube(np.full((2, 4, 4), value, "f4")), tmp_path / f"{name}.npz")
 
-    def interrupted(self: object) -> int:
+    def interrupted(self: object) -> bytearray:
         raise KeyboardInterrupt
 
     with guarding("all"):
         open_cube(tmp_path / "a.npz")
         with monkeypatch.context() as patch:
-            patch.setattr(guarded._Answer, "length", interrupted)
+            patch.setattr(guarded._Answer, "part", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 open_cube(tmp_path / "a.npz")
         assert float(open_cube(tmp_path / "b.npz").values.max()) == 2.0
