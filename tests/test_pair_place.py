@@ -14,10 +14,10 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 pytest.importorskip("rasterio")
 from affine import Affine
 
-from hypersharp.cube import make_cube, transform_of
+from hypersharp.cube import flipped, make_cube, transform_of
 from hypersharp.errors import InputError
 from hypersharp.fusion.fuse import fuse
-from hypersharp.io import save_cube
+from hypersharp.io import open_cube, save_cube
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.io.raster import RasterPixels
 from hypersharp.pair import align
@@ -29,6 +29,7 @@ from hypersharp.registration.register import register
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import PSF, gaussian, gaussian_fwhm
 from hypersharp.sensor.srf import find_srf
+from hypersharp.tiles.run import fuse_in_tiles
 
 CRS = "EPSG:32633"
 SIDE = 96
@@ -256,3 +257,25 @@ def test_a_large_scene_whose_corner_or_middle_shows_nothing_is_registered_by_the
     assert np.abs(whole).max() > 0.9
     for hs_gap, ms_gap in ((slice(60), slice(0)), (slice(0), slice(120)), (slice(28, 92), slice(0))):
         assert found(hs_gap, ms_gap) == pytest.approx(whole, abs=0.1)
+
+
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
+def test_an_hs_of_rows_or_columns_that_run_the_other_way_keeps_its_pixels(
+    axes: tuple[int, ...], tmp_path: Path
+) -> None:
+    hs, ms = observed(scene(), gaussian_fwhm(4, 4))
+    upright = make_cube(hs, crs=CRS, transform=Affine(40, 0, 1000, 0, -40, 9000))
+    fine = make_cube(ms, crs=CRS, transform=Affine(10, 0, 1003, 0, -10, 9002))
+    other = flipped(upright, axes)
+    place_of, rows = transform_of(other), [slice(None, None, -1) if axis in axes else slice(None) for axis in (0, 1)]
+    assert place_of is not None and (place_of.e > 0, place_of.a < 0) == (0 in axes, 1 in axes)
+    np.testing.assert_array_equal(other.values, hs[:, rows[0], rows[1]])
+    save_cube(other, tmp_path / "hs.tif")
+    save_cube(fine, tmp_path / "ms.tif")
+    expected = fuse(upright, fine, method="gsa")
+    assert Record.of(expected).placement["warp"] is None
+    np.testing.assert_array_equal(fuse(other, fine, method="gsa").values, expected.values)
+    fuse_in_tiles(tmp_path / "hs.tif", tmp_path / "ms.tif", tmp_path / "sharp.tif", method="gsa")
+    np.testing.assert_allclose(open_cube(tmp_path / "sharp.tif").values, expected.values, atol=1e-6)
+    lazy = fuse(other.chunk({"band": -1}), fine.chunk({"band": -1}), method="gsa")
+    np.testing.assert_allclose(lazy.values, expected.values, atol=1e-6)

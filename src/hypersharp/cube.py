@@ -310,6 +310,17 @@ def cut(cube: xr.DataArray, window: Window) -> xr.DataArray:
     return georeferenced(part, None, window_transform(place, window))
 
 
+def flipped(cube: xr.DataArray, axes: Sequence[int]) -> xr.DataArray:
+    """The cube from the far end of its rows, columns or both (axes 0, 1), in its place; a view of its pixels."""
+    place, (height, width) = transform_of(cube), cube.shape[1:]
+    cube = cube.isel({DIMS[1 + axis]: slice(None, None, -1) for axis in axes})
+    if place is None:
+        return cube
+    down, across = -1 if 0 in axes else 1, -1 if 1 in axes else 1
+    turn = type(place)(across, 0, width * (across < 0), 0, down, height * (down < 0))
+    return georeferenced(cube, None, place @ turn)
+
+
 def usable_bands(cube: xr.DataArray) -> np.ndarray:
     """True for each band that no list calls bad, that has a value but zero anywhere, and no more gaps than others."""
     flags = good_bands(cube)

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hypersharp.cube import check_axes
+from hypersharp.cube import check_axes, flipped
 from hypersharp.errors import CallError
 from hypersharp.fusion.finish import as_cube, result_type
 from hypersharp.fusion.learn import Fusion, halo_px, learn_pair
@@ -30,7 +30,7 @@ from hypersharp.pair.fill import nine_windows
 from hypersharp.pair.lattice import Lattice
 from hypersharp.pair.options import Options
 from hypersharp.pair.pair import check_pair
-from hypersharp.pair.place import checked_grids, first_lattice, place
+from hypersharp.pair.place import checked_grids, first_lattice, opposed, place
 from hypersharp.pair.placement import OnMS
 from hypersharp.pair.sample import Sample
 from hypersharp.pair.sensor import GivenPSF, GivenSRF, told_apart
@@ -65,6 +65,8 @@ def fuse_lazily(
         raise CallError(f"frame {options.frame} for lazy cubes", "ms", "leave it out, or load the cubes first")
     for cube, name in ((hs, "hs"), (ms, "ms")):
         check_axes(cube, name)
+    if axes := opposed(hs, ms):
+        hs = flipped(hs, axes)
     import dask.array as da
     from dask.base import tokenize
     from dask.delayed import delayed

@@ -1,6 +1,6 @@
 """An image to read whole or a window at a time: a file with what the caller says of it, or a cube in memory."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hypersharp.conventions.arrays import Wanted
-from hypersharp.cube import crs_of, cut, leave_out, nodata_of, transform_of, wrong_mask
+from hypersharp.cube import crs_of, cut, flipped, leave_out, nodata_of, transform_of, wrong_mask
 from hypersharp.errors import InputError, check_name
 from hypersharp.grid import Window
 from hypersharp.io.format import format_of, open_stored
@@ -121,6 +121,10 @@ class Image(Wanted):
         if mask_yx != [rows, columns]:
             raise wrong_mask(mask_yx, str(self.path), (rows, columns))
 
+    @property
+    def origin(self) -> Self:
+        return self
+
     def resolved(self) -> Self:
         """The same with absolute paths, for processes that run elsewhere."""
         path = self.path if name_elsewhere(self.path) else real_path(self.path)
@@ -158,6 +162,11 @@ class CubeImage:
     leaves_out = False
     in_memory = True
 
+    @property
+    def origin(self) -> "Image | CubeImage":
+        """The image that it was made from."""
+        return self
+
     def said(self) -> tuple[str, ...]:
         return self.known
 
@@ -181,6 +190,55 @@ class CubeImage:
     def stamp(self) -> dict[str, Any]:
         """What a record can say of it: shape and type."""
         return {"shape": list(self.values.shape), "dtype": str(self.values.dtype)}
+
+
+@dataclass(frozen=True, eq=False)
+class FlippedImage(CubeImage):
+    """An image file whose rows, columns or both (`axes` 0, 1) are read from their far end; `values` is its outline."""
+
+    given: Image = field(kw_only=True)
+    axes: tuple[int, ...] = field(kw_only=True)
+
+    in_memory = False
+
+    @classmethod
+    def of(cls, image: Image | CubeImage, axes: tuple[int, ...]) -> CubeImage:
+        """The image, read so; its pixels where they are in memory."""
+        values = flipped(image.outline(), axes)
+        if isinstance(image, CubeImage):
+            return replace(image, values=values)
+        return cls(values, image.path, given=image, axes=axes)
+
+    @property
+    def leaves_out(self) -> bool:  # type: ignore[override]
+        return self.given.leaves_out
+
+    @property
+    def origin(self) -> Image:
+        return self.given
+
+    def cube(self, window: Window | None = None) -> xr.DataArray:
+        if window is not None:
+            start, length, sides = list(window[:2]), window[2:], self.values.shape[1:]
+            for axis in self.axes:
+                start[axis] = sides[axis] - start[axis] - length[axis]
+            window = (start[0], start[1], *length)
+        return flipped(self.given.cube(window), self.axes)
+
+    def said(self) -> tuple[str, ...]:
+        return self.given.said()
+
+    def loaded(self) -> CubeImage:
+        return CubeImage(self.cube(), self.path, self.said())
+
+    def check(self) -> None:
+        self.given.check()
+
+    def resolved(self) -> Self:
+        return replace(self, given=self.given.resolved())
+
+    def stamp(self) -> dict[str, Any]:
+        return self.given.stamp()
 
 
 @dataclass(frozen=True, eq=False)

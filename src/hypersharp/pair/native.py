@@ -36,6 +36,10 @@ class NativeImage(CubeImage):
     to_given: Affine = field(kw_only=True)
     note: str = field(kw_only=True)
 
+    @property
+    def origin(self) -> Image | CubeImage:
+        return self.given.origin
+
     def grid(self, given: Grid) -> Grid:
         """Where its pixels lie, if the given image has a place; the grid of that."""
         place = given.transform and given.transform @ self.to_given

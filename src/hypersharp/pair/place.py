@@ -14,10 +14,20 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from hypersharp.cube import check_axes, check_cube, fwhm_nm, good_bands, grid_of, shape_text, wavelengths_nm
+from hypersharp.cube import (
+    check_axes,
+    check_cube,
+    crs_of,
+    fwhm_nm,
+    good_bands,
+    grid_of,
+    shape_text,
+    transform_of,
+    wavelengths_nm,
+)
 from hypersharp.errors import InputError, check_name, installed
 from hypersharp.grid import LEAST_RATIO, MOST_RATIO, Grid, Window, fits_exactly, nests, swath_in_swath, whole_ratio
-from hypersharp.io.image import CubeImage, Image
+from hypersharp.io.image import CubeImage, FlippedImage, Image
 from hypersharp.pair.align import (
     Straight,
     check_both_placed,
@@ -42,6 +52,7 @@ from hypersharp.sensor.srf import check_common_wavelengths
 if TYPE_CHECKING:
     import xarray as xr
 
+TURNED = 1e-6  # of a pixel's side: less is upright
 IN_SWATH = (
     "hs and ms are in the order of acquisition, and so is the result, with longitude and latitude of each pixel "
     "(.nc and .zarr keep them, .tif control points)"
@@ -71,6 +82,9 @@ def place(
     check_name("co-registration", coregister, get_args(Coregister))
     check_name("frame", frame, get_args(Frame))
     (hs, hs_fill), (ms, ms_fill) = (without_fill(image.resolved(), name) for image, name in ((hs, "hs"), (ms, "ms")))
+    keeps_hs = (known["frame"] if known else frame) == "hs"
+    if not keeps_hs and (axes := opposed(hs.outline(), ms.outline())):
+        hs = FlippedImage.of(hs, axes)
     outlines = hs.outline(), ms.outline()
     for name, image, outline in zip(("hs", "ms"), (hs, ms), outlines, strict=True):
         check_axes(outline, name)
@@ -80,7 +94,6 @@ def place(
             check_cube(outline if flags is None else outline.isel(band=np.flatnonzero(flags)), name)
     grids, start_px_yx, swath = checked_grids(*outlines, ratio)
     notes = (*hs_fill, *ms_fill, *swath)
-    keeps_hs = (known["frame"] if known else frame) == "hs"
     native = None if keeps_hs or (known and not known.get("native")) else native_image(hs)
     if keeps_hs:
         placed: Placement = on_hs(hs, ms, grids, ratio, coregister, known)
@@ -95,6 +108,17 @@ def pair_of(
     """The pair of two images, placed and checked as a user chose. Raises: InputError as `place` and `check_pair`."""
     placement = place(hs, ms, ratio=ratio, coregister=options.coregister_with(psf), frame=options.frame)
     return check_pair(placement, scale=options.scale, destripe=options.destripe, despike=not options.keep_changed)
+
+
+def opposed(hs: xr.DataArray, ms: xr.DataArray) -> tuple[int, ...]:
+    """The axes (0 rows, 1 columns) along which upright grids of one CRS run against each other, as south-up ones do."""
+    coarse, fine = transform_of(hs), transform_of(ms)
+    if coarse is None or fine is None or crs_of(hs) != crs_of(ms):
+        return ()
+    to_ms = ~fine @ coarse
+    if abs(to_ms.b) > TURNED * abs(to_ms.e) or abs(to_ms.d) > TURNED * abs(to_ms.a):
+        return ()
+    return tuple(axis for axis, step in enumerate((to_ms.e, to_ms.a)) if step < 0)
 
 
 def checked_grids(
