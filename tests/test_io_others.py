@@ -150,13 +150,16 @@ def test_a_stac_item_beside_a_result(tmp_path: Path) -> None:
         ("EPSG:32601", Affine(30, 0, 200_000, 0, -30, 100_000), -179.7, "Polygon"),
         ("EPSG:32660", Affine(3000, 0, 800_000, 0, -3000, 100_000), 179.7, "MultiPolygon"),
         ("EPSG:4326", Affine(0.01, 0, 4, 0, 0.01, 58), 4.0, "Polygon"),
+        ("EPSG:4326", Affine(1, 0, 170, 0, -1, 5), 170.0, "MultiPolygon"),
+        ("EPSG:4326", Affine(1, 0, 355, 0, -1, 5), -5.0, "Polygon"),
+        ("EPSG:4326", None, None, None),
         (None, None, None, None),
     ],
 )
 def test_footprints(crs: str | None, place: Affine | None, west: float | None, kind: str | None) -> None:
     said = item(cube(crs, place), Path("x.tif"), parse_when("2024-06-01"), [])
     validate_dict(said, extensions=[])
-    if crs is None:
+    if place is None:
         assert said["geometry"] is None
         return
     assert said["geometry"]["type"] == kind

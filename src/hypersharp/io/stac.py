@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -79,14 +80,13 @@ def item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Sequence
     properties |= {"title": image.stem, "proj:shape": list(cube.shape[1:])}
     if place is not None:
         properties["proj:transform"] = [float(number) for number in place[:6]]
-        metres = 1.0 if crs is None or crs.is_geographic else crs.linear_units_factor[1]
-        properties["gsd"] = round(abs(place.determinant) ** 0.5 * metres, 6)
+        if crs is None or not crs.is_geographic:  # in metres
+            metres = 1.0 if crs is None else crs.linear_units_factor[1]
+            properties["gsd"] = round(abs(place.determinant) ** 0.5 * metres, 6)
     where: dict[str, Any] = {"geometry": None}
     if crs is not None:
         code = crs.to_epsg()
         properties |= {"proj:code": f"EPSG:{code}"} if code else {"proj:code": None, "proj:wkt2": crs.to_wkt()}
-        if crs.is_geographic:
-            del properties["gsd"]  # which is in metres
         if place is not None:
             with suppress(InputError):  # of the Moon, say
                 where = footprint(crs, place, cube.shape[1:])
@@ -136,6 +136,11 @@ def footprint(crs: Any, place: Any, shape_yx: Sequence[int]) -> dict[str, Any]:
     with changing_crs(crs, "EPSG:4326"):
         found = transform_geom(crs, "EPSG:4326", {"type": "Polygon", "coordinates": [ring]}, antimeridian_cutting=True)
     parts = found["coordinates"] if found["type"] == "MultiPolygon" else [found["coordinates"]]
+    if len(parts) == 1:  # degrees that go on beyond 180 are not cut there
+        turn = 360.0 * math.floor((min(x for x, _ in parts[0][0]) + 180) / 360)
+        ring = [(x - turn, y) for x, y in parts[0][0]]
+        beyond = [(x - 360, y) for x, y in clipped(ring, 180.0, side=1)]
+        parts = [[one] for one in (clipped(ring, 180.0, side=-1), beyond) if one]
     rounded = [[counter_clockwise([[round(x, 7), round(y, 7)] for x, y in ring]) for ring in rings] for rings in parts]
     boxes = [([x for x, _ in rings[0]], [y for _, y in rings[0]]) for rings in rounded]
     if len(boxes) == 1:
@@ -143,8 +148,26 @@ def footprint(crs: Any, place: Any, shape_yx: Sequence[int]) -> dict[str, Any]:
     else:  # parts on both sides of 180 degrees: west is the larger, as GeoJSON has it
         west, east = min(min(x) for x, _ in boxes if min(x) > 0), max(max(x) for x, _ in boxes if max(x) < 0)
     south, north = min(min(y) for _, y in boxes), max(max(y) for _, y in boxes)
-    geometry = {"type": found["type"], "coordinates": rounded if found["type"] == "MultiPolygon" else rounded[0]}
+    one = len(rounded) == 1
+    geometry = {"type": "Polygon" if one else "MultiPolygon", "coordinates": rounded[0] if one else rounded}
     return {"geometry": geometry, "bbox": [west, south, east, north]}
+
+
+def clipped(ring: Sequence[tuple[float, float]], limit: float, *, side: int) -> list[tuple[float, float]]:
+    """The part of a closed ring (x, y) beyond x = limit (side 1), or before it (side -1); empty where there is none.
+
+    >>> clipped([(0, 0), (4, 0), (4, 2), (0, 2), (0, 0)], 3, side=1)
+    [(3, 0.0), (4, 0), (4, 2), (3, 2.0), (3, 0.0)]
+    """
+    found = list[tuple[float, float]]()
+    if not any((x - limit) * side > 0 for x, _ in ring):
+        return found
+    for (x0, y0), (x1, y1) in pairwise(ring):
+        if (x0 - limit) * side >= 0:
+            found.append((x0, y0))
+        if (x0 - limit) * (x1 - limit) < 0:
+            found.append((limit, y0 + (y1 - y0) * (limit - x0) / (x1 - x0)))
+    return [*found, found[0]]
 
 
 def counter_clockwise(ring: list[list[float]]) -> list[list[float]]:
