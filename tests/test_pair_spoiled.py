@@ -100,3 +100,14 @@ def test_a_pair_that_its_sensor_explains_is_not_doubted() -> None:
     hs = Sensor(gaussian_fwhm(RATIO, RATIO, boundary="reflect"), np.eye(8)[:1], RATIO).hs(torch.from_numpy(scene))
     record = Record.of(fuse(make_cube(add_noise(hs, 35, 1).numpy()), make_cube(ms_of(scene)), method="gsa"))
     assert "times their noise" not in str(record)
+
+
+def test_a_pair_that_no_sensor_explains_and_a_noisy_ms_are_warned_of() -> None:
+    scene = truth()
+    hs, ms = resampled(scene, 3), ms_of(scene)
+    turned, noisy = ms[:, ::-1], add_noise(torch.from_numpy(ms), 10, 3).numpy()
+    for spoiled, said in ((turned, "no blur explains the pair"), (noisy, "ms is noisy")):
+        warned = Record.of(fuse(make_cube(hs), make_cube(spoiled), method="gsa")).warnings
+        assert any(said in line for line in warned), (said, warned)
+    assert not any("noisy" in line for line in Record.of(fuse(make_cube(hs), make_cube(ms), method="gsa")).warnings)
+    assert not Record.of(fuse(make_cube(hs), make_cube(noisy), method="bicubic")).warnings

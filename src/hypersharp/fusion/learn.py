@@ -14,10 +14,12 @@ from hypersharp.errors import CallError
 from hypersharp.fusion.changed import find_changes
 from hypersharp.fusion.choose.auto import TRYING, choose
 from hypersharp.fusion.choose.choice import Choice
+from hypersharp.fusion.choose.trial import NOISY_MS_DB
 from hypersharp.fusion.consistency import ConsistencyFit, consistency_floats_per_px, make_consistent
 from hypersharp.fusion.ensemble import learn_method
 from hypersharp.fusion.finish import finished, missing_pixels
 from hypersharp.methods.base import Apply, Method
+from hypersharp.methods.cleaned import noise_of
 from hypersharp.methods.table import AUTO, METHODS, find_method
 from hypersharp.networks.onnx.export import SUFFIX
 from hypersharp.networks.packaged import named_weights
@@ -148,11 +150,12 @@ def learn_pair(
     sharpener, made = learn(choice, sample, sensor, options, part_of(progress, trying, 1))
     notes += ["network run by onnxruntime in fp32"] if options.runtime == "onnx" else []
     notes += [note for part in sharpener.parts for note in part.apply.notes]
+    sees_ms = any(METHODS[part.method].sees_ms for part in sharpener.parts)
     notes += sign_warnings(sample, sharpener)
+    notes += noise_warnings(sample) if sees_ms else []
     consistency = sharpener.fit.described() if sharpener.fit else None
     weights = [part.apply.weights for part in sharpener.parts if part.apply.weights is not None]
     learned = {"choice": choice.described(), "weights": weights, "consistency": consistency}
-    sees_ms = any(METHODS[part.method].sees_ms for part in sharpener.parts)
     record = record_of(pair, method, options, sensor, notes, sees_ms=sees_ms, **learned)
     return Fusion(pair, sharpener, options, choice, sensor, record, None if sample.in_parts else made)
 
@@ -174,6 +177,14 @@ def sign_warnings(sample: TensorPair, sharpener: Sharpener) -> Iterator[str]:
     for part in sharpener.parts if below.sum() > SIGNED * sample.hs.abs().sum() else ():
         if METHODS[part.method].nonnegative:
             yield f"{WARNING}{share:.0%} of hs is below zero, where {part.method} sees nothing: use gsa or glp"
+
+
+def noise_warnings(sample: TensorPair) -> Iterator[str]:
+    """That the ms is noisy, beyond what its texture passes for."""
+    _, snr_db = noise_of(sample.ms, sample.ms_valid)
+    if snr_db < NOISY_MS_DB:
+        noise = f"ms is noisy, signal to noise about {snr_db:.0f} dB in its middle band"
+        yield f"{WARNING}{noise}: much of that comes through into the result; denoise ms first, or average several"
 
 
 def learn_again(pair: Pair, record: Record, options: Options, *, psf: GivenPSF = None, srf: GivenSRF = None) -> Fusion:

@@ -63,7 +63,13 @@ def can_clean(pair: TensorPair) -> bool:
 
 def is_noisy(ms: Tensor, valid: Tensor | None) -> bool:
     """Whether ms (l, H, W) is noisy enough for that to be told from its texture."""
-    return signal_to_noise_db(measured_pixels(ms, valid), unshared_noise(ms, valid).double().square()) < NOISY_DB
+    return noise_of(ms, valid)[1] < NOISY_DB
+
+
+def noise_of(ms: Tensor, valid: Tensor | None) -> tuple[Tensor, float]:
+    """The standard deviations (l,) of the noise of ms (l, H, W), and the signal to noise of its middle band in dB."""
+    deviations = unshared_noise(ms, valid)
+    return deviations, signal_to_noise_db(measured_pixels(ms, valid), deviations.double().square())
 
 
 def learn_cleaned(then: Inference, pair: TensorPair, sensor: Sensor, options: Options) -> Cleaned:

@@ -108,7 +108,11 @@ def residuals_of(estimate: Estimate, pair: Images) -> FloatArray:
 
 
 def residual_warnings(residuals: FloatArray) -> list[str]:
-    """The ms bands that differ from hs by so much that something else than noise does it, in words."""
+    """The ms bands that differ from hs by so much that something else than noise does it, in words.
+
+    >>> residual_warnings(np.array([0.02, 0.3, 0.2]))
+    ['ms bands 2-3 differ from hs by up to 30%: other light, other units, or clouds?']
+    """
     poor = np.flatnonzero(residuals > POOR_RESIDUAL).tolist()
     if not poor:
         return []
