@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hypersharp.cube import make_cube
+from hypersharp.cube import make_cube, transform_of
 from hypersharp.errors import CallError, InputError, OutputError
 from hypersharp.io import check_output, open_cube, save_cube
+from hypersharp.io.envi import write_beside
 from hypersharp.io.format import BY_SUFFIX, Format
+from hypersharp.io.together import save_together
 from hypersharp.system import atomic
 from hypersharp.system.atomic import staged
 
@@ -58,9 +60,9 @@ def test_a_move_that_fails_is_taken_back(
             raise OSError(errno.EACCES, os.strerror(errno.EACCES))
         replace(source, target)
 
-    def move_all(staging: Path, parent: Path) -> None:  # zarr moves files of its own while it writes
+    def move_all(staging: Path, parent: Path) -> list[Path]:  # zarr moves files of its own while it writes
         monkeypatch.setattr(atomic.os, "replace", replace_or_fail)
-        shift_all(staging, parent)
+        return shift_all(staging, parent)
 
     monkeypatch.setattr(atomic, "_move_all", move_all)
     try:
@@ -93,6 +95,60 @@ def test_a_disk_too_small_is_seen_beforehand(suffix: str, tmp_path: Path, monkey
     with pytest.raises(OutputError, match="no space left"):
         save_cube(NEW, tmp_path / f"image{suffix}")
     assert names(tmp_path) == []
+
+
+def test_what_describes_an_image_goes_with_it(tmp_path: Path) -> None:
+    import rasterio
+
+    path, other = tmp_path / "a.tif", tmp_path / "b.tif"
+    for image in (path, other):
+        save_cube(make_cube(np.zeros((2, 64, 64), "f4")), image)
+        with rasterio.Env(TIFF_USE_OVR=True), rasterio.open(image, "r+") as dataset:
+            dataset.build_overviews([2])
+        told = "<PAMDataset><SRS>EPSG:32601</SRS><PAMRasterBand band='1'><NoDataValue>1</NoDataValue></PAMRasterBand>"
+        image.with_name(f"{image.name}.aux.xml").write_text(f"{told}</PAMDataset>")
+        image.with_name(f"{image.name}.MSK").write_bytes(b"")
+        image.with_suffix(".tfw").write_text("2\n0\n0\n-2\n5\n5\n")
+        write_beside(make_cube(np.zeros((2, 64, 64), "f4"), wavelengths_nm=[1.0, 2.0]), image)
+    save_cube(make_cube(np.ones((2, 64, 64), "f4")), path)
+    save_together({"b": make_cube(np.ones((2, 64, 64), "f4"))}, tmp_path, "tif")
+    assert names(tmp_path) == ["a.tif", "b.tif"]
+    for image in (path, other):
+        cube = open_cube(image)
+        assert (cube.values == 1).all() and "wavelength" not in cube.coords and transform_of(cube) is None
+
+
+def test_what_stays_of_an_image_that_cannot_be_taken_away_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save_cube(OLD, tmp_path / "a.npy")
+    (tmp_path / "a.npy.aux.xml").touch()
+    unlink = Path.unlink
+
+    def refused(file: Path, missing_ok: bool = False) -> None:
+        if file.name == "a.npy.aux.xml":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        unlink(file, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(OutputError, match=r"a\.npy\.aux\.xml, which describes .* do: remove it"):
+        save_cube(NEW, path)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".npy", ".nc", ".zarr", ""])
+def test_a_link_is_written_through(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    far, link = tmp_path / "far" / f"target{suffix}", tmp_path / f"link{suffix}"
+    link.symlink_to(far)
+    for cube in (OLD, NEW):
+        save_cube(cube, link)
+        assert link.is_symlink()
+        assert [file.name for file in far.parent.iterdir()] == [far.name]
+        np.testing.assert_array_equal(open_cube(far).values, cube.values)
+    far.rename(tmp_path / "elsewhere")
+    far.parent.rmdir()
+    with pytest.raises(OutputError, match=r"no folder .*far"):
+        check_output(link)
 
 
 def test_a_wrong_output_is_named_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,6 +196,39 @@ def test_what_a_changed_mask_header_or_folder_makes_of_a_pair_is_made_again(
     deepest = max(tmp_path.glob("ms.zarr/**/*"), key=lambda path: len(path.parts))
     deepest.touch()
     assert [is_kept(), is_kept()] == [False, True]
+    place = tmp_path / "mask.tif.aux.xml"
+    looked_at = "<MDI key='STATISTICS_MAXIMUM'>1</MDI>"
+    told = "<PAMDataset>{}<PAMRasterBand band='1'><Metadata>{}</Metadata></PAMRasterBand></PAMDataset>"
+    place.write_text(told.format("", looked_at))  # by a GIS that showed the image
+    assert is_kept()
+    place.write_text(told.format("<SRS>EPSG:32633</SRS>", looked_at))
+    assert [is_kept(), is_kept()] == [False, True]
+    (tmp_path / "mask.tfw").write_text("1\n0\n0\n-1\n0\n0\n")
+    assert [is_kept(), is_kept()] == [False, True]
+
+
+def test_a_result_that_was_cut_or_taken_away_is_made_again(
+    scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def is_kept() -> bool:
+        done = call(capsys, scenes / "one", "-o", tmp_path, "--method", "bicubic", "--format", "img")
+        assert done.code == 0, done.err + done.out
+        return "kept" in done.out
+
+    assert [is_kept(), is_kept()] == [False, True]
+    (tmp_path / "one.img.aux.xml").write_text("<PAMDataset></PAMDataset>")  # of a GIS
+    assert is_kept()
+    (tmp_path / "one.img").write_bytes(b"")
+    assert [is_kept(), is_kept()] == [False, True]
+    (tmp_path / "one.hdr").unlink()
+    assert [is_kept(), is_kept()] == [False, True]
+
+
+def test_a_format_that_there_is_not_is_one_line(
+    scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = call(capsys, scenes / "one", "-o", tmp_path, "--format", "docx")
+    assert done.code == 2 and done.err.startswith("error: found the output") and done.err.count("\n") == 1
 
 
 def test_a_pair_that_the_shared_sensor_does_not_explain_has_its_own(

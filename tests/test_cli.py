@@ -286,6 +286,8 @@ def test_what_cannot_be_made_is_refused_before_anything_is(
         "fuse hs.tif ms.tif -o link.tif",
         "fuse hs.tif ms.tif -o out.tif --uncertainty out.tif",
         "fuse hs.tif ms.tif -o out.tif --uncertainty ms.tif",
+        "fuse hs.tif ms.tif -o out.tif --envi-header --uncertainty out.hdr",
+        "fuse hs.tif ms.tif -o out.tif --envi-header --uncertainty out.img",
         "fuse hs.tif rgb.png -o out.tif --uncertainty rgb.tif",
         "estimate hs.tif ms.tif -o sensor.json --plot ms.tif",
         "estimate hs.tif ms.tif -o sensor.json --srf sensor.json",

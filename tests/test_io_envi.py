@@ -11,6 +11,7 @@ import rasterio
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, make_cube, nodata_of, transform_of, wavelengths_nm
 from hypersharp.errors import InputError, OutputError
 from hypersharp.io import open_cube, save_cube
+from hypersharp.io.together import save_together
 
 IMAGE = np.arange(24).reshape(2, 3, 4)  # bands, lines, samples
 AXES = {"bsq": (0, 1, 2), "bil": (1, 0, 2), "bip": (1, 2, 0)}
@@ -78,6 +79,14 @@ def test_widths_without_a_unit_take_that_of_the_wavelengths(tmp_path: Path) -> N
     assert good_bands(cube).tolist() == [True, False]
 
 
+def test_widths_that_are_in_nm_beside_wavelengths_in_um(tmp_path: Path) -> None:
+    lines = "wavelength units = Micrometers", "wavelength = {0.45, 2.2}", "fwhm = {9.5, 10}"
+    with pytest.warns(UserWarning, match="widths of 9.5 to 10 Micrometers, more than the wavelengths, are taken for nm"):
+        found = open_cube(written(tmp_path, *lines))
+    np.testing.assert_array_equal(wavelengths_nm(found), [450, 2200])
+    np.testing.assert_array_equal(fwhm_nm(found), [9.5, 10])
+
+
 def test_widths_in_wavenumbers_are_those_of_their_bands(tmp_path: Path) -> None:
     """A part in a thousand of a band is one in either unit."""
     lines = "wavelength units = Wavenumber", "wavelength = {20000, 1250}", "fwhm = {20, 1.25}"
@@ -112,6 +121,16 @@ def test_a_wrong_header_is_named(lines: tuple[str, ...], said: str, tmp_path: Pa
         open_cube(written(tmp_path, *lines))
 
 
+@pytest.mark.parametrize("coded", ["latin-1", "utf-16", "cr", "crlf"])
+def test_headers_of_other_systems(coded: str, tmp_path: Path) -> None:
+    header = written(tmp_path, "description = {bands = 9, {a}\n samples = 3 }", "wavelength = {", "450, 550}")
+    ends = {"cr": "\r", "crlf": "\r\n"}.get(coded, "\n")
+    header.write_bytes(header.read_text().replace("\n", ends).encode(coded if ends == "\n" else "ascii"))
+    found = open_cube(header)
+    np.testing.assert_array_equal(found.values, IMAGE)
+    np.testing.assert_array_equal(wavelengths_nm(found), [450, 550])
+
+
 def test_the_body_is_found_and_named(tmp_path: Path) -> None:
     header = written(tmp_path)
     np.testing.assert_array_equal(open_cube(tmp_path / "image.img").values, IMAGE)
@@ -130,6 +149,52 @@ def test_the_header_of_another_body_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"image\.img"):
         save_cube(make_cube(np.ones((1, 2, 2))), tmp_path / "image.bsq")
     np.testing.assert_array_equal(open_cube(tmp_path / "image.hdr").values, IMAGE)
+
+
+@pytest.mark.parametrize("name", ["image.img", "image.hdr", "image.bip"])
+def test_the_header_of_a_tiff_is_not_replaced(name: str, tmp_path: Path) -> None:
+    tiff = save_cube(make_cube(IMAGE), tmp_path / "image.tif")
+    header = written(tmp_path, "wavelength = {450, 550}", "wavelength units = nm")
+    (tmp_path / "image.img").unlink()
+    before = header.read_bytes()
+    with pytest.raises(OutputError, match=r"image\.hdr, which describes image\.tif"):
+        save_cube(make_cube(np.ones((1, 2, 2))), tmp_path / name)
+    with pytest.raises(OutputError, match=r"image\.hdr, which describes image\.tif"):
+        save_together({"image": make_cube(IMAGE)}, tmp_path, name.partition(".")[2])
+    assert header.read_bytes() == before
+    np.testing.assert_array_equal(wavelengths_nm(open_cube(tiff)), [450, 550])
+
+
+def test_a_header_without_its_image_is_replaced_if_it_is_ours(tmp_path: Path) -> None:
+    path = save_cube(make_cube(IMAGE), tmp_path / "a.img")
+    path.unlink()
+    save_cube(make_cube(IMAGE), path)
+    written(tmp_path)
+    (tmp_path / "image.img").rename(tmp_path / "image.cub")  # a suffix of no format
+    for name in ("image.img", "image.dat"):
+        with pytest.raises(OutputError, match=r"image\.hdr, which describes image\.cub"):
+            save_cube(make_cube(IMAGE), tmp_path / name)
+
+
+def test_a_header_is_written_by_the_name_that_was_given(tmp_path: Path) -> None:
+    save_cube(make_cube(IMAGE), tmp_path / "a.hdr")
+    path = save_cube(make_cube(IMAGE + 1), tmp_path / "a.HDR")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.HDR", "a.img"]
+    for name in (path, path.with_suffix(".img")):
+        np.testing.assert_array_equal(open_cube(name).values, IMAGE + 1)
+
+
+def test_a_link_to_an_image_needs_one_to_its_header(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    far = save_cube(make_cube(IMAGE), tmp_path / "far" / "b.img")
+    (tmp_path / "a.img").symlink_to(far)
+    with pytest.raises(OutputError, match=r"the link .*a\.img without .* do: name .*b\.img"):
+        save_cube(make_cube(IMAGE + 1), tmp_path / "a.img")
+    (tmp_path / "a.hdr").symlink_to(far.with_suffix(".hdr"))
+    save_cube(make_cube(np.ones((2, 2, 2))), tmp_path / "a.img")
+    assert (tmp_path / "a.img").is_symlink() and (tmp_path / "a.hdr").is_symlink()
+    assert open_cube(far).shape == open_cube(tmp_path / "a.img").shape == (2, 2, 2)
+    assert sorted(file.name for file in far.parent.iterdir()) == ["b.hdr", "b.img"]
 
 
 @pytest.mark.parametrize(("name", "shape"), [("EnMAP", (177, 80, 60)), ("HighResolution", (4, 660, 494))])

@@ -143,15 +143,41 @@ def test_an_alpha_band_of_many_values_is_a_band(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.isnan(open_cube(rgba).values), np.repeat(mask == 0, 3, 0))
 
 
-def test_the_pages_of_a_tiff_are_bands(tmp_path: Path) -> None:
+def test_the_pages_of_a_tiff_are_bands_in_their_order(tmp_path: Path) -> None:
     from PIL import Image
 
-    first, *rest = (Image.fromarray(band) for band in IMAGE)
+    bands = [Image.fromarray(np.full((20, 24), number, "u1")) for number in range(12)]
     small = Image.fromarray(IMAGE[0, ::2, ::2])
-    first.save(tmp_path / "a.tif", save_all=True, append_images=[*rest, small])
-    with pytest.warns(UserWarning, match="3 pages, which are its 3 bands; 1 of another size"):
-        cube = open_cube(tmp_path / "a.tif", window=(2, 3, 4, 5), bands=[2, 0])
-    np.testing.assert_array_equal(cube.values, IMAGE[[2, 0], 2:6, 3:8])
+    bands[0].save(tmp_path / "a.tif", save_all=True, append_images=[*bands[1:], small])
+    with pytest.warns(UserWarning, match="pages of a.tif: 12 with its 12 bands, 1 of another size left out"):
+        cube = open_cube(tmp_path / "a.tif", window=(2, 3, 4, 5), bands=[11, 0, 2])
+    assert cube.shape == (3, 4, 5)
+    np.testing.assert_array_equal(cube.values[:, 0, 0], [11, 0, 2])
+
+
+def test_a_preview_among_the_pages_of_a_tiff_is_no_band(tmp_path: Path) -> None:
+    from PIL import Image
+
+    bands = [Image.fromarray(np.full((20, 24), number, "f4")) for number in range(2)]
+    preview = Image.fromarray(IMAGE.transpose(1, 2, 0).copy())
+    bands[0].save(tmp_path / "a.tif", save_all=True, append_images=[bands[1], preview])
+    with pytest.warns(UserWarning, match="2 with its 2 bands, 1 of other bands or another type left out"):
+        assert open_cube(tmp_path / "a.tif").shape[0] == 2
+
+
+@pytest.mark.filterwarnings("ignore:12 variables are the bands")
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_a_variable_a_band_in_the_order_of_their_numbers(suffix: str, tmp_path: Path) -> None:
+    import h5py
+
+    bands, path = {f"band_{number}": np.full((4, 5), number, "f4") for number in range(1, 13)}, tmp_path / f"a{suffix}"
+    if suffix == ".nc":
+        with h5py.File(path, "w") as file:  # which lists names as texts
+            for name, band in bands.items():
+                file[name] = band
+    else:
+        xr.Dataset({name: (("y", "x"), band) for name, band in bands.items()}).to_zarr(path, zarr_format=2)
+    np.testing.assert_array_equal(open_cube(path).values[:, 0, 0], np.arange(1, 13))
 
 
 def test_a_palette_is_read_as_its_colours(tmp_path: Path) -> None:

@@ -331,6 +331,13 @@ def test_every_product_says_what_to_name() -> None:
     assert all(product.title and product.give and product.names for product in PRODUCTS)
 
 
+def test_an_archive_of_no_product_is_to_be_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(b"an image")
+    packed = zipped(tmp_path, tmp_path.parent / f"{tmp_path.name}.zip")
+    with pytest.raises(InputError, match="do: unpack it and name the image in it"):
+        hsp.open(packed)
+
+
 def test_files_know_what_lies_in_an_archive(product: Make, tmp_path: Path) -> None:
     safe = product("sentinel2")
     inside = Files.around(zipped(safe, tmp_path / "s.zip"))

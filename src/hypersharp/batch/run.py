@@ -1,8 +1,8 @@
 """A batch from its first pair to its page: every pair once, whatever becomes of the others, and never twice.
 
-What was made of a pair lies as a row in `OUT/.batch`, with a digest of its files and options: a batch that is repeated
-makes what is missing or has changed. The page has a line and three small pictures for each pair, in one file without
-network or script.
+What was made of a pair lies as a row in `OUT/.batch`, with a digest of its files and options, and what its result looks
+like on disk: a batch that is repeated makes what is missing or has changed. The page has a line and three small
+pictures for each pair, in one file without network or script.
 """
 
 import csv
@@ -23,6 +23,7 @@ from hypersharp.batch.pairs import PairFiles
 from hypersharp.cube import only_usable, wavelengths_nm
 from hypersharp.errors import HypersharpError, Stopped
 from hypersharp.io import check_apart, check_output
+from hypersharp.io.format import ENVI, header_of
 from hypersharp.io.image import Image
 from hypersharp.io.together import write_text
 from hypersharp.pair.record import Record
@@ -109,12 +110,13 @@ class Batch:
             digest, state, before = self.digest(pair), self.out / STATES / f"{pair.name}.json", None
             with suppress(OSError, ValueError, TypeError, KeyError):
                 known = json.loads(state.read_text(encoding="utf-8"))
-                if known["digest"] == digest and self.target(pair).exists() and not self.redo:
+                if known["digest"] == digest and known["made"] == made(self.target(pair)) and not self.redo:
                     before = Row(**known["row"])
             rows.append(before or self.make(pair))
             if before is None and rows[-1].status == "done":
                 make_folder(state.parent)
-                write_text(state, json.dumps({"digest": digest, "row": asdict(rows[-1])}))
+                facts = {"digest": digest, "made": made(self.target(pair)), "row": asdict(rows[-1])}
+                write_text(state, json.dumps(facts))
             write_summary(rows, self.out / SUMMARY)
             yield rows[-1], before is not None
 
@@ -153,6 +155,17 @@ class Batch:
             told = str(error) if isinstance(error, HypersharpError) else f"{type(error).__name__}: {error}"
             seconds = round(time.perf_counter() - started, 2)
             return replace(row, seconds=seconds, error=" ".join(told.split()))
+
+
+def made(target: Path) -> list[list[Any]]:
+    """The files of a result, their size and when each was written; ENVI's header is one, what others add is none.
+
+    Raises: OSError where there is none.
+    """
+    files = sorted(target.rglob("*")) if target.is_dir() else [target]
+    header = header_of(target) if target.suffix.lower() in ENVI.suffixes else None
+    found = [(file, file.stat()) for file in (*files, *([header] if header else []))]
+    return [[file.name, one.st_size, one.st_mtime_ns] for file, one in found if not file.is_dir()]
 
 
 def taken(record: Record) -> str:

@@ -57,9 +57,9 @@ def fuse(
         check_picture(picture_of(uncertainty))
     for path in filter(None, (out, uncertainty)):
         check_output(path)
-    check_apart([out, uncertainty, uncertainty and picture_of(uncertainty)], [hs, ms, *reading.masks, truth])
+    made = [out, uncertainty, uncertainty and picture_of(uncertainty), *beside.check(out)]
+    check_apart(made, [hs, ms, *reading.masks, truth])
     check_page(report, truth, point)
-    beside.check(out)
     files, method = reading.images(hs, ms), fusing.method
     chosen = {"method": method, "options": fusing.options(), "uncertainty": uncertainty, **known.given()}
     tiles = tiles_for(*files, method, large, uncertainty=uncertainty is not None)
@@ -152,12 +152,11 @@ def align(
 ) -> None:
     """Bring HS and MS to one grid, MS co-registered to HS where the images show a displacement."""
     from hypersharp.cube import crs_of, wavelengths_nm
-    from hypersharp.io import check_apart
-    from hypersharp.io.together import save_together
+    from hypersharp.io.together import check_together, save_together
     from hypersharp.pair.align import align as align_cubes
     from hypersharp.sensor.srf import find_srf
 
-    check_apart([out / f"{name}.{format}" for name in ("hs", "ms")], [hs, ms, *reading.masks])
+    check_together(("hs", "ms"), out, format, [hs, ms, *reading.masks])
     coarse, fine = reading.cubes(hs, ms)
     response = None if srf is None else find_srf(srf, wavelengths_nm(coarse))
     with progress_bar("aligning") as progress:

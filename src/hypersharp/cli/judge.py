@@ -31,8 +31,8 @@ def simulate(
     layout: Annotated[str | None, typer.Option(help=opt.LAYOUT)] = None,
 ) -> None:
     """Make hs, ms and truth files from one fine SCENE."""
-    from hypersharp.io import check_apart, open_cube
-    from hypersharp.io.together import save_together
+    from hypersharp.io import open_cube
+    from hypersharp.io.together import check_together, save_together
     from hypersharp.simulation.pair import USUAL_SRF, crop_and_scale, make_sensor, simulate_pair, whole_coarse_pixels
     from hypersharp.simulation.protocols import find_protocol
 
@@ -41,7 +41,7 @@ def simulate(
         raise CallError(found, "one of the two", "give --protocol dian-x4, or --ratio 4 with --psf and --srf")
     if protocol and (psf or srf):
         raise CallError("--psf or --srf with --protocol", "a protocol, or a sensor of your own", "leave one out")
-    check_apart([out / f"{name}.{format}" for name in ("hs", "ms", "truth")], [scene])
+    check_together(("hs", "ms", "truth"), out, format, [scene])
     fine, usual = open_cube(scene, variable=variable, layout=layout), list[str]()
     if protocol:
         rules = find_protocol(protocol)

@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 
     from hypersharp.io.image import Image
     from hypersharp.pair.options import Options
-
-    FormatName = str
-else:  # typer offers these, and refuses others
-    FormatName = Literal[
-        tuple(format.suffixes[0].removeprefix(".") for format in FORMATS if format.written and format is not FOLDER)
-    ]
+FORMAT = ", ".join(form.suffixes[0].removeprefix(".") for form in FORMATS if form.written and form is not FOLDER)
 LAYOUT = "Axes of a plain array: hwl, lhw, lp or pl (bands, rows, columns, pixels)."
 PRODUCT_MASK = "Leave out what a product's own quality layers speak against: clouds, shadows, snow, ..."
 KEEP = "A reason of these masks that does not count, such as snow; may be repeated."
@@ -36,7 +31,7 @@ of_page = partial(Option, rich_help_panel="Report")
 Hs = Annotated[Path, Argument(help="Low-resolution hyperspectral image.", show_default=False)]
 Ms = Annotated[Path, Argument(help="High-resolution MS, RGB or pan image.", show_default=False)]
 Out = Annotated[Path, Option("--out", "-o", help="Folder to write into; made if missing.")]
-FileFormat = Annotated[FormatName, Option(help="Format of the files.")]
+FileFormat = Annotated[str, Option(help=f"Format of the files, by its suffix: {FORMAT}.")]
 WEIGHTS = "Packaged weights, a .safetensors or an .onnx file; default: those that fit."
 Weights = Annotated[str | None, Option(help=WEIGHTS)]
 Device = Annotated[str, Option(help="auto, cpu, cuda, cuda:1, ...")]
@@ -159,12 +154,15 @@ class Beside:
     stac: Annotated[str | None, Option(help=STAC)] = None
     envi_header: Annotated[bool, Option("--envi-header", help=HEADER)] = False
 
-    def check(self, out: Path) -> None:
-        """Raise now what `write` would raise after a long computation. Raises: CallError, OutputError."""
+    def check(self, out: Path) -> list[Path]:
+        """What `write` is to write; raise now what it would raise after a long computation.
+
+        Raises: CallError, OutputError.
+        """
         from hypersharp.errors import CallError
         from hypersharp.io.envi import check_beside
         from hypersharp.io.format import GEOTIFF
-        from hypersharp.io.stac import parse_when
+        from hypersharp.io.stac import item_beside, parse_when
         from hypersharp.system.elsewhere import address_of
 
         if address_of(out) and (self.stac is not None or self.envi_header):
@@ -173,8 +171,8 @@ class Beside:
             parse_when(self.stac)
         if self.envi_header and out.suffix.lower() not in GEOTIFF.suffixes:
             raise CallError(f"--envi-header for {out}", "a GeoTIFF", "leave it out, or name the result .tif")
-        if self.envi_header:
-            check_beside(out)
+        header = [check_beside(out)] if self.envi_header else []
+        return header if self.stac is None else [*header, item_beside(out)]
 
     def write(self, out: Path, *sources: Path) -> list[Path]:
         """Write what was asked for about a result that was made from the sources."""

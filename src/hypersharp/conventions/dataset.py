@@ -1,5 +1,6 @@
 """The image in an xarray Dataset of a file: one variable with an axis for the bands, or a variable a band."""
 
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -92,6 +93,8 @@ def chosen_names(dataset: Any, image: Wanted, name: str | None) -> list[str]:
 def _planes(found: Mapping[str, Any]) -> list[str]:
     """The names of the largest set of images of one band, in the order of their wavelengths where all have one.
 
+    Else by their numbers, where all are named alike: Zarr and HDF5 list names in any order, or as texts (1, 10, 2).
+
     Raises: InputError where two have one wavelength, as in a file of several products.
     """
     sets: dict[Any, list[str]] = {}
@@ -103,7 +106,9 @@ def _planes(found: Mapping[str, Any]) -> list[str]:
     names = max(sets.values(), key=len, default=[])
     placed = [(centre[0], name) for name in names if (centre := _centre(found[name])) is not None]
     if len(placed) < 2:
-        return names
+        parts = {name: re.split(r"(\d+)", name) for name in names}
+        alike = len({part[0] for part in parts.values()}) == 1 and all(len(part) > 1 for part in parts.values())
+        return sorted(names, key=lambda name: (int(parts[name][1]), parts[name][2:])) if alike else names
     if len({nm for nm, _ in placed}) < len(placed):
         what = f"several bands of one wavelength ({', '.join(names[:LISTED])})"
         raise InputError(what, "one variable a band", "name those of one kind by a pattern: --variable 'rhos_*'")

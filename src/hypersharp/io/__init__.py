@@ -93,7 +93,8 @@ def save_cube(cube: xr.DataArray, path: str | Path, *, overwrite: bool = True) -
         raise OutputError(f"{path}, which is there already", "a new path", "remove it, or write elsewhere")
     if cube.dims != ("band", "y", "x") or 0 in cube.shape or cube.dtype.kind not in "iufb":
         raise InputError(f"{cube.dtype} {dict(cube.sizes)}", "a real cube (band, y, x) with pixels", "check the cube")
-    with staged(path) if address_of(path) is None else staged_elsewhere(path, found.marks) as target:
+    here = staged(path, gone=found.goes_with(path)) if address_of(path) is None else None
+    with here or staged_elsewhere(path, found.marks) as target:
         found.write(cube, target)
     return path
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import re
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from math import hypot, prod
 from pathlib import Path
@@ -20,14 +21,14 @@ import xarray as xr
 
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, transform_of, wavelengths_nm
 from hypersharp.errors import InputError, OutputError, installed
-from hypersharp.io.format import existing, header_of
+from hypersharp.io.format import BY_SUFFIX, GEOTIFF, existing, header_of
 from hypersharp.io.image import Image
 from hypersharp.io.packed import Packed, pack, write_numbers
 from hypersharp.products.files import BODIES
 from hypersharp.sensor.wavelengths import named_nm, spectral_nm, widths_nm
 from hypersharp.stored import NOTES, Stored, check_memory
-from hypersharp.system.atomic import staged
-from hypersharp.system.read_errors import READ_ERRORS, reading
+from hypersharp.system.atomic import staged, through
+from hypersharp.system.read_errors import READ_ERRORS, reading, real_path
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 DTYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
 AXES = {"bsq": "lhw", "bil": "hlw", "bip": "hwl"}
 EXPECTED = "an ENVI header and its body"
+FIELD = re.compile(r"^[ \t]*([^=\n{}]+?)[ \t]*=[ \t]*(\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}|\{[^}]*\}|[^\n]*)", re.MULTILINE)
+DESCRIPTION = "written by hypersharp"
 LINE = 100  # characters of encoded notes a line
 NO_MARKS = "\"':,[]()/"  # those that mark nothing in a header
 DEFLATE_AT_BEST = 1040  # no gzip file holds more than so many times its size
@@ -130,13 +133,14 @@ def _bodies(header: Path) -> list[Path]:
 
 
 def _header(path: Path) -> Header:
-    """Parse `name = value` lines; a value in braces may span lines."""
+    """Parse `name = value` lines; a value in braces may span lines, and hold some in braces."""
     with reading(path, EXPECTED, OSError), path.open("rb") as file:
-        content = file.read(2**24).decode("latin-1")
-    if not content.lstrip("\ufeffï»¿ \t\r\n").startswith("ENVI"):
+        content = file.read(2**24)
+    coded = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin-1"
+    text = content.decode(coded, "replace").replace("\r\n", "\n").replace("\r", "\n")  # of old Macs, too
+    if not text.lstrip("\ufeffï»¿ \t\n").startswith("ENVI"):
         raise InputError(f"{path} that does not begin with ENVI", EXPECTED, "check the file")
-    found = re.findall(r"^[ \t]*([^=\n{}]+?)[ \t]*=[ \t]*(\{[^}]*\}|[^\n]*)", content, re.MULTILINE)
-    return Header(path, {name.strip().lower(): value.strip() for name, value in found})
+    return Header(path, {name.strip().lower(): value.strip() for name, value in FIELD.findall(text)})
 
 
 def _pixels(header: Header, body: Path) -> np.ndarray:
@@ -201,16 +205,71 @@ def _place(header: Header, body: Path) -> tuple[Any, Affine | None]:
 
 
 def check_target(path: Path) -> None:
-    """Raise where writing this body would replace the header of another one."""
-    header = path.with_suffix(".hdr")
-    others = [body.name for body in _bodies(header) if body.name != _body_of(path).name]
-    if others and header.is_file():
-        raise OutputError(f"{header}, which describes {others[0]}", "a name of its own", f"write {others[0]} or rename")
+    """Raise where writing this body would replace the header of another image, or follow the link of one file alone."""
+    body, header = _body_of(path), _header_of(path)
+    if other := describes_other(header, body):
+        raise OutputError(f"{header}, which describes {other}", "a name of its own", f"write {other} or rename")
+    links = [file for file in (body, header) if file.is_symlink()]
+    if links and real_path(header).with_suffix("") not in (real_path(body), real_path(body).with_suffix("")):
+        found = f"the link {links[0]} without one of {body.name} and {header.name} each to an image and its header"
+        raise OutputError(found, "both or none", f"name {real_path(links[0])}")
+
+
+def describes_other(header: Path, own: Path) -> str | None:
+    """The name of the image that a header describes, if it is another than `own`; None where there is no such header.
+
+    One without an image, which hypersharp wrote, describes none.
+    """
+    found = existing(header)
+    if found is None:
+        return None
+    others = [body.name for body in _bodies(found) if body.name != own.name] or ([] if own.is_file() else _rarer(found))
+    if others or own.is_file():
+        return others[0] if others else None
+    with found.open("rb") as file:
+        ours = DESCRIPTION.encode() in file.read(2**10)
+    return None if ours else "an image that is not here"
+
+
+def headers_of_tiff(tiff: Path) -> list[Path]:
+    """The header of a TIFF, as in `header_beside`, if it may be that of nothing else."""
+    with suppress(InputError):
+        found = header_beside(tiff)
+        if found and all(Path(name).suffix.lower() in GEOTIFF.suffixes for name in _rarer(found.path)):
+            return [found.path]
+    return []
+
+
+def _rarer(header: Path) -> list[str]:
+    """The names of TIFFs that a header may describe, and of files of no known suffix that may be its body."""
+    names, least = list[str](), 1
+    with suppress(InputError):
+        least = prod(_header(header).shape)  # bytes, of what holds so many numbers
+    with suppress(OSError):
+        for file in sorted(header.parent.iterdir()):
+            kind = GEOTIFF if (end := file.suffix.lower()) in GEOTIFF.suffixes else BY_SUFFIX.get(end)
+            if file.stem != header.stem or not file.is_file() or end == ".hdr":
+                continue
+            if kind is GEOTIFF or (kind is None and file.stat().st_size >= least):
+                names.append(file.name)
+    return names
 
 
 def _body_of(path: Path) -> Path:
     """The body that is written, .img where the header is named."""
     return path if path.suffix.lower() != ".hdr" else path.with_suffix(".img")
+
+
+def _header_of(path: Path) -> Path:
+    """The header that is written, of the name that was given if any was."""
+    return path if path.suffix.lower() == ".hdr" else path.with_suffix(".hdr")
+
+
+def goes_with(path: Path) -> list[Path]:
+    """Statistics of ENVI, and headers in other words, of an image that is there, which would be read with the next."""
+    body = _body_of(path)
+    others = [body.with_suffix(end) for end in (".hdr", ".HDR", ".sta")]
+    return [body.with_name(f"{body.name}.hdr"), *others] if body.is_file() else []
 
 
 def write(cube: xr.DataArray, path: Path) -> None:
@@ -228,14 +287,15 @@ def write(cube: xr.DataArray, path: Path) -> None:
     interleave = path.suffix.lower()[1:]
     interleave = interleave if interleave in AXES else "bsq"
     write_numbers(packed.values, _body_of(path), "<" + dtype, ["lhw".index(axis) for axis in AXES[interleave]])
-    path.with_suffix(".hdr").write_bytes(_text(_fields(cube, packed, dtype, interleave)))
+    _header_of(path).write_bytes(_text(_fields(cube, packed, dtype, interleave)))
 
 
 def check_beside(tiff: Path) -> Path:
     """The header beside a TIFF to write. Raises: OutputError where that name is the header of another image."""
     header = tiff.with_suffix(".hdr")
-    if header.is_file() and _bodies(header):
-        raise OutputError(f"{header}, which describes {_bodies(header)[0].name}", "a name of its own", "rename it")
+    for place in {header, through(header)}:
+        if other := describes_other(place, tiff):
+            raise OutputError(f"{place}, which describes {other}", "a name of its own", "rename it")
     return header
 
 
@@ -276,7 +336,7 @@ def _fields(cube: xr.DataArray, packed: Packed, dtype: str, interleave: str) -> 
         encoded = quote(str(cube.attrs[NOTES]), safe=NO_MARKS)
         notes = "\n ".join(encoded[start : start + LINE] for start in range(0, len(encoded), LINE))
     return {
-        "description": "{written by hypersharp}",
+        "description": f"{{{DESCRIPTION}}}",
         "samples": width,
         "lines": height,
         "bands": bands,

@@ -26,8 +26,8 @@ class Format:
     """A row of the table of formats: what a format can do.
 
     Attributes:
-        file: the file of this folder with its `read(image)`, `write(cube, path)` and, where something may stand in the
-            way of writing, `check_target(path)`.
+        file: the file of this folder with its `read(image)`, `write(cube, path)`, where something may stand in the
+            way of writing, `check_target(path)`, and where other files may describe an image, `goes_with(path)`.
         suffixes: those that name it; "" is a folder.
         options: whether `variable`, `layout` and `shape_yx` apply, because it does not name its image, or the axes.
         streamed: whether a lazy cube (L, H, W) is written piece by piece.
@@ -90,6 +90,11 @@ class Format:
             raise OutputError(f"the folder {path}", "a file to write or replace", "choose another name")
         if hasattr(self._code(), "check_target"):
             self._code().check_target(path)
+
+    def goes_with(self, path: Path) -> list[Path]:
+        """The files that describe the image at a path and no other, which go when it is replaced."""
+        found: list[Path] = self._code().goes_with(path) if hasattr(self._code(), "goes_with") else []
+        return found
 
     def _code(self) -> Any:
         return import_module(f"hypersharp.io.{self.file}")

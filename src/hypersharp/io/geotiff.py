@@ -19,10 +19,11 @@ import xarray as xr
 from hypersharp.cube import crs_of, fwhm_nm, good_bands, lonlat_of, transform_of, wavelengths_nm
 from hypersharp.errors import OutputError, needs
 from hypersharp.grid import next_to
-from hypersharp.io.envi import header_beside
+from hypersharp.io.envi import header_beside, headers_of_tiff
 from hypersharp.io.image import Image
 from hypersharp.io.packed import BLOCK, pack, pieces
 from hypersharp.io.raster import read_raster
+from hypersharp.products.files import world_files
 from hypersharp.products.rasters import opened_raster
 from hypersharp.stored import NOTES, Stored
 from hypersharp.system.atomic import NEXT_TO_NOTHING_BYTES, check_room
@@ -48,6 +49,11 @@ def read(image: Image) -> Stored:
         missing = getattr(found, name) is None if name not in PLAIN else np.all(getattr(found, name) == PLAIN[name])
         known |= {name: value} if missing and value is not None else {}
     return replace(found, **known)
+
+
+def goes_with(path: Path) -> list[Path]:
+    """The world file and the ENVI header of a GeoTIFF that is there, which would be read with the next one."""
+    return [*world_files(path), *headers_of_tiff(path)] if path.is_file() else []
 
 
 def write(cube: xr.DataArray, path: Path) -> None:

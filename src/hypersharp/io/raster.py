@@ -203,18 +203,27 @@ def _alpha(dataset: Any, path: Path) -> int | None:
 
 
 def _pages(path: Path, dataset: Any) -> list[str]:
-    """The pages of a file that has several, as GDAL names them; those of another size are left out, with a word."""
+    """The pages of a file that has several, as GDAL names them, in their order; those unlike the first are left out.
+
+    With a word, where they have its size (a preview, a mask), or where the others are several.
+    """
     names = [name for name in dataset.subdatasets if name.startswith("GTIFF_DIR:")]
-    kept, others = list[tuple[str, int]](), list[tuple[str, int]]()
+    names.sort(key=lambda name: int(name.split(":")[1]))  # which GDAL lists as texts: 1, 10, 11, 2
+    first, kept, others, resized = (dataset.count, dataset.dtypes[0]), list[str](), 0, 0
     for name in names:
         with opened_raster(name, "GTiff") as page:
-            (kept if page.shape == dataset.shape else others).append((name, page.count))
-    if len(kept) < 2:
-        return []
-    count = sum(bands for _, bands in kept)
-    left = f"; {len(others)} of another size are left out" if others else ""
-    warnings.warn(f"{path.name} has {len(kept)} pages, which are its {count} bands{left}", stacklevel=4)
-    return [name for name, _ in kept]
+            if page.shape != dataset.shape:
+                resized += 1
+            elif (page.count, page.dtypes[0]) == first:
+                kept.append(name)
+            else:
+                others += 1
+    if others or len(kept) > 1:
+        left = {"of other bands or another type": others, "of another size": resized}
+        texts = [f"{count} {what} left out" for what, count in left.items() if count]
+        text = f"pages of {path.name}: {len(kept)} with its {len(kept) * dataset.count} bands"
+        warnings.warn(", ".join([text, *texts]), stacklevel=4)
+    return kept if len(kept) > 1 else []
 
 
 def _palette(path: Path, driver: str, dataset: Any) -> Stored | None:

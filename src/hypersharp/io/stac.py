@@ -54,9 +54,12 @@ def write_item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Se
 
     Raises: OutputError.
     """
-    return write_text(
-        image.with_name(f"{image.stem}.stac.json"), json.dumps(item(cube, image, when, sources), indent=1) + "\n"
-    )
+    return write_text(item_beside(image), json.dumps(item(cube, image, when, sources), indent=1) + "\n")
+
+
+def item_beside(image: Path) -> Path:
+    """Where the item of an image lies."""
+    return image.with_name(f"{image.stem}.stac.json")
 
 
 def item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Sequence[Path]) -> dict[str, Any]:

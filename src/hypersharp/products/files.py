@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from hypersharp.errors import InputError
 from hypersharp.system.elsewhere import fetched, name_elsewhere
@@ -25,7 +26,10 @@ ARCHIVES = {".zip": "/vsizip/", ".tar": "/vsitar/"}
 MOST_FILES, MOST_FOLDERS_DEEP = 20_000, 6
 MOST_BYTES = 2**26  # of a file of metadata
 BODIES = (".img", ".dat", ".bsq", ".bil", ".bip", ".raw", "")  # of an ENVI header
-BESIDE = (".hdr", ".HDR", ".tfw", ".msk")  # of an image, what else is read of it
+BESIDE = (".hdr", ".HDR", ".msk", ".wld")  # of an image, what else is read of it, beside its world file and PAM file
+PAM = ".aux.xml"  # in which GDAL keeps what it was told of an image, and statistics that it has found
+FOUND = re.compile(r"<Histograms>.*?</Histograms>|<MDI key=.STATISTICS_[^<]*</MDI>", re.S)  # by those who look at it
+EMPTY = re.compile(r"<(\w+)[^<>]*>\s*</\1>")
 
 
 @dataclass(frozen=True)
@@ -163,17 +167,39 @@ def changed(path: Path, *, deep: bool = False) -> int:
     """
     if name_elsewhere(path) is not None:
         return 0
-    found = [path.stat()]
+    found, told = [path.stat()], 0
     others: Iterator[Path]
     if path.is_dir():
         others = islice(path.rglob("*") if deep else path.iterdir(), MOST_FILES)
     else:
         ends = BODIES if path.suffix.lower() == ".hdr" else BESIDE
-        others = (Path(f"{name}{end}") for name in {path, path.with_suffix("")} for end in ends)
+        beside = (Path(f"{name}{end}") for name in {path, path.with_suffix("")} for end in ends)
+        others, told = chain(beside, world_files(path)), _told(path.with_name(path.name + PAM))
     for other in others:
         with suppress(OSError):  # one that is not there, or a link to nothing
             found.append(other.stat())
-    return sum(one.st_mtime_ns + one.st_size for one in found)
+    return told + sum(one.st_mtime_ns + one.st_size for one in found)
+
+
+def world_files(path: Path) -> list[Path]:
+    """The files that may place an image and no other.
+
+    >>> [file.name for file in world_files(Path("a.tif"))]
+    ['a.tfw', 'a.tifw', 'a.TFW', 'a.TIFW']
+    """
+    end = path.suffix[1:].lower()
+    names = [f".{end[0]}{end[-1]}w", f".{end}w"] if end else []
+    return [path.with_suffix(name) for name in (*names, *(name.upper() for name in names))]
+
+
+def _told(pam: Path) -> int:
+    """A number that changes with what a PAM file tells of an image, but not with statistics: any GIS adds those."""
+    with suppress(OSError):
+        text = FOUND.sub("", pam.read_text(encoding="utf-8", errors="replace") if pam.is_file() else "")
+        while (less := EMPTY.sub("", text)) != text:
+            text = less
+        return crc32("".join(text.split()).encode())
+    return 0
 
 
 def split_part(path: Path) -> tuple[Path, str | None]:

@@ -176,6 +176,7 @@ def _found(path: Path, part: str | None, version: int) -> Stored | None:
         if (found := product.read(Files.around(path), part)) is not None:
             return found
     if part is not None or path.suffix.lower() in OWN_SUFFIXES:
-        expected = f"one of {', '.join(product.title for product in PRODUCTS)}"
-        raise InputError(f"no known product in {path}", expected, "see `hypersharp products`, or convert it")
+        do = "unpack it and name the image in it" if path.suffix.lower() in ARCHIVES else "convert it"
+        expected = "one of `hypersharp products`, as it was downloaded"
+        raise InputError(f"no known product in {path}", expected, do)
     return None

@@ -73,12 +73,21 @@ def spectral_nm(values: Any, unit: Any) -> np.ndarray | None:
 def widths_nm(values: Any, unit: Any, centres: Any) -> np.ndarray | None:
     """Widths of bands in nm; a unit that is not said is that which the bare numbers of the centres show, else nm.
 
-    Those in wavenumber or frequency belong to centres in the same unit, and are left out without them.
+    Those in wavenumber or frequency belong to centres in the same unit, and are left out without them. Those in um that
+    are all wider than their wavelengths are in nm, with a warning.
 
     >>> widths_nm([0.01], None, [0.479]).tolist(), widths_nm([10], None, [479]).tolist()
     ([10.0], [10.0])
     """
-    return _in_nm(values, unit, [LEAST_NM] if centres is None else centres, "widths")
+    found = _in_nm(values, unit, [LEAST_NM] if centres is None else centres, "widths")
+    if found is None or centres is None or per_nm(unit) is not None:
+        return found
+    bare, own = np.asarray(values, dtype=float).ravel(), _in_nm(centres, unit, centres, "wavelengths")
+    if own is None or own.shape != found.shape or not (found > own).all() or not (bare < own).all():
+        return found
+    text = f"widths of {bare.min():g} to {bare.max():g} {unit or 'um'}, more than the wavelengths, are taken for nm"
+    warnings.warn(text, stacklevel=3)
+    return bare
 
 
 def _in_nm(values: Any, unit: Any, shown: Any, what: str) -> np.ndarray | None:

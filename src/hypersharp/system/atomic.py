@@ -3,6 +3,9 @@
 A writer works in a hidden folder next to the target (so on the same disk) and may make several files
 there; they are moved into place at the end, and if one move fails the earlier ones are taken back. It holds a lock
 meanwhile: what a killed process left is known by that, and taken away by the next one that writes the same target.
+
+A link is written through: what it leads to is replaced, and the hidden folder lies there. What GDAL keeps beside an
+image by its name (statistics, overviews, a mask, maybe a CRS) would be read with the new one: it goes with the old.
 """
 
 from __future__ import annotations
@@ -11,16 +14,18 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
 from hypersharp.errors import OutputError, first_line
 from hypersharp.system.lock import FILE, Lock, take_lock
+from hypersharp.system.read_errors import real_path
 
 LONGEST_NAME = 200  # bytes: beyond, a hidden name beside a file has to be shorter than the file's own
 NEXT_TO_NOTHING_BYTES = 2**18
+BESIDE = (".aux.xml", ".ovr", ".msk", ".msk.ovr")  # after the name of an image, what GDAL keeps of it
 
 
 def make_folder(folder: Path) -> Path:
@@ -38,18 +43,24 @@ def make_folder(folder: Path) -> Path:
 
 def check_parent(path: Path) -> None:
     """Raise an OutputError if nothing can be made in the folder that is to hold `path`."""
-    parent = path.parent
+    parent = through(path).parent
     if not parent.is_dir():
         raise OutputError(f"no folder {parent}", "a folder that exists", f"mkdir -p {parent}, or write elsewhere")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise OutputError(f"the folder {parent}, which is read-only", "a writable folder", "write elsewhere")
 
 
+def through(path: Path) -> Path:
+    """What a link leads to, whether it is there or not; any other path as it is."""
+    return real_path(path) if path.is_symlink() else path
+
+
 @contextmanager
-def staged(path: Path, *, first_stays: bool = False) -> Iterator[Path]:
+def staged(path: Path, *, first_stays: bool = False, gone: Collection[Path] = ()) -> Iterator[Path]:
     """A place to write `path` (and siblings of it) that is moved onto it when the block ends well.
 
     first_stays: `path` is a folder that several processes make alike; the first one's is never moved, others read it.
+    gone: files that describe what stood there, and are taken away with it.
 
     Raises:
         OutputError: the disk is full or the folder cannot be written; what stood there is as it was.
@@ -57,10 +68,11 @@ def staged(path: Path, *, first_stays: bool = False) -> Iterator[Path]:
     check_parent(path)
     staging = lock = None
     try:
-        staging, lock = locked_folder(path)
+        staging, lock = locked_folder(through(path).with_name(path.name))
         yield staging / path.name
         if not first_stays:
-            _move_all(staging, path.parent)
+            made = _move_all(staging, path.parent)
+            _clear(made, gone)
         else:
             try:
                 (staging / path.name).rename(path)  # in one step, and never over a folder that holds something
@@ -108,31 +120,54 @@ def locked_folder(path: Path) -> tuple[Path, Lock]:
                 return folder, lock
 
 
-def _move_all(staging: Path, parent: Path) -> None:
-    """Move all that lies in `staging` into `parent`, or nothing: one file in one step, several with a way back."""
+def _move_all(staging: Path, parent: Path) -> list[Path]:
+    """Move all that lies in `staging` into `parent`, or nothing: one file in one step, several with a way back.
+
+    Returns: where each has gone, by the name it has there, and where a link of that name leads.
+    """
     made = sorted(entry for entry in staging.iterdir() if entry.name != FILE)
+    targets = {entry: through(parent / entry.name) for entry in made}
+    places = list(dict.fromkeys(place for entry in made for place in (parent / entry.name, targets[entry])))
     if len(made) == 1 and not made[0].is_dir():
-        os.replace(made[0], parent / made[0].name)
-        return
-    backup = Path(tempfile.mkdtemp(prefix=".", suffix=".replaced", dir=parent))
+        os.replace(made[0], targets[made[0]])
+        return places
+    backup = Path(tempfile.mkdtemp(prefix=".", suffix=".replaced", dir=staging.parent))
     touched: list[Path] = []
     try:
         for entry in made:
-            target = parent / entry.name
             touched.append(entry)
-            if os.path.lexists(target):
-                os.replace(target, backup / entry.name)
-            os.replace(entry, target)
+            if os.path.lexists(targets[entry]):
+                os.replace(targets[entry], backup / entry.name)
+            os.replace(entry, targets[entry])
     except OSError:
         for entry in reversed(touched):
-            target = parent / entry.name
             if not entry.exists():  # it had been moved into place
-                os.replace(target, entry)
+                os.replace(targets[entry], entry)
             if os.path.lexists(backup / entry.name):
-                os.replace(backup / entry.name, target)
+                os.replace(backup / entry.name, targets[entry])
         backup.rmdir()  # fails, and so keeps the old files, unless all of them are back
         raise
     shutil.rmtree(backup, ignore_errors=True)
+    return places
+
+
+def _clear(made: Collection[Path], gone: Collection[Path]) -> None:
+    """Take away what describes the images that stood where files were made: `gone`, and what GDAL keeps by their names.
+
+    Raises: OutputError for one that cannot be.
+    """
+    names = {(place.parent, f"{place.name}{end}".lower()) for place in made for end in BESIDE}
+    found = [*gone]
+    for folder in {folder for folder, _ in names}:
+        found += (Path(entry) for entry in os.scandir(folder) if (folder, entry.name.lower()) in names)
+    for file in found:
+        if not file.is_file() or any(file.samefile(place) for place in made if place.exists()):
+            continue
+        try:
+            file.unlink()
+        except OSError as error:
+            what = f"{file}, which describes the image that was here before"
+            raise OutputError(what, "it gone with that image", "remove it") from error
 
 
 def check_room(path: Path, wanted_bytes: int) -> None:
@@ -163,6 +198,9 @@ def output_error(path: Path, error: OSError) -> OutputError:
     if error.errno == errno.ENOENT and error.filename and hidden_name(path.name) not in str(error.filename):
         found = f"{error.filename}, which {path} is made from, is not there any more"
         return OutputError(found, "the image it was opened as", "bring it back, or open another")
+    if error.errno == errno.EXDEV:
+        found = f"{path} that is written to two disks, for a link leads to another"
+        return OutputError(found, "one folder, or links into one", "name what the link leads to")
     if full:
         return OutputError(f"no space left on the disk of {path}", "room for it", "free some, or write elsewhere")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
