@@ -159,7 +159,7 @@ def align(
 
     check_apart([out / f"{name}.{format}" for name in ("hs", "ms")], [hs, ms, *reading.masks])
     coarse, fine = reading.cubes(hs, ms)
-    response = None if srf is None else find_srf(srf, wavelengths_nm(coarse))
+    response = None if srf is None else find_srf(srf, wavelengths_nm(coarse), (fine.shape[0],))
     with progress_bar("aligning") as progress:
         pair = align_cubes(
             coarse, fine, coregister=move or coregister, keep=keep, ratio=ratio, srf=response, progress=progress

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 
 from hypersharp.errors import CallError, check_name
@@ -76,6 +77,9 @@ class Options:
     psf_is_centred: bool = False
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():  # as JSON can hold them, for torch and numpy have objects of their own
+            plain = str(value) if name == "device" else value.item() if isinstance(value, np.generic) else value
+            object.__setattr__(self, name, plain)
         literals = {"mode": Mode, "precision": Precision, "runtime": Runtime, "coregister": Coregister, "frame": Frame}
         for name, known in literals.items():
             check_name(name, getattr(self, name), get_args(known))
