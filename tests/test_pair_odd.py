@@ -1,5 +1,6 @@
 """Grids across 180 degrees, transposed ones, undeclared fill, empty bands."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from rasterio.warp import transform as warp
 
 import hypersharp as hsp
 from hypersharp.cube import leave_out, make_cube, transform_of
-from hypersharp.errors import InputError
+from hypersharp.errors import CallError, InputError
 from hypersharp.grid import Grid, fits_exactly
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.fill import without_fill
@@ -123,6 +124,15 @@ def test_an_image_of_nothing_but_zeros_or_of_flags_is_refused_in_a_line() -> Non
         hsp.fuse(hs * 0, ms, method="bicubic", scale=1.0)
     with pytest.raises(InputError, match=r"found ms of true and false \(type bool\), expected an image of numbers"):
         hsp.fuse(hs, ms > 0.2, method="bicubic")
+
+
+def test_a_ratio_is_a_whole_number_and_no_text() -> None:
+    hs, ms = image(NORTH_UP @ Affine.scale(4), 24, 6, UTM), image(NORTH_UP, 96, 2, UTM)
+    for call in (partial(hsp.fuse, method="bicubic"), partial(hsp.align, coregister="none")):
+        for ratio in ("4", 4.5, float("nan")):
+            with pytest.raises(CallError, match=r"found ratio=.*, expected a whole number, such as ratio=4"):
+                call(hs, ms, ratio=ratio)
+    assert hsp.fuse(hs, ms, method="bicubic", ratio=np.float64(4)).shape == (6, 96, 96)
 
 
 def test_a_row_of_zeros_in_a_given_response_is_told_of() -> None:

@@ -101,6 +101,19 @@ class Options:
         }
 
 
+def given_ratio(ratio: Any) -> int | None:
+    """A ratio as a caller gave it, None for none. Raises: CallError for what is no whole number.
+
+    >>> given_ratio(4.0), given_ratio(None)
+    (4, None)
+    """
+    if ratio is None:
+        return None
+    if isinstance(ratio, int | float | np.number) and float(ratio).is_integer():
+        return int(ratio)
+    raise CallError(f"ratio={ratio!r}", "a whole number, such as ratio=4", "correct it, or leave it out")
+
+
 def choose_device(name: str) -> torch.device:
     """`auto` is the first CUDA device, else the CPU.
 
