@@ -18,7 +18,7 @@ from hypersharp.conventions.cf import Parts, axes_of, lonlat_of, place_of, spect
 from hypersharp.conventions.dataset import band_facts_of, chosen_names
 from hypersharp.cube import DIMS, LONLAT, NUMBERS, counts_pixels, crs_of, decode, make_cube, transform_of, with_lonlat
 from hypersharp.errors import InputError, installed
-from hypersharp.io import open_cube
+from hypersharp.io.image import Image
 from hypersharp.stored import NOTES, per_band
 
 OWN = {"wavelength", "fwhm", "good_band", "spatial_ref", "band", "x", "y", *NUMBERS, *LONLAT}
@@ -41,7 +41,7 @@ def as_cube(image: AnyImage, what: str) -> xr.DataArray:
     (('band', 'y', 'x'), True)
     """
     if isinstance(image, str | Path):
-        return open_cube(image)
+        return Image(Path(image)).stored().cube()
     if isinstance(image, xr.Dataset):
         return _of_dataset(image, what)
     if isinstance(image, xr.DataArray):
