@@ -98,6 +98,21 @@ def test_masked_pixels_and_bad_bands_stay_out(cubes: dict[str, xr.DataArray]) ->
         np.testing.assert_allclose(np.array(first[name]), np.array(second[name]), rtol=1e-6, err_msg=name)
 
 
+@pytest.mark.filterwarnings("ignore:the mean of ms is")
+@pytest.mark.parametrize(("scale", "offset"), [(2e4, 0.0), (1e4, 1000.0), (0.01, 0.0)])
+def test_an_ms_in_another_unit_than_hs_is_judged_as_in_its_own(
+    scale: float, offset: float, cubes: dict[str, xr.DataArray]
+) -> None:
+    """Q's factor of means is nought where they differ by powers of ten, and with it D_s was, of any result."""
+    truth, hs, ms = cubes.values()
+    rough, sensor = fuse(hs, ms, method="bicubic", consistent=False), known(hs, ms)
+    for image in (truth, rough):
+        plain, other = (judge(image, hs, there, sensor) for there in (ms, ms * scale + offset))
+        assert other.d_s == pytest.approx(plain.d_s, rel=1e-3)
+    assert other.d_s > 0.05  # of the rough one
+    assert other.hqnr == pytest.approx(plain.hqnr, rel=1e-3)
+
+
 def test_units_do_not_matter(cubes: dict[str, xr.DataArray]) -> None:
     _, hs, ms = cubes.values()
     rough = fuse(hs, ms, method="bicubic", consistent=False)

@@ -13,6 +13,7 @@ import hypersharp as hsp
 from hypersharp.cube import crs_of, make_cube, nodata_of, transform_of, wavelengths_nm
 from hypersharp.errors import InputError
 from hypersharp.io.given import as_cube
+from hypersharp.pair.record import Record
 
 VALUES = np.random.default_rng(0).integers(1, 250, (3, 20, 24)).astype("i2")
 PLACE = Affine(10, 0, 500_000, 0, -10, 5_000_000)
@@ -125,3 +126,71 @@ def test_a_scale_is_applied_though_the_scene_begins_with_nothing() -> None:
         assert float(as_cube(given, "hs").max()) == pytest.approx(np.nanmax(numbers) / 100)
     nothing = image.copy(data=np.full_like(numbers, np.nan))
     assert np.isnan(as_cube(nothing, "hs").values).all()
+
+
+NM = [450.0, 550.0, 650.0]
+
+
+@pytest.mark.parametrize(
+    "coords",
+    [
+        {"band": ("band", NM, {"units": "nm"})},
+        {"band": ("band", [0.45, 0.55, 0.65], {"units": "um"})},
+        {"band": NM},  # in no unit, but no numbers of bands
+        {"band": ["B1 (450 nm)", "B2 (550 nm)", "B3 (650 nm)"]},
+        {"wavelength": ("band", ["450.0 nm", "550.0 nm", "650.0 nm"])},
+        {"wavelength": ("band", ["0.45", "0.55", "0.65"])},
+    ],
+)
+def test_wavelengths_that_the_band_axis_or_texts_hold(coords: dict[str, object], tmp_path: Path) -> None:
+    """As an array, as a Dataset and as the file of it."""
+    image = xr.DataArray(VALUES, coords, ("band", "y", "x"), attrs={"units": "reflectance"})
+    image.to_dataset(name="r").to_netcdf(tmp_path / "a.nc")
+    for given in (image, image.to_dataset(name="r"), tmp_path / "a.nc"):
+        cube = as_cube(given, "hs")
+        assert wavelengths_nm(cube) is not None and np.allclose(wavelengths_nm(cube), NM)
+    assert as_cube(image, "hs").attrs["units"] == "reflectance"
+
+
+@pytest.mark.parametrize("labels", [[1, 2, 3], [200, 201, 202], ["red", "green", "blue"], [1.0, 2.0, 3.0]])
+def test_numbers_and_names_of_bands_are_no_wavelengths(labels: list[object]) -> None:
+    image = xr.DataArray(VALUES, {"band": labels}, ("band", "y", "x"))
+    assert wavelengths_nm(as_cube(image, "hs")) is None
+
+
+def test_coordinates_that_count_the_pixels_are_no_place() -> None:
+    """The pair has the ratio of its sizes, as from files of the same arrays."""
+    hs, ms = (
+        xr.DataArray(np.random.default_rng(1).random((bands, side, side)), dims=("band", "y", "x"))
+        for bands, side in ((5, 12), (2, 48))
+    )
+    counted = [image.assign_coords(y=np.arange(image.sizes["y"]), x=np.arange(image.sizes["x"])) for image in (hs, ms)]
+    assert transform_of(counted[0]) is None
+    expected = hsp.fuse(hs, ms, method="bicubic").values
+    for pair in (counted, (counted[0], ms), (hs, counted[1])):
+        np.testing.assert_array_equal(hsp.fuse(*pair, method="bicubic").values, expected)
+
+
+def test_a_dataset_whose_variables_are_called_by_numbers() -> None:
+    bands = xr.Dataset({number: (("y", "x"), plane) for number, plane in enumerate(VALUES, start=2)})
+    with pytest.warns(UserWarning, match="3 variables are the bands: 2, 3, 4"):
+        np.testing.assert_array_equal(as_cube(bands, "ms").values, VALUES)
+
+
+def test_a_dataset_is_saved_as_its_image(tmp_path: Path) -> None:
+    image = xr.DataArray(VALUES, {"wavelength": ("band", NM)}, ("band", "y", "x"))
+    hsp.save(image.to_dataset(name="r"), tmp_path / "a.tif")
+    np.testing.assert_array_equal(hsp.open(tmp_path / "a.tif").values, VALUES)
+    with pytest.raises(InputError, match="2 possible images in the dataset"):
+        hsp.save(xr.Dataset({"a": image, "b": image + 1}), tmp_path / "b.tif")
+    assert not (tmp_path / "b.tif").exists()
+
+
+def test_torch_with_gradients_and_its_names_of_devices() -> None:
+    torch = pytest.importorskip("torch")
+    hs, ms = (np.random.default_rng(1).random((bands, side, side)) for bands, side in ((5, 12), (2, 48)))
+    expected = hsp.fuse(hs, ms, method="bicubic", scale=1.0)
+    given = torch.tensor(hs, requires_grad=True)
+    sharp = hsp.fuse(given, ms, method="bicubic", device=torch.device("cpu"), scale=np.float32(2))
+    np.testing.assert_allclose(sharp.values, expected.values, rtol=1e-6)
+    assert Record.of(sharp).options == {"device": "cpu", "scale": 2.0}

@@ -104,12 +104,54 @@ def test_bands_x_pixels_count_down_the_columns(save: Callable[..., Path], tmp_pa
         open_cube(path, shape_yx=(3, 3))
 
 
+def struct_v73(path: Path, **fields: np.ndarray) -> Path:
+    """A struct S as MATLAB writes it: a group of arrays."""
+    v73(path, note=np.ones((1, 7)))
+    with h5py.File(path, "r+") as file:
+        for name, array in fields.items():
+            file[f"S/{name}"] = np.asarray(array).T
+            file[f"S/{name}"].attrs["MATLAB_class"] = np.bytes_("double")
+    return path
+
+
+def struct_v5(path: Path, **fields: np.ndarray) -> Path:
+    return v5(path, note=np.ones((1, 7)), S=fields)
+
+
+@pytest.mark.parametrize("save", [struct_v5, struct_v73])
+def test_a_field_of_a_struct_is_found_or_named(save: Callable[..., Path], tmp_path: Path) -> None:
+    """With what lies beside it; a window of it, too."""
+    nm = np.array([450.0, 550.0, 650.0])
+    one = save(tmp_path / "one.mat", cube=HWL, wavelength=nm[None])
+    for options in ({"layout": "hwl"}, {"layout": "hwl", "variable": "S.cube"}, {}):
+        cube = open_cube(one, **options)
+        np.testing.assert_array_equal(cube.values, CUBE)
+        np.testing.assert_array_equal(wavelengths_nm(cube), nm)
+    np.testing.assert_array_equal(open_cube(one, layout="hwl", window=(1, 1, 2, 3)).values, CUBE[:, 1:3, 1:4])
+    two = save(tmp_path / "two.mat", a=HWL, b=HWL + 1)
+    with pytest.raises(InputError, match=r"2 possible images .*S.a 4x5x3, S.b 4x5x3"):
+        open_cube(two)
+    np.testing.assert_array_equal(open_cube(two, layout="hwl", variable="S.b").values, CUBE + 1)
+    with pytest.raises(InputError, match=r"S\.a"):
+        open_cube(two, variable="S.c")
+
+
+def test_cells_are_counted_and_an_image_outside_goes_first(tmp_path: Path) -> None:
+    cell = np.empty((1, 2), object)
+    cell[0, 0], cell[0, 1] = HWL, np.ones((3, 1))
+    path = v5(tmp_path / "cell.mat", C=cell)
+    np.testing.assert_array_equal(open_cube(path, layout="hwl", variable="C{1}").values, CUBE)
+    both = v5(tmp_path / "both.mat", x=HWL, S={"cube": HWL + 1})
+    np.testing.assert_array_equal(open_cube(both, layout="hwl").values, CUBE)
+    np.testing.assert_array_equal(open_cube(both, layout="hwl", variable="S.cube").values, CUBE + 1)
+
+
 def test_what_holds_no_image_is_refused(tmp_path: Path) -> None:
     for name, variables in {
         "vector": {"x": np.ones(5)},
         "text": {"x": "words"},
         "cell": {"x": np.array([["a", 1]], object)},
-        "struct": {"x": {"a": np.ones((3, 3))}},
+        "struct": {"x": {"a": np.ones(3)}},
         "complex": {"x": np.ones((3, 3)) * 1j},
         "sparse": {"x": __import__("scipy.sparse").sparse.eye(4).tocsc()},
     }.items():

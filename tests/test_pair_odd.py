@@ -1,5 +1,6 @@
 """Grids across 180 degrees, transposed ones, undeclared fill, empty bands."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from rasterio.warp import transform as warp
 
 import hypersharp as hsp
 from hypersharp.cube import leave_out, make_cube, transform_of
+from hypersharp.errors import CallError, InputError
 from hypersharp.grid import Grid, fits_exactly
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.fill import without_fill
+from hypersharp.pair.record import Record
 
 UTM, NORTH_UP = "EPSG:32633", Affine(10, 0, 500_000, 0, -10, 5_000_000)
 
@@ -110,6 +113,34 @@ def test_a_band_of_zeros_is_left_out_and_the_rest_is_as_without_it() -> None:
     alone = hsp.fuse(hs.isel(band=kept), ms, method="gsa", coregister="none")
     np.testing.assert_allclose(sharp.values[kept], alone.values, atol=1e-5)
     assert np.isnan(sharp.values[2]).all()
+
+
+def test_an_image_of_nothing_but_zeros_or_of_flags_is_refused_in_a_line() -> None:
+    """And without words of numpy, which are errors here."""
+    hs, ms = image(NORTH_UP @ Affine.scale(4), 24, 6, UTM), image(NORTH_UP, 96, 3, UTM)
+    with pytest.raises(InputError, match=r"found ms without one band that is good"):
+        hsp.fuse(hs, ms * 0, method="bicubic", scale=1.0)
+    with pytest.raises(InputError, match=r"found hs without one band that is good"):
+        hsp.fuse(hs * 0, ms, method="bicubic", scale=1.0)
+    with pytest.raises(InputError, match=r"found ms of true and false \(type bool\), expected an image of numbers"):
+        hsp.fuse(hs, ms > 0.2, method="bicubic")
+
+
+def test_a_ratio_is_a_whole_number_and_no_text() -> None:
+    hs, ms = image(NORTH_UP @ Affine.scale(4), 24, 6, UTM), image(NORTH_UP, 96, 2, UTM)
+    for call in (partial(hsp.fuse, method="bicubic"), partial(hsp.align, coregister="none")):
+        for ratio in ("4", 4.5, float("nan")):
+            with pytest.raises(CallError, match=r"found ratio=.*, expected a whole number, such as ratio=4"):
+                call(hs, ms, ratio=ratio)
+    assert hsp.fuse(hs, ms, method="bicubic", ratio=np.float64(4)).shape == (6, 96, 96)
+
+
+def test_a_row_of_zeros_in_a_given_response_is_told_of() -> None:
+    hs, ms = image(NORTH_UP @ Affine.scale(4), 24, 6, UTM), image(NORTH_UP, 96, 2, UTM)
+    rows = np.ones((2, 6)) / 6
+    for srf, told in ((rows, False), (rows * [[1], [0]], True)):
+        said = Record.of(hsp.fuse(hs, ms, method="gsa", srf=srf, coregister="none")).warnings
+        assert any("row 2 of the given srf is all zeros" in line for line in said) == told
 
 
 def test_results_are_the_same_in_small_units() -> None:

@@ -8,7 +8,8 @@ import pytest
 from scipy.io import savemat
 
 from hypersharp.errors import InputError
-from hypersharp.sensor.srf import SRFS, band_centres_nm, find_srf, gaussian_srf
+from hypersharp.sensor.spectra import Spectra
+from hypersharp.sensor.srf import SRFS, band_centres_nm, check_common_wavelengths, find_srf, gaussian_srf
 
 CAVE_NM = np.arange(400.0, 701.0, 10.0)
 WIDE_NM = np.arange(350.0, 2500.0, 5.0)
@@ -76,6 +77,46 @@ def test_an_unknown_sensor_offers_the_nearest() -> None:
         find_srf("sentinel2a", CAVE_NM)
     with pytest.raises(InputError, match="without wavelengths"):
         find_srf("nikon-d700", None)
+
+
+@pytest.mark.parametrize(
+    ("spec", "bands", "said"),
+    [
+        ("sentinel-2a", (4,), r"of 10 bands \(B2, .* and ms of 4, .*such as sentinel-2a:B2,B3,B4,B5$"),
+        ("sentinel-2a:B2,B3", (3, 4), r"of 2 bands \(B2, B3\) and ms of 4, .*such as sentinel-2a:B2,B3,B4,B5$"),
+        ("nikon-d700", (9,), r"of 3 bands .* and ms of 9, .*do: name another sensor, or give the srf as a file"),
+    ],
+)
+def test_a_sensor_of_more_or_fewer_bands_than_ms_is_told_to_name_them(
+    spec: str, bands: tuple[int, ...], said: str
+) -> None:
+    """Not that a band which ms does not have sees nothing of hs."""
+    with pytest.raises(InputError, match=said):
+        find_srf(spec, CAVE_NM, bands)
+    assert find_srf("sentinel-2a:B2,B3,B4", CAVE_NM, (3, 4)).shape == (3, 31)
+
+
+def test_a_band_without_a_wavelength_is_named() -> None:
+    nm = np.where(np.arange(31) == 3, np.nan, CAVE_NM)
+    with pytest.raises(InputError, match="ms bands from 900 to 900 nm") as refused:
+        check_common_wavelengths(nm, [900.0], None)
+    assert "hs bands from 400 to 700 nm" in str(refused.value)
+    check_common_wavelengths(nm, [550.0, np.nan], None)
+    with pytest.raises(InputError, match=r"hs band 4 of the 31 that count without a wavelength"):
+        Spectra(nm, np.array([450.0]))
+    with pytest.raises(InputError, match=r"ms band 1 of the 2 that count without a wavelength"):
+        Spectra(CAVE_NM, np.array([np.nan, 450.0]))
+    with pytest.raises(InputError, match=r"hs band 4 .* without a wavelength"):
+        find_srf("nikon-d700", nm)
+    unknown = Spectra(np.full(31, np.nan), np.full(3, np.nan))
+    assert unknown.hs_nm is None and unknown.ms_nm is None
+
+
+def test_one_wavelength_for_all_bands_is_no_wavelength() -> None:
+    for call in (lambda nm: Spectra(nm), lambda nm: find_srf("nikon-d700", nm)):
+        with pytest.raises(InputError, match=r"found 24 hs bands, all at 550 nm"):
+            call(np.full(24, 550.0))
+    assert Spectra(np.array([550.0])).hs_nm is not None
 
 
 def test_gaussians_by_centre_and_width() -> None:

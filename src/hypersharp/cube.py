@@ -41,7 +41,7 @@ def make_cube(
     """Put an array and its metadata into the DataArray (band, y, x) that hypersharp works with.
 
     Args:
-        values: (L, H, W), numpy or dask.
+        values: (L, H, W), numpy or dask; of torch without its gradients.
         wavelengths_nm, fwhm_nm: centre and full width at half maximum of each band in nm, (L,).
         good_bands: (L,), False for bands to exclude.
         crs: anything rasterio takes.
@@ -60,6 +60,7 @@ def make_cube(
     """
     import xarray as xr
 
+    values = values.detach().cpu().numpy() if hasattr(values, "detach") else values
     if np.ndim(values) != 3:
         raise InputError(f"an array of shape {np.shape(values)}", "three axes (band, y, x)", "reshape it")
     cube = xr.DataArray(decode(values, nodata), dims=DIMS)
@@ -168,10 +169,14 @@ def transform_of(cube: xr.DataArray) -> Affine | None:
     """The affine from pixel corners (x, y) to map coordinates, None where unknown.
 
     The stored affine counts unless the coordinates of the pixel centres contradict it, or on a rotated grid the row
-    and column numbers, which they do after a slice such as `cube[:, 10:]`.
+    and column numbers, which they do after a slice such as `cube[:, 10:]`. Coordinates that only count the pixels are
+    no place without a CRS.
     """
-    text = cube.coords["spatial_ref"].attrs.get("GeoTransform") if "spatial_ref" in cube.coords else None
+    said = cube.coords["spatial_ref"].attrs if "spatial_ref" in cube.coords else {}
+    text = said.get("GeoTransform")
     xs, ys = (cube.coords[axis].values if axis in cube.coords else None for axis in ("x", "y"))
+    if text is None and "crs_wkt" not in said and counts_pixels(xs) and counts_pixels(ys):
+        return None
     place = affine_from(text, xs, ys)
     if place is None or not all(name in cube.coords for name in NUMBERS):
         return place
@@ -222,6 +227,13 @@ def affine_from(geo_transform: Any, xs: np.ndarray | None, ys: np.ndarray | None
     if step_x is None or step_y is None:
         return None
     return Affine(step_x, 0, xs[0] - step_x / 2, 0, step_y, ys[0] - step_y / 2)
+
+
+def counts_pixels(centres: np.ndarray | None) -> bool:
+    """Whether coordinates only count the pixels, from 0 or 1 or by their middles."""
+    if centres is None or len(centres) == 0 or centres[0] not in (0, 0.5, 1):
+        return False
+    return bool(np.array_equal(centres, centres[0] + np.arange(len(centres))))
 
 
 def _even(centres: np.ndarray) -> bool:

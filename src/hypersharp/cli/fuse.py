@@ -158,7 +158,7 @@ def align(
 
     check_together(("hs", "ms"), out, format, [hs, ms, *reading.masks])
     coarse, fine = reading.cubes(hs, ms)
-    response = None if srf is None else find_srf(srf, wavelengths_nm(coarse))
+    response = None if srf is None else find_srf(srf, wavelengths_nm(coarse), (fine.shape[0],))
     with progress_bar("aligning") as progress:
         pair = align_cubes(
             coarse, fine, coregister=move or coregister, keep=keep, ratio=ratio, srf=response, progress=progress

@@ -10,10 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from hypersharp.conventions.arrays import GOOD_BANDS, WAVELENGTHS, WIDTHS, Wanted, numbers_of, order_lhw
-from hypersharp.cube import affine_from
+from hypersharp.conventions.arrays import (
+    GOOD_BANDS,
+    LEAST_NM,
+    MOST_NM,
+    WAVELENGTHS,
+    WIDTHS,
+    Wanted,
+    numbers_of,
+    order_lhw,
+)
+from hypersharp.cube import affine_from, counts_pixels
 from hypersharp.errors import InputError, installed
-from hypersharp.sensor.wavelengths import numbers_in, per_nm, spectral_nm, unit_nm, widths_nm
+from hypersharp.sensor.wavelengths import named_nm, numbers_in, per_nm, spectral_nm, unit_nm, widths_nm
 
 AXES = {
     "l": "band bands wavelength wavelengths wl wvl lambda spectral spectrum channel channels spectral_band",
@@ -85,8 +94,10 @@ def _wavelengths(
     centres, unit = _listed(variables, WAVELENGTH_NAMES, bands)
     axis = variables.get(band_dim or "")
     said = None if axis is None else axis.attrs.get("units")
-    if centres is None and axis is not None and (unit_nm(said) or per_nm(said)):
+    if centres is None and axis is not None and (unit_nm(said) or per_nm(said) or _are_nm(axis)):
         centres, unit = numbers_of(axis, bands), unit_of(axis.attrs)
+    if centres is None and (centres := _in_texts(variables, band_dim, bands)) is not None:
+        unit = "nm"
     for name in WAVELENGTH_NAMES if centres is None else ():
         value = variable.attrs.get(name)  # an array, a list or a text
         numbers = np.asarray(numbers_in(value) if isinstance(value, str) else value).ravel()
@@ -94,6 +105,29 @@ def _wavelengths(
             unit = variable.attrs.get(f"{name}_units") or unit_of(variable.attrs, spectral=True)
             return numbers.astype(float), unit
     return centres, unit
+
+
+def _are_nm(axis: Any) -> bool:
+    """Whether the coordinate of a band axis in no unit holds wavelengths: numbers of theirs that do not count bands."""
+    numbers = np.asarray(axis.values)
+    if numbers.dtype.kind != "f" or numbers.ndim != 1 or not numbers.size or axis.attrs.get("units"):
+        return False
+    return bool(numbers.min() >= LEAST_NM and numbers.max() <= MOST_NM)
+
+
+def _in_texts(variables: Mapping[str, Any], band_dim: str | None, bands: int) -> np.ndarray | None:
+    """Wavelengths (nm) in texts, one a band: "450 nm" by name or as labels of the band axis, bare numbers by name."""
+    for name, found in variables.items():
+        by_name = name.rpartition("/")[2].lower() in WAVELENGTH_NAMES
+        if not (by_name or name == band_dim) or found.shape != (bands,) or found.dtype.kind not in "UO":
+            continue
+        texts = [str(text) for text in found.values]
+        centres, numbers = named_nm(texts), [numbers_in(text) for text in texts]
+        if centres is None and by_name and all(number and len(number) == 1 for number in numbers):
+            centres = spectral_nm([number[0] for number in numbers if number], unit_of(found.attrs))
+        if centres is not None:
+            return centres
+    return None
 
 
 def unit_of(attributes: Mapping[str, Any], *, spectral: bool = False) -> Any:
@@ -152,7 +186,7 @@ def place_of(variables: Mapping[str, Any], variable: Any, parts: Parts) -> tuple
     centres = [None if found is None else _in_map_units(found, height) for found in (xs, ys)]
     if centres[0] is not None and (crs == "EPSG:4326" or _is_degrees(xs)):  # across the date line
         centres[0] = np.unwrap(centres[0], period=360)
-    if crs is None and "GeoTransform" not in attributes and all(map(_counts, centres)):
+    if crs is None and "GeoTransform" not in attributes and all(map(counts_pixels, centres)):
         return None, None
     return crs, affine_from(attributes.get("GeoTransform"), *centres)
 
@@ -169,12 +203,6 @@ def lonlat_of(variables: Mapping[str, Any], variable: Any, parts: Parts) -> np.n
         degrees, fill = np.asarray(found[0].values, float), number_of(found[0], ("_FillValue", "missing_value"))
         axes.append(degrees if fill is None else np.where(degrees == fill, np.nan, degrees))
     return np.stack(axes)
-
-
-def _counts(centres: np.ndarray | None) -> bool:
-    """Whether coordinates only count the pixels, from 0 or 1 or by their middles."""
-    counted = centres is not None and len(centres) > 0 and centres[0] in (0, 0.5, 1)
-    return counted and np.array_equal(centres, centres[0] + np.arange(len(centres)))  # type: ignore[index, arg-type]
 
 
 def _centres(variables: Mapping[str, Any], dim: str, names: tuple[str, ...]) -> Any:

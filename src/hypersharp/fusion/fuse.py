@@ -15,7 +15,18 @@ from hypersharp.fusion.learn import Fusion, learn_pair
 from hypersharp.io.given import AnyImage, as_cube
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.methods.table import find_method
-from hypersharp.pair.options import Coregister, Frame, Mode, Options, Precision, Progress, Runtime, ignore, part_of
+from hypersharp.pair.options import (
+    Coregister,
+    Frame,
+    Mode,
+    Options,
+    Precision,
+    Progress,
+    Runtime,
+    given_ratio,
+    ignore,
+    part_of,
+)
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.place import pair_of
 from hypersharp.pair.sensor import GivenPSF, GivenSRF
@@ -102,7 +113,7 @@ def fuse(
     run = Options(weights=weights, mode=mode, tile_px=tile_px, device=device, precision=precision, runtime=runtime)
     options = replace(run, ensemble=ensemble, consistent=consistent, budget_s=budget_s, scale=scale)
     options = replace(options, coregister=coregister, frame=frame, destripe=destripe, keep_changed=keep_changed)
-    cubes = as_cube(hs, "hs"), as_cube(ms, "ms")
+    cubes, ratio = (as_cube(hs, "hs"), as_cube(ms, "ms")), given_ratio(ratio)
     if any(hasattr(cube.data, "__dask_graph__") for cube in cubes):
         return fuse_lazily(*cubes, method=method, options=options, psf=psf, srf=srf, ratio=ratio)
     images = CubeImage(cubes[0]), CubeImage(cubes[1])

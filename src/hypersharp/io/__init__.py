@@ -87,6 +87,10 @@ def save_cube(cube: xr.DataArray, path: str | Path, *, overwrite: bool = True) -
         from hypersharp.cube import make_cube
 
         cube = make_cube(cube)
+    elif hasattr(cube, "data_vars"):  # a Dataset, of one image or of variables that are its bands
+        from hypersharp.io.given import as_cube
+
+        cube = as_cube(cube, "the dataset")
     path = Path(path)
     found = check_output(path)
     if not overwrite and found.is_there(path):

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from hypersharp.conventions.arrays import Wanted, plain_order
 from hypersharp.conventions.cf import Parts, axes_of, lonlat_of, place_of, spectra_of
 from hypersharp.conventions.dataset import band_facts_of, chosen_names
-from hypersharp.cube import DIMS, LONLAT, NUMBERS, crs_of, decode, make_cube, transform_of, with_lonlat
+from hypersharp.cube import DIMS, LONLAT, NUMBERS, counts_pixels, crs_of, decode, make_cube, transform_of, with_lonlat
 from hypersharp.errors import InputError, installed
-from hypersharp.io import open_cube
+from hypersharp.io.image import Image
 from hypersharp.stored import NOTES, per_band
 
 OWN = {"wavelength", "fwhm", "good_band", "spatial_ref", "band", "x", "y", *NUMBERS, *LONLAT}
@@ -41,7 +41,7 @@ def as_cube(image: AnyImage, what: str) -> xr.DataArray:
     (('band', 'y', 'x'), True)
     """
     if isinstance(image, str | Path):
-        return open_cube(image)
+        return Image(Path(image)).stored().cube()
     if isinstance(image, xr.Dataset):
         return _of_dataset(image, what)
     if isinstance(image, xr.DataArray):
@@ -63,11 +63,16 @@ def _is_own(cube: xr.DataArray) -> bool:
     in_nm = units <= {"nm"} and (
         centres is None or centres.dtype.kind == "f" and not np.fmax.reduce(centres, axis=None) < 100
     )
-    return cube.dims == DIMS and OWN.issuperset(map(str, cube.coords)) and not set(cube.attrs) & set(RAW) and in_nm
+    labels = cube.coords["band"] if "band" in cube.coords and centres is None else None
+    numbered = labels is None or (labels.dtype.kind in "iu" and "units" not in labels.attrs)
+    counted = all(axis in cube.coords and counts_pixels(cube.coords[axis].values) for axis in ("y", "x"))
+    own = OWN.issuperset(map(str, cube.coords)) and not set(cube.attrs) & set(RAW)
+    return cube.dims == DIMS and own and in_nm and numbered and not (counted and transform_of(cube) is None)
 
 
 def _of_dataset(dataset: xr.Dataset, what: str) -> xr.DataArray:
-    """The one image of a Dataset, or its variables as bands."""
+    """The one image of a Dataset, or its variables as bands; those that are called by numbers, too."""
+    dataset = dataset.rename_vars({name: str(name) for name in dataset.data_vars if not isinstance(name, str)})
     names = chosen_names(dataset, Wanted(Path(what)), None)
     frame = {name: dataset.attrs[name] for name in ("crs", "transform") if name in dataset.attrs}  # of all variables
     arrays = [dataset[name].assign_attrs({**frame, **dataset[name].attrs}) for name in names]
@@ -96,7 +101,7 @@ def _of_array(array: xr.DataArray, what: str, variables: Mapping[Any, Any] | Non
     cube = make_cube(values, wavelengths_nm=centres, fwhm_nm=widths, good_bands=flags, **place)
     cube.encoding.update(encoding)
     cube = with_lonlat(cube, lonlat_of(known, array, parts) if transform is None else None)
-    return cube.assign_attrs({NOTES: array.attrs[NOTES]}) if NOTES in array.attrs else cube
+    return cube.assign_attrs({name: array.attrs[name] for name in (NOTES, "units") if name in array.attrs})
 
 
 def some_values(raw: Any, nodata: float | None) -> np.ndarray:

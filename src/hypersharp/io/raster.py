@@ -8,6 +8,7 @@ so), the pages of a TIFF, a palette, a place by control points or a camera model
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby, product
 from math import sqrt
 from operator import itemgetter
@@ -20,6 +21,7 @@ from scipy.interpolate import RectBivariateSpline
 from hypersharp.errors import InputError
 from hypersharp.grid import Grid, Places, affine_through, next_to, on_map
 from hypersharp.io.image import Image
+from hypersharp.io.picture import UPRIGHT, Turned, orientation_of
 from hypersharp.products.rasters import opened_raster
 from hypersharp.sensor.wavelengths import named_nm, numbers_in, spectral_nm, widths_nm
 from hypersharp.stored import NOTES, Pixels, Stored, one_or_each
@@ -90,8 +92,19 @@ class PalettePixels(RasterPixels):
 
 
 def read(image: Image) -> Stored:
-    """Open a picture (PNG, JPEG), with its world file; a word is said of the tone curve that it may carry."""
-    stored = read_raster(image.path, "PNG" if image.path.suffix.lower() == ".png" else "JPEG")
+    """Open a picture (PNG, JPEG), with its world file, or else upright as its EXIF data say the camera was held.
+
+    A word is said of that, and of the tone curve that it may carry.
+    """
+    driver = "PNG" if image.path.suffix.lower() == ".png" else "JPEG"
+    stored = read_raster(image.path, driver)
+    orientation = orientation_of(image.path, driver) if stored.transform is None else UPRIGHT
+    if orientation != UPRIGHT:
+        valid = None if stored.valid is None else Turned(stored.valid, orientation)
+        stored = replace(stored, pixels=Turned(stored.pixels, orientation), valid=valid)
+        text = f"{image.path.name} is turned upright, as its EXIF orientation {orientation} says: "
+        text += f"{stored.pixels.shape[1]} x {stored.pixels.shape[2]} pixels (rows x columns)"
+        warnings.warn(text, stacklevel=3)
     if stored.pixels.dtype == np.uint8:
         text = f"{image.path.name} has 8 bits, maybe with a camera's tone curve: it is taken for light as it is"
         warnings.warn(text, stacklevel=3)

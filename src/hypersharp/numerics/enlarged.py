@@ -69,10 +69,10 @@ def enlargement(hs: NDArray[Any], axis: int) -> Enlarged | None:
 def null_space(hs: NDArray[Any], axis: int) -> tuple[FloatArray, FloatArray, float] | None:
     """The lines (n, m) of hs (L, h, w) across an axis, N (lost, n), and the least power that N leaves out.
 
-    None where there is no such N, or hs has gaps.
+    None where there is no such N, or hs has gaps or holds nothing but zeros.
     """
     lines = np.moveaxis(hs, axis, 0).reshape(hs.shape[axis], -1).astype(np.float64)
-    if not np.isfinite(lines).all():
+    if not (np.isfinite(lines).all() and lines.any()):
         return None
     powers, vectors = np.linalg.eigh(lines @ lines.T)
     powers = np.maximum(powers, np.finfo(float).eps * powers[-1])

@@ -32,7 +32,7 @@ from hypersharp.grid import (
 )
 from hypersharp.io.given import as_cube
 from hypersharp.io.image import CubeImage, Image
-from hypersharp.pair.options import Progress, ignore
+from hypersharp.pair.options import Progress, given_ratio, ignore
 from hypersharp.pair.resample import affine_type, on_grid, project, resampled
 from hypersharp.pair.tensors import fill_gaps, gaps
 from hypersharp.registration.register import Model, Registration, register, unregistered
@@ -150,6 +150,7 @@ def align(
     >>> align(hs, ms, coregister="none").ms.shape
     (2, 24, 24)
     """
+    ratio = given_ratio(ratio)
     check_name("coregistration", coregister, get_args(Straight))
     check_name("grid to keep", keep, get_args(Keep))
     hs, ms = as_cube(hs, "hs"), as_cube(ms, "ms")

@@ -35,7 +35,11 @@ def without_fill(image: Image | CubeImage, name: str) -> tuple[Image | CubeImage
     """
     outline = image.outline()
     check_axes(outline, name)
-    if outline.dtype.kind == "b" or outline.dtype.itemsize > 8:
+    if outline.dtype.kind == "b":
+        raise InputError(
+            f"{name} of true and false (type bool)", "an image of numbers", "give the image, not a mask of it"
+        )
+    if outline.dtype.itemsize > 8:
         raise InputError(f"{name} of type {outline.dtype}", "numbers of at most 64 bits", "convert it")
     said = (isinstance(image, Image) and image.nodata is not None) or nodata_of(outline) is not None
     found, seen, top = Counter[float](), 0, 0.0

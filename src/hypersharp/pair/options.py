@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 
 from hypersharp.errors import CallError, check_name
@@ -76,6 +77,9 @@ class Options:
     psf_is_centred: bool = False
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():  # as JSON can hold them, for torch and numpy have objects of their own
+            plain = str(value) if name == "device" else value.item() if isinstance(value, np.generic) else value
+            object.__setattr__(self, name, plain)
         literals = {"mode": Mode, "precision": Precision, "runtime": Runtime, "coregister": Coregister, "frame": Frame}
         for name, known in literals.items():
             check_name(name, getattr(self, name), get_args(known))
@@ -95,6 +99,19 @@ class Options:
             for name, (value, default) in values.items()
             if value != default
         }
+
+
+def given_ratio(ratio: Any) -> int | None:
+    """A ratio as a caller gave it, None for none. Raises: CallError for what is no whole number.
+
+    >>> given_ratio(4.0), given_ratio(None)
+    (4, None)
+    """
+    if ratio is None:
+        return None
+    if isinstance(ratio, int | float | np.number) and float(ratio).is_integer():
+        return int(ratio)
+    raise CallError(f"ratio={ratio!r}", "a whole number, such as ratio=4", "correct it, or leave it out")
 
 
 def choose_device(name: str) -> torch.device:

@@ -182,6 +182,11 @@ class PairSensor:
         found = [self.difference()] if self.is_warned_of else []
         if self.pair is not None and self.misfit > DOUBTFUL_MISFIT:
             found += residual_warnings(residuals_of(self.estimate, images_of(self.pair)))
+        blind = [] if self.given_srf is None else np.flatnonzero(~self.given_srf.any(axis=1))
+        if len(blind):
+            found.append(
+                f"row {blind[0] + 1} of the given srf is all zeros: that ms band is taken to see nothing of hs"
+            )
         if self.given_srf is not None and abs(self.estimate.gain - 1) > DOUBTFUL_GAIN:
             found.append(f"by the given srf, hs is {self.estimate.gain:.2g} times as bright as ms")
         given = self.given_psf is not None or self.given_srf is not None
@@ -276,7 +281,7 @@ def given_sensor(pair: Pair, psf: GivenPSF, srf: GivenSRF) -> tuple[PSF | None, 
     if isinstance(srf, str | Path) and Path(srf).suffix.lower() == SENSOR_SUFFIX:
         srf = stored_response(Path(srf), pair.spectra.hs_nm, pair.spectra.ms_nm)
     elif isinstance(srf, str | Path):
-        srf = find_srf(str(srf), pair.spectra.hs_nm)
+        srf = find_srf(str(srf), pair.spectra.hs_nm, (len(pair.ms_bands), pair.all_bands[1]))
     if srf is None:
         return blur, None
     srf = np.asarray(srf, np.float64)

@@ -12,7 +12,8 @@ HQNR      (1 - D_lambda of Khan) (1 - D_s)                                      
 Alparone et al.: Photogrammetric Engineering & Remote Sensing 74(2); Khan et al.: IEEE TGRS 47(11); Aiazzi et al.:
 Proc. SPIE 9244. With several ms bands, k is the one of M_ that correlates best with Y_b, as hyper-sharpening
 pairs them (Selva et al. 2015, IEEE JSTARS 8(6)). As in the first paper, a block covers the same ground on both
-grids: about 32 fine pixels, but at least 8 coarse ones, along a side.
+grids: about 32 fine pixels, but at least 8 coarse ones, along a side. Q asks for one unit, so D_s is of M and M_ in
+that of hs: a gain and an offset a band give M_ the mean and the spread of hs seen through the response.
 
 All take float64 arrays with NaN where a pixel is missing; a block counts where half of it, on both grids, is there.
 What is not defined (no block counts, a single band) is NaN.
@@ -120,6 +121,21 @@ def quality_matrix(a: FloatArray, b: FloatArray) -> FloatArray:
     spread = (centred_a**2).mean(1)[:, None] + (centred_b**2).mean(1)
     squares = (mean_a**2)[:, None] + mean_b**2
     return quality_index(centred_a @ centred_b.T / a.shape[1], spread, mean_a[:, None] * mean_b, squares)
+
+
+def unit_of_hs(hs: FloatArray, coarse_ms: FloatArray, srf: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Gain and offset (l, 1, 1) that give coarse_ms (l, h, w) the means and spreads of srf (l, L) on hs (L, h, w).
+
+    1 and 0 where no pixel is in both; a gain of 1 where one of the two is constant.
+    """
+    both, shares = present(hs, coarse_ms), np.where(srf.any(axis=1, keepdims=True), srf, 1.0)
+    if not both.any():
+        return np.ones((len(srf), 1, 1)), np.zeros((len(srf), 1, 1))
+    seen, own = shares @ hs[:, both] / shares.sum(axis=1, keepdims=True), coarse_ms[:, both]
+    spreads = seen.std(axis=1), own.std(axis=1)
+    gain = np.where(np.minimum(*spreads) > 0, spreads[0] / np.where(spreads[1] > 0, spreads[1], 1), 1.0)
+    offset = seen.mean(axis=1) - gain * own.mean(axis=1)
+    return gain[:, None, None], offset[:, None, None]
 
 
 def best_partner(hs: FloatArray, coarse_ms: FloatArray) -> NDArray[np.intp]:
@@ -272,7 +288,8 @@ def judge_placed(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sen
     coarse_ms = masked(seer.hs(m), trusted)
     ours, given, fine_ms = (masked(*one) for one in zip((z, y, m), valid, strict=True))
     spectral, khan = d_lambda(ours, given), d_lambda_khan(degraded, given, ratio=sensor.ratio)
-    spatial = d_s(ours, given, fine_ms, coarse_ms)
+    gain, offset = unit_of_hs(given, coarse_ms, response)
+    spatial = d_s(ours, given, gain * fine_ms + offset, gain * coarse_ms + offset)
     return Judgement(
         spectral,
         spatial,

@@ -10,7 +10,7 @@ import numpy as np
 from hypersharp.errors import InputError
 from hypersharp.sensor.responses import SRFS, Bands
 from hypersharp.sensor.shapes import Axis
-from hypersharp.sensor.srf import UNKNOWN_WIDTH_NM, band_shares_nm, gaussian_srf
+from hypersharp.sensor.srf import UNKNOWN_WIDTH_NM, band_shares_nm, check_apart_nm, check_known_nm, gaussian_srf
 from hypersharp.sensor.tables import FloatArray, Mask
 
 REACH = 0.25  # of its wavelength: how far an ms band of unknown width may see
@@ -26,6 +26,16 @@ class Spectra:
     hs_nm: FloatArray | None = None
     ms_nm: FloatArray | None = None
     ms_fwhm_nm: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        """Raises: InputError where some bands have no wavelength, or all hs bands the same; all without are unknown."""
+        for name, nm in (("hs", self.hs_nm), ("ms", self.ms_nm)):
+            if nm is not None and not np.isfinite(nm).any():
+                object.__setattr__(self, f"{name}_nm", None)
+            elif nm is not None:
+                check_known_nm(nm, name)
+        if self.hs_nm is not None:
+            check_apart_nm(self.hs_nm)
 
     @cached_property
     def recognised(self) -> str | None:

@@ -5,7 +5,7 @@ hs band's wavelength times that band's share of the axis (half the way to either
 that an uneven spectral sampling is integrated, not counted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +23,7 @@ UNKNOWN_WIDTH_NM = 100.0  # of an ms band, about that of Landsat's and Sentinel-
 LEAST_TABLE_NM = 100.0  # smaller numbers in a first column are weights, not wavelengths
 
 
-def find_srf(spec: str, wavelengths_nm: ArrayLike | None) -> FloatArray:
+def find_srf(spec: str, wavelengths_nm: ArrayLike | None, ms_bands: Collection[int] = ()) -> FloatArray:
     """Find a spectral response by name or in a file, for the bands of an hs image.
 
     Args:
@@ -31,12 +31,14 @@ def find_srf(spec: str, wavelengths_nm: ArrayLike | None) -> FloatArray:
             or a file (.csv, .npy, .mat, .txt) with the matrix itself, or a table whose first column holds wavelengths
             in nm.
         wavelengths_nm: centres of the hs bands (L,); None only for a matrix.
+        ms_bands: how many bands a sensor known by name may have, those of the ms; any number by default.
 
     Returns:
         (l, L); each row sums to 1.
 
     Raises:
-        InputError: an unknown name or band, an unreadable file, or a band that covers none of the wavelengths.
+        InputError: an unknown name or band, another number of them, an unreadable file, or a band that covers none of
+            the wavelengths.
 
     >>> find_srf("nikon-d700", range(400, 701, 10)).shape
     (3, 31)
@@ -51,6 +53,12 @@ def find_srf(spec: str, wavelengths_nm: ArrayLike | None) -> FloatArray:
     for band in bands:
         if band not in table.bands:
             raise unknown_name(f"{name} band", band, table.bands)
+    if ms_bands and len(bands) not in ms_bands:
+        most, named = max(ms_bands), bands if len(bands) > max(ms_bands) else tuple(table.bands)
+        found = f"'{spec}' of {len(bands)} band{'s' * (len(bands) > 1)} ({', '.join(bands)}) and ms of {most}"
+        do = f"name those of ms, such as {name}:{','.join(named[:most])}"
+        do = do if len(named) >= most else "name another sensor, or give the srf as a file"
+        raise InputError(found, "one for each ms band, in the order of ms", do)
     if wavelengths_nm is None:
         raise InputError("an hs image without wavelengths", f"some, to apply '{name}'", "give the srf as a file")
     rows = [table.bands[band] for band in bands]
@@ -116,13 +124,14 @@ def check_common_wavelengths(hs_nm: ArrayLike | None, ms_nm: ArrayLike | None, m
 
     Raises: InputError for ranges that do not meet.
     """
-    if hs_nm is None or ms_nm is None:
+    if hs_nm is None or ms_nm is None or not (np.isfinite(hs_nm).any() and np.isfinite(ms_nm).any()):
         return
     hs, ms = np.asarray(hs_nm, np.float64), np.asarray(ms_nm, np.float64)
     half = np.asarray(UNKNOWN_WIDTH_NM if ms_fwhm_nm is None else ms_fwhm_nm, np.float64) / 2
-    if not ((ms + half >= hs.min()) & (ms - half <= hs.max())).any():
+    (low, high), (ms_low, ms_high) = ((np.nanmin(nm), np.nanmax(nm)) for nm in (hs, ms))
+    if not ((ms + half >= low) & (ms - half <= high)).any():
         raise InputError(
-            f"hs bands from {hs.min():g} to {hs.max():g} nm and ms bands from {ms.min():g} to {ms.max():g} nm",
+            f"hs bands from {low:g} to {high:g} nm and ms bands from {ms_low:g} to {ms_high:g} nm",
             "an ms band that sees some of what hs sees",
             "take an ms of that part of the spectrum",
         )
@@ -164,12 +173,32 @@ def srf_of_file(spec: str, wavelengths_nm: ArrayLike | None) -> FloatArray:
 
 
 def checked_nm(wavelengths_nm: ArrayLike) -> FloatArray:
+    """The wavelengths (L,) of hs bands. Raises: InputError unless they are positive and not all the same."""
     wavelengths = np.asarray(wavelengths_nm, dtype=np.float64)
+    if wavelengths.ndim == 1:
+        check_known_nm(wavelengths, "hs")
     if wavelengths.ndim != 1 or wavelengths.size == 0 or not (wavelengths > 0).all():
-        raise InputError(
-            f"wavelengths of shape {wavelengths.shape}", "positive numbers, one an hs band", "check the metadata"
-        )
+        found = f"wavelengths of shape {wavelengths.shape}, the least {wavelengths.min(initial=np.inf):g} nm"
+        raise InputError(found, "positive numbers, one an hs band", "check the metadata")
+    check_apart_nm(wavelengths)
     return wavelengths
+
+
+def check_known_nm(wavelengths: FloatArray, what: str) -> None:
+    """Raises: InputError where some of the bands of an image have no wavelength."""
+    missing = np.flatnonzero(~np.isfinite(wavelengths))
+    if missing.size:
+        found = f"{what} band {missing[0] + 1} of the {wavelengths.size} that count without a wavelength (nan)"
+        raise InputError(
+            found, "one for each band", "correct the wavelengths, flag the band as bad, or take them all out"
+        )
+
+
+def check_apart_nm(wavelengths: FloatArray) -> None:
+    """Raises: InputError where all of several hs bands have one wavelength, as where nobody filled them in."""
+    if wavelengths.size > 1 and np.ptp(wavelengths) == 0:
+        found = f"{wavelengths.size} hs bands, all at {wavelengths[0]:g} nm"
+        raise InputError(found, "the wavelength of each band", "correct the wavelengths, or take them out")
 
 
 def band_shares_nm(wavelengths: FloatArray) -> FloatArray:

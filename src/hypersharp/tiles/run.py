@@ -27,7 +27,17 @@ from hypersharp.io.format import format_for, suffixes
 from hypersharp.io.image import Image
 from hypersharp.methods.table import find_method
 from hypersharp.networks.inference import settled_precision
-from hypersharp.pair.options import Coregister, Frame, Options, Precision, Progress, Runtime, choose_device, ignore
+from hypersharp.pair.options import (
+    Coregister,
+    Frame,
+    Options,
+    Precision,
+    Progress,
+    Runtime,
+    choose_device,
+    given_ratio,
+    ignore,
+)
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.place import pair_of
 from hypersharp.pair.placement import Placement
@@ -295,7 +305,7 @@ def fuse_in_tiles(
         options=options,
         psf=psf,
         srf=srf,
-        ratio=ratio,
+        ratio=given_ratio(ratio),
         uncertainty=None if uncertainty is None else Path(uncertainty),
     )
     run.carry_out(progress)
