@@ -38,7 +38,8 @@ def operator(scales: Scales) -> BlurDecimation:
 
 def posterior_mean(pair: SubspacePair, seen: Tensor, found: tuple[float, Tensor, Tensor]) -> Tensor:
     hs_noise, *covariances = found
-    posterior = Posterior(replace(pair.subspace, noise=hs_noise), Agreement(seen, pair.scales), lambda ms: ms, *covariances)  # type: ignore[arg-type]
+    subspace = replace(pair.subspace, noise=hs_noise)
+    posterior = Posterior(subspace, Agreement(seen, pair.scales), lambda ms: ms, *covariances)  # type: ignore[arg-type]
     return posterior.mean(pair.coefficients, pair.ms)
 
 

@@ -1,11 +1,13 @@
 """What the quick methods share: the pair in a spectral subspace, the way between its two grids, gains fitted on detail.
 
-hs is kept as coefficients of the subspace that stands out of its noise (HySime), which takes most of that noise
-away and makes 200 bands as light as 20. It is found with every band in units of its own noise: the strongest axes are
-then those of the highest signal to noise (Green et al. 1988, IEEE TGRS 26(1)), and what a band is measured in, radiance
-or reflectance, tells nothing. Gains are fitted on detail, what a local mean leaves of both images (as in
-MTF-GLP-CBD: Aiazzi et al. 2006, PE&RS 72(5); Vivone, Restaino, Chanussot 2018, IEEE TGRS 56(2)). The noise of ms at its
-own pixels, which a coarse pixel averages out, is added to the normal equations.
+hs is kept as coefficients of the subspace that stands out of its noise, which takes most of that noise away and makes
+200 bands as light as 20. It is found with every band in units of its own noise: the strongest axes are then those of
+the highest signal to noise (Green et al. 1988, IEEE TGRS 26(1)), the noise is white in the coefficients, and what a
+band is measured in, radiance or reflectance, tells nothing. With 35 and 25 dB a band that is worth 0.1 to 2 dB on
+Jasper Ridge, Berlin, Paris and CAVE, against HySime on the bands as they are; as radiance 0.2 to 6 dB; without noise
+nothing. Gains are fitted on detail, what a local mean leaves of both images (as in MTF-GLP-CBD: Aiazzi et al. 2006,
+PE&RS 72(5); Vivone, Restaino, Chanussot 2018, IEEE TGRS 56(2)). The noise of ms at its own pixels, which a coarse pixel
+averages out, is added to the normal equations.
 """
 
 from dataclasses import dataclass, replace

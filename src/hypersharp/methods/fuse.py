@@ -5,9 +5,9 @@ Sylvester equation"; in the subspace of hs, Z = E U, its equations 12 and 15 to 
 
     min_U ||A - U B D||^2 / s^2 + ||ms - R E U||^2_N + ||U - up(A)||^2_S,   hs = E A,   ||X||^2_C = tr(X' C^-1 X)
 
-Nothing is left to tune, every covariance is taken from the pair: s^2 is the noise of hs (HySime's), N that of each ms
-band (its finest texture), S the covariance of A's detail, what a local mean leaves of it, less the noise. So bands
-that no ms band sees follow those that one does as they do in the hs. (The paper takes S from a first estimate.)
+Nothing is left to tune, every covariance is taken from the pair: s^2 is the noise of hs, white in that subspace, N that
+of each ms band (its finest texture), S the covariance of A's detail, what a local mean leaves of it, less the noise. So
+bands that no ms band sees follow those that one does as they do in the hs. (The paper takes S from a first estimate.)
 
 The closed form is circular. Where the PSF's boundary is not, a mirrored margin keeps the far side of the image away
 from the border, which is worth 1 to 2 dB on images of 100 pixels.
