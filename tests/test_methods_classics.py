@@ -83,6 +83,19 @@ def test_pixels_that_are_not_measured_tell_nothing_beyond_their_reach(name: str)
     assert rmse(found[beyond], expected[beyond]) < min(1e-3, 0.2 * rmse(unmasked[beyond], expected[beyond]))
 
 
+@pytest.mark.parametrize("name", ["gsa", "sfim", "glp", "fuse"])
+@pytest.mark.parametrize("coarse_yx", [(16, 20), (4, 5)])  # the noise told by all other bands, and by neighbours
+def test_gains_of_hs_bands_multiply_the_result(name: str, coarse_yx: tuple[int, int]) -> None:
+    """Radiance or reflectance: the noise has the gains too, so that nothing is known more or less."""
+    hs, ms, _, known = pair(3, 4, snr_db=30)
+    hs, ms = hs[:, : coarse_yx[0], : coarse_yx[1]], ms[:, : 3 * coarse_yx[0], : 3 * coarse_yx[1]]
+    gains = torch.logspace(-3, 0, 12)[torch.randperm(12, generator=torch.Generator().manual_seed(0))]
+    assert known.srf is not None
+    of_gains = replace(known, srf=known.srf / gains.numpy())
+    found = of_gains.run(name, hs * gains[:, None, None], ms) / gains[:, None, None]
+    torch.testing.assert_close(found, known.run(name, hs, ms), atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_images_of_constants_stay_constant(name: str) -> None:
     levels = torch.tensor([0.2, 0.5, 0.3, 0.6])
@@ -114,7 +127,7 @@ def test_with_a_pan_image_glp_is_the_formula_of_the_paper() -> None:
     inside = make_pair(known.pair(hs, ms), known.psf, known.options)
     scales = Scales(known.psf, 3)
     low = scales.reduce(ms)
-    denoised = torch.einsum("lp,pyx->lyx", inside.basis, inside.coefficients)
+    denoised = torch.einsum("lp,pyx->lyx", inside.subspace.basis, inside.coefficients)
     expected = scales.expand(denoised)
     for band, image in enumerate(denoised):
         gain = detail_gains(low, image[None], inside.valid, inside.ms_noise)

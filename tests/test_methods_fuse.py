@@ -1,11 +1,13 @@
 """FUSE against dense solutions, and the solver it stands on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from hypersharp.methods.detail import Agreement, Scales, SubspacePair, make_pair
+from hypersharp.methods.detail import Agreement, Scales, Subspace, SubspacePair, make_pair
 from hypersharp.methods.fuse import Posterior, covariances
 from hypersharp.numerics.linops import BlurDecimation, fuse_gaussian, mirror
 from hypersharp.pair.tensors import TensorPair
@@ -26,7 +28,8 @@ def small_pair() -> tuple[SubspacePair, Tensor]:
     coefficients, ms = random(RANK, 4, 3, seed=1), random(MS_BANDS, *SHAPE, seed=2)
     everything = torch.ones(4, 3, dtype=torch.bool)
     basis = torch.linalg.qr(random(6, RANK, seed=3)).Q
-    return SubspacePair(basis, coefficients, ms, everything, None, scales), random(MS_BANDS, RANK, seed=4)
+    subspace = Subspace(basis, basis.mT, 0.3)
+    return SubspacePair(subspace, coefficients, ms, everything, None, scales), random(MS_BANDS, RANK, seed=4)
 
 
 def operator(scales: Scales) -> BlurDecimation:
@@ -34,7 +37,9 @@ def operator(scales: Scales) -> BlurDecimation:
 
 
 def posterior_mean(pair: SubspacePair, seen: Tensor, found: tuple[float, Tensor, Tensor]) -> Tensor:
-    posterior = Posterior(pair.basis, Agreement(seen, pair.scales), lambda ms: ms, *found)  # type: ignore[arg-type]
+    hs_noise, *covariances = found
+    subspace = replace(pair.subspace, noise=hs_noise)
+    posterior = Posterior(subspace, Agreement(seen, pair.scales), lambda ms: ms, *covariances)  # type: ignore[arg-type]
     return posterior.mean(pair.coefficients, pair.ms)
 
 
@@ -75,7 +80,7 @@ def test_single_precision_is_enough() -> None:
     pair, seen = small_pair()
     found = (1e-5, torch.full((MS_BANDS,), 1e-6).double(), torch.diag(torch.tensor([1.0, 0.1, 1e-5])).double())
     exact = posterior_mean(pair, seen, found)
-    single = SubspacePair(pair.basis, pair.coefficients.float(), pair.ms.float(), pair.valid, None, pair.scales)
+    single = SubspacePair(pair.subspace, pair.coefficients.float(), pair.ms.float(), pair.valid, None, pair.scales)
     rounded = posterior_mean(single, seen.float(), found)
     assert (rounded.double() - exact).norm() < 1e-4 * exact.norm()
 
@@ -88,9 +93,9 @@ def test_the_covariances_are_those_of_the_pair() -> None:
     sensor = Sensor(gaussian_fwhm(3, 3, boundary="reflect"), random(2, 12, seed=3).numpy(), 3)
     hs = add_noise(sensor.hs(truth), 40, 0)
     pair = make_pair(TensorPair(hs, sensor.ms(truth)), sensor.psf, ON_CPU)
-    hs_noise, _, prior = covariances(pair, hs.flatten(1))
+    (_, prior), hs_noise = covariances(pair), pair.subspace.noise
     assert hs_noise**0.5 == pytest.approx(float(hs.square().mean().sqrt()) / 100, rel=0.2)
-    assert pair.basis.shape == (12, 2)
+    assert pair.subspace.basis.shape == (12, 2)
     texture = pair.coefficients - torch.nn.functional.avg_pool2d(pair.coefficients[None], 5, 1, 2)[0]
     inner = texture[:, 3:-3, 3:-3].flatten(1)
     expected = inner @ inner.mT / inner.shape[1]

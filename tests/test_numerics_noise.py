@@ -5,7 +5,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from hypersharp.numerics.noise import band_noise, neighbour_noise, neighbour_residuals, signal_rank, unshared_noise
+from hypersharp.numerics.noise import (
+    band_noise,
+    neighbour_noise,
+    neighbour_residuals,
+    signal_rank,
+    unshared_noise,
+    white_axes,
+)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -43,6 +50,36 @@ def test_neighbours_leave_what_all_bands_leave_where_pixels_are_many_and_somethi
     few = noisy[:, :36]
     assert not band_noise(few).any()
     assert (neighbour_noise(few) > 0).all()
+
+
+def test_noise_is_found_in_the_unit_of_each_band() -> None:
+    noisy = random(40, 3) @ random(3, 200, seed=1) + 0.1 * random(40, 200, seed=2)
+    gains = torch.logspace(-4, 4, 40, dtype=torch.float64)
+    for noise, pixels in ((band_noise, noisy), (neighbour_noise, noisy), (neighbour_noise, noisy[:, :36])):
+        found, expected = noise(gains[:, None] * pixels), gains.square() * noise(pixels)
+        torch.testing.assert_close(found / expected, torch.ones(40).double(), rtol=0, atol=1e-4)
+
+
+def test_neighbours_do_not_make_noise_small_where_pixels_are_fewer_than_bands() -> None:
+    noisy = random(60, 3) @ random(3, 48, seed=1) + 0.1 * random(60, 48, seed=2)
+    assert float(neighbour_noise(noisy).mean().sqrt()) == pytest.approx(0.1, rel=0.2)
+
+
+@pytest.mark.parametrize(("rank", "bands", "pixels"), [(3, 30, 2000), (5, 60, 90), (4, 90, 60)])
+def test_axes_that_stand_out_are_as_many_as_the_signal_has(rank: int, bands: int, pixels: int) -> None:
+    deviation = torch.logspace(-3, 0, bands, dtype=torch.float64)
+    white = random(bands, rank) @ random(rank, pixels, seed=1) + 0.3 * random(bands, pixels, seed=2)
+    axes = white_axes(deviation[:, None] * white, (0.3 * deviation).square())
+    assert axes.shape == (bands, rank)
+    torch.testing.assert_close(axes.mT @ axes, torch.eye(rank).double())
+
+
+def test_axes_are_at_least_one_and_without_bands_of_zeros() -> None:
+    assert white_axes(torch.zeros(6, 40), torch.zeros(6)).shape == (6, 1)
+    pixels = random(6, 40)
+    pixels[2] = 0
+    axes = white_axes(pixels, torch.where(torch.arange(6) == 2, 0.0, 1e-4))
+    assert axes.shape[1] == 5 and float(axes[2].abs().max()) < 1e-9
 
 
 @pytest.mark.parametrize("sigma", [0.003, 0.05])

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Match, Scales, seen_alike
+from hypersharp.methods.detail import Match, Scales, Subspace, seen_alike
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.loops import slices
 from hypersharp.numerics.subspace import vca
@@ -43,7 +43,7 @@ class Unmixing(Apply):
     power for each image.
     """
 
-    basis: Tensor
+    subspace: Subspace
     match: Match
     scales: Scales
     start: Tensor
@@ -54,8 +54,8 @@ class Unmixing(Apply):
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """W H (L, H, W) of (L, h, w) and (l, H, W)."""
-        pixels = mix_bands(self.basis @ self.basis.mT, pair.hs.to(self.basis)).flatten(1).clamp_(min=0)
-        fine = self.match(pair.ms.to(self.basis)).flatten(1).clamp_(min=0)
+        pixels = mix_bands(self.subspace.basis, self.subspace.coefficients(pair.hs)).flatten(1).clamp_(min=0)
+        fine = self.match(pair.ms.to(self.start)).flatten(1).clamp_(min=0)
         abundances = pixels.new_full((self.start.shape[1], pixels.shape[1]), 1 / self.start.shape[1])
         abundances = update_abundances(pixels, self.start, abundances, START + HS_UPDATES, self.hs_power)
         abundances = self.scales.expand(abundances.view(-1, *pair.hs.shape[1:])).flatten(1).clamp_(min=LEAST)
@@ -68,8 +68,8 @@ class Unmixing(Apply):
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """The materials of (L, h, w) and (l, H, W); psf and srf are estimated where not given."""
     inside, _, levels = seen_alike(pair, sensor.sensor, options)
-    response = torch.tensor(sensor.sensor.srf).to(inside.basis)
-    pixels = mix_bands(inside.basis, inside.coefficients).flatten(1).clamp_(min=0)
+    response = torch.tensor(sensor.sensor.srf).to(inside.coefficients)
+    pixels = mix_bands(inside.subspace.basis, inside.coefficients).flatten(1).clamp_(min=0)
     fine, valid = levels(inside.ms).flatten(1).clamp(min=0), inside.valid.flatten()
     counted = None if inside.ms_valid is None else inside.ms_valid.flatten()
     seen_hs, hs_power = pixels[:, valid], sum_power(pixels[:, valid])  # hs alone first, from extreme pixels
@@ -91,7 +91,7 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
             stages.append(seen)
         low = inside.scales.reduce(abundances.view(-1, *inside.ms.shape[1:])).flatten(1)[:, valid].clamp(min=LEAST)
         endmembers = update_endmembers(seen_hs, endmembers, low, HS_UPDATES)
-    return Unmixing(inside.basis, levels, inside.scales, start, endmembers, tuple(stages), hs_power, power)
+    return Unmixing(inside.subspace, levels, inside.scales, start, endmembers, tuple(stages), hs_power, power)
 
 
 def sum_power(pixels: Tensor) -> float:

@@ -120,7 +120,7 @@ def inside(image: Tensor, window: Window, scale: int = 1) -> Tensor:
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """The start of S, and the levels of ms; psf and srf are estimated where not given."""
     inside, _, levels = seen_alike(pair, sensor.sensor, options)
-    pixels = measured_pixels(pair.hs, pair.hs_valid).to(inside.basis)
+    pixels = measured_pixels(pair.hs, pair.hs_valid).to(inside.coefficients)
     start = vca(pixels, min(ATOMS_BANDS, *pixels.shape), seed=SEED)
     lost = separable_part(sensor.sensor.psf)[2]
     notes = (f"the separable part of the PSF leaves out {lost:.1%} of it",) if lost > SEPARABLE else ()

@@ -5,9 +5,9 @@ Sylvester equation"; in the subspace of hs, Z = E U, its equations 12 and 15 to 
 
     min_U ||A - U B D||^2 / s^2 + ||ms - R E U||^2_N + ||U - up(A)||^2_S,   hs = E A,   ||X||^2_C = tr(X' C^-1 X)
 
-Nothing is left to tune, every covariance is taken from the pair: s^2 is the noise of hs (HySime's), N that of each ms
-band (its finest texture), S the covariance of A's detail, what a local mean leaves of it, less the noise. So bands
-that no ms band sees follow those that one does as they do in the hs. (The paper takes S from a first estimate.)
+Nothing is left to tune, every covariance is taken from the pair: s^2 is the noise of hs, white in that subspace, N that
+of each ms band (its finest texture), S the covariance of A's detail, what a local mean leaves of it, less the noise. So
+bands that no ms band sees follow those that one does as they do in the hs. (The paper takes S from a first estimate.)
 
 The closed form is circular. Where the PSF's boundary is not, a mirrored margin keeps the far side of the image away
 from the border, which is worth 1 to 2 dB on images of 100 pixels.
@@ -19,16 +19,13 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Agreement, Match, SubspacePair, detail, seen_alike
+from hypersharp.methods.detail import LEAST_NOISE, Agreement, Match, Subspace, SubspacePair, detail, seen_alike
 from hypersharp.numerics.linops import mix_bands
-from hypersharp.numerics.noise import band_noise
 from hypersharp.pair.options import Options, Progress
 from hypersharp.pair.sensor import PairSensor
-from hypersharp.pair.tensors import TensorPair, measured_pixels
+from hypersharp.pair.tensors import TensorPair
 
 MOST_DIMENSIONS = 30
-UNKNOWN_NOISE = 1e-2  # of the root mean square of hs, where it has too few pixels to tell (40 dB)
-LEAST_NOISE = 1e-3  # of an image's root mean square (60 dB)
 LEAST_DETAIL = 1e-2  # of the noise variance: how sure the prior may be that there is no detail
 
 
@@ -39,16 +36,15 @@ class Posterior(Apply):
     The covariances in float64: s^2, the diagonal of N (l,), and S (p, p).
     """
 
-    basis: Tensor
+    subspace: Subspace
     agreement: Agreement
     match: Match
-    hs_noise: float
     ms_noise: Tensor
     prior: Tensor
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
-        coefficients = mix_bands(self.basis.mT, pair.hs.to(self.basis))
-        sharp = mix_bands(self.basis, self.mean(coefficients, self.match(pair.ms.to(self.basis))))
+        coefficients = self.subspace.coefficients(pair.hs)
+        sharp = mix_bands(self.subspace.basis, self.mean(coefficients, self.match(pair.ms.to(coefficients))))
         progress(1.0)
         return sharp
 
@@ -57,8 +53,9 @@ class Posterior(Apply):
         response = self.agreement.seen.to(torch.float64)
         fine, coarse = self.agreement.widened(ms, coefficients)
         mean = self.agreement.scales.expand(coarse)
-        pull = ((self.hs_noise / self.ms_noise)[:, None] * response).mT
-        gram = pull @ response + self.hs_noise * torch.linalg.inv(self.prior)
+        hs_noise = self.subspace.noise
+        pull = ((hs_noise / self.ms_noise)[:, None] * response).mT
+        gram = pull @ response + hs_noise * torch.linalg.inv(self.prior)
         mean += self.agreement.change(mean, coarse, fine, ((gram + gram.mT) / 2).to(fine), pull.to(fine))
         return self.agreement.inside(mean)
 
@@ -66,21 +63,17 @@ class Posterior(Apply):
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """All but the image from (L, h, w) and (l, H, W); estimates of psf and srf what the user did not give."""
     inside, seen, levels = seen_alike(pair, sensor.sensor, options, MOST_DIMENSIONS)
-    found = covariances(replace(inside, ms=levels(inside.ms)), measured_pixels(pair.hs, pair.hs_valid))
-    return Posterior(inside.basis, Agreement(seen, inside.scales), levels, *found)
+    found = covariances(replace(inside, ms=levels(inside.ms)))
+    return Posterior(inside.subspace, Agreement(seen, inside.scales), levels, *found)
 
 
-def covariances(pair: SubspacePair, hs_pixels: Tensor) -> tuple[float, Tensor, Tensor]:
-    """s^2, the diagonal of N and S, from the pair itself."""
-    basis = pair.basis.to(torch.float64)
-    power = float(hs_pixels.square().mean())
-    of_bands = band_noise(hs_pixels).to(basis)
-    variance = float((basis.square() * of_bands[:, None]).sum(0).mean()) or UNKNOWN_NOISE**2 * power
-    hs_noise = max(variance, LEAST_NOISE**2 * power)
+def covariances(pair: SubspacePair) -> tuple[Tensor, Tensor]:
+    """The diagonal of N and S, from the pair itself."""
+    hs_noise = pair.subspace.noise
     ms_power = pair.ms.square().mean((1, 2)).to(torch.float64)
     ms_noise = torch.maximum(pair.ms_noise.to(torch.float64).square(), LEAST_NOISE**2 * ms_power)
     texture = detail(pair.coefficients, pair.valid)
     covariance = texture @ texture.mT / texture.shape[1]
     powers, axes = torch.linalg.eigh(covariance)
     prior = axes * (powers - hs_noise).clamp(min=LEAST_DETAIL * hs_noise) @ axes.mT
-    return hs_noise, ms_noise, prior
+    return ms_noise, prior

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Scales, make_pair
+from hypersharp.methods.detail import Scales, Subspace, make_pair
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.pair.options import Options, Progress
 from hypersharp.pair.sensor import PairSensor
@@ -27,7 +27,7 @@ from hypersharp.pair.tensors import TensorPair
 class Injection(Apply):
     """E (L, p), G (p, l) and the way between the grids."""
 
-    basis: Tensor
+    subspace: Subspace
     gains: Tensor
     scales: Scales
 
@@ -35,12 +35,12 @@ class Injection(Apply):
         """E up(A) + E G (ms - up(source)), (L, H, W), source (l, h, w) being what hs or its optics show of ms."""
         missing = ms - self.scales.expand(source)
         sharp = self.scales.expand(coefficients).add_(mix_bands(self.gains, missing))
-        return mix_bands(self.basis, sharp)
+        return mix_bands(self.subspace.basis, sharp)
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W), the source being D B ms."""
-        hs, ms = pair.hs.to(self.basis), pair.ms.to(self.basis)
-        sharp = self.inject(mix_bands(self.basis.mT, hs), ms, self.scales.reduce(ms))
+        ms = pair.ms.to(self.gains)
+        sharp = self.inject(self.subspace.coefficients(pair.hs), ms, self.scales.reduce(ms))
         progress(1.0)
         return sharp
 
@@ -48,4 +48,4 @@ class Injection(Apply):
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """E and G from (L, h, w) and (l, H, W)."""
     found = make_pair(pair, sensor.psf, options)
-    return Injection(found.basis, found.gains(found.low), found.scales)
+    return Injection(found.subspace, found.gains(found.low), found.scales)

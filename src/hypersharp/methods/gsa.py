@@ -37,7 +37,7 @@ class Substitution(Apply):
     constant: Tensor
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
-        coefficients = mix_bands(self.injection.basis.mT, pair.hs.to(self.injection.basis))
+        coefficients = self.injection.subspace.coefficients(pair.hs)
         source = intensities(coefficients, self.mixing, self.constant)
         sharp = self.injection.inject(coefficients, pair.ms.to(coefficients), source)
         progress(1.0)
@@ -55,7 +55,7 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     weights = solve_ridge(x @ x.mT, x @ y.mT, RIDGE).mT
     constant = (y_mean - weights @ x_mean)[:, 0]
     gains = found.gains(intensities(found.coefficients, weights, constant))
-    return Substitution(Injection(found.basis, gains, found.scales), weights, constant)
+    return Substitution(Injection(found.subspace, gains, found.scales), weights, constant)
 
 
 def intensities(coefficients: Tensor, weights: Tensor, constant: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Agreement, Match, Scales, detail, seen_alike
+from hypersharp.methods.detail import Agreement, Match, Scales, Subspace, detail, seen_alike
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.loops import conjugate_gradients, slices
 from hypersharp.numerics.neighbours import Mean, similar_pixels
@@ -54,14 +54,14 @@ Place = tuple[EllipsisType, slice, slice]
 class Substitution(Apply):
     """E (L, p), how ms comes to the level of hs, both images' agreement, and its metric S^-1 (p, p)."""
 
-    basis: Tensor
+    subspace: Subspace
     match: Match
     agreement: Agreement
     precision: Tensor
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
-        ms = self.match(pair.ms.to(self.basis))
-        coefficients = mix_bands(self.basis.mT, pair.hs.to(self.basis))
+        coefficients = self.subspace.coefficients(pair.hs)
+        ms = self.match(pair.ms.to(coefficients))
         hs_valid, ms_valid = (None if mask is None else mask.to(ms.device) for mask in (pair.hs_valid, pair.ms_valid))
         strongest = coefficients[:MOST_DIMENSIONS]
         scales, seen = self.agreement.scales, self.agreement.seen[:, :MOST_DIMENSIONS]
@@ -72,7 +72,7 @@ class Substitution(Apply):
         atoms = atoms if hs_valid is None else atoms * hs_valid  # an atom of zeros takes no part
         second = substitute(first, ms, atoms, scales.ratio, part_of(progress, 0.5, 0.9))
         whole = torch.cat([second, scales.expand(coefficients[MOST_DIMENSIONS:])])
-        sharp = mix_bands(self.basis, self.agreement(whole, coefficients, ms, weight=PRIOR * self.precision))
+        sharp = mix_bands(self.subspace.basis, self.agreement(whole, coefficients, ms, weight=PRIOR * self.precision))
         progress(1.0)
         return sharp
 
@@ -85,7 +85,7 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     power /= power.diagonal().mean().clamp(min=torch.finfo(power.dtype).tiny)
     power.diagonal().add_(LEAST_DETAIL)
     precision = torch.linalg.inv(power).to(seen)
-    return Substitution(inside.basis, levels, Agreement(seen, inside.scales), (precision + precision.mT) / 2)
+    return Substitution(inside.subspace, levels, Agreement(seen, inside.scales), (precision + precision.mT) / 2)
 
 
 def guided(

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Agreement, Scales, make_pair
+from hypersharp.methods.detail import Agreement, Scales, Subspace, make_pair
 from hypersharp.numerics.linops import BlurDecimation, mix_bands
 from hypersharp.numerics.loops import shrinkage, slices
 from hypersharp.pair.options import Options, Progress
@@ -40,22 +40,22 @@ LEAST = 1e-6
 class Similarity(Apply):
     """E (L, p), G (p, l) and the way between the grids."""
 
-    basis: Tensor
+    subspace: Subspace
     gains: Tensor
     scales: Scales
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
         """(L, h, w) and (l, H, W) -> (L, H, W)."""
-        ms, coefficients = pair.ms.to(self.basis), mix_bands(self.basis.mT, pair.hs.to(self.basis))
+        ms, coefficients = pair.ms.to(self.gains), self.subspace.coefficients(pair.hs)
         first, kept = self.scales.expand(coefficients), len(self.gains)
         sharp = sharpen(coefficients[:kept], ms, mix_bands(self.gains, ms), first[:kept], self.scales, progress)
-        return mix_bands(self.basis, torch.cat([sharp, first[kept:]]))
+        return mix_bands(self.subspace.basis, torch.cat([sharp, first[kept:]]))
 
 
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """The subspace of (L, h, w) and its gains on (l, H, W); a psf is estimated where not given."""
     inside = make_pair(pair, sensor.psf, options)
-    return Similarity(inside.basis, inside.gains(inside.low)[:MOST_DIMENSIONS], inside.scales)
+    return Similarity(inside.subspace, inside.gains(inside.low)[:MOST_DIMENSIONS], inside.scales)
 
 
 def sharpen(coarse: Tensor, ms: Tensor, guide: Tensor, first: Tensor, scales: Scales, progress: Progress) -> Tensor:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Agreement, Match, seen_alike
+from hypersharp.methods.detail import Agreement, Match, Subspace, seen_alike
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.loops import slices
 from hypersharp.numerics.neighbours import Mean, similar_pixels
@@ -46,7 +46,7 @@ LEAST = 1e-12
 class Structure(Apply):
     """E'D (p, K) and R E (l, p), how ms comes to the level of hs, and the two images' agreement."""
 
-    basis: Tensor
+    subspace: Subspace
     atoms: Tensor
     match: Match
     agreement: Agreement
@@ -56,13 +56,13 @@ class Structure(Apply):
         return (f"{self.atoms.shape[1]} atoms, non-local means",)
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
-        coefficients, ms = mix_bands(self.basis.mT, pair.hs.to(self.basis)), self.match(pair.ms.to(self.basis))
+        coefficients, ms = self.subspace.coefficients(pair.hs), self.match(pair.ms.to(self.atoms))
         valid = None if pair.ms_valid is None else pair.ms_valid.to(ms.device)
         alike = similar_pixels(ms * GREYS, reach=REACH_PX, count=ALIKE, valid=valid).with_itself()
         progress(0.2)
         mean = Mean(alike.places, alike.weights(WIDTH))
         sharp = self.code(coefficients, ms, mean, part_of(progress, 0.2, 0.95))
-        sharp = mix_bands(self.basis, self.agreement(sharp, coefficients, ms, weight=PRIOR))
+        sharp = mix_bands(self.subspace.basis, self.agreement(sharp, coefficients, ms, weight=PRIOR))
         progress(1.0)
         return sharp
 
@@ -98,9 +98,9 @@ class Structure(Apply):
 def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     """The atoms of (L, h, w), and the levels of (l, H, W); psf and srf are estimated where not given."""
     inside, seen, levels = seen_alike(pair, sensor.sensor, options)
-    pixels = (inside.basis @ inside.coefficients[:, inside.valid]).clamp_(min=0)
-    atoms = inside.basis.mT @ learn_atoms(pixels)
-    return Structure(inside.basis, atoms, levels, Agreement(seen, inside.scales))
+    pixels = (inside.subspace.basis @ inside.coefficients[:, inside.valid]).clamp_(min=0)
+    atoms = inside.subspace.analysis @ learn_atoms(pixels)
+    return Structure(inside.subspace, atoms, levels, Agreement(seen, inside.scales))
 
 
 def learn_atoms(pixels: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Scales, make_pair
+from hypersharp.methods.detail import Scales, Subspace, make_pair
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.loops import slices
 from hypersharp.pair.options import Options, Progress
@@ -33,20 +33,20 @@ BLOCK_VALUES = 2**24  # of a block of bands
 class Modulation(Apply):
     """E (L, p), G (p, l), c (p,), the mean size of every band's values (L,), and the way between the grids."""
 
-    basis: Tensor
+    subspace: Subspace
     gains: Tensor
     constant: Tensor
     means: Tensor
     scales: Scales
 
     def __call__(self, pair: TensorPair, options: Options, progress: Progress) -> Tensor:
-        ms, constant = pair.ms.to(self.basis), self.constant[:, None, None]
+        ms, constant = pair.ms.to(self.gains), self.constant[:, None, None]
         synthetic = mix_bands(self.gains, ms) + constant
         synthetic_low = self.scales.expand(mix_bands(self.gains, self.scales.reduce(ms))) + constant
-        smooth = self.scales.expand(mix_bands(self.basis.mT, pair.hs.to(self.basis)))
+        smooth = self.scales.expand(self.subspace.coefficients(pair.hs))
         sharp = ms.new_empty(len(pair.hs), *ms.shape[1:])
         for bands in slices(len(pair.hs), BLOCK_VALUES // ms[0].numel()):
-            rows, mean = self.basis[bands], self.means[bands, None, None]
+            rows, mean = self.subspace.basis[bands], self.means[bands, None, None]
             offset = OFFSET * mean
             ratio = mix_bands(rows, synthetic).add_(offset).clamp_(min=0)
             least = LEAST * mean + torch.finfo(mean.dtype).tiny
@@ -61,5 +61,6 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     found = make_pair(pair, sensor.psf, options)
     gains, level = found.gains(found.low), found.coefficients[:, found.valid].mean(1)
     constant = level - gains @ found.low[:, found.valid].mean(1)
-    sizes = (found.basis @ found.coefficients[:, found.valid]).abs().mean(1)  # the mean, unless some are negative
-    return Modulation(found.basis, gains, constant, sizes, found.scales)
+    spectra = found.subspace.basis @ found.coefficients[:, found.valid]
+    sizes = spectra.abs().mean(1)  # the mean, unless some are negative
+    return Modulation(found.subspace, gains, constant, sizes, found.scales)

@@ -23,8 +23,9 @@ from torch.nn import functional as F
 
 from hypersharp.numerics.subspace import principal_axes, second_moment
 
-# of the mean band power, keep a regression solvable where bands, neighbours or textures repeat each other
+# of each band's power, keep a regression solvable where bands, neighbours or textures repeat each other
 RIDGE, NEIGHBOUR_RIDGE, TEXTURE_RIDGE = 1e-10, 1e-12, 1e-9
+LEAST_SIZE = 1e-100  # of a band of zeros
 NORMAL_PER_MEDIAN = 1.4826  # standard deviation per median absolute value of a normal variable
 DIAGONAL, CURVATURE = (1.0, -1.0), (1.0, -2.0, 1.0)  # differences along an axis
 PIXELS_A_BAND = 4  # at least, in a regression on neighbouring bands
@@ -63,6 +64,21 @@ def signal_axes(pixels: Tensor, variance: Tensor) -> Tensor:
     vectors = principal_axes(moment - noise.diag())
     power = ((moment @ vectors) * vectors).sum(0)
     return vectors[:, power > 2 * (noise @ vectors.square())]
+
+
+def white_axes(pixels: Tensor, variance: Tensor) -> Tensor:
+    """Orthonormal axes (L, p), in float64, that stand out of the noise of pixels (L, N) in units of it, p at least 1.
+
+    There white noise alone shows powers of up to (1 + sqrt(L/N))^2 (Marchenko and Pastur 1967). Unlike the axes of
+    HySime they are the same whatever the unit of each band is. A band of variance 0 takes no part.
+    """
+    bands, count = pixels.shape
+    deviation = variance.to(pixels.device, torch.float64).sqrt()[:, None]
+    moment = second_moment(torch.where(deviation > 0, pixels / deviation, 0.0)) / count
+    vectors = principal_axes(moment)
+    power = ((moment @ vectors) * vectors).sum(0)
+    kept = int((power > (1 + math.sqrt(bands / count)) ** 2).sum())
+    return vectors[:, : max(1, min(kept, count))]
 
 
 def neighbour_noise(pixels: Tensor) -> Tensor:
@@ -137,7 +153,8 @@ def window_bands(pixels: Tensor) -> tuple[int, float]:
     window = min(bands, max(2, count // PIXELS_A_BAND))
     if count <= window or bands == 1:
         return 0, 0.0
-    return window, 1 - min(signal_rank(pixels), window - 1) / window
+    rank = white_axes(pixels, band_noise(pixels, window)).shape[1]
+    return window, 1 - min(rank, window - 1) / window
 
 
 def regressions(pixels: Tensor, window: int, ridge: float) -> Iterator[tuple[slice, slice, Tensor]]:
@@ -151,10 +168,15 @@ def regressions(pixels: Tensor, window: int, ridge: float) -> Iterator[tuple[sli
         moment = torch.from_numpy(values @ values.T)
     else:
         moment = second_moment(pixels)
-    moment.diagonal().add_((ridge * moment.diagonal().mean()).clamp(min=torch.finfo(torch.float64).tiny))
+    # at unit power, so that what a band is measured in tells nothing
+    size = moment.diagonal().sqrt().clamp(min=LEAST_SIZE)
+    sizes = torch.outer(size, size)
+    moment /= sizes
+    moment.diagonal().add_(ridge)
     for first in range(len(pixels) - window + 1):
         end = first + window
         start = window // 2 if first else 0
         block = moment[first:end, first:end]
         inverse = torch.from_numpy(np.linalg.inv(block.numpy())) if by_numpy else torch.linalg.inv(block)
+        inverse /= sizes[first:end, first:end]
         yield slice(first + start, end), slice(start, None), inverse.to(pixels.device)
