@@ -81,7 +81,7 @@ def test_widths_without_a_unit_take_that_of_the_wavelengths(tmp_path: Path) -> N
 
 def test_widths_that_are_in_nm_beside_wavelengths_in_um(tmp_path: Path) -> None:
     lines = "wavelength units = Micrometers", "wavelength = {0.45, 2.2}", "fwhm = {9.5, 10}"
-    with pytest.warns(UserWarning, match="9.5 to 10 Micrometers, more than the wavelengths, are taken for nm"):
+    with pytest.warns(UserWarning, match="widths of 9.5 to 10 Micrometers, .*, are taken for nm"):
         found = open_cube(written(tmp_path, *lines))
     np.testing.assert_array_equal(wavelengths_nm(found), [450, 2200])
     np.testing.assert_array_equal(fwhm_nm(found), [9.5, 10])
