@@ -27,6 +27,7 @@ from hypersharp.pair.align import (
     registered,
     shift_message,
 )
+from hypersharp.pair.bands import MovedBands, with_bands_together
 from hypersharp.pair.fill import without_fill
 from hypersharp.pair.lattice import Lattice, by_georeference, natively
 from hypersharp.pair.native import NativeImage, native_image
@@ -80,6 +81,8 @@ def place(
             check_cube(outline if flags is None else outline.isel(band=np.flatnonzero(flags)), name)
     grids, start_px_yx, swath = checked_grids(*outlines, ratio)
     notes = (*hs_fill, *ms_fill, *swath)
+    if known and (off_px_yx := known.get("ms_bands_px_yx")):
+        ms = MovedBands.of(ms, np.array(off_px_yx))
     keeps_hs = (known["frame"] if known else frame) == "hs"
     native = None if keeps_hs or (known and not known.get("native")) else native_image(hs)
     if keeps_hs:
@@ -151,6 +154,10 @@ def on_ms(
     evidence, sigma_px = None, START_SIGMA * lattice.ratio
     if coregister != "none":
         found, window = displacement(first, coregister)
+        if together := with_bands_together(first, found, window):
+            ms, first = together, replace(first, ms=together)
+            notes.append(together.note())
+            found, window = displacement(first, coregister)
         if found.moved:
             if found.model == "shift":
                 lattice = lattice.displaced(found.shift_px_yx, coarse, fine)
@@ -213,21 +220,34 @@ def on_hs(
     placed = all(grid.crs is not None and grid.transform is not None for grid in (coarse, fine))
     if placed and not fits_exactly(coarse, fine):
         to_ms = None if known is None or known["to_ms"] is None else affine_type()(*known["to_ms"])
+        moved = model != "none" and known is None and bands_on_ms(hs, ms, grids, ratio)
+        ms, notes = (moved, (moved.note(),)) if moved else (ms, ())
         found = plan_alignment(coarse, fine, (hs.cube, ms.cube), ratio=ratio, coregister=model, known=to_ms)
         y, x, *shape = found.grid.window
-        size = (shape[0], shape[1])
-        return OnHS(hs, ms, size, found.grid.ratio, found.grid.ms, found.notes, corner_yx=(y, x), alignment=found)
+        size, notes = (shape[0], shape[1]), (*notes, *found.notes)
+        return OnHS(hs, ms, size, found.grid.ratio, found.grid.ms, notes, corner_yx=(y, x), alignment=found)
     nested = OnHS(hs, ms, coarse.shape_yx, checked_ratio(coarse, fine, ratio), fine)
     if known is not None:
         shift = known["shift_px_yx"]
         return replace(nested, shift_px_yx=None if shift is None else (shift[0], shift[1]))
     if model == "none":
         return nested
-    registration, _ = displacement(nested, "shift")
+    registration, window = displacement(nested, "shift")
+    if together := with_bands_together(nested, registration, window):
+        nested = replace(nested, ms=together, notes=(together.note(),))
+        registration, _ = displacement(nested, "shift")
     if not registration.moved:
         return nested
-    notes = (f"ms resampled once: {shift_message(registration, fine)}",)
+    notes = (*nested.notes, f"ms resampled once: {shift_message(registration, fine)}")
     return replace(nested, shift_px_yx=registration.shift_px_yx, notes=notes)
+
+
+def bands_on_ms(
+    hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid], ratio: int | None
+) -> MovedBands | None:
+    """`with_bands_together`, looked for on the ms's own pixels where georeferences alone put hs."""
+    first = OnMS.of(hs, ms, grids[1], first_lattice(*grids, ratio, (0.0, 0.0)))
+    return with_bands_together(first, *displacement(first, "shift"))
 
 
 def checked_ratio(hs: Grid, ms: Grid, wanted: int | None) -> int:

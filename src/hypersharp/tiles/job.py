@@ -18,7 +18,6 @@ from hypersharp.fusion.learn import Fusion
 from hypersharp.grid import middle, window_transform
 from hypersharp.numerics.loops import slices
 from hypersharp.pair.lattice import Lattice
-from hypersharp.pair.native import NativeImage
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.place import place
 from hypersharp.pair.reduced import MOST_PX
@@ -92,7 +91,7 @@ def store_job(job: Job, store: Store) -> None:
     """
     fusion, sensor, placement = job.fusion, job.fusion.sensor, job.fusion.pair.placement
     value = {
-        "images": (placement.hs.given if isinstance(placement.hs, NativeImage) else placement.hs, placement.ms),
+        "images": placement.images,
         "placed": (placement.described(), placement.notes, placement.stripes),
         "pair": {name: getattr(fusion.pair, name) for name in PAIR},
         "sensor": (sensor.given_psf, sensor.given_srf, sensor.estimate if sensor.is_estimated else None),
