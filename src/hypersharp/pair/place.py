@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import numpy as np
 
@@ -43,6 +43,7 @@ from hypersharp.sensor.srf import check_common_wavelengths
 if TYPE_CHECKING:
     import xarray as xr
 
+P = TypeVar("P", bound=Placement)
 IN_SWATH = (
     "hs and ms are in the order of acquisition, and so is the result, with longitude and latitude of each pixel "
     "(.nc and .zarr keep them, .tif control points)"
@@ -153,11 +154,9 @@ def on_ms(
         notes.append(place_note(first.blocks, first.fine, lattice.true_ratio, lattice.ratio))
     evidence, sigma_px = None, START_SIGMA * lattice.ratio
     if coregister != "none":
-        found, window = displacement(first, coregister)
-        if together := with_bands_together(first, found, window):
-            ms, first = together, replace(first, ms=together)
-            notes.append(together.note())
-            found, window = displacement(first, coregister)
+        first, found, window = registered_together(first, coregister)
+        ms = first.ms
+        notes += first.notes
         if found.moved:
             if found.model == "shift":
                 lattice = lattice.displaced(found.shift_px_yx, coarse, fine)
@@ -183,6 +182,15 @@ def first_lattice(hs: Grid, ms: Grid, ratio: int | None, start_px_yx: tuple[floa
     whole = checked_ratio(hs, ms, ratio)
     lattice = Lattice((0, 0, *ms.shape_yx), whole, float(whole))
     return lattice.displaced(start_px_yx, hs, ms) if any(start_px_yx) else lattice
+
+
+def registered_together(first: P, richest: Model) -> tuple[P, Registration, Window]:
+    """The pair with the bands of ms on each other, with a note where they were not, and then its `displacement`."""
+    found, window = displacement(first, richest)
+    if together := with_bands_together(first, found, window):
+        first = replace(first, ms=together, notes=(*first.notes, together.note()))
+        found, window = displacement(first, richest)
+    return first, found, window
 
 
 def displacement(first: Placement, richest: Model) -> tuple[Registration, Window]:
@@ -232,10 +240,7 @@ def on_hs(
         return replace(nested, shift_px_yx=None if shift is None else (shift[0], shift[1]))
     if model == "none":
         return nested
-    registration, window = displacement(nested, "shift")
-    if together := with_bands_together(nested, registration, window):
-        nested = replace(nested, ms=together, notes=(together.note(),))
-        registration, _ = displacement(nested, "shift")
+    nested, registration, _ = registered_together(nested, "shift")
     if not registration.moved:
         return nested
     notes = (*nested.notes, f"ms resampled once: {shift_message(registration, fine)}")

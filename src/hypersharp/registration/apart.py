@@ -27,12 +27,14 @@ LEAST_BLOCK_PX = 12
 def bands_apart(hs: Image, ms: Image, start: Registration, hs_valid: Mask, ms_valid: Mask) -> FloatArray | None:
     """How far (down, right) ms bands lie off each other, (l, 2) in fine pixels; None where all lie together.
 
-    Told from where half of them or more lie together; where so many do not, from their mean. A band that does not show what hs shows cannot tell, and is 0 as those are that lie together. Arguments as those of
-    `register`; start: what it found.
+    Told from where half of them or more lie together; where so many do not, from their mean. A band that does not show
+    what hs shows cannot tell, and is 0 as those are that lie together. Arguments as those of `register`; start: what it
+    found.
     """
     whole = Scene(hs, ms, hs_valid, ms_valid)
     fits = [settled(replace(whole, ms=band[None]), start) for band in ms]
-    shifts, left_out = np.array([fit.coefficients[:, 0] for fit in fits]), np.array([without_a_tile(fit) for fit in fits])
+    shifts = np.array([fit.coefficients[:, 0] for fit in fits])
+    left_out = np.array([without_a_tile(fit) for fit in fits])
     told = np.array([fit.correlation >= LEAST_CORRELATION for fit in fits]) & (left_out.shape[1] > 1)
     if told.sum() < 2:
         return None
