@@ -52,7 +52,7 @@ def faded(ms: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def finest_octaves(band: NDArray[np.float64]) -> list[float]:
-    """For each factor, what lies beyond the reach of pixels so many times as wide, as a share of what they show best."""
+    """For each factor, what is beyond the reach of pixels so many times as wide, as a share of what they show best."""
     power = np.abs(np.fft.rfft2(band)) ** 2
     y, x = np.fft.fftfreq(band.shape[0])[:, None], np.fft.rfftfreq(band.shape[1])
     frequency = np.maximum(np.abs(y), x)

@@ -76,7 +76,8 @@ def without_a_tile(fit: Fit) -> FloatArray:
     """(tiles, 2): the shift of a single band that all tiles but one show."""
     normal, rhs = fit.normal[0], fit.rhs[0]
     rest = zip(normal.sum(0) - normal, rhs.sum(0) - rhs, strict=True)
-    return fit.coefficients[:, 0] + np.array([np.linalg.lstsq(*system, rcond=None)[0][:2] for system in rest])
+    steps = [np.linalg.lstsq(*system, rcond=None)[0][:2] for system in rest]
+    return np.asarray(fit.coefficients[:, 0] + np.array(steps), np.float64)
 
 
 def unlikeness(ms: Image, valid: Mask, off: FloatArray) -> float:
