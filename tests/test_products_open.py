@@ -85,6 +85,8 @@ def test_bands_of_sentinel2(product: Make) -> None:
     safe = product("sentinel2")
     cube = hsp.open(f"{safe}:B4,B11")
     assert cube.wavelength.values.tolist() == [664.6, 1613.7] and cube.shape == (2, 144, 144)
+    assert "brought to 10 m by linear interpolation: B11 from 20 m" in Image(Path(f"{safe}:B4,B11")).said()
+    assert not any("brought to" in line for line in (*Image(safe).said(), *Image(Path(f"{safe}:B11")).said()))
     alone = hsp.open(f"{safe}:B11")
     assert alone.shape == (1, 72, 72)
     assert abs(float(cube[1].mean() - alone.mean())) < 1e-3

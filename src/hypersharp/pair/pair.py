@@ -16,6 +16,7 @@ from hypersharp.grid import Window, middle
 from hypersharp.numerics.spikes import Spikes
 from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.changes import CHANGED_ABOVE, Changes
+from hypersharp.pair.coarser import coarser_warnings
 from hypersharp.pair.defects import LEAST_LINES, defect_warnings, striped_lines
 from hypersharp.pair.defects import LOOKED_AT_PX as DEFECTS_PX
 from hypersharp.pair.destripe import without_stripes
@@ -130,6 +131,7 @@ def check_pair(
     unit = value_scale(coarse.values) if scale is None else scale
     spectra = Spectra(wavelengths_nm(coarse), wavelengths_nm(fine), fwhm_nm(fine))
     warnings = (*unit_warnings(coarse, fine), *defect_warnings(middle_of_hs, striped=striped, spiky=spiky))
+    warnings = (*coarser_warnings(placement.ms.origin, bands[1]), *warnings)
     for cube, kept, name in ((ms, bands[1], "ms"), (hs, bands[0], "hs")):
         warnings = (*gap_warnings(cube, kept, name), *saturation_warnings(cube, kept, name), *warnings)
     pair = Pair(placement, bands[0], bands[1], (len(hs), len(ms)), unit, spectra, {}, warnings, None, spikes=spikes)

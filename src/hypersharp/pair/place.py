@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import numpy as np
 
@@ -37,6 +37,7 @@ from hypersharp.pair.align import (
     registered,
     shift_message,
 )
+from hypersharp.pair.bands import MovedBands, with_bands_together
 from hypersharp.pair.fill import without_fill
 from hypersharp.pair.lattice import Lattice, by_georeference, natively
 from hypersharp.pair.native import NativeImage, native_image
@@ -52,6 +53,7 @@ from hypersharp.sensor.srf import check_common_wavelengths
 if TYPE_CHECKING:
     import xarray as xr
 
+P = TypeVar("P", bound=Placement)
 TURNED = 1e-6  # of a pixel's side: less is upright
 IN_SWATH = (
     "hs and ms are in the order of acquisition, and so is the result, with longitude and latitude of each pixel "
@@ -94,6 +96,8 @@ def place(
             check_cube(outline if flags is None else outline.isel(band=np.flatnonzero(flags)), name)
     grids, start_px_yx, swath = checked_grids(*outlines, ratio)
     notes = (*hs_fill, *ms_fill, *swath)
+    if known and (off_px_yx := known.get("ms_bands_px_yx")):
+        ms = MovedBands.of(ms, np.array(off_px_yx))
     native = None if keeps_hs or (known and not known.get("native")) else native_image(hs)
     if keeps_hs:
         placed: Placement = on_hs(hs, ms, grids, ratio, coregister, known)
@@ -174,7 +178,9 @@ def on_ms(
         notes.append(place_note(first.blocks, first.fine, lattice.true_ratio, lattice.ratio))
     evidence, sigma_px = None, START_SIGMA * lattice.ratio
     if coregister != "none":
-        found, window = displacement(first, coregister)
+        first, found, window = registered_together(first, coregister)
+        ms = first.ms
+        notes += first.notes
         if found.moved:
             if found.model == "shift":
                 lattice = lattice.displaced(found.shift_px_yx, coarse, fine)
@@ -200,6 +206,15 @@ def first_lattice(hs: Grid, ms: Grid, ratio: int | None, start_px_yx: tuple[floa
     whole = checked_ratio(hs, ms, ratio)
     lattice = Lattice((0, 0, *ms.shape_yx), whole, float(whole))
     return lattice.displaced(start_px_yx, hs, ms) if any(start_px_yx) else lattice
+
+
+def registered_together(first: P, richest: Model) -> tuple[P, Registration, Window]:
+    """The pair with the bands of ms on each other, with a note where they were not, and then its `displacement`."""
+    found, window = displacement(first, richest)
+    if together := with_bands_together(first, found, window):
+        first = replace(first, ms=together, notes=(*first.notes, together.note()))
+        found, window = displacement(first, richest)
+    return first, found, window
 
 
 def displacement(first: Placement, richest: Model) -> tuple[Registration, Window]:
@@ -237,21 +252,31 @@ def on_hs(
     placed = all(grid.crs is not None and grid.transform is not None for grid in (coarse, fine))
     if placed and not fits_exactly(coarse, fine):
         to_ms = None if known is None or known["to_ms"] is None else affine_type()(*known["to_ms"])
+        moved = model != "none" and known is None and bands_on_ms(hs, ms, grids, ratio)
+        ms, notes = (moved, (moved.note(),)) if moved else (ms, ())
         found = plan_alignment(coarse, fine, (hs.cube, ms.cube), ratio=ratio, coregister=model, known=to_ms)
         y, x, *shape = found.grid.window
-        size = (shape[0], shape[1])
-        return OnHS(hs, ms, size, found.grid.ratio, found.grid.ms, found.notes, corner_yx=(y, x), alignment=found)
+        size, notes = (shape[0], shape[1]), (*notes, *found.notes)
+        return OnHS(hs, ms, size, found.grid.ratio, found.grid.ms, notes, corner_yx=(y, x), alignment=found)
     nested = OnHS(hs, ms, coarse.shape_yx, checked_ratio(coarse, fine, ratio), fine)
     if known is not None:
         shift = known["shift_px_yx"]
         return replace(nested, shift_px_yx=None if shift is None else (shift[0], shift[1]))
     if model == "none":
         return nested
-    registration, _ = displacement(nested, "shift")
+    nested, registration, _ = registered_together(nested, "shift")
     if not registration.moved:
         return nested
-    notes = (f"ms resampled once: {shift_message(registration, fine)}",)
+    notes = (*nested.notes, f"ms resampled once: {shift_message(registration, fine)}")
     return replace(nested, shift_px_yx=registration.shift_px_yx, notes=notes)
+
+
+def bands_on_ms(
+    hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid], ratio: int | None
+) -> MovedBands | None:
+    """`with_bands_together`, looked for on the ms's own pixels where georeferences alone put hs."""
+    first = OnMS.of(hs, ms, grids[1], first_lattice(*grids, ratio, (0.0, 0.0)))
+    return with_bands_together(first, *displacement(first, "shift"))
 
 
 def checked_ratio(hs: Grid, ms: Grid, wanted: int | None) -> int:

@@ -12,6 +12,7 @@ from hypersharp.cube import lonlat_of, with_bands_of
 from hypersharp.grid import Grid, Window, window_transform
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.align import Alignment
+from hypersharp.pair.bands import MovedBands
 from hypersharp.pair.lattice import Lattice
 from hypersharp.pair.native import NativeImage
 from hypersharp.pair.resample import shifted
@@ -80,7 +81,7 @@ class Placement:
 
     def described(self) -> dict[str, Any]:
         """What `place` takes to place the same images again, JSON-able."""
-        raise NotImplementedError
+        return {"ms_bands_px_yx": self.ms.off_px_yx.tolist()} if isinstance(self.ms, MovedBands) else {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +128,8 @@ class OnMS(Placement):
 
     def described(self) -> dict[str, Any]:
         native = isinstance(self.hs, NativeImage)
-        return {"frame": "ms", "native": native, **self.lattice.described(), "evidence": self.evidence}
+        lattice = self.lattice.described()
+        return {"frame": "ms", "native": native, **lattice, "evidence": self.evidence, **super().described()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +169,7 @@ class OnHS(Placement):
             "ratio": self.ratio,
             "shift_px_yx": self.shift_px_yx and list(self.shift_px_yx),
             "to_ms": self.alignment and list(self.alignment.to_ms)[:6],
+            **super().described(),
         }
 
 

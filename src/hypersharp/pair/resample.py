@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 AWAY_PX = 1000.0  # an affine of offset 0 and step 1 means "none" to GDAL
 
 
-def shifted(ms: xr.DataArray, shift_px_yx: tuple[float, float]) -> xr.DataArray:
+def shifted(ms: xr.DataArray, shift_px_yx: Iterable[float]) -> xr.DataArray:
     """The image as it is `shift_px_yx` further down and right, in its own type; gaps move with it."""
     values = np.asarray(ms.values)
     single = values.astype(np.float32)

@@ -75,6 +75,11 @@ def opened(files: Files, meta: Xml, names: list[str], part: str | None) -> Store
     shift = sorted({offsets.get(band, 0.0) for band in bands})
     said = f"{craft} {level}, baseline {meta.text('PROCESSING_BASELINE', 'unknown')}: reflectance = (number "
     said += f"{' or '.join(f'{value:+g}' for value in shift)}) / {divisor:g}, bands {' '.join(bands)} at {finest} m"
+    wider = [
+        f"{' '.join(band for band in bands if SIZES_M[band] == size)} from {size} m"
+        for size in sorted({SIZES_M[band] for band in bands} - {finest})
+    ]
+    brought = (f"brought to {finest} m by linear interpolation: {', '.join(wider)}",) if wider else ()
     return Rasters(rows, nodata=0).stored(
         [table(craft)[band] for band in bands],
         layers,
@@ -83,7 +88,7 @@ def opened(files: Files, meta: Xml, names: list[str], part: str | None) -> Store
         offset=np.array([offsets.get(band, 0.0) / divisor for band in bands]),
         product=f"{craft} {'L2A' if surface else 'L1C'}",
         unit="reflectance",
-        applied=(said, *unmasked(layers, "SCL")) if surface else (said, TOP, *unmasked(layers, "MSK_CLASSI")),
+        applied=(said, *brought, *(() if surface else (TOP,)), *unmasked(layers, "SCL" if surface else "MSK_CLASSI")),
     )
 
 
