@@ -141,9 +141,9 @@ def footprint(crs: Any, place: Any, shape_yx: Sequence[int]) -> dict[str, Any]:
     parts = found["coordinates"] if found["type"] == "MultiPolygon" else [found["coordinates"]]
     if len(parts) == 1:  # degrees that go on beyond 180 are not cut there
         turn = 360.0 * math.floor((min(x for x, _ in parts[0][0]) + 180) / 360)
-        ring = [(x - turn, y) for x, y in parts[0][0]]
-        beyond = [(x - 360, y) for x, y in clipped(ring, 180.0, side=1)]
-        parts = [[one] for one in (clipped(ring, 180.0, side=-1), beyond) if one]
+        turned = [(x - turn, y) for x, y in parts[0][0]]
+        beyond = [(x - 360, y) for x, y in clipped(turned, 180.0, side=1)]
+        parts = [[one] for one in (clipped(turned, 180.0, side=-1), beyond) if one]
     rounded = [[counter_clockwise([[round(x, 7), round(y, 7)] for x, y in ring]) for ring in rings] for rings in parts]
     boxes = [([x for x, _ in rings[0]], [y for _, y in rings[0]]) for rings in rounded]
     if len(boxes) == 1:

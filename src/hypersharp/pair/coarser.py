@@ -48,7 +48,7 @@ def faded(ms: NDArray[np.floating]) -> NDArray[np.float64]:
     weight = gaussian_filter(inside.astype(np.float64), EDGE_PX, mode="constant")
     whole = np.where(missing, 0.0, ms)
     means = (whole * weight).sum((1, 2), keepdims=True) / max(float(weight.sum()), 1e-9)
-    return (whole - means) * weight
+    return np.asarray((whole - means) * weight)
 
 
 def finest_octaves(band: NDArray[np.float64]) -> list[float]:

@@ -267,8 +267,8 @@ def on_hs(
     nested, registration, _ = registered_together(nested, "shift")
     if not registration.moved:
         return nested
-    notes = (*nested.notes, f"ms resampled once: {shift_message(registration, fine)}")
-    return replace(nested, shift_px_yx=registration.shift_px_yx, notes=notes)
+    moved_once = f"ms resampled once: {shift_message(registration, fine)}"
+    return replace(nested, shift_px_yx=registration.shift_px_yx, notes=(*nested.notes, moved_once))
 
 
 def bands_on_ms(

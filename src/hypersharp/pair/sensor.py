@@ -182,11 +182,8 @@ class PairSensor:
         found = [self.difference()] if self.is_warned_of else []
         if self.pair is not None and self.misfit > DOUBTFUL_MISFIT:
             found += residual_warnings(residuals_of(self.estimate, images_of(self.pair)))
-        blind = [] if self.given_srf is None else np.flatnonzero(~self.given_srf.any(axis=1))
-        if len(blind):
-            found.append(
-                f"row {blind[0] + 1} of the given srf is all zeros: that ms band is taken to see nothing of hs"
-            )
+        for row in [] if self.given_srf is None else np.flatnonzero(~self.given_srf.any(axis=1)).tolist():
+            found.append(f"row {row + 1} of the given srf is all zeros: that ms band is taken to see nothing of hs")
         if self.given_srf is not None and abs(self.estimate.gain - 1) > DOUBTFUL_GAIN:
             found.append(f"by the given srf, hs is {self.estimate.gain:.2g} times as bright as ms")
         given = self.given_psf is not None or self.given_srf is not None
