@@ -18,9 +18,11 @@ from hypersharp.errors import InputError
 from hypersharp.fusion.near import near
 from hypersharp.io import save_cube
 from hypersharp.io.image import Image
-from hypersharp.pair.place import place
+from hypersharp.pair.options import Options
+from hypersharp.pair.place import pair_of, place
 from hypersharp.pair.record import Record
 from hypersharp.pair.units import unit_warnings
+from hypersharp.sensor.spectra import coverage_notes
 from product_scene import EPSG, Landscape, in_orbit, metres, on_map, swaying
 
 Make = Callable[..., Path]
@@ -52,9 +54,10 @@ def test_enmap_with_sentinel2(product: Make, tmp_path: Path, capsys: pytest.Capt
 
 
 def test_bands_that_only_one_of_the_two_has_are_named(product: Make) -> None:
-    lines = place(Image(product("enmap")), Image(Path(f"{product('sentinel2')}:B2,B3,B4,B8,B11"))).notes
+    fine = Image(Path(f"{product('sentinel2')}:B2,B3,B4,B8,B11"))
+    lines = coverage_notes(pair_of(Image(product("enmap")), fine, Options()).spectra)
     assert any("ms sees 426 to 939 nm, 1523 to 1705 nm: the detail of " in line for line in lines)
-    lines = place(Image(product("desis")), Image(Path(f"{product('sentinel2')}:B2,B3,B4,B8,B11"))).notes
+    lines = coverage_notes(pair_of(Image(product("desis")), fine, Options()).spectra)
     assert any("no hs band lies at ms band 5 (1614 nm)" in line for line in lines)
 
 
@@ -84,7 +87,7 @@ def test_a_window_of_a_swath_is_as_of_the_whole(product: Make) -> None:
     placement = place(Image(product("emit", "bent")), Image(product("sentinel2")))
     (whole, _), (part, _) = placement.read(placement.everything), placement.read((4, 3, 9, 8))
     np.testing.assert_allclose(part, whole[:, 4:13, 3:11], atol=2e-6)
-    again = place(placement.hs, placement.ms, known=json.loads(json.dumps(placement.described())))
+    again = place(placement.hs.origin, placement.ms.origin, known=json.loads(json.dumps(placement.described())))
     np.testing.assert_array_equal(again.read((4, 3, 9, 8))[0], part)
 
 
