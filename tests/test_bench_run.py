@@ -133,7 +133,10 @@ def test_a_network_s_row_says_what_it_costs(data: Path, tmp_path: Path) -> None:
         net(torch.zeros(1, 31, 10, 10), torch.zeros(1, 3, 40, 40))
     methods = (f"ssjcn:{path}", "bicubic", f"ssjcn+e:{path}")
     rows = run_bench(replace(OPTIONS, methods=methods), data, tmp_path / "out")
-    assert [row.get("flops") for row in rows] == [counter.get_total_flops(), None, 8 * counter.get_total_flops()] * 2
+    network = counter.get_total_flops()
+    beside = rows[0]["flops"] - network  # the noise is estimated once, however often the network runs
+    assert 0 <= beside < 0.01 * network
+    assert [row.get("flops") for row in rows] == [network + beside, None, 8 * network + beside] * 2
     assert "mean over 8 of 8 orientations" in rows[2]["notes"]
     assert rows[0]["parameters"] == sum(parameter.numel() for parameter in net.parameters())
     header, first, *_ = (tmp_path / "out" / "table.csv").read_text().splitlines()

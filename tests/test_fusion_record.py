@@ -89,7 +89,7 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_everything_is_looked_at_once_or_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`fuse` with GSA: bands, cubes, gaps, transforms and the pair are each checked at most twice, once an image."""
+    """`fuse` with GSA: bands, cubes, gaps, grids and the pair are each checked at most twice, once an image."""
     counts: Counter[str] = Counter()
 
     def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,7 +103,7 @@ def test_everything_is_looked_at_once_or_twice(monkeypatch: pytest.MonkeyPatch) 
         "usable_bands": (cubes, pair),
         "check_cube": (cubes, place, pair),
         "fill_gaps": (tensors, align),
-        "transform_of": (cubes,),
+        "grid_of": (cubes, place),
         "check_pair": (pair, place),
     }
     for name, modules in watched.items():

@@ -88,7 +88,7 @@ def test_windows_show_what_the_whole_does_and_a_record_tells_it_again(frame: str
         part = one.read((y, x, size, size))[1].values
         own = whole[:, y * RATIO : (y + size) * RATIO, x * RATIO : (x + size) * RATIO]
         np.testing.assert_allclose(part, own, rtol=1e-5)
-    assert again.images[1].outline() is ms
+    assert again.ms.origin.outline() is ms
 
 
 def test_what_is_fused_lazily_is_what_is_fused_at_once() -> None:

@@ -54,7 +54,7 @@ def test_a_few_values_that_stand_out_do_not_spoil_the_scene(spoil: Callable[[np.
         told = [text for text in Record.of(sharp).warnings if "far off all around" in text]
         assert len(told) == (0 if keep_changed else 1)
     clean = float(np.square(fuse(make_cube(hs), make_cube(ms), method="gsa").values - truth).mean())
-    assert errors[False] < 40 * clean < errors[True] / 1000  # the pixel itself is filled, not seen
+    assert errors[False] < 40 * clean < errors[True] / 100  # the pixel itself is filled, not seen
 
 
 def test_what_the_ms_shows_too_stays() -> None:

@@ -289,17 +289,17 @@ def test_a_signal_ends_a_run_with_one_line_about_what_is_kept(
 ) -> None:
     out = tmp_path / "sharp.npy"
     code = f"""
-import os, hypersharp.tiles.run as run, hypersharp.tiles.workers as workers
+import os, hypersharp.tiles.run as run
 {swallowed}
 from hypersharp.cli import main
 from hypersharp.pair.tiling import Tiling
-made, make = [], workers.sharpen_tile
+made, make = [], run.sharpen_tile
 def sharpen_tile(tiles, number, *more):
     if len(made) == 2:
         os.kill(os.getpid(), {int(signal.SIGTERM)})
     made.append(number)
     return make(tiles, number, *more)
-workers.sharpen_tile = sharpen_tile
+run.sharpen_tile = sharpen_tile
 run.make_tiling = lambda shape, ratio, **_: Tiling(shape, ratio, 8, 2)
 main(["fuse", {str(files[0])!r}, {str(files[1])!r}, "-o", {str(out)!r}, "--method", "bicubic", "--workers", "1"])
 """

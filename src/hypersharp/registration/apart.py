@@ -12,7 +12,17 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import gaussian_filter, shift
 
-from hypersharp.registration.displaced import TINY, Fit, Image, Scene, descended, linearised, phase_peak, targets_of
+from hypersharp.registration.displaced import (
+    LEAST_PIXELS,
+    TINY,
+    Fit,
+    Image,
+    Scene,
+    descended,
+    linearised,
+    phase_peak,
+    targets_of,
+)
 from hypersharp.registration.register import LARGEST_ERROR, LEAST_CORRELATION, ROUNDS, SIGNIFICANCE, Registration
 from hypersharp.sensor.tables import FloatArray, Mask
 
@@ -32,6 +42,8 @@ def bands_apart(hs: Image, ms: Image, start: Registration, hs_valid: Mask, ms_va
     found.
     """
     whole = Scene(hs, ms, hs_valid, ms_valid)
+    if whole.counted(np.array(start.shift_px_yx)[:, None], start.sigma_px).sum() < LEAST_PIXELS:
+        return None
     fits = [settled(replace(whole, ms=band[None]), start) for band in ms]
     shifts = np.array([fit.coefficients[:, 0] for fit in fits])
     left_out = np.array([without_a_tile(fit) for fit in fits])
