@@ -100,11 +100,13 @@ def with_bands_together(placed: Placement, found: Registration, window: Window) 
 
     found: how hs and ms lie, of a window in coarse pixels.
     """
+    if not found.correlation > 0 or placed.ms.outline().shape[0] < 2:
+        return None
     y, x, height, width = window
     inner_y, inner_x, *size = middle((height, width), LOOKED_AT_PX)
     cubes = placed.read((y + inner_y, x + inner_x, size[0], size[1]))
     kept = [np.flatnonzero(usable_bands(cube)) for cube in cubes]
-    if not found.correlation > 0 or not kept[0].size or kept[1].size < 2:
+    if not kept[0].size or kept[1].size < 2:
         return None
     hs, ms = (cube.isel(band=bands) for cube, bands in zip(cubes, kept, strict=True))
     values = [fill_gaps(np.asarray(cube.values, np.float32)) for cube in (hs, ms)]
