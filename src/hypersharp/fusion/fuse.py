@@ -59,9 +59,10 @@ def fuse(
 ) -> xr.DataArray:
     """Sharpen a hyperspectral image with a finer one of the same place.
 
-    The result lies on the pixels of MS, which is not resampled: where HS lies on them, by georeference and by what the
-    images show, belongs to its PSF. What the pair does not get as an argument is estimated from it. Of lazy images
-    (backed by dask) the result is lazy, too: one task learns from a sample, others make the tiles (`fusion.lazy`).
+    The result lies on the pixels of MS, which is not resampled but for bands that lie off the others: where HS lies on
+    them, by georeference and by what the images show, belongs to its PSF. What the pair does not get as an argument is
+    estimated from it. Of lazy images (backed by dask) the result is lazy, too: one task learns from a sample, others
+    make the tiles (`fusion.lazy`).
 
     Args:
         hs: hyperspectral image (L, h, w), any unit; NaN is nodata. A cube, a path, or an array or xarray object as

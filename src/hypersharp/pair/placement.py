@@ -86,7 +86,7 @@ class Placement:
 
 @dataclass(frozen=True, eq=False)
 class OnMS(Placement):
-    """A pair on the pixels of the ms, which are never resampled.
+    """A pair on the pixels of the ms, of which at most bands that lie off the others are resampled.
 
     `blocks`: the grid of its coarse pixels, as far as the ms has a place; `evidence`: of the displacement, JSON-able.
     """
