@@ -27,7 +27,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-sync"]
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
 UPLOAD_MIB = 0.5
-PATIENCE_MS = 60_000
+PATIENCE_MS = 180_000
 
 if CHROMIUM is None:
     pytest.skip("no Chromium on this machine (apt-get install chromium)", allow_module_level=True)
