@@ -26,7 +26,7 @@ from hypersharp.registration.displaced import (
 from hypersharp.registration.register import LARGEST_ERROR, LEAST_CORRELATION, ROUNDS, SIGNIFICANCE, Registration
 from hypersharp.sensor.tables import FloatArray, Mask
 
-LEAST_APART_PX = 0.1  # fine pixels: less is not worth a resampling
+LEAST_APART_PX, LEAST_APART = 0.1, 0.05  # fine pixels, hs pixels: less is not worth a resampling, or not told
 SETTLED_PX = 0.005
 ALIKE = 0.9  # correlation below which another start is tried
 SMOOTH_PX = 1.0  # fine pixels: what noise and resampling change is blurred away before bands are compared
@@ -57,7 +57,8 @@ def bands_apart(hs: Image, ms: Image, start: Registration, hs_valid: Mask, ms_va
     spread = np.var(left_out - left_out[most].mean(0), axis=1) * (left_out.shape[1] - 1)
     errors = np.sqrt(spread.max(1))  # of the worse axis, what all bands share left out
     far = np.linalg.norm(off, axis=1)
-    apart = (far > np.maximum(LEAST_APART_PX, SIGNIFICANCE * errors)) & (errors <= LARGEST_ERROR * whole.ratio)
+    least = max(LEAST_APART_PX, LEAST_APART * whole.ratio)
+    apart = (far > np.maximum(least, SIGNIFICANCE * errors)) & (errors <= LARGEST_ERROR * whole.ratio)
     off = np.where(apart[:, None], off, 0.0)
     if not apart.any() or unlikeness(ms, ms_valid, off) >= unlikeness(ms, ms_valid, np.zeros_like(off)):
         return None
