@@ -193,10 +193,29 @@ class CubeImage:
 
 
 @dataclass(frozen=True, eq=False)
-class FlippedImage(CubeImage):
+class DerivedImage(CubeImage):
+    """An image made from the one that was `given`, which still answers for what it is."""
+
+    given: Image | CubeImage = field(kw_only=True)
+
+    @property
+    def origin(self) -> Image | CubeImage:
+        return self.given.origin
+
+    def said(self) -> tuple[str, ...]:
+        return self.given.said()
+
+    def check(self) -> None:
+        self.given.check()
+
+    def stamp(self) -> dict[str, Any]:
+        return self.given.stamp()
+
+
+@dataclass(frozen=True, eq=False)
+class FlippedImage(DerivedImage):
     """An image file whose rows, columns or both (`axes` 0, 1) are read from their far end; `values` is its outline."""
 
-    given: Image = field(kw_only=True)
     axes: tuple[int, ...] = field(kw_only=True)
 
     in_memory = False
@@ -213,10 +232,6 @@ class FlippedImage(CubeImage):
     def leaves_out(self) -> bool:  # type: ignore[override]
         return self.given.leaves_out
 
-    @property
-    def origin(self) -> Image:
-        return self.given
-
     def cube(self, window: Window | None = None) -> xr.DataArray:
         if window is not None:
             start, length, sides = list(window[:2]), window[2:], self.values.shape[1:]
@@ -225,20 +240,11 @@ class FlippedImage(CubeImage):
             window = (start[0], start[1], *length)
         return flipped(self.given.cube(window), self.axes)
 
-    def said(self) -> tuple[str, ...]:
-        return self.given.said()
-
     def loaded(self) -> CubeImage:
         return CubeImage(self.cube(), self.path, self.said())
 
-    def check(self) -> None:
-        self.given.check()
-
     def resolved(self) -> Self:
         return replace(self, given=self.given.resolved())
-
-    def stamp(self) -> dict[str, Any]:
-        return self.given.stamp()
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from hypersharp.cube import usable_bands
 from hypersharp.grid import Window, middle
-from hypersharp.io.image import CubeImage, CubeParts, Image
+from hypersharp.io.image import CubeImage, CubeParts, DerivedImage, Image
 from hypersharp.pair.resample import shifted
 from hypersharp.pair.tensors import fill_gaps, gaps
 from hypersharp.pair.tiling import grown
@@ -28,14 +28,13 @@ MOST_NAMED = 6
 
 
 @dataclass(frozen=True, eq=False)
-class MovedBands(CubeParts):
+class MovedBands(DerivedImage, CubeParts):
     """An ms whose bands are moved as it is read, those that move resampled once.
 
     `given`: the ms as it came; `parts`: its pixels, where those come one by one. `off_px_yx` (l, 2): how far down and
     right each band lay, 0 for those that stay as they are.
     """
 
-    given: Image | CubeImage = field(kw_only=True)
     off_px_yx: FloatArray = field(kw_only=True)
     leaves_out: bool = False
 
@@ -44,10 +43,6 @@ class MovedBands(CubeParts):
         beyond = bool((np.abs(off_px_yx) > 0.5).any())  # what such a band shows along a border is not in the image
         leaves_out = given.leaves_out or beyond
         return cls(given.outline(), given.path, given=given, off_px_yx=off_px_yx, leaves_out=leaves_out)
-
-    @property
-    def origin(self) -> Image | CubeImage:
-        return self.given.origin
 
     def cube(self, window: Window | None = None) -> xr.DataArray:
         """The window, or all; gaps move with the bands, and what lies beyond the image is missing."""
@@ -73,15 +68,6 @@ class MovedBands(CubeParts):
 
     def loaded(self) -> CubeImage:
         return replace(self, given=self.given.loaded())
-
-    def said(self) -> tuple[str, ...]:
-        return self.given.said()
-
-    def check(self) -> None:
-        self.given.check()
-
-    def stamp(self) -> dict[str, Any]:
-        return self.given.stamp()
 
     def note(self) -> str:
         """What was done."""

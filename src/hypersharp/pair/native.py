@@ -7,14 +7,14 @@ change of the pixel size or of the corner leaves it. An hs that was rotated, or 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hypersharp.cube import lonlat_of, with_bands_of
 from hypersharp.errors import installed
 from hypersharp.grid import Grid, middle
-from hypersharp.io.image import CubeImage, CubeParts, Image
+from hypersharp.io.image import CubeImage, CubeParts, DerivedImage, Image
 from hypersharp.numerics.enlarged import enlargement, null_space
 from hypersharp.pair.defects import LOOKED_AT_PX, some_bands
 from hypersharp.pair.resample import affine_type
@@ -26,30 +26,19 @@ LEAST_LINES, MOST_LINES = 12, 1024  # along either side, of an hs that is taken 
 
 
 @dataclass(frozen=True, eq=False)
-class NativeImage(CubeImage):
+class NativeImage(DerivedImage):
     """An hs taken back to its native pixels.
 
     `to_given`: from their corners (x, y) to those of the pixels it came in. `note`: what was done.
     """
 
-    given: Image | CubeImage = field(kw_only=True)
     to_given: Affine = field(kw_only=True)
     note: str = field(kw_only=True)
-
-    @property
-    def origin(self) -> Image | CubeImage:
-        return self.given.origin
 
     def grid(self, given: Grid) -> Grid:
         """Where its pixels lie, if the given image has a place; the grid of that."""
         place = given.transform and given.transform @ self.to_given
         return Grid((self.values.shape[1], self.values.shape[2]), place, given.crs)
-
-    def said(self) -> tuple[str, ...]:
-        return self.given.said()
-
-    def stamp(self) -> dict[str, Any]:
-        return self.given.stamp()
 
 
 def native_image(hs: Image | CubeImage) -> NativeImage | None:
