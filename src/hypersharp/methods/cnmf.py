@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Match, Scales, Subspace, seen_alike
+from hypersharp.methods.detail import Match, Scales, seen_alike
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.loops import slices
+from hypersharp.numerics.signal import Subspace
 from hypersharp.numerics.subspace import vca
 from hypersharp.pair.options import Options, Progress
 from hypersharp.pair.sensor import PairSensor

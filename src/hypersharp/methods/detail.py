@@ -1,13 +1,9 @@
 """What the quick methods share: the pair in a spectral subspace, the way between its two grids, gains fitted on detail.
 
-hs is kept as coefficients of the subspace that stands out of its noise, which takes most of that noise away and makes
-200 bands as light as 20. It is found with every band in units of its own noise: the strongest axes are then those of
-the highest signal to noise (Green et al. 1988, IEEE TGRS 26(1)), the noise is white in the coefficients, and what a
-band is measured in, radiance or reflectance, tells nothing. With 35 and 25 dB a band that is worth 0.1 to 2 dB on
-Jasper Ridge, Berlin, Paris and CAVE, against HySime on the bands as they are; as radiance 0.2 to 6 dB; without noise
-nothing. Gains are fitted on detail, what a local mean leaves of both images (as in MTF-GLP-CBD: Aiazzi et al. 2006,
-PE&RS 72(5); Vivone, Restaino, Chanussot 2018, IEEE TGRS 56(2)). The noise of ms at its own pixels, which a coarse pixel
-averages out, is added to the normal equations.
+hs is kept as coefficients of the subspace that stands out of its noise (`numerics.signal`), which takes most of that
+noise away and makes 200 bands as light as 20. Gains are fitted on detail, what a local mean leaves of both images (as
+in MTF-GLP-CBD: Aiazzi et al. 2006, PE&RS 72(5); Vivone, Restaino, Chanussot 2018, IEEE TGRS 56(2)). The noise of ms at
+its own pixels, which a coarse pixel averages out, is added to the normal equations.
 """
 
 from dataclasses import dataclass, replace
@@ -19,8 +15,9 @@ from torch import Tensor
 
 from hypersharp.numerics.interpolate import interpolate_bicubic
 from hypersharp.numerics.linops import mirror, mix_bands, sylvester, unmirrored
-from hypersharp.numerics.noise import band_noise, neighbour_noise, unshared_noise, white_axes
+from hypersharp.numerics.noise import unshared_noise
 from hypersharp.numerics.regression import solve_ridge, window_mean
+from hypersharp.numerics.signal import Subspace, signal_subspace
 from hypersharp.pair.options import Options, choose_device
 from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.sensor.observe import Sensor, circular_blur, degraded
@@ -29,8 +26,6 @@ from hypersharp.sensor.psf import PSF
 WINDOW_PX = 5  # coarse pixels along a side of the local mean
 RIDGE = 1e-9  # of the mean power, keeps a regression solvable where bands repeat each other
 LEAST_CORRELATION = 0.5
-PIXELS_A_BAND = 2  # more, for the noise of a band to be told from all others
-UNKNOWN_NOISE, LEAST_NOISE = 1e-2, 1e-3  # of a band's root mean square: where pixels are too few; else (60 dB)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,36 +42,6 @@ class Scales:
     def expand(self, coarse: Tensor) -> Tensor:
         """(n, h, w) -> (n, H, W)."""
         return interpolate_bicubic(coarse, self.ratio, self.psf.centre_yx())
-
-
-@dataclass(frozen=True, eq=False)
-class Subspace:
-    """Spectra as basis E (L, p) @ coefficients, which are analysis (p, L) @ spectra; noise: s^2 of each, white."""
-
-    basis: Tensor
-    analysis: Tensor
-    noise: float
-
-    def coefficients(self, hs: Tensor) -> Tensor:
-        """(p, h, w) of (L, h, w), where the subspace is."""
-        return mix_bands(self.analysis, hs.to(self.analysis))
-
-    def first(self, most: int | None) -> "Subspace":
-        """That of the strongest axes."""
-        return Subspace(self.basis[:, :most], self.analysis[:most], self.noise)
-
-
-def signal_subspace(pixels: Tensor) -> Subspace:
-    """What of (L, N) stands out of its noise, found with every band in units of that, which are 1 in the mean."""
-    many = pixels.shape[1] > PIXELS_A_BAND * len(pixels)
-    known = band_noise(pixels) if many else neighbour_noise(pixels)
-    power = pixels.to(torch.float64).square().mean(1)
-    variance = torch.maximum(known.to(power), (LEAST_NOISE if known.any() else UNKNOWN_NOISE) ** 2 * power)
-    noise = float(variance[variance > 0].log().mean().exp()) if variance.any() else 1.0
-    axes = white_axes(pixels, variance)
-    unit = (variance / noise).sqrt()[:, None].to(axes)
-    analysis = torch.where(unit > 0, axes / unit, 0.0).mT
-    return Subspace((unit * axes).to(pixels), analysis.to(pixels), noise)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Scales, Subspace, make_pair
+from hypersharp.methods.detail import Scales, make_pair
 from hypersharp.numerics.linops import mix_bands
+from hypersharp.numerics.signal import Subspace
 from hypersharp.pair.options import Options, Progress
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair

@@ -18,9 +18,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Agreement, Scales, Subspace, make_pair
+from hypersharp.methods.detail import Agreement, Scales, make_pair
 from hypersharp.numerics.linops import BlurDecimation, mix_bands
 from hypersharp.numerics.loops import shrinkage, slices
+from hypersharp.numerics.signal import Subspace
 from hypersharp.pair.options import Options, Progress
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair

@@ -24,10 +24,11 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Agreement, Match, Subspace, seen_alike
+from hypersharp.methods.detail import Agreement, Match, seen_alike
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.loops import slices
 from hypersharp.numerics.neighbours import Mean, similar_pixels
+from hypersharp.numerics.signal import Subspace
 from hypersharp.pair.options import Options, Progress, part_of
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair

@@ -1,8 +1,9 @@
 """A pair's coordinates: the spectral subspace of hs, and the part of it that the ms predicts.
 
-c = D^-1 E^T (y - mean), with mean and principal axes E (L, p) of hs; the guide g = W (x - mean) is the ridge
-regression of c on the ms x reduced by the PSF, fitted on what a local mean leaves of both, so that W says how
-detail follows detail. The units D are what g leaves of each coordinate, so that what is to be found is about 1.
+c = D^-1 E+ (y - mean), with the mean of hs and the axes E (L, p) that stand out of its noise most; the guide
+g = W (x - mean) is the ridge regression of c on the ms x reduced by the PSF, fitted on what a local mean leaves of
+both, so that W says how detail follows detail. The units D are what g leaves of each coordinate, so that what is to be
+found is about 1.
 """
 
 from dataclasses import dataclass
@@ -12,14 +13,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.numerics.linops import mix_bands
-from hypersharp.numerics.noise import band_noise, neighbour_noise, signal_rank, unshared_noise
+from hypersharp.numerics.noise import unshared_noise
 from hypersharp.numerics.regression import solve_ridge
-from hypersharp.numerics.subspace import svd_basis
+from hypersharp.numerics.signal import signal_subspace
 from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
-DIMENSIONS = 10
+DIMENSIONS = 16
 WINDOW_PX = 5  # coarse pixels along a side of the local mean
 RIDGE = 1e-3  # of the mean band power: keeps ms bands that repeat each other from cancelling out
 LEAST_SHARE = 1e-3  # of the coordinates' spread, the least unit
@@ -28,7 +29,7 @@ LEAST_UNIT = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:
-    """hs_mean (L), ms_mean (l), basis E D (L, p), analysis D^-1 E^T (p, L), guide W (p, l), beyond (L, L).
+    """hs_mean (L), ms_mean (l), basis E D (L, p), analysis D^-1 E+ (p, L), guide W (p, l), beyond (L, L).
 
     `beyond` projects on the dimensions that stand out of the noise but have no coordinate. `noise` (2, p): the standard
     deviations of the noise of hs in each coordinate, and of that of ms in the guide; `spread` (p): those of the guide.
@@ -51,21 +52,19 @@ def fit_coordinates(pair: TensorPair, sensor: Sensor, *, dimensions: int = DIMEN
     hs_mean, ms_mean = band_means(hs, hs_valid), band_means(ms, ms_valid)
     y = hs - hs_mean[:, None, None]
     x = sensor.hs(ms - ms_mean[:, None, None])
-    signal = signal_rank(pixels)
-    axes, others = svd_basis(pixels - hs_mean[:, None], signal).tensor_split([min(dimensions, signal)], 1)
-    c = mix_bands(axes.mT, y)
+    signal = signal_subspace(pixels - hs_mean[:, None])
+    axes, others = signal.basis.tensor_split([dimensions], 1)
+    of_axes, of_others = signal.analysis.tensor_split([dimensions])
+    c = mix_bands(of_axes, y)
     of_c, of_x = (detail(image)[:, counted].double() for image in (c, x))
     guide = solve_ridge(of_x @ of_x.mT, of_x @ of_c.mT, RIDGE).mT.to(c)
     untold = (c - mix_bands(guide, x))[:, counted].square().mean(1).sqrt()
     unit = untold.clamp(min=LEAST_SHARE * float(c.square().mean().sqrt()) + LEAST_UNIT)
-    basis, analysis, gains = axes * unit, axes.mT / unit[:, None], guide / unit[:, None]
-    # by all other bands where that can be, else by those beside each
-    variance = band_noise(pixels) if pixels.shape[1] > 2 * len(pixels) else neighbour_noise(pixels)
-    of_hs = analysis.square() @ variance.to(analysis)
-    noise = torch.stack([of_hs, gains.square() @ unshared_noise(ms, ms_valid).square()]).sqrt()
+    basis, analysis, gains = axes * unit, of_axes / unit[:, None], guide / unit[:, None]
+    noise = torch.stack([signal.noise / unit.square(), gains.square() @ unshared_noise(ms, ms_valid).square()]).sqrt()
     of_ms = torch.cov(measured_pixels(ms, ms_valid)).view(len(ms), len(ms))
     spread = (gains @ of_ms * gains).sum(1).clamp(min=0).sqrt()
-    return Coordinates(hs_mean, ms_mean, basis, analysis, gains, others @ others.mT, noise, spread)
+    return Coordinates(hs_mean, ms_mean, basis, analysis, gains, others @ of_others, noise, spread)
 
 
 def band_means(image: Tensor, valid: Tensor | None) -> Tensor:

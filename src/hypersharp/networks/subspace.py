@@ -1,11 +1,11 @@
 """SSJCN in a spectral subspace: one set of learnt weights for every number of bands, ratio and sensor.
 
-A pair is brought to p coordinates: those of hs are c = D^-1 E^T (y - mean), with principal axes E of hs and
-units D; the ms enters as g = W (x - mean), the linear regression of c on the ms reduced by the PSF. There the rounds of
-`CoordinateSSJCN` compare an estimate with c and with the ms through the sensor's own blur B and the response R E D,
-starting at g + upsample(c - B g). What of hs stands out of its noise beyond p dimensions is upsampled and added; the
-noise is not. An SSJCN, `own`, which sees all coordinates together, may have been learnt from the pair itself: what
-its scene's materials look like through this ms. Learning in a subspace of the pair's own: Dian et al.,
+A pair is brought to p coordinates: those of hs are c = D^-1 E+ (y - mean), with the axes E of hs that stand out of its
+noise most and units D; the ms enters as g = W (x - mean), the linear regression of c on the ms reduced by the PSF.
+There the rounds of `CoordinateSSJCN` compare an estimate with c and with the ms through the sensor's own blur B and the
+response R E D, starting at g + upsample(c - B g). What of hs stands out of its noise beyond p dimensions is upsampled
+and added; the noise is not. An SSJCN, `own`, which sees all coordinates together, may have been learnt from the pair
+itself: what its scene's materials look like through this ms. Learning in a subspace of the pair's own: Dian et al.,
 "Zero-shot hyperspectral sharpening", IEEE TPAMI 2023.
 """
 
