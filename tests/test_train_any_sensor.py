@@ -44,14 +44,14 @@ def make_scene() -> Array:
 
 
 def test_a_batch_depends_on_its_number_alone() -> None:
-    first, again = (training_batch([make_scene()], [], OPTIONS, 10, 3) for _ in range(2))
+    first, again = (training_batch([make_scene()], [], OPTIONS, 3) for _ in range(2))
     torch.testing.assert_close(first.c, again.c, rtol=0, atol=0)
     assert (first.sight.psf == again.sight.psf).all()
 
 
 @pytest.mark.parametrize("number", range(4))
 def test_a_pair_fits_together(number: int) -> None:
-    pair: Pair = training_batch([make_scene()], [], OPTIONS, 10, number)
+    pair: Pair = training_batch([make_scene()], [], OPTIONS, number)
     crops, dimensions, *coarse_yx = pair.c.shape
     sight, ms_bands = pair.sight, pair.x.shape[1]
     assert crops == 2 and sight.response.shape == (ms_bands, dimensions) and len(pair.weight) == dimensions
@@ -66,7 +66,7 @@ def test_an_image_of_few_bands_becomes_a_scene_of_random_spectra() -> None:
     assert 31 <= len(first) <= 100 and first.shape[1:] == image.shape[1:] and bool((first >= 0).all())
     assert 1 < int(torch.linalg.matrix_rank(first.flatten(1), rtol=1e-4)) <= 12
     assert len(first) != len(other) or not first.allclose(other)
-    pair = training_batch([make_scene()], [image.numpy()], OPTIONS, 10, next(k for k in range(9) if textured(k)))
+    pair = training_batch([make_scene()], [image.numpy()], OPTIONS, next(k for k in range(9) if textured(k)))
     assert torch.isfinite(pair.c).all() and pair.truth.abs().max() > 0
 
 

@@ -59,7 +59,7 @@ def pair_network(
     source, _ = load_weights(named_weights(weights).path)
     if not isinstance(source, SubspaceSSJCN):
         raise InputError(f"weights {weights}", "weights for any sensor", "leave --weights out")
-    found = fit_coordinates(pair, sensor, dimensions=source.options.dimensions)
+    found = fit_coordinates(pair, sensor)
     window = psf_window(sensor.psf, sensor.ratio)
     options = replace(
         source.options,

@@ -20,7 +20,7 @@ from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
-DIMENSIONS = 16
+DIMENSIONS = 16  # at most; the network takes them one by one
 WINDOW_PX = 5  # coarse pixels along a side of the local mean
 RIDGE = 1e-3  # of the mean band power: keeps ms bands that repeat each other from cancelling out
 LEAST_SHARE = 1e-3  # of the coordinates' spread, the least unit
@@ -45,16 +45,16 @@ class Coordinates:
     spread: Tensor
 
 
-def fit_coordinates(pair: TensorPair, sensor: Sensor, *, dimensions: int = DIMENSIONS) -> Coordinates:
-    """Coordinates of a pair, as many as stand out of the noise, `dimensions` at most; of what is measured alone."""
+def fit_coordinates(pair: TensorPair, sensor: Sensor) -> Coordinates:
+    """Coordinates of a pair, as many as stand out of the noise, DIMENSIONS at most; of what is measured alone."""
     hs, ms, hs_valid, ms_valid = pair.hs, pair.ms, pair.hs_valid, pair.ms_valid
     counted, pixels = pair.measured_under(sensor).to(hs.device), measured_pixels(hs, hs_valid)
     hs_mean, ms_mean = band_means(hs, hs_valid), band_means(ms, ms_valid)
     y = hs - hs_mean[:, None, None]
     x = sensor.hs(ms - ms_mean[:, None, None])
     signal = signal_subspace(pixels - hs_mean[:, None])
-    axes, others = signal.basis.tensor_split([dimensions], 1)
-    of_axes, of_others = signal.analysis.tensor_split([dimensions])
+    axes, others = signal.basis.tensor_split([DIMENSIONS], 1)
+    of_axes, of_others = signal.analysis.tensor_split([DIMENSIONS])
     c = mix_bands(of_axes, y)
     of_c, of_x = (detail(image)[:, counted].double() for image in (c, x))
     guide = solve_ridge(of_x @ of_x.mT, of_x @ of_c.mT, RIDGE).mT.to(c)

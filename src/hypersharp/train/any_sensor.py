@@ -114,7 +114,7 @@ def random_materials(image: Tensor, random: Generator) -> Tensor:
     return (spectra.mT @ shares * brightness).view(-1, *image.shape[1:])
 
 
-def random_pair(truth: Array, random: Generator, *, crops: int, crop_px: int, dimensions: int) -> Pair:
+def random_pair(truth: Array, random: Generator, *, crops: int, crop_px: int) -> Pair:
     """`crops` crops of about crop_px (0: the whole) of a random region of the scene under a random sensor."""
     ratio = int(random.choice(RATIOS))
     scene = random_scene(truth, random, ratio)
@@ -132,7 +132,7 @@ def random_pair(truth: Array, random: Generator, *, crops: int, crop_px: int, di
     assumed_response = response * random.normal(1, random.uniform(0, 0.06), response.shape)
     sigma_yx, centre_yx = sigma_yx * random.uniform(0.92, 1.08), centre_yx + random.uniform(-0.05, 0.05, 2)
     assumed = Sensor(boxed or gaussian_blur(sigma_yx, centre_yx, ratio), assumed_response, ratio)
-    found = fit_coordinates(TensorPair(hs, ms), assumed, dimensions=dimensions)
+    found = fit_coordinates(TensorPair(hs, ms), assumed)
     signs = torch.from_numpy(random.choice([-1.0, 1.0], found.basis.shape[1])).to(found.basis)  # which are arbitrary
     turned = {"analysis": found.analysis * signs[:, None], "guide": found.guide * signs[:, None]}
     found = replace(found, basis=found.basis * signs, **turned)
@@ -148,18 +148,18 @@ def random_pair(truth: Array, random: Generator, *, crops: int, crop_px: int, di
     return Pair(c, x, fine, found.basis.norm(dim=0), sight)
 
 
-def validation_pair(truths: list[Array], dimensions: int, k: int) -> Pair:
+def validation_pair(truths: list[Array], k: int) -> Pair:
     """A whole validation scene under one of the random sensors that stay the same."""
     random = np.random.default_rng((VALIDATION_SEED, k))
-    return random_pair(truths[k % len(truths)], random, crops=1, crop_px=0, dimensions=dimensions)
+    return random_pair(truths[k % len(truths)], random, crops=1, crop_px=0)
 
 
-def training_batch(truths: list[Array], textures: list[Array], options: TrainOptions, dimensions: int, k: int) -> Pair:
+def training_batch(truths: list[Array], textures: list[Array], options: TrainOptions, k: int) -> Pair:
     """Batch k of an endless stream; k alone (and the seed) decides everything."""
     random = np.random.default_rng((options.seed, k))
     drawn = textures if textures and random.random() < TEXTURE_SHARE else truths
     truth = drawn[random.integers(len(drawn))]
-    return random_pair(truth, random, crops=options.batch, crop_px=options.patch_px, dimensions=dimensions)
+    return random_pair(truth, random, crops=options.batch, crop_px=options.patch_px)
 
 
 def texture(path: Path) -> Array:
@@ -210,9 +210,8 @@ def lessons_for_any_sensor(
         return kept(folder / name, lambda: {"truth": read()})["truth"]
 
     scenes, watched = ([truth(*one) for one in readers.items()] for readers in (data.training, data.validation))
-    dimensions = net.options.dimensions
     textures = [texture(Path(path)) for path in options.textures]
-    batches = Items(partial(training_batch, scenes, textures, options, dimensions))
-    validation = Items(partial(validation_pair, watched, dimensions), VALIDATION_PAIRS * len(watched))
+    batches = Items(partial(training_batch, scenes, textures, options))
+    validation = Items(partial(validation_pair, watched), VALIDATION_PAIRS * len(watched))
     loaders = Loaders(batches, DataLoader(validation, batch_size=None), options.round_steps)
     return AnySensorTraining(net, options, data.preset), loaders
