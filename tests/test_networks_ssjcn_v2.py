@@ -52,6 +52,20 @@ def test_an_estimate_agrees_with_both_inputs(name: str) -> None:
         torch.testing.assert_close(seen, given, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["uestc-x4", "dian-x4"])
+@torch.no_grad()
+def test_values_below_zero_are_raised_by_what_the_inputs_leave_open(name: str) -> None:
+    net, sensor = of_protocol(name)
+    truth = scene().pow(8)  # dark in most places
+    hs, ms = sensor.observe(truth)
+    chains = [*net.estimates(hs, ms)]
+    before, after = sum(chains) / len(chains), net(hs, ms)
+    assert float(after.clamp(max=0).square().sum()) < 0.2 * float(before.clamp(max=0).square().sum())
+    assert float((after - truth).square().sum()) < float((before - truth).square().sum())
+    for seen, given in zip(sensor.observe(after), (hs, ms), strict=True):
+        torch.testing.assert_close(seen, given, rtol=0, atol=1e-5)
+
+
 @torch.no_grad()
 def test_a_scene_whose_borders_are_no_neighbours_is_mirrored_around() -> None:
     protocol = find_protocol("dian-x4").sensor()

@@ -20,6 +20,9 @@ chain of rounds of its own, and the estimate is the mean: it agrees with both in
 the less alike the less their starts are.
 Where hs is known to be noisy, s is the variance of its noise over that of the error of c (Wiener), which is what the
 disagreement has beyond the noise: an exact agreement would copy the noise.
+Where hs has no noise and neither image a value below zero, the estimate is drawn at the end, by what both leave open,
+to where it has none either: by projections on that and on the agreement in turn (Bregman 1965), beyond by as much
+again, none of which can lead away from a scene without such values.
 """
 
 import copy
@@ -51,6 +54,7 @@ STARTS = ("bicubic", "regression", "likeness")
 MOST_CHAINS = 8
 LEAST_ERROR = 1e-12  # the variance of an error that is all noise
 LEAST_STRENGTH = 1e-4  # of the weakest direction that a response sees, of the strongest
+RAISES = 5  # projections: 19 in 20 of the decibels that endless ones gain
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,8 @@ class SSJCN2(FusionNetwork):
         for estimate in self.estimates(hs, ms, means):
             mean = estimate / chains if mean is None else mean + estimate / chains
         assert mean is not None
-        return mean
+        exact = self.options.joint == "both" and self.noise is None
+        return self.raised(mean, torch.minimum(hs.amin(), ms.amin()) >= 0) if exact else mean
 
     def estimates(self, hs: Tensor, ms: Tensor, means: Means | None = None) -> Iterator[Tensor]:
         """The estimate (B, L, H, W) of each chain of rounds, from its start."""
@@ -170,6 +175,14 @@ class SSJCN2(FusionNetwork):
                     c = self.meet_hs(c + change.float(), y, means)
             with full_precision(hs):
                 yield seen_by_ms + mixed(self.basis, c)
+
+    def raised(self, estimate: Tensor, allowed: Tensor) -> Tensor:
+        """The estimate (B, L, H, W), hardly below zero any more, by what neither of the inputs sees."""
+        with full_precision(estimate):
+            for _ in range(RAISES):
+                change = mixed(self.basis.mT, (-estimate).clamp(min=0) * allowed)
+                estimate = estimate + 2 * mixed(self.basis, self.meet_hs(change, change.new_zeros(())))
+        return estimate
 
     def chain(self, k: int) -> "list[Body]":
         """The bodies of chain k's rounds."""
