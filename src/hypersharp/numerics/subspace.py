@@ -1,19 +1,13 @@
-"""Spectral subspaces: singular vectors, and endmembers by VCA.
+"""Endmembers by VCA, and principal axes.
 
 Source: VCA, Nascimento and Bioucas-Dias 2005 (IEEE TGRS 43(4)), projection on p - 1 dimensions. Pixels are the columns
-of (L, N); sums run in float64 because ranks are read off small eigenvalues. The rank of a noisy image: `noise`.
+of (L, N); sums run in float64 because ranks are read off small eigenvalues. What stands out of noise: `signal`.
 """
 
 import torch
 from torch import Tensor
 
 from hypersharp.errors import InputError
-
-
-def svd_basis(pixels: Tensor, rank: int) -> Tensor:
-    """The first `rank` left singular vectors (L, rank) of pixels (L, N), mean not removed; signs are arbitrary."""
-    check_rank(pixels, rank)
-    return principal_axes(second_moment(pixels))[:, :rank].to(pixels.dtype)
 
 
 def vca(pixels: Tensor, count: int, *, seed: int = 0, runs: int = 20) -> Tensor:
@@ -23,7 +17,9 @@ def vca(pixels: Tensor, count: int, *, seed: int = 0, runs: int = 20) -> Tensor:
 
     Raises: InputError for a count the pixels cannot carry.
     """
-    check_rank(pixels, count)
+    if not 1 <= count <= min(pixels.shape):
+        expected = f"1 to {min(pixels.shape)}, as many as bands and pixels"
+        raise InputError(f"a subspace of {count} dimensions", expected, "ask for fewer")
     values = pixels.to(torch.float64)
     mean = values.mean(1, keepdim=True)
     axes = principal_axes(second_moment(values - mean))[:, : count - 1]
@@ -60,9 +56,3 @@ def principal_axes(moment: Tensor) -> Tensor:
     """The eigenvectors (L, L) of a symmetric matrix as columns, largest eigenvalue first."""
     vectors: Tensor = torch.linalg.eigh(moment).eigenvectors
     return vectors.flip(1)
-
-
-def check_rank(pixels: Tensor, rank: int) -> None:
-    if not 1 <= rank <= min(pixels.shape):
-        found = f"a subspace of {rank} dimensions"
-        raise InputError(found, f"1 to {min(pixels.shape)}, as many as bands and pixels", "ask for fewer")
