@@ -52,10 +52,11 @@ def test_an_estimate_agrees_with_both_inputs(name: str) -> None:
         torch.testing.assert_close(seen, given, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("start", ["bicubic", ["bicubic", "likeness"]])
 @pytest.mark.parametrize("name", ["uestc-x4", "dian-x4"])
 @torch.no_grad()
-def test_values_below_zero_are_raised_by_what_the_inputs_leave_open(name: str) -> None:
-    net, sensor = of_protocol(name)
+def test_values_below_zero_are_raised_by_what_the_inputs_leave_open(name: str, start: str | list[str]) -> None:
+    net, sensor = of_protocol(name, start=start)
     truth = scene().pow(8)  # dark in most places
     hs, ms = sensor.observe(truth)
     chains = [*net.estimates(hs, ms)]
@@ -64,6 +65,13 @@ def test_values_below_zero_are_raised_by_what_the_inputs_leave_open(name: str) -
     assert float((after - truth).square().sum()) < float((before - truth).square().sum())
     for seen, given in zip(sensor.observe(after), (hs, ms), strict=True):
         torch.testing.assert_close(seen, given, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_scene_with_values_below_zero_keeps_them() -> None:
+    net, sensor = of_protocol("uestc-x4")
+    hs, ms = sensor.observe(scene() - 0.5)
+    torch.testing.assert_close(net(hs, ms), next(net.estimates(hs, ms)), rtol=0, atol=0)
 
 
 @torch.no_grad()

@@ -22,10 +22,12 @@ Where hs is known to be noisy, s is the variance of its noise over that of the e
 disagreement has beyond the noise: an exact agreement would copy the noise.
 Where hs has no noise and neither image a value below zero, the estimate is drawn at the end, by what both leave open,
 to where it has none either: by projections on that and on the agreement in turn (Bregman 1965), beyond by as much
-again, none of which can lead away from a scene without such values.
+again, none of which can lead away from a scene without such values. Of values near zero that is the least possible one;
+with the error that the chains' disagreement tells, e, what can be expected is z + e phi(z/e) / Phi(z/e).
 """
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -55,6 +57,9 @@ MOST_CHAINS = 8
 LEAST_ERROR = 1e-12  # the variance of an error that is all noise
 LEAST_STRENGTH = 1e-4  # of the weakest direction that a response sees, of the strongest
 RAISES = 5  # projections: 19 in 20 of the decibels that endless ones gain
+ERROR_OF_SPREAD = 2.0  # of the mean of chains over their deviations from it, as errors that correlate by .6 to .7 have
+LEAST_DEVIATION = 1e-6  # where chains agree
+FARTHEST = -5.0  # standard deviations below zero, where the raises have left next to nothing
 
 
 @dataclass(frozen=True)
@@ -140,12 +145,15 @@ class SSJCN2(FusionNetwork):
     def forward(self, hs: Tensor, ms: Tensor, start: Tensor | None = None, means: Means | None = None) -> Tensor:
         """The mean of the chains' estimates; a start from elsewhere has no place here."""
         del start
-        chains, mean = len(self.options.starts), None
-        for estimate in self.estimates(hs, ms, means):
-            mean = estimate / chains if mean is None else mean + estimate / chains
-        assert mean is not None
-        exact = self.options.joint == "both" and self.noise is None
-        return self.raised(mean, torch.minimum(hs.amin(), ms.amin()) >= 0) if exact else mean
+        mean, spread = torch.zeros(()), torch.zeros(())
+        for count, estimate in enumerate(self.estimates(hs, ms, means), 1):  # Welford 1962
+            apart = estimate - mean
+            mean = mean + apart / count
+            spread = spread + (apart * (estimate - mean)).mean(1, keepdim=True)
+        if self.options.joint != "both" or self.noise is not None:
+            return mean
+        error = ERROR_OF_SPREAD * (spread / len(self.options.starts)).sqrt()  # (B, 1, H, W)
+        return self.raised(mean, error, torch.minimum(hs.amin(), ms.amin()) >= 0)
 
     def estimates(self, hs: Tensor, ms: Tensor, means: Means | None = None) -> Iterator[Tensor]:
         """The estimate (B, L, H, W) of each chain of rounds, from its start."""
@@ -176,13 +184,23 @@ class SSJCN2(FusionNetwork):
             with full_precision(hs):
                 yield seen_by_ms + mixed(self.basis, c)
 
-    def raised(self, estimate: Tensor, allowed: Tensor) -> Tensor:
-        """The estimate (B, L, H, W), hardly below zero any more, by what neither of the inputs sees."""
+    def raised(self, estimate: Tensor, error: Tensor, allowed: Tensor) -> Tensor:
+        """The estimate (B, L, H, W), hardly below zero any more, by what neither of the inputs sees.
+
+        error (B, 1, H, W): its standard deviation, by which it is what can be expected of values that are not negative.
+        """
         with full_precision(estimate):
             for _ in range(RAISES):
-                change = mixed(self.basis.mT, (-estimate).clamp(min=0) * allowed)
-                estimate = estimate + 2 * mixed(self.basis, self.meet_hs(change, change.new_zeros(())))
-        return estimate
+                estimate = estimate + 2 * self.unseen((-estimate).clamp(min=0) * allowed)
+            places = estimate / error.clamp(min=LEAST_DEVIATION)
+            density = (-places.square() / 2).exp() / math.sqrt(2 * math.pi)
+            expected = error * density / torch.special.ndtr(places.clamp(min=FARTHEST))
+            return estimate + self.unseen(expected * allowed)
+
+    def unseen(self, change: Tensor) -> Tensor:
+        """What of a change of the estimate (B, L, H, W) neither of the inputs sees."""
+        c = mixed(self.basis.mT, change)
+        return mixed(self.basis, self.meet_hs(c, c.new_zeros(())))
 
     def chain(self, k: int) -> "list[Body]":
         """The bodies of chain k's rounds."""
