@@ -45,7 +45,9 @@ class SharedSensors:
     given: Mapping[str, Any]  # psf, srf and ratio
 
     def of(self, pair: PairFiles, hs: Image | CubeImage, ms: Image | CubeImage) -> tuple[str, dict[str, Any]]:
-        """The name of a pair's sensors (GIVEN, OWN, empty where none is needed), and which psf, srf, ratio and, where it was placed, pair `fuse` is to take.
+        """The name of a pair's sensors, and which psf, srf, ratio and, where it was placed, pair `fuse` is to take.
+
+        The name is GIVEN or OWN for what is not shared, empty where none is needed.
 
         Estimated from this pair where it is the first of its kind, its own where the shared one does not explain it;
         not at all where the sensor is given or not needed.

@@ -27,7 +27,7 @@ def in_our_words(wrong: Any, words: Sequence[str]) -> CallError:
             f"`{verb}` without {name}", f"{name}: {getattr(param, 'help', '')}".rstrip("."), f"add it; {see}"
         )
     if kind == "NoSuchOption":
-        near = " or ".join(sorted(wrong.possibilities or ()))
+        near = " or ".join(wrong.possibilities or ())  # the nearest first
         hint = f"did you mean {near}? {see}" if near else see
         return CallError(f"the option {wrong.option_name}", f"one that `{verb}` has", hint)
     if param is not None:
