@@ -164,14 +164,17 @@ def check_target(path: Path) -> None:
 def write(cube: xr.DataArray, path: Path) -> None:
     """Write one image a band: PNG for 8 and 16 bits unsigned, else TIFF of 32 bits (float64 is rounded to that).
 
-    Warns of whole numbers that become floating.
+    Warns of whole numbers too large for 32 bits, which become floating.
     """
     from PIL import Image
 
     dtype = SAVED_AS.get(cube.dtype.str[1:], "f4")
     if cube.dtype.kind in "iu" and dtype == "f4":
-        text = f"{cube.dtype} is saved as float32, exact up to 16,777,216: write .tif, .npy or .nc to keep all"
-        warnings.warn(text, stacklevel=3)
+        lowest, highest = (int(limit) for limit in (cube.min(), cube.max()))
+        dtype = "i4" if np.iinfo("i4").min <= lowest and highest <= np.iinfo("i4").max else dtype
+        if dtype == "f4":
+            text = f"{cube.dtype} with {max(highest, -lowest):,} is saved as float32, exact up to 16,777,216: "
+            warnings.warn(text + "write .tif, .npy or .nc to keep all", stacklevel=3)
     suffix = ".png" if dtype.startswith("u") else ".tif"
     digits = max(2, len(str(cube.sizes["band"])))
     quick: dict[str, Any] = {"compress_level": 1} if suffix == ".png" else {}
