@@ -130,7 +130,7 @@ def test_parts_of_images_that_a_result_was_made_of_are_refused_by_their_size() -
     hs, ms = make_cube(random.random((5, 24, 24))), make_cube(random.random((2, 48, 48)))
     sharp = hsp.fuse(hs, ms, method="bicubic")
     for use in (hsp.judge, hsp.predict_error):
-        with pytest.raises(InputError, match="hs of 5 x 12 x 12 for a result .* of 5 x 24 x 24, .* whole"):
+        with pytest.raises(InputError, match=r"hs of 5 x 12 x 12 for a result .* of 5 x 24 x 24, .* whole"):
             use(sharp[:, :24, :24], hs[:, :12, :12], ms[:, :24, :24])
-        with pytest.raises(InputError, match="ms of 2 x 24 x 48 for a result .* of 2 x 48 x 48"):
+        with pytest.raises(InputError, match=r"ms of 2 x 24 x 48 for a result .* of 2 x 48 x 48"):
             use(sharp, hs, ms[:, :24])
