@@ -507,7 +507,7 @@ def test_evaluate_leaves_out_what_is_masked(run, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--weights", "none.safetensors"], ["--ensemble"], ["--mode", "tiles"], ["--budget", "3"]]
+    "words", [["--weights", "none.safetensors"], ["--ensemble"], ["--mode", "tiles"], ["--budget", "60"]]
 )
 def test_what_only_others_know_is_refused_with_other_methods(run, folder: Path, words: list[str]) -> None:
     ran = run("fuse", folder / "hs.tif", folder / "ms.tif", "-o", folder / "out.tif", "--method", "gsa", *words)
