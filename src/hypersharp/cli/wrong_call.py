@@ -59,7 +59,7 @@ def wrong_value(name: str, value: str, message: str, see: str) -> CallError:
 
 def name_of(param: Any) -> str:
     """An option by its long name; an argument as its verb's help writes it."""
-    longest = max(param.opts, key=len)
+    longest: str = max(param.opts, key=len)
     return longest if longest.startswith("-") else longest.upper()
 
 
