@@ -11,6 +11,7 @@ import pytest
 from docs_inputs import satellite_pair
 from hypersharp.batch import sensors
 from hypersharp.batch.pairs import PairFiles, find_pairs
+from hypersharp.batch.run import Row, told_of_sensors
 from hypersharp.cli import main
 from hypersharp.cube import transform_of
 from hypersharp.errors import InputError
@@ -222,6 +223,15 @@ def test_a_result_that_was_cut_or_taken_away_is_made_again(
     assert [is_kept(), is_kept()] == [False, True]
     (tmp_path / "one.hdr").unlink()
     assert [is_kept(), is_kept()] == [False, True]
+
+
+def test_the_page_tells_how_many_pairs_had_which_sensor() -> None:
+    words = [("done", "a"), ("done", "a"), ("done", "b"), ("done", "its own"), ("done", "given"), ("done", "")]
+    rows = [Row(str(number), status, "", "", "", sensors=name) for number, (status, name) in enumerate(words)]
+    failed = Row("6", "failed", "", "", "")
+    told = "shared by 3 pairs; 1 pair with its own; 1 pair as given; 1 pair without, for none was needed"
+    assert told_of_sensors([*rows, failed]) == ("2", told)
+    assert told_of_sensors([*rows[4:5] * 2, failed]) == ("none", "shared; 2 pairs as given")
 
 
 def test_a_format_that_there_is_not_is_one_line(

@@ -132,6 +132,32 @@ def test_a_wrong_call_exits_2(
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("fuse hs ms -o c.tif --mode nope", "--mode 'nope', expected one of patches, tiles, whole, do: did you mean"),
+        ("--guard x fuse", "--guard 'x', expected one of all, none, risky, do: "),
+        ("fuse hs ms -o c.tif --ratio=four", "--ratio four, expected a whole number, do: see `hypersharp fuse -h`"),
+        ("fuse hs ms -o c.tif --tile 3", "--tile 3, expected a number greater than or equal to 16, do: "),
+        ("fuse hs ms", "`hypersharp fuse` without --out, expected --out: Sharp image to write"),
+        ("fuse", "`hypersharp fuse` without HS, expected HS: Low-resolution hyperspectral image, do: add it"),
+        ("fuse hs ms -o", "-o without a value, expected one behind it, do: add it"),
+        ("fuse hs ms -o c.tif --resume=3", "--resume with a value, expected none, do: leave it out"),
+        ("fuse hs ms -o c.tif --metod gsa", "the option --metod, .*did you mean --method"),
+        (
+            "fuse hs ms my file -o c.tif",
+            "more words than `hypersharp fuse` takes: my file, expected .*HS MS, do: .*quotes",
+        ),
+        ("fuze hs ms", "the verb 'fuze', expected one of .*fuse.*, do: did you mean fuse"),
+    ],
+)
+def test_a_call_that_cannot_be_read_is_one_line_of_our_form(run, call: str, words: str) -> None:
+    ran = run(*call.split())
+    assert ran.code == 2
+    assert re.fullmatch(f"error: found {words}.*\n", ran.err)
+    assert not ran.out
+
+
 def spoilt(folder: Path) -> None:
     """Files that cannot be used, beside the good ones."""
     whole = (folder / "hs.tif").read_bytes()
@@ -481,7 +507,7 @@ def test_evaluate_leaves_out_what_is_masked(run, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--weights", "none.safetensors"], ["--ensemble"], ["--mode", "tiles"], ["--budget", "3"]]
+    "words", [["--weights", "none.safetensors"], ["--ensemble"], ["--mode", "tiles"], ["--budget", "60"]]
 )
 def test_what_only_others_know_is_refused_with_other_methods(run, folder: Path, words: list[str]) -> None:
     ran = run("fuse", folder / "hs.tif", folder / "ms.tif", "-o", folder / "out.tif", "--method", "gsa", *words)

@@ -259,3 +259,24 @@ def test_what_is_no_sensor_and_no_method_is_one_line(options: dict[str, object],
 def test_a_scale_that_is_no_scale_is_a_wrong_call() -> None:
     with pytest.raises(CallError, match="scale=-1"):
         fuse(*cubes(), method="gsa", scale=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ({"method": "bicubic", "budget_s": 60}, "--budget with method bicubic"),
+        ({"method": "bicubic", "tile_px": 128}, "--tile with --mode whole, expected --mode tiles"),
+    ],
+)
+def test_an_option_without_effect_is_refused_though_it_says_the_default(chosen: dict[str, object], words: str) -> None:
+    random = np.random.default_rng(0)
+    with pytest.raises(CallError, match=words):
+        fuse(make_cube(random.random((5, 8, 8))), make_cube(random.random((2, 16, 16))), **chosen)  # type: ignore[arg-type]
+
+
+def test_a_displacement_asked_for_beside_a_psf_is_told_to_have_no_effect() -> None:
+    random = np.random.default_rng(0)
+    hs, ms = make_cube(random.random((5, 16, 16))), make_cube(random.random((2, 32, 32)))
+    made = {name: fuse(hs, ms, method="gsa", psf="box", coregister=name) for name in ("local", "affine", "none")}
+    told = {name: any("has no effect" in note for note in Record.of(sharp).notes) for name, sharp in made.items()}
+    assert told == {"local": False, "affine": True, "none": False}

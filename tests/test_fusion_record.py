@@ -14,7 +14,7 @@ import hypersharp as hsp
 from hypersharp import cube as cubes
 from hypersharp.cli import main
 from hypersharp.cube import make_cube
-from hypersharp.errors import CallError
+from hypersharp.errors import CallError, InputError
 from hypersharp.pair import align, pair, place, tensors
 from hypersharp.pair.record import Record
 from hypersharp.sensor.observe import Sensor
@@ -123,3 +123,14 @@ def test_detail_is_inferred_where_there_is_detail_of_ms(method: str) -> None:
     hs = make_cube(truth.reshape(6, 12, 4, 12, 4).mean((2, 4)), wavelengths_nm=np.linspace(450, 2400, 6))
     sharp = hsp.fuse(hs, make_cube(truth[:1], wavelengths_nm=[450]), method=method, coregister="none")
     assert any("is inferred from" in line for line in Record.of(sharp).lines()) == (method == "gsa")
+
+
+def test_parts_of_images_that_a_result_was_made_of_are_refused_by_their_size() -> None:
+    random = np.random.default_rng(0)
+    hs, ms = make_cube(random.random((5, 24, 24))), make_cube(random.random((2, 48, 48)))
+    sharp = hsp.fuse(hs, ms, method="bicubic")
+    for use in (hsp.judge, hsp.predict_error):
+        with pytest.raises(InputError, match=r"hs of 5 x 12 x 12 for a result .* of 5 x 24 x 24, .* whole"):
+            use(sharp[:, :24, :24], hs[:, :12, :12], ms[:, :24, :24])
+        with pytest.raises(InputError, match=r"ms of 2 x 24 x 48 for a result .* of 2 x 48 x 48"):
+            use(sharp, hs, ms[:, :24])

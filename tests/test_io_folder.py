@@ -1,5 +1,6 @@
 """Folders of band images, CAVE's among them."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,3 +84,15 @@ def test_cave_itself(name: str, dtype: str, data_dir: Callable[[str], Path]) -> 
     assert cube.dtype == dtype
     plane = np.asarray(Image.open(path / name / f"{name}_12.png"))
     np.testing.assert_array_equal(cube.values[11], (plane if plane.ndim == 2 else plane[..., 0])[100:116, 200:208])
+
+
+@pytest.mark.parametrize("dtype", ["u4", "i8", "u8"])
+def test_whole_numbers_are_kept_while_32_bits_hold_them(dtype: str, tmp_path: Path) -> None:
+    values = np.full((2, 4, 5), 2**24 + 1, dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        save_cube(make_cube(values), tmp_path / "exact")
+    np.testing.assert_array_equal(open_cube(tmp_path / "exact").values, values)
+    values[0, 0, 0] = 2**31
+    with pytest.warns(UserWarning, match=r"2,147,483,648 is saved as float32, .* write \.tif"):
+        save_cube(make_cube(values), tmp_path / "rounded")

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import scipy.io
 import xarray as xr
 
 from hypersharp.cube import crs_of, fwhm_nm, make_cube, transform_of, wavelengths_nm
@@ -83,3 +85,32 @@ def test_the_grid_mapping_is_of_a_type_that_cf_has(tmp_path: Path) -> None:
     save_cube(make_cube(IMAGE, crs="EPSG:32633"), tmp_path / "a.nc")
     with xr.open_dataset(tmp_path / "a.nc", engine="h5netcdf") as file:
         assert file["spatial_ref"].dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "inside"), [("a.mat", "S", "S.cube"), ("b.mat", "S", "S.cube"), ("a.nc", "S", "S/cube")]
+)
+def test_a_struct_or_group_named_itself_is_told_with_what_it_holds(
+    tmp_path: Path, name: str, whole: str, inside: str
+) -> None:
+    values = np.arange(6.0 * 12 * 10).reshape(12, 10, 6)
+    scipy.io.savemat(tmp_path / "a.mat", {"S": {"cube": values, "name": "x"}, "other": values})
+    for file in ("b.mat", "a.nc"):
+        with h5py.File(tmp_path / file, "w") as made:
+            made["S/cube"], made["cube"] = values, values
+    with pytest.raises(InputError, match=rf"'{whole}' in .* 1 array \({inside}\), .* --variable {inside}"):
+        open_cube(tmp_path / name, variable=whole)
+
+
+def test_a_group_of_a_zarr_store_is_read_or_told_with_what_it_holds(tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    values = np.arange(6.0 * 12 * 10).reshape(6, 12, 10)
+    for group, factor in ((None, 1), ("S", 2)):
+        found = xr.Dataset({"cube": (("band", "y", "x"), factor * values)})
+        found.to_zarr(tmp_path / "a.zarr", group=group, mode="a", consolidated=False)
+    np.testing.assert_array_equal(open_cube(tmp_path / "a.zarr", variable="S/cube").values, 2 * values)
+    np.testing.assert_array_equal(open_cube(tmp_path / "a.zarr", variable="cube").values, values)
+    with pytest.raises(InputError, match=r"'S' in .* 1 array \(S/cube\), .* --variable S/cube"):
+        open_cube(tmp_path / "a.zarr", variable="S")
+    with pytest.raises(InputError, match="no group 'T' in"):
+        open_cube(tmp_path / "a.zarr", variable="T/cube")

@@ -123,7 +123,7 @@ def test_what_the_pair_taught_is_applied_to_it_degraded_as_the_result_was_made(
         applied.append((tuple(pair.hs.shape), options))
         return as_it_is(sharpener, pair, options)
 
-    how = {"tile_px": 32, "precision": "fp32"}
+    how = {"precision": "fp32"}
     sharp = fuse(hs, ms, method="bicubic", **how)  # type: ignore[arg-type]
     monkeypatch.setattr(Sharpener, "__call__", spy)
     more = {"method": "bicubic", **how} if named else {}

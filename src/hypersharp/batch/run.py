@@ -10,6 +10,7 @@ import io
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -20,6 +21,7 @@ from typing import Any
 import xarray as xr
 
 from hypersharp.batch.pairs import PairFiles
+from hypersharp.batch.sensors import GIVEN, OWN
 from hypersharp.cube import only_usable, wavelengths_nm
 from hypersharp.errors import HypersharpError, Stopped
 from hypersharp.io import check_apart, check_output
@@ -46,7 +48,7 @@ class Row:
         status: "done" or "failed".
         method: what ran, of `auto` what it took.
         residual: the share by which HS and MS differ under the sensor; None where none was asked for.
-        sensors: the name of those it shares with others.
+        sensors: the name of those it shares with others, GIVEN, OWN, or empty where none was needed.
         seconds: for all of it.
         pictures: HS, MS and result as data for a page.
     """
@@ -198,13 +200,26 @@ def pictures_of(cubes: Mapping[str, xr.DataArray]) -> list[dict[str, Any]]:
     return [{"uri": picture.uri, "alt": picture.alt, "title": picture.title} for picture in made]
 
 
+def told_of_sensors(rows: Sequence[Row]) -> tuple[str, str]:
+    """How many shared estimates of sensors there are, and how many pairs that were done had which sensor."""
+    counts = Counter(row.sensors for row in rows if row.status == "done")
+    others = {OWN: "with its own", GIVEN: "as given", "": "without, for none was needed"}
+    shared = {name: count for name, count in counts.items() if name not in others}
+    words = [f"shared by {counted(sum(shared.values()))}" if shared else "shared"]
+    words += [f"{counted(counts[name])} {word}" for name, word in others.items() if counts[name]]
+    return f"{len(shared):,}" if shared else "none", "; ".join(words)
+
+
+def counted(pairs: int) -> str:
+    return f"{pairs:,} pair" + "s" * (pairs != 1)
+
+
 def write_page(rows: Sequence[Row], path: Path, command: str) -> Path:
     """Write the page of all pairs, those that failed first. Raises: OutputError."""
     failed = [row for row in rows if row.status == "failed"]
-    kinds = {row.sensors for row in rows if row.sensors}
     keys = [
         ("Pairs", f"{len(rows):,}", f"{len(failed)} failed" if failed else "none failed"),
-        ("Sensor pairs", f"{len(kinds):,}", "blur and response estimated once for each"),
+        ("Sensors", *told_of_sensors(rows)),
         ("Time", f"{sum(row.seconds for row in rows):.0f} s", f"in all, {machine()}"),
         ("Version", release(), "of hypersharp"),
     ]

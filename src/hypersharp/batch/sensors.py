@@ -32,6 +32,8 @@ from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.stored import SENSOR_NM, describe_estimate, read_sensor
 from hypersharp.system.atomic import make_folder
 
+GIVEN, OWN = "given", "its own"  # in place of the name of a shared one
+
 
 @dataclass(frozen=True)
 class SharedSensors:
@@ -45,12 +47,14 @@ class SharedSensors:
     def of(self, pair: PairFiles, hs: Image | CubeImage, ms: Image | CubeImage) -> tuple[str, dict[str, Any]]:
         """The name of a pair's sensors, and which psf, srf, ratio and, where it was placed, pair `fuse` is to take.
 
+        The name is GIVEN or OWN for what is not shared, empty where none is needed.
+
         Estimated from this pair where it is the first of its kind, its own where the shared one does not explain it;
         not at all where the sensor is given or not needed.
         """
         known, needed = dict(self.given), {"psf", "srf"}.intersection(find_method(self.method).needs)
         if known["psf"] is not None or known["srf"] is not None:
-            return "given", known
+            return GIVEN, known
         if not needed:
             return "", known
         name = pair.sensors or kind_of(hs, ms)
@@ -60,10 +64,10 @@ class SharedSensors:
         if not file.exists():
             found = estimate_of(known["pair"], hs.path)
             if found is None:
-                return "its own", known
+                return OWN, known
             write_text(make_folder(self.folder) / file.name, found)
         elif not pair.sensors and misfits(read_sensor(file), file, known["pair"]):
-            return "its own", known
+            return OWN, known
         sensor = read_sensor(file)
         return name, known | {"psf": sensor.psf, "srf": file, "ratio": sensor.ratio}
 

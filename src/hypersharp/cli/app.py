@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 
 from hypersharp.cli.shown import say
+from hypersharp.cli.wrong_call import WrongCall, in_our_words
 from hypersharp.errors import HypersharpError, Stopped, in_a_line
 from hypersharp.system.deterministic import be_deterministic
 from hypersharp.system.memory import keep_memory
@@ -55,12 +56,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     stop_on_signals()
     try:
         with one_line_warnings(debug), guarded():
-            app(words, prog_name="hypersharp", obj=words)
+            code = app(words, prog_name="hypersharp", obj=words, standalone_mode=False)
     except Stopped as stop:
         kept = "; ".join(getattr(stop, "__notes__", ["nothing is left half-written, what stood there is as it was"]))
         print(f"stopped: {kept}", file=sys.stderr)  # noqa: T201
         wait_for_nobody(128 + stop.number)
         sys.exit(128 + stop.number)
+    except WrongCall as wrong:
+        if type(wrong).__name__ == "NoArgsIsHelpError":  # its help is shown by now
+            sys.exit(2)
+        fail(str(in_our_words(wrong, words)), 2, debug)
     except HypersharpError as exc:
         fail(str(exc), exc.exit_code, debug)
     except MemoryError:
@@ -71,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             fail(f"{refused}, expected a path that can be used, do: choose a shorter name, or another folder", 1, debug)
         do = "report it with the output of the same command and --debug"
         fail(f"found a fault in hypersharp ({type(exc).__name__}: {exc}), expected none, do: {do}", 1, debug)
-    sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def stop_on_signals() -> None:

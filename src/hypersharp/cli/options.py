@@ -103,10 +103,14 @@ class Fusing:
     """How a pair is fused; the names are those of `pair.options.Options`."""
 
     method: Annotated[str, Option(help="Fusion method; `hypersharp methods` lists them.")] = "auto"
-    budget_s: Annotated[float, Option("--budget", help="Seconds that --method auto may take, about.", min=0)] = 60.0
+    budget_s: Annotated[
+        float | None, Option("--budget", help="Seconds that --method auto may take, about; default 60.", min=0)
+    ] = None
     weights: Weights = None
     mode: Mode = "whole"
-    tile_px: Annotated[int, Option("--tile", help="Side of a tile in fine pixels, with --mode tiles.", min=16)] = 128
+    tile_px: Annotated[
+        int | None, Option("--tile", help="Side of a tile in fine pixels, with --mode tiles; default 128.", min=16)
+    ] = None
     device: Device = "auto"
     precision: Precision = "auto"
     runtime: Annotated[Literal["torch", "onnx"], Option(help=RUNTIME)] = "torch"

@@ -1,7 +1,8 @@
 """Files of named arrays (.mat, .npz, .nc, .zarr): which is the image, which axis is which, what else is known."""
 
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ def find_variable(
     """
     kinds = {name: (len(shape), np.dtype(dtype).kind) for name, (shape, dtype) in found.items()}
     if image.variable is not None:
+        check_whole(image, [name for name, kind in kinds.items() if _is_real(*kind)])
         if image.variable not in found:
             raise unknown_name("variable", image.variable, found)
         if not _is_real(*kinds[image.variable]):
@@ -81,6 +83,14 @@ def find_variable(
         what = f"{len(candidates)} possible images in {image.path} ({listed})"
         raise InputError(what, "one", "name it: --variable (variable= in Python)")
     return candidates[0]
+
+
+def check_whole(image: Wanted, names: Iterable[str]) -> None:
+    """Raise an InputError where what is named is a struct, a cell or a group that holds arrays of these names."""
+    inside = [name for name in names if image.variable and re.match(re.escape(image.variable) + r"[./{]", name)]
+    if inside:
+        found = f"'{image.variable}' in {image.path}, which holds {len(inside)} arrays ({', '.join(inside[:8])})"
+        raise InputError(found.replace("1 arrays", "1 array"), "one array", f"name it: --variable {inside[0]}")
 
 
 def _is_real(axes: int, kind: str) -> bool:

@@ -40,7 +40,7 @@ def fuse(
     method: str = "auto",
     weights: str | Path | None = None,
     mode: Mode = "whole",
-    tile_px: int = 128,
+    tile_px: int | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     runtime: Runtime = "torch",
@@ -50,7 +50,7 @@ def fuse(
     ratio: int | None = None,
     scale: float | None = None,
     consistent: bool | None = None,
-    budget_s: float = 60.0,
+    budget_s: float | None = None,
     coregister: Coregister = "local",
     frame: Frame = "ms",
     destripe: bool = True,
@@ -72,7 +72,7 @@ def fuse(
             protocol) and takes the best, or their blend; with weights given, the method of those.
         weights: packaged name or file, for methods with a network; by default those that fit.
         mode: how a network runs: "whole" image, blended "tiles" of tile_px, or the paper's "patches".
-        tile_px: side of a tile in fine pixels.
+        tile_px: side of a tile in fine pixels, by default 128.
         device: "auto", "cpu", "cuda", "cuda:1", ...
         precision: of a network: "fp32", "bf16", or "auto", which takes bf16 where this machine is faster at it.
         runtime: what runs a network, "torch" or, in float32, "onnx", as weights in an ONNX file always are.
@@ -85,7 +85,7 @@ def fuse(
         consistent: project the result onto those that reproduce hs, within its noise, when blurred and downsampled
             (`consistency.project`). None: where the psf is known or estimated anyway and that raises the scores at
             reduced resolution.
-        budget_s: seconds that "auto" may take in all, about.
+        budget_s: seconds that "auto" may take in all, about; by default 60.
         coregister: the richest displacement between the images that is looked for, "local" (a smooth field), "affine",
             "shift" or "none"; not with a psf given, which fixes where the pixels of hs lie.
         frame: whose pixels the result has: "ms"; or "hs", with the ms resampled to an exact multiple of them, for

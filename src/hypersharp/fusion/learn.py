@@ -137,6 +137,8 @@ def learn_pair(
     check_methods_options(method, options)
     sample = pair.to_learn_from(in_parts=in_parts)
     sensor, notes = sensor_of(pair, sample, psf, srf), list[str]()
+    if options.coregister_with(psf) != options.coregister != Options.coregister:
+        notes.append(f"coregister {options.coregister} has no effect: the psf that is given says where hs lies")
     needs_sensor = "psf" in find_method(method).needs  # others serve a pair that shows none
     if needs_sensor and not options.keep_changed and (changes := find_changes(sample, sensor)):
         before = pair.left_out["hs"]["share"]
@@ -161,13 +163,15 @@ def learn_pair(
 
 
 def check_methods_options(method: str, options: Options) -> None:
-    """Raises: CallError for what only networks know, with a method that has none; for a budget without `auto`."""
+    """Raises: CallError for what only networks, `auto` or tiles heed, without them."""
     given = {"weights": options.weights is not None, "ensemble": options.ensemble, "mode": options.mode != "whole"}
     for name in (name for name, there in given.items() if there):
         if method != AUTO.name and not find_method(method).is_network:
             expected = "a method with a network, or auto"
             raise CallError(f"--{name} with method {method}", expected, f"leave --{name} out, or name such a method")
-    if method != AUTO.name and options.budget_s != Options.budget_s:
+    if options.tile_px is not None and options.mode != "tiles":
+        raise CallError(f"--tile with --mode {options.mode}", "--mode tiles", "leave --tile out, or add --mode tiles")
+    if method != AUTO.name and options.budget_s is not None:
         raise CallError(f"--budget with method {method}", AUTO.name, "leave --budget out, or take --method auto")
 
 

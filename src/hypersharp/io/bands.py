@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hypersharp.errors import InputError
+from hypersharp.io.picture import same_orientation, upright
 from hypersharp.io.raster import RasterPixels, joined, read_raster
 from hypersharp.products.rasters import Band, Rasters
 from hypersharp.stored import MaskPixels, Stored, one_or_each
@@ -95,7 +96,7 @@ def read_bands(files: Sequence[Path]) -> Stored:
     pixels = Rasters(bands, nodata=next(iter(apart.values()), None))
     pixels.dtype = np.result_type(*(found.pixels.dtype for found in opened))
     masks = [(found.valid, factor) for found, factor in zip(opened, factors, strict=True) if found.valid is not None]
-    return Stored(
+    found = Stored(
         pixels,
         wavelengths_nm=joined([found.wavelengths_nm for found in opened]),
         fwhm_nm=joined([found.fwhm_nm for found in opened]),
@@ -107,6 +108,7 @@ def read_bands(files: Sequence[Path]) -> Stored:
         offset=np.concatenate([np.ravel(found.offset) for found in opened]),
         valid=InAll(finest.pixels.shape[1:], masks) if masks else None,
     )
+    return upright(found, files[0].parent, same_orientation(files))
 
 
 class InAll(MaskPixels):

@@ -18,6 +18,7 @@ from hypersharp.errors import InputError, OutputError, installed
 from hypersharp.io.bands import band_files, read_bands
 from hypersharp.io.format import GEOTIFF
 from hypersharp.io.image import Image
+from hypersharp.io.picture import same_orientation, warn_turned
 from hypersharp.stored import NOTES, Pixels, Stored
 from hypersharp.system.read_errors import READ_ERRORS, reading
 
@@ -54,15 +55,16 @@ class BandImages(Pixels):
 
 
 def _plane(path: Path) -> np.ndarray:
-    """The first channel of an image (y, x)."""
-    from PIL import Image
+    """The first channel of an image (y, x), upright."""
+    from PIL import Image, ImageOps
 
     errors = (*READ_ERRORS, Image.DecompressionBombError, Image.DecompressionBombWarning)
     with reading(path, EXPECTED, *errors), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path, formats=("PNG", "TIFF")) as image:
-            plane = np.asarray(image)
+        # as an open file: Pillow maps a named TIFF by the rows of the upright image, and garbles one that lies
+        with path.open("rb") as file, Image.open(file, formats=("PNG", "TIFF")) as image:
+            plane = np.asarray(ImageOps.exif_transpose(image))
     return plane if plane.ndim == 2 else plane[..., 0]
 
 
@@ -85,10 +87,11 @@ def read(image: Image) -> Stored:
             raise InputError(found, expected, "name the scene's own folder")
         folder = nested[0]
         files = _numbered(folder)
-    known = _known(folder / SIDECAR)
+    known, pixels = _known(folder / SIDECAR), BandImages(files)
+    warn_turned(folder.name, same_orientation(files), pixels.shape[1:])
     cave = not known and len(files) == CAVE_BANDS and files[0].stem == f"{folder.name}_01"
     return Stored(
-        BandImages(files),
+        pixels,
         wavelengths_nm=np.array(CAVE_NM, float) if cave else known.get("wavelength_nm"),
         fwhm_nm=known.get("fwhm_nm"),
         good_bands=known.get("good_band"),
@@ -161,14 +164,17 @@ def check_target(path: Path) -> None:
 def write(cube: xr.DataArray, path: Path) -> None:
     """Write one image a band: PNG for 8 and 16 bits unsigned, else TIFF of 32 bits (float64 is rounded to that).
 
-    Warns of whole numbers that become floating.
+    Warns of whole numbers too large for 32 bits, which become floating.
     """
     from PIL import Image
 
     dtype = SAVED_AS.get(cube.dtype.str[1:], "f4")
     if cube.dtype.kind in "iu" and dtype == "f4":
-        text = f"{cube.dtype} is saved as float32, exact up to 16,777,216: write .tif, .npy or .nc to keep all"
-        warnings.warn(text, stacklevel=3)
+        lowest, highest = (int(limit) for limit in (cube.min(), cube.max()))
+        dtype = "i4" if np.iinfo("i4").min <= lowest and highest <= np.iinfo("i4").max else dtype
+        if dtype == "f4":
+            text = f"{cube.dtype} with {max(highest, -lowest):,} is saved as float32, exact up to 16,777,216: "
+            warnings.warn(text + "write .tif, .npy or .nc to keep all", stacklevel=3)
     suffix = ".png" if dtype.startswith("u") else ".tif"
     digits = max(2, len(str(cube.sizes["band"])))
     quick: dict[str, Any] = {"compress_level": 1} if suffix == ".png" else {}

@@ -22,6 +22,7 @@ from hypersharp.grid import next_to
 from hypersharp.io.envi import header_beside, headers_of_tiff
 from hypersharp.io.image import Image
 from hypersharp.io.packed import BLOCK, pack, pieces
+from hypersharp.io.picture import orientation_of, upright
 from hypersharp.io.raster import read_raster
 from hypersharp.products.files import world_files
 from hypersharp.products.rasters import opened_raster
@@ -40,15 +41,18 @@ PLAIN = {"scale": 1.0, "offset": 0.0}  # of a file that says nothing of them
 
 
 def read(image: Image) -> Stored:
-    """Open a GeoTIFF; an alpha band or internal mask becomes missing pixels, pages of one size are bands."""
+    """Open a GeoTIFF; an alpha band or internal mask becomes missing pixels, pages of one size are bands.
+
+    One without a place is turned upright as its orientation says.
+    """
     found, beside = read_raster(image.path, "GTiff"), header_beside(image.path)
-    if beside is None or beside.shape != found.pixels.shape:
-        return found
-    known: dict[str, Any] = {}  # what the file leaves out and the ENVI header beside it says
-    for name, value in beside.facts(found.pixels.shape[0]).items():
-        missing = getattr(found, name) is None if name not in PLAIN else np.all(getattr(found, name) == PLAIN[name])
-        known |= {name: value} if missing and value is not None else {}
-    return replace(found, **known)
+    if beside is not None and beside.shape == found.pixels.shape:
+        known: dict[str, Any] = {}  # what the file leaves out and the ENVI header beside it says
+        for name, value in beside.facts(found.pixels.shape[0]).items():
+            missing = getattr(found, name) is None if name not in PLAIN else np.all(getattr(found, name) == PLAIN[name])
+            known |= {name: value} if missing and value is not None else {}
+        found = replace(found, **known)
+    return upright(found, image.path, orientation_of(image.path, "GTiff"))
 
 
 def goes_with(path: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from hypersharp.cube import crs_of, cut, flipped, leave_out, nodata_of, transfor
 from hypersharp.errors import InputError, check_name
 from hypersharp.grid import Window
 from hypersharp.io.format import format_of, open_stored
+from hypersharp.numerics.turn import Turn
 from hypersharp.products.files import changed, split_part
 from hypersharp.products.quality import REASONS, Kept
 from hypersharp.stored import Stored
@@ -234,10 +235,10 @@ class FlippedImage(DerivedImage):
 
     def cube(self, window: Window | None = None) -> xr.DataArray:
         if window is not None:
-            start, length, sides = list(window[:2]), window[2:], self.values.shape[1:]
-            for axis in self.axes:
-                start[axis] = sides[axis] - start[axis] - length[axis]
-            window = (start[0], start[1], *length)
+            y, x, height, width = window
+            turn = Turn(from_below=0 in self.axes, from_right=1 in self.axes)
+            rows, columns = turn.lying(slice(y, y + height), slice(x, x + width), self.values.shape[1:])
+            window = (rows.start, columns.start, height, width)
         return flipped(self.given.cube(window), self.axes)
 
     def loaded(self) -> CubeImage:

@@ -103,7 +103,7 @@ def _read_v73(image: Image) -> Stored:
 def _looks_inside(image: Image, found: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> bool:
     """Whether structs are looked into: where a field is asked for, or nothing else can be an image."""
     if image.variable is not None:
-        return image.variable not in found
+        return image.variable not in found or found[image.variable][1].kind == "O"
     return not any(dtype.kind in "iuf" and sum(side > 1 for side in shape) > 1 for shape, dtype in found.values())
 
 

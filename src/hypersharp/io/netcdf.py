@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from hypersharp.conventions.arrays import check_whole
 from hypersharp.conventions.dataset import image_shape, read_dataset
 from hypersharp.cube import crs_of, transform_of
 from hypersharp.errors import InputError, needs
@@ -57,6 +58,7 @@ def _opened(path: Path, group: str | None = None) -> Iterator[Any]:
 def read(image: Image) -> Stored:
     """Open the one image in a NetCDF file, or the one named, as group/name where it lies in a group."""
     grouped = _in_groups(image.path)
+    check_whole(image, grouped)
     group, _, name = (image.variable or "").rpartition("/")
     images = sorted(name for name, found in grouped.items() if found.ndim == 3 and 1 not in found.shape)
     if image.variable is None and images:

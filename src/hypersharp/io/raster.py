@@ -8,7 +8,6 @@ so), the pages of a TIFF, a palette, a place by control points or a camera model
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import groupby, product
 from math import sqrt
 from operator import itemgetter
@@ -21,7 +20,7 @@ from scipy.interpolate import RectBivariateSpline
 from hypersharp.errors import InputError
 from hypersharp.grid import Grid, Places, affine_through, next_to, on_map
 from hypersharp.io.image import Image
-from hypersharp.io.picture import UPRIGHT, Turned, orientation_of
+from hypersharp.io.picture import orientation_of, upright
 from hypersharp.products.rasters import opened_raster
 from hypersharp.sensor.wavelengths import named_nm, numbers_in, spectral_nm, widths_nm
 from hypersharp.stored import NOTES, Pixels, Stored, one_or_each
@@ -98,13 +97,7 @@ def read(image: Image) -> Stored:
     """
     driver = "PNG" if image.path.suffix.lower() == ".png" else "JPEG"
     stored = read_raster(image.path, driver)
-    orientation = orientation_of(image.path, driver) if stored.transform is None else UPRIGHT
-    if orientation != UPRIGHT:
-        valid = None if stored.valid is None else Turned(stored.valid, orientation)
-        stored = replace(stored, pixels=Turned(stored.pixels, orientation), valid=valid)
-        text = f"{image.path.name} is turned upright, as its EXIF orientation {orientation} says: "
-        text += f"{stored.pixels.shape[1]} x {stored.pixels.shape[2]} pixels (rows x columns)"
-        warnings.warn(text, stacklevel=3)
+    stored = upright(stored, image.path, orientation_of(image.path, driver))
     if stored.pixels.dtype == np.uint8:
         text = f"{image.path.name} has 8 bits, maybe with a camera's tone curve: it is taken for light as it is"
         warnings.warn(text, stacklevel=3)

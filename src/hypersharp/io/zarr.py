@@ -4,12 +4,14 @@ import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from hypersharp.conventions.arrays import check_whole
 from hypersharp.conventions.dataset import read_dataset
 from hypersharp.errors import InputError, OutputError, needs
 from hypersharp.io.format import ZARR
@@ -24,16 +26,17 @@ EXPECTED = "a whole Zarr store"
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """An xarray Dataset with the numbers as they are stored."""
+def _opened(path: Path, group: str | None = None) -> Iterator[Any]:
+    """An xarray Dataset of the store, or of a group in it, with the numbers as they are stored."""
     if not ZARR.is_store(path):
         raise InputError(f"{path} that is no Zarr store", EXPECTED, "check the folder")
     with needs("Zarr"):
         import zarr.errors
     errors = (*READ_ERRORS, zarr.errors.BaseZarrError, SystemError)  # numcodecs raises the last
     raw: dict[str, Any] = {"engine": "zarr", "mask_and_scale": False, "decode_times": False, "consolidated": False}
+    raw |= {"group": group}
     with reading(path, EXPECTED, *errors):
-        for file, text in metadata_of(path):
+        for file, text in metadata_of(path / (group or "")):
             with suppress(ValueError, RecursionError):  # which zarr words better
                 if names_pickle(json.loads(text)):  # some versions of zarr would unpickle, and run its code
                     found = f"{file} with a codec that runs code (pickle)"
@@ -72,10 +75,26 @@ def names_pickle(said: Any) -> bool:
     return isinstance(said, list) and any(map(names_pickle, said))
 
 
+def arrays_in(path: Path, group: str) -> list[str]:
+    """The arrays of a group in a store, as group/name; none of an array, or of what is not there."""
+    found = []
+    for file, text in metadata_of(path / group):
+        with suppress(ValueError, RecursionError):
+            if Path(file).name == ".zarray" or json.loads(text).get("node_type") == "array":
+                found.append(Path(file).parent.name)
+    return sorted(f"{group}/{name}" for name in found if name != Path(group).name)
+
+
 def read(image: Image) -> Stored:
-    """Open the one image in a Zarr store, or the one named."""
+    """Open the one image in a Zarr store, or the one named, as group/name where it lies in a group."""
     check_within(image.path)
-    return read_dataset(image, _opened)
+    parts = [part for part in (image.variable or "").split("/") if part not in ("", ".", "..")]
+    if parts:
+        check_whole(image, arrays_in(image.path, "/".join(parts)))
+    group = "/".join(parts[:-1])
+    if group and not ZARR.is_store(image.path / group):
+        raise InputError(f"no group '{group}' in {image.path}", "group/name of an array", "look what groups it holds")
+    return read_dataset(image, partial(_opened, group=group or None), name=parts[-1] if parts else None)
 
 
 def check_target(path: Path) -> None:

@@ -26,7 +26,7 @@ from hypersharp.networks.packaged import Weights, fitting_weights, misfit, named
 from hypersharp.numerics.interpolate import upsample_bicubic
 from hypersharp.numerics.linops import fuse_gaussian, mirror, mix_bands, unmirrored
 from hypersharp.numerics.noise import signal_axes, unshared_noise
-from hypersharp.pair.options import Options, Precision, Progress, choose_device, ignore
+from hypersharp.pair.options import TILE_PX, Options, Precision, Progress, choose_device, ignore
 from hypersharp.pair.sensor import estimate_by
 from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.sensor.observe import Sensor, circular_blur
@@ -212,16 +212,17 @@ def run_network(
     Raises: CallError for tiles whose side is no multiple of twice the ratio.
     """
     ratio, blended = net.options.ratio, options.mode == "tiles"
+    tile_px = TILE_PX if options.tile_px is None else options.tile_px
     coarse, fine, first = batched(hs), batched(ms), None if start is None else batched(start)
-    if blended and (options.tile_px <= 0 or options.tile_px % (2 * ratio)):
-        found, expected = f"tiles of {options.tile_px} pixels", f"a multiple of {2 * ratio} (twice the ratio)"
+    if blended and (tile_px <= 0 or tile_px % (2 * ratio)):
+        found, expected = f"tiles of {tile_px} pixels", f"a multiple of {2 * ratio} (twice the ratio)"
         raise CallError(found, expected, "change --tile")
     with torch.inference_mode(), autocast(ms.device, options.precision):
         if options.mode == "whole":
             estimate = net(coarse, fine, first).float()
             progress(1.0)
             return estimate[0]
-        side = options.tile_px // ratio if blended else max(1, PATCH_PX // ratio)
+        side = tile_px // ratio if blended else max(1, PATCH_PX // ratio)
         if blended and first is None:
             first = upsample_bicubic(coarse, ratio)
         starts = (tile_starts(size, side) if blended else range(0, size, side) for size in hs.shape[-2:])

@@ -17,6 +17,7 @@ Runtime = Literal["torch", "onnx"]
 Frame = Literal["ms", "hs"]
 Coregister = Literal["local", "affine", "shift", "none"]
 Progress = Callable[[float], None]
+TILE_PX, BUDGET_S = 128, 60.0  # by default, which no method but the one that heeds them is asked for
 
 
 def ignore(fraction: float) -> None:
@@ -36,14 +37,14 @@ class Options:
         weights: packaged name or file, for methods with a network; by default those that fit.
         mode: how a network runs: the "whole" image, blended "tiles" of `tile_px` fine pixels a side, or the paper's
             "patches".
-        tile_px: side of those tiles.
+        tile_px: side of those tiles; None: TILE_PX.
         device: "auto", "cpu", "cuda", "cuda:1", ...
         precision: of a network; "auto" takes bfloat16 where this machine is faster at it.
         runtime: what runs a network, "torch" or "onnx".
         ensemble: whether a network runs on all orientations of the scene in which the PSF stays itself, for their mean.
         consistent: whether the result, blurred and downsampled, is to reproduce hs; None: where that raises the scores
             at reduced resolution.
-        budget_s: seconds that the method "auto" may take, about.
+        budget_s: seconds that the method "auto" may take, about; None: BUDGET_S.
         scale: the value that counts as 1; by default the 99.9 % quantile of hs.
         coregister: the richest displacement between hs and ms that is looked for, "local" (a smooth field), "affine",
             "shift" or "none"; the images decide.
@@ -62,13 +63,13 @@ class Options:
 
     weights: str | Path | None = None
     mode: Mode = "whole"
-    tile_px: int = 128
+    tile_px: int | None = None
     device: str = "auto"
     precision: Precision = "auto"
     runtime: Runtime = "torch"
     ensemble: bool = False
     consistent: bool | None = None
-    budget_s: float = 60.0
+    budget_s: float | None = None
     scale: float | None = None
     coregister: Coregister = "local"
     frame: Frame = "ms"

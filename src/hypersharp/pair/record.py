@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from hypersharp.cube import shape_text
 from hypersharp.errors import CallError, InputError
 from hypersharp.io.image import CubeImage
 from hypersharp.pair.changes import CHANGED_ABOVE, Changes
@@ -150,10 +151,11 @@ class Record:
 def placed_as(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
     """The pair that a result was made of: placed as in its record; without one as `fuse` places other grids.
 
-    Raises: InputError as `place` and `check_pair`.
+    Raises: InputError as `place` and `check_pair`, and for images of another size than those that it was made of.
     """
     record, images = Record.find(sharp), (CubeImage(hs), CubeImage(ms))
     if record is not None:
+        check_own(record, hs, ms)
         destripe, despike = record.options.get("destripe", True), not record.options.get("keep_changed", False)
         placed = place(*images, known=dict(record.placement))
         pair = check_pair(placed, scale=record.scale, destripe=destripe, despike=despike)
@@ -165,6 +167,18 @@ def placed_as(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
     if sharp.shape[1:] != placement.fine.shape_yx:
         placement = place(*images, frame="hs")
     return check_pair(placement)
+
+
+def check_own(record: Record, hs: xr.DataArray, ms: xr.DataArray) -> None:
+    """Raise an InputError unless the images have the sizes of those that a result was made of, as a part has not."""
+    for name, image in (("hs", hs), ("ms", ms)):
+        made_of = tuple(record.inputs[name]["shape"])
+        reduced = name == "hs" and record.placement.get("native")  # an enlarged one counts as taken back
+        if image.shape != made_of and not reduced:
+            found = (
+                f"{name} of {shape_text(image)} for a result that was made of one of {' x '.join(map(str, made_of))}"
+            )
+            raise InputError(found, "the images it was made of", "give hs, ms and the result whole")
 
 
 def record_of(

@@ -308,7 +308,7 @@ def check_estimate(estimate: xr.DataArray, expected: tuple[int, ...]) -> None:
     if estimate.dims != DIMS or estimate.shape != expected:
         found, wanted = (" x ".join(map(str, shape)) for shape in (estimate.shape, expected))
         wanted += " (bands of hs, rows and columns of ms)"
-        raise InputError(f"an estimate of {found}", wanted, "give the hs and ms it was made from")
+        raise InputError(f"an estimate of {found}", wanted, "give it whole, with the hs and ms it was made from")
 
 
 def median_and_worst(shares: NDArray[np.float64], wavelengths_nm: NDArray[np.float64] | None) -> str:

@@ -254,7 +254,7 @@ def fuse_in_tiles(
     ratio: int | None = None,
     scale: float | None = None,
     consistent: bool | None = None,
-    budget_s: float = 60.0,
+    budget_s: float | None = None,
     coregister: Coregister = "local",
     frame: Frame = "ms",
     destripe: bool = True,

@@ -9,12 +9,14 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
 
-from hypersharp.errors import HypersharpError, OutputError, in_a_line
+from hypersharp.errors import HypersharpError, in_a_line
 from hypersharp.system.atomic import check_parent, locked_folder
 from hypersharp.system.lock import FILE
 
@@ -88,9 +90,9 @@ class Fusion:
             self.state = "failed" if self.state == "running" else self.state
 
     async def _carry_out(self, order: Order) -> None:
-        """Start the child, take its messages until it ends, move its files.
+        """Start the child, take its messages until it ends, move its files, to a new name where theirs is taken by now.
 
-        Raises: OutputError where one of them is there by now; OSError; ValueError for a message that is too long.
+        Raises: OSError; ValueError for a message that is too long.
         """
         target, pipe = Path(order.out), asyncio.subprocess.PIPE
         check_parent(target)
@@ -117,11 +119,14 @@ class Fusion:
                 self.state = "failed"
                 self.notes = self.notes or [f"the process ended with code {code}, perhaps for want of memory"]
             if self.state == "running":
-                made = {path: target.parent / path.name for path in folder.iterdir() if path.name != FILE}
-                if taken := next((place for place in made.values() if place.exists()), None):
-                    raise OutputError(f"{taken.name}, which is there by now", "a new name", "fuse again under another")
-                for path, place in made.items():
-                    os.replace(path, place)
+                made = [path for path in folder.iterdir() if path.name != FILE]
+                stem = free_stem(target, made)
+                for path in made:
+                    os.replace(path, renamed(target.parent / path.name, target.stem, stem))
+                if stem != target.stem:
+                    self.out = renamed(target, target.stem, stem)
+                    self.uncertainty = self.uncertainty and renamed(self.uncertainty, target.stem, stem)
+                    self.notes.append(f"{target.name} is another file by now: the result is {self.out.name}")
                 if self.uncertainty and not self.uncertainty.exists():
                     self.uncertainty = None
                 self.state, self.fraction = "done", 1.0
@@ -131,3 +136,15 @@ class Fusion:
                 await self._process.communicate()  # until it has ended, so that its pipes are closed
             shutil.rmtree(folder, ignore_errors=True)
             lock.release()
+
+
+def free_stem(target: Path, made: Sequence[Path]) -> str:
+    """The stem of the target, or with the first number behind it with which none of the files is there."""
+    stems = chain([target.stem], (f"{target.stem}-{number}" for number in count(2)))
+    places = [target.parent / path.name for path in made]
+    return next(stem for stem in stems if not any(renamed(place, target.stem, stem).exists() for place in places))
+
+
+def renamed(path: Path, former: str, stem: str) -> Path:
+    """The path of a file, whose name begins with a stem, with another."""
+    return path.with_name(stem + path.name.removeprefix(former))

@@ -28,7 +28,7 @@ from hypersharp.fusion.choose.own_scale import LinAlgError, OwnScale, look
 from hypersharp.fusion.choose.trial import BICUBIC, Ranked, Trials
 from hypersharp.methods.base import Method
 from hypersharp.methods.table import AUTO, METHODS, find_method
-from hypersharp.pair.options import Options, Progress, ignore
+from hypersharp.pair.options import BUDGET_S, Options, Progress, ignore
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
 
@@ -88,19 +88,20 @@ def choose_best(
     pair: TensorPair, sensor: PairSensor, options: Options, candidates: Sequence[Method], progress: Progress = ignore
 ) -> Choice:
     """What does best of the candidates and their blend, see the head of this file."""
-    deadline = perf_counter() + options.budget_s
+    budget_s = BUDGET_S if options.budget_s is None else options.budget_s
+    deadline = perf_counter() + budget_s
     _ = sensor.estimate  # a pair that does not show its sensor ends here, whatever its size
     try:
         trials = Trials.of(pair, sensor, options)
     except InputError as exc:
         why = f"auto took {FALLBACK} untried: {exc.found}, too few pixels to compare methods on"
         return Choice({FALLBACK: 1.0}, options.consistent or False, why)
-    skipped = try_all(trials, candidates, deadline - (1 - TRYING) * options.budget_s, progress)
+    skipped = try_all(trials, candidates, deadline - (1 - TRYING) * budget_s, progress)
     if not trials.by_name:
         raise InputError("a pair that no candidate can sharpen: " + ", ".join(skipped), "one", "name a method")
-    until = deadline - RESULT * options.budget_s
+    until = deadline - RESULT * budget_s
     tried = trials.hopeful()
-    always = {BICUBIC, trials.leader(tried, RESULT * options.budget_s)}
+    always = {BICUBIC, trials.leader(tried, RESULT * budget_s)}
     own = look(trials, pair, tried, until, always=always)
     kept, differing = agreeing(own, trials.noise_share)
     while others := [name for name in trials.hopeful(without=differing) if name not in tried]:
@@ -111,7 +112,7 @@ def choose_best(
         tried, (kept, more) = [*tried, *others], agreeing(own, trials.noise_share)
         differing |= more
     skipped += [*differing.values(), *(f"{name} (no time left to look at it)" for name in own.late)]
-    seconds_left = max(RESULT * options.budget_s, deadline - perf_counter())
+    seconds_left = max(RESULT * budget_s, deadline - perf_counter())
     shares = blend(trials, own, kept, trials.wanted[0], seconds_left)
     consistent = trials.wanted[0] if len(trials.wanted) == 1 else is_worth_it(trials, shares)
     if consistent is not trials.wanted[0]:
