@@ -20,6 +20,7 @@ from hypersharp.pair.tensors import TensorPair
 from hypersharp.products.files import changed
 from hypersharp.sensor.diagnosis import measure_noise, residual_warnings, residuals_of
 from hypersharp.sensor.estimate import Estimate, Images, check_images, complete_sensor
+from hypersharp.sensor.moments import wide_support
 from hypersharp.sensor.observe import Sensor, degraded
 from hypersharp.sensor.psf import PSF, check_width, parse_psf
 from hypersharp.sensor.srf import check_response, find_srf
@@ -36,8 +37,9 @@ WARNED_RESIDUAL = 0.05  # of a doubtful pair: from there on its result suffers
 DOUBTFUL_MISFIT = 1.6  # simulated pairs have 0 to 1.1, an hs that was resampled or striped 1.7 to 9
 AS_WELL = 1.05  # times the residual that a fitted sensor leaves
 LEAST_MISFIT = 1e-3  # residual that is nothing, whatever the noise
+WIDE = 0.6  # of a coarse pixel, sigma from which on the usual support cuts a blur off
 # of a coarse pixel, sigma of a blur that is no instrument's: a flat one over all it may reach has 0.87; so is one that
-# lies beside its own pixel
+# lies beside its own pixel; unless it explains the pair
 FLAT = 0.8
 USUAL_PSF, FALLEN_BACK = "mtf:0.3", "by the pixel size"  # an instrument's of that pixel size, nothing else being known
 MUCH_BETTER = 0.5  # of the residual of a given PSF
@@ -96,6 +98,7 @@ class PairSensor:
             found = known if free else replace(found, protocol=known.protocol)
         if self.given_psf is not None:
             return found
+        found = self.wide_as_needed(found)
         farthest, sigma = max(map(abs, found.shift_px_yx)), max(found.sensor.psf.sigma_yx_px())
         no_kernel = sigma > FLAT * self.pair.ratio or farthest > self.pair.ratio
         if no_kernel and misfit_of(self.pair, found) > DOUBTFUL_MISFIT:
@@ -106,6 +109,19 @@ class PairSensor:
         return replace(
             found, sensor=replace(found.sensor, psf=replace(around, boundary="wrap" if wraps else "reflect"))
         )
+
+    def wide_as_needed(self, found: Estimate) -> Estimate:
+        """An estimate, or that of a blur which reaches further, where only this explains the pair."""
+        assert self.pair is not None
+        fits = min(self.pair.hs.shape[1:]) > wide_support(self.pair.ratio).side_px  # at reduced resolution too
+        is_wide = max(found.sensor.psf.sigma_yx_px()) > WIDE * self.pair.ratio
+        if not (fits and is_wide) or misfit_of(self.pair, found) <= DOUBTFUL_MISFIT:
+            return found
+        try:
+            wide = estimate_sensor(self.pair, None, self.given_srf, wide=True)
+        except InputError:
+            return found
+        return wide if misfit_of(self.pair, wide) <= DOUBTFUL_MISFIT else found
 
     def on(self, pair: TensorPair | None) -> "PairSensor":
         """The same sensor for another part of the scene; what was estimated is not estimated again."""
@@ -232,10 +248,12 @@ def images_of(pair: TensorPair) -> Images:
     return check_images(pair.hs, pair.ms, pair.ratio, pair.hs_valid, pair.ms_valid)
 
 
-def estimate_sensor(pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] | None) -> Estimate:
+def estimate_sensor(
+    pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] | None, *, wide: bool = False
+) -> Estimate:
     """What is given of the sensor, and the rest from the pair. Raises: InputError where the pair does not show it."""
     masks = {"hs_valid": pair.hs_valid, "ms_valid": pair.ms_valid}
-    return complete_sensor(pair.hs, pair.ms, pair.ratio, psf=psf, srf=srf, spectra=pair.spectra, **masks)
+    return complete_sensor(pair.hs, pair.ms, pair.ratio, psf=psf, srf=srf, spectra=pair.spectra, wide=wide, **masks)
 
 
 def estimate_by(protocol: Protocol, pair: TensorPair) -> Estimate:
