@@ -17,7 +17,7 @@ from hypersharp.numerics.spikes import Spikes
 from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.changes import CHANGED_ABOVE, Changes
 from hypersharp.pair.coarser import coarser_warnings
-from hypersharp.pair.defects import LEAST_LINES, defect_warnings, striped_lines
+from hypersharp.pair.defects import LEAST_LINES, LOOKED_AT_MS_PX, defect_warnings, ms_warnings, striped_lines
 from hypersharp.pair.defects import LOOKED_AT_PX as DEFECTS_PX
 from hypersharp.pair.destripe import without_stripes
 from hypersharp.pair.placement import Placement
@@ -121,7 +121,7 @@ def check_pair(
     for image, cube, name in ((placement.hs, coarse, "hs"), (placement.ms, fine, "ms")):
         if not image.in_memory:  # cubes were checked whole as they were placed
             check_cube(cube, name)
-    height, width = placement.hs.outline().shape[1:]
+    (height, width), (fine_height, fine_width) = (image.outline().shape[1:] for image in (placement.hs, placement.ms))
     looked_at = placement.hs.cube(middle((height, width), DEFECTS_PX))
     middle_of_hs = np.asarray(looked_at.isel(band=bands[0]).values)
     striped = [] if placement.stripes else striped_lines(middle_of_hs)
@@ -134,6 +134,8 @@ def check_pair(
     unit = value_scale(coarse.values) if scale is None else scale
     spectra = Spectra(wavelengths_nm(coarse), wavelengths_nm(fine), fwhm_nm(fine))
     warnings = (*unit_warnings(coarse, fine), *defect_warnings(middle_of_hs, striped=striped, spiky=spiky))
+    middle_of_ms = placement.ms.cube(middle((fine_height, fine_width), LOOKED_AT_MS_PX)).isel(band=bands[1])
+    warnings = (*warnings, *ms_warnings(np.asarray(middle_of_ms.values)))
     warnings = (*coarser_warnings(placement.ms.origin, bands[1]), *warnings)
     if untelling := sorted({*good_ms.tolist()} - {*bands[1].tolist()}):
         warnings = (f"{named_bands(ms, untelling, 'ms')} left out: constant, or a copy or sum of others", *warnings)
