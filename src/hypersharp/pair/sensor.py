@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,6 @@ class PairSensor:
             found = known if free else replace(found, protocol=known.protocol)
         if self.given_psf is not None:
             return found
-        found = self.wide_as_needed(found)
         farthest, sigma = max(map(abs, found.shift_px_yx)), max(found.sensor.psf.sigma_yx_px())
         no_kernel = sigma > FLAT * self.pair.ratio or farthest > self.pair.ratio
         if no_kernel and misfit_of(self.pair, found) > DOUBTFUL_MISFIT:
@@ -109,19 +108,6 @@ class PairSensor:
         return replace(
             found, sensor=replace(found.sensor, psf=replace(around, boundary="wrap" if wraps else "reflect"))
         )
-
-    def wide_as_needed(self, found: Estimate) -> Estimate:
-        """An estimate, or that of a blur which reaches further, where only this explains the pair."""
-        assert self.pair is not None
-        fits = min(self.pair.hs.shape[1:]) > wide_support(self.pair.ratio).side_px  # at reduced resolution too
-        is_wide = max(found.sensor.psf.sigma_yx_px()) > WIDE * self.pair.ratio
-        if not (fits and is_wide) or misfit_of(self.pair, found) <= DOUBTFUL_MISFIT:
-            return found
-        try:
-            wide = estimate_sensor(self.pair, None, self.given_srf, wide=True)
-        except InputError:
-            return found
-        return wide if misfit_of(self.pair, wide) <= DOUBTFUL_MISFIT else found
 
     def on(self, pair: TensorPair | None) -> "PairSensor":
         """The same sensor for another part of the scene; what was estimated is not estimated again."""
@@ -248,12 +234,23 @@ def images_of(pair: TensorPair) -> Images:
     return check_images(pair.hs, pair.ms, pair.ratio, pair.hs_valid, pair.ms_valid)
 
 
-def estimate_sensor(
-    pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] | None, *, wide: bool = False
-) -> Estimate:
-    """What is given of the sensor, and the rest from the pair. Raises: InputError where the pair does not show it."""
-    masks = {"hs_valid": pair.hs_valid, "ms_valid": pair.ms_valid}
-    return complete_sensor(pair.hs, pair.ms, pair.ratio, psf=psf, srf=srf, spectra=pair.spectra, wide=wide, **masks)
+def estimate_sensor(pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] | None) -> Estimate:
+    """What is given of the sensor, and the rest from the pair. Raises: InputError where the pair does not show it.
+
+    A blur that reaches further than usual is taken where only that explains the pair.
+    """
+    complete = partial(complete_sensor, pair.hs, pair.ms, pair.ratio, srf=srf, spectra=pair.spectra)
+    complete = partial(complete, hs_valid=pair.hs_valid, ms_valid=pair.ms_valid)
+    found = complete(psf=psf)
+    fits = min(pair.hs.shape[1:]) > wide_support(pair.ratio).side_px  # at reduced resolution too
+    is_wide = max(found.sensor.psf.sigma_yx_px()) > WIDE * pair.ratio
+    if psf is not None or not (fits and is_wide) or misfit_of(pair, found) <= DOUBTFUL_MISFIT:
+        return found
+    try:
+        wide = complete(wide=True)
+    except InputError:
+        return found
+    return wide if misfit_of(pair, wide) <= DOUBTFUL_MISFIT else found
 
 
 def estimate_by(protocol: Protocol, pair: TensorPair) -> Estimate:
