@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from hypersharp.cube import make_cube
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io.image import CubeImage
-from hypersharp.pair.defects import STRIPED, defect_warnings, repeated_lines, striped_lines, stripes
+from hypersharp.pair.defects import STRIPED, defect_warnings, ms_warnings, repeated_lines, striped_lines, stripes
 from hypersharp.pair.pair import check_pair
 from hypersharp.pair.place import place
 from hypersharp.pair.record import Record, placed_as
@@ -110,6 +110,17 @@ def test_a_cloud_that_ms_does_not_have_is_left_out_where_a_sensor_explains_the_r
     kept = fuse(cloudy, fine, method="gsa", keep_changed=True)
     assert np.isfinite(kept.values).all() and "something else" not in str(Record.of(kept))
     assert np.isfinite(fuse(make_cube(hs), fine, method="gsa").values).all()
+
+
+def test_stripes_of_ms_are_said() -> None:
+    hs, ms = pair()
+    draw = np.random.default_rng(1)
+    ms = ms + 0.01 * draw.normal(size=ms.shape).astype(np.float32)
+    assert list(ms_warnings(ms)) == [] and list(ms_warnings(ms[:1])) == []
+    striped = ms.copy()
+    striped[1] *= 1 + 0.03 * draw.normal(size=(1, ms.shape[2])).astype(np.float32)
+    found = check_pair(place(CubeImage(make_cube(hs)), CubeImage(make_cube(striped)), coregister="none"))
+    assert [text for text in found.warnings if "ms is striped along its columns: " in text]
 
 
 def test_gaps_are_no_stripes() -> None:

@@ -18,7 +18,7 @@ STRIPED = 8.0  # times the variance that a line's mean has where lines do not sh
 NEIGHBOURS = (-2, -1, 1, 2)  # bands that explain a band
 MOST_BANDS = 24  # that are looked at, evenly spread
 LEAST_LINES = 8
-LOOKED_AT_PX = 128  # along a side, of the middle
+LOOKED_AT_PX, LOOKED_AT_MS_PX = 128, 256  # along a side, of the middle
 AXES = ("rows", "columns")
 
 
@@ -54,18 +54,30 @@ def stripes(hs: NDArray[np.floating]) -> dict[str, float]:
 
     Of pixels with a value in every band; 1 where there are too few of them in a line, too few lines or bands to tell.
     """
-    bands, *sides = hs.shape
-    if min(sides) < LEAST_LINES or bands <= len(NEIGHBOURS):
+    if min(hs.shape[1:]) < LEAST_LINES or len(hs) <= len(NEIGHBOURS):
         return dict.fromkeys(AXES, 1.0)
-    y, x, height, width = middle((sides[0], sides[1]), LOOKED_AT_PX)
+    y, x, height, width = middle((hs.shape[1], hs.shape[2]), LOOKED_AT_PX)
     hs = hs[:, y : y + height, x : x + width]
-    found = {}
-    for axis, name in zip((1, 2), AXES, strict=True):
-        steps = np.moveaxis(np.diff(hs.astype(np.float64), axis=axis), axis, 1)
-        steps = steps[:, np.isfinite(steps).all(0).sum(1) >= LEAST_LINES]
-        told = steps.shape[1] >= LEAST_LINES - 1
-        found[name] = float(np.median([shared_by_lines(steps, band) for band in some_bands(bands)])) if told else 1.0
-    return found
+    return {name: float(np.median(stripes_by_band(hs, axis))) for axis, name in enumerate(AXES)}
+
+
+def stripes_by_band(image: NDArray[np.floating], axis: int) -> list[float]:
+    """The same of lines along an axis (0 rows, 1 columns), for each of some bands of an image (n, y, x)."""
+    bands = some_bands(len(image))
+    steps = np.moveaxis(np.diff(image.astype(np.float64), axis=1 + axis), 1 + axis, 1)
+    steps = steps[:, np.isfinite(steps).all(0).sum(1) >= LEAST_LINES]
+    if steps.shape[1] < LEAST_LINES - 1:
+        return [1.0] * len(bands)
+    return [shared_by_lines(steps, band) for band in bands]
+
+
+def ms_warnings(ms: NDArray[np.floating]) -> Iterator[str]:
+    """That bands of ms (l, H, W) are striped, each in its own way, NaN for nodata; what all share is not told."""
+    if min(ms.shape[1:]) < LEAST_LINES or len(ms) < 2:
+        return
+    lines = [name for axis, name in enumerate(AXES) if max(stripes_by_band(ms, axis)) >= STRIPED]
+    if lines:
+        yield f"ms is striped along its {' and '.join(lines)}: the result shows its stripes; destripe ms first"
 
 
 def striped_lines(hs: NDArray[np.floating]) -> list[str]:

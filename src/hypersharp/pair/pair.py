@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hypersharp.cube import check_cube, fwhm_nm, usable_bands, wavelengths_nm, with_bands_of
-from hypersharp.describe import gap_warnings, saturation_warnings
+from hypersharp.describe import gap_warnings, named_bands, saturation_warnings
 from hypersharp.errors import InputError
 from hypersharp.grid import Window, middle
 from hypersharp.numerics.spikes import Spikes
 from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.changes import CHANGED_ABOVE, Changes
 from hypersharp.pair.coarser import coarser_warnings
-from hypersharp.pair.defects import LEAST_LINES, defect_warnings, striped_lines
+from hypersharp.pair.defects import LEAST_LINES, LOOKED_AT_MS_PX, defect_warnings, ms_warnings, striped_lines
 from hypersharp.pair.defects import LOOKED_AT_PX as DEFECTS_PX
 from hypersharp.pair.destripe import without_stripes
 from hypersharp.pair.placement import Placement
+from hypersharp.pair.redundant import telling_bands
 from hypersharp.pair.sample import Sample
 from hypersharp.pair.tensors import TensorPair, measured, to_tensor
 from hypersharp.pair.units import unit_warnings
@@ -114,11 +115,13 @@ def check_pair(
         if not bands[-1].size:
             found = f"{name} without one band that is good and has a finite value"
             raise InputError(found, "an image", "check its bad-band list, its nodata value and its extent")
+    good_ms = bands[1]
+    bands[1] = good_ms[telling_bands(ms.values[good_ms])]
     coarse, fine = (cube.isel(band=kept) for cube, kept in zip((hs, ms), bands, strict=True))
     for image, cube, name in ((placement.hs, coarse, "hs"), (placement.ms, fine, "ms")):
         if not image.in_memory:  # cubes were checked whole as they were placed
             check_cube(cube, name)
-    height, width = placement.hs.outline().shape[1:]
+    (height, width), (fine_height, fine_width) = (image.outline().shape[1:] for image in (placement.hs, placement.ms))
     looked_at = placement.hs.cube(middle((height, width), DEFECTS_PX))
     middle_of_hs = np.asarray(looked_at.isel(band=bands[0]).values)
     striped = [] if placement.stripes else striped_lines(middle_of_hs)
@@ -131,7 +134,11 @@ def check_pair(
     unit = value_scale(coarse.values) if scale is None else scale
     spectra = Spectra(wavelengths_nm(coarse), wavelengths_nm(fine), fwhm_nm(fine))
     warnings = (*unit_warnings(coarse, fine), *defect_warnings(middle_of_hs, striped=striped, spiky=spiky))
+    middle_of_ms = placement.ms.cube(middle((fine_height, fine_width), LOOKED_AT_MS_PX)).isel(band=bands[1])
+    warnings = (*warnings, *ms_warnings(np.asarray(middle_of_ms.values)))
     warnings = (*coarser_warnings(placement.ms.origin, bands[1]), *warnings)
+    if untelling := sorted({*good_ms.tolist()} - {*bands[1].tolist()}):
+        warnings = (f"{named_bands(ms, untelling, 'ms')} left out: constant, or a copy or sum of others", *warnings)
     for cube, kept, name in ((ms, bands[1], "ms"), (hs, bands[0], "hs")):
         warnings = (*gap_warnings(cube, kept, name), *saturation_warnings(cube, kept, name), *warnings)
     pair = Pair(placement, bands[0], bands[1], (len(hs), len(ms)), unit, spectra, {}, warnings, None, spikes=spikes)
@@ -139,7 +146,7 @@ def check_pair(
     rows, columns = placement.shape_yx
     left_out = {
         "hs": {"bands": len(hs) - len(bands[0]), **missing_of(tensors.hs_valid, rows * columns)},
-        "ms": {"bands": len(ms) - len(bands[1]), **missing_of(tensors.ms_valid, rows * columns * pair.ratio**2)},
+        "ms": {"bands": len(ms) - len(good_ms), **missing_of(tensors.ms_valid, rows * columns * pair.ratio**2)},
     }
     return replace(pair, left_out=left_out, sample=sample.without_seams(tensors))
 

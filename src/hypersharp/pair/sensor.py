@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from hypersharp.pair.tensors import TensorPair
 from hypersharp.products.files import changed
 from hypersharp.sensor.diagnosis import measure_noise, residual_warnings, residuals_of
 from hypersharp.sensor.estimate import Estimate, Images, check_images, complete_sensor
+from hypersharp.sensor.moments import wide_support
 from hypersharp.sensor.observe import Sensor, degraded
 from hypersharp.sensor.psf import PSF, check_width, parse_psf
 from hypersharp.sensor.srf import check_response, find_srf
@@ -36,8 +37,9 @@ WARNED_RESIDUAL = 0.05  # of a doubtful pair: from there on its result suffers
 DOUBTFUL_MISFIT = 1.6  # simulated pairs have 0 to 1.1, an hs that was resampled or striped 1.7 to 9
 AS_WELL = 1.05  # times the residual that a fitted sensor leaves
 LEAST_MISFIT = 1e-3  # residual that is nothing, whatever the noise
+WIDE = 0.6  # of a coarse pixel, sigma from which on the usual support cuts a blur off
 # of a coarse pixel, sigma of a blur that is no instrument's: a flat one over all it may reach has 0.87; so is one that
-# lies beside its own pixel
+# lies beside its own pixel; unless it explains the pair
 FLAT = 0.8
 USUAL_PSF, FALLEN_BACK = "mtf:0.3", "by the pixel size"  # an instrument's of that pixel size, nothing else being known
 MUCH_BETTER = 0.5  # of the residual of a given PSF
@@ -233,9 +235,22 @@ def images_of(pair: TensorPair) -> Images:
 
 
 def estimate_sensor(pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] | None) -> Estimate:
-    """What is given of the sensor, and the rest from the pair. Raises: InputError where the pair does not show it."""
-    masks = {"hs_valid": pair.hs_valid, "ms_valid": pair.ms_valid}
-    return complete_sensor(pair.hs, pair.ms, pair.ratio, psf=psf, srf=srf, spectra=pair.spectra, **masks)
+    """What is given of the sensor, and the rest from the pair. Raises: InputError where the pair does not show it.
+
+    A blur that reaches further than usual is taken where only that explains the pair.
+    """
+    complete = partial(complete_sensor, pair.hs, pair.ms, pair.ratio, srf=srf, spectra=pair.spectra)
+    complete = partial(complete, hs_valid=pair.hs_valid, ms_valid=pair.ms_valid)
+    found = complete(psf=psf)
+    fits = min(pair.hs.shape[1:]) > wide_support(pair.ratio).side_px  # at reduced resolution too
+    is_wide = max(found.sensor.psf.sigma_yx_px()) > WIDE * pair.ratio
+    if psf is not None or not (fits and is_wide) or misfit_of(pair, found) <= DOUBTFUL_MISFIT:
+        return found
+    try:
+        wide = complete(wide=True)
+    except InputError:
+        return found
+    return wide if misfit_of(pair, wide) <= DOUBTFUL_MISFIT else found
 
 
 def estimate_by(protocol: Protocol, pair: TensorPair) -> Estimate:

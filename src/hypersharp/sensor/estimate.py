@@ -9,7 +9,16 @@ from torch import Tensor
 
 from hypersharp.errors import InputError
 from hypersharp.numerics.noise import neighbour_noise
-from hypersharp.sensor.moments import OTHERWISE, WANTED_EQUATIONS, Moments, Support, find_support, gather, inside_mask
+from hypersharp.sensor.moments import (
+    OTHERWISE,
+    WANTED_EQUATIONS,
+    Moments,
+    Support,
+    find_support,
+    gather,
+    inside_mask,
+    wide_support,
+)
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.physical import FREE, GIVEN, Fit, Known, fit_sensor
 from hypersharp.sensor.psf import PSF
@@ -81,11 +90,13 @@ def complete_sensor(
     hs_valid: Tensor | None = None,
     ms_valid: Tensor | None = None,
     spectra: Spectra | None = None,
+    wide: bool = False,
 ) -> Estimate:
     """The sensor of hs (L, h, w) and ms (l, H, W), values of about 0..1: what is given as it is, the rest estimated.
 
     hs_valid (h, w), ms_valid (H, W): bool, False where a pixel is not measured; its value has no influence. spectra:
     wavelengths, which restrict what an ms band may see, stand for its response, and show where hs bands are missing.
+    wide: look for a blur beyond the usual three coarse pixels.
 
     Raises: InputError for sizes that do not match, a psf or srf that does not fit, masks that leave nothing,
         wavelengths that have nothing in common, or images that determine no sensor (flat, or too small).
@@ -102,7 +113,10 @@ def complete_sensor(
     if min(levels) > 0 and not 1 / ANOTHER_UNIT < levels[0] / levels[1] < ANOTHER_UNIT:
         factor, masks = levels[0] / levels[1], {"hs_valid": hs_valid, "ms_valid": ms_valid}
         rows = None if srf is None else srf * factor
-        found, back = complete_sensor(hs, ms * factor, ratio, psf=psf, srf=rows, spectra=spectra, **masks), 1 / factor
+        found, back = (
+            complete_sensor(hs, ms * factor, ratio, psf=psf, srf=rows, spectra=spectra, wide=wide, **masks),
+            1 / factor,
+        )
         sensor = replace(found.sensor, srf=found.sensor.srf * back)
         gains, offsets = found.gains * back, found.offsets * back
         return replace(found, sensor=sensor, gain=found.gain / back, gains=gains, offsets=offsets)
@@ -113,7 +127,7 @@ def complete_sensor(
     noise = neighbour_noise(pair.hs[:, torch.from_numpy(pair.hs_valid)]).numpy()
     centres = None if spectra.hs_nm is None or stated is not None else spectra.ms_nm
     known = Known(spectra.axis(len(hs)), seen, spectra.gaps, noise, stated, srf, centres)
-    support, (train, held) = gather_pair(pair, psf)
+    support, (train, held) = gather_pair(pair, psf, wide=wide)
     fit = fit_sensor(train, held, support, known)
     blur = psf or support.as_psf(blur_weights(fit.blur, support) if fit.blur else support.to_fine(fit.taps))
     sensor = Sensor(blur, fit.rows if srf is None else srf, ratio)
@@ -124,11 +138,11 @@ def complete_sensor(
     return replace(explain(pair, sensor, fit), equations=everything.count, conditions=conditions)
 
 
-def gather_pair(pair: Images, psf: PSF | None) -> tuple[Support, tuple[Moments, Moments]]:
-    """Support and moments; a smaller support where the image is too small for the usual one."""
+def gather_pair(pair: Images, psf: PSF | None, *, wide: bool = False) -> tuple[Support, tuple[Moments, Moments]]:
+    """Support and moments; a smaller support where the image is too small for the usual one, or a wide one."""
     sides = [None] if psf else [None, 2 * pair.ratio, pair.ratio]
     for side in sides:
-        support = find_support(pair.ratio, side)
+        support = wide_support(pair.ratio) if wide and side is None else find_support(pair.ratio, side)
         if psf is None and min(pair.ms.shape[1:]) < support.side_px:
             continue
         reach = psf or support.as_psf(np.ones((support.side_px, support.side_px)))

@@ -27,6 +27,7 @@ LEAST_EQUATIONS, WANTED_EQUATIONS = 12, 64
 PIXELS_AT_ONCE = 4096
 LEAST_SIDE_PX = 12
 REACH = 3  # side of the support in coarse pixels: a blur of FWHM one, moved by up to half of one
+WIDE_REACH = 6  # of one of sigma one
 MOST_CELLS_A_PIXEL = 6
 BLOCKS = 8  # the image is divided into as many blocks along a side, every fourth is held out
 OTHERWISE = "check that both show the same scene, or pass psf and srf (--psf, --srf)"
@@ -133,6 +134,17 @@ def gather(
     if not held.any():  # four rows fall into every other block
         held = np.arange(len(rows)) % 4 == 1
     return accumulate(hs, view, rows[~held], columns[~held]), accumulate(hs, view, rows[held], columns[held])
+
+
+def wide_support(ratio: int) -> Support:
+    """One for wide blurs, of cells twice as wide: these are smooth.
+
+    >>> wide_support(4)
+    Support(ratio=4, cells=12, step=2, first=-10)
+    """
+    step = 2 * -(-ratio // MOST_CELLS_A_PIXEL)
+    cells = -(-WIDE_REACH * ratio // step)
+    return Support(ratio, cells, step, (ratio - cells * step) // 2)
 
 
 def patch_view(ms: FloatArray, support: Support) -> FloatArray:
