@@ -18,7 +18,7 @@ from hypersharp.pair.pair import Pair
 from hypersharp.pair.reduced import MOST_BANDS, inside_pixels
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.products.files import changed
-from hypersharp.sensor.diagnosis import measure_noise, residual_warnings, residuals_of
+from hypersharp.sensor.diagnosis import residual_warnings, residuals_of
 from hypersharp.sensor.estimate import Estimate, Images, check_images, complete_sensor
 from hypersharp.sensor.observe import Sensor, degraded
 from hypersharp.sensor.psf import PSF, check_width, parse_psf
@@ -219,7 +219,7 @@ class PairSensor:
 
 def misfit_of(pair: TensorPair, found: Estimate) -> float:
     """How many times what their noise explains hs and ms differ by under an estimate of their sensor."""
-    sensor, noise = found.sensor, measure_noise(pair.hs, pair.ms, pair.hs_valid, pair.ms_valid)
+    sensor, noise = found.sensor, pair.noise
     averaged = float(np.square(sensor.psf.kernel).sum())  # what the blur leaves of the ms's noise
     powers = np.square(sensor.srf) @ np.square(noise.hs) + averaged * np.square(noise.ms)
     seen = sensor.ms(pair.hs if pair.hs_valid is None else pair.hs[:, pair.hs_valid][..., None])

@@ -1,6 +1,7 @@
 """The only door between cubes (xarray, numpy) and tensors (torch), and a pair as methods see it."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from hypersharp.numerics.noise import signal_to_noise_db, unshared_noise
+from hypersharp.sensor.diagnosis import Noise, measure_noise
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.spectra import Spectra
 
@@ -58,6 +61,21 @@ class TensorPair:
         """Where the centre of coarse pixel (0, 0) lies, in fine pixels."""
         (down, right), middle = self.offset_px_yx, (self.ratio - 1) / 2
         return middle + down, middle + right
+
+    @cached_property
+    def noise(self) -> Noise:
+        """That of both images, by neighbouring bands and texture: whoever asks first has it measured."""
+        return measure_noise(self.hs, self.ms, self.hs_valid, self.ms_valid)
+
+    @cached_property
+    def ms_noise(self) -> Tensor:
+        """The standard deviation of the noise of each ms band, (l,), by what their textures do not share."""
+        return unshared_noise(self.ms, self.ms_valid)
+
+    @cached_property
+    def ms_snr_db(self) -> float:
+        """The signal to that noise, of the middle band."""
+        return signal_to_noise_db(measured_pixels(self.ms, self.ms_valid), self.ms_noise.double().square())
 
     def measured_under(self, sensor: Sensor) -> Tensor:
         """(h, w): measured in hs, and its blur sees pixels measured in ms; all where that leaves none."""
