@@ -239,5 +239,5 @@ def learn(
     sharpener = Sharpener(tuple(Part(*one) for one in learned))
     if not choice.consistent:
         return sharpener, None
-    found = make_consistent(sharpener(pair, options, progress), pair, sensor.psf)
-    return replace(sharpener, fit=ConsistencyFit(sensor.psf, found.weights, found.before, found.after)), found.image
+    image, fit = make_consistent(sharpener(pair, options, progress), pair, sensor.psf)
+    return replace(sharpener, fit=fit), image

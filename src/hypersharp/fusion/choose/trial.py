@@ -145,7 +145,7 @@ class Trials:
                 raise InputError("values that are not finite", "numbers", "use another method")
             plain.append(estimate)
             if True in self.wanted:
-                agreed.append(make_consistent(estimate, pair, self.sensor.psf).image)
+                agreed.append(make_consistent(estimate, pair, self.sensor.psf)[0])
             growth = self.scene_px / pair.ms[0].numel()
             seconds.append(runs * growth * (between - started))
             agreeing.append(growth * (perf_counter() - between))
