@@ -1,4 +1,4 @@
-"""Spectral subspaces: singular vectors, and endmembers by VCA.
+"""Spectral subspaces: principal axes, and endmembers by VCA.
 
 Source: VCA, Nascimento and Bioucas-Dias 2005 (IEEE TGRS 43(4)), projection on p - 1 dimensions. Pixels are the columns
 of (L, N); sums run in float64 because ranks are read off small eigenvalues. The rank of a noisy image: `noise`.
@@ -10,12 +10,6 @@ from torch import Tensor
 from hypersharp.errors import InputError
 
 
-def svd_basis(pixels: Tensor, rank: int) -> Tensor:
-    """The first `rank` left singular vectors (L, rank) of pixels (L, N), mean not removed; signs are arbitrary."""
-    check_rank(pixels, rank)
-    return principal_axes(second_moment(pixels))[:, :rank].to(pixels.dtype)
-
-
 def vca(pixels: Tensor, count: int, *, seed: int = 0, runs: int = 20) -> Tensor:
     """Endmembers (L, count): extreme pixels along random directions, the run of largest volume det(E'E).
 
@@ -23,7 +17,9 @@ def vca(pixels: Tensor, count: int, *, seed: int = 0, runs: int = 20) -> Tensor:
 
     Raises: InputError for a count the pixels cannot carry.
     """
-    check_rank(pixels, count)
+    if not 1 <= count <= min(pixels.shape):
+        found = f"a subspace of {count} dimensions"
+        raise InputError(found, f"1 to {min(pixels.shape)}, as many as bands and pixels", "ask for fewer")
     values = pixels.to(torch.float64)
     mean = values.mean(1, keepdim=True)
     axes = principal_axes(second_moment(values - mean))[:, : count - 1]
@@ -31,9 +27,9 @@ def vca(pixels: Tensor, count: int, *, seed: int = 0, runs: int = 20) -> Tensor:
     radius = scores.norm(dim=0).max() if count > 1 else scores.new_ones(())
     lifted = torch.cat([scores, radius.expand(1, scores.shape[1])])
     generator = torch.Generator().manual_seed(seed)
-    found = [axes @ scores[:, extreme_pixels(lifted, generator)] + mean for _ in range(runs)]
-    volumes = torch.stack([torch.linalg.slogdet(e.mT @ e).logabsdet for e in found])
-    return found[int(volumes.argmax())].to(pixels.dtype)
+    extremes = [axes @ scores[:, extreme_pixels(lifted, generator)] + mean for _ in range(runs)]
+    volumes = torch.stack([torch.linalg.slogdet(e.mT @ e).logabsdet for e in extremes])
+    return extremes[int(volumes.argmax())].to(pixels.dtype)
 
 
 def extreme_pixels(lifted: Tensor, generator: torch.Generator) -> Tensor:
@@ -60,9 +56,3 @@ def principal_axes(moment: Tensor) -> Tensor:
     """The eigenvectors (L, L) of a symmetric matrix as columns, largest eigenvalue first."""
     vectors: Tensor = torch.linalg.eigh(moment).eigenvectors
     return vectors.flip(1)
-
-
-def check_rank(pixels: Tensor, rank: int) -> None:
-    if not 1 <= rank <= min(pixels.shape):
-        found = f"a subspace of {rank} dimensions"
-        raise InputError(found, f"1 to {min(pixels.shape)}, as many as bands and pixels", "ask for fewer")
