@@ -34,7 +34,7 @@ from hypersharp.io.given import as_cube
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.options import Progress, given_ratio, ignore
 from hypersharp.pair.resample import affine_type, on_grid, project, resampled
-from hypersharp.pair.tensors import fill_gaps, gaps
+from hypersharp.pair.tensors import usable_values
 from hypersharp.registration.register import Model, Registration, register, unregistered
 from hypersharp.registration.spread import FEW, spread
 from hypersharp.sensor.srf import check_common_wavelengths, check_response
@@ -232,12 +232,10 @@ def looked_at(shape_yx: tuple[int, int], ratio: int) -> Window:
 
 def registered(hs: xr.DataArray, ms: xr.DataArray, model: Model, srf: FloatArray | None = None) -> Registration:
     """The registration of the usable bands of a pair whose grids nest; without evidence where one shows nothing."""
-    kept = [np.flatnonzero(usable_bands(cube)) for cube in (hs, ms)]
-    if not all(map(len, kept)):
+    (hs_bands, coarse, hs_valid), (ms_bands, fine, ms_valid) = usable_values(hs), usable_values(ms)
+    if not (len(hs_bands) and len(ms_bands)):
         return unregistered(ms.shape[1] // hs.shape[1], "no hs pixel that both images show")
-    hs, ms = hs.isel(band=kept[0]), ms.isel(band=kept[1])
-    values = [fill_gaps(np.asarray(cube.values, np.float32)) for cube in (hs, ms)]
-    return register(*values, srf=srf, model=model, hs_valid=~gaps(hs), ms_valid=~gaps(ms))
+    return register(coarse, fine, srf=srf, model=model, hs_valid=hs_valid, ms_valid=ms_valid)
 
 
 def _windowed(grid: Grid, window: Window) -> Grid:

@@ -57,7 +57,7 @@ def stripes(hs: NDArray[np.floating]) -> dict[str, float]:
     bands, *sides = hs.shape
     if min(sides) < LEAST_LINES or bands <= len(NEIGHBOURS):
         return dict.fromkeys(AXES, 1.0)
-    y, x, height, width = middle((sides[0], sides[1]), LOOKED_AT_PX)
+    y, x, height, width = middle(sides, LOOKED_AT_PX)
     hs = hs[:, y : y + height, x : x + width]
     found = {}
     for axis, name in zip((1, 2), AXES, strict=True):

@@ -118,8 +118,7 @@ def check_pair(
     for image, cube, name in ((placement.hs, coarse, "hs"), (placement.ms, fine, "ms")):
         if not image.in_memory:  # cubes were checked whole as they were placed
             check_cube(cube, name)
-    height, width = placement.hs.outline().shape[1:]
-    looked_at = placement.hs.cube(middle((height, width), DEFECTS_PX))
+    looked_at = placement.hs.cube(middle(placement.hs.outline().shape[1:], DEFECTS_PX))
     middle_of_hs = np.asarray(looked_at.isel(band=bands[0]).values)
     striped = [] if placement.stripes else striped_lines(middle_of_hs)
     if striped and destripe and not placement.resamples_hs and min(placement.shape_yx) >= LEAST_LINES:

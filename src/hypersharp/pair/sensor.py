@@ -156,8 +156,10 @@ class PairSensor:
             return f"hs and ms differ by {self.misfit:.1f} times their noise under any sensor"
         if self.pair is not None and self.pair.hs_resampled:
             return "hs was resampled"
-        if self.pair is not None and striped_lines(self.pair.measured_hs()):
-            return "hs is striped"
+        if self.pair is not None:
+            hs, valid = self.pair.hs, self.pair.hs_valid
+            if striped_lines((hs if valid is None else hs.masked_fill(~valid, torch.nan)).cpu().numpy()):
+                return "hs is striped"
         return None
 
     @property
@@ -201,20 +203,17 @@ class PairSensor:
                 other = PairSensor(self.pair, psf, srf).estimate
             except InputError:
                 continue
-            if other.residual <= MUCH_BETTER * self.estimate.residual:
-                return [self.said_of_better(other, name)]
+            if other.residual > MUCH_BETTER * self.estimate.residual:
+                continue
+            better = f"hs and ms differ by {self.estimate.residual:.1%} under the given {name}, by {other.residual:.1%}"
+            if name == "srf":
+                return [f"{better} under one estimated from them: has it a row for each ms band, in their order?"]
+            (y, x), (given_y, given_x) = other.shift_px_yx, self.estimate.shift_px_yx
+            return [
+                f"{better} under one estimated from them, whose centre lies {y - given_y:+.1f}, {x - given_x:+.1f} "
+                "fine pixels (down, right) off: beside a psf nothing is co-registered; correct it, or leave it out"
+            ]
         return []
-
-    def said_of_better(self, other: Estimate, name: str) -> str:
-        """How much better another estimate explains the pair than the given psf or srf, and what to do."""
-        better = f"hs and ms differ by {self.estimate.residual:.1%} under the given {name}, by {other.residual:.1%}"
-        if name == "srf":
-            return f"{better} under one estimated from them: has it a row for each ms band, in their order?"
-        (y, x), (given_y, given_x) = other.shift_px_yx, self.estimate.shift_px_yx
-        return (
-            f"{better} under one estimated from them, whose centre lies {y - given_y:+.1f}, {x - given_x:+.1f} fine "
-            "pixels (down, right) off: beside a psf nothing is co-registered; correct it, or leave it out"
-        )
 
 
 def misfit_of(pair: TensorPair, found: Estimate) -> float:

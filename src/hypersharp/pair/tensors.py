@@ -1,5 +1,6 @@
 """The only door between cubes (xarray, numpy) and tensors (torch), and a pair as methods see it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from hypersharp.cube import usable_bands
 from hypersharp.numerics.noise import signal_to_noise_db, unshared_noise
 from hypersharp.sensor.diagnosis import Noise, measure_noise
 from hypersharp.sensor.observe import Sensor
@@ -92,16 +94,10 @@ class TensorPair:
             valid = valid & self.hs_valid.cpu().repeat_interleave(self.ratio, 0).repeat_interleave(self.ratio, 1)
         return valid
 
-    def measured_hs(self) -> NDArray[np.float32]:
-        """hs (L, h, w), NaN where a pixel is not measured."""
-        hs = self.hs if self.hs_valid is None else self.hs.masked_fill(~self.hs_valid, torch.nan)
-        return hs.cpu().numpy()
-
-    def to(self, device: torch.device) -> "TensorPair":
-        """The same pair on a device."""
-        masks = (mask if mask is None else mask.to(device) for mask in (self.hs_valid, self.ms_valid))
-        hs_valid, ms_valid = masks
-        return replace(self, hs=self.hs.to(device), ms=self.ms.to(device), hs_valid=hs_valid, ms_valid=ms_valid)
+    def changed(self, change: Callable[[Tensor], Tensor]) -> "TensorPair":
+        """The pair with both images, and their masks, changed alike."""
+        hs_valid, ms_valid = (None if mask is None else change(mask) for mask in (self.hs_valid, self.ms_valid))
+        return replace(self, hs=change(self.hs), ms=change(self.ms), hs_valid=hs_valid, ms_valid=ms_valid)
 
 
 def turned(image: Tensor, orientation: int) -> Tensor:
@@ -132,6 +128,13 @@ def fill_bands(values: NDArray[np.float32]) -> NDArray[np.float32]:
     for number in range(len(patterns)):
         filled[pattern_of == number] = fill_gaps(values[pattern_of == number])
     return filled
+
+
+def usable_values(cube: xr.DataArray) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.bool_]]:
+    """The usable bands of a cube by number, their values (n, y, x) without gaps, and where (y, x) they had none."""
+    kept = np.flatnonzero(usable_bands(cube))
+    cube = cube.isel(band=kept)
+    return kept, fill_gaps(np.asarray(cube.values, np.float32)), ~gaps(cube)
 
 
 def gaps(cube: xr.DataArray) -> NDArray[np.bool_]:
