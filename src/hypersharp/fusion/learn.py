@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hypersharp.errors import CallError
 from hypersharp.fusion.changed import find_changes
-from hypersharp.fusion.choose.auto import TRYING, choose
+from hypersharp.fusion.choose.auto import CANDIDATES, TRYING, choose_best, choose_named
 from hypersharp.fusion.choose.choice import Choice
 from hypersharp.fusion.choose.trial import NOISY_MS_DB
 from hypersharp.fusion.consistency import ConsistencyFit, consistency_floats_per_px, make_consistent
@@ -144,7 +144,10 @@ def learn_pair(
         share = f"{pair.left_out['hs']['share'] - before:.1%} of hs"
         notes.append(f"{share} shows something else than ms (a cloud, a change): left out, --keep-changed keeps it")
     trying = TRYING if method == AUTO.name else 0.0
-    choice = choose(method, sample, sensor, options, part_of(progress, 0, trying))
+    if method == AUTO.name:
+        choice = choose_best(sample, sensor, options, CANDIDATES, part_of(progress, 0, trying))
+    else:
+        choice = choose_named(find_method(method), sample, sensor, options)
     sharpener, made = learn(choice, sample, sensor, options, part_of(progress, trying, 1))
     notes += ["network run by onnxruntime in fp32"] if options.runtime == "onnx" else []
     notes += [note for part in sharpener.parts for note in part.apply.notes]

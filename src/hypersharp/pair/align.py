@@ -203,7 +203,7 @@ def plan_alignment(
     if to_ms is None:
         y0, x0, *shape = first.window
         inside, found = (shape[0], shape[1]), None
-        for y, x, *size in (looked_at(inside, first.ratio), *spread(inside, FEW)):
+        for y, x, *size in (registered_window(inside, first.ratio), *spread(inside, FEW)):
             window = (y0 + y, x0 + x, size[0], size[1])
             seen = covering(fine, _windowed(coarse, window), margin_px=RESAMPLING_PX, project=project)
             hs, ms = read[0](window), read[1](seen)
@@ -219,12 +219,12 @@ def plan_alignment(
     return Alignment(placed, fine, grid.ms, to_ms, (done, *registered))
 
 
-def looked_at(shape_yx: tuple[int, int], ratio: int) -> Window:
+def registered_window(shape_yx: tuple[int, int], ratio: int) -> Window:
     """The window in the middle of a scene of so many coarse pixels whose images show how they lie off each other.
 
     Read at full resolution: overviews may be subsampled, or wavelets, and then lie up to half of their pixel off.
 
-    >>> looked_at((5000, 1000), 4), looked_at((5000, 1000), 32)
+    >>> registered_window((5000, 1000), 4), registered_window((5000, 1000), 32)
     ((2372, 372, 256, 256), (2452, 452, 96, 96))
     """
     return middle(shape_yx, min(LARGEST_SIDE, LARGEST_FINE_SIDE // ratio))

@@ -31,10 +31,10 @@ from hypersharp.io.image import CubeImage, FlippedImage, Image
 from hypersharp.pair.align import (
     Straight,
     check_both_placed,
-    looked_at,
     place_note,
     plan_alignment,
     registered,
+    registered_window,
     shift_message,
 )
 from hypersharp.pair.bands import MovedBands, with_bands_together
@@ -192,7 +192,7 @@ def on_ms(
         elif not lattice.nested:
             notes.append(shift_message(found, fine))
     if lattice.warp:
-        box = lattice.fine_window(looked_at(lattice.shape_yx, lattice.ratio))
+        box = lattice.fine_window(registered_window(lattice.shape_yx, lattice.ratio))
         lattice = replace(lattice, warp=lattice.warp.guided(hs, ms, box, lattice.ratio, sigma_px))
         notes.append("hs resampled once, onto blocks of ms pixels; ms as it is")
     return OnMS.of(hs, ms, fine, lattice, notes=tuple(notes), evidence=evidence)
@@ -219,7 +219,7 @@ def registered_together(first: P, richest: Model) -> tuple[P, Registration, Wind
 
 def displacement(first: Placement, richest: Model) -> tuple[Registration, Window]:
     """How hs and ms, placed so far, lie off each other, and the window that this is known of."""
-    window, everything = looked_at(first.shape_yx, first.ratio), first.everything
+    window, everything = registered_window(first.shape_yx, first.ratio), first.everything
     model: Model = richest if installed("affine") else "shift"  # without, only a shift can be described
     found = registered(*first.read(window), model=model if window == everything else "shift")
     if window != everything and not found.correlation > 0:  # of a lake, or of no pixel: others show more
