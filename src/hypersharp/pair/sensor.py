@@ -240,10 +240,7 @@ def estimate_sensor(pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] 
 def estimate_by(protocol: Protocol, pair: TensorPair) -> Estimate:
     """The sensor of a protocol, and how well it explains a pair."""
     sensor = protocol.sensor()
-    found = complete_sensor(
-        pair.hs, pair.ms, pair.ratio, psf=sensor.psf, srf=sensor.srf, hs_valid=pair.hs_valid, ms_valid=pair.ms_valid
-    )
-    return replace(found, protocol=protocol.name)
+    return replace(estimate_sensor(pair, sensor.psf, sensor.srf), protocol=protocol.name)
 
 
 def sensor_by_protocol(pair: TensorPair, residual: float) -> Estimate | None:
