@@ -107,7 +107,7 @@ def single_scores(case: Case) -> Any:
         except InputError:
             continue
         yield method.name, scores(estimate, case)
-        yield f"{method.name}+c", scores(make_consistent(estimate, case.pair, sensor.psf).image, case)
+        yield f"{method.name}+c", scores(make_consistent(estimate, case.pair, sensor.psf)[0], case)
 
 
 def scores(estimate: Tensor, case: Case) -> tuple[float, float]:

@@ -137,7 +137,7 @@ def single_scores(case: Placed) -> Iterator[tuple[str, tuple[float, float]]]:
         except InputError:
             continue
         yield method.name, scores(estimate, case)
-        yield f"{method.name}+c", scores(make_consistent(estimate, whole, sensor.psf).image, case)
+        yield f"{method.name}+c", scores(make_consistent(estimate, whole, sensor.psf)[0], case)
 
 
 def scores(estimate: Tensor, case: Placed) -> tuple[float, float]:

@@ -38,9 +38,9 @@ def main(noises: list[float | None]) -> None:
             for weights in WEIGHTS:
                 sharp = torch.tensor(fuse(hs, make_cube(ms.values), weights=weights, scale=1.0).values)
                 same = [torch.full((len(given),), w) for w in FIXED]
-                fixed = [psnr_db(project(sharp, given, sensor, weights=w).image, truth) for w in same]
-                found = project(sharp, given, sensor)
-                row = [psnr_db(sharp, truth), *fixed, psnr_db(found.image, truth)]
+                fixed = [psnr_db(project(sharp, given, sensor, weights=w)[0], truth) for w in same]
+                image = project(sharp, given, sensor)[0]
+                row = [psnr_db(sharp, truth), *fixed, psnr_db(image, truth)]
                 print(name, weights, snr_db or np.inf, *(f"{value:.3f}" for value in row), sep=" | ", flush=True)
 
 

@@ -73,4 +73,4 @@ def test_a_cache_that_cannot_be_written(
     ],
 )
 def test_bounds_of_versions(found: str, bounds: str, fits: bool) -> None:
-    assert doctor.Need("", "a-library", found, bounds).is_met == fits
+    assert doctor.is_met(found, bounds) == fits

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods import ssjcn
-from hypersharp.methods.cleaned import Cleaned, can_clean, is_noisy, learn_cleaned
+from hypersharp.methods.cleaned import NOISY_DB, Cleaned, can_clean, learn_cleaned
 from hypersharp.networks.inference import Inference
 from hypersharp.numerics.interpolate import upsample_bicubic
 from hypersharp.pair.options import ignore
@@ -34,12 +34,13 @@ def rmse(one: Tensor, other: Tensor) -> float:
 
 def test_noise_is_told_from_texture() -> None:
     pair, _, _ = protocol_pair()
-    assert not is_noisy(pair.ms, None)
-    assert is_noisy(add_noise(pair.ms, 30, 1), None)
+    assert pair.ms_snr_db > NOISY_DB
+    assert replace(pair, ms=add_noise(pair.ms, 30, 1)).ms_snr_db < NOISY_DB
     spoiled, measured = pair.ms.clone(), torch.ones(pair.ms.shape[1:], dtype=torch.bool)
     spoiled[:, :60] = add_noise(pair.ms, 20, 1)[:, :60]
     measured[:60] = False
-    assert is_noisy(spoiled, None) and not is_noisy(spoiled, measured)
+    noisy = replace(pair, ms=spoiled)
+    assert noisy.ms_snr_db < NOISY_DB < replace(noisy, ms_valid=measured).ms_snr_db
 
 
 def test_of_a_noisy_ms_little_is_kept_and_what_is_given_on_is_nearer_to_the_clean_one() -> None:
@@ -78,7 +79,7 @@ def test_ssjcn_on_a_noisy_ms_is_better_than_its_network_alone(monkeypatch: pytes
     noisy, sensor, scene = protocol_pair(30)
     known = Known(sensor.psf, sensor.srf)
     cleaned, notes = known.run_and_notes("ssjcn", noisy.hs, noisy.ms)
-    monkeypatch.setattr(ssjcn, "is_noisy", lambda ms, valid: False)
+    monkeypatch.setattr(ssjcn, "NOISY_DB", -100.0)
     alone, plain_notes = known.run_and_notes("ssjcn", noisy.hs, noisy.ms)
     assert rmse(cleaned, scene) < 0.9 * rmse(alone, scene)
     assert any("ssjcn-any cleans ms" in note for note in notes) and not any("cleans" in note for note in plain_notes)

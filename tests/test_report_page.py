@@ -27,7 +27,7 @@ from hypersharp.plot.places import find_pixel
 from hypersharp.reporting import charts
 from hypersharp.reporting.build import NAME, SCORES
 from hypersharp.reporting.charts import choose_points, detailed_window, diverse_pixels
-from hypersharp.reporting.findings import image_facts
+from hypersharp.reporting.findings import Findings, image_facts
 from hypersharp.simulation.protocols import find_protocol
 
 SECTIONS = ("pictures", "spectra", "errors", "judgement", "decisions", "inputs", "sensor", "run")
@@ -233,6 +233,17 @@ def test_notes_are_text_not_html(small: tuple[xr.DataArray, xr.DataArray, xr.Dat
     page = read_page(tmp_path)
     assert "<script>alert(1)</script>" in page.text
     assert "To look out for a & b" in page.text
+
+
+def test_what_the_run_and_the_sensor_both_warn_of_is_said_once(
+    small: tuple[xr.DataArray, xr.DataArray, xr.DataArray], tmp_path: Path
+) -> None:
+    found = Findings(*small, None, record=Record.of(small[0]))
+    found.judge_result(None, None)
+    assert found.diagnosis is not None and found.diagnosis.warnings
+    record = replace(Record.of(small[0]), warnings=found.diagnosis.warnings)
+    hsp.report(record.on(small[0]), *small[1:], tmp_path, uncertainty=False)
+    assert [read_page(tmp_path).text.count(text) for text in record.warnings] == [1] * len(record.warnings)
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def check_window(window: Window, shape_yx: tuple[int, int]) -> Window:
     return window
 
 
-def middle(shape_yx: tuple[int, int], most: int) -> Window:
+def middle(shape_yx: Sequence[int], most: int) -> Window:
     """The window in the middle of an image, of at most so many rows and columns.
 
     >>> middle((10, 200), 160)

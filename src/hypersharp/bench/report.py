@@ -60,13 +60,6 @@ class Summary(NamedTuple):
     costs: tuple[str, ...]
 
 
-class Difference(NamedTuple):
-    """The first method's score minus another's over the scenes both have, and the test's p."""
-
-    mean: Mean
-    p: float
-
-
 def summarise(rows: list[Row], preset: str) -> list[Summary]:
     """One a method, in the order of the rows, none of which has failed."""
     summaries = []
@@ -95,8 +88,8 @@ def over_scenes(values: Sequence[float]) -> Mean:
     return Mean(fmean(values), stdev(values) if len(values) > 1 else None)
 
 
-def paired_differences(rows: list[Row], preset: str) -> dict[str, tuple[int, dict[str, Difference]]]:
-    """Other method -> number of scenes in common, and by score the first method minus the other."""
+def paired_differences(rows: list[Row], preset: str) -> dict[str, tuple[int, dict[str, tuple[Mean, float]]]]:
+    """Other method -> number of scenes in common, and by score the first method minus the other, and p."""
     groups = {name: {row["scene"]: row["scores"][preset] for row in group} for name, group in by_method(rows).items()}
     first, *others = groups
     found = {}
@@ -107,16 +100,16 @@ def paired_differences(rows: list[Row], preset: str) -> dict[str, tuple[int, dic
     return found
 
 
-def difference(values: Sequence[float]) -> Difference:
+def difference(values: Sequence[float]) -> tuple[Mean, float]:
     """Mean, spread and p of paired differences.
 
-    >>> difference([0.5, 1.0, 1.5, 2.0]).p
+    >>> difference([0.5, 1.0, 1.5, 2.0])[1]
     0.125
     """
     from scipy.stats import wilcoxon
 
     p = float(wilcoxon(values, method="exact").pvalue) if any(values) else 1.0
-    return Difference(over_scenes(values), p)
+    return over_scenes(values), p
 
 
 def by_method(rows: list[Row]) -> dict[str, list[Row]]:
@@ -171,7 +164,7 @@ def markdown(rows: list[Row], preset: str, published: Published | None = None) -
         lines = []
         for other, (scenes, differences) in paired_differences(finished, preset).items():
             pairs = [(differences[key], column.digits) for key, column in COLUMNS.items()]
-            cells = [cell for found, digits in pairs for cell in (found.mean.shown(digits, "+"), f"{found.p:.2g}")]
+            cells = [cell for (mean, p), digits in pairs for cell in (mean.shown(digits, "+"), f"{p:.2g}")]
             lines.append([other, str(scenes), *cells])
         title = (
             f"Paired differences, preset `{preset}`\n\n"

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,20 +23,7 @@ MEASURED_S = 0.3  # a measurement goes on for so long, about
 LEAST_FREE_BYTES = 2e9
 
 
-@dataclass(frozen=True)
-class Need:
-    """A library that an extra ("" for the core) asks for: the version there is, None for none, and what is asked."""
-
-    extra: str
-    library: str
-    found: str | None
-    bounds: str
-
-    @property
-    def is_met(self) -> bool:
-        from packaging.specifiers import SpecifierSet
-
-        return self.found is not None and SpecifierSet(self.bounds).contains(self.found, prereleases=True)
+Needs = dict[str, list[dict[str, Any]]]  # by extra ("" for the core): library, version found, bounds, whether it is met
 
 
 @app.command(rich_help_panel="What there is")
@@ -58,7 +44,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def look_over(speed: bool = True) -> dict[str, Any]:
+def look_over(speed: bool) -> dict[str, Any]:
     """What there is, JSON-able; "wrong" says what keeps the package from working, "to_do" what one may want to mend."""
     import torch
 
@@ -66,34 +52,11 @@ def look_over(speed: bool = True) -> dict[str, Any]:
     from hypersharp.system.build_info import commit, machine, release
     from hypersharp.system.memory import free_bytes
 
-    gdal: dict[str, Any] | None = None
-    with suppress(ImportError):
-        import rasterio
-        from rasterio.drivers import raster_driver_extensions
-
-        gdal = {"version": rasterio.__gdal_version__, "jpeg2000": "jp2" in raster_driver_extensions()}
-    needs = list(needs_of_extras())
-    extras = {
-        name: [asdict(n) | {"met": n.is_met} for n in needs if n.extra == name] for name in {n.extra for n in needs}
-    }
-    complete = sorted(name for name, listed in extras.items() if name and all(need["met"] for need in listed))
-    unfit = dict[str, Need]()  # what the core lacks, and what is there in a version that does not fit
-    for need in needs:
-        if not need.is_met and (need.extra == "" or need.found is not None):
-            unfit.setdefault(need.library, need)
-    wrong = [f"{n.library} {n.found or 'is missing'}, {n.bounds or 'any'} is needed: reinstall" for n in unfit.values()]
-    folders = {"caches": wished_cache_folder(), "temporary files": Path(os.environ.get("TMPDIR", "/tmp"))}
-    for what, path in folders.items():
-        there = next(place for place in (path, *path.absolute().parents) if place.exists())  # what it would be made in
-        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-            wrong.append(f"{path}, for {what}, cannot be written")
-    cached = (file.stat().st_size for file in folders["caches"].rglob("*") if file.is_file())
-    gpus, free = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())], free_bytes()
-    to_do = [f"pip install 'hypersharp[{name}]'" for name in sorted(set(extras) - {*complete, ""})]
-    to_do += (
-        [f"pip install {SECOND_PACKAGE}, for the weights {', '.join(missing_weights())}"] if missing_weights() else []
-    )
-    to_do += ["free memory: less than 2 GB are left"] if free < LEAST_FREE_BYTES else []
+    extras, caches, free, missing = needs_of_extras(), wished_cache_folder(), free_bytes(), missing_weights()
+    complete = sorted(name for name, needs in extras.items() if name and all(need["met"] for need in needs))
+    folders = {"caches": caches, "temporary files": Path(os.environ.get("TMPDIR", "/tmp"))}
+    cached = (file.stat().st_size for file in caches.rglob("*") if file.is_file())
+    gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     return {
         "version": release(),
         "commit": commit(),
@@ -102,21 +65,34 @@ def look_over(speed: bool = True) -> dict[str, Any]:
         "machine": machine(),
         "memory_free_gb": round(free / 1e9, 1),
         "torch": {"version": torch.__version__, "threads": torch.get_num_threads(), "gpus": gpus},
-        "gdal": gdal,
+        "gdal": gdal_facts(),
         "compiler": shutil.which(os.environ.get("CXX", "g++")),
         "speed": speeds() if speed else None,
         "extras": extras,
         "extras_complete": complete,
         "weights": list(packaged_weights()),
-        "weights_missing": missing_weights(),
-        "caches": {"folder": str(folders["caches"]), "bytes": sum(cached)},
+        "weights_missing": missing,
+        "caches": {"folder": str(caches), "bytes": sum(cached)},
         "data": os.environ.get("HYPERSHARP_DATA"),
-        "wrong": wrong,
-        "to_do": to_do,
+        "wrong": [*unfit(extras), *unwritable(folders)],
+        "to_do": [
+            *(f"pip install 'hypersharp[{name}]'" for name in sorted(set(extras) - {*complete, ""})),
+            *([f"pip install {SECOND_PACKAGE}, for the weights {', '.join(missing)}"] if missing else []),
+            *(["free memory: less than 2 GB are left"] if free < LEAST_FREE_BYTES else []),
+        ],
     }
 
 
-def needs_of_extras() -> Iterator[Need]:
+def gdal_facts() -> dict[str, Any] | None:
+    with suppress(ImportError):
+        import rasterio
+        from rasterio.drivers import raster_driver_extensions
+
+        return {"version": rasterio.__gdal_version__, "jpeg2000": "jp2" in raster_driver_extensions()}
+    return None
+
+
+def needs_of_extras() -> Needs:
     """Every library that the installed package asks for, by extra, those of extras in extras included."""
     from packaging.requirements import Requirement
 
@@ -124,7 +100,7 @@ def needs_of_extras() -> Iterator[Need]:
     try:
         lines = requires("hypersharp") or []
     except PackageNotFoundError:  # run from a folder that was never installed
-        return
+        lines = []
     for line in lines:
         requirement = Requirement(line)
         marked = re.search(r'extra == "([\w-]+)"', str(requirement.marker or ""))
@@ -138,16 +114,40 @@ def needs_of_extras() -> Iterator[Need]:
             for inner in sorted(requirement.extras):
                 yield from libraries(inner)
 
+    needs: Needs = {}
     for extra in asked:
-        found = {requirement.name: str(requirement.specifier) for requirement in libraries(extra)}
-        yield from (Need(extra, name, version_of(name), bounds) for name, bounds in found.items())
+        for library, bounds in {one.name: str(one.specifier) for one in libraries(extra)}.items():
+            try:
+                found = version(library)
+            except PackageNotFoundError:
+                found = None
+            need = {"extra": extra, "library": library, "found": found, "bounds": bounds, "met": is_met(found, bounds)}
+            needs.setdefault(extra, []).append(need)
+    return needs
 
 
-def version_of(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None
+def is_met(found: str | None, bounds: str) -> bool:
+    """Whether there is a version, and it is one that is asked for."""
+    from packaging.specifiers import SpecifierSet
+
+    return found is not None and SpecifierSet(bounds).contains(found, prereleases=True)
+
+
+def unfit(extras: Needs) -> list[str]:
+    """What the core lacks, and what is there in a version that does not fit, each library once."""
+    wrong = dict[str, str]()
+    for need in (need for needs in extras.values() for need in needs):
+        if not need["met"] and (need["extra"] == "" or need["found"] is not None):
+            text = f"{need['library']} {need['found'] or 'is missing'}, {need['bounds'] or 'any'} is needed: reinstall"
+            wrong.setdefault(need["library"], text)
+    return list(wrong.values())
+
+
+def unwritable(folders: dict[str, Path]) -> Iterator[str]:
+    for what, path in folders.items():
+        there = next(place for place in (path, *path.absolute().parents) if place.exists())  # what it would be made in
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            yield f"{path}, for {what}, cannot be written"
 
 
 def speeds() -> dict[str, float]:

@@ -40,23 +40,11 @@ MOST_NEIGHBOURS = 49  # coarse pixels that a blur joins one with: beyond, degrad
 
 
 @dataclass(frozen=True, eq=False)
-class Consistent:
-    """The image (L, H, W) and ||hs - A Z|| / ||hs|| over the pixels that count, before and after.
-
-    `weights` (L,) are those of the change, in units of A A'; infinite where a band's residual is but noise.
-    """
-
-    image: Tensor
-    before: float
-    after: float
-    weights: Tensor
-
-
-@dataclass(frozen=True, eq=False)
 class ConsistencyFit:
     """How a scene's results are made consistent: under which blur, with which weight (L,) for each band.
 
-    `before` and `after` are those of the pair it was found on.
+    A weight is in units of A A', infinite where a band's residual is but noise. `before` and `after`:
+    ||hs - A Z|| / ||hs|| over the pixels that count, of the pair it was found on.
     """
 
     psf: PSF
@@ -66,7 +54,7 @@ class ConsistencyFit:
 
     def __call__(self, estimate: Tensor, pair: TensorPair) -> Tensor:
         """The estimate (L, H, W) of a pair, or of a part of it, made consistent."""
-        return make_consistent(estimate, pair, self.psf, self.weights.to(estimate)).image
+        return make_consistent(estimate, pair, self.psf, self.weights.to(estimate))[0]
 
     def described(self) -> dict[str, float]:
         """As plain data, JSON-able."""
@@ -79,7 +67,9 @@ def consistency_floats_per_px(bands: int) -> float:
     return 3.0 * bands + 8.0 * min(bands, BANDS_AT_ONCE)
 
 
-def make_consistent(estimate: Tensor, pair: TensorPair, psf: PSF, weights: Tensor | None = None) -> Consistent:
+def make_consistent(
+    estimate: Tensor, pair: TensorPair, psf: PSF, weights: Tensor | None = None
+) -> tuple[Tensor, ConsistencyFit]:
     """The estimate (L, H, W) of a pair under a blur, see `project`; weights by default the likeliest."""
     hs = pair.hs.to(estimate)
     sensor = Sensor(psf, np.eye(len(hs)), pair.ratio)
@@ -89,7 +79,7 @@ def make_consistent(estimate: Tensor, pair: TensorPair, psf: PSF, weights: Tenso
 
 def project(
     estimate: Tensor, hs: Tensor, sensor: Sensor, *, valid: Tensor | None = None, weights: Tensor | None = None
-) -> Consistent:
+) -> tuple[Tensor, ConsistencyFit]:
     """Project an estimate onto those that reproduce hs, within its noise, when blurred and downsampled.
 
     Args:
@@ -100,7 +90,7 @@ def project(
         weights: w of the equation, (L,); by default the likeliest.
 
     Returns:
-        The image (L, H, W), how far it differed from hs before and after, and the weights.
+        The image (L, H, W), and how far it differed from hs before and after, with which weights.
 
     Raises:
         InputError: sizes that are no multiple of the ratio.
@@ -109,8 +99,8 @@ def project(
 
     >>> from hypersharp.sensor.psf import box
     >>> sensor = Sensor(box(2), np.ones((1, 3)), 2)
-    >>> result = project(torch.rand(3, 16, 16), torch.rand(3, 8, 8), sensor, weights=torch.full((3,), 1e-6))
-    >>> result.image.shape, result.after < 1e-3
+    >>> image, fit = project(torch.rand(3, 16, 16), torch.rand(3, 8, 8), sensor, weights=torch.full((3,), 1e-6))
+    >>> image.shape, fit.after < 1e-3
     (torch.Size([3, 16, 16]), True)
     """
     counts = hs.new_ones(hs.shape[1:]) if valid is None else valid.to(hs)
@@ -126,7 +116,7 @@ def project(
         image[some] += sensor.hs_adjoint(solved)
         left[some] -= gram(solved).mul_(counts)
     whole = (hs * counts).norm().clamp(min=torch.finfo(hs.dtype).tiny)
-    return Consistent(image, float(residual.norm() / whole), float(left.norm() / whole), weights)
+    return image, ConsistencyFit(sensor.psf, weights, float(residual.norm() / whole), float(left.norm() / whole))
 
 
 def gram_of(sensor: Sensor, power: Tensor, shape_yx: tuple[int, int]) -> Map:

@@ -6,7 +6,8 @@ resolution"). Only orientations count in which the sensor's blur stays what it i
 see a sensor that it was not made for.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -42,7 +43,8 @@ class Ensemble(Apply):
         total: Tensor | None = None
         for number, (apply, orientation) in enumerate(zip(self.members, self.orientations, strict=True)):
             part = part_of(progress, number / len(self.members), (number + 1) / len(self.members))
-            estimate = turned_back(apply(turned_pair(pair, orientation), options, part), orientation)
+            view = pair.changed(partial(turned, orientation=orientation))
+            estimate = turned_back(apply(view, options, part), orientation)
             total = estimate if total is None else total.add_(estimate)
         assert total is not None
         return total.div_(len(self.members))
@@ -56,8 +58,8 @@ def learn_method(method: Method, pair: TensorPair, sensor: PairSensor, options: 
     if not (options.ensemble and method.is_network):
         return method.learn(pair, sensor, options)
     orientations = own_orientations(sensor.psf, pair.ratio)
-    learned = tuple(method.learn(turned_pair(pair, orientation), sensor, options) for orientation in orientations)
-    return Ensemble(learned, orientations)
+    views = (pair.changed(partial(turned, orientation=orientation)) for orientation in orientations)
+    return Ensemble(tuple(method.learn(view, sensor, options) for view in views), orientations)
 
 
 def own_orientations(psf: PSF, ratio: int) -> tuple[int, ...]:
@@ -72,13 +74,6 @@ def own_orientations(psf: PSF, ratio: int) -> tuple[int, ...]:
         float((turned(window, n) - window).abs().sum() / window.sum()) / 2 <= SAME_BLUR for n in range(ORIENTATIONS)
     )
     return tuple(orientation for orientation, kept in enumerate(same) if kept)
-
-
-def turned_pair(pair: TensorPair, orientation: int) -> TensorPair:
-    """The pair with both images and their masks turned."""
-    hs_valid, ms_valid = (None if one is None else turned(one, orientation) for one in (pair.hs_valid, pair.ms_valid))
-    hs, ms = turned(pair.hs, orientation), turned(pair.ms, orientation)
-    return replace(pair, hs=hs, ms=ms, hs_valid=hs_valid, ms_valid=ms_valid)
 
 
 def turned_back(image: Tensor, orientation: int) -> Tensor:

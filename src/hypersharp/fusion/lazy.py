@@ -24,7 +24,7 @@ from hypersharp.fusion.learn import Fusion, halo_px, learn_pair
 from hypersharp.grid import Window, middle
 from hypersharp.io.image import CubeParts
 from hypersharp.methods.table import AUTO, METHODS, find_method
-from hypersharp.pair.align import looked_at
+from hypersharp.pair.align import registered_window
 from hypersharp.pair.defects import LOOKED_AT_PX as DEFECTS_PX
 from hypersharp.pair.fill import nine_windows
 from hypersharp.pair.lattice import Lattice
@@ -143,7 +143,7 @@ class Reach:
     def to_learn_from(self) -> tuple[list[Window], list[Window]]:
         """Of hs and of ms, for what is learned of the scene as a whole."""
         shape_yx, ratio = self.lattice.shape_yx, self.lattice.ratio
-        blocks, registered = list(chain(*Sample.of(shape_yx, ratio).windows)), looked_at(shape_yx, ratio)
+        blocks, registered = list(chain(*Sample.of(shape_yx, ratio).windows)), registered_window(shape_yx, ratio)
         if self.moves or self.lattice.warp:
             blocks.append(registered)
         if self.moves and registered[2:] != shape_yx:

@@ -12,14 +12,13 @@ from torch import Tensor
 
 from hypersharp.errors import CallError
 from hypersharp.fusion.changed import find_changes
-from hypersharp.fusion.choose.auto import TRYING, choose
+from hypersharp.fusion.choose.auto import CANDIDATES, TRYING, choose_best, choose_named
 from hypersharp.fusion.choose.choice import Choice
 from hypersharp.fusion.choose.trial import NOISY_MS_DB
 from hypersharp.fusion.consistency import ConsistencyFit, consistency_floats_per_px, make_consistent
 from hypersharp.fusion.ensemble import learn_method
 from hypersharp.fusion.finish import finished, missing_pixels
 from hypersharp.methods.base import Apply, Method
-from hypersharp.methods.cleaned import noise_of
 from hypersharp.methods.table import AUTO, METHODS, find_method
 from hypersharp.networks.onnx.export import SUFFIX
 from hypersharp.networks.packaged import named_weights
@@ -133,8 +132,7 @@ def learn_pair(
     """
     if options.weights is not None and method == AUTO.name:
         method = named_weights(options.weights).method
-    options = with_runtime(method, options)
-    check_methods_options(method, options)
+    options = settled_options(method, options)
     sample = pair.to_learn_from(in_parts=in_parts)
     sensor, notes = sensor_of(pair, sample, psf, srf), list[str]()
     if options.coregister_with(psf) != options.coregister != Options.coregister:
@@ -148,13 +146,15 @@ def learn_pair(
         share = f"{pair.left_out['hs']['share'] - before:.1%} of hs"
         notes.append(f"{share} shows something else than ms (a cloud, a change): left out, --keep-changed keeps it")
     trying = TRYING if method == AUTO.name else 0.0
-    choice = choose(method, sample, sensor, options, part_of(progress, 0, trying))
+    if method == AUTO.name:
+        choice = choose_best(sample, sensor, options, CANDIDATES, part_of(progress, 0, trying))
+    else:
+        choice = choose_named(find_method(method), sample, sensor, options)
     sharpener, made = learn(choice, sample, sensor, options, part_of(progress, trying, 1))
     notes += ["network run by onnxruntime in fp32"] if options.runtime == "onnx" else []
     notes += [note for part in sharpener.parts for note in part.apply.notes]
     sees_ms = any(METHODS[part.method].sees_ms for part in sharpener.parts)
-    notes += sign_warnings(sample, sharpener)
-    notes += noise_warnings(sample) if sees_ms else []
+    notes += sample_warnings(sample, sharpener, sees_ms=sees_ms)
     consistency = sharpener.fit.described() if sharpener.fit else None
     weights = [part.apply.weights for part in sharpener.parts if part.apply.weights is not None]
     learned = {"choice": choice.described(), "weights": weights, "consistency": consistency}
@@ -162,32 +162,46 @@ def learn_pair(
     return Fusion(pair, sharpener, options, choice, sensor, record, None if sample.in_parts else made)
 
 
-def check_methods_options(method: str, options: Options) -> None:
-    """Raises: CallError for what only networks, `auto` or tiles heed, without them."""
-    given = {"weights": options.weights is not None, "ensemble": options.ensemble, "mode": options.mode != "whole"}
-    for name in (name for name, there in given.items() if there):
-        if method != AUTO.name and not find_method(method).is_network:
-            expected = "a method with a network, or auto"
-            raise CallError(f"--{name} with method {method}", expected, f"leave --{name} out, or name such a method")
+def settled_options(method: str, options: Options) -> Options:
+    """The options, with onnxruntime where the weights are an ONNX file.
+
+    Raises: CallError for what only networks know, with a method that has none; bfloat16 in onnxruntime; a tile
+        without tiles; a budget without `auto`.
+    """
+    if options.weights is not None and Path(options.weights).suffix == SUFFIX:
+        options = replace(options, runtime="onnx")
+    is_network = find_method(method).is_network
+    if options.runtime == "onnx" and not is_network:
+        networks = ", ".join(known.name for known in METHODS.values() if known.is_network)
+        do = f"name --method with one of {networks}, or leave --runtime out"
+        raise CallError(f"--runtime onnx with method {method}", "a method with a network", do)
+    if options.runtime == "onnx" and options.precision == "bf16":
+        raise CallError("--runtime onnx with --precision bf16", "fp32 or auto", "leave --precision out")
     if options.tile_px is not None and options.mode != "tiles":
         raise CallError(f"--tile with --mode {options.mode}", "--mode tiles", "leave --tile out, or add --mode tiles")
-    if method != AUTO.name and options.budget_s is not None:
+    if method == AUTO.name:
+        return options
+    given = {"weights": options.weights is not None, "ensemble": options.ensemble, "mode": options.mode != "whole"}
+    for name in (name for name, there in given.items() if there and not is_network):
+        do = f"leave --{name} out, or name such a method"
+        raise CallError(f"--{name} with method {method}", "a method with a network, or auto", do)
+    if options.budget_s is not None:
         raise CallError(f"--budget with method {method}", AUTO.name, "leave --budget out, or take --method auto")
+    return options
 
 
-def sign_warnings(sample: TensorPair, sharpener: Sharpener) -> Iterator[str]:
-    """Which methods do not serve a scene with many values below zero: an anomaly, a difference, a score."""
+def sample_warnings(sample: TensorPair, sharpener: Sharpener, *, sees_ms: bool) -> Iterator[str]:
+    """That many values are below zero (an anomaly, a difference, a score), where a method does not serve such a scene.
+
+    And that the ms is noisy, beyond what its texture passes for.
+    """
     below, share = -sample.hs.clamp(max=0), float((sample.hs < 0).float().mean())
     for part in sharpener.parts if below.sum() > SIGNED * sample.hs.abs().sum() else ():
         if METHODS[part.method].nonnegative:
             yield f"{WARNING}{share:.0%} of hs is below zero, where {part.method} sees nothing: use gsa or glp"
 
-
-def noise_warnings(sample: TensorPair) -> Iterator[str]:
-    """That the ms is noisy, beyond what its texture passes for."""
-    _, snr_db = noise_of(sample.ms, sample.ms_valid)
-    if snr_db < NOISY_MS_DB:
-        noise = f"ms is noisy, signal to noise about {snr_db:.0f} dB in its middle band"
+    if sees_ms and sample.ms_snr_db < NOISY_MS_DB:
+        noise = f"ms is noisy, signal to noise about {sample.ms_snr_db:.0f} dB in its middle band"
         yield f"{WARNING}{noise}: much of that comes through into the result; denoise ms first, or average several"
 
 
@@ -232,25 +246,5 @@ def learn(
     sharpener = Sharpener(tuple(Part(*one) for one in learned))
     if not choice.consistent:
         return sharpener, None
-    found = make_consistent(sharpener(pair, options, progress), pair, sensor.psf)
-    return replace(sharpener, fit=ConsistencyFit(sensor.psf, found.weights, found.before, found.after)), found.image
-
-
-def with_runtime(method: str, options: Options) -> Options:
-    """The options, with onnxruntime where the weights are an ONNX file.
-
-    Raises: CallError where it is asked for and the method has no network, or for bfloat16.
-    """
-    if options.weights is not None and Path(options.weights).suffix == SUFFIX:
-        options = replace(options, runtime="onnx")
-    if options.runtime != "onnx":
-        return options
-    if not find_method(method).is_network:
-        found = f"--runtime onnx with method {method}"
-        networks = ", ".join(known.name for known in METHODS.values() if known.is_network)
-        raise CallError(
-            found, "a method with a network", f"name --method with one of {networks}, or leave --runtime out"
-        )
-    if options.precision == "bf16":
-        raise CallError("--runtime onnx with --precision bf16", "fp32 or auto", "leave --precision out")
-    return options
+    image, fit = make_consistent(sharpener(pair, options, progress), pair, sensor.psf)
+    return replace(sharpener, fit=fit), image

@@ -64,7 +64,29 @@ def item_beside(image: Path) -> Path:
 
 def item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Sequence[Path]) -> dict[str, Any]:
     """The item, JSON-able; one of an image without a CRS of the Earth has no place."""
-    crs, place = crs_of(cube), transform_of(cube)
+    one = len(when) == 1
+    times = {"datetime": when[0]} if one else {"datetime": None, "start_datetime": when[0], "end_datetime": when[1]}
+    where, projection = place_of(cube)
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "stac_extensions": list(EXTENSIONS.values()),
+        "id": image.stem,
+        **where,
+        "properties": {**times, "title": image.stem, **projection},
+        "links": [{"rel": "derived_from", "href": href_of(source, image.parent)} for source in sources],
+        "assets": {"data": asset_of(cube, image)},
+    }
+
+
+def href_of(source: Path, folder: Path) -> str:
+    """How an item in a folder names a file; an address stays one."""
+    address = re.match(r"\w+:/", str(source))
+    return str(source) if address else quote(Path(os.path.relpath(source, folder)).as_posix())
+
+
+def asset_of(cube: xr.DataArray, image: Path) -> dict[str, Any]:
+    """What is said of the file itself: its format, numbers and bands."""
     media = MEDIA.get(image.suffix.lower(), "application/octet-stream")
     asset: dict[str, Any] = {
         "href": f"./{quote(image.name)}",
@@ -77,39 +99,26 @@ def item(cube: xr.DataArray, image: Path, when: Sequence[str], sources: Sequence
         asset["nodata"] = nodata if math.isfinite(nodata) else str(nodata)  # for which JSON has no number
     if cube.attrs.get("units"):
         asset["unit"] = str(cube.attrs["units"])
-    one = len(when) == 1
-    properties: dict[str, Any] = {"datetime": when[0]} if one else {"datetime": None}
-    properties |= {} if one else {"start_datetime": when[0], "end_datetime": when[1]}
-    properties |= {"title": image.stem, "proj:shape": list(cube.shape[1:])}
+    return asset
+
+
+def place_of(cube: xr.DataArray) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`geometry` and `bbox` in WGS 84, as far as there are any; the properties that say size, place and CRS."""
+    crs, place = crs_of(cube), transform_of(cube)
+    where: dict[str, Any] = {"geometry": None}
+    known: dict[str, Any] = {"proj:shape": list(cube.shape[1:])}
     if place is not None:
-        properties["proj:transform"] = [float(number) for number in place[:6]]
+        known["proj:transform"] = [float(number) for number in place[:6]]
         if crs is None or not crs.is_geographic:  # in metres
             metres = 1.0 if crs is None else crs.linear_units_factor[1]
-            properties["gsd"] = round(abs(place.determinant) ** 0.5 * metres, 6)
-    where: dict[str, Any] = {"geometry": None}
+            known["gsd"] = round(abs(place.determinant) ** 0.5 * metres, 6)
     if crs is not None:
         code = crs.to_epsg()
-        properties |= {"proj:code": f"EPSG:{code}"} if code else {"proj:code": None, "proj:wkt2": crs.to_wkt()}
+        known |= {"proj:code": f"EPSG:{code}"} if code else {"proj:code": None, "proj:wkt2": crs.to_wkt()}
         if place is not None:
             with suppress(InputError):  # of the Moon, say
                 where = footprint(crs, place, cube.shape[1:])
-    names = [
-        str(source)
-        if re.match(r"\w+:/", str(source))
-        else quote(Path(os.path.relpath(source, image.parent)).as_posix())
-        for source in sources  # an address stays one
-    ]
-    links = [{"rel": "derived_from", "href": name} for name in names]
-    return {
-        "type": "Feature",
-        "stac_version": "1.1.0",
-        "stac_extensions": list(EXTENSIONS.values()),
-        "id": image.stem,
-        **where,
-        "properties": properties,
-        "links": links,
-        "assets": {"data": asset},
-    }
+    return where, known
 
 
 def bands_of(cube: xr.DataArray) -> Iterator[dict[str, Any]]:

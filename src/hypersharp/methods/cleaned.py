@@ -12,10 +12,9 @@ from torch import Tensor
 
 from hypersharp.methods.base import Apply
 from hypersharp.methods.ssjcn_any import ANY_SENSOR, learn_any
-from hypersharp.networks.inference import PIXELS_A_BAND, Inference, signal_to_noise_db, with_held_means
+from hypersharp.networks.inference import PIXELS_A_BAND, Inference, with_held_means
 from hypersharp.networks.packaged import named_weights
 from hypersharp.numerics.linops import mix_bands
-from hypersharp.numerics.noise import unshared_noise
 from hypersharp.pair.options import Options, Progress, ignore, part_of
 from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.sensor.observe import Sensor
@@ -61,22 +60,11 @@ def can_clean(pair: TensorPair) -> bool:
     return pixels.shape[1] >= max(LEAST_PIXELS, PIXELS_A_BAND * len(pixels))
 
 
-def is_noisy(ms: Tensor, valid: Tensor | None) -> bool:
-    """Whether ms (l, H, W) is noisy enough for that to be told from its texture."""
-    return noise_of(ms, valid)[1] < NOISY_DB
-
-
-def noise_of(ms: Tensor, valid: Tensor | None) -> tuple[Tensor, float]:
-    """The standard deviations (l,) of the noise of ms (l, H, W), and the signal to noise of its middle band in dB."""
-    deviations = unshared_noise(ms, valid)
-    return deviations, signal_to_noise_db(measured_pixels(ms, valid), deviations.double().square())
-
-
 def learn_cleaned(then: Inference, pair: TensorPair, sensor: Sensor, options: Options) -> Cleaned:
     """What is kept of ms: its noise is read off it, the error of what is shown is what both differ by beyond that."""
     first, srf = learn_any(named_weights(ANY_SENSOR), pair, sensor, options), torch.tensor(sensor.srf).to(pair.ms)
     seen = mix_bands(srf, first(pair, options, ignore).to(srf))
-    noise = unshared_noise(pair.ms, pair.ms_valid).square()
+    noise = pair.ms_noise.square()
     apart = measured_pixels(pair.ms - seen, pair.measured_finely()).square().mean(1)
     error = (apart - noise).clamp(min=LEAST_ERROR)
     made = Cleaned(first, then, srf, error / (error + noise))

@@ -7,7 +7,7 @@ import torch
 
 from hypersharp.errors import InputError
 from hypersharp.methods.base import Apply
-from hypersharp.methods.cleaned import can_clean, is_noisy, learn_cleaned
+from hypersharp.methods.cleaned import NOISY_DB, can_clean, learn_cleaned
 from hypersharp.methods.ssjcn_any import ANY_SENSOR, for_scene, learn_any
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import to_fast_layout
@@ -44,7 +44,7 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
         chosen, notes = choose_weights("ssjcn", pair, options)
         inference = for_noise(trained(chosen, notes, pair, sensor, options), pair)
         cleans = options.runtime == "torch" and can_clean(pair)
-        if cleans and (inference.signal is not None or is_noisy(pair.ms, pair.ms_valid)):
+        if cleans and (inference.signal is not None or pair.ms_snr_db < NOISY_DB):
             return learn_cleaned(inference, pair, sensor_of_weights(chosen, inference.net, sensor), options)
     elif weights.any_sensor:
         inference = learn_any(weights, pair, sensor.sensor, options)

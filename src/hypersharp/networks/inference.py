@@ -25,7 +25,7 @@ from hypersharp.networks.onnx.session import load_onnx
 from hypersharp.networks.packaged import Weights, fitting_weights, misfit, named_weights
 from hypersharp.numerics.interpolate import upsample_bicubic
 from hypersharp.numerics.linops import fuse_gaussian, mirror, mix_bands, unmirrored
-from hypersharp.numerics.noise import signal_axes, unshared_noise
+from hypersharp.numerics.noise import LEAST_NOISE, signal_axes, signal_to_noise_db, unshared_noise
 from hypersharp.pair.options import TILE_PX, Options, Precision, Progress, choose_device, ignore
 from hypersharp.pair.sensor import estimate_by
 from hypersharp.pair.tensors import TensorPair, measured_pixels
@@ -115,7 +115,6 @@ def first_estimate(hs: Tensor, ms: Tensor, sensor: Sensor, weight: float) -> Ten
 PATCH_PX = 64
 NOISY_DB = 46.0  # signal to noise below which hs is: above, the fine texture of a clean one passes for noise as well
 PIXELS_A_BAND = 8  # at least, for noise to be told from spectra
-LEAST_NOISE = 1e-20
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,12 +174,6 @@ def for_noise(inference: Inference, pair: TensorPair) -> Inference:
     net = inference.net.expecting_noise(signal * variance @ signal)
     note = f"hs has noise at about {snr_db:.0f} dB: {dimensions} of {bands} spectral dimensions stand out of it"
     return replace(inference, net=net, signal=signal, notes=(*inference.notes, note))
-
-
-def signal_to_noise_db(pixels: Tensor, variance: Tensor) -> float:
-    """Of the middle one of the bands (L, N) with noise of that variance (L,), in dB."""
-    power = pixels.to(torch.float64).square().mean(1)
-    return 10 * float((power / variance.clamp(min=LEAST_NOISE)).log10().median())
 
 
 def with_held_means(inference: Inference, pair: TensorPair, options: Options) -> Inference:

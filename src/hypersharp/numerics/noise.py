@@ -26,6 +26,7 @@ from hypersharp.numerics.subspace import principal_axes, second_moment
 # of each band's power, keep a regression solvable where bands, neighbours or textures repeat each other
 RIDGE, NEIGHBOUR_RIDGE, TEXTURE_RIDGE = 1e-10, 1e-12, 1e-9
 LEAST_SIZE = 1e-100  # of a band of zeros
+LEAST_NOISE = 1e-20  # variance
 NORMAL_PER_MEDIAN = 1.4826  # standard deviation per median absolute value of a normal variable
 DIAGONAL, CURVATURE = (1.0, -1.0), (1.0, -2.0, 1.0)  # differences along an axis
 PIXELS_A_BAND = 4  # at least, in a regression on neighbouring bands
@@ -111,6 +112,12 @@ def unshared_noise(image: Tensor, valid: Tensor | None = None) -> Tensor:
     """
     found = texture(image, CURVATURE, valid)
     return normal_deviation(residuals(found, len(found), TEXTURE_RIDGE) if found.shape[1] > len(found) else found)
+
+
+def signal_to_noise_db(pixels: Tensor, variance: Tensor) -> float:
+    """Of the middle one of the bands (L, N) with noise of that variance (L,), in dB."""
+    power = pixels.to(torch.float64).square().mean(1)
+    return 10 * float((power / variance.clamp(min=LEAST_NOISE)).log10().median())
 
 
 def texture(image: Tensor, difference: tuple[float, ...], valid: Tensor | None) -> Tensor:

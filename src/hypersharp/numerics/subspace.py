@@ -27,9 +27,9 @@ def vca(pixels: Tensor, count: int, *, seed: int = 0, runs: int = 20) -> Tensor:
     radius = scores.norm(dim=0).max() if count > 1 else scores.new_ones(())
     lifted = torch.cat([scores, radius.expand(1, scores.shape[1])])
     generator = torch.Generator().manual_seed(seed)
-    found = [axes @ scores[:, extreme_pixels(lifted, generator)] + mean for _ in range(runs)]
-    volumes = torch.stack([torch.linalg.slogdet(e.mT @ e).logabsdet for e in found])
-    return found[int(volumes.argmax())].to(pixels.dtype)
+    extremes = [axes @ scores[:, extreme_pixels(lifted, generator)] + mean for _ in range(runs)]
+    volumes = torch.stack([torch.linalg.slogdet(e.mT @ e).logabsdet for e in extremes])
+    return extremes[int(volumes.argmax())].to(pixels.dtype)
 
 
 def extreme_pixels(lifted: Tensor, generator: torch.Generator) -> Tensor:

@@ -34,7 +34,7 @@ from hypersharp.io.given import as_cube
 from hypersharp.io.image import CubeImage, Image
 from hypersharp.pair.options import Progress, given_ratio, ignore
 from hypersharp.pair.resample import affine_type, on_grid, project, resampled
-from hypersharp.pair.tensors import fill_gaps, gaps
+from hypersharp.pair.tensors import usable_values
 from hypersharp.registration.register import Model, Registration, register, unregistered
 from hypersharp.registration.spread import FEW, spread
 from hypersharp.sensor.srf import check_common_wavelengths, check_response
@@ -203,7 +203,7 @@ def plan_alignment(
     if to_ms is None:
         y0, x0, *shape = first.window
         inside, found = (shape[0], shape[1]), None
-        for y, x, *size in (looked_at(inside, first.ratio), *spread(inside, FEW)):
+        for y, x, *size in (registered_window(inside, first.ratio), *spread(inside, FEW)):
             window = (y0 + y, x0 + x, size[0], size[1])
             seen = covering(fine, _windowed(coarse, window), margin_px=RESAMPLING_PX, project=project)
             hs, ms = read[0](window), read[1](seen)
@@ -219,12 +219,12 @@ def plan_alignment(
     return Alignment(placed, fine, grid.ms, to_ms, (done, *registered))
 
 
-def looked_at(shape_yx: tuple[int, int], ratio: int) -> Window:
+def registered_window(shape_yx: tuple[int, int], ratio: int) -> Window:
     """The window in the middle of a scene of so many coarse pixels whose images show how they lie off each other.
 
     Read at full resolution: overviews may be subsampled, or wavelets, and then lie up to half of their pixel off.
 
-    >>> looked_at((5000, 1000), 4), looked_at((5000, 1000), 32)
+    >>> registered_window((5000, 1000), 4), registered_window((5000, 1000), 32)
     ((2372, 372, 256, 256), (2452, 452, 96, 96))
     """
     return middle(shape_yx, min(LARGEST_SIDE, LARGEST_FINE_SIDE // ratio))
@@ -232,12 +232,10 @@ def looked_at(shape_yx: tuple[int, int], ratio: int) -> Window:
 
 def registered(hs: xr.DataArray, ms: xr.DataArray, model: Model, srf: FloatArray | None = None) -> Registration:
     """The registration of the usable bands of a pair whose grids nest; without evidence where one shows nothing."""
-    kept = [np.flatnonzero(usable_bands(cube)) for cube in (hs, ms)]
-    if not all(map(len, kept)):
+    (hs_bands, coarse, hs_valid), (ms_bands, fine, ms_valid) = usable_values(hs), usable_values(ms)
+    if not (len(hs_bands) and len(ms_bands)):
         return unregistered(ms.shape[1] // hs.shape[1], "no hs pixel that both images show")
-    hs, ms = hs.isel(band=kept[0]), ms.isel(band=kept[1])
-    values = [fill_gaps(np.asarray(cube.values, np.float32)) for cube in (hs, ms)]
-    return register(*values, srf=srf, model=model, hs_valid=~gaps(hs), ms_valid=~gaps(ms))
+    return register(coarse, fine, srf=srf, model=model, hs_valid=hs_valid, ms_valid=ms_valid)
 
 
 def _windowed(grid: Grid, window: Window) -> Grid:

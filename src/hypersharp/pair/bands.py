@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from hypersharp.cube import usable_bands
 from hypersharp.grid import Window, middle
 from hypersharp.io.image import CubeImage, CubeParts, DerivedImage, Image
 from hypersharp.pair.resample import shifted
-from hypersharp.pair.tensors import fill_gaps, gaps
+from hypersharp.pair.tensors import usable_values
 from hypersharp.pair.tiling import grown
 from hypersharp.registration.apart import bands_apart
 
@@ -52,7 +51,7 @@ class MovedBands(DerivedImage, CubeParts):
         _, *sides = self.values.shape
         window = window or (0, 0, sides[0], sides[1])
         reach = REACH_PX + ceil(np.abs(self.off_px_yx).max())
-        top, left, _, _ = box = grown(window, reach, (sides[0], sides[1]))
+        top, left, _, _ = box = grown(window, reach, sides)
         around = given.cube(box)
         y, x = window[0] - top, window[1] - left
         whole = around[:, y : y + window[2], x : x + window[3]]
@@ -90,15 +89,13 @@ def with_bands_together(placed: Placement, found: Registration, window: Window) 
         return None
     y, x, height, width = window
     inner_y, inner_x, *size = middle((height, width), LOOKED_AT_PX)
-    cubes = placed.read((y + inner_y, x + inner_x, size[0], size[1]))
-    kept = [np.flatnonzero(usable_bands(cube)) for cube in cubes]
-    if not kept[0].size or kept[1].size < 2:
+    hs, ms = placed.read((y + inner_y, x + inner_x, size[0], size[1]))
+    (hs_bands, coarse, hs_valid), (ms_bands, fine, ms_valid) = usable_values(hs), usable_values(ms)
+    if not len(hs_bands) or len(ms_bands) < 2:
         return None
-    hs, ms = (cube.isel(band=bands) for cube, bands in zip(cubes, kept, strict=True))
-    values = [fill_gaps(np.asarray(cube.values, np.float32)) for cube in (hs, ms)]
-    apart = bands_apart(values[0], values[1], found, ~gaps(hs), ~gaps(ms))
+    apart = bands_apart(coarse, fine, found, hs_valid, ms_valid)
     if apart is None:
         return None
-    off = np.zeros((len(cubes[1]), 2))
-    off[kept[1]] = apart.round(3)
+    off = np.zeros((len(ms), 2))
+    off[ms_bands] = apart.round(3)
     return MovedBands.of(placed.ms, off)

@@ -50,8 +50,16 @@ class Changes:
         return torch.cat([blurred, torch.ones_like(blurred[:1])])
 
     def left_out(self, pair: TensorPair) -> TensorPair:
-        """The pair, or a part of it, with these pixels of hs as not measured."""
-        far = differences(pair, self) > self.limit
+        """The pair, or a part of it, with these pixels of hs as not measured.
+
+        Single pixels are smoothed away, and from a difference goes what a blur a little wrong does at an edge: a share
+        of the range of the ms among neighbours.
+        """
+        around = F.pad(self.sensor.hs(pair.ms)[None], (1,) * 4, mode="replicate")
+        ranges = (F.max_pool2d(around, 3, 1) + F.max_pool2d(-around, 3, 1))[0]
+        differ = lengths(gaps_of(pair, self.sensor) - self.offsets.to(pair.hs)[:, None, None])
+        beyond = (differ - AT_EDGES * lengths(ranges)).clamp(min=0)
+        far = torch.from_numpy(median_filter(beyond.cpu().numpy(), SMOOTHED_PX)).to(beyond) > self.limit
         far = far if pair.ms_valid is None else far & self.sensor.sees_only(pair.ms_valid)
         far = far if pair.hs_valid is None else far & pair.hs_valid
         kept = ~torch.from_numpy(binary_dilation(far.cpu().numpy(), iterations=BESIDE_PX)).to(far.device)
@@ -72,15 +80,3 @@ def gaps_of(pair: TensorPair, sensor: Sensor) -> Tensor:
 def lengths(image: Tensor) -> Tensor:
     """(n, h, w) -> (h, w), the root of the sum of squares over bands."""
     return image.square().sum(0).sqrt()
-
-
-def differences(pair: TensorPair, changes: Changes) -> Tensor:
-    """(h, w): how far hs and ms differ beyond their usual offsets, single pixels smoothed away.
-
-    Less what a blur a little wrong does at an edge: a share of the range of the ms among neighbours.
-    """
-    around = F.pad(changes.sensor.hs(pair.ms)[None], (1,) * 4, mode="replicate")
-    ranges = (F.max_pool2d(around, 3, 1) + F.max_pool2d(-around, 3, 1))[0]
-    gaps = lengths(gaps_of(pair, changes.sensor) - changes.offsets.to(pair.hs)[:, None, None])
-    found = (gaps - AT_EDGES * lengths(ranges)).clamp(min=0)
-    return torch.from_numpy(median_filter(found.cpu().numpy(), SMOOTHED_PX)).to(found)

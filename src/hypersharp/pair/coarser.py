@@ -74,8 +74,7 @@ def repeats(band: NDArray[np.floating]) -> int:
 
 def coarser_warnings(image: Image | CubeImage, kept: NDArray[np.intp]) -> Iterator[str]:
     """What people should know of bands that are coarser than the others of an ms, of those kept."""
-    _, height, width = image.outline().shape
-    ms = image.cube(middle((height, width), LOOKED_AT_PX))
+    ms = image.cube(middle(image.outline().shape[1:], LOOKED_AT_PX))
     found = coarser_bands(np.asarray(ms.values[kept], np.float64))
     for factor in sorted(set(found.values())):
         bands = [int(kept[band]) for band, own in found.items() if own == factor]

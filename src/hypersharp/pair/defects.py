@@ -56,7 +56,7 @@ def stripes(hs: NDArray[np.floating]) -> dict[str, float]:
     """
     if min(hs.shape[1:]) < LEAST_LINES or len(hs) <= len(NEIGHBOURS):
         return dict.fromkeys(AXES, 1.0)
-    y, x, height, width = middle((hs.shape[1], hs.shape[2]), LOOKED_AT_PX)
+    y, x, height, width = middle(hs.shape[1:], LOOKED_AT_PX)
     hs = hs[:, y : y + height, x : x + width]
     return {name: float(np.median(stripes_by_band(hs, axis))) for axis, name in enumerate(AXES)}
 

@@ -48,7 +48,7 @@ def native_image(hs: Image | CubeImage) -> NativeImage | None:
     if in_parts or min(sides) < LEAST_LINES or max(sides) > MOST_LINES or not installed("affine"):
         return None
     looked_at = some_bands(bands)
-    part = hs.cube(middle((sides[0], sides[1]), LOOKED_AT_PX)).values[looked_at]
+    part = hs.cube(middle(sides, LOOKED_AT_PX)).values[looked_at]
     if not any(null_space(part, axis) for axis in (1, 2)):
         return None
     cube = hs.cube()

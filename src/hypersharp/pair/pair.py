@@ -13,6 +13,7 @@ from hypersharp.cube import check_cube, fwhm_nm, usable_bands, wavelengths_nm, w
 from hypersharp.describe import gap_warnings, named_bands, saturation_warnings
 from hypersharp.errors import InputError
 from hypersharp.grid import Window, middle
+from hypersharp.io.image import CubeImage, Image
 from hypersharp.numerics.spikes import Spikes
 from hypersharp.numerics.unit import value_scale
 from hypersharp.pair.changes import CHANGED_ABOVE, Changes
@@ -121,9 +122,7 @@ def check_pair(
     for image, cube, name in ((placement.hs, coarse, "hs"), (placement.ms, fine, "ms")):
         if not image.in_memory:  # cubes were checked whole as they were placed
             check_cube(cube, name)
-    (height, width), (fine_height, fine_width) = (image.outline().shape[1:] for image in (placement.hs, placement.ms))
-    looked_at = placement.hs.cube(middle((height, width), DEFECTS_PX))
-    middle_of_hs = np.asarray(looked_at.isel(band=bands[0]).values)
+    middle_of_hs = middle_of(placement.hs, bands[0], DEFECTS_PX)
     striped = [] if placement.stripes else striped_lines(middle_of_hs)
     if striped and destripe and not placement.resamples_hs and min(placement.shape_yx) >= LEAST_LINES:
         return check_pair(without_stripes(placement, bands[0], striped), scale=scale, despike=despike)
@@ -134,8 +133,7 @@ def check_pair(
     unit = value_scale(coarse.values) if scale is None else scale
     spectra = Spectra(wavelengths_nm(coarse), wavelengths_nm(fine), fwhm_nm(fine))
     warnings = (*unit_warnings(coarse, fine), *defect_warnings(middle_of_hs, striped=striped, spiky=spiky))
-    middle_of_ms = placement.ms.cube(middle((fine_height, fine_width), LOOKED_AT_MS_PX)).isel(band=bands[1])
-    warnings = (*warnings, *ms_warnings(np.asarray(middle_of_ms.values)))
+    warnings = (*warnings, *ms_warnings(middle_of(placement.ms, bands[1], LOOKED_AT_MS_PX)))
     warnings = (*coarser_warnings(placement.ms.origin, bands[1]), *warnings)
     if untelling := sorted({*good_ms.tolist()} - {*bands[1].tolist()}):
         warnings = (f"{named_bands(ms, untelling, 'ms')} left out: constant, or a copy or sum of others", *warnings)
@@ -149,6 +147,12 @@ def check_pair(
         "ms": {"bands": len(ms) - len(good_ms), **missing_of(tensors.ms_valid, rows * columns * pair.ratio**2)},
     }
     return replace(pair, left_out=left_out, sample=sample.without_seams(tensors))
+
+
+def middle_of(image: Image | CubeImage, bands: NDArray[np.intp], most_px: int) -> NDArray[np.floating]:
+    """Values (n, y, x) of bands of an image, of as many pixels in its middle."""
+    part = image.cube(middle(image.outline().shape[1:], most_px))
+    return np.asarray(part.isel(band=bands).values)
 
 
 def read_sample(placement: Placement, sample: Sample) -> tuple[xr.DataArray, xr.DataArray]:

@@ -31,10 +31,10 @@ from hypersharp.io.image import CubeImage, FlippedImage, Image
 from hypersharp.pair.align import (
     Straight,
     check_both_placed,
-    looked_at,
     place_note,
     plan_alignment,
     registered,
+    registered_window,
     shift_message,
 )
 from hypersharp.pair.bands import MovedBands, with_bands_together
@@ -192,7 +192,7 @@ def on_ms(
         elif not lattice.nested:
             notes.append(shift_message(found, fine))
     if lattice.warp:
-        box = lattice.fine_window(looked_at(lattice.shape_yx, lattice.ratio))
+        box = lattice.fine_window(registered_window(lattice.shape_yx, lattice.ratio))
         lattice = replace(lattice, warp=lattice.warp.guided(hs, ms, box, lattice.ratio, sigma_px))
         notes.append("hs resampled once, onto blocks of ms pixels; ms as it is")
     return OnMS.of(hs, ms, fine, lattice, notes=tuple(notes), evidence=evidence)
@@ -219,7 +219,7 @@ def registered_together(first: P, richest: Model) -> tuple[P, Registration, Wind
 
 def displacement(first: Placement, richest: Model) -> tuple[Registration, Window]:
     """How hs and ms, placed so far, lie off each other, and the window that this is known of."""
-    window, everything = looked_at(first.shape_yx, first.ratio), first.everything
+    window, everything = registered_window(first.shape_yx, first.ratio), first.everything
     model: Model = richest if installed("affine") else "shift"  # without, only a shift can be described
     found = registered(*first.read(window), model=model if window == everything else "shift")
     if window != everything and not found.correlation > 0:  # of a lake, or of no pixel: others show more
@@ -252,8 +252,11 @@ def on_hs(
     placed = all(grid.crs is not None and grid.transform is not None for grid in (coarse, fine))
     if placed and not fits_exactly(coarse, fine):
         to_ms = None if known is None or known["to_ms"] is None else affine_type()(*known["to_ms"])
-        moved = model != "none" and known is None and bands_on_ms(hs, ms, grids, ratio)
-        ms, notes = (moved, (moved.note(),)) if moved else (ms, ())
+        notes: tuple[str, ...] = ()
+        if model != "none" and known is None:  # on the ms's own pixels, where georeferences alone put hs
+            first = OnMS.of(hs, ms, fine, first_lattice(coarse, fine, ratio, (0.0, 0.0)))
+            if together := with_bands_together(first, *displacement(first, "shift")):
+                ms, notes = together, (together.note(),)
         found = plan_alignment(coarse, fine, (hs.cube, ms.cube), ratio=ratio, coregister=model, known=to_ms)
         y, x, *shape = found.grid.window
         size, notes = (shape[0], shape[1]), (*notes, *found.notes)
@@ -269,14 +272,6 @@ def on_hs(
         return nested
     moved_once = f"ms resampled once: {shift_message(registration, fine)}"
     return replace(nested, shift_px_yx=registration.shift_px_yx, notes=(*nested.notes, moved_once))
-
-
-def bands_on_ms(
-    hs: Image | CubeImage, ms: Image | CubeImage, grids: tuple[Grid, Grid], ratio: int | None
-) -> MovedBands | None:
-    """`with_bands_together`, looked for on the ms's own pixels where georeferences alone put hs."""
-    first = OnMS.of(hs, ms, grids[1], first_lattice(*grids, ratio, (0.0, 0.0)))
-    return with_bands_together(first, *displacement(first, "shift"))
 
 
 def checked_ratio(hs: Grid, ms: Grid, wanted: int | None) -> int:

@@ -176,16 +176,11 @@ class OnHS(Placement):
 def padded(image: Image | CubeImage, window: Window) -> NDArray[Any]:
     """The pixels of a window that may reach beyond the image, where they are missing."""
     outline = image.outline()
-    bands, *sides = outline.shape
-    (top, bottom), (left, right) = (
-        (max(0, start), min(size, start + length))
-        for start, length, size in zip(window[:2], window[2:], sides, strict=True)
-    )
-    if (bottom - top, right - left) == window[2:]:
+    there = grown(window, 0, outline.shape[1:])
+    if there == window:
         return np.asarray(image.cube(window).values)
-    values = np.full((bands, *window[2:]), np.nan, np.result_type(outline.dtype, np.float32))
-    if top < bottom and left < right:
-        y, x = top - window[0], left - window[1]
-        part = image.cube((top, left, bottom - top, right - left)).values
-        values[:, y : y + bottom - top, x : x + right - left] = part
+    values = np.full((len(outline), *window[2:]), np.nan, np.result_type(outline.dtype, np.float32))
+    if 0 not in there[2:]:
+        y, x = there[0] - window[0], there[1] - window[1]
+        values[:, y : y + there[2], x : x + there[3]] = image.cube(there).values
     return values

@@ -18,7 +18,7 @@ from hypersharp.pair.pair import Pair
 from hypersharp.pair.reduced import MOST_BANDS, inside_pixels
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.products.files import changed
-from hypersharp.sensor.diagnosis import measure_noise, residual_warnings, residuals_of
+from hypersharp.sensor.diagnosis import residual_warnings, residuals_of
 from hypersharp.sensor.estimate import Estimate, Images, check_images, complete_sensor
 from hypersharp.sensor.moments import wide_support
 from hypersharp.sensor.observe import Sensor, degraded
@@ -158,8 +158,10 @@ class PairSensor:
             return f"hs and ms differ by {self.misfit:.1f} times their noise under any sensor"
         if self.pair is not None and self.pair.hs_resampled:
             return "hs was resampled"
-        if self.pair is not None and striped_lines(self.pair.measured_hs()):
-            return "hs is striped"
+        if self.pair is not None:
+            hs, valid = self.pair.hs, self.pair.hs_valid
+            if striped_lines((hs if valid is None else hs.masked_fill(~valid, torch.nan)).cpu().numpy()):
+                return "hs is striped"
         return None
 
     @property
@@ -203,25 +205,22 @@ class PairSensor:
                 other = PairSensor(self.pair, psf, srf).estimate
             except InputError:
                 continue
-            if other.residual <= MUCH_BETTER * self.estimate.residual:
-                return [self.said_of_better(other, name)]
+            if other.residual > MUCH_BETTER * self.estimate.residual:
+                continue
+            better = f"hs and ms differ by {self.estimate.residual:.1%} under the given {name}, by {other.residual:.1%}"
+            if name == "srf":
+                return [f"{better} under one estimated from them: has it a row for each ms band, in their order?"]
+            (y, x), (given_y, given_x) = other.shift_px_yx, self.estimate.shift_px_yx
+            return [
+                f"{better} under one estimated from them, whose centre lies {y - given_y:+.1f}, {x - given_x:+.1f} "
+                "fine pixels (down, right) off: beside a psf nothing is co-registered; correct it, or leave it out"
+            ]
         return []
-
-    def said_of_better(self, other: Estimate, name: str) -> str:
-        """How much better another estimate explains the pair than the given psf or srf, and what to do."""
-        better = f"hs and ms differ by {self.estimate.residual:.1%} under the given {name}, by {other.residual:.1%}"
-        if name == "srf":
-            return f"{better} under one estimated from them: has it a row for each ms band, in their order?"
-        (y, x), (given_y, given_x) = other.shift_px_yx, self.estimate.shift_px_yx
-        return (
-            f"{better} under one estimated from them, whose centre lies {y - given_y:+.1f}, {x - given_x:+.1f} fine "
-            "pixels (down, right) off: beside a psf nothing is co-registered; correct it, or leave it out"
-        )
 
 
 def misfit_of(pair: TensorPair, found: Estimate) -> float:
     """How many times what their noise explains hs and ms differ by under an estimate of their sensor."""
-    sensor, noise = found.sensor, measure_noise(pair.hs, pair.ms, pair.hs_valid, pair.ms_valid)
+    sensor, noise = found.sensor, pair.noise
     averaged = float(np.square(sensor.psf.kernel).sum())  # what the blur leaves of the ms's noise
     powers = np.square(sensor.srf) @ np.square(noise.hs) + averaged * np.square(noise.ms)
     seen = sensor.ms(pair.hs if pair.hs_valid is None else pair.hs[:, pair.hs_valid][..., None])
@@ -256,10 +255,7 @@ def estimate_sensor(pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] 
 def estimate_by(protocol: Protocol, pair: TensorPair) -> Estimate:
     """The sensor of a protocol, and how well it explains a pair."""
     sensor = protocol.sensor()
-    found = complete_sensor(
-        pair.hs, pair.ms, pair.ratio, psf=sensor.psf, srf=sensor.srf, hs_valid=pair.hs_valid, ms_valid=pair.ms_valid
-    )
-    return replace(found, protocol=protocol.name)
+    return replace(estimate_sensor(pair, sensor.psf, sensor.srf), protocol=protocol.name)
 
 
 def sensor_by_protocol(pair: TensorPair, residual: float) -> Estimate | None:

@@ -1,6 +1,8 @@
 """The only door between cubes (xarray, numpy) and tensors (torch), and a pair as methods see it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -9,6 +11,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from hypersharp.cube import usable_bands
+from hypersharp.numerics.noise import signal_to_noise_db, unshared_noise
+from hypersharp.sensor.diagnosis import Noise, measure_noise
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.spectra import Spectra
 
@@ -59,6 +64,21 @@ class TensorPair:
         (down, right), middle = self.offset_px_yx, (self.ratio - 1) / 2
         return middle + down, middle + right
 
+    @cached_property
+    def noise(self) -> Noise:
+        """That of both images, by neighbouring bands and texture: whoever asks first has it measured."""
+        return measure_noise(self.hs, self.ms, self.hs_valid, self.ms_valid)
+
+    @cached_property
+    def ms_noise(self) -> Tensor:
+        """The standard deviation of the noise of each ms band, (l,), by what their textures do not share."""
+        return unshared_noise(self.ms, self.ms_valid)
+
+    @cached_property
+    def ms_snr_db(self) -> float:
+        """The signal to that noise, of the middle band."""
+        return signal_to_noise_db(measured_pixels(self.ms, self.ms_valid), self.ms_noise.double().square())
+
     def measured_under(self, sensor: Sensor) -> Tensor:
         """(h, w): measured in hs, and its blur sees pixels measured in ms; all where that leaves none."""
         everything = torch.ones(self.hs.shape[1:], dtype=torch.bool)
@@ -74,16 +94,10 @@ class TensorPair:
             valid = valid & self.hs_valid.cpu().repeat_interleave(self.ratio, 0).repeat_interleave(self.ratio, 1)
         return valid
 
-    def measured_hs(self) -> NDArray[np.float32]:
-        """hs (L, h, w), NaN where a pixel is not measured."""
-        hs = self.hs if self.hs_valid is None else self.hs.masked_fill(~self.hs_valid, torch.nan)
-        return hs.cpu().numpy()
-
-    def to(self, device: torch.device) -> "TensorPair":
-        """The same pair on a device."""
-        masks = (mask if mask is None else mask.to(device) for mask in (self.hs_valid, self.ms_valid))
-        hs_valid, ms_valid = masks
-        return replace(self, hs=self.hs.to(device), ms=self.ms.to(device), hs_valid=hs_valid, ms_valid=ms_valid)
+    def changed(self, change: Callable[[Tensor], Tensor]) -> "TensorPair":
+        """The pair with both images, and their masks, changed alike."""
+        hs_valid, ms_valid = (None if mask is None else change(mask) for mask in (self.hs_valid, self.ms_valid))
+        return replace(self, hs=change(self.hs), ms=change(self.ms), hs_valid=hs_valid, ms_valid=ms_valid)
 
 
 def turned(image: Tensor, orientation: int) -> Tensor:
@@ -114,6 +128,13 @@ def fill_bands(values: NDArray[np.float32]) -> NDArray[np.float32]:
     for number in range(len(patterns)):
         filled[pattern_of == number] = fill_gaps(values[pattern_of == number])
     return filled
+
+
+def usable_values(cube: xr.DataArray) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.bool_]]:
+    """The usable bands of a cube by number, their values (n, y, x) without gaps, and where (y, x) they had none."""
+    kept = np.flatnonzero(usable_bands(cube))
+    cube = cube.isel(band=kept)
+    return kept, fill_gaps(np.asarray(cube.values, np.float32)), ~gaps(cube)
 
 
 def gaps(cube: xr.DataArray) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ Tiles are counted in coarse pixels. A tile's core is what is kept of it; what it
 border of the scene at most. Both begin at whole multiples of `step_px`, where the networks' halvings begin too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import gcd
 
@@ -74,7 +74,7 @@ class Tiling:
                 yield row * self.counts_yx[1] + column
 
 
-def grown(window: Window, reach_px: int, shape_yx: tuple[int, int]) -> Window:
+def grown(window: Window, reach_px: int, shape_yx: Sequence[int]) -> Window:
     """A window with what lies so many pixels around it in an image of that shape; empty where none of that does.
 
     >>> grown((2, -9, 4, 4), 3, (7, 7)), grown((0, 0, 2, 2), 1, (7, 7))

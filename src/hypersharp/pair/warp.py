@@ -10,6 +10,7 @@ S the splines: only what the ms does not explain is interpolated.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor
 from typing import TYPE_CHECKING, Any
@@ -65,8 +66,8 @@ class Warp:
         shape_yx = fine[2] // ratio, fine[3] // ratio
         blocks = block_centres(fine, ratio)
         places = self.in_hs(blocks)
-        bands, *sides = hs.outline().shape
-        window = around(places, (sides[0], sides[1]), SPLINE_PX)
+        bands, *hs_yx = hs.outline().shape
+        window = around(places, hs_yx, SPLINE_PX)
         if 0 in window[2:]:
             return np.full((bands, *shape_yx), np.nan, np.float32)
         values = np.asarray(hs.cube(window).values, np.float32)
@@ -94,8 +95,8 @@ class Warp:
         height, width = window[2:]
         rows, columns = np.indices((height, width)).reshape(2, -1)
         here = self.in_ms(np.stack([rows + window[0], columns + window[1]]).astype(float))
-        _, *sides = ms.outline().shape
-        box = around(np.concatenate([here, blocks], 1), (sides[0], sides[1]), ceil(BLUR_SIGMAS * sigma) + 1)
+        reach = ceil(BLUR_SIGMAS * sigma) + 1
+        box = around(np.concatenate([here, blocks], 1), ms.outline().shape[1:], reach)
         values = fill_bands(np.asarray(ms.cube(box).values, np.float32))
         corner = np.array(box[:2])[:, None]
         blurred = [gaussian_filter(band, sigma, mode="nearest", truncate=BLUR_SIGMAS) for band in values]
@@ -108,8 +109,7 @@ class Warp:
     def guided(self, hs: Image | CubeImage, ms: Image | CubeImage, fine: Window, ratio: int, sigma_px: float) -> Warp:
         """The same with the gains that a window of the ms and the hs under it show."""
         blocks = block_centres(fine, ratio)
-        _, *sides = hs.outline().shape
-        window = around(self.in_hs(blocks), (sides[0], sides[1]), 0)
+        window = around(self.in_hs(blocks), hs.outline().shape[1:], 0)
         values = np.asarray(hs.cube(window).values, np.float32)
         kept = ~np.isnan(values[~gappy_bands(values)]).any(0).ravel()
         blurred = replace(self, sigma_px=sigma_px)
@@ -148,7 +148,7 @@ def block_centres(fine: Window, ratio: int) -> FloatArray:
     return np.stack(np.meshgrid(rows, columns, indexing="ij")).reshape(2, -1)
 
 
-def around(places: FloatArray, shape_yx: tuple[int, int], margin_px: int) -> Window:
+def around(places: FloatArray, shape_yx: Sequence[int], margin_px: int) -> Window:
     """The window that holds places (2, n) and a margin inside an image of that shape; empty where none of them is."""
     box = []
     for along, size in zip(places, shape_yx, strict=True):

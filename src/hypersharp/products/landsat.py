@@ -7,7 +7,6 @@ in all of Collection 2); 0 is no data; bits of QA_PIXEL and QA_RADSAT. HLS: 0.00
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 
@@ -46,9 +45,16 @@ def landsat(files: Files, scene: str, craft: str) -> Stored:
     layers = quality(files, {f"{scene}_QA_PIXEL.TIF": QA_PIXEL, f"{scene}_QA_RADSAT.TIF": RADSAT})
     where = "as its MTL file says" if name else "as in all of Collection 2"
     said = f"Landsat {craft[-1]} Collection 2: reflectance = {scale[0]:g} x number {offset[0]:+g}, {where}"
-    numbers = {"scale": np.array(scale), "offset": np.array(offset), "nodata": 0}
-    words = unmasked(layers, "QA_PIXEL")
-    return opened(files, sensor, bands, layers, product=f"Landsat {craft[-1]} L2", said=said, words=words, **numbers)
+    return Rasters([Band(files.gdal(image)) for image in bands.values()]).stored(
+        [bands_of(sensor).bands[band] for band in bands],
+        layers,
+        scale=np.array(scale),
+        offset=np.array(offset),
+        nodata=0,
+        product=f"Landsat {craft[-1]} L2",
+        unit="reflectance",
+        applied=(f"{said}, bands {' '.join(bands)}", *unmasked(layers, "QA_PIXEL")),
+    )
 
 
 def hls(files: Files, scene: str, kind: str) -> Stored:
@@ -57,31 +63,15 @@ def hls(files: Files, scene: str, kind: str) -> Stored:
     with opened_raster(files.gdal(next(iter(bands.values())))) as dataset:
         scale = dataset.scales[0] if dataset.scales[0] != 1 else 1e-4
     layers = quality(files, {f"{scene}.Fmask.tif": FMASK})
-    said = f"HLS v2 {kind}30: reflectance = {scale:g} x number"
-    words = unmasked(layers, "Fmask")
-    numbers = {"scale": scale, "nodata": -9999}
-    return opened(files, sensor, bands, layers, product=f"HLS {kind}30", said=said, words=words, **numbers)
-
-
-def opened(
-    files: Files,
-    sensor: str,
-    bands: dict[str, str],
-    layers: list[Layer],
-    *,
-    product: str,
-    said: str,
-    words: tuple[str, ...],
-    **numbers: Any,
-) -> Stored:
-    """The bands as one image; words: more that is said; numbers: scale, offset and nodata."""
-    return Rasters([Band(files.gdal(name)) for name in bands.values()]).stored(
+    said = f"HLS v2 {kind}30: reflectance = {scale:g} x number, bands {' '.join(bands)}"
+    return Rasters([Band(files.gdal(image)) for image in bands.values()]).stored(
         [bands_of(sensor).bands[band] for band in bands],
         layers,
-        product=product,
+        scale=scale,
+        nodata=-9999,
+        product=f"HLS {kind}30",
         unit="reflectance",
-        applied=(f"{said}, bands {' '.join(bands)}", *words),
-        **numbers,
+        applied=(said, *unmasked(layers, "Fmask")),
     )
 
 

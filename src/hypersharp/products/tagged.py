@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from hypersharp.errors import InputError
 from hypersharp.products.files import Files
-from hypersharp.products.quality import Layer, unmasked
+from hypersharp.products.quality import unmasked
 from hypersharp.products.rasters import Band, Rasters, layers_of, opened_raster
 from hypersharp.sensor.responses import bands_of
 from hypersharp.stored import Stored
@@ -53,9 +51,15 @@ def planet(files: Files, stem: str) -> Stored:
         raise InputError(f"{count} bands in {name}", "Planet's 4 or 8", "name the analytic image")
     udm2 = files.first(f"{stem.partition('_3B_')[0]}_3B_udm2*.tif")
     layers = layers_of(files.gdal(udm2), UDM2, range(1, 256)) if udm2 else []
-    said = ("Planet surface reflectance = number / 10000", *unmasked(udm2, "UDM2"))
-    return opened(files, name, [table[band] for band in names], layers, scale=1e-4, nodata=0.0, product="Planet SR",
-                  unit="reflectance", applied=said)  # fmt: skip
+    return Rasters([Band(files.gdal(name), i + 1) for i in range(count)]).stored(
+        [table[band] for band in names],
+        layers,
+        scale=1e-4,
+        nodata=0.0,
+        product="Planet SR",
+        unit="reflectance",
+        applied=("Planet surface reflectance = number / 10000", *unmasked(udm2, "UDM2")),
+    )
 
 
 def wyvern(files: Files, stem: str) -> Stored:
@@ -68,7 +72,8 @@ def wyvern(files: Files, stem: str) -> Stored:
         raise InputError(f"bands without wavelength in {name}", "Wyvern's tags", "download the product again")
     nm = [(float(tag["wavelength"]), float(tag["fwhm"])) for tag in tags]
     said = ("Wyvern: radiance at the sensor, as it is stored",)
-    return opened(files, name, nm, [], nodata=nodata, product="Wyvern L1B", unit="radiance", applied=said)
+    bands = [Band(files.gdal(name), i + 1) for i in range(len(nm))]
+    return Rasters(bands).stored(nm, nodata=nodata, product="Wyvern L1B", unit="radiance", applied=said)
 
 
 def worldview(files: Files, imd: str) -> Stored | None:
@@ -91,11 +96,11 @@ def worldview(files: Files, imd: str) -> Stored | None:
             f"bands {' '.join(band for band, _ in rows) or 'none'} in {imd}", "those of WorldView", "check it"
         )
     name = image_called(files, imd.rpartition(".")[0])
-    said = ("WorldView: radiance at the sensor = number x absCalFactor / effectiveBandwidth, as its IMD says",)
-    return opened(files, name, nm, [], scale=np.array(scale), nodata=0.0, product=f"WorldView-{craft[1][-1]}",
-                  unit="radiance", applied=said)  # fmt: skip
-
-
-def opened(files: Files, name: str, nm: Sequence[tuple[float, float]], layers: Sequence[Layer], **known: Any) -> Stored:
-    """The image with centres and widths (nm) of its bands."""
-    return Rasters([Band(files.gdal(name), i + 1) for i in range(len(nm))]).stored(nm, layers, **known)
+    return Rasters([Band(files.gdal(name), i + 1) for i in range(len(nm))]).stored(
+        nm,
+        scale=np.array(scale),
+        nodata=0.0,
+        product=f"WorldView-{craft[1][-1]}",
+        unit="radiance",
+        applied=("WorldView: radiance at the sensor = number x absCalFactor / effectiveBandwidth, as its IMD says",),
+    )

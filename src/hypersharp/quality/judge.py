@@ -35,6 +35,7 @@ from hypersharp.cube import DIMS, fwhm_nm, make_cube, only_usable, usable_bands,
 from hypersharp.errors import InputError
 from hypersharp.io.given import as_cube
 from hypersharp.numerics.unit import is_scaled, value_scale
+from hypersharp.pair.pair import Pair
 from hypersharp.pair.record import Record, placed_as
 from hypersharp.pair.reduced import degrade_pair, trusted_pixels
 from hypersharp.pair.sensor import estimate_sensor, given_sensor
@@ -256,16 +257,22 @@ def judge(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Se
     True
     """
     estimate, hs, ms = (as_cube(image, what) for image, what in ((estimate, "estimate"), (hs, "hs"), (ms, "ms")))
-    pair, record = placed_as(estimate, hs, ms), Record.find(estimate)
+    pair, record = placed_pair(estimate, hs, ms), Record.find(estimate)
     if sensor is not None:
         psf, srf = given_sensor(pair, sensor.psf, sensor.srf)
         assert psf is not None and srf is not None
         sensor = Sensor(psf, srf, sensor.ratio)
     elif record is not None:
         sensor = record.known_sensor()
-    check_estimate(estimate, (hs.shape[0], *pair.placement.fine.shape_yx))
     sensor = sensor or estimate_sensor(pair.whole(), None, None).sensor
     return judge_placed(estimate, *pair.placement.read(pair.placement.everything), sensor)
+
+
+def placed_pair(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
+    """hs and ms as the result was made of them. Raises: InputError where the result is on neither grid."""
+    pair = placed_as(sharp, hs, ms)
+    check_estimate(sharp, (hs.shape[0], *pair.placement.fine.shape_yx))
+    return pair
 
 
 def judge_placed(estimate: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray, sensor: Sensor) -> Judgement:

@@ -12,18 +12,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import gaussian_filter, shift
 
-from hypersharp.registration.displaced import (
-    LEAST_PIXELS,
-    TINY,
-    Fit,
-    Image,
-    Scene,
-    descended,
-    linearised,
-    phase_peak,
-    targets_of,
-)
-from hypersharp.registration.register import LARGEST_ERROR, LEAST_CORRELATION, ROUNDS, SIGNIFICANCE, Registration
+from hypersharp.registration.displaced import LEAST_PIXELS, TINY, Fit, Image, Scene, linearised, phase_peak, targets_of
+from hypersharp.registration.register import LARGEST_ERROR, LEAST_CORRELATION, SIGNIFICANCE, Registration, followed
 from hypersharp.sensor.tables import FloatArray, Mask
 
 LEAST_APART_PX, LEAST_APART = 0.1, 0.05  # fine pixels, hs pixels: less is not worth a resampling, or not told
@@ -69,19 +59,10 @@ def settled(scene: Scene, start: Registration) -> Fit:
     """The shift of a single band, response and displacement found in turn."""
     place = np.array(start.shift_px_yx)[:, None]
     targets = targets_of(scene, None, place, start.sigma_px)
-    fit = followed(scene, linearised(scene, targets, place, start.sigma_px))
+    fit = followed(scene, None, linearised(scene, targets, place, start.sigma_px), SETTLED_PX)
     if fit.correlation < ALIKE:
         peak = replace(fit, coefficients=phase_peak(scene, targets, start.sigma_px))
-        fit = max((fit, followed(scene, peak)), key=lambda one: one.correlation)
-    return fit
-
-
-def followed(scene: Scene, fit: Fit) -> Fit:
-    """The fit that a start leads to."""
-    for _ in range(ROUNDS):
-        last, fit = fit, descended(scene, None, fit)
-        if np.abs(fit.coefficients - last.coefficients).max() < SETTLED_PX or fit.correlation < LEAST_CORRELATION / 2:
-            break
+        fit = max((fit, followed(scene, None, peak, SETTLED_PX)), key=lambda one: one.correlation)
     return fit
 
 

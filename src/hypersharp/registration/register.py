@@ -142,11 +142,16 @@ def register(
     measured = np.ones(hs.shape[1:], bool) if hs_valid is None else hs_valid
     whole = np.ones(ms.shape[1:], bool) if ms_valid is None else ms_valid
     scene = Scene(hs, ms, measured, whole)
-    pixels = int(scene.counted(np.zeros((2, scene.terms)), START_SIGMA * scene.ratio).sum())
+    still, sigma_px = np.zeros((2, scene.terms)), START_SIGMA * scene.ratio
+    pixels = int(scene.counted(still, sigma_px).sum())
     if pixels < LEAST_PIXELS:
         return unregistered(scene.ratio, f"{pixels} hs pixels that both images show, too few")
-    fit, before = _settled(scene, srf)
-    result = Registration(fit.coefficients, _error_px(fit), fit.correlation, before, fit.sigma_px)
+    targets = targets_of(scene, srf, still, sigma_px)
+    before = linearised(scene, targets, still, sigma_px)
+    peak = replace(before, coefficients=phase_peak(scene, targets, sigma_px))
+    better = max((descended(scene, srf, start) for start in (before, peak)), key=lambda fit: fit.correlation)
+    fit = followed(scene, srf, better, SETTLED_PX)
+    result = Registration(fit.coefficients, _error_px(fit), fit.correlation, before.correlation, fit.sigma_px)
     result = replace(result, reason=_weakness(result, scene))
     if model == "shift" or fit.correlation < LEAST_CORRELATION or not np.isfinite(result.error_px):
         return result
@@ -159,22 +164,13 @@ def unregistered(ratio: int, reason: str) -> Registration:
     return Registration(np.zeros((2, SHIFT)), np.inf, 0.0, 0.0, START_SIGMA * ratio, reason)
 
 
-def _settled(scene: Scene, srf: FloatArray | None) -> tuple[Fit, float]:
-    """The fit from the better start, none or the phase correlation, and the correlation before any.
-
-    Response and displacement are found in turn until neither gives way to the other.
-    """
-    still, sigma_px = np.zeros((2, scene.terms)), START_SIGMA * scene.ratio
-    targets = targets_of(scene, srf, still, sigma_px)
-    before = linearised(scene, targets, still, sigma_px)
-    peak = replace(before, coefficients=phase_peak(scene, targets, sigma_px))
-    fit = max((descended(scene, srf, start) for start in (before, peak)), key=lambda fit: fit.correlation)
+def followed(scene: Scene, srf: FloatArray | None, fit: Fit, settled_px: float) -> Fit:
+    """The fit that a start leads to: response and displacement found in turn, until neither gives way to the other."""
     for _ in range(ROUNDS):
         last, fit = fit, descended(scene, srf, fit)
-        stands_still = np.abs(fit.coefficients - last.coefficients).max() < SETTLED_PX
-        if stands_still or fit.correlation < LEAST_CORRELATION / 2:
+        if np.abs(fit.coefficients - last.coefficients).max() < settled_px or fit.correlation < LEAST_CORRELATION / 2:
             break
-    return fit, before.correlation
+    return fit
 
 
 def _error_px(fit: Fit) -> float:

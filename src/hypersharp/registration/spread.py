@@ -52,48 +52,14 @@ def register_spread(
     few = np.array([found.shift_px_yx for found in map(look, spread(shape_yx, FEW)) if is_sure(found, ratio)])
     if not len(few) or np.median(np.linalg.norm(few - np.median(few, axis=0), axis=1)) <= LEAST_BENT_PX:
         return middle
-    looks = [(window, look(window)) for window in spread(shape_yx, MANY)]
-    return through(middle, looks, shape_yx, ratio, affine_only=affine_only)
-
-
-def is_sure(found: Registration, ratio: int) -> bool:
-    """Whether a window counts."""
-    return found.correlation >= LEAST_CORRELATION and found.error_px <= LARGEST_ERROR * ratio
-
-
-def spread(shape_yx: tuple[int, int], most: int) -> list[Window]:
-    """Windows at even distances, at most so many along the longer side, that do not overlap.
-
-    >>> spread((48, 144), 4)
-    [(0, 0, 48, 48), (0, 48, 48, 48), (0, 96, 48, 48)]
-    """
-    longest = max(shape_yx)
-    sides = [min(SIDE_PX, side) for side in shape_yx]
-    counts = [max(1, min(side // own, round(most * side / longest))) for side, own in zip(shape_yx, sides, strict=True)]
-    starts = [
-        np.linspace(0, side - own, count).astype(int).tolist() if count > 1 else [(side - own) // 2]
-        for side, own, count in zip(shape_yx, sides, counts, strict=True)
-    ]
-    return [(y, x, sides[0], sides[1]) for y in starts[0] for x in starts[1]]
-
-
-def through(
-    middle: Registration,
-    looks: list[tuple[Window, Registration]],
-    shape_yx: tuple[int, int],
-    ratio: int,
-    *,
-    affine_only: bool,
-) -> Registration:
-    """The affine map or field through what windows show, `middle` where one shift will do."""
-    asked = len(looks)
-    looks = [(window, found) for window, found in looks if is_sure(found, ratio)]
+    windows = spread(shape_yx, MANY)
+    looks = [(window, found) for window in windows if is_sure(found := look(window), ratio)]
     if len(looks) < LEAST_TILES:
         return middle
     seen = [found for _, found in looks]
     places = np.array([(2 * y + height - 1, 2 * x + width - 1) for (y, x, height, width), _ in looks], float)
     unit = (places / np.maximum(np.array(shape_yx) - 1, 1) - 1).T
-    count = max(LEAST_SPLINES, min(MOST_SPLINES, isqrt(asked) + 1))
+    count = max(LEAST_SPLINES, min(MOST_SPLINES, isqrt(len(windows)) + 1))
     splines = basis(count**2, *unit)
     shifts, errors = np.array([found.shift_px_yx for found in seen]), np.array([found.error_px for found in seen])
     models, kept = straight_models(count), np.ones(len(seen), bool)
@@ -118,9 +84,30 @@ def through(
         correlation=float(np.median([found.correlation for found in seen])),
         correlation_before=float(np.median([found.correlation_before for found in seen])),
         reason=None,
-        tie_points=(int(kept.sum()), asked),
+        tie_points=(int(kept.sum()), len(windows)),
         residual_px=left_px,
     )
+
+
+def is_sure(found: Registration, ratio: int) -> bool:
+    """Whether a window counts."""
+    return found.correlation >= LEAST_CORRELATION and found.error_px <= LARGEST_ERROR * ratio
+
+
+def spread(shape_yx: tuple[int, int], most: int) -> list[Window]:
+    """Windows at even distances, at most so many along the longer side, that do not overlap.
+
+    >>> spread((48, 144), 4)
+    [(0, 0, 48, 48), (0, 48, 48, 48), (0, 96, 48, 48)]
+    """
+    longest = max(shape_yx)
+    sides = [min(SIDE_PX, side) for side in shape_yx]
+    counts = [max(1, min(side // own, round(most * side / longest))) for side, own in zip(shape_yx, sides, strict=True)]
+    starts = [
+        np.linspace(0, side - own, count).astype(int).tolist() if count > 1 else [(side - own) // 2]
+        for side, own, count in zip(shape_yx, sides, counts, strict=True)
+    ]
+    return [(y, x, sides[0], sides[1]) for y in starts[0] for x in starts[1]]
 
 
 def as_tiles(splines: FloatArray, shifts: FloatArray, errors: NDArray[np.float64]) -> Tiles:

@@ -171,6 +171,7 @@ def render(
 
     points = charts.choose_points(places, found.sharp, found.hs)
     record, window = found.record, None if found.ratio is None else charts.detailed_window(found.ms, found.ratio)
+    warned = [*(record.warnings if record else ()), *(found.diagnosis.warnings if found.diagnosis else ())]
     with mpl.rc_context(charts.CHART_STYLE):  # type: ignore[arg-type]  # its names are spelt out there
         return fill(
             "page.html.j2",
@@ -178,7 +179,7 @@ def render(
             title=sources["result"].path.name if "result" in sources else "Sharpened image",
             day=f"{run.ended:%d %B %Y}".lstrip("0"),
             keys=key_numbers(found, run),
-            warnings=[*(record.warnings if record else ()), *(found.diagnosis.warnings if found.diagnosis else ())],
+            warnings=list(dict.fromkeys(warned)),
             pictures=picture_rows(found, window),
             points=points,
             window=window,

@@ -20,11 +20,10 @@ from hypersharp.errors import HypersharpError
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io.image import Image
 from hypersharp.numerics import unit
-from hypersharp.pair.pair import Pair
-from hypersharp.pair.record import Record, placed_as
+from hypersharp.pair.record import Record
 from hypersharp.pair.sensor import estimate_sensor, given_sensor, images_of
 from hypersharp.pair.tensors import gaps
-from hypersharp.quality.judge import Judgement, check_estimate, judge_placed
+from hypersharp.quality.judge import Judgement, judge_placed, placed_pair
 from hypersharp.quality.metrics import Scores, score_cubes
 from hypersharp.sensor.diagnosis import Diagnosis, diagnose
 from hypersharp.sensor.estimate import Estimate
@@ -166,10 +165,3 @@ class Findings:
         ratio = self.ratio or truth.shape[1] / self.hs.shape[1]
         for name, cube in cubes.items():
             self.scores[name] = score_cubes(cube, truth, ratio=ratio, preset=preset, peak=self.peak)
-
-
-def placed_pair(sharp: xr.DataArray, hs: xr.DataArray, ms: xr.DataArray) -> Pair:
-    """hs and ms as the result was made of them. Raises: InputError where the result is on neither grid."""
-    pair = placed_as(sharp, hs, ms)
-    check_estimate(sharp, (hs.shape[0], *pair.placement.fine.shape_yx))
-    return pair

@@ -157,7 +157,8 @@ def adapt(
     device, seer = choose_device(chosen.device), sensor.sensor
     torch.manual_seed(options.seed)
     net = to_fast_layout(pair_network(pair, seer, own_features=options.features)).to(device)
-    learning = Learning(net, replace(pair.to(device), hs_valid=pair.measured_under(seer).to(device)), chosen, options)
+    counted = replace(pair, hs_valid=pair.measured_under(seer)).changed(lambda image: image.to(device))
+    learning = Learning(net, counted, chosen, options)
     outcome = learning.run(started, progress)
     return net.cpu().eval(), outcome
 

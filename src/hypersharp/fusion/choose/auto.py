@@ -27,7 +27,7 @@ from hypersharp.fusion.choose.choice import Choice
 from hypersharp.fusion.choose.own_scale import LinAlgError, OwnScale, look
 from hypersharp.fusion.choose.trial import BICUBIC, Ranked, Trials
 from hypersharp.methods.base import Method
-from hypersharp.methods.table import AUTO, METHODS, find_method
+from hypersharp.methods.table import METHODS
 from hypersharp.pair.options import BUDGET_S, Options, Progress, ignore
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
@@ -39,16 +39,6 @@ RESULT = 0.25  # of the time budget, for the result at least
 FAR_DB = 3.0  # so far behind the best, a result is not worth the time it saves
 DIFFERS = 1.5  # times what bicubic's degraded result differs from hs
 CONSISTENT_DB = 0.25  # at reduced resolution, where the sensor is exact; on pairs, less did as often harm
-
-
-def choose(method: str, pair: TensorPair, sensor: PairSensor, options: Options, progress: Progress = ignore) -> Choice:
-    """How the result is made: by the named method, or by what "auto" finds best; progress hears of its trials.
-
-    Raises: InputError for an unknown name, a pair that does not show its sensor, or that no candidate can sharpen.
-    """
-    if method == AUTO.name:
-        return choose_best(pair, sensor, options, CANDIDATES, progress)
-    return choose_named(find_method(method), pair, sensor, options)
 
 
 def choose_named(method: Method, pair: TensorPair, sensor: PairSensor, options: Options) -> Choice:
@@ -87,7 +77,10 @@ def is_worth_it(trials: Trials, shares: dict[str, float]) -> bool:
 def choose_best(
     pair: TensorPair, sensor: PairSensor, options: Options, candidates: Sequence[Method], progress: Progress = ignore
 ) -> Choice:
-    """What does best of the candidates and their blend, see the head of this file."""
+    """What does best of the candidates and their blend, see the head of this file; progress hears of the trials.
+
+    Raises: InputError for a pair that does not show its sensor, or that no candidate can sharpen.
+    """
     budget_s = BUDGET_S if options.budget_s is None else options.budget_s
     deadline = perf_counter() + budget_s
     _ = sensor.estimate  # a pair that does not show its sensor ends here, whatever its size

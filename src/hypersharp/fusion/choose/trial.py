@@ -12,14 +12,12 @@ from hypersharp.errors import InputError
 from hypersharp.fusion.consistency import make_consistent
 from hypersharp.fusion.ensemble import own_orientations
 from hypersharp.methods.base import Method
-from hypersharp.methods.cleaned import noise_of
 from hypersharp.networks.inference import choose_weights, made_for
 from hypersharp.pair.options import Options, ignore
 from hypersharp.pair.reduced import ReducedPair, as_noisy_as, reduced_pairs
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.quality.metrics import psnr_sam_ergas
-from hypersharp.sensor.diagnosis import measure_noise
 
 BORDER = 1 / 8  # of a side of the truth is the most that is left out as border
 PSNR_SHARE = 0.75  # of the quality; the rest is SAM's
@@ -99,9 +97,7 @@ class Trials:
     def of(cls, pair: TensorPair, sensor: PairSensor, options: Options) -> "Trials":
         """None yet. Raises: InputError for an hs too small, or a pair that does not show its sensor."""
         pairs = reduced_pairs(pair, sensor.sensor)
-        noise = measure_noise(pair.hs, pair.ms, pair.hs_valid, pair.ms_valid)
-        ms_noise, snr_db = noise_of(pair.ms.cpu(), None if pair.ms_valid is None else pair.ms_valid.cpu())
-        is_noisy = snr_db < NOISY_MS_DB
+        noise, ms_noise, is_noisy = pair.noise, pair.ms_noise.cpu(), pair.ms_snr_db < NOISY_MS_DB
         if is_noisy or np.median(noise.hs_snr_db) < NOISY_DB:
             of_ms = ms_noise.numpy() if is_noisy or len(ms_noise) > 1 else np.zeros(1)  # texture of a single band
             pairs = [as_noisy_as(reduced, replace(noise, ms=of_ms), sensor.psf) for reduced in pairs]
@@ -149,7 +145,7 @@ class Trials:
                 raise InputError("values that are not finite", "numbers", "use another method")
             plain.append(estimate)
             if True in self.wanted:
-                agreed.append(make_consistent(estimate, pair, self.sensor.psf).image)
+                agreed.append(make_consistent(estimate, pair, self.sensor.psf)[0])
             growth = self.scene_px / pair.ms[0].numel()
             seconds.append(runs * growth * (between - started))
             agreeing.append(growth * (perf_counter() - between))
