@@ -25,6 +25,7 @@ from hypersharp.grid import Window, middle
 from hypersharp.io.image import CubeParts
 from hypersharp.methods.table import AUTO, METHODS, find_method
 from hypersharp.pair.align import registered_window
+from hypersharp.pair.defects import LOOKED_AT_MS_PX
 from hypersharp.pair.defects import LOOKED_AT_PX as DEFECTS_PX
 from hypersharp.pair.fill import nine_windows
 from hypersharp.pair.lattice import Lattice
@@ -150,7 +151,8 @@ class Reach:
             blocks += [*spread(shape_yx, FEW), *spread(shape_yx, MANY)]
         hs, ms = zip(*map(self.around, blocks), strict=True)
         hs = (middle(self.hs_yx, DEFECTS_PX), *nine_windows(self.hs_yx), *hs)
-        return whole_or_parts(hs, self.hs_yx), whole_or_parts((*nine_windows(self.ms_yx), *ms), self.ms_yx)
+        ms = (middle(self.ms_yx, LOOKED_AT_MS_PX), *nine_windows(self.ms_yx), *ms)
+        return whole_or_parts(hs, self.hs_yx), whole_or_parts(ms, self.ms_yx)
 
 
 def whole_or_parts(windows: Iterable[Window], shape_yx: tuple[int, int]) -> list[Window]:

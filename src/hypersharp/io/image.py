@@ -237,7 +237,9 @@ class FlippedImage(DerivedImage):
         if window is not None:
             y, x, height, width = window
             turn = Turn(from_below=0 in self.axes, from_right=1 in self.axes)
-            rows, columns = turn.lying(slice(y, y + height), slice(x, x + width), self.values.shape[1:])
+            rows, columns = turn.lying(
+                slice(y, y + height), slice(x, x + width), (self.values.shape[1], self.values.shape[2])
+            )
             window = (rows.start, columns.start, height, width)
         return flipped(self.given.cube(window), self.axes)
 
