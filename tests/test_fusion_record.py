@@ -70,7 +70,8 @@ def test_what_the_record_says_is_not_found_out_again(tmp_path: Path, monkeypatch
 
     for module, name in ((align, "register"), (place, "registered")):
         monkeypatch.setattr(module, name, refuse)
-    monkeypatch.setattr("hypersharp.fusion.learn.choose", refuse)
+    for chooser in ("choose_best", "choose_named"):
+        monkeypatch.setattr(f"hypersharp.fusion.learn.{chooser}", refuse)
     monkeypatch.setattr("hypersharp.sensor.estimate.fit_sensor", refuse)
     hsp.predict_error(sharp, hs, ms)
     hsp.judge(sharp, hs, ms)

@@ -107,4 +107,4 @@ def test_what_was_not_measured_in_ms_counts_for_nothing() -> None:
     for pair in (TensorPair(hs, ms), TensorPair(hs, filled, ms_valid=valid), TensorPair(hs, filled)):
         estimate = learn_any(weights, pair, sensor, Options(precision="fp32"))(pair, Options(precision="fp32"), ignore)
         errors.append(float((estimate - scene)[:, :, 60:].square().mean()))
-    assert errors[1] < 3 * errors[0] < errors[2], errors
+    assert errors[1] < 3 * errors[0] and 1.4 * errors[1] < errors[2], errors
