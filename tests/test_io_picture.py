@@ -82,6 +82,13 @@ def test_a_tiff_with_a_place_lies_as_that_says(tmp_path: Path) -> None:
     assert hsp.open(tmp_path / "a.tif").shape == (3, 32, 48)
 
 
+def test_bands_with_a_place_lie_as_that_says_whatever_their_orientations(tmp_path: Path) -> None:
+    for number, orientation in ((1, 1), (2, 6)):
+        picture(tmp_path / f"scene_0{number}.tif", orientation, VALUES[:, :, number - 1])
+        (tmp_path / f"scene_0{number}.tfw").write_text("2\n0\n0\n-2\n500001\n4999999\n")
+    np.testing.assert_array_equal(hsp.open(tmp_path).values, VALUES[:, :, :2].transpose(2, 0, 1))
+
+
 @pytest.mark.filterwarnings("ignore:a.png")
 def test_the_mask_is_turned_too(tmp_path: Path) -> None:
     opaque = np.full((32, 48, 1), 255, "u1")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hypersharp.errors import InputError
-from hypersharp.io.picture import same_orientation, upright
+from hypersharp.io.picture import upright
 from hypersharp.io.raster import RasterPixels, joined, read_raster
 from hypersharp.products.rasters import Band, Rasters
 from hypersharp.stored import MaskPixels, Stored, one_or_each
@@ -108,7 +108,7 @@ def read_bands(files: Sequence[Path]) -> Stored:
         offset=np.concatenate([np.ravel(found.offset) for found in opened]),
         valid=InAll(finest.pixels.shape[1:], masks) if masks else None,
     )
-    return upright(found, files[0].parent, same_orientation(files))
+    return upright(found, files[0].parent, files)
 
 
 class InAll(MaskPixels):

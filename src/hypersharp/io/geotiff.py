@@ -22,7 +22,7 @@ from hypersharp.grid import next_to
 from hypersharp.io.envi import header_beside, headers_of_tiff
 from hypersharp.io.image import Image
 from hypersharp.io.packed import BLOCK, pack, pieces
-from hypersharp.io.picture import orientation_of, upright
+from hypersharp.io.picture import upright
 from hypersharp.io.raster import read_raster
 from hypersharp.products.files import world_files
 from hypersharp.products.rasters import opened_raster
@@ -52,7 +52,7 @@ def read(image: Image) -> Stored:
             missing = getattr(found, name) is None if name not in PLAIN else np.all(getattr(found, name) == PLAIN[name])
             known |= {name: value} if missing and value is not None else {}
         found = replace(found, **known)
-    return upright(found, image.path, orientation_of(image.path, "GTiff"))
+    return upright(found, image.path, [image.path])
 
 
 def goes_with(path: Path) -> list[Path]:

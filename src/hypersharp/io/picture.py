@@ -16,6 +16,7 @@ from hypersharp.products.rasters import opened_raster
 from hypersharp.stored import Pixels, Stored
 from hypersharp.system.elsewhere import name_elsewhere
 
+PNG, JPEG = b"\x89PNG", b"\xff\xd8"  # what such files begin with
 UPRIGHT, ORIENTATION = 1, 274  # its number in EXIF and TIFF
 TURNS = {
     2: Turn(from_right=True),
@@ -49,9 +50,13 @@ class Turned(Pixels):
         return bool(self.lying.has_overviews())
 
 
-def upright(stored: Stored, path: Path, orientation: int) -> Stored:
-    """The picture as viewers show it, with a word; as it is where a place on the ground says how it lies."""
-    if orientation == UPRIGHT or stored.transform is not None or stored.lonlat is not None:
+def upright(stored: Stored, path: Path, files: Sequence[Path]) -> Stored:
+    """The image of these files as viewers show it, with a word; as it is where a place on the ground says how it lies.
+
+    Raises: InputError where their orientations differ.
+    """
+    placed = stored.transform is not None or stored.lonlat is not None
+    if placed or (orientation := same_orientation(files)) == UPRIGHT:
         return stored
     turn, valid = TURNS[orientation], stored.valid
     stored = replace(stored, pixels=Turned(stored.pixels, turn), valid=None if valid is None else Turned(valid, turn))
@@ -68,7 +73,7 @@ def warn_turned(name: str, orientation: int, shape_yx: Sequence[int]) -> None:
 
 def same_orientation(files: Sequence[Path]) -> int:
     """The orientation of the images of one scene's bands. Raises: InputError where they differ."""
-    found = [orientation_of(file, "PNG" if file.suffix.lower() == ".png" else "GTiff") for file in files]
+    found = [orientation_of(file) for file in files]
     for file, orientation in zip(files, found, strict=True):
         if orientation != found[0]:
             what = f"{files[0].name} of EXIF orientation {found[0]} beside {file.name} of {orientation}"
@@ -78,32 +83,33 @@ def same_orientation(files: Sequence[Path]) -> int:
     return found[0]
 
 
-def orientation_of(path: Path, driver: str) -> int:
+def orientation_of(path: Path) -> int:
     """The orientation 1..8 of a picture, 1 where none is stated; GDAL tells that of a JPEG alone."""
     if name_elsewhere(path) is not None:
         return UPRIGHT
-    if driver == "GTiff":
-        with path.open("rb") as file:
+    with path.open("rb") as file:
+        first = file.read(4)
+        file.seek(0)
+        if first == PNG:
+            return in_png(file)
+        if not first.startswith(JPEG):
             return in_directory(file)
-    if driver == "PNG":
-        return in_png(path)
-    with opened_raster(str(path), driver) as dataset:
+    with opened_raster(str(path), "JPEG") as dataset:
         said = str(dataset.tags().get("EXIF_Orientation", "")).strip()
     return int(said) if said.isdigit() and int(said) in TURNS else UPRIGHT
 
 
-def in_png(path: Path) -> int:
+def in_png(file: BinaryIO) -> int:
     """The same of a PNG, in one of its chunks."""
-    with path.open("rb") as file:
-        file.seek(8)
-        for _ in range(MOST_CHUNKS):
-            head = file.read(8)
-            if len(head) < 8:
-                break
-            length, name = struct.unpack(">I4s", head)
-            if name == b"eXIf":
-                return in_directory(BytesIO(file.read(min(length, MOST_BYTES))))
-            file.seek(length + 4, 1)
+    file.seek(8)
+    for _ in range(MOST_CHUNKS):
+        head = file.read(8)
+        if len(head) < 8:
+            break
+        length, name = struct.unpack(">I4s", head)
+        if name == b"eXIf":
+            return in_directory(BytesIO(file.read(min(length, MOST_BYTES))))
+        file.seek(length + 4, 1)
     return UPRIGHT
 
 

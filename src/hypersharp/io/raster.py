@@ -20,7 +20,7 @@ from scipy.interpolate import RectBivariateSpline
 from hypersharp.errors import InputError
 from hypersharp.grid import Grid, Places, affine_through, next_to, on_map
 from hypersharp.io.image import Image
-from hypersharp.io.picture import orientation_of, upright
+from hypersharp.io.picture import upright
 from hypersharp.products.rasters import opened_raster
 from hypersharp.sensor.wavelengths import named_nm, numbers_in, spectral_nm, widths_nm
 from hypersharp.stored import NOTES, Pixels, Stored, one_or_each
@@ -97,7 +97,7 @@ def read(image: Image) -> Stored:
     """
     driver = "PNG" if image.path.suffix.lower() == ".png" else "JPEG"
     stored = read_raster(image.path, driver)
-    stored = upright(stored, image.path, orientation_of(image.path, driver))
+    stored = upright(stored, image.path, [image.path])
     if stored.pixels.dtype == np.uint8:
         text = f"{image.path.name} has 8 bits, maybe with a camera's tone curve: it is taken for light as it is"
         warnings.warn(text, stacklevel=3)
