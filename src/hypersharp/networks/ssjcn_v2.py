@@ -150,10 +150,12 @@ class SSJCN2(FusionNetwork):
             apart = estimate - mean
             mean = mean + apart / count
             spread = spread + (apart * (estimate - mean)).mean(1, keepdim=True)
-        if self.options.joint != "both" or self.noise is not None:
+        exact = self.options.joint == "both" and self.noise is None
+        if not exact or hs.amin() < 0 or ms.amin() < 0:
             return mean
-        error = ERROR_OF_SPREAD * (spread / len(self.options.starts)).sqrt()  # (B, 1, H, W)
-        return self.raised(mean, error, torch.minimum(hs.amin(), ms.amin()) >= 0)
+        chains = len(self.options.starts)
+        error = ERROR_OF_SPREAD * (spread / chains).sqrt() if chains > 1 else None  # (B, 1, H, W)
+        return self.raised(mean, error)
 
     def estimates(self, hs: Tensor, ms: Tensor, means: Means | None = None) -> Iterator[Tensor]:
         """The estimate (B, L, H, W) of each chain of rounds, from its start."""
@@ -184,18 +186,21 @@ class SSJCN2(FusionNetwork):
             with full_precision(hs):
                 yield seen_by_ms + mixed(self.basis, c)
 
-    def raised(self, estimate: Tensor, error: Tensor, allowed: Tensor) -> Tensor:
+    def raised(self, estimate: Tensor, error: Tensor | None) -> Tensor:
         """The estimate (B, L, H, W), hardly below zero any more, by what neither of the inputs sees.
 
-        error (B, 1, H, W): its standard deviation, by which it is what can be expected of values that are not negative.
+        error (B, 1, H, W): its standard deviation, where it is known: then values near zero become what can be expected
+        of those that are not negative.
         """
         with full_precision(estimate):
             for _ in range(RAISES):
-                estimate = estimate + 2 * self.unseen((-estimate).clamp(min=0) * allowed)
+                estimate = estimate + 2 * self.unseen((-estimate).clamp(min=0))
+            if error is None:
+                return estimate
             places = estimate / error.clamp(min=LEAST_DEVIATION)
             density = (-places.square() / 2).exp() / math.sqrt(2 * math.pi)
             expected = error * density / torch.special.ndtr(places.clamp(min=FARTHEST))
-            return estimate + self.unseen(expected * allowed)
+            return estimate + self.unseen(expected)
 
     def unseen(self, change: Tensor) -> Tensor:
         """What of a change of the estimate (B, L, H, W) neither of the inputs sees."""
