@@ -96,15 +96,17 @@ def test_coordinates_know_their_noise_and_how_much_the_guide_varies() -> None:
 @torch.no_grad()
 def test_what_was_not_measured_in_ms_counts_for_nothing() -> None:
     """Left of column 40 there is what the nearest pixels have; it teaches nothing about the rest."""
-    draw = torch.Generator().manual_seed(0)
-    maps = torch.nn.functional.interpolate(torch.rand(1, 2, 32, 32, generator=draw), (96, 96), mode="bicubic")[0]
-    scene = torch.einsum("bm,myx->byx", torch.rand(6, 2, generator=draw), maps)
     sensor = Sensor(gaussian(8, 2.0, 4, boundary="reflect"), np.kron(np.eye(2), np.full((1, 3), 1 / 3)), 4)
-    hs, ms = sensor.observe(scene)
-    valid, filled = torch.ones(96, 96, dtype=torch.bool), ms.clone()
-    valid[:, :40], filled[:, :, :40] = False, ms[:, :, 40:41]
-    weights, errors = named_weights("ssjcn-any"), []
-    for pair in (TensorPair(hs, ms), TensorPair(hs, filled, ms_valid=valid), TensorPair(hs, filled)):
-        estimate = learn_any(weights, pair, sensor, Options(precision="fp32"))(pair, Options(precision="fp32"), ignore)
-        errors.append(float((estimate - scene)[:, :, 60:].square().mean()))
-    assert errors[1] < 3 * errors[0] and 1.4 * errors[1] < errors[2], errors
+    weights, options, errors = named_weights("ssjcn-any"), Options(precision="fp32"), np.zeros(3)
+    for seed in range(8):  # of single scenes some are found much worse than others
+        draw = torch.Generator().manual_seed(seed)
+        maps = torch.nn.functional.interpolate(torch.rand(1, 2, 32, 32, generator=draw), (96, 96), mode="bicubic")[0]
+        scene = torch.einsum("bm,myx->byx", torch.rand(6, 2, generator=draw), maps)
+        hs, ms = sensor.observe(scene)
+        valid, filled = torch.ones(96, 96, dtype=torch.bool), ms.clone()
+        valid[:, :40], filled[:, :, :40] = False, ms[:, :, 40:41]
+        pairs = TensorPair(hs, ms), TensorPair(hs, filled, ms_valid=valid), TensorPair(hs, filled)
+        for case, pair in enumerate(pairs):
+            estimate = learn_any(weights, pair, sensor, options)(pair, options, ignore)
+            errors[case] += float((estimate - scene)[:, :, 60:].square().mean())
+    assert errors[1] < 3 * errors[0] < errors[2], errors
