@@ -23,6 +23,7 @@ import xarray as xr
 from hypersharp.batch.pairs import PairFiles
 from hypersharp.batch.sensors import GIVEN, OWN
 from hypersharp.cube import only_usable, wavelengths_nm
+from hypersharp.describe import counted
 from hypersharp.errors import HypersharpError, Stopped
 from hypersharp.io import check_apart, check_output
 from hypersharp.io.format import ENVI, header_of
@@ -205,13 +206,9 @@ def told_of_sensors(rows: Sequence[Row]) -> tuple[str, str]:
     counts = Counter(row.sensors for row in rows if row.status == "done")
     others = {OWN: "with its own", GIVEN: "as given", "": "without, for none was needed"}
     shared = {name: count for name, count in counts.items() if name not in others}
-    words = [f"shared by {counted(sum(shared.values()))}" if shared else "shared"]
-    words += [f"{counted(counts[name])} {word}" for name, word in others.items() if counts[name]]
+    words = [f"shared by {counted(sum(shared.values()), 'pair')}" if shared else "shared"]
+    words += [f"{counted(counts[name], 'pair')} {word}" for name, word in others.items() if counts[name]]
     return f"{len(shared):,}" if shared else "none", "; ".join(words)
-
-
-def counted(pairs: int) -> str:
-    return f"{pairs:,} pair" + "s" * (pairs != 1)
 
 
 def write_page(rows: Sequence[Row], path: Path, command: str) -> Path:

@@ -1,7 +1,7 @@
 """What typer says of a wrong call, in our form: one line with what was found, what was expected, what to do."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
@@ -33,8 +33,7 @@ def in_our_words(wrong: Any, words: Sequence[str]) -> CallError:
     if param is not None:
         return wrong_value(name_of(param), value_of(param, words), message, see)
     if message.startswith("No such command"):
-        unknown = unknown_name("the verb", named[0], wrong.ctx.command.commands)
-        return CallError(unknown.found, unknown.expected, unknown.do)
+        return unknown("the verb", named[0], wrong.ctx.command.commands)
     if extra := re.search(r"unexpected extra arguments? ?(?:\(s\) )?\((.*)\)", message):
         form = re.sub(r"[{}]", "", wrong.ctx.get_usage().removeprefix("Usage: ")).replace(verb, "")
         found = f"more words than `{verb}` takes: {extra[1]}"
@@ -50,11 +49,16 @@ def wrong_value(name: str, value: str, message: str, see: str) -> CallError:
     """The error for a value that an option or argument does not take."""
     chosen, _, choices = message.partition(" is not one of ")
     if choices:
-        unknown = unknown_name(name, chosen.strip("'"), re.findall(r"'([^']*)'", choices))
-        return CallError(unknown.found, unknown.expected, unknown.do)
+        return unknown(name, chosen.strip("'"), re.findall(r"'([^']*)'", choices))
     expected = message.removeprefix("Input should be ").partition(",")[0].rstrip(".")
     number = "a number " if expected.startswith(("greater", "less")) else ""
     return CallError(f"{name} {value}".strip(), number + expected.replace("a valid integer", "a whole number"), see)
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> CallError:
+    """The error for a name that is none of those known, with the nearest."""
+    error = unknown_name(kind, name, known)
+    return CallError(error.found, error.expected, error.do)
 
 
 def name_of(param: Any) -> str:

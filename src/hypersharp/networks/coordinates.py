@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.numerics.linops import mix_bands
-from hypersharp.numerics.noise import unshared_noise
 from hypersharp.numerics.regression import solve_ridge
 from hypersharp.numerics.signal import signal_subspace
 from hypersharp.pair.tensors import TensorPair, measured_pixels
@@ -61,7 +60,7 @@ def fit_coordinates(pair: TensorPair, sensor: Sensor) -> Coordinates:
     untold = (c - mix_bands(guide, x))[:, counted].square().mean(1).sqrt()
     unit = untold.clamp(min=LEAST_SHARE * float(c.square().mean().sqrt()) + LEAST_UNIT)
     basis, analysis, gains = axes * unit, of_axes / unit[:, None], guide / unit[:, None]
-    noise = torch.stack([signal.noise / unit.square(), gains.square() @ unshared_noise(ms, ms_valid).square()]).sqrt()
+    noise = torch.stack([signal.noise / unit.square(), gains.square() @ pair.ms_noise.square()]).sqrt()
     of_ms = torch.cov(measured_pixels(ms, ms_valid)).view(len(ms), len(ms))
     spread = (gains @ of_ms * gains).sum(1).clamp(min=0).sqrt()
     return Coordinates(hs_mean, ms_mean, basis, analysis, gains, others @ of_others, noise, spread)

@@ -135,7 +135,7 @@ def check_pair(
     warnings = (*unit_warnings(coarse, fine), *defect_warnings(middle_of_hs, striped=striped, spiky=spiky))
     warnings = (*warnings, *ms_warnings(middle_of(placement.ms, bands[1], LOOKED_AT_MS_PX)))
     warnings = (*coarser_warnings(placement.ms.origin, bands[1]), *warnings)
-    if untelling := sorted({*good_ms.tolist()} - {*bands[1].tolist()}):
+    if untelling := np.setdiff1d(good_ms, bands[1]).tolist():
         warnings = (f"{named_bands(ms, untelling, 'ms')} left out: constant, or a copy or sum of others", *warnings)
     for cube, kept, name in ((ms, bands[1], "ms"), (hs, bands[0], "hs")):
         warnings = (*gap_warnings(cube, kept, name), *saturation_warnings(cube, kept, name), *warnings)

@@ -112,11 +112,8 @@ def complete_sensor(
     ]
     if min(levels) > 0 and not 1 / ANOTHER_UNIT < levels[0] / levels[1] < ANOTHER_UNIT:
         factor, masks = levels[0] / levels[1], {"hs_valid": hs_valid, "ms_valid": ms_valid}
-        rows = None if srf is None else srf * factor
-        found, back = (
-            complete_sensor(hs, ms * factor, ratio, psf=psf, srf=rows, spectra=spectra, wide=wide, **masks),
-            1 / factor,
-        )
+        rows, back = None if srf is None else srf * factor, 1 / factor
+        found = complete_sensor(hs, ms * factor, ratio, psf=psf, srf=rows, spectra=spectra, wide=wide, **masks)
         sensor = replace(found.sensor, srf=found.sensor.srf * back)
         gains, offsets = found.gains * back, found.offsets * back
         return replace(found, sensor=sensor, gain=found.gain / back, gains=gains, offsets=offsets)
