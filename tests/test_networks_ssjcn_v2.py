@@ -67,6 +67,18 @@ def test_values_below_zero_are_raised_by_what_the_inputs_leave_open(name: str, s
         torch.testing.assert_close(seen, given, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("error", [None, torch.full((2, 1, 48, 48), 0.01)])
+@torch.no_grad()
+def test_raising_leaves_out_what_has_no_values_near_zero(error: Tensor | None) -> None:
+    net, _ = of_protocol("uestc-x4")
+    estimate = 0.3 + 0.5 * scene()
+    estimate[..., 10:20, 30:] -= 0.6
+    raised = net.raised(estimate, error)
+    torch.testing.assert_close(raised, net.raised_everywhere(estimate, error), rtol=0, atol=1e-6)
+    assert float((raised - estimate)[..., 8:20, 28:].abs().max()) > 0.1
+    torch.testing.assert_close(raised[..., 20:, :], estimate[..., 20:, :], rtol=0, atol=0)
+
+
 @torch.no_grad()
 def test_a_scene_with_values_below_zero_keeps_them() -> None:
     net, sensor = of_protocol("uestc-x4")

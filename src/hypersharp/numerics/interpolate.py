@@ -68,4 +68,5 @@ def upsample_by_likeness(
 def windows(image: Tensor, side_px: int) -> Tensor:
     """(B, n, h, w) -> (B, h w, side_px side_px, n): the pixels around each, edges repeated."""
     padded = F.pad(image, (side_px // 2,) * 4, mode="replicate")
-    return F.unfold(padded, side_px).view(len(image), image.shape[1], side_px**2, -1).permute(0, 3, 2, 1)
+    around = F.unfold(padded, side_px).view(len(image), image.shape[1], side_px**2, -1)
+    return around.permute(0, 3, 2, 1).contiguous()  # else each product of matrices is made alone
