@@ -12,7 +12,8 @@ from torch import Tensor
 
 from hypersharp.cube import make_cube
 from hypersharp.fusion.fuse import fuse
-from hypersharp.methods.detail import Scales, detail_gains, make_pair
+from hypersharp.methods.detail import Scales, make_pair
+from hypersharp.numerics.regression import detail_gains
 from hypersharp.pair.record import Record
 from hypersharp.quality.metrics import score
 from hypersharp.sensor.estimate import complete_sensor

@@ -1,11 +1,10 @@
-"""The way between the grids, and the detail gains, against numpy and laws."""
+"""The way between the grids, against laws."""
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from hypersharp.methods.detail import WINDOW_PX, Scales, detail, detail_gains, make_pair, match
+from hypersharp.methods.detail import Scales, make_pair, match
 from hypersharp.numerics.interpolate import upsample_bicubic
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.psf import PSF, box, gaussian_fwhm
@@ -32,36 +31,6 @@ def test_a_shifted_blur_is_undone_to_first_order() -> None:
     scales = Scales(PSF(kernel, (1, 0), "nearest"), 3)
     again = scales.expand(scales.reduce(plane))
     torch.testing.assert_close(again[:, 12:-12, 12:-12], plane[:, 12:-12, 12:-12])
-
-
-def test_detail_is_what_the_local_mean_leaves() -> None:
-    image, valid = random(2, 11, 13), random(11, 13, seed=1) > 0.3
-    found = detail(image, valid)
-    half = WINDOW_PX // 2
-    for column, (y, x) in enumerate(valid.nonzero().tolist()):
-        window = (slice(max(0, y - half), y + half + 1), slice(max(0, x - half), x + half + 1))
-        expected = image[:, y, x] - image[(slice(None), *window)][:, valid[window]].mean(1)
-        torch.testing.assert_close(found[:, column], expected)
-
-
-def test_gains_are_those_of_least_squares_and_shrink_with_noise() -> None:
-    source, mixing = random(3, 20, 20), random(5, 3, seed=1)
-    target, valid = torch.einsum("pl,lyx->pyx", mixing, source) + 2.0, torch.ones(20, 20, dtype=torch.bool)
-    exact = detail_gains(source, target, valid, torch.zeros(3))
-    torch.testing.assert_close(exact, mixing, atol=1e-6, rtol=0)
-    x, y, noise = detail(source, valid).numpy(), detail(target, valid).numpy(), 0.2
-    stacked = np.hstack([x, 20 * noise * np.eye(3)]), np.hstack([y, np.zeros((5, 3))])
-    expected = np.linalg.lstsq(stacked[0].T, stacked[1].T, rcond=None)[0].T
-    found = detail_gains(source, target, valid, torch.full((3,), noise))
-    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
-
-
-def test_bands_that_repeat_each_other_or_say_nothing_have_finite_gains() -> None:
-    source = random(1, 12, 12).expand(3, -1, -1)
-    valid = torch.ones(12, 12, dtype=torch.bool)
-    assert detail_gains(source, source, valid, torch.zeros(3)).sum(1) == pytest.approx(1, abs=1e-4)
-    flat = torch.ones(2, 12, 12, dtype=torch.float64)
-    assert detail_gains(flat, source, valid, torch.zeros(2)).abs().max() < 1e-6
 
 
 def test_what_is_not_measured_leaves_the_pair() -> None:

@@ -93,6 +93,19 @@ def test_coordinates_know_their_noise_and_how_much_the_guide_varies() -> None:
     torch.testing.assert_close(found.spread, guide, rtol=1e-3, atol=1e-5)
 
 
+def test_the_guide_trusts_no_band_whose_noise_hides_its_detail() -> None:
+    """Two bands show the same; a third of the noise in one leaves it most of the weight."""
+    draw = torch.Generator().manual_seed(2)
+    scene = torch.nn.functional.interpolate(torch.rand(1, 6, 48, 48, generator=draw), (96, 96), mode="bicubic")[0]
+    sensor = Sensor(gaussian_fwhm(2, 2, boundary="reflect"), np.full((2, 6), 1 / 6), 2)
+    hs, ms = sensor.observe(scene)
+    noise = torch.randn(ms.shape, generator=draw) * torch.tensor([0.15, 0.05])[:, None, None]
+    found, clean = (fit_coordinates(TensorPair(hs, image), sensor) for image in (ms + noise, ms))
+    first, second = found.guide[0].abs()
+    assert second > 5 * first
+    assert found.noise[1, 0] < 0.5 * float((clean.guide[0] @ noise.flatten(1)).std())
+
+
 @torch.no_grad()
 def test_what_was_not_measured_in_ms_counts_for_nothing() -> None:
     """Left of column 40 there is what the nearest pixels have; it teaches nothing about the rest."""

@@ -1,9 +1,8 @@
 """What the quick methods share: the pair in a spectral subspace, the way between its two grids, gains fitted on detail.
 
 hs is kept as coefficients of the subspace that stands out of its noise (`numerics.signal`), which takes most of that
-noise away and makes 200 bands as light as 20. Gains are fitted on detail, what a local mean leaves of both images (as
-in MTF-GLP-CBD: Aiazzi et al. 2006, PE&RS 72(5); Vivone, Restaino, Chanussot 2018, IEEE TGRS 56(2)). The noise of ms at
-its own pixels, which a coarse pixel averages out, is added to the normal equations.
+noise away and makes 200 bands as light as 20. Gains are fitted on detail and know the noise of ms
+(`numerics.regression`).
 """
 
 from dataclasses import dataclass, replace
@@ -16,15 +15,13 @@ from torch import Tensor
 from hypersharp.numerics.interpolate import interpolate_bicubic
 from hypersharp.numerics.linops import mirror, mix_bands, sylvester, unmirrored
 from hypersharp.numerics.noise import unshared_noise
-from hypersharp.numerics.regression import solve_ridge, window_mean
+from hypersharp.numerics.regression import detail_gains
 from hypersharp.numerics.signal import Subspace, signal_subspace
 from hypersharp.pair.options import Options, choose_device
 from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.sensor.observe import Sensor, circular_blur, degraded
 from hypersharp.sensor.psf import PSF
 
-WINDOW_PX = 5  # coarse pixels along a side of the local mean
-RIDGE = 1e-9  # of the mean power, keeps a regression solvable where bands repeat each other
 LEAST_CORRELATION = 0.5
 
 
@@ -80,24 +77,6 @@ def make_pair(pair: TensorPair, psf: PSF, options: Options) -> SubspacePair:
     ms, ms_valid = pair.ms.to(device), None if pair.ms_valid is None else pair.ms_valid.to(device)
     scales = Scales(psf, pair.ratio)
     return SubspacePair(subspace, subspace.coefficients(pair.hs), ms, valid.to(device), ms_valid, scales)
-
-
-def detail(image: Tensor, valid: Tensor) -> Tensor:
-    """What the mean over the valid pixels around it leaves of each valid pixel, (n, h, w) -> (n, N), float64."""
-    counts = valid.to(torch.float64)
-    shares = window_mean(counts[None], WINDOW_PX, "constant")
-    local = window_mean(image.to(torch.float64) * counts, WINDOW_PX, "constant") / shares.clamp(min=1 / WINDOW_PX**2)
-    return (image - local)[:, valid]
-
-
-def detail_gains(source: Tensor, target: Tensor, valid: Tensor, noise: Tensor) -> Tensor:
-    """G (p, l) of min_G E||detail(target) - G (detail(source) + noise)||^2, on valid coarse pixels.
-
-    source (l, h, w), target (p, h, w), noise (l,): its standard deviation at fine pixels, more than source has.
-    """
-    x, y = detail(source, valid), detail(target, valid)
-    gram = x @ x.mT + x.shape[1] * noise.to(x).square().diag()
-    return solve_ridge(gram, x @ y.mT, RIDGE).mT.to(target)
 
 
 @dataclass(frozen=True, eq=False)

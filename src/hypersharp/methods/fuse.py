@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Agreement, Match, SubspacePair, detail, seen_alike
+from hypersharp.methods.detail import Agreement, Match, SubspacePair, seen_alike
 from hypersharp.numerics.linops import mix_bands
+from hypersharp.numerics.regression import detail
 from hypersharp.numerics.signal import LEAST_NOISE, Subspace
 from hypersharp.pair.options import Options, Progress
 from hypersharp.pair.sensor import PairSensor

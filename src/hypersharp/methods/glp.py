@@ -7,8 +7,8 @@ for each hs band by regression on all ms bands: Selva, Aiazzi, Butera, Chiaranti
 
 B is the PSF: given, or estimated from the pair. With the synthetic band P_b = (E G ms)_b this is the classical
 hs_up + g (P - P_low) with g = 1, which least squares makes the projection gain. How G is fitted, in the subspace, on
-detail and with the noise of ms, stands at the head of `detail`; against the classical fit on levels it is worth 0.5
-to 2 dB on Jasper Ridge, most with few ms bands.
+detail and with the noise of ms, stands at the head of `numerics.regression`; against the classical fit on levels it is
+worth 0.5 to 2 dB on Jasper Ridge, most with few ms bands.
 """
 
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ Source: Aiazzi, Baronti, Selva 2007 (IEEE TGRS 45(10)), equations 7 to 10 for on
 
 which for l = 1 is the paper's method. With several ms bands the usual extension gives each hs band the one ms band that
 correlates best; here all intensities are regressed on at once, which is worth 2 to 3 dB on Jasper Ridge. The moments
-are those of detail and know the noise of ms: see `detail`.
+are those of detail and know the noise of ms: see `numerics.regression`.
 """
 
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import RIDGE, make_pair
+from hypersharp.methods.detail import make_pair
 from hypersharp.methods.glp import Injection
 from hypersharp.numerics.linops import mix_bands
-from hypersharp.numerics.regression import solve_ridge
+from hypersharp.numerics.regression import REPEATS, solve_ridge
 from hypersharp.pair.options import Options, Progress
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
@@ -52,7 +52,7 @@ def learn(pair: TensorPair, sensor: PairSensor, options: Options) -> Apply:
     y = found.low[:, found.valid].to(torch.float64)
     x_mean, y_mean = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
     x, y = x - x_mean, y - y_mean
-    weights = solve_ridge(x @ x.mT, x @ y.mT, RIDGE).mT
+    weights = solve_ridge(x @ x.mT, x @ y.mT, REPEATS).mT
     constant = (y_mean - weights @ x_mean)[:, 0]
     gains = found.gains(intensities(found.coefficients, weights, constant))
     return Substitution(Injection(found.subspace, gains, found.scales), weights, constant)

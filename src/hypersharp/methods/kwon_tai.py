@@ -26,10 +26,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hypersharp.methods.base import Apply
-from hypersharp.methods.detail import Agreement, Match, Scales, detail, seen_alike
+from hypersharp.methods.detail import Agreement, Match, Scales, seen_alike
 from hypersharp.numerics.linops import mix_bands
 from hypersharp.numerics.loops import conjugate_gradients, slices
 from hypersharp.numerics.neighbours import Mean, similar_pixels
+from hypersharp.numerics.regression import detail
 from hypersharp.numerics.signal import Subspace
 from hypersharp.pair.options import Options, Progress, part_of
 from hypersharp.pair.sensor import PairSensor

@@ -6,9 +6,9 @@ Vivone, Restaino, Chanussot 2018 (IEEE TGRS 56(2)).
 
     Z_b + e_b = (up(hs_b) + e_b) (P_b + e_b) / (up(D B P_b) + e_b),   P = E G ms + c,   hs = E A
 
-D B is the PSF and the decimation, given or estimated from the pair; G as in GLP-HS (see `detail`). The classical
-ratio has e = 0 and bursts at dark pixels (water), where the interpolation of both can come near zero; e_b, a share
-of the band's mean, is what keeps it finite, and makes the modulation a little additive.
+D B is the PSF and the decimation, given or estimated from the pair; G as in GLP-HS (`numerics.regression`). The
+classical ratio has e = 0 and bursts at dark pixels (water), where the interpolation of both can come near zero; e_b, a
+share of the band's mean, is what keeps it finite, and makes the modulation a little additive.
 """
 
 from dataclasses import dataclass

@@ -4,13 +4,14 @@ import copy
 from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from hypersharp.errors import CallError, InputError
 from hypersharp.methods.base import Apply
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import load_weights, to_fast_layout
-from hypersharp.networks.coordinates import band_means, fit_coordinates, psf_window
+from hypersharp.networks.coordinates import fit_coordinates, means_of, psf_window
 from hypersharp.networks.inference import Inference
 from hypersharp.networks.layers import RATIOS
 from hypersharp.networks.packaged import Weights, named_weights
@@ -19,6 +20,7 @@ from hypersharp.pair.options import Options, choose_device
 from hypersharp.pair.sensor import PairSensor
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor
+from hypersharp.sensor.psf import box
 
 ANY_SENSOR = "ssjcn-any"
 
@@ -81,6 +83,7 @@ def pair_network(
 def for_scene(net: FusionNetwork, pair: TensorPair) -> FusionNetwork:
     """A network adapted to one scene, with the means of another of the same sensors."""
     other = copy.deepcopy(net)
-    other.get_buffer("hs_mean").copy_(band_means(pair.hs, pair.hs_valid))
-    other.get_buffer("ms_mean").copy_(band_means(pair.ms, pair.ms_valid))
+    block = Sensor(box(pair.ratio), np.eye(1), pair.ratio)  # the sensor's own blur is not asked for
+    for name, mean in zip(other.pair_buffers, means_of(pair, block), strict=True):
+        other.get_buffer(name).copy_(mean)
     return other.eval()

@@ -1,8 +1,8 @@
 """A pair's coordinates: the spectral subspace of hs, and the part of it that the ms predicts.
 
 c = D^-1 E+ (y - mean), with the mean of hs and the axes E (L, p) that stand out of its noise most; the guide
-g = W (x - mean) is the ridge regression of c on the ms x reduced by the PSF, fitted on what a local mean leaves of
-both, so that W says how detail follows detail. The units D are what g leaves of each coordinate, so that what is to be
+g = W (x - mean) is the regression of c on the ms x reduced by the PSF, fitted on the detail of both, with the noise of
+ms: W says how detail follows detail. The units D are what g leaves of each coordinate, so that what is to be
 found is about 1.
 """
 
@@ -10,18 +10,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from hypersharp.numerics.linops import mix_bands
-from hypersharp.numerics.regression import solve_ridge
+from hypersharp.numerics.regression import detail_gains
 from hypersharp.numerics.signal import signal_subspace
 from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.sensor.observe import Sensor
 from hypersharp.sensor.psf import PSF
 
 DIMENSIONS = 16  # at most; the network takes them one by one
-WINDOW_PX = 5  # coarse pixels along a side of the local mean
-RIDGE = 1e-3  # of the mean band power: keeps ms bands that repeat each other from cancelling out
 LEAST_SHARE = 1e-3  # of the coordinates' spread, the least unit
 LEAST_UNIT = 1e-6
 
@@ -46,35 +43,30 @@ class Coordinates:
 
 def fit_coordinates(pair: TensorPair, sensor: Sensor) -> Coordinates:
     """Coordinates of a pair, as many as stand out of the noise, DIMENSIONS at most; of what is measured alone."""
-    hs, ms, hs_valid, ms_valid = pair.hs, pair.ms, pair.hs_valid, pair.ms_valid
-    counted, pixels = pair.measured_under(sensor).to(hs.device), measured_pixels(hs, hs_valid)
-    hs_mean, ms_mean = band_means(hs, hs_valid), band_means(ms, ms_valid)
+    hs, ms = pair.hs, pair.ms
+    counted, pixels = pair.measured_under(sensor).to(hs.device), measured_pixels(hs, pair.hs_valid)
+    hs_mean, ms_mean = means_of(pair, sensor)
     y = hs - hs_mean[:, None, None]
     x = sensor.hs(ms - ms_mean[:, None, None])
     signal = signal_subspace(pixels - hs_mean[:, None])
     axes, others = signal.basis.tensor_split([DIMENSIONS], 1)
     of_axes, of_others = signal.analysis.tensor_split([DIMENSIONS])
     c = mix_bands(of_axes, y)
-    of_c, of_x = (detail(image)[:, counted].double() for image in (c, x))
-    guide = solve_ridge(of_x @ of_x.mT, of_x @ of_c.mT, RIDGE).mT.to(c)
+    guide = detail_gains(x, c, counted, pair.ms_noise)
     untold = (c - mix_bands(guide, x))[:, counted].square().mean(1).sqrt()
     unit = untold.clamp(min=LEAST_SHARE * float(c.square().mean().sqrt()) + LEAST_UNIT)
     basis, analysis, gains = axes * unit, of_axes / unit[:, None], guide / unit[:, None]
     noise = torch.stack([signal.noise / unit.square(), gains.square() @ pair.ms_noise.square()]).sqrt()
-    of_ms = torch.cov(measured_pixels(ms, ms_valid)).view(len(ms), len(ms))
+    of_ms = torch.cov(measured_pixels(ms, pair.ms_valid)).view(len(ms), len(ms))
     spread = (gains @ of_ms * gains).sum(1).clamp(min=0).sqrt()
     return Coordinates(hs_mean, ms_mean, basis, analysis, gains, others @ of_others, noise, spread)
 
 
-def band_means(image: Tensor, valid: Tensor | None) -> Tensor:
-    """(n, y, x) -> (n): over the pixels that are measured."""
-    return image.mean((1, 2)) if valid is None else image[:, valid].mean(1)
-
-
-def detail(image: Tensor) -> Tensor:
-    """What the mean of the window around each pixel leaves of an image (n, h, w)."""
-    local = F.avg_pool2d(image[None], WINDOW_PX, 1, WINDOW_PX // 2, count_include_pad=False)[0]
-    return image - local
+def means_of(pair: TensorPair, sensor: Sensor) -> tuple[Tensor, Tensor]:
+    """The means of hs, (L), and of ms, (l), where both are measured: of two areas they would not belong together."""
+    counted = pair.measured_under(sensor).to(pair.hs.device)
+    hs, ms = (image[:, counted].mean(1) for image in (pair.hs, sensor.hs(pair.ms)))
+    return hs, ms
 
 
 def reach_px(psf: PSF, ratio: int) -> int:

@@ -1,4 +1,9 @@
-"""How one image depends on another around each pixel: linear regressions in windows, all at once."""
+"""How one image depends on another: around each pixel, by regressions in windows, and as its detail follows detail.
+
+Detail is what a local mean leaves of an image (as in MTF-GLP-CBD: Aiazzi et al. 2006, PE&RS 72(5); Vivone, Restaino,
+Chanussot 2018, IEEE TGRS 56(2)). Gains that are fitted on coarse pixels are for fine ones: their noise, which a coarse
+pixel averages out, is added to the normal equations.
+"""
 
 from typing import Literal
 
@@ -9,6 +14,7 @@ from torch.nn import functional as F
 SIDE_PX = 5  # of a window
 RIDGE = 1e-6  # added to the guides' variances, whose values are about 0..1
 RIDGE_SHARE = 1e-4  # of the guides' mean variance in the window, likewise
+REPEATS = 1e-9  # of the mean power, keeps a regression solvable where bands repeat each other
 
 
 def regress_locally(targets: Tensor, guides: Tensor) -> Tensor:
@@ -27,6 +33,24 @@ def regress_locally(targets: Tensor, guides: Tensor) -> Tensor:
         rows[k] = rows[k] / rows[k][:, k : k + 1]
         rows = [row if i == k else row - row[:, k : k + 1] * rows[k] for i, row in enumerate(rows)]
     return torch.stack([row[:, count:] for row in rows], 2)
+
+
+def detail(image: Tensor, valid: Tensor) -> Tensor:
+    """What the mean over the valid pixels around it leaves of each valid pixel, (n, h, w) -> (n, N), float64."""
+    counts = valid.to(torch.float64)
+    shares = window_mean(counts[None], SIDE_PX, "constant")
+    local = window_mean(image.to(torch.float64) * counts, SIDE_PX, "constant") / shares.clamp(min=1 / SIDE_PX**2)
+    return (image - local)[:, valid]
+
+
+def detail_gains(source: Tensor, target: Tensor, valid: Tensor, noise: Tensor) -> Tensor:
+    """G (p, l) of min_G E||detail(target) - G (detail(source) + noise)||^2, on valid coarse pixels.
+
+    source (l, h, w), target (p, h, w), noise (l,): its standard deviation at fine pixels, more than source has.
+    """
+    x, y = detail(source, valid), detail(target, valid)
+    gram = x @ x.mT + x.shape[1] * noise.to(x).square().diag()
+    return solve_ridge(gram, x @ y.mT, REPEATS).mT.to(target)
 
 
 def solve_ridge(gram: Tensor, rhs: Tensor, share: float) -> Tensor:
