@@ -81,7 +81,9 @@ class Placement:
 
     def described(self) -> dict[str, Any]:
         """What `place` takes to place the same images again, JSON-able."""
-        return {"ms_bands_px_yx": self.ms.off_px_yx.tolist()} if isinstance(self.ms, MovedBands) else {}
+        images = {"hs": self.hs, "ms": self.ms}.items()
+        moved = {name: image.off_px_yx for name, image in images if isinstance(image, MovedBands)}
+        return {f"{name}_bands_px_yx": off.tolist() for name, off in moved.items()}
 
 
 @dataclass(frozen=True, eq=False)
