@@ -1,13 +1,13 @@
 """Images whose bands lie off each other: they are moved onto each other.
 
-Those of an ms, as of several cameras, often do; those of an hs where two spectrometers, or one with a keystone, took it.
+Those of an ms, as of several cameras, often do; those of an hs where it took two spectrometers, or one with a keystone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -26,18 +26,21 @@ if TYPE_CHECKING:
     from hypersharp.registration.register import Registration
     from hypersharp.sensor.tables import FloatArray
 
+P = TypeVar("P", bound="Placement")
 REACH_PX = 16  # around a window whose bands are moved: what a cubic spline takes from beyond is below 1e-8
 LOOKED_AT_PX = 96  # coarse pixels along a side of what is compared
 MOST_NAMED = 6
+MOVED = "moved there, resampled once; --coregister none leaves them"
+LEFT = "left so; fuse moves them, unless --frame hs"
 
 
 @dataclass(frozen=True, eq=False)
 class MovedBands(DerivedImage, CubeParts):
     """An image whose bands are moved as it is read, those that move resampled once.
 
-    `given`: the image as it came; `parts`: its pixels, where those come one by one. `off_px_yx` (n, 2): how far down and
-    right each band lay, 0 for those that stay as they are. `beyond`: whether what lies beyond its border is missing, or
-    as at the border.
+    `given`: the image as it came; `parts`: its pixels, where those come one by one. `off_px_yx` (n, 2): how far down
+    and right each band lay, 0 for those that stay as they are. `beyond`: whether what lies beyond its border is
+    missing, or as at the border.
     """
 
     off_px_yx: FloatArray = field(kw_only=True)
@@ -114,27 +117,31 @@ def with_bands_together(placed: Placement, found: Registration, window: Window) 
     return MovedBands.of(placed.ms, off)
 
 
-def with_hs_bands_together(placed: Placement, found: Registration, window: Window) -> tuple[MovedBands, str] | None:
-    """The hs of a pair with its bands on each other, and what was done; None where they are so, or that is not clear.
+def with_hs_bands_together(placed: P, found: Registration, window: Window) -> P | None:
+    """The pair with the bands of hs on each other, as a note says; None where they are so, or that is not clear.
 
-    found: how hs and ms lie, of a window in coarse pixels.
+    Where hs keeps its pixels there is the note alone. found: how both lie, of a window in coarse pixels.
     """
     y, x, height, width = window
-    inner_y, inner_x, *size = middle((height, width), LOOKED_AT_PX)
-    hs, ms = placed.read((y + inner_y, x + inner_x, size[0], size[1]))
-    off = hs_off(hs, ms, found)
+    off = hs_off(*placed.read((y, x, height, width)), found)
     if off is None:
         return None
-    return MovedBands.of_hs(placed.hs, off), f"{hs_off_note(hs, off)}: moved there, resampled once"
+    note, moves = hs_off_note(placed.hs.outline(), off), placed.moves_hs
+    hs = MovedBands.of_hs(placed.hs, off) if moves else placed.hs
+    return replace(placed, hs=hs, notes=(*placed.notes, f"{note}: {MOVED if moves else LEFT}"))
 
 
 def hs_off(hs: xr.DataArray, ms: xr.DataArray, found: Registration) -> FloatArray | None:
-    """How far (down, right) bands of hs lie off the others, (L, 2) in its pixels, of a pair whose grids nest.
+    """How far (down, right) bands of hs lie off the others, (L, 2) in its pixels, by the middle of a pair that nests.
 
     None where they lie together, or that is not clear. found: how both lie.
     """
+    ratio = ms.shape[1] // hs.shape[1]
+    y, x, height, width = middle(hs.shape[1:], LOOKED_AT_PX)
+    hs = hs[:, y : y + height, x : x + width]
+    ms = ms[:, ratio * y : ratio * (y + height), ratio * x : ratio * (x + width)]
     (hs_bands, coarse, hs_valid), (ms_bands, fine, ms_valid) = usable_values(hs), usable_values(ms)
-    if not (len(hs_bands) and len(ms_bands)):
+    if not (found.correlation > 0 and len(hs_bands) and len(ms_bands)):
         return None
     apart = hs_bands_apart(coarse, fine, found, hs_valid, ms_valid)
     if apart is None:
@@ -147,8 +154,8 @@ def hs_off(hs: xr.DataArray, ms: xr.DataArray, found: Registration) -> FloatArra
 def hs_off_note(hs: xr.DataArray, off: FloatArray) -> str:
     """Which bands of hs lie off the others, and how far, formatted for display."""
     bands = np.flatnonzero(off.any(1))
-    (y, x), most = off[bands].mean(0), np.linalg.norm(off, axis=1).max()
+    first, last = (f"({y:+.2f}, {x:+.2f})" for y, x in off[bands[[0, -1]]])
     return (
-        f"{named_bands(hs, bands.tolist(), 'hs')} lay up to {most:.2g} hs pixels off the others, "
-        f"({y:+.2f}, {x:+.2f}) in the mean (down, right), as two spectrometers or a keystone leave them"
+        f"{named_bands(hs, bands.tolist(), 'hs')} lay up to {np.linalg.norm(off, axis=1).max():.2g} hs pixels off the "
+        f"others, {first} (down, right) the first of them, {last} the last, as two spectrometers or a keystone do"
     )

@@ -211,15 +211,11 @@ def first_lattice(hs: Grid, ms: Grid, ratio: int | None, start_px_yx: tuple[floa
 
 
 def registered_together(first: P, richest: Model) -> tuple[P, Registration, Window]:
-    """The pair with the bands of each image on each other, with notes where they were not, then its `displacement`.
-
-    Those of hs where the pair is on the pixels of ms, and hs not on others than its own already.
-    """
+    """The pair with the bands of each image on each other, with notes where they were not, then its `displacement`."""
     found, window = displacement(first, richest)
-    if isinstance(first, OnMS) and not isinstance(first.hs, NativeImage):
-        if apart := with_hs_bands_together(first, found, window):
-            first = replace(first, hs=apart[0], notes=(*first.notes, apart[1]))
-            found, window = displacement(first, richest)
+    if apart := with_hs_bands_together(first, found, window):
+        first = apart
+        found, window = displacement(first, richest)
     if together := with_bands_together(first, found, window):
         first = replace(first, ms=together, notes=(*first.notes, together.note()))
         found, window = displacement(first, richest)
