@@ -64,10 +64,10 @@ def displacements(scene: Scene, start: Registration) -> tuple[FloatArray, FloatA
 
     None where too few pixels show it.
     """
-    steps = np.arange(-REACH, REACH + 1)
+    steps = range(-REACH, REACH + 1)
     places = {(i, j): at(scene, start, i, j) for i in steps for j in steps}
     covered = gaussian_filter(scene.ms_valid.astype(np.float32), start.sigma_px, mode="constant")
-    corners = (places[i, j] for i in steps[[0, -1]] for j in steps[[0, -1]])
+    corners = (places[i, j] for i in (-REACH, REACH) for j in (-REACH, REACH))
     kept = scene.hs_valid.ravel() & np.all([scene.sampled(covered, corner) > COVERED for corner in corners], axis=0)
     if kept.sum() < LEAST_PIXELS:
         return None
