@@ -56,8 +56,8 @@ class MovedBands(DerivedImage, CubeParts):
     @classmethod
     def of_hs(cls, given: Image | CubeImage, off_px_yx: FloatArray) -> MovedBands:
         """An hs, of whose large pixels no border is given up for some bands: there they stay as wrong as they were."""
-        off = {"off_px_yx": off_px_yx, "beyond": False}
-        return cls(given.outline(), given.path, given=given, leaves_out=given.leaves_out, **off)
+        moved = cls(given.outline(), given.path, given=given, off_px_yx=off_px_yx, leaves_out=given.leaves_out)
+        return replace(moved, beyond=False)
 
     def cube(self, window: Window | None = None) -> xr.DataArray:
         """The window, or all; gaps move with the bands, and what lies beyond the image is missing."""
