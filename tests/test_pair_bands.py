@@ -1,4 +1,4 @@
-"""Bands of an ms that lie off each other are moved onto each other as they are read; others stay as they are."""
+"""Bands of an image that lie off each other are moved onto each other as they are read; others stay as they are."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from scipy.ndimage import shift
 from hypersharp.cube import make_cube
 from hypersharp.fusion.fuse import fuse
 from hypersharp.io.image import CubeImage
+from hypersharp.pair.align import align
 from hypersharp.pair.bands import MovedBands
 from hypersharp.pair.place import place
 from hypersharp.pair.record import Record, placed_as
@@ -91,11 +92,54 @@ def test_windows_show_what_the_whole_does_and_a_record_tells_it_again(frame: str
     assert again.ms.origin.outline() is ms
 
 
-def test_what_is_fused_lazily_is_what_is_fused_at_once() -> None:
+def two_spectrometers(off_px: float, *, drifts: bool = False) -> tuple[xr.DataArray, xr.DataArray]:
+    """hs whose bands from the tenth on lie so many of its pixels further down, or ever further, and a straight ms."""
+    truth, srf, last = textured(SIDE_PX, SIDE_PX), gaussian_srf(MS_NM, 80, NM), len(NM) - 1
+    downs = [off_px * (band / last if drifts else band >= 9) for band in range(len(NM))]
+    hs = observed(apart(truth, [(RATIO * down, 0.0) for down in downs]), gaussian_fwhm(RATIO, RATIO), srf, RATIO)[0]
+    ms = observed(truth, gaussian_fwhm(RATIO, RATIO), srf, RATIO)[1]
+    return make_cube(hs, wavelengths_nm=NM), make_cube(ms, wavelengths_nm=MS_NM)
+
+
+@pytest.mark.parametrize(("off_px", "drifts"), [(1.0, False), (0.5, False), (1.0, True)])
+def test_bands_of_hs_that_lie_off_the_others_are_moved_there(off_px: float, drifts: bool) -> None:
+    """Two spectrometers that are a pixel or half of one apart, or a keystone; a line says which bands, and how far."""
+    hs, ms = two_spectrometers(off_px, drifts=drifts)
+    placed = place(CubeImage(hs), CubeImage(ms))
+    which = "hs bands 1-7, 14-20 (400 to 580 nm, 790 to 970 nm) lay" if drifts else "hs bands 1-9 (400 to 640 nm) lay"
+    assert any(note.startswith(which) and "hs pixels off the others" in note for note in placed.notes)
+    assert isinstance(placed.hs, MovedBands)
+    between = np.ptp(placed.hs.off_px_yx, axis=0)
+    np.testing.assert_allclose(between, (off_px, 0.0), atol=0.15)
+    assert np.isfinite(placed.hs.cube().values).all()
+    again = place(CubeImage(hs), CubeImage(ms), known=placed.described())
+    np.testing.assert_allclose(again.read((3, 4, 9, 8))[0], placed.read(placed.everything)[0][:, 3:12, 4:12], rtol=1e-5)
+
+
+def test_hs_bands_that_lie_together_stay() -> None:
+    """Also where one shows something else, or nothing is asked for; and where hs keeps its pixels, which is told."""
+    hs, ms = two_spectrometers(0.0)
+    other = hs.copy(data=np.where(np.arange(len(NM))[:, None, None] == 3, textured(28, 28, 5)[0], hs.values))
+    assert "hs pixels off" not in lines(hs, ms) + lines(other, ms)
+    hs, ms = two_spectrometers(1.0)
+    assert lines(hs, ms, coregister="none") == ""
+    placed = place(CubeImage(hs), CubeImage(ms), frame="hs")
+    assert placed.hs.cube() is hs and "left so" in placed.notes[0]
+    assert any("hs bands 1-9" in note and "left so" in note for note in align(hs, ms).notes)
+
+
+def test_a_result_is_as_good_as_that_of_bands_that_lie_together() -> None:
+    (straight, ms), slipped = two_spectrometers(0.0), two_spectrometers(1.0)[0]
+    made = [fuse(hs, ms, method="gsa").values[:, 8:-8, 8:-8] for hs in (straight, slipped)]
+    assert np.abs(made[1] - made[0]).mean() < 0.02 * made[0].std()
+
+
+@pytest.mark.parametrize("moved", ["hs", "ms"])
+def test_what_is_fused_lazily_is_what_is_fused_at_once(moved: str) -> None:
     pytest.importorskip("dask")
-    hs, ms = pair(CAMERAS)
+    hs, ms = pair(CAMERAS) if moved == "ms" else two_spectrometers(1.0)
     whole = fuse(hs, ms, method="glp")
     parts = fuse(hs, ms.chunk({"y": 56, "x": 56}), method="glp").compute()
-    assert any("ms bands lay" in line for line in Record.of(whole).placed)
-    assert isinstance(placed_as(whole, hs, ms).placement.ms, MovedBands)
+    assert any(line.startswith(f"{moved} bands") for line in Record.of(whole).placed)
+    assert isinstance(getattr(placed_as(whole, hs, ms).placement, moved), MovedBands)
     np.testing.assert_allclose(parts.values[:, 4:-4, 4:-4], whole.values[:, 4:-4, 4:-4], atol=2e-3 * float(hs.max()))

@@ -1,4 +1,4 @@
-"""Bands of ms that others tell: they are left out, and cost nothing."""
+"""Bands that others tell: those of ms are left out, and cost nothing; nor do those of hs."""
 
 from functools import partial
 
@@ -12,8 +12,11 @@ from hypersharp.cube import make_cube
 from hypersharp.fusion.fuse import fuse
 from hypersharp.pair.record import Record
 from hypersharp.pair.redundant import telling_bands
+from hypersharp.pair.sensor import PairSensor
+from hypersharp.pair.tensors import TensorPair
 from hypersharp.sensor.observe import Sensor, add_noise
 from hypersharp.sensor.psf import gaussian_fwhm
+from hypersharp.simulation.protocols import find_protocol
 
 Floats = NDArray[np.float32]
 RATIO, SIDE = 4, 64
@@ -74,3 +77,19 @@ def test_what_a_band_tells_keeps_it() -> None:
     holed = ms.copy()
     holed[0, :9] = np.nan
     assert telling_bands(np.concatenate([holed, holed[:1]])).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", ["copy", "constant"])
+def test_a_protocol_is_recognised_beside_a_band_of_hs_that_tells_nothing(kind: str) -> None:
+    """Its sensor is better than one fitted to the pair, which is what a copy cost."""
+    protocol = find_protocol("uestc-x4")
+    draw = np.random.default_rng(0)
+    fields = np.abs(gaussian_filter(draw.normal(size=(40, 2 * SIDE, 2 * SIDE)), (0, 1.5, 1.5)))
+    scene = np.tensordot(draw.uniform(0.1, 0.5, (31, 40)), fields / fields.max(), 1).astype(np.float32)
+    seen = protocol.sensor().observe(torch.from_numpy(scene))
+    hs, ms = (add_noise(image, 40, number).numpy() for number, image in enumerate(seen))
+    more = hs[15] if kind == "copy" else np.full_like(hs[0], 0.3)
+    pair = TensorPair(torch.from_numpy(np.insert(hs, 16, more, 0)), torch.from_numpy(ms))
+    found = PairSensor(pair)
+    assert found.estimate.protocol == protocol.name
+    assert found.sensor.srf.shape == (3, 32)

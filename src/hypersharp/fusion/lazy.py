@@ -25,6 +25,7 @@ from hypersharp.grid import Window, middle
 from hypersharp.io.image import CubeParts
 from hypersharp.methods.table import AUTO, METHODS, find_method
 from hypersharp.pair.align import registered_window
+from hypersharp.pair.bands import REACH_PX
 from hypersharp.pair.defects import LOOKED_AT_MS_PX
 from hypersharp.pair.defects import LOOKED_AT_PX as DEFECTS_PX
 from hypersharp.pair.fill import nine_windows
@@ -40,6 +41,7 @@ from hypersharp.pair.warp import SPLINE_PX, around, block_centres
 from hypersharp.registration.spread import FEW, MANY, spread
 
 MOVED_PX = 8  # coarse pixels that hs and ms may be found to lie off each other
+BANDS_PX = REACH_PX + 2  # coarse pixels around bands of hs that are moved, which lie up to two of them off
 BLURRED_PX = 8  # coarse pixels that the blur reaches under which the ms guides a resampling of hs
 LEAST_PX, MOST_PX = 64, 1024  # fine pixels along a tile
 Part = tuple[Window, NDArray[Any]]
@@ -131,11 +133,11 @@ class Reach:
         ratio, moved = lattice.ratio, MOVED_PX if self.moves else 0
         if lattice.warp is None:
             (y, x, height, width), (row, column) = window, lattice.corner_yx
-            reach = moved + (SPLINE_PX + 1 if self.moves else 0)
-            hs = grown((y + row, x + column, height, width), reach, self.hs_yx)
+            reach, bands = moved + (SPLINE_PX + 1 if self.moves else 0), BANDS_PX if self.moves else 0
+            hs = grown((y + row, x + column, height, width), reach + bands, self.hs_yx)
             return hs, grown(fine, (reach + (BLURRED_PX if self.moves else 0)) * ratio, self.ms_yx)
         blocks = block_centres(fine, ratio)
-        hs = around(lattice.warp.in_hs(blocks), self.hs_yx, SPLINE_PX + moved + 1)
+        hs = around(lattice.warp.in_hs(blocks), self.hs_yx, SPLINE_PX + moved + 1 + (BANDS_PX if self.moves else 0))
         rows, columns = np.indices(hs[2:]).reshape(2, -1)
         under = lattice.warp.in_ms(np.stack([rows + hs[0], columns + hs[1]]).astype(float))
         places = np.concatenate([under, blocks, blocks - ratio, blocks + ratio], 1)

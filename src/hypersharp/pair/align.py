@@ -32,6 +32,7 @@ from hypersharp.grid import (
 )
 from hypersharp.io.given import as_cube
 from hypersharp.io.image import CubeImage, Image
+from hypersharp.pair.bands import LEFT, hs_off, hs_off_note
 from hypersharp.pair.options import Progress, given_ratio, ignore
 from hypersharp.pair.resample import affine_type, on_grid, project, resampled
 from hypersharp.pair.tensors import usable_values
@@ -159,14 +160,16 @@ def align(
     check_common_wavelengths(wavelengths_nm(hs), wavelengths_nm(ms), fwhm_nm(ms))
     coarse, fine = _places(hs, ms)
     first = common_grid(coarse, fine, ratio=ratio, project=project)
-    found = None
+    found, off = None, None
     if srf is not None:
         check_response(srf, len(ms), len(hs))
     if coregister != "none":  # of the usable bands, the ms resampled by its georeference alone
         response = None if srf is None else srf[np.ix_(usable_bands(ms), usable_bands(hs))]
         seen = only_usable(ms, "ms")
         by_place = on_grid(seen, resampled(seen, fine, first.ms), first.ms)
-        found = registered(_cropped(hs, first.hs, first), by_place, coregister, response)
+        whole = _cropped(hs, first.hs, first)
+        found = registered(whole, by_place, coregister, response)
+        off = hs_off(whole, by_place, found)
     progress(0.6)
     to_ms = _displacement(first, found)
     believed = replace(coarse, transform=to_ms @ affine_of(coarse))
@@ -180,6 +183,7 @@ def align(
     progress(1.0)
     notes = [place_note(placed.hs, placed.ms, first.true_ratio, placed.ratio)]
     notes += [] if found is None else [shift_message(found, first.ms)]
+    notes += [] if off is None else [f"{hs_off_note(hs, off)}: {LEFT}"]
     return AlignedPair(hs, ms, Alignment(placed, fine, grid.ms, to_ms, tuple(notes)), found)
 
 

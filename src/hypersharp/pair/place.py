@@ -37,7 +37,7 @@ from hypersharp.pair.align import (
     registered_window,
     shift_message,
 )
-from hypersharp.pair.bands import MovedBands, with_bands_together
+from hypersharp.pair.bands import MovedBands, with_bands_together, with_hs_bands_together
 from hypersharp.pair.fill import without_fill
 from hypersharp.pair.lattice import Lattice, by_georeference, natively
 from hypersharp.pair.native import NativeImage, native_image
@@ -98,6 +98,8 @@ def place(
     notes = (*hs_fill, *ms_fill, *swath)
     if known and (off_px_yx := known.get("ms_bands_px_yx")):
         ms = MovedBands.of(ms, np.array(off_px_yx))
+    if known and (off_px_yx := known.get("hs_bands_px_yx")):
+        hs = MovedBands.of_hs(hs, np.array(off_px_yx))
     native = None if keeps_hs or (known and not known.get("native")) else native_image(hs)
     if keeps_hs:
         placed: Placement = on_hs(hs, ms, grids, ratio, coregister, known)
@@ -179,7 +181,7 @@ def on_ms(
     evidence, sigma_px = None, START_SIGMA * lattice.ratio
     if coregister != "none":
         first, found, window = registered_together(first, coregister)
-        ms = first.ms
+        hs, ms = first.hs, first.ms
         notes += first.notes
         if found.moved:
             if found.model == "shift":
@@ -209,8 +211,11 @@ def first_lattice(hs: Grid, ms: Grid, ratio: int | None, start_px_yx: tuple[floa
 
 
 def registered_together(first: P, richest: Model) -> tuple[P, Registration, Window]:
-    """The pair with the bands of ms on each other, with a note where they were not, and then its `displacement`."""
+    """The pair with the bands of each image on each other, with notes where they were not, then its `displacement`."""
     found, window = displacement(first, richest)
+    if apart := with_hs_bands_together(first, found, window):
+        first = apart
+        found, window = displacement(first, richest)
     if together := with_bands_together(first, found, window):
         first = replace(first, ms=together, notes=(*first.notes, together.note()))
         found, window = displacement(first, richest)

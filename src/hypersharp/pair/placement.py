@@ -67,6 +67,11 @@ class Placement:
     def has_gaps(self) -> bool:
         return self.hs.leaves_out or self.ms.leaves_out
 
+    @property
+    def moves_hs(self) -> bool:
+        """Whether bands of hs may be resampled: not where its pixels are to stay, or are others than it came in."""
+        return False
+
     def read(self, window: Window) -> tuple[xr.DataArray, xr.DataArray]:
         """hs and ms of a window (y0, x0, height, width) in coarse pixels of the pair."""
         raise NotImplementedError
@@ -81,7 +86,9 @@ class Placement:
 
     def described(self) -> dict[str, Any]:
         """What `place` takes to place the same images again, JSON-able."""
-        return {"ms_bands_px_yx": self.ms.off_px_yx.tolist()} if isinstance(self.ms, MovedBands) else {}
+        images = {"hs": self.hs, "ms": self.ms}.items()
+        moved = {name: image.off_px_yx for name, image in images if isinstance(image, MovedBands)}
+        return {f"{name}_bands_px_yx": off.tolist() for name, off in moved.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +119,10 @@ class OnMS(Placement):
         (y, x), (height, width) = self.lattice.corner_yx, self.hs.outline().shape[1:]
         inside = min(y, x) >= 0 and y + self.shape_yx[0] <= height and x + self.shape_yx[1] <= width
         return super().has_gaps or self.resamples_hs or not inside
+
+    @property
+    def moves_hs(self) -> bool:
+        return not isinstance(self.hs, NativeImage)
 
     def read(self, window: Window) -> tuple[xr.DataArray, xr.DataArray]:
         """The same; hs says that it lies on its blocks of fine pixels, the rest of its place is the offset."""

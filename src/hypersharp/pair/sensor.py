@@ -16,6 +16,7 @@ from hypersharp.numerics.regression import solve_ridge
 from hypersharp.pair.defects import some_bands, striped_lines
 from hypersharp.pair.pair import Pair
 from hypersharp.pair.reduced import MOST_BANDS, inside_pixels
+from hypersharp.pair.redundant import telling_bands
 from hypersharp.pair.tensors import TensorPair
 from hypersharp.products.files import changed
 from hypersharp.sensor.diagnosis import residual_warnings, residuals_of
@@ -36,6 +37,7 @@ NO_BLUR = (
 WARNED_RESIDUAL = 0.05  # of a doubtful pair: from there on its result suffers
 DOUBTFUL_MISFIT = 1.6  # simulated pairs have 0 to 1.1, an hs that was resampled or striped 1.7 to 9
 AS_WELL = 1.05  # times the residual that a fitted sensor leaves
+MOST_COPIES = 4  # bands of hs that may come on top of those of a protocol
 LEAST_MISFIT = 1e-3  # residual that is nothing, whatever the noise
 WIDE = 0.6  # of a coarse pixel, sigma from which on the usual support cuts a blur off
 # of a coarse pixel, sigma of a blur that is no instrument's: a flat one over all it may reach has 0.87; so is one that
@@ -252,20 +254,28 @@ def estimate_sensor(pair: TensorPair, psf: PSF | None, srf: NDArray[np.float64] 
     return wide if misfit_of(pair, wide) <= DOUBTFUL_MISFIT else found
 
 
-def estimate_by(protocol: Protocol, pair: TensorPair) -> Estimate:
-    """The sensor of a protocol, and how well it explains a pair."""
+def estimate_by(protocol: Protocol, pair: TensorPair, bands: NDArray[np.intp] | None = None) -> Estimate:
+    """The sensor of a protocol, and how well it explains a pair, of whose hs `bands` (None: all) are the protocol's."""
     sensor = protocol.sensor()
-    return replace(estimate_sensor(pair, sensor.psf, sensor.srf), protocol=protocol.name)
+    srf = np.zeros((len(pair.ms), len(pair.hs)))
+    srf[:, slice(None) if bands is None else bands] = sensor.srf
+    return replace(estimate_sensor(pair, sensor.psf, srf), protocol=protocol.name)
 
 
 def sensor_by_protocol(pair: TensorPair, residual: float) -> Estimate | None:
-    """That of the protocol which explains a pair best, if nearly as well as one fitted to it does: by `residual`."""
+    """That of the protocol which explains a pair best, if nearly as well as one fitted to it does: by `residual`.
+
+    A few bands of hs more than the protocol has, copies of others or constants, tell nothing of it.
+    """
     best: Estimate | None = None
     for protocol in PROTOCOLS.values():
-        sensor = protocol.sensor()
-        if (sensor.ratio, sensor.srf.shape) != (pair.ratio, (len(pair.ms), len(pair.hs))):
+        more = len(pair.hs) - len(protocol.wavelengths_nm)
+        if (protocol.ratio, len(protocol.sensor().srf)) != (pair.ratio, len(pair.ms)) or not 0 <= more <= MOST_COPIES:
             continue
-        known = estimate_by(protocol, pair)
+        bands = telling_bands(pair.hs.cpu().numpy()) if more else np.arange(len(pair.hs))
+        if len(bands) != len(protocol.wavelengths_nm):
+            continue
+        known = estimate_by(protocol, pair, bands)
         if known.residual <= AS_WELL * residual and (best is None or known.residual < best.residual):
             best = known
     return best
