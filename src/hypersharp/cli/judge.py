@@ -108,10 +108,10 @@ def evaluate(
         raise CallError(f"{of_pair[0]} without a pair", "--hs and --ms", "give them, or leave it out")
     image, found = open_cube(estimate), dict[str, dict[str, Any]]()
     if truth and ratio:
-        named = (reading.variable, reading.layout) if hs is None else (None, None)
-        reference = open_cube(truth, variable=named[0], layout=named[1])
+        variable, layout = (reading.variable, reading.layout) if hs is None else (None, None)
+        reference = open_cube(truth, variable=variable, layout=layout)
         used = unit.peak(reference.values) if peak is None else peak
-        reference = Image(truth, *named, mask=reading.mask).cube() if reading.mask else reference
+        reference = Image(truth, variable, layout, mask=reading.mask).cube() if reading.mask else reference
         scores = score_cubes(image, reference, ratio=ratio, preset=preset, peak=used)
         found["truth"] = {**scores.as_dict(), "peak": used}
     if hs and ms:
