@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.io import savemat
 
 from hypersharp.cli import main
+from hypersharp.cli.options import Reading
 from hypersharp.cube import make_cube
 from hypersharp.io import open_cube, save_cube
 from hypersharp.methods.table import METHODS
@@ -504,6 +506,30 @@ def test_evaluate_leaves_out_what_is_masked(run, folder: Path) -> None:
     ):
         ran = run(*words, *more)
         assert ran.code != 0 and said in ran.err
+
+
+def test_a_truth_among_several_images_of_a_file_is_named(run, folder: Path) -> None:
+    scene = open_cube(folder / "scene.tif").values
+    savemat(folder / "all.mat", {"HSim": scene.transpose(1, 2, 0), "MSim": scene[:3].transpose(1, 2, 0)})
+    words = ["evaluate", folder / "scene.tif", folder / "all.mat", "--ratio", 4, "--json"]
+    assert "name it: --variable" in run(*words).err
+    assert json.loads(run(*words, "--variable", "HSim", "--layout", "hwl").out)["rmse"] == 0
+    assert "--ms-variable without a pair" in run(*words, "--ms-variable", "MSim").err
+
+
+def test_of_an_ms_among_several_images_its_own_option_is_named(run, folder: Path) -> None:
+    """Whoever has given --variable already is not told to."""
+    scene = open_cube(folder / "scene.tif").values
+    savemat(folder / "all.mat", {"HSim": scene.transpose(1, 2, 0), "MSim": scene[:3].transpose(1, 2, 0)})
+    words = ["fuse", folder / "all.mat", folder / "all.mat", "-o", folder / "out.tif", "--variable", "HSim"]
+    assert "of ms --ms-variable" in run(*words).err
+
+
+def test_the_options_of_reading_are_repeated_as_typed() -> None:
+    reading = Reading(variable="HS im", ms_nodata=0.0, product_mask=False, keep=["snow", "haze"])
+    words = "--variable|HS im|--no-product-mask|--ms-nodata|0.0|--keep|snow|--keep|haze"
+    assert reading.words() == words.split("|")
+    assert Reading().words() == []
 
 
 @pytest.mark.parametrize(

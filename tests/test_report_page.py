@@ -341,6 +341,16 @@ def test_a_real_georeferenced_pair(data_dir, tmp_path: Path) -> None:
     assert page.row("HQNR")[1] == f"{hsp.judge(sharp, *map(hsp.open, paths)).hqnr:.4f}"
 
 
+def test_a_sensor_that_the_run_estimated_is_not_called_given(pines: dict[str, xr.DataArray], tmp_path: Path) -> None:
+    """The page has it from the record of the result."""
+    for psf, said in ((None, "as the run found it"), ("gaussian:8:2", "given")):
+        sharp = hsp.fuse(pines["hs"], pines["ms"], method="gsa", psf=psf)
+        hsp.report(sharp, pines["hs"], pines["ms"], tmp_path, uncertainty=False)
+        text = read_page(tmp_path).text
+        assert f"fine pixels (y, x), {said}" in text
+        assert "31 HS bands, as the run found it" in text
+
+
 def test_a_missing_library_is_answered_with_its_installation(
     pines: dict[str, xr.DataArray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,7 @@ def test_a_band_that_sees_nothing_is_named_with_both_ranges() -> None:
 def test_an_unknown_sensor_offers_the_nearest() -> None:
     with pytest.raises(InputError, match=r"did you mean sentinel-2"):
         find_srf("sentinel2a", CAVE_NM)
-    with pytest.raises(InputError, match="without wavelengths"):
+    with pytest.raises(InputError, match=r"without wavelengths.*do: add them, in Python hs\.assign_coords"):
         find_srf("nikon-d700", None)
 
 

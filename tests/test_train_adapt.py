@@ -211,10 +211,12 @@ def test_the_verb_adapts_and_fuse_takes_the_weights(tmp_path: Path, monkeypatch:
     for name, image in (("hs.npy", hs), ("ms.npy", ms)):
         save_cube(make_cube(image.numpy()), Path(name))
     runner = CliRunner()
-    result = runner.invoke(app, ["adapt", "hs.npy", "ms.npy", "-o", "own.safetensors", "--minutes", "0.02"])
+    words = ["adapt", "hs.npy", "ms.npy", "-o", "own.safetensors", "--minutes", "0.02", "--ms-layout", "lhw"]
+    result = runner.invoke(app, words)
     assert result.exit_code == 0 and "held-out" in result.stdout
-    fused = ["fuse", "hs.npy", "ms.npy", "--method", "ssjcn", "--weights", "own.safetensors", "-o", "sharp.npy"]
-    assert runner.invoke(app, fused).exit_code == 0
+    told = result.stdout.split("use them: hypersharp ")[1].replace("SHARP.tif", "sharp.npy")
+    assert "--ms-layout lhw" in told  # without it the pair may not open again
+    assert runner.invoke(app, told.split()).exit_code == 0
     assert np.load("sharp.npy").shape == (BANDS, *SHAPE)
 
 

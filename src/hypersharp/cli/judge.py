@@ -14,6 +14,8 @@ from hypersharp.errors import CallError
 if TYPE_CHECKING:
     import xarray as xr
 
+TRUTH = "What it should be, if known; without a pair --variable and --layout are those of its file."
+
 
 @app.command(rich_help_panel="Scores")
 def simulate(
@@ -68,7 +70,7 @@ def simulate(
 def evaluate(
     estimate: Annotated[Path, typer.Argument(help="Sharpened image.", show_default=False)],
     reading: opt.Reading,
-    truth: Annotated[Path | None, typer.Argument(help="What it should be, if known.", show_default=False)] = None,
+    truth: Annotated[Path | None, typer.Argument(help=TRUTH, show_default=False)] = None,
     ratio: Annotated[
         float | None, typer.Option(help="Fine pixels per coarse one; ERGAS against TRUTH needs it.", min=1)
     ] = None,
@@ -106,9 +108,10 @@ def evaluate(
         raise CallError(f"{of_pair[0]} without a pair", "--hs and --ms", "give them, or leave it out")
     image, found = open_cube(estimate), dict[str, dict[str, Any]]()
     if truth and ratio:
-        reference = open_cube(truth)
+        variable, layout = (reading.variable, reading.layout) if hs is None else (None, None)
+        reference = open_cube(truth, variable=variable, layout=layout)
         used = unit.peak(reference.values) if peak is None else peak
-        reference = Image(truth, mask=reading.mask).cube() if reading.mask else reference
+        reference = Image(truth, variable, layout, mask=reading.mask).cube() if reading.mask else reference
         scores = score_cubes(image, reference, ratio=ratio, preset=preset, peak=used)
         found["truth"] = {**scores.as_dict(), "peak": used}
     if hs and ms:

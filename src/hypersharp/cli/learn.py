@@ -1,5 +1,6 @@
 """The verbs of training and benchmarks: train, adapt, bench, export."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -94,7 +95,8 @@ def adapt(
         )
     for note in outcome.notes:
         say(note)
-    say(f"{summary(outcome)}\nweights -> {out}\nuse them: hypersharp fuse {hs} {ms} --weights {out} -o SHARP.tif")
+    again = shlex.join(["fuse", str(hs), str(ms), *reading.words(), "--weights", str(out), "-o", "SHARP.tif"])
+    say(f"{summary(outcome)}\nweights -> {out}\nuse them: hypersharp {again}")
 
 
 @app.command(rich_help_panel="Training and benchmarks")

@@ -244,9 +244,22 @@ class Reading(PlainReading):
 
     keep: Annotated[list[str] | None, of_reading(help=KEEP)] = None
 
+    def words(self) -> list[str]:
+        """The options given, as they are typed."""
+        typed = list[str]()
+        for part in fields(self):
+            name, value = f"--{part.name.replace('_', '-')}", getattr(self, part.name)
+            if isinstance(value, bool):
+                typed += [] if value == part.default else [name if value else f"--no-{name[2:]}"]
+            else:
+                several = value if isinstance(value, list) else [] if value is None else [value]
+                typed += [word for one in several for word in (name, str(one))]
+        return typed
+
     def said_of_pair(self) -> list[str]:
-        """The options given, but for --mask, which any image on the pixels of MS may have."""
-        others = (part for part in fields(self) if part.name != "mask" and getattr(self, part.name) != part.default)
+        """The options given, but for those that count for a truth alone, too."""
+        given = (part for part in fields(self) if getattr(self, part.name) != part.default)
+        others = (part for part in given if part.name not in ("mask", "variable", "layout"))
         return [f"--{'no-' if part.default is True else ''}{part.name.replace('_', '-')}" for part in others]
 
 

@@ -26,6 +26,7 @@ WIDTHS = ("fwhm", "fwhms", "fwhm_nm")
 GOOD_BANDS = ("good_band", "good_bands", "bbl", "good_wavelengths")
 BANDS_LAST = 4  # a last axis that is so many times shorter than the others is taken for the bands
 LEAST_SIDE = 8  # pixels of an image; smaller arrays show nothing by their shape
+NAME_IT = "name it: --variable, of ms --ms-variable (variable= in Python)"
 STRIP = 16  # a plain 2-D array longer than so many times its width is taken for bands x pixels
 
 
@@ -76,12 +77,15 @@ def find_variable(
     planes = [shape for name in cubes for shape in (found[name][0][1:], found[name][0][:2])]  # bands first or last
     if len(cubes) == 1 and maps and all(shape in planes for shape in maps):  # labels, a mask
         others = ", ".join(name for name in candidates if name != cubes[0])
-        warnings.warn(f"'{cubes[0]}' is read of {image.path}, not {others}: name another by --variable", stacklevel=4)
+        warnings.warn(
+            f"'{cubes[0]}' is read of {image.path}, not {others}: name another by --variable, of ms by --ms-variable",
+            stacklevel=4,
+        )
         return cubes[0]
     if len(candidates) > 1:
         listed = ", ".join(f"{name} {'x'.join(map(str, found[name][0]))}" for name in candidates[:8])
         what = f"{len(candidates)} possible images in {image.path} ({listed})"
-        raise InputError(what, "one", "name it: --variable (variable= in Python)")
+        raise InputError(what, "one", NAME_IT)
     return candidates[0]
 
 

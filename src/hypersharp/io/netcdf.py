@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hypersharp.conventions.arrays import check_whole
+from hypersharp.conventions.arrays import NAME_IT, check_whole
 from hypersharp.conventions.dataset import image_shape, read_dataset
 from hypersharp.cube import crs_of, transform_of
 from hypersharp.errors import InputError, needs
@@ -67,7 +67,7 @@ def read(image: Image) -> Stored:
         if not in_root:
             if len(images) > 1:
                 listed = f"{len(images)} possible images in {image.path} ({', '.join(images[:8])})"
-                raise InputError(listed, "one", "name it: --variable (variable= in Python)")
+                raise InputError(listed, "one", NAME_IT)
             group = images[0].rpartition("/")[0]
     opener = partial(_opened, group=group) if group else _opened
     lists = {name: found for name, found in grouped.items() if found.ndim == 1}

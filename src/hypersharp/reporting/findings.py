@@ -4,7 +4,7 @@ What cannot be had of a pair is no reason for having no page: it is left out, an
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from hypersharp.system.build_info import commit, machine, release
 
 Facts = dict[str, str]
 FloatArray = NDArray[np.float64]
+OF_THE_RUN = "as the run found it"
 Found = TypeVar("Found")
 RESULT, ENLARGED = "result", "hs enlarged (bicubic)"
 
@@ -146,8 +147,11 @@ class Findings:
         whole = cache(pair.whole)  # read where it is first needed, so that what fails there is told as missing
 
         def find_sensor() -> Estimate:
-            given = given_sensor(pair, psf, srf) if known is None else (known.psf, known.srf)
-            return estimate_sensor(whole(), *given)
+            if known is None or record is None or record.sensor is None:
+                return estimate_sensor(whole(), *given_sensor(pair, psf, srf))
+            found, given = estimate_sensor(whole(), known.psf, known.srf), record.sensor["given"]
+            blur = found.blur if "psf" in given else OF_THE_RUN
+            return replace(found, blur=blur, responses=found.responses if "srf" in given else (OF_THE_RUN,))
 
         estimate = self.estimate = self.attempt("sensor", find_sensor)
         if estimate is not None:

@@ -20,6 +20,10 @@ __all__ = ["SRFS", "band_centres_nm", "band_shares_nm", "find_srf", "gaussian_sr
 
 SEEN = 0.5  # an ms band sees wavelengths within its half maximum; from tails alone it would be guessed
 UNKNOWN_WIDTH_NM = 100.0  # of an ms band, about that of Landsat's and Sentinel-2's
+ADD_NM = (
+    'add them, in Python hs.assign_coords(wavelength=("band", nm)), which hsp.save keeps, '
+    "or give the srf as a matrix, a row for each ms band"
+)
 LEAST_TABLE_NM = 100.0  # smaller numbers in a first column are weights, not wavelengths
 
 
@@ -60,7 +64,7 @@ def find_srf(spec: str, wavelengths_nm: ArrayLike | None, ms_bands: Collection[i
         do = do if len(named) >= most else "name another sensor, or give the srf as a file"
         raise InputError(found, "one for each ms band, in the order of ms", do)
     if wavelengths_nm is None:
-        raise InputError("an hs image without wavelengths", f"some, to apply '{name}'", "give the srf as a file")
+        raise InputError("an hs image without wavelengths", f"some, to apply '{name}'", ADD_NM)
     rows = [table.bands[band] for band in bands]
     if isinstance(table, Curve):
         return curve_srf(table.wavelengths_nm, np.array(rows), bands, wavelengths_nm)
@@ -158,7 +162,7 @@ def srf_of_file(spec: str, wavelengths_nm: ArrayLike | None) -> FloatArray:
     first = table[:, 0]
     if table.shape[1] > 1 and first.min() >= LEAST_TABLE_NM and (np.diff(first) > 0).all():
         if wavelengths_nm is None:
-            raise InputError("an hs image without wavelengths", f"some, to apply '{spec}'", "give an (l, L) matrix")
+            raise InputError("an hs image without wavelengths", f"some, to apply '{spec}'", ADD_NM)
         return curve_srf(first, table[:, 1:].T, None, wavelengths_nm)
     if bands not in (None, table.shape[1]):
         if table.shape[0] != bands:
