@@ -30,6 +30,7 @@ IN_SECOND_PACKAGE: dict[str, tuple[str, int, int, int]] = {
     "ssjcn-dian-x4-t1": ("ssjcn", 31, 3, 4),
     "ssjcn2-dian-x4": ("ssjcn-v2", 31, 3, 4),
     "ssjcn2-dspnet-x4": ("ssjcn-v2", 31, 3, 4),
+    "ssjcn2-dspnet-x4-quick": ("ssjcn-v2", 31, 3, 4),
     "ssjcn2-dspnet-x8": ("ssjcn-v2", 31, 3, 8),
     "ssjcn2-uestc-x4": ("ssjcn-v2", 31, 3, 4),
 }

@@ -367,7 +367,9 @@ class ReluBlock(ResidualBlock):
 
 def in_blocks(image: Tensor, side: int) -> Tensor:
     """(B, n, H, W) as its blocks (B, H/side, W/side, n, side, side), which are not copied."""
-    return image.unflatten(3, (-1, side)).unflatten(2, (-1, side)).permute(0, 2, 4, 1, 3, 5)
+    batch, channels, height, width = image.shape
+    rows = image.view(batch, channels, height // side, side, width // side, side)
+    return rows.permute(0, 2, 4, 1, 3, 5)
 
 
 def wrap_margin(image: Tensor, margin: int, axis: int) -> Tensor:
