@@ -42,7 +42,7 @@ def learn_any(weights: Weights, pair: TensorPair, sensor: Sensor, options: Optio
     net = pair_network(pair, sensor, weights=weights.path)
     note = (
         f"weights {weights.name}: for any sensor, not trained for this one: "
-        "`hypersharp adapt` makes better ones from the pair"
+        "`hypersharp adapt` may make better ones from the pair"
     )
     return Inference(to_fast_layout(net).to(choose_device(options.device)), notes=(note,), weights=weights.name)
 

@@ -3,8 +3,8 @@
 hs and the ms on its grid are brought to reduced resolution by the estimated PSF and ratio; the network learns to
 reproduce hs, its error maps being taken through the estimated PSF and response. The weights for any sensor stay as
 they are; a second correction, specific to the pair, is learned. The pair is rotated, mirrored and cut at other
-phases before it is reduced, because a PSF need not be symmetric, and gets the noise of hs, which reducing averages
-out. Held-out tiles decide when to stop and what is kept.
+phases before it is reduced, because a PSF need not be symmetric, and gets the noise of both images, which reducing
+averages out. Held-out tiles decide when to stop and what is kept of the second correction.
 Source: the zero-shot training of Dian et al., IEEE TPAMI 2023.
 """
 
@@ -176,7 +176,7 @@ def held_out(shape_yx: tuple[int, int], options: AdaptOptions) -> Tensor:
 class Learning:
     """The run: steps, scores on the held-out tiles, the state that is kept. The network sees with its sensor.
 
-    It has the pair one level down: c (p, h, w), to be given back, the reduced ms x (l, h, w), noise of c (p), and the
+    It has the pair one level down: c (p, h, w), to be given back, the reduced ms x (l, h, w), the noise of both, and the
     pixels that count for learning and for scoring (h, w).
     """
 
@@ -193,23 +193,16 @@ class Learning:
         if not self.learn.any() or not self.score.any():
             raise InputError("next to no measured pixels", "an image to learn from", "use --method ssjcn")
         averaged = 1 - float(net.psf.square().sum())  # share of the noise that degrading takes away
-        self.noise, self.weight = averaged**0.5 * net.noise[0], net.basis.norm(dim=0)[:, None, None]
+        self.noise, self.ms_noise = averaged**0.5 * net.noise[0], averaged**0.5 * pair.ms_noise.to(pair.ms)
+        self.weight = net.basis.norm(dim=0)[:, None, None]
         self.views: dict[int, tuple[Tensor, ...]] = {}
         view_bytes = 3 * self.c.numel() * self.c.element_size()  # the guide, the first estimate and c
         self.view_count = min(VIEWS, max(LEAST_VIEWS, MOST_BYTES // view_bytes))
 
     def run(self, started: float, progress: Progress) -> Outcome:
         """Learn until the time is over or nothing improves; the best state is left in the network."""
-        o, learnt = self.options, copy.deepcopy(self.net.core.state_dict())
-        before_db = self.score_db()  # of the weights for any sensor, which are silenced where the start alone is better
-        silent = {name: torch.zeros_like(v) if ".tail." in name else v for name, v in learnt.items()}
-        self.net.core.load_state_dict(silent)  # corrections of zero: the start is left
-        self.views.clear()
-        start_db = self.score_db()
-        if before_db >= start_db:
-            self.net.core.load_state_dict(learnt)
-            self.views.clear()
-        best_db, best = max(start_db, before_db), copy.deepcopy(self.own.state_dict())
+        o, before_db = self.options, self.score_db()
+        best_db, best = before_db, copy.deepcopy(self.own.state_dict())
         steps, waited, random = 0, 0, np.random.default_rng(o.seed)
         adam = torch.optim.Adam(self.own.parameters(), lr=o.learning_rate)
         while waited < o.patience:
@@ -227,7 +220,7 @@ class Learning:
                     best_db, best, waited = reached_db, copy.deepcopy(self.own.state_dict()), 0
         self.own.load_state_dict(best)
         progress(1.0)
-        return Outcome(start_db, before_db, best_db, steps, time.monotonic() - started)
+        return Outcome(self.score_db(of_start=True), before_db, best_db, steps, time.monotonic() - started)
 
     def step(self, adam: torch.optim.Adam, random: Generator) -> None:
         """One step, on patches of one view, down the mean absolute error in bands, the first estimate's being 1."""
@@ -251,9 +244,9 @@ class Learning:
         adam.zero_grad()
 
     def view(self, number: int) -> tuple[Tensor, ...]:
-        """The pair turned, its first rows and columns cut off: c degraded, with noise, g, first estimate, c,
+        """The pair turned, its first rows and columns cut off, with the noise that degrading took away: c degraded, g,
 
-        and what counts for learning and for scoring. The first ones are whole, in all orientations.
+        first estimate, c, and what counts for learning and for scoring. The first ones are whole, in all orientations.
         """
         if number in self.views:
             return self.views[number]
@@ -266,29 +259,35 @@ class Learning:
             images.append(whole[:, :height, :width])
         x, c, learn, score = images
         with torch.no_grad(), autocast(x.device, self.precision):
-            coarse = self.sight.blur(c[None])
-            noise = torch.from_numpy(random.standard_normal(coarse.shape)).to(coarse)
-            coarse = coarse + noise * self.noise[:, None, None]
-            first = self.net.core(coarse, x[None], self.sight)[0].float()
-        self.views[number] = (coarse[0], mixed(self.sight.guide, x[None])[0], first, c, learn, score)
+            coarse = self.sight.blur(c[None])[0]
+            coarse, x = (noisy(*one, random) for one in ((coarse, self.noise), (x, self.ms_noise)))
+            first = self.net.core(coarse[None], x[None], self.sight)[0].float()
+        self.views[number] = (coarse, mixed(self.sight.guide, x[None])[0], first, c, learn, score)
         return self.views[number]
 
-    def score_db(self) -> float:
-        """How small the error on the held-out tiles is, in dB; see `Outcome`."""
+    def score_db(self, *, of_start: bool = False) -> float:
+        """How small the error on the held-out tiles is, or that of the regression alone, in dB; see `Outcome`."""
         squares, count = 0.0, 0
         for k in range(ORIENTATIONS) if self.score.numel() <= SMALL_PX else (0, 5):
             coarse, g, first, c, _, score = self.view(k)
             with torch.no_grad(), autocast(g.device, self.precision):
-                z = self.own(coarse[None], g[None], first[None])[0].float()
+                images = (image[None] for image in (coarse, g, first))
+                z = (self.sight.start(coarse[None], g[None]) if of_start else self.own(*images))[0].float()
             squares += float((self.weight * score * (z - c)).square().sum())
             count += int(score.sum())
         return float(10 * np.log10(float(self.weight.square().sum()) / max(squares / max(1, count), LEAST_ERROR)))
 
 
+def noisy(image: Tensor, deviation: Tensor, random: Generator) -> Tensor:
+    """(n, y, x) with white noise of that deviation (n)."""
+    noise = torch.from_numpy(random.standard_normal(image.shape)).to(image)
+    return image + noise * deviation[:, None, None]
+
+
 def summary(outcome: Outcome) -> str:
     """One line for the user; a warning where nothing was learned."""
     before, after = (db - outcome.start_db for db in (outcome.before_db, outcome.after_db))
-    learned = outcome.after_db > max(outcome.start_db, outcome.before_db)
+    learned = outcome.after_db > outcome.before_db
     warning = "" if learned else "\nwarning: nothing was learned that helps there: give more --minutes, or do without"
     return (
         f"adapted in {outcome.steps} steps, {outcome.seconds:.0f} s: error on held-out tiles lower than a regression's "
