@@ -176,8 +176,8 @@ def held_out(shape_yx: tuple[int, int], options: AdaptOptions) -> Tensor:
 class Learning:
     """The run: steps, scores on the held-out tiles, the state that is kept. The network sees with its sensor.
 
-    It has the pair one level down: c (p, h, w), to be given back, the reduced ms x (l, h, w), the noise of both, and the
-    pixels that count for learning and for scoring (h, w).
+    It has the pair one level down: c (p, h, w), to be given back, the reduced ms x (l, h, w), the noise of both, and
+    the pixels that count for learning and for scoring (h, w).
     """
 
     def __init__(self, net: SubspaceSSJCN, pair: TensorPair, chosen: Options, options: AdaptOptions) -> None:
