@@ -84,6 +84,6 @@ def for_scene(net: FusionNetwork, pair: TensorPair) -> FusionNetwork:
     """A network adapted to one scene, with the means of another of the same sensors."""
     other = copy.deepcopy(net)
     block = Sensor(box(pair.ratio), np.eye(1), pair.ratio)  # the sensor's own blur is not asked for
-    for name, mean in zip(other.pair_buffers, means_of(pair, block), strict=True):
+    for name, mean in zip(("hs_mean", "ms_mean"), means_of(pair, block), strict=True):
         other.get_buffer(name).copy_(mean)
     return other.eval()

@@ -212,6 +212,7 @@ class SSJCN2(FusionNetwork):
             return estimate
 
     def raised_everywhere(self, estimate: Tensor, error: Tensor | None) -> Tensor:
+        """The same, leaving out nothing."""
         for _ in range(RAISES):
             estimate = estimate + 2 * self.unseen((-estimate).clamp(min=0))
         if error is None:

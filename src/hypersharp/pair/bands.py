@@ -19,7 +19,7 @@ from hypersharp.pair.resample import shifted
 from hypersharp.pair.tensors import usable_values
 from hypersharp.pair.tiling import grown
 from hypersharp.registration.apart import bands_apart
-from hypersharp.registration.hs_apart import hs_bands_apart
+from hypersharp.registration.hs_apart import LEAST_BANDS, hs_bands_apart
 
 if TYPE_CHECKING:
     from hypersharp.pair.placement import Placement
@@ -103,9 +103,7 @@ def with_bands_together(placed: Placement, found: Registration, window: Window) 
     """
     if not found.correlation > 0 or placed.ms.outline().shape[0] < 2:
         return None
-    y, x, height, width = window
-    inner_y, inner_x, *size = middle((height, width), LOOKED_AT_PX)
-    hs, ms = placed.read((y + inner_y, x + inner_x, size[0], size[1]))
+    hs, ms = placed.read(looked_at(window))
     (hs_bands, coarse, hs_valid), (ms_bands, fine, ms_valid) = usable_values(hs), usable_values(ms)
     if not len(hs_bands) or len(ms_bands) < 2:
         return None
@@ -117,13 +115,21 @@ def with_bands_together(placed: Placement, found: Registration, window: Window) 
     return MovedBands.of(placed.ms, off)
 
 
+def looked_at(window: Window) -> Window:
+    """The middle of a window, where bands are compared."""
+    y, x, *sides = window
+    inner_y, inner_x, height, width = middle((sides[0], sides[1]), LOOKED_AT_PX)
+    return y + inner_y, x + inner_x, height, width
+
+
 def with_hs_bands_together(placed: P, found: Registration, window: Window) -> P | None:
     """The pair with the bands of hs on each other, as a note says; None where they are so, or that is not clear.
 
     Where hs keeps its pixels there is the note alone. found: how both lie, of a window in coarse pixels.
     """
-    y, x, height, width = window
-    off = hs_off(*placed.read((y, x, height, width)), found)
+    if len(placed.hs.outline()) < LEAST_BANDS:
+        return None
+    off = hs_off(*placed.read(looked_at(window)), found)
     if off is None:
         return None
     note, moves = hs_off_note(placed.hs.outline(), off), placed.moves_hs
