@@ -130,14 +130,14 @@ class Reach:
     def around(self, window: Window) -> tuple[Window, Window]:
         """Of hs and of ms, for a window (y0, x0, height, width) in coarse pixels of the lattice."""
         lattice, fine = self.lattice, self.lattice.fine_window(window)
-        ratio, moved = lattice.ratio, MOVED_PX if self.moves else 0
+        ratio, moved, bands = lattice.ratio, *((MOVED_PX, BANDS_PX) if self.moves else (0, 0))
         if lattice.warp is None:
             (y, x, height, width), (row, column) = window, lattice.corner_yx
-            reach, bands = moved + (SPLINE_PX + 1 if self.moves else 0), BANDS_PX if self.moves else 0
+            reach = moved + (SPLINE_PX + 1 if self.moves else 0)
             hs = grown((y + row, x + column, height, width), reach + bands, self.hs_yx)
             return hs, grown(fine, (reach + (BLURRED_PX if self.moves else 0)) * ratio, self.ms_yx)
         blocks = block_centres(fine, ratio)
-        hs = around(lattice.warp.in_hs(blocks), self.hs_yx, SPLINE_PX + moved + 1 + (BANDS_PX if self.moves else 0))
+        hs = around(lattice.warp.in_hs(blocks), self.hs_yx, SPLINE_PX + moved + 1 + bands)
         rows, columns = np.indices(hs[2:]).reshape(2, -1)
         under = lattice.warp.in_ms(np.stack([rows + hs[0], columns + hs[1]]).astype(float))
         places = np.concatenate([under, blocks, blocks - ratio, blocks + ratio], 1)

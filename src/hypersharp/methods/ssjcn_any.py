@@ -11,7 +11,7 @@ from hypersharp.errors import CallError, InputError
 from hypersharp.methods.base import Apply
 from hypersharp.networks.base import FusionNetwork
 from hypersharp.networks.checkpoint import load_weights, to_fast_layout
-from hypersharp.networks.coordinates import fit_coordinates, means_of, psf_window
+from hypersharp.networks.coordinates import fit_coordinates, psf_window
 from hypersharp.networks.inference import Inference
 from hypersharp.networks.layers import RATIOS
 from hypersharp.networks.packaged import Weights, named_weights
@@ -84,6 +84,7 @@ def for_scene(net: FusionNetwork, pair: TensorPair) -> FusionNetwork:
     """A network adapted to one scene, with the means of another of the same sensors."""
     other = copy.deepcopy(net)
     block = Sensor(box(pair.ratio), np.eye(1), pair.ratio)  # the sensor's own blur is not asked for
-    for name, mean in zip(("hs_mean", "ms_mean"), means_of(pair, block), strict=True):
-        other.get_buffer(name).copy_(mean)
+    counted = pair.measured_under(block)
+    for name, image in (("hs_mean", pair.hs), ("ms_mean", block.hs(pair.ms))):
+        other.get_buffer(name).copy_(image[:, counted.to(image.device)].mean(1))
     return other.eval()

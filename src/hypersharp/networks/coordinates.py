@@ -42,12 +42,15 @@ class Coordinates:
 
 
 def fit_coordinates(pair: TensorPair, sensor: Sensor) -> Coordinates:
-    """Coordinates of a pair, as many as stand out of the noise, DIMENSIONS at most; of what is measured alone."""
+    """Coordinates of a pair, as many as stand out of the noise, DIMENSIONS at most; of what is measured alone.
+
+    The means are of where both are measured: of two areas they would not belong together.
+    """
     hs, ms = pair.hs, pair.ms
     counted, pixels = pair.measured_under(sensor).to(hs.device), measured_pixels(hs, pair.hs_valid)
-    hs_mean, ms_mean = means_of(pair, sensor)
-    y = hs - hs_mean[:, None, None]
-    x = sensor.hs(ms - ms_mean[:, None, None])
+    seen = sensor.hs(ms)
+    hs_mean, ms_mean = (image[:, counted].mean(1) for image in (hs, seen))
+    y, x = hs - hs_mean[:, None, None], seen - ms_mean[:, None, None]
     signal = signal_subspace(pixels - hs_mean[:, None])
     axes, others = signal.basis.tensor_split([DIMENSIONS], 1)
     of_axes, of_others = signal.analysis.tensor_split([DIMENSIONS])
@@ -60,13 +63,6 @@ def fit_coordinates(pair: TensorPair, sensor: Sensor) -> Coordinates:
     of_ms = torch.cov(measured_pixels(ms, pair.ms_valid)).view(len(ms), len(ms))
     spread = (gains @ of_ms * gains).sum(1).clamp(min=0).sqrt()
     return Coordinates(hs_mean, ms_mean, basis, analysis, gains, others @ of_others, noise, spread)
-
-
-def means_of(pair: TensorPair, sensor: Sensor) -> tuple[Tensor, Tensor]:
-    """The means of hs, (L), and of ms, (l), where both are measured: of two areas they would not belong together."""
-    counted = pair.measured_under(sensor).to(pair.hs.device)
-    hs, ms = (image[:, counted].mean(1) for image in (pair.hs, sensor.hs(pair.ms)))
-    return hs, ms
 
 
 def reach_px(psf: PSF, ratio: int) -> int:

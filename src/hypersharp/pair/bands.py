@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -103,16 +103,8 @@ def with_bands_together(placed: Placement, found: Registration, window: Window) 
     """
     if not found.correlation > 0 or placed.ms.outline().shape[0] < 2:
         return None
-    hs, ms = placed.read(looked_at(window))
-    (hs_bands, coarse, hs_valid), (ms_bands, fine, ms_valid) = usable_values(hs), usable_values(ms)
-    if not len(hs_bands) or len(ms_bands) < 2:
-        return None
-    apart = bands_apart(coarse, fine, found, hs_valid, ms_valid)
-    if apart is None:
-        return None
-    off = np.zeros((len(ms), 2))
-    off[ms_bands] = apart.round(3)
-    return MovedBands.of(placed.ms, off)
+    off = bands_off("ms", *placed.read(looked_at(window)), found)
+    return None if off is None else MovedBands.of(placed.ms, off)
 
 
 def looked_at(window: Window) -> Window:
@@ -129,7 +121,7 @@ def with_hs_bands_together(placed: P, found: Registration, window: Window) -> P 
     """
     if len(placed.hs.outline()) < LEAST_BANDS:
         return None
-    off = hs_off(*placed.read(looked_at(window)), found)
+    off = bands_off("hs", *placed.read(looked_at(window)), found)
     if off is None:
         return None
     note, moves = hs_off_note(placed.hs.outline(), off), placed.moves_hs
@@ -137,24 +129,29 @@ def with_hs_bands_together(placed: P, found: Registration, window: Window) -> P 
     return replace(placed, hs=hs, notes=(*placed.notes, f"{note}: {MOVED if moves else LEFT}"))
 
 
-def hs_off(hs: xr.DataArray, ms: xr.DataArray, found: Registration) -> FloatArray | None:
-    """How far (down, right) bands of hs lie off the others, (L, 2) in its pixels, by the middle of a pair that nests.
+def bands_off(of: Literal["hs", "ms"], hs: xr.DataArray, ms: xr.DataArray, found: Registration) -> FloatArray | None:
+    """How far (down, right) bands of one image of a pair that nests lie off its others, (n, 2) in its pixels.
 
     None where they lie together, or that is not clear. found: how both lie.
     """
-    ratio = ms.shape[1] // hs.shape[1]
-    y, x, height, width = middle(hs.shape[1:], LOOKED_AT_PX)
-    hs = hs[:, y : y + height, x : x + width]
-    ms = ms[:, ratio * y : ratio * (y + height), ratio * x : ratio * (x + width)]
     (hs_bands, coarse, hs_valid), (ms_bands, fine, ms_valid) = usable_values(hs), usable_values(ms)
     if not (found.correlation > 0 and len(hs_bands) and len(ms_bands)):
         return None
-    apart = hs_bands_apart(coarse, fine, found, hs_valid, ms_valid)
+    compare, bands, count = (hs_bands_apart, hs_bands, len(hs)) if of == "hs" else (bands_apart, ms_bands, len(ms))
+    apart = compare(coarse, fine, found, hs_valid, ms_valid)
     if apart is None:
         return None
-    off = np.zeros((len(hs), 2))
-    off[hs_bands] = apart.round(3)
+    off = np.zeros((count, 2))
+    off[bands] = apart.round(3)
     return off
+
+
+def hs_off(hs: xr.DataArray, ms: xr.DataArray, found: Registration) -> FloatArray | None:
+    """`bands_off` of hs, by the middle of the pair."""
+    ratio = ms.shape[1] // hs.shape[1]
+    y, x, height, width = middle(hs.shape[1:], LOOKED_AT_PX)
+    fine = ms[:, ratio * y : ratio * (y + height), ratio * x : ratio * (x + width)]
+    return bands_off("hs", hs[:, y : y + height, x : x + width], fine, found)
 
 
 def hs_off_note(hs: xr.DataArray, off: FloatArray) -> str:

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates, uniform_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 from hypersharp.grid import Grid, Window, affine_of, pixels_in
 from hypersharp.numerics.gappy import gappy_bands
 from hypersharp.pair.resample import affine_type, project
 from hypersharp.pair.tensors import fill_bands
+from hypersharp.registration.displaced import detail
 from hypersharp.registration.field import Field
 from hypersharp.sensor.tables import FloatArray
 
@@ -114,7 +115,7 @@ class Warp:
         kept = ~np.isnan(values[~gappy_bands(values)]).any(0).ravel()
         blurred = replace(self, sigma_px=sigma_px)
         seen, _ = blurred.seen(ms, window, blocks)
-        y, x = (detail(image).reshape(len(image), -1)[:, kept] for image in (fill_bands(values), seen))
+        y, x = (detail(image, DETAIL_PX).reshape(len(image), -1)[:, kept] for image in (fill_bands(values), seen))
         gains = np.linalg.lstsq(x @ x.T, x @ y.T, rcond=1e-6)[0].T
         return replace(blurred, gains=np.asarray(gains, np.float64))
 
@@ -159,9 +160,3 @@ def around(places: FloatArray, shape_yx: Sequence[int], margin_px: int) -> Windo
         box.append((first, min(size, ceil(there.max()) + 1 + margin_px) - first))
     (y, height), (x, width) = box
     return y, x, height, width
-
-
-def detail(image: NDArray[np.floating]) -> FloatArray:
-    """What the mean around each pixel leaves of it."""
-    whole = np.asarray(image, np.float64)
-    return np.asarray(whole - uniform_filter(whole, (0, DETAIL_PX, DETAIL_PX), mode="nearest"))

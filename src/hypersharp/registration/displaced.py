@@ -115,6 +115,12 @@ def targets_of(scene: Scene, srf: FloatArray | None, coefficients: FloatArray, s
     return np.asarray(np.tensordot(srf, scene.hs, 1).reshape(len(scene.ms), -1))
 
 
+def detail(image: Image, side_px: int) -> FloatArray:
+    """What the mean around each pixel, of so many along a side, leaves of (n, y, x)."""
+    whole = np.asarray(image, np.float64)
+    return np.asarray(whole - uniform_filter(whole, (0, side_px, side_px), mode="nearest"))
+
+
 def phase_peak(scene: Scene, targets: FloatArray, sigma_px: float) -> FloatArray:
     """Where the phase correlation, summed over bands, is largest, as a displacement by whole coarse pixels."""
     still, shape_yx = np.zeros((2, scene.terms)), scene.hs.shape[1:]

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, median_filter, uniform_filter
+from scipy.ndimage import gaussian_filter, median_filter
 
 from hypersharp.registration.apart import unlikeness
-from hypersharp.registration.displaced import COVERED, LEAST_PIXELS, TINY, Image, Scene
+from hypersharp.registration.displaced import COVERED, LEAST_PIXELS, TINY, Image, Scene, detail
 from hypersharp.registration.register import LARGEST_ERROR, LEAST_CORRELATION, SIGNIFICANCE, Registration
 from hypersharp.sensor.tables import FloatArray, Mask
 
@@ -73,12 +73,12 @@ def displacements(scene: Scene, start: Registration) -> tuple[FloatArray, FloatA
         return None
     pixels = np.flatnonzero(kept)[np.argsort(scene.tiles[kept], kind="stable")]
     tiles = np.split(np.arange(len(pixels)), np.cumsum(np.bincount(scene.tiles[kept], minlength=scene.tile_count))[:-1])
-    wanted = detail(scene.hs).reshape(len(scene.hs), -1)[:, pixels]
+    wanted = detail(scene.hs, WINDOW_PX).reshape(len(scene.hs), -1)[:, pixels]
     blurred = [gaussian_filter(band.astype(np.float32), start.sigma_px, mode="nearest") for band in scene.ms]
     left = np.empty((len(steps), len(steps), len(scene.hs), scene.tile_count + 1))
     for (i, j), place in places.items():
         seen = np.array([scene.sampled(band, place) for band in blurred]).reshape(-1, *scene.hs.shape[1:])
-        known = detail(seen).reshape(len(seen), -1)[:, pixels]
+        known = detail(seen, WINDOW_PX).reshape(len(seen), -1)[:, pixels]
         left[i + REACH, j + REACH] = unexplained(known, wanted, tiles)
     return lowest(left)
 
@@ -128,9 +128,3 @@ def vertex(before: FloatArray, middle: FloatArray, after: FloatArray) -> FloatAr
     """Where a parabola through three values, one step apart, is least, in steps from the middle; at most one."""
     bend = before - 2 * middle + after
     return np.clip(np.divide(before - after, 2 * bend, out=np.zeros_like(bend), where=bend > 0), -1, 1)
-
-
-def detail(image: Image) -> FloatArray:
-    """What the mean around each pixel leaves of it."""
-    whole = np.asarray(image, np.float64)
-    return np.asarray(whole - uniform_filter(whole, (0, WINDOW_PX, WINDOW_PX), mode="nearest"))
