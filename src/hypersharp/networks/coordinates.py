@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hypersharp.numerics.linops import mix_bands
-from hypersharp.numerics.regression import detail_gains
+from hypersharp.numerics.regression import detail_gains, detail_units
 from hypersharp.numerics.signal import signal_subspace
 from hypersharp.pair.tensors import TensorPair, measured_pixels
 from hypersharp.sensor.observe import Sensor
@@ -27,7 +27,8 @@ LEAST_UNIT = 1e-6
 class Coordinates:
     """hs_mean (L), ms_mean (l), basis E D (L, p), analysis D^-1 E+ (p, L), guide W (p, l), beyond (L, L).
 
-    `beyond` projects on the dimensions that stand out of the noise but have no coordinate. `noise` (2, p): the standard
+    `detail` (l, l) brings ms to units of its detail, noise and all: white, and about 1 a band. `beyond` projects on the
+    dimensions that stand out of the noise but have no coordinate. `noise` (2, p): the standard
     deviations of the noise of hs in each coordinate, and of that of ms in the guide; `spread` (p): those of the guide.
     """
 
@@ -36,6 +37,7 @@ class Coordinates:
     basis: Tensor
     analysis: Tensor
     guide: Tensor
+    detail: Tensor
     beyond: Tensor
     noise: Tensor
     spread: Tensor
@@ -56,13 +58,14 @@ def fit_coordinates(pair: TensorPair, sensor: Sensor) -> Coordinates:
     of_axes, of_others = signal.analysis.tensor_split([DIMENSIONS])
     c = mix_bands(of_axes, y)
     guide = detail_gains(x, c, counted, pair.ms_noise)
+    detail = detail_units(x, counted, pair.ms_noise)
     untold = (c - mix_bands(guide, x))[:, counted].square().mean(1).sqrt()
     unit = untold.clamp(min=LEAST_SHARE * float(c.square().mean().sqrt()) + LEAST_UNIT)
     basis, analysis, gains = axes * unit, of_axes / unit[:, None], guide / unit[:, None]
     noise = torch.stack([signal.noise / unit.square(), gains.square() @ pair.ms_noise.square()]).sqrt()
     of_ms = torch.cov(measured_pixels(ms, pair.ms_valid)).view(len(ms), len(ms))
     spread = (gains @ of_ms * gains).sum(1).clamp(min=0).sqrt()
-    return Coordinates(hs_mean, ms_mean, basis, analysis, gains, others @ of_others, noise, spread)
+    return Coordinates(hs_mean, ms_mean, basis, analysis, gains, detail, others @ of_others, noise, spread)
 
 
 def reach_px(psf: PSF, ratio: int) -> int:

@@ -2,12 +2,15 @@
 
 The principle is that of the Spatial-Spectral Joint Correction Network (Wang, Xu, Wu, Wei 2021): rounds of what both
 inputs disagree with, and a correction. With ms x, response A of the coordinates, guide g = W x and coordinates c of hs
-the estimate z begins at the guide made to agree with hs, g + up(c - D g). Each round's body sees, of one coordinate at
-a time and with the same weights for all,
+the estimate z begins at the guide made to agree with hs, g + up(c - D g). What the guide leaves open there, c - D g,
+is also told in two ways that know materials which one regression for all does not: as it follows the detail of ms
+around each pixel (regression), and as coarse pixels have it that are near and look alike in ms (likeness). Each round's
+body sees, of one coordinate at a time and with the same weights for all,
 
     up(c - D z)    what hs has and the estimate has not, on the fine grid,
     W (x - A z)    the same of ms, as the guide takes it for coordinates,
     z - g, and g at unit contrast,
+    what the estimates by regression and by likeness have and z has not,
     the standard deviations of the noise of hs in that coordinate, and of that of ms in the guide.
 
 Bodies and features handed from round to round are those of `ssjcn_v2`, at half the resolution.
@@ -22,23 +25,26 @@ from torch import Tensor, nn
 from hypersharp.networks.layers import full_precision, mixed
 from hypersharp.networks.ssjcn import blurred
 from hypersharp.networks.ssjcn_v2 import UNSHUFFLE, Body
-from hypersharp.numerics.interpolate import interpolate_bicubic
+from hypersharp.numerics.interpolate import interpolate_bicubic, upsample_by_likeness
+from hypersharp.numerics.regression import regress_locally
 
-CHANNELS = 6  # that a body sees of a coordinate
+CHANNELS = 8  # that a body sees of a coordinate
 LEAST_CONTRAST = 1e-6
+RIDGE = 1.0  # of the regressions around each pixel, where the detail of ms is 1
 
 
 @dataclass(frozen=True, eq=False)
 class Sight:
     """How a pair sees its coordinates.
 
-    guide W (p, l), response A (l, p), psf (k, k) around a coarse pixel, whose centre of mass lies at centre_yx (fine
+    guide W (p, l), response A (l, p), detail (l, l): what brings ms to units of its detail; psf (k, k) around a coarse pixel, whose centre of mass lies at centre_yx (fine
     pixels); noise (2, p): the standard deviations of the noise of hs in each coordinate and of that of ms in the guide,
     spread (p): those of the guide.
     """
 
     guide: Tensor
     response: Tensor
+    detail: Tensor
     psf: Tensor
     noise: Tensor
     spread: Tensor
@@ -47,7 +53,7 @@ class Sight:
 
     def to(self, device: torch.device, **options: Any) -> "Sight":
         """The same there."""
-        names = ("guide", "response", "psf", "noise", "spread")
+        names = ("guide", "response", "detail", "psf", "noise", "spread")
         return replace(self, **{name: getattr(self, name).to(device, **options) for name in names})
 
     def upsample(self, coarse: Tensor) -> Tensor:
@@ -64,6 +70,19 @@ class Sight:
         """g + up(c - D g), (B, p, H, W): the guide, corrected so that it agrees with the coordinates."""
         return g + self.upsample(c - self.blur(g))
 
+    def others(self, c: Tensor, g: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Other starts (B, p, H, W), which agree with the coordinates too: by regression and by likeness."""
+        with full_precision(c):
+            unseen, fine = c - self.blur(g), mixed(self.detail, x)
+            coarse = self.blur(fine)
+            followed = g + self.upsample(unseen)
+            slopes = regress_locally(unseen, coarse, RIDGE)  # (B, p, l, h, w)
+            for slope, band in zip(slopes.unbind(2), (fine - self.upsample(coarse)).unbind(1), strict=True):
+                followed = torch.addcmul(followed, self.upsample(slope), band[:, None])
+            deviation = fine.shape[1] ** 0.25
+            alike = g + upsample_by_likeness(unseen, coarse, fine, self.ratio, self.centre_yx, deviation)
+        return self.start(c, followed), self.start(c, alike)
+
 
 class CoordinateSSJCN(nn.Module):
     """c (B, p, h, w), x (B, l, H, W) -> z (B, p, H, W), for any pair's sight.
@@ -79,6 +98,7 @@ class CoordinateSSJCN(nn.Module):
         with full_precision(c):
             g = mixed(sight.guide, x)
             z = sight.start(c, g)
+            others = sight.others(c, g, x)
             contrast = g / sight.spread.clamp(min=LEAST_CONTRAST)[:, None, None]
             noise = [each[:, None, None].expand_as(z) for each in sight.noise]
         features = None
@@ -86,7 +106,8 @@ class CoordinateSSJCN(nn.Module):
             with full_precision(c):
                 unseen = x - mixed(sight.response, z)
                 errors = sight.upsample(c - sight.blur(z)), mixed(sight.guide, unseen)
-                seen = torch.stack([*errors, z - g, contrast, *noise], 2).flatten(0, 1)  # (B p, 6, H, W)
+                seen = torch.stack([*errors, z - g, contrast, *noise, *(other - z for other in others)], 2)
+            seen = seen.flatten(0, 1)  # (B p, 8, H, W)
             change, features = self.correct(body, seen.contiguous(memory_format=torch.channels_last), features)
             z = z + change.float().view(z.shape)
         return z

@@ -65,6 +65,7 @@ class SubspaceSSJCN(FusionNetwork):
     basis: Tensor
     analysis: Tensor
     guide: Tensor
+    detail: Tensor
     beyond: Tensor
     noise: Tensor
     spread: Tensor
@@ -83,6 +84,7 @@ class SubspaceSSJCN(FusionNetwork):
             "basis": (o.bands, o.dimensions),
             "analysis": (o.dimensions, o.bands),
             "guide": (o.dimensions, o.ms_bands),
+            "detail": (o.ms_bands, o.ms_bands),
             "beyond": (o.bands, o.bands),
             "noise": (2, o.dimensions),
             "spread": (o.dimensions,),
@@ -114,7 +116,7 @@ class SubspaceSSJCN(FusionNetwork):
                 self.own.see_with(self.guide @ seen, self.psf, self.options.ratio)
         ratio = self.options.ratio
         centre_yx = window_centre(self.psf, ratio)
-        return Sight(self.guide, seen, self.psf, self.noise, self.spread, ratio, centre_yx)
+        return Sight(self.guide, seen, self.detail, self.psf, self.noise, self.spread, ratio, centre_yx)
 
     def coordinates(self, hs: Tensor, ms: Tensor) -> tuple[Tensor, Tensor]:
         """c (B, p, h, w), and the ms less its mean (B, l, H, W)."""

@@ -42,25 +42,30 @@ def cubic_matrix(size: int, ratio: int, centre: float) -> Tensor:
 
 
 def upsample_by_likeness(
-    coarse: Tensor, coarse_guide: Tensor, guide: Tensor, ratio: int, centre_yx: tuple[float, float]
+    coarse: Tensor,
+    coarse_guide: Tensor,
+    guide: Tensor,
+    ratio: int,
+    centre_yx: tuple[float, float],
+    deviation: float | None = None,
 ) -> Tensor:
     """(B, n, h, w) -> (B, n, ratio h, ratio w): means of the coarse pixels around, the nearer and the more alike first.
 
     Alike is a coarse pixel whose `coarse_guide` (B, l, h, w) is near the fine pixel's `guide` (B, l, ratio h, ratio w),
-    values about 0..1. Centres as in `interpolate_bicubic`. Source: joint bilateral upsampling, Kopf, Cohen, Lischinski,
+    within about `deviation`; by default a share of the pixel's norm, for values about 0..1. Centres as in `interpolate_bicubic`. Source: joint bilateral upsampling, Kopf, Cohen, Lischinski,
     Uyttendaele 2007, ACM TOG 26(3), equation 4.
     """
     batch, bands, (height, width) = len(guide), guide.shape[1], coarse.shape[-2:]
     values, likes = (windows(image, SIDE_PX) for image in (coarse, coarse_guide))  # (B, h w, k k, n) and l
     fine = F.pixel_unshuffle(guide, ratio).view(batch, bands, ratio**2, height * width).permute(0, 3, 2, 1)
-    deviation = ALIKE * fine.norm(dim=3, keepdim=True) + LEAST_ALIKE
+    alike = ALIKE * fine.norm(dim=3, keepdim=True) + LEAST_ALIKE if deviation is None else deviation
     far_y, far_x = (
         (torch.arange(ratio)[:, None] - centre) / ratio - torch.arange(SIDE_PX) + SIDE_PX // 2 for centre in centre_yx
     )
     far = far_y.square()[:, None, :, None] + far_x.square()[None, :, None, :]  # (ratio, ratio, k, k)
     near = far.flatten(2).flatten(0, 1).to(fine) / (2 * NEAR**2)
     unlike = likes.square().sum(3)[:, :, None] - 2 * fine @ likes.mT  # squared distances, but for what all have
-    weights = torch.softmax(-unlike / (2 * deviation.square()) - near, 3)  # (B, h w, ratio ratio, k k)
+    weights = torch.softmax(-unlike / (2 * alike**2) - near, 3)  # (B, h w, ratio ratio, k k)
     mean = (weights @ values).permute(0, 3, 2, 1).reshape(batch, -1, height, width)
     return F.pixel_shuffle(mean, ratio)
 

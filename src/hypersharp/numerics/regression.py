@@ -17,18 +17,20 @@ RIDGE_SHARE = 1e-4  # of the guides' mean variance in the window, likewise
 REPEATS = 1e-9  # of the mean power, keeps a regression solvable where bands repeat each other
 
 
-def regress_locally(targets: Tensor, guides: Tensor) -> Tensor:
+def regress_locally(targets: Tensor, guides: Tensor, ridge: float | None = None) -> Tensor:
     """Slopes (B, n, l, h, w) of targets (B, n, h, w) on guides (B, l, h, w) in the window around each pixel.
 
-    Edges are repeated. Least squares, a little regularised for guides that hardly vary, or vary alike.
+    Edges are repeated. Least squares, regularised by `ridge`, a variance of the guides; by default a little, for guides
+    that hardly vary, or vary alike.
     """
     count, both = guides.shape[1], torch.cat([guides, targets], 1)
     means = window_mean(both, SIDE_PX)
     # (B, l + n, h, w) each: a guide's covariances with all
     rows = [window_mean(both * guides[:, k : k + 1], SIDE_PX) - means * means[:, k : k + 1] for k in range(count)]
-    ridge = RIDGE + RIDGE_SHARE * torch.stack([row[:, k] for k, row in enumerate(rows)]).mean(0)  # (B, h, w)
+    variance = torch.stack([row[:, k] for k, row in enumerate(rows)], 1).mean(1, keepdim=True)  # (B, 1, h, w)
+    added = RIDGE + RIDGE_SHARE * variance if ridge is None else ridge
     diagonal = torch.eye(count, both.shape[1]).to(both)[..., None, None]
-    rows = [row + diagonal[k] * ridge[:, None] for k, row in enumerate(rows)]
+    rows = [row + diagonal[k] * added for k, row in enumerate(rows)]
     for k in range(count):  # Gauss and Jordan; no pivots, for a covariance matrix needs none
         rows[k] = rows[k] / rows[k][:, k : k + 1]
         rows = [row if i == k else row - row[:, k : k + 1] * rows[k] for i, row in enumerate(rows)]
@@ -49,8 +51,19 @@ def detail_gains(source: Tensor, target: Tensor, valid: Tensor, noise: Tensor) -
     source (l, h, w), target (p, h, w), noise (l,): its standard deviation at fine pixels, more than source has.
     """
     x, y = detail(source, valid), detail(target, valid)
-    gram = x @ x.mT + x.shape[1] * noise.to(x).square().diag()
-    return solve_ridge(gram, x @ y.mT, REPEATS).mT.to(target)
+    return solve_ridge(detail_power(x, noise), x @ y.mT / x.shape[1], REPEATS).mT.to(target)
+
+
+def detail_units(source: Tensor, valid: Tensor, noise: Tensor) -> Tensor:
+    """U (l, l): U (detail(source) + noise) is white and 1 in every direction; arguments as for `detail_gains`."""
+    values, axes = torch.linalg.eigh(detail_power(detail(source, valid), noise))
+    least = REPEATS * values[-1] + torch.finfo(values.dtype).tiny
+    return (axes * values.clamp(min=least).rsqrt() @ axes.mT).to(source)
+
+
+def detail_power(x: Tensor, noise: Tensor) -> Tensor:
+    """(l, l): the second moments of detail x (l, N) with noise (l) of that standard deviation added."""
+    return x @ x.mT / x.shape[1] + noise.to(x).square().diag()
 
 
 def solve_ridge(gram: Tensor, rhs: Tensor, share: float) -> Tensor:
