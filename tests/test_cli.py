@@ -160,6 +160,30 @@ def test_a_call_that_cannot_be_read_is_one_line_of_our_form(run, call: str, word
     assert not ran.out
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "fuse no.tif ms.tif -o c.tif",
+        "fuse hs.tif no.tif -o c.tif",
+        "fuse hs.tif ms.tif -o c.tif --report r --truth no.tif",
+        "align hs.tif no.tif -o out",
+        "adapt no.tif ms.tif -o w.safetensors",
+        "simulate no.tif -o out --ratio 4",
+        "evaluate no.tif hs.tif --ratio 4",
+        "report no.tif --hs hs.tif --ms ms.tif -o out",
+    ],
+)
+def test_a_wrong_name_is_told_before_torch_is_loaded(call: str, folder: Path) -> None:
+    program = (
+        "import sys; from hypersharp.cli import main\n"
+        f"try: main({call.split()})\n"
+        "except SystemExit as stop: print(stop.code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stdout == "1 False\n"
+    assert done.stderr == "error: found no file no.tif, expected an existing image, do: check the path\n"
+
+
 def spoilt(folder: Path) -> None:
     """Files that cannot be used, beside the good ones."""
     whole = (folder / "hs.tif").read_bytes()

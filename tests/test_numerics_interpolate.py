@@ -31,6 +31,16 @@ def test_by_likeness_each_pixel_has_the_values_of_its_material() -> None:
     assert float((interpolate_bicubic(coarse, ratio, (1.5, 1.5)) - truth).abs().max()) > 0.3
 
 
+def test_by_likeness_all_pixels_are_alike_within_a_wide_deviation() -> None:
+    coarse, guide = torch.rand(1, 2, 5, 6), torch.rand(1, 3, 20, 24)
+    looks = torch.nn.functional.avg_pool2d(guide, 4)
+    found = upsample_by_likeness(coarse, looks, guide, 4, (1.5, 1.5), deviation=1e3)
+    near_alone = upsample_by_likeness(coarse, torch.zeros_like(looks), torch.zeros_like(guide), 4, (1.5, 1.5))
+    torch.testing.assert_close(found, near_alone, atol=1e-5, rtol=0)
+    strict = upsample_by_likeness(coarse, looks, guide, 4, (1.5, 1.5), deviation=1e-2)
+    assert float((strict - near_alone).abs().max()) > 0.1
+
+
 def test_by_likeness_knows_where_the_coarse_pixels_are() -> None:
     """Turned with the images, their centres make the turned result; a guide that is even leaves nearness alone."""
     coarse, guide = torch.rand(2, 3, 5, 6, dtype=torch.float64), torch.full((2, 1, 20, 24), 0.5, dtype=torch.float64)

@@ -5,13 +5,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from hypersharp.numerics.regression import RIDGE, RIDGE_SHARE, SIDE_PX, detail, detail_gains, regress_locally
+from hypersharp.numerics.regression import (
+    RIDGE,
+    RIDGE_SHARE,
+    SIDE_PX,
+    detail,
+    detail_gains,
+    detail_units,
+    regress_locally,
+)
 
 
-def test_slopes_are_those_of_ridge_regression_in_each_window() -> None:
+@pytest.mark.parametrize("given", [None, 0.3])
+def test_slopes_are_those_of_ridge_regression_in_each_window(given: float | None) -> None:
     random = torch.Generator().manual_seed(0)
     guides, targets = (torch.rand(2, bands, 7, 9, generator=random, dtype=torch.float64) for bands in (3, 4))
-    found = regress_locally(targets, guides)
+    found = regress_locally(targets, guides, given)
     assert found.shape == (2, 4, 3, 7, 9)
     half = SIDE_PX // 2
     y, x = (np.pad(image[1].numpy(), ((0, 0), (half, half), (half, half)), mode="edge") for image in (targets, guides))
@@ -20,8 +29,8 @@ def test_slopes_are_those_of_ridge_regression_in_each_window() -> None:
         of_y, of_x = (image[window].reshape(len(image), -1) for image in (y, x))
         of_y, of_x = (image - image.mean(1, keepdims=True) for image in (of_y, of_x))
         covariance = of_x @ of_x.T / SIDE_PX**2
-        ridge = (RIDGE + RIDGE_SHARE * np.trace(covariance) / 3) * np.eye(3)
-        expected = of_y @ of_x.T / SIDE_PX**2 @ np.linalg.inv(covariance + ridge)
+        ridge = RIDGE + RIDGE_SHARE * np.trace(covariance) / 3 if given is None else given
+        expected = of_y @ of_x.T / SIDE_PX**2 @ np.linalg.inv(covariance + ridge * np.eye(3))
         np.testing.assert_allclose(found[1, :, :, row, column].numpy(), expected, rtol=1e-6, atol=1e-8)
 
 
@@ -54,6 +63,17 @@ def test_gains_are_those_of_least_squares_and_shrink_with_noise() -> None:
     expected = np.linalg.lstsq(stacked[0].T, stacked[1].T, rcond=None)[0].T
     found = detail_gains(source, target, valid, torch.full((3,), noise))
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
+
+
+def test_in_units_of_detail_it_is_white_with_its_noise() -> None:
+    source, noise = random(3, 20, 20), torch.tensor([0.0, 0.1, 0.4])
+    valid = random(20, 20, seed=1) > 0.2
+    units = detail_units(source, valid, noise)
+    x = units @ detail(source, valid)
+    moments = x @ x.mT / x.shape[1] + units @ noise.double().square().diag() @ units.mT
+    torch.testing.assert_close(moments, torch.eye(3, dtype=torch.float64))
+    same = detail_units(source[:1].expand(3, -1, -1), valid, torch.zeros(3))
+    assert torch.isfinite(same).all()
 
 
 def test_bands_that_repeat_each_other_or_say_nothing_have_finite_gains() -> None:

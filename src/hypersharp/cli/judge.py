@@ -18,6 +18,7 @@ TRUTH = "What it should be, if known; without a pair --variable and --layout are
 
 
 @app.command(rich_help_panel="Scores")
+@opt.grouped
 def simulate(
     scene: Annotated[Path, typer.Argument(help="Fine hyperspectral scene.", show_default=False)],
     out: opt.Out,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from typer import Argument, Option
 
-from hypersharp.io.format import FOLDER, FORMATS
+from hypersharp.io.format import FOLDER, FORMATS, check_there
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,11 +23,11 @@ KEEP = "A reason of these masks that does not count, such as snow; may be repeat
 NODATA = "Number that stands for a missing pixel of MS; nan: none."
 SCALE = "Value = scale x number of MS (+ offset), instead of what its file says."
 JSON = "JSON file of `hypersharp estimate`, instead of --psf and --srf."
+IMAGES = ("hs", "ms", "truth", "scene", "estimate", "sharp")  # parameters that name one to read
 of_sensor = partial(Option, rich_help_panel="Sensor")
 of_reading = partial(Option, rich_help_panel="Reading the images")
 of_large = partial(Option, rich_help_panel="Large scenes")
 of_page = partial(Option, rich_help_panel="Report")
-
 Hs = Annotated[Path, Argument(help="Low-resolution hyperspectral image.", show_default=False)]
 Ms = Annotated[Path, Argument(help="High-resolution MS, RGB or pan image.", show_default=False)]
 Out = Annotated[Path, Option("--out", "-o", help="Folder to write into; made if missing.")]
@@ -264,12 +264,17 @@ class Reading(PlainReading):
 
 
 def grouped(verb: Callable[..., None]) -> Callable[..., None]:
-    """The verb as typer sees it: a dataclass among its parameters (`Reading`) becomes an option for each field."""
+    """The verb as typer sees it: a dataclass among its parameters (`Reading`) becomes an option for each field.
+
+    A wrong name of an image is told before the verb loads torch, which takes seconds.
+    """
     parameters, types = signature(verb).parameters, get_type_hints(verb)
     groups = {name: types[name] for name in parameters if is_dataclass(types[name])}
 
     @wraps(verb)
     def run(**given: Any) -> None:
+        for path in filter(None, map(given.get, IMAGES)):
+            check_there(path)
         made = {
             name: kind(**{part.name: given.pop(part.name) for part in fields(kind)}) for name, kind in groups.items()
         }

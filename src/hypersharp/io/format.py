@@ -139,15 +139,10 @@ def suffixes(**wanted: bool) -> tuple[str, ...]:
     return tuple(suffix for form in fitting for suffix in form.suffixes if suffix)
 
 
-def format_of(path: Path) -> Format:
-    """The format of an image that is there. Raises: InputError where nothing is there, or nothing that can be read."""
+def check_there(path: Path) -> None:
+    """Raise an InputError where no file or folder of that name is there, or an empty file; what is elsewhere may be."""
     if name_elsewhere(path) is not None:
-        if path.suffix.lower() in GEOTIFF.suffixes:
-            return GEOTIFF
-        if path.suffix.lower() in ZARR.suffixes and address_of(path) is not None:
-            return ZARR
-        expected = "a GeoTIFF, a jp2 of Sentinel-2, a STAC item (.json), or in object storage a .zarr"
-        raise InputError(f"{path} elsewhere", expected, "download it first")
+        return
     try:
         check_regular(path)
         empty = path.stat().st_size == 0 and path.is_file()
@@ -157,6 +152,18 @@ def format_of(path: Path) -> Format:
         raise InputError(f"no readable file {str(path)[:200]!r}", "an existing image", "check the path") from error
     if empty:
         raise InputError(f"{path} with zero bytes", "an image", "write or download it again")
+
+
+def format_of(path: Path) -> Format:
+    """The format of an image that is there. Raises: InputError as `check_there`, and where it cannot be read."""
+    check_there(path)
+    if name_elsewhere(path) is not None:
+        if path.suffix.lower() in GEOTIFF.suffixes:
+            return GEOTIFF
+        if path.suffix.lower() in ZARR.suffixes and address_of(path) is not None:
+            return ZARR
+        expected = "a GeoTIFF, a jp2 of Sentinel-2, a STAC item (.json), or in object storage a .zarr"
+        raise InputError(f"{path} elsewhere", expected, "download it first")
     known = BY_SUFFIX.get(path.suffix.lower())
     if path.is_dir():
         return known if known and known.folder else FOLDER

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.interpolate import RectBivariateSpline
 
 from hypersharp.errors import InputError
 from hypersharp.grid import Grid, Places, affine_through, next_to, on_map
@@ -274,6 +273,8 @@ def _lonlat(pixels: np.ndarray, ground: np.ndarray, shape_yx: tuple[int, int]) -
     full = len(np.unique(pixels, axis=1).T) == pixels.shape[1] == len(rows) * len(columns)
     if not full or min(len(rows), len(columns)) < LEAST_POINTS or shape_yx[0] * shape_yx[1] > MOST_PX:
         return None
+    from scipy.interpolate import RectBivariateSpline
+
     turned = np.stack([next_to(ground[0, 0], ground[0]), ground[1]])
     planes = turned[:, np.lexsort(pixels[::-1])].reshape(2, len(rows), len(columns))
     y, x = (np.arange(side) + 0.5 for side in shape_yx)

@@ -16,6 +16,7 @@ body sees, of one coordinate at a time and with the same weights for all,
 Bodies and features handed from round to round are those of `ssjcn_v2`, at half the resolution.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 from hypersharp.networks.layers import full_precision, mixed
 from hypersharp.networks.ssjcn import blurred
 from hypersharp.networks.ssjcn_v2 import UNSHUFFLE, Body
-from hypersharp.numerics.interpolate import interpolate_bicubic, upsample_by_likeness
+from hypersharp.numerics.interpolate import cubic_matrices, upsample_by_likeness
 from hypersharp.numerics.regression import regress_locally
 
 CHANNELS = 8  # that a body sees of a coordinate
@@ -37,9 +38,9 @@ RIDGE = 1.0  # of the regressions around each pixel, where the detail of ms is 1
 class Sight:
     """How a pair sees its coordinates.
 
-    guide W (p, l), response A (l, p), detail (l, l): what brings ms to units of its detail; psf (k, k) around a coarse pixel, whose centre of mass lies at centre_yx (fine
-    pixels); noise (2, p): the standard deviations of the noise of hs in each coordinate and of that of ms in the guide,
-    spread (p): those of the guide.
+    guide W (p, l), response A (l, p), detail (l, l), which brings ms to units of its detail; psf (k, k) around a coarse
+    pixel, whose centre of mass lies at centre_yx (fine pixels); noise (2, p): the standard deviations of the noise of
+    hs in each coordinate and of that of ms in the guide, spread (p): those of the guide.
     """
 
     guide: Tensor
@@ -56,10 +57,11 @@ class Sight:
         names = ("guide", "response", "detail", "psf", "noise", "spread")
         return replace(self, **{name: getattr(self, name).to(device, **options) for name in names})
 
-    def upsample(self, coarse: Tensor) -> Tensor:
-        """(B, p, h, w) -> (B, p, H, W), bicubic from where the blur is centred."""
+    def upsampling(self, coarse: Tensor) -> Callable[[Tensor], Tensor]:
+        """What brings images (B, n, h, w) of coarse's size to (B, n, H, W), bicubic from where the blur is centred."""
         with full_precision(coarse):
-            return interpolate_bicubic(coarse.float(), self.ratio, self.centre_yx)
+            rows, columns = cubic_matrices(coarse.float(), self.ratio, self.centre_yx)
+        return lambda image: rows @ image.float() @ columns.mT
 
     def blur(self, fine: Tensor) -> Tensor:
         """D: (B, n, H, W) -> (B, n, h, w)."""
@@ -68,20 +70,21 @@ class Sight:
 
     def start(self, c: Tensor, g: Tensor) -> Tensor:
         """g + up(c - D g), (B, p, H, W): the guide, corrected so that it agrees with the coordinates."""
-        return g + self.upsample(c - self.blur(g))
-
-    def others(self, c: Tensor, g: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Other starts (B, p, H, W), which agree with the coordinates too: by regression and by likeness."""
         with full_precision(c):
-            unseen, fine = c - self.blur(g), mixed(self.detail, x)
-            coarse = self.blur(fine)
-            followed = g + self.upsample(unseen)
-            slopes = regress_locally(unseen, coarse, RIDGE)  # (B, p, l, h, w)
-            for slope, band in zip(slopes.unbind(2), (fine - self.upsample(coarse)).unbind(1), strict=True):
-                followed = torch.addcmul(followed, self.upsample(slope), band[:, None])
-            deviation = fine.shape[1] ** 0.25
-            alike = g + upsample_by_likeness(unseen, coarse, fine, self.ratio, self.centre_yx, deviation)
-        return self.start(c, followed), self.start(c, alike)
+            return g + self.upsampling(c)(c - self.blur(g))
+
+    def starts(self, c: Tensor, g: Tensor, x: Tensor, up: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
+        """`start`, and two others that agree with the coordinates too, by regression and by likeness; (B, p, H, W)."""
+        fine, missing = mixed(self.detail, x), c - self.blur(g)
+        coarse = self.blur(fine)
+        start = followed = g + up(missing)
+        slopes = regress_locally(missing, coarse, RIDGE)  # (B, p, l, h, w)
+        for slope, band in zip(slopes.unbind(2), (fine - up(coarse)).unbind(1), strict=True):
+            followed = torch.addcmul(followed, up(slope), band[:, None])
+        deviation = fine.shape[1] ** 0.25  # of a distance in so many directions
+        alike = g + upsample_by_likeness(missing, coarse, fine, self.ratio, self.centre_yx, deviation)
+        followed, alike = (other + up(c - self.blur(other)) for other in (followed, alike))
+        return start, followed, alike
 
 
 class CoordinateSSJCN(nn.Module):
@@ -97,15 +100,15 @@ class CoordinateSSJCN(nn.Module):
     def forward(self, c: Tensor, x: Tensor, sight: Sight) -> Tensor:
         with full_precision(c):
             g = mixed(sight.guide, x)
-            z = sight.start(c, g)
-            others = sight.others(c, g, x)
+            up = sight.upsampling(c)
+            z, *others = sight.starts(c, g, x, up)
             contrast = g / sight.spread.clamp(min=LEAST_CONTRAST)[:, None, None]
             noise = [each[:, None, None].expand_as(z) for each in sight.noise]
         features = None
         for body in self.bodies:
             with full_precision(c):
                 unseen = x - mixed(sight.response, z)
-                errors = sight.upsample(c - sight.blur(z)), mixed(sight.guide, unseen)
+                errors = up(c - sight.blur(z)), mixed(sight.guide, unseen)
                 seen = torch.stack([*errors, z - g, contrast, *noise, *(other - z for other in others)], 2)
             seen = seen.flatten(0, 1)  # (B p, 8, H, W)
             change, features = self.correct(body, seen.contiguous(memory_format=torch.channels_last), features)

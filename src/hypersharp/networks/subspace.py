@@ -106,7 +106,7 @@ class SubspaceSSJCN(FusionNetwork):
         if self.own:
             z = self.own(c, mixed(sight.guide, x), z, means=means)
         with full_precision(hs):
-            return mixed(self.basis, z.float()) + sight.upsample(beyond + mean)  # E D z and the rest
+            return mixed(self.basis, z.float()) + sight.upsampling(c)(beyond + mean)  # E D z and the rest
 
     def sight(self) -> Sight:
         """How the pair sees its coordinates; its own SSJCN is told."""

@@ -21,10 +21,16 @@ def interpolate_bicubic(coarse: Tensor, ratio: int, centre_yx: tuple[float, floa
     The centre of coarse pixel (0, 0) lies at `centre_yx` in fine pixels; (ratio - 1)/2 is `upsample_bicubic`,
     borders aside.
     """
+    rows, columns = cubic_matrices(coarse, ratio, centre_yx)
+    return rows @ coarse @ columns.mT
+
+
+def cubic_matrices(coarse: Tensor, ratio: int, centre_yx: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """What interpolates rows, from the left, and columns, from the right and transposed, of images of coarse's size."""
     rows, columns = (
         cubic_matrix(size, ratio, centre).to(coarse) for size, centre in zip(coarse.shape[-2:], centre_yx, strict=True)
     )
-    return rows @ coarse @ columns.mT
+    return rows, columns
 
 
 def cubic_matrix(size: int, ratio: int, centre: float) -> Tensor:
@@ -52,10 +58,11 @@ def upsample_by_likeness(
     """(B, n, h, w) -> (B, n, ratio h, ratio w): means of the coarse pixels around, the nearer and the more alike first.
 
     Alike is a coarse pixel whose `coarse_guide` (B, l, h, w) is near the fine pixel's `guide` (B, l, ratio h, ratio w),
-    within about `deviation`; by default a share of the pixel's norm, for values about 0..1. Centres as in `interpolate_bicubic`. Source: joint bilateral upsampling, Kopf, Cohen, Lischinski,
-    Uyttendaele 2007, ACM TOG 26(3), equation 4.
+    within about `deviation`; by default a share of the pixel's norm, for values about 0..1. Centres as in
+    `interpolate_bicubic`. Source: joint bilateral upsampling, Kopf, Cohen, Lischinski, Uyttendaele 2007, ACM TOG 26(3),
+    equation 4.
     """
-    batch, bands, (height, width) = len(guide), guide.shape[1], coarse.shape[-2:]
+    (batch, bands), (height, width) = guide.shape[:2], coarse.shape[-2:]
     values, likes = (windows(image, SIDE_PX) for image in (coarse, coarse_guide))  # (B, h w, k k, n) and l
     fine = F.pixel_unshuffle(guide, ratio).view(batch, bands, ratio**2, height * width).permute(0, 3, 2, 1)
     alike = ALIKE * fine.norm(dim=3, keepdim=True) + LEAST_ALIKE if deviation is None else deviation
@@ -73,5 +80,5 @@ def upsample_by_likeness(
 def windows(image: Tensor, side_px: int) -> Tensor:
     """(B, n, h, w) -> (B, h w, side_px side_px, n): the pixels around each, edges repeated."""
     padded = F.pad(image, (side_px // 2,) * 4, mode="replicate")
-    around = F.unfold(padded, side_px).view(len(image), image.shape[1], side_px**2, -1)
+    around = F.unfold(padded, side_px).view(*image.shape[:2], side_px**2, -1)
     return around.permute(0, 3, 2, 1).contiguous()  # else each product of matrices is made alone

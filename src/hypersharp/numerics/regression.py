@@ -58,7 +58,8 @@ def detail_units(source: Tensor, valid: Tensor, noise: Tensor) -> Tensor:
     """U (l, l): U (detail(source) + noise) is white and 1 in every direction; arguments as for `detail_gains`."""
     values, axes = torch.linalg.eigh(detail_power(detail(source, valid), noise))
     least = REPEATS * values[-1] + torch.finfo(values.dtype).tiny
-    return (axes * values.clamp(min=least).rsqrt() @ axes.mT).to(source)
+    units: Tensor = axes * values.clamp(min=least).rsqrt() @ axes.mT
+    return units.to(source)
 
 
 def detail_power(x: Tensor, noise: Tensor) -> Tensor:

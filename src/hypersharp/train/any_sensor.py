@@ -144,7 +144,8 @@ def random_pair(truth: Array, random: Generator, *, crops: int, crop_px: int) ->
     c, x, fine = (cut(image, corners, (side, side), step).contiguous() for image, step in steps)
     seen = torch.tensor(assumed_response).to(found.basis) @ found.basis
     window = psf_window(assumed.psf, ratio)
-    sight = Sight(found.guide, seen, found.detail, window, found.noise, found.spread, ratio, window_centre(window, ratio))
+    centre = window_centre(window, ratio)
+    sight = Sight(found.guide, seen, found.detail, window, found.noise, found.spread, ratio, centre)
     return Pair(c, x, fine, found.basis.norm(dim=0), sight)
 
 
