@@ -258,9 +258,8 @@ class Reading(PlainReading):
 
     def said_of_pair(self) -> list[str]:
         """The options given, but for those that count for a truth alone, too."""
-        given = (part for part in fields(self) if getattr(self, part.name) != part.default)
-        others = (part for part in given if part.name not in ("mask", "variable", "layout"))
-        return [f"--{'no-' if part.default is True else ''}{part.name.replace('_', '-')}" for part in others]
+        words = replace(self, mask=None, variable=None, layout=None).words()
+        return [*dict.fromkeys(word for word in words if word.startswith("--"))]
 
 
 def grouped(verb: Callable[..., None]) -> Callable[..., None]:
