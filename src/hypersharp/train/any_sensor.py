@@ -39,7 +39,7 @@ from hypersharp.train.patches import Array, Items, TrainingSet, cut, kept, orien
 
 RATIOS = (2, 3, 4, 6, 8)
 REGION_PX = 256  # side of the fine image that one batch is cut from
-HS_SNR_DB, MS_SNR_DB = (25, 55), (30, 60)
+HS_SNR_DB, MS_SNR_DB = (20, 55), (20, 60)
 TEXTURE_SHARE = 0.4  # of the batches, where there are images to take textures from
 MOST_TEXTURE_BANDS = 8  # an image of more has spectra of its own
 MATERIAL_BANDS, MATERIAL_KNOTS = (31, 101), 8
