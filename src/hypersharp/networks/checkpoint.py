@@ -34,6 +34,8 @@ from hypersharp.system.read_errors import READ_ERRORS, reading
 
 STEPS = ("iterations", "blocks", "layers", "rounds", "refinements")
 MOST_STEPS, MOST_CHANNELS = 256, 4096
+# mostly such weights are of a version whose networks had other options or tensors
+OTHER_VERSION = "make them again (`hypersharp adapt`, `hypersharp train`) or use the version that made them"
 MOST_BYTES = 7_000_000  # of the tensors in one file
 Net = TypeVar("Net", bound=nn.Module)
 # name -> (the network, its options); both are called with the options' names only
@@ -111,9 +113,8 @@ def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:
         raise InputError(found, f"no more than {most[odd[0]]}, and tensors of that size", "download it again")
     try:
         net = build_network(header.network, header.options)
-    except InputError as exc:  # of a version whose networks had other options, mostly
-        do = "make them again (`hypersharp adapt`, `hypersharp train`) or use the version that made them"
-        raise InputError(f"{path}: {exc.found}", exc.expected, do) from exc
+    except InputError as exc:
+        raise InputError(f"{path}: {exc.found}", exc.expected, OTHER_VERSION) from exc
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -123,6 +124,11 @@ def load_weights(path: Path) -> tuple[FusionNetwork, WeightsHeader]:
             if sha256(content).hexdigest() != checksum:
                 raise ValueError(f"{name} beside it is of other weights")
             tensors |= load(content)
+        shapes = {name: value.shape for name, value in net.state_dict().items()}
+        if unlike := sorted(shapes.items() ^ {name: value.shape for name, value in tensors.items()}.items()):
+            name, shape = unlike[0]
+            found = f"{path} whose tensors do not fit ({name} of {' x '.join(map(str, shape))})"
+            raise InputError(found, "those of its options", OTHER_VERSION)
         net.load_state_dict(tensors)
     except (AttributeError, OSError, SafetensorError, RuntimeError, TypeError, ValueError) as exc:
         found = f"{path} whose tensors do not fit ({exc})"

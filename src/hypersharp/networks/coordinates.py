@@ -28,8 +28,8 @@ class Coordinates:
     """hs_mean (L), ms_mean (l), basis E D (L, p), analysis D^-1 E+ (p, L), guide W (p, l), beyond (L, L).
 
     `detail` (l, l) brings ms to units of its detail, noise and all: white, and about 1 a band. `beyond` projects on the
-    dimensions that stand out of the noise but have no coordinate. `noise` (2, p): the standard
-    deviations of the noise of hs in each coordinate, and of that of ms in the guide; `spread` (p): those of the guide.
+    dimensions that stand out of the noise but have no coordinate. `noise` (2, p): the standard deviations of the noise
+    of hs in each coordinate, and of that of ms in the guide; `spread` (p): those of the guide.
     """
 
     hs_mean: Tensor

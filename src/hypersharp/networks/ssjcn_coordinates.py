@@ -59,8 +59,7 @@ class Sight:
 
     def upsampling(self, coarse: Tensor) -> Callable[[Tensor], Tensor]:
         """What brings images (B, n, h, w) of coarse's size to (B, n, H, W), bicubic from where the blur is centred."""
-        with full_precision(coarse):
-            rows, columns = cubic_matrices(coarse.float(), self.ratio, self.centre_yx)
+        rows, columns = cubic_matrices(coarse.float(), self.ratio, self.centre_yx)
         return lambda image: rows @ image.float() @ columns.mT
 
     def blur(self, fine: Tensor) -> Tensor:

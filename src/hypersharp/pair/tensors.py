@@ -123,7 +123,7 @@ def fill_gaps(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def fill_bands(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """The same image with each NaN taken from the nearest pixel that its band has; zero in a band without any."""
-    filled, alike = np.empty_like(values), dict[bytes, list[int]]()  # bands by what they miss: `np.unique` takes minutes
+    filled, alike = np.empty_like(values), dict[bytes, list[int]]()  # by the gaps of each; `np.unique` is far slower
     for band, image in enumerate(values):
         alike.setdefault(np.packbits(np.isnan(image)).tobytes(), []).append(band)
     for bands in alike.values():
