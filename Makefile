@@ -1,7 +1,7 @@
 # Every target sets itself up: it needs Python 3.11 or newer with venv, and nothing else.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-# pip compiles file after file, tests of others too; on all cores and without these it is three times as fast
+# pip compiles one file after the other, and the tests of all packages; this takes all cores, and leaves these out
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 COMPILE := $(BIN)/python -m compileall -q -j 0 -x '[/\\]tests?[/\\]' .venv/lib > /dev/null || true
 READY := .venv/.ready

@@ -339,7 +339,7 @@ def usable_bands(cube: xr.DataArray) -> np.ndarray:
     usable: np.ndarray = np.ones(cube.sizes["band"], bool) if flags is None else flags.copy()
     for band in np.flatnonzero(usable):
         values = np.asarray(cube[band].data)
-        usable[band] = bool(((values > 0) | (values < 0)).any())  # which NaN is neither
+        usable[band] = any(((row > 0) | (row < 0)).any() for row in values)  # which NaN is neither; mostly the first
     if cube.dtype.kind == "f":
         kept = np.flatnonzero(usable)
         usable[kept] = ~gappy_bands([np.asarray(cube[band].data) for band in kept])
