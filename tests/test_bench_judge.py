@@ -231,8 +231,11 @@ def test_the_verb_places_the_pair_as_fuse_did(tmp_path: Path, capsys: pytest.Cap
     ],
 )
 def test_a_call_without_what_it_takes_is_refused(
-    words: list[object], said: str, capsys: pytest.CaptureFixture[str]
+    words: list[object], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("sharp.tif", "hs.tif", "truth.tif"):
+        Path(name).write_bytes(b"not looked into")
     code, _, err = called(capsys, "evaluate", "sharp.tif", *words)
     assert code == 2
     assert said in err

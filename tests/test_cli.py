@@ -165,6 +165,7 @@ def test_a_call_that_cannot_be_read_is_one_line_of_our_form(run, call: str, word
     [
         "fuse no.tif ms.tif -o c.tif",
         "fuse hs.tif no.tif -o c.tif",
+        "fuse hs.tif no.tif:pan -o c.tif",
         "fuse hs.tif ms.tif -o c.tif --report r --truth no.tif",
         "align hs.tif no.tif -o out",
         "adapt no.tif ms.tif -o w.safetensors",

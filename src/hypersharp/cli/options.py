@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 from typer import Argument, Option
 
 from hypersharp.io.format import FOLDER, FORMATS, check_there
+from hypersharp.products.files import split_part
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -273,7 +274,7 @@ def grouped(verb: Callable[..., None]) -> Callable[..., None]:
     @wraps(verb)
     def run(**given: Any) -> None:
         for path in filter(None, map(given.get, IMAGES)):
-            check_there(path)
+            check_there(split_part(path)[0])
         made = {
             name: kind(**{part.name: given.pop(part.name) for part in fields(kind)}) for name, kind in groups.items()
         }
